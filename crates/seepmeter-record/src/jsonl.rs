@@ -1,0 +1,253 @@
+//! The recording: one record a line, each line a JSON object with one key, the record's kind.
+//!
+//! The first line is the header, and its `format` says which version the rest has. Lines of a kind
+//! that is not known are passed over, so that a later seepmeter may add kinds. A recording whose last
+//! line is cut off, as it is when the machine or the writer died, is good up to its last whole line.
+
+use std::fmt;
+use std::io::{self, BufRead, Write};
+
+use serde::Deserializer;
+use serde::de::{Deserialize, IgnoredAny, MapAccess, Visitor};
+
+use crate::{Catalog, Dangling, FORMAT, Footer, Record};
+
+#[cfg(feature = "zstd")]
+mod file;
+#[cfg(feature = "zstd")]
+pub use file::{Recording, open};
+
+/// Writes one record as one line.
+///
+/// # Errors
+/// What the writer fails with.
+pub fn write_record(out: &mut impl Write, record: &Record) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, record).map_err(io::Error::from)?;
+    out.write_all(b"\n")
+}
+
+/// Why a recording can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// There is not one whole line.
+    #[error("it is empty: there is not even a header; was its run killed at once?")]
+    Empty,
+    /// Its first line is no header.
+    #[error("line 1 is no header of a recording: {0}; a recording is what `--sink jsonl` writes")]
+    NoHeader(String),
+    /// It has a format that this version does not know.
+    #[error(
+        "it is of format {found}, and this version reads format {FORMAT}; replay it with {by}, or record it anew"
+    )]
+    Format {
+        /// The format that the header names.
+        found: u64,
+        /// Who wrote it.
+        by: String,
+    },
+    /// A line is not a record.
+    #[error("line {line} is not a record: {what}; the {} before it are good (head -n {} keeps them)", lines(*.line), .line - 1)]
+    Line {
+        /// The line's number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Reading failed.
+    #[error("reading it failed after line {line}: {source}")]
+    Io {
+        /// The last line that was read whole.
+        line: u64,
+        /// What the reader failed with.
+        source: io::Error,
+    },
+}
+
+fn lines(line: u64) -> String {
+    if line == 2 { "line".to_owned() } else { format!("{} lines", line - 1) }
+}
+
+/// How a recording that was read to its end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a footer, as it should.
+    Whole,
+    /// With a whole line, but no footer: the writer was killed.
+    NoFooter,
+    /// In the middle of a line, which was left out.
+    CutOff {
+        /// The number of that line, from 1.
+        line: u64,
+    },
+}
+
+/// Reads a recording line by line.
+///
+/// ```
+/// use seepmeter_record::jsonl::{Ending, Reader};
+///
+/// let text = concat!(
+///     r#"{"header":{"format":1,"seepmeter":"0.1.0","start":"2026-11-23T12:00:00Z","host":"h","#,
+///     r#""kernel":"6.18","page_size":4096,"target":{"pid":7},"samplers":[]}}"#, "\n",
+///     r#"{"event":{"t":5,"kind":"mar"#,
+/// );
+/// let mut reader = Reader::new(text.as_bytes());
+/// assert!(reader.next_record().unwrap().is_some());
+/// assert!(reader.next_record().unwrap().is_none());
+/// assert_eq!(reader.ending(), Ending::CutOff { line: 2 });
+/// ```
+pub struct Reader<R> {
+    input: R,
+    buffer: Vec<u8>,
+    line: u64,
+    catalog: Catalog,
+    ending: Ending,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads from `input`, from its first line on.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            buffer: Vec::new(),
+            line: 0,
+            catalog: Catalog::default(),
+            ending: Ending::NoFooter,
+        }
+    }
+
+    /// The next record, or `None` at the end; then [`Reader::ending`] says how it ended.
+    ///
+    /// # Errors
+    /// See [`ReadError`]. A line that is cut off at the very end is no error.
+    pub fn next_record(&mut self) -> Result<Option<Record>, ReadError> {
+        loop {
+            if !self.read_line()? {
+                return if self.line == 0 { Err(ReadError::Empty) } else { Ok(None) };
+            }
+            let line = self.line;
+            let wrong = |what: String| ReadError::Line { line, what };
+            if line == 1 {
+                check_header(&self.buffer)?;
+            } else if self.ending == Ending::Whole {
+                return Err(wrong("it stands behind the footer".to_owned()));
+            }
+            let Some(record) = parse(&self.buffer).map_err(|error| wrong(error.to_string()))? else {
+                continue;
+            };
+            match &record {
+                Record::Header(_) if line > 1 => return Err(wrong("a second header".to_owned())),
+                Record::Sample(sample) => {
+                    self.catalog.check(sample).map_err(|error: Dangling| wrong(error.to_string()))?;
+                }
+                Record::Footer(Footer { .. }) => self.ending = Ending::Whole,
+                definition => self.catalog.learn(definition),
+            }
+            return Ok(Some(record));
+        }
+    }
+
+    /// How the recording ended; meaningful once [`Reader::next_record`] has returned `None`.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        self.ending
+    }
+
+    /// Fills the buffer with the next whole line, without its newline; false at the end.
+    fn read_line(&mut self) -> Result<bool, ReadError> {
+        self.buffer.clear();
+        let end = self.input.read_until(b'\n', &mut self.buffer);
+        let cut = match end {
+            Ok(0) => return Ok(false),
+            Ok(_) => self.buffer.pop_if(|last| *last == b'\n').is_none(),
+            // A compressed recording that was cut off ends inside a frame.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+            Err(source) => return Err(ReadError::Io { line: self.line, source }),
+        };
+        if cut && (self.buffer.is_empty() || parse(&self.buffer).is_err()) {
+            if !self.buffer.is_empty() {
+                self.ending = Ending::CutOff { line: self.line + 1 };
+            }
+            return Ok(false);
+        }
+        self.line += 1;
+        Ok(true)
+    }
+}
+
+/// Says clearly what is wrong with a first line before its fields are looked at one by one.
+fn check_header(line: &[u8]) -> Result<(), ReadError> {
+    let value: serde_json::Value =
+        serde_json::from_slice(line).map_err(|error| ReadError::NoHeader(error.to_string()))?;
+    let header = value
+        .get("header")
+        .ok_or_else(|| ReadError::NoHeader("it has no `header`".to_owned()))?;
+    match header.get("format").and_then(serde_json::Value::as_u64) {
+        Some(format) if format == u64::from(FORMAT) => Ok(()),
+        Some(found) => Err(ReadError::Format {
+            found,
+            by: match header.get("seepmeter").and_then(serde_json::Value::as_str) {
+                Some(version) => format!("seepmeter {}", version.escape_default()),
+                None => "the seepmeter that wrote it".to_owned(),
+            },
+        }),
+        None => Err(ReadError::NoHeader("its header has no `format`".to_owned())),
+    }
+}
+
+/// One line as a record; `None` for a kind that is not known.
+///
+/// # Errors
+/// Where the line is not JSON, or not what its kind asks for.
+pub fn parse(line: &[u8]) -> Result<Option<Record>, serde_json::Error> {
+    struct Known(Option<Record>);
+    impl<'de> Deserialize<'de> for Known {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_map(OneKey).map(Known)
+        }
+    }
+    struct OneKey;
+    impl<'de> Visitor<'de> for OneKey {
+        type Value = Option<Record>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object with one key, the record's kind")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let Some(kind) = map.next_key::<Kind>()? else {
+                return Err(serde::de::Error::custom("an empty object names no kind"));
+            };
+            Ok(Some(match kind {
+                Kind::Sample => Record::Sample(map.next_value()?),
+                Kind::Event => Record::Event(map.next_value()?),
+                Kind::Metric => Record::Metric(map.next_value()?),
+                Kind::Subject => Record::Subject(map.next_value()?),
+                Kind::Header => Record::Header(map.next_value()?),
+                Kind::Footer => Record::Footer(map.next_value()?),
+                Kind::Unknown => {
+                    map.next_value::<IgnoredAny>()?;
+                    return Ok(None);
+                }
+            }))
+        }
+    }
+    serde_json::from_slice::<Known>(line).map(|known| known.0)
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Header,
+    Metric,
+    Subject,
+    Sample,
+    Event,
+    Footer,
+    #[serde(other)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! Opening a recording, compressed or not.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use super::Reader;
+
+/// The first bytes of a Zstandard frame (RFC 8878, section 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// A recording from any source.
+pub type Recording = Reader<Box<dyn BufRead>>;
+
+/// Opens a recording; `-` is standard input. Whether it is compressed is seen from its first bytes.
+///
+/// # Errors
+/// What opening or the first read fails with.
+pub fn open(path: &Path) -> io::Result<Recording> {
+    let mut input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path)?)
+    };
+    let mut first = Vec::with_capacity(ZSTD_MAGIC.len());
+    input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
+    let compressed = first == ZSTD_MAGIC;
+    let whole = io::Cursor::new(first).chain(input);
+    Ok(Reader::new(if compressed {
+        Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::new(whole)?))
+    } else {
+        Box::new(BufReader::with_capacity(1 << 16, whole))
+    }))
+}

@@ -133,13 +133,16 @@ impl<R: BufRead> Reader<R> {
             } else if self.ending == Ending::Whole {
                 return Err(wrong("it stands behind the footer".to_owned()));
             }
-            let Some(record) = parse(&self.buffer).map_err(|error| wrong(error.to_string()))? else {
+            let Some(record) = parse(&self.buffer).map_err(|error| wrong(error.to_string()))?
+            else {
                 continue;
             };
             match &record {
                 Record::Header(_) if line > 1 => return Err(wrong("a second header".to_owned())),
                 Record::Sample(sample) => {
-                    self.catalog.check(sample).map_err(|error: Dangling| wrong(error.to_string()))?;
+                    self.catalog
+                        .check(sample)
+                        .map_err(|error: Dangling| wrong(error.to_string()))?;
                 }
                 Record::Footer(Footer { .. }) => self.ending = Ending::Whole,
                 definition => self.catalog.learn(definition),
@@ -180,9 +183,8 @@ impl<R: BufRead> Reader<R> {
 fn check_header(line: &[u8]) -> Result<(), ReadError> {
     let value: serde_json::Value =
         serde_json::from_slice(line).map_err(|error| ReadError::NoHeader(error.to_string()))?;
-    let header = value
-        .get("header")
-        .ok_or_else(|| ReadError::NoHeader("it has no `header`".to_owned()))?;
+    let header =
+        value.get("header").ok_or_else(|| ReadError::NoHeader("it has no `header`".to_owned()))?;
     match header.get("format").and_then(serde_json::Value::as_u64) {
         Some(format) if format == u64::from(FORMAT) => Ok(()),
         Some(found) => Err(ReadError::Format {

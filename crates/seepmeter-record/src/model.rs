@@ -334,6 +334,8 @@ event_kinds! {
     Late = "late",
     /// `value` ticks passed without a look.
     Missed = "missed",
+    /// `value` looks were left out; `text` says why the last one was.
+    Skipped = "skipped",
     /// A sink fell behind and did not get `value` samples; `text` names it.
     Lost = "lost",
     /// A mark set by the user; `text` is theirs.

@@ -98,10 +98,8 @@ fn any_bytes() -> impl Strategy<Value = Bytes> {
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    let point = (any::<u32>(), any::<u32>(), any::<i64>()).prop_map(|(subject, metric, value)| Point {
-        subject: SubjectId(subject),
-        metric: MetricId(metric),
-        value,
+    let point = (any::<u32>(), any::<u32>(), any::<i64>()).prop_map(|(subject, metric, value)| {
+        Point { subject: SubjectId(subject), metric: MetricId(metric), value }
     });
     let sample = (any::<u64>(), any::<u16>(), any::<u64>(), prop::collection::vec(point, 0..20))
         .prop_map(|(t, sampler, took, points)| Sample {

@@ -1,0 +1,86 @@
+//! The stream's time, and the schedule of a sampler's ticks.
+
+use std::time::{Duration, Instant};
+
+/// Time since the stream's start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    pub(crate) fn starting_now() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// Nanoseconds from the start to `instant`; a u64 of them lasts for 584 years.
+    pub(crate) fn at(&self, instant: Instant) -> u64 {
+        nanos(instant.saturating_duration_since(self.start))
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.at(Instant::now())
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Ticks at fixed times: the n-th is due n intervals after the first, however long looks take, so
+/// nothing drifts. Ticks that passed unused are skipped, not made up for.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    next: Instant,
+    interval: Duration,
+}
+
+/// What became of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tick {
+    /// Ticks before this one that passed without a look.
+    pub(crate) missed: u64,
+    /// True where this one is taken more than half an interval after its time.
+    pub(crate) late: bool,
+}
+
+impl Schedule {
+    pub(crate) fn new(first: Instant, interval: Duration) -> Self {
+        Self { next: first, interval }
+    }
+
+    /// When the next tick is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.next
+    }
+
+    /// Takes the tick that is due at `now`.
+    pub(crate) fn take(&mut self, now: Instant) -> Tick {
+        let behind = nanos(now.saturating_duration_since(self.next));
+        let interval = nanos(self.interval).max(1);
+        let missed = behind / interval;
+        let late = behind % interval > interval / 2;
+        let taken = self.next + Duration::from_nanos(missed.saturating_mul(interval));
+        self.next = taken + self.interval;
+        Tick { missed, late }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn ticks_stay_on_their_times_however_late_they_are_taken() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, 10 * MS);
+        assert_eq!(schedule.take(start + 2 * MS), Tick { missed: 0, late: false });
+        assert_eq!(schedule.due(), start + 10 * MS);
+        assert_eq!(schedule.take(start + 17 * MS), Tick { missed: 0, late: true });
+        assert_eq!(schedule.due(), start + 20 * MS);
+        assert_eq!(schedule.take(start + 51 * MS), Tick { missed: 3, late: false });
+        assert_eq!(schedule.due(), start + 60 * MS);
+    }
+}

@@ -1,0 +1,336 @@
+//! The stages of a run, from plans to a report.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use seepmeter_plugin::{
+    Error, NewSubject, OptionSpec, SamplerFactory, SinkFactory, Stream, Target,
+};
+use seepmeter_record::{
+    Attr, Bytes, End, Event, EventKind, Footer, Lost, Record, SamplerId, SamplerInfo, SubjectId,
+    TargetInfo, subject_kind,
+};
+
+use crate::clock::nanos;
+use crate::cost::own_cost;
+use crate::fan_out::{FanOut, Port};
+use crate::header::header;
+use crate::replay::Replay;
+use crate::router::route;
+use crate::sampler::{SamplerHandle, SamplerMaking, Tally};
+use crate::sink::{SinkHandle, SinkMaking};
+use crate::stream::{Inlet, stream};
+use crate::trouble::Troubles;
+use crate::{Notices, Report};
+
+/// A sampler to run.
+#[derive(Clone)]
+pub struct SamplerPlan {
+    /// As the user named it, for messages.
+    pub label: String,
+    /// Who makes it.
+    pub factory: Arc<SamplerFactory>,
+    /// From tick to tick.
+    pub interval: Duration,
+    /// Its options as the user wrote them.
+    pub options: Vec<(String, String)>,
+}
+
+/// A sink to run.
+#[derive(Clone)]
+pub struct SinkPlan {
+    /// As the user named it, for messages.
+    pub label: String,
+    /// Who makes it.
+    pub factory: Arc<SinkFactory>,
+    /// Its options as the user wrote them.
+    pub options: Vec<(String, String)>,
+}
+
+/// Why a run could not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A sampler can't be made or started.
+    #[error("sampler {label}: {error}")]
+    Sampler {
+        /// As the user named it.
+        label: String,
+        /// What went wrong.
+        error: Error,
+    },
+    /// A sink can't be made.
+    #[error("sink {label}: {error}")]
+    Sink {
+        /// As the user named it.
+        label: String,
+        /// What went wrong.
+        error: Error,
+    },
+    /// The system refused a thread, a pipe or a fact.
+    #[error("cannot set up the run: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Makes samplers and sinks.
+pub struct Engine {
+    notices: Notices,
+}
+
+impl Engine {
+    /// An engine that tells `notices` what the user should hear at once.
+    #[must_use]
+    pub fn new(notices: Notices) -> Self {
+        Self { notices }
+    }
+
+    /// Makes an instance of every plan, all at the same time, each on its own thread.
+    ///
+    /// # Errors
+    /// The first instance that can't be made.
+    pub fn ready(
+        self,
+        samplers: Vec<SamplerPlan>,
+        sinks: Vec<SinkPlan>,
+    ) -> Result<Ready, StartError> {
+        let troubles = Arc::new(Troubles::new(self.notices));
+        let infos = samplers.iter().map(sampler_info).collect();
+        let fastest = samplers.iter().map(|plan| plan.interval).min().unwrap_or(Duration::MAX);
+        let making_samplers = samplers
+            .into_iter()
+            .map(|plan| SamplerMaking::begin(plan, &troubles))
+            .collect::<io::Result<Vec<_>>>()?;
+        let making_sinks = sinks
+            .into_iter()
+            .map(|plan| SinkMaking::begin(plan, &troubles))
+            .collect::<io::Result<Vec<_>>>()?;
+        let samplers =
+            making_samplers.into_iter().map(SamplerMaking::finish).collect::<Result<_, _>>()?;
+        let mut ready = Ready {
+            infos,
+            samplers,
+            sinks: Vec::new(),
+            ports: Vec::new(),
+            patience: Duration::MAX,
+            troubles,
+        };
+        for making in making_sinks {
+            let (handle, port, patience) = making.finish()?;
+            ready.sinks.push(handle);
+            ready.ports.push(port);
+            ready.patience = ready.patience.min(patience);
+        }
+        // Where no second sample comes in that time, there is nothing to wait for.
+        if fastest >= ready.patience || ready.patience == Duration::MAX {
+            ready.patience = Duration::ZERO;
+        }
+        Ok(ready)
+    }
+}
+
+fn sampler_info(plan: &SamplerPlan) -> SamplerInfo {
+    let value = |spec: &OptionSpec| {
+        let given = plan.options.iter().find(|(key, _)| key.replace('_', "-") == spec.key);
+        given.map(|(_, value)| value).or(spec.default.as_ref()).cloned()
+    };
+    let info = plan.factory.info();
+    SamplerInfo {
+        name: info.name.clone(),
+        interval: nanos(plan.interval),
+        options: info
+            .options
+            .iter()
+            .filter_map(|spec| Some((spec.key.clone(), value(spec)?)))
+            .collect(),
+    }
+}
+
+/// Working instances that wait for a target.
+pub struct Ready {
+    infos: Vec<SamplerInfo>,
+    samplers: Vec<SamplerHandle>,
+    sinks: Vec<SinkHandle>,
+    ports: Vec<Port>,
+    patience: Duration,
+    troubles: Arc<Troubles>,
+}
+
+/// Whom to watch.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// As the header tells it.
+    pub target: TargetInfo,
+    /// Its name for people.
+    pub name: Bytes,
+    /// Its process id.
+    pub pid: i32,
+    /// Field 22 of its /proc/PID/stat.
+    pub start_time: u64,
+    /// Where procfs is mounted.
+    pub proc_root: PathBuf,
+}
+
+impl Ready {
+    /// Starts the stream and shows every sampler the target. Time 0 of the stream is now.
+    ///
+    /// # Errors
+    /// A sampler that can't start with this target.
+    pub fn arm(self, watched: Watched) -> Result<Armed, StartError> {
+        let Self { infos, samplers, sinks, ports, patience, troubles } = self;
+        let spawned = matches!(watched.target, TargetInfo::Command(_));
+        let (mut inlet, outlet) = stream();
+        let (routed, lost) = bounded(1);
+        let fan_out = FanOut::new(ports);
+        let routers_troubles = Arc::clone(&troubles);
+        thread::Builder::new().name("router".to_owned()).spawn(move || {
+            let _ = routed.send(route(&outlet, fan_out, patience, &routers_troubles));
+        })?;
+        inlet.send(Record::Header(header(watched.target, infos)?));
+        let subject = inlet.subject(NewSubject {
+            parent: None,
+            kind: subject_kind::PROCESS.into(),
+            name: watched.name,
+            attrs: vec![
+                ("pid".to_owned(), Attr::Int(watched.pid.into())),
+                (
+                    "start".to_owned(),
+                    Attr::Int(i64::try_from(watched.start_time).unwrap_or(i64::MAX)),
+                ),
+            ],
+        });
+        let kind = if spawned { EventKind::Spawned } else { EventKind::Attached };
+        inlet.event(Event::new(inlet.now(), kind).of(subject));
+        let target = Target {
+            pid: watched.pid,
+            start_time: watched.start_time,
+            subject,
+            spawned,
+            proc_root: watched.proc_root,
+        };
+        for (id, sampler) in (0..).zip(&samplers) {
+            sampler.start(target.clone(), &inlet, SamplerId(id))?;
+        }
+        Ok(Armed { session: Session { inlet, subject, samplers, sinks, lost, troubles } })
+    }
+
+    /// Feeds the sinks from a recording instead; samplers there should be none.
+    #[must_use]
+    pub fn replay(self) -> Replay {
+        Replay::new(FanOut::new(self.ports), self.sinks, self.troubles)
+    }
+}
+
+/// Every sampler has started with the target, and none has looked yet.
+pub struct Armed {
+    session: Session,
+}
+
+impl Armed {
+    /// Lets the samplers tick; their first tick is due now.
+    #[must_use]
+    pub fn go(self) -> Live {
+        let now = Instant::now();
+        for sampler in &self.session.samplers {
+            sampler.go(now);
+        }
+        Live { session: self.session }
+    }
+
+    /// Ends the run before it has begun.
+    pub fn call_off(self, event: EventKind, end: End) -> Report {
+        let value = match end {
+            End::NotStarted(errno) => Some(errno.into()),
+            _ => None,
+        };
+        self.session.tell(event, value);
+        self.session.stop(end)
+    }
+}
+
+/// Samplers look and sinks take.
+pub struct Live {
+    session: Session,
+}
+
+impl Live {
+    /// Tells the stream what happened to the target just now.
+    pub fn tell(&self, kind: EventKind, value: Option<i64>) {
+        self.session.tell(kind, value);
+    }
+
+    /// Stops the samplers, tells how the target ended, and waits until the sinks have it all. A
+    /// sampler or a sink that does not come to its end in time is left behind, and the report says so.
+    pub fn stop(self, end: End) -> Report {
+        self.session.stop(end)
+    }
+}
+
+/// What [`Armed`] and [`Live`] have in common.
+struct Session {
+    inlet: Inlet,
+    subject: SubjectId,
+    samplers: Vec<SamplerHandle>,
+    sinks: Vec<SinkHandle>,
+    /// The router's last word: what was lost.
+    lost: Receiver<Vec<Lost>>,
+    troubles: Arc<Troubles>,
+}
+
+impl Session {
+    fn tell(&self, kind: EventKind, value: Option<i64>) {
+        let event = Event { value, ..Event::new(self.inlet.now(), kind).of(self.subject) };
+        self.inlet.send(Record::Event(event));
+    }
+
+    fn stop(mut self, end: End) -> Report {
+        let tally = stop_samplers(std::mem::take(&mut self.samplers), &self.troubles);
+        match end {
+            End::Exited(status) => self.tell(EventKind::Exited, Some(status.into())),
+            End::Killed(signal) => self.tell(EventKind::Killed, Some(signal.into())),
+            End::Gone => self.tell(EventKind::Gone, None),
+            End::Left | End::NotStarted(_) => {}
+        }
+        let mut footer = Footer {
+            t: self.inlet.now(),
+            end,
+            samples: tally.samples,
+            late: tally.late,
+            missed: tally.missed,
+            lost: Vec::new(),
+            cost: own_cost(),
+        };
+        self.inlet.send(Record::Footer(footer.clone()));
+        self.inlet.hurry();
+        // The router never waits for a sink, so it comes to the footer soon.
+        footer.lost = self.lost.recv().unwrap_or_default();
+        let mut lost: Vec<(String, u64)> =
+            footer.lost.iter().map(|lost| (lost.sink.clone(), lost.samples)).collect();
+        let ended = Instant::now();
+        for sink in self.sinks {
+            let (label, given_up) = sink.join(ended, &self.troubles);
+            match lost.iter_mut().find(|(sink, _)| *sink == label) {
+                Some((_, samples)) => *samples += given_up,
+                None if given_up > 0 => lost.push((label, given_up)),
+                None => {}
+            }
+        }
+        Report { footer: Some(footer), failures: self.troubles.all(), lost }
+    }
+}
+
+fn stop_samplers(samplers: Vec<SamplerHandle>, troubles: &Troubles) -> Tally {
+    let since = Instant::now();
+    let stopping: Vec<_> = samplers.into_iter().map(SamplerHandle::stop).collect();
+    stopping.into_iter().map(|sampler| sampler.join(since, troubles)).fold(
+        Tally::default(),
+        |sum, tally| Tally {
+            samples: sum.samples + tally.samples,
+            late: sum.late + tally.late,
+            missed: sum.missed + tally.missed,
+        },
+    )
+}

@@ -1,0 +1,330 @@
+//! A sampler's thread.
+
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use seepmeter_plugin::{Error, ErrorKind, Look, Sampler, Stream, Target, Until, Waited};
+use seepmeter_record::{Event, EventKind, Points, Record, Sample, SamplerId};
+
+use crate::clock::{Schedule, nanos};
+use crate::engine::{SamplerPlan, StartError};
+use crate::stream::Inlet;
+use crate::trouble::{Troubles, panic_text};
+
+/// How long a sampler may take to come back from its last look; then it is left behind.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// No more often than this does a sampler tell of late and missed ticks.
+const TELL_EVERY: u64 = 1_000_000_000;
+
+/// A sampler that is being made on its thread.
+pub(crate) struct SamplerMaking {
+    handle: SamplerHandle,
+    made: Receiver<Result<(), Error>>,
+}
+
+/// A sampler on its thread. Dropping it ends the thread.
+pub(crate) struct SamplerHandle {
+    label: String,
+    orders: Sender<Order>,
+    /// Closing it wakes the sampler for its end.
+    wake: PipeWriter,
+    done: Receiver<Tally>,
+}
+
+/// What the thread is told, in this order.
+enum Order {
+    /// The target stands; answer when started.
+    Start(Box<Arming>),
+    /// The first tick is now due.
+    Go(Instant),
+}
+
+struct Arming {
+    target: Target,
+    inlet: Inlet,
+    id: SamplerId,
+    started: Sender<Result<(), Error>>,
+}
+
+/// How a sampler's ticks went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) samples: u64,
+    pub(crate) late: u64,
+    pub(crate) missed: u64,
+}
+
+impl SamplerMaking {
+    /// Starts the thread and lets it make the instance.
+    pub(crate) fn begin(plan: SamplerPlan, troubles: &Arc<Troubles>) -> io::Result<Self> {
+        let (orders, orders_receiver) = bounded(1);
+        let (made_sender, made) = bounded(1);
+        let (done_sender, done) = bounded(1);
+        let (wake_reader, wake) = io::pipe()?;
+        let label = plan.label.clone();
+        let troubles = Arc::clone(troubles);
+        thread::Builder::new().name(format!("sampler {}", plan.factory.info().name)).spawn(
+            move || {
+                let tally = live(&plan, &made_sender, &orders_receiver, wake_reader, &troubles);
+                let _ = done_sender.send(tally);
+            },
+        )?;
+        Ok(Self { handle: SamplerHandle { label, orders, wake, done }, made })
+    }
+
+    /// Waits until the instance is made.
+    pub(crate) fn finish(self) -> Result<SamplerHandle, StartError> {
+        let label = &self.handle.label;
+        start_outcome(label, self.made.recv().ok())?;
+        Ok(self.handle)
+    }
+}
+
+fn start_outcome(label: &str, outcome: Option<Result<(), Error>>) -> Result<(), StartError> {
+    let error = match outcome {
+        Some(Ok(())) => return Ok(()),
+        Some(Err(error)) => error,
+        None => Error::failed("it panicked before its first look"),
+    };
+    Err(StartError::Sampler { label: label.to_owned(), error })
+}
+
+impl SamplerHandle {
+    /// Shows it the target, and waits until it has started.
+    pub(crate) fn start(
+        &self,
+        target: Target,
+        inlet: &Inlet,
+        id: SamplerId,
+    ) -> Result<(), StartError> {
+        let (started, answer) = bounded(1);
+        let arming = Arming { target, inlet: inlet.of_sampler(id), id, started };
+        let _ = self.orders.send(Order::Start(Box::new(arming)));
+        start_outcome(&self.label, answer.recv().ok())
+    }
+
+    /// Lets it tick, first at `first`.
+    pub(crate) fn go(&self, first: Instant) {
+        // A thread that has failed by now has said so.
+        let _ = self.orders.send(Order::Go(first));
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(self) -> SamplerStopping {
+        let Self { label, orders, wake, done } = self;
+        drop((orders, wake));
+        SamplerStopping { label, done }
+    }
+}
+
+/// A sampler that was told to stop.
+pub(crate) struct SamplerStopping {
+    label: String,
+    done: Receiver<Tally>,
+}
+
+impl SamplerStopping {
+    /// Waits until it has, and says how its ticks went.
+    pub(crate) fn join(self, since: Instant, troubles: &Troubles) -> Tally {
+        self.done.recv_deadline(since + LAST_LOOK).unwrap_or_else(|_| {
+            let label = &self.label;
+            troubles.tell(
+                label,
+                format!(
+                    "sampler {label}: did not come back from its look within {} seconds and was left behind",
+                    LAST_LOOK.as_secs()
+                ),
+            );
+            Tally::default()
+        })
+    }
+}
+
+/// The thread: makes the instance, starts it, ticks until it is woken, stops it.
+fn live(
+    plan: &SamplerPlan,
+    made: &Sender<Result<(), Error>>,
+    orders: &Receiver<Order>,
+    wake: PipeReader,
+    troubles: &Troubles,
+) -> Tally {
+    let label = &plan.label;
+    let mut tally = Tally::default();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut sampler = match plan.factory.make(&plan.options) {
+            Ok(sampler) => sampler,
+            Err(error) => {
+                let _ = made.send(Err(error));
+                return Ok(());
+            }
+        };
+        let _ = made.send(Ok(()));
+        let Ok(Order::Start(arming)) = orders.recv() else { return Ok(()) };
+        let Arming { target, mut inlet, id, started } = *arming;
+        let start = sampler.start(&target, &mut inlet);
+        let failed = start.is_err();
+        let _ = started.send(start);
+        if failed {
+            return Ok(());
+        }
+        let Ok(Order::Go(first)) = orders.recv() else { return sampler.stop(&mut inlet) };
+        precise_timers(plan.interval);
+        let schedule = Schedule::new(first, plan.interval);
+        let untold = Untold::default();
+        let mut ticker = Ticker {
+            sampler: sampler.as_mut(),
+            inlet,
+            id,
+            wake,
+            schedule,
+            untold,
+            tally: &mut tally,
+        };
+        ticker.run()
+    }));
+    let sentence = match outcome {
+        Ok(Ok(())) => return tally,
+        Ok(Err(error)) => format!("sampler {label}: {error}"),
+        Err(panic) => format!("sampler {label}: panicked: {}", panic_text(panic.as_ref())),
+    };
+    troubles.tell(label, sentence);
+    tally
+}
+
+/// Lets this thread's timers be as late as a fiftieth of its interval and no more; usually they may
+/// be 50 µs late, half an interval at 10 kHz. See PR_SET_TIMERSLACK(2const).
+fn precise_timers(interval: Duration) {
+    let slack = nanos(interval) / 50;
+    if slack < 50_000 {
+        // Where it is refused, more ticks are late, and they are told.
+        let _ = nix::sys::prctl::set_timerslack(slack.max(1));
+    }
+}
+
+struct Ticker<'a> {
+    sampler: &'a mut dyn Sampler,
+    inlet: Inlet,
+    id: SamplerId,
+    wake: PipeReader,
+    schedule: Schedule,
+    untold: Untold,
+    tally: &'a mut Tally,
+}
+
+/// What went wrong with ticks since it was last told.
+#[derive(Debug, Default)]
+struct Untold {
+    since: u64,
+    late: i64,
+    missed: i64,
+    skipped: i64,
+    why_skipped: String,
+}
+
+impl Ticker<'_> {
+    fn run(&mut self) -> Result<(), Error> {
+        let outcome = self.tick_until_woken();
+        self.tell();
+        let stop = self.sampler.stop(&mut self.inlet);
+        if let Err(error) = &outcome {
+            let t = self.inlet.now();
+            let event = Event::new(t, EventKind::SamplerFailed).text(error.to_string());
+            self.inlet.event(event);
+        }
+        outcome.and(stop)
+    }
+
+    fn tick_until_woken(&mut self) -> Result<(), Error> {
+        while self.wait()? {
+            let tick = self.schedule.take(Instant::now());
+            self.tally.missed += tick.missed;
+            self.untold.missed += i64::try_from(tick.missed).unwrap_or(i64::MAX);
+            if tick.late {
+                self.tally.late += 1;
+                self.untold.late += 1;
+            }
+            self.look()?;
+            if self.inlet.now() - self.untold.since >= TELL_EVERY {
+                self.tell();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next tick; false where the end came first.
+    fn wait(&mut self) -> Result<bool, Error> {
+        loop {
+            let now = Instant::now();
+            let deadline = self.schedule.due();
+            let left = deadline.saturating_duration_since(now);
+            if !left.is_zero() {
+                let until = Until { deadline, wake: self.wake.as_fd() };
+                if self.sampler.wait(until, &mut self.inlet)? == Waited::Done {
+                    continue_or_end(&self.wake, Duration::ZERO)?;
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if continue_or_end(&self.wake, left)? {
+                return Ok(false);
+            }
+            if deadline <= Instant::now() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn look(&mut self) -> Result<(), Error> {
+        let mut points = Points::new();
+        let begin = Instant::now();
+        let outcome = self.sampler.sample(&mut Look::new(&mut points, &mut self.inlet));
+        let took = nanos(begin.elapsed());
+        match outcome {
+            Ok(()) => {
+                self.tally.samples += 1;
+                let t = self.inlet.clock().at(begin);
+                self.inlet.send(Record::Sample(Sample { t, sampler: self.id, took, points }));
+            }
+            // Whoever watches the target's end will stop us; until then its threads may come back.
+            Err(error) if error.kind() == ErrorKind::Gone => {}
+            Err(error) if error.kind() == ErrorKind::Skip => {
+                self.untold.skipped += 1;
+                self.untold.why_skipped = error.to_string();
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Tells the stream of ticks that were not taken in time, all since the last time in one event.
+    fn tell(&mut self) {
+        let t = self.inlet.now();
+        let untold = std::mem::replace(&mut self.untold, Untold { since: t, ..Untold::default() });
+        for (count, kind, why) in [
+            (untold.late, EventKind::Late, String::new()),
+            (untold.missed, EventKind::Missed, String::new()),
+            (untold.skipped, EventKind::Skipped, untold.why_skipped),
+        ] {
+            if count > 0 {
+                self.inlet.event(Event::new(t, kind).value(count).text(why));
+            }
+        }
+    }
+}
+
+/// Waits for the end, but no longer than `timeout`; true where the end has come.
+fn continue_or_end(wake: &PipeReader, timeout: Duration) -> Result<bool, Error> {
+    let mut fds = [PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
+    match ppoll(&mut fds, Some(timeout.into()), None) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(errno) => Err(Error::io("cannot wait for the next tick", &errno.into())),
+    }
+}

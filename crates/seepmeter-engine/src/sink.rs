@@ -1,0 +1,173 @@
+//! A sink's thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use seepmeter_plugin::{Error, ErrorKind, Sink};
+use seepmeter_record::Record;
+
+use crate::engine::{SinkPlan, StartError};
+use crate::fan_out::{Batch, PENDING_BATCHES, Port};
+use crate::trouble::{Troubles, panic_text};
+
+/// How long a sink may take for what waits at the end; then it gets no more samples.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long it may take after that for definitions, events and the footer; then it is left behind.
+const LAST_GRACE: Duration = Duration::from_secs(5);
+
+/// A sink that is being made on its thread.
+pub(crate) struct SinkMaking {
+    handle: SinkHandle,
+    port: Port,
+    made: Receiver<Result<Duration, Error>>,
+}
+
+/// A running sink.
+pub(crate) struct SinkHandle {
+    label: String,
+    give_up_samples: Arc<AtomicBool>,
+    /// Gets the count of the samples given up, once the thread is done.
+    done: Receiver<u64>,
+}
+
+impl SinkMaking {
+    /// Starts the thread and lets it make the instance.
+    pub(crate) fn begin(plan: SinkPlan, troubles: &Arc<Troubles>) -> std::io::Result<Self> {
+        let (queue, batches) = bounded(PENDING_BATCHES);
+        let (made_sender, made) = bounded(1);
+        let (done_sender, done) = bounded(1);
+        let pending = Arc::new(AtomicUsize::new(0));
+        let give_up_samples = Arc::new(AtomicBool::new(false));
+        let label = plan.label.clone();
+        let queue_end = QueueEnd {
+            batches,
+            pending: Arc::clone(&pending),
+            give_up_samples: Arc::clone(&give_up_samples),
+            given_up: 0,
+        };
+        let troubles = Arc::clone(troubles);
+        thread::Builder::new()
+            .name(format!("sink {}", plan.factory.info().name))
+            .spawn(move || live(&plan, &made_sender, queue_end, &done_sender, &troubles))?;
+        Ok(Self {
+            handle: SinkHandle { label: label.clone(), give_up_samples, done },
+            port: Port::new(label, queue, pending),
+            made,
+        })
+    }
+
+    /// Waits until the instance is made: its handle, its queue, and its patience.
+    pub(crate) fn finish(self) -> Result<(SinkHandle, Port, Duration), StartError> {
+        match self.made.recv() {
+            Ok(Ok(patience)) => Ok((self.handle, self.port, patience)),
+            Ok(Err(error)) => Err(StartError::Sink { label: self.handle.label, error }),
+            Err(_) => {
+                let error = Error::failed("it panicked while it was made");
+                Err(StartError::Sink { label: self.handle.label, error })
+            }
+        }
+    }
+}
+
+impl SinkHandle {
+    /// Waits until the sink has taken all that its queue holds. One that is too slow is first spared
+    /// the samples and then left behind. Returns how many samples it did not get here.
+    pub(crate) fn join(self, ended: Instant, troubles: &Troubles) -> (String, u64) {
+        let given_up = match self.done.recv_deadline(ended + DRAIN) {
+            Ok(given_up) => given_up,
+            Err(_) => {
+                self.give_up_samples.store(true, Ordering::Relaxed);
+                self.done.recv_deadline(ended + DRAIN + LAST_GRACE).unwrap_or_else(|_| {
+                    let label = &self.label;
+                    troubles.tell(
+                        label,
+                        format!("sink {label}: did not finish within {} seconds of the end and was left behind; its output is incomplete", (DRAIN + LAST_GRACE).as_secs()),
+                    );
+                    0
+                })
+            }
+        };
+        (self.label, given_up)
+    }
+
+    /// Waits until the sink has taken all that its queue holds, however long that takes.
+    pub(crate) fn join_patiently(self) {
+        // The thread sends when it is done, or is gone.
+        let _ = self.done.recv();
+    }
+}
+
+/// The thread: makes the instance, and feeds it until the queue ends or it fails.
+fn live(
+    plan: &SinkPlan,
+    made: &Sender<Result<Duration, Error>>,
+    mut queue: QueueEnd,
+    done: &Sender<u64>,
+    troubles: &Troubles,
+) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut sink = match plan.factory.make(&plan.options) {
+            Ok(sink) => sink,
+            Err(error) => {
+                let _ = made.send(Err(error));
+                return Ok(());
+            }
+        };
+        let _ = made.send(Ok(sink.patience()));
+        queue.feed(sink.as_mut())
+    }));
+    let label = &plan.label;
+    match outcome {
+        Ok(Ok(())) => {}
+        // Whoever read the output has had enough of it.
+        Ok(Err(error)) if error.kind() == ErrorKind::Closed => {}
+        Ok(Err(error)) => troubles.tell(label, format!("sink {label}: {error}")),
+        Err(panic) => {
+            troubles.tell(label, format!("sink {label}: panicked: {}", panic_text(panic.as_ref())));
+        }
+    }
+    let _ = done.send(queue.given_up);
+}
+
+/// The sink's end of its queue.
+struct QueueEnd {
+    batches: Receiver<Batch>,
+    pending: Arc<AtomicUsize>,
+    give_up_samples: Arc<AtomicBool>,
+    given_up: u64,
+}
+
+impl QueueEnd {
+    fn feed(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        while let Some(batch) = self.next(sink)? {
+            for record in batch.iter() {
+                if matches!(record, Record::Sample(_)) {
+                    self.pending.fetch_sub(1, Ordering::Relaxed);
+                    if self.give_up_samples.load(Ordering::Relaxed) {
+                        self.given_up += 1;
+                        continue;
+                    }
+                }
+                sink.write(record)?;
+            }
+        }
+        sink.stop()
+    }
+
+    /// The next batch, or `None` at the end. Flushes before it waits.
+    fn next(&self, sink: &mut dyn Sink) -> Result<Option<Batch>, Error> {
+        match self.batches.try_recv() {
+            Ok(batch) => Ok(Some(batch)),
+            Err(TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Empty) => {
+                sink.flush()?;
+                Ok(self.batches.recv().ok())
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What went wrong with instances while they ran.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::Notices;
+
+/// Tells the user of failures at once, and keeps them for the report.
+pub(crate) struct Troubles {
+    notices: Notices,
+    kept: Mutex<Vec<Trouble>>,
+}
+
+struct Trouble {
+    label: String,
+    sentence: String,
+}
+
+impl Troubles {
+    pub(crate) fn new(notices: Notices) -> Self {
+        Self { notices, kept: Mutex::default() }
+    }
+
+    /// The instance of this label has failed.
+    pub(crate) fn tell(&self, label: &str, sentence: String) {
+        (self.notices)(&sentence);
+        self.lock().push(Trouble { label: label.to_owned(), sentence });
+    }
+
+    /// What went wrong last with the instance of this label.
+    pub(crate) fn of(&self, label: &str) -> Option<String> {
+        let kept = self.lock();
+        kept.iter()
+            .rev()
+            .find(|trouble| trouble.label == label)
+            .map(|trouble| trouble.sentence.clone())
+    }
+
+    /// All that went wrong.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.lock().iter().map(|trouble| trouble.sentence.clone()).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Trouble>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a caught panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no words")
+}

@@ -1,0 +1,76 @@
+//! How a plugin fails.
+
+use std::{fmt, io};
+
+/// What a failure means for the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The instance can't go on: it is closed, the others go on, and the exit status tells.
+    Failed,
+    /// The target has ended, or is ending: no fault of anybody's.
+    Gone,
+    /// This one look is left out; the next is taken as usual.
+    Skip,
+    /// Whoever read the output went away (EPIPE): the instance is closed without a complaint.
+    Closed,
+}
+
+/// Why a plugin's call failed: a [kind](ErrorKind) and a message for people.
+///
+/// A message names what was being done, to what, what went wrong, and what the user can do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl Error {
+    /// The instance can't go on.
+    pub fn failed(message: impl fmt::Display) -> Self {
+        Self { kind: ErrorKind::Failed, message: message.to_string() }
+    }
+
+    /// The target has ended.
+    #[must_use]
+    pub fn gone() -> Self {
+        Self { kind: ErrorKind::Gone, message: "the target has ended".to_owned() }
+    }
+
+    /// This look is left out, and why.
+    pub fn skip(message: impl fmt::Display) -> Self {
+        Self { kind: ErrorKind::Skip, message: message.to_string() }
+    }
+
+    /// An input or output error, met while doing `what` (`cannot write to out.csv`).
+    pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::BrokenPipe => ErrorKind::Closed,
+            _ => ErrorKind::Failed,
+        };
+        Self { kind, message: format!("{what}: {}", errno_text(error)) }
+    }
+
+    /// What the failure means for the run.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+/// The error's meaning without Rust's ` (os error 2)` behind it.
+fn errno_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((meaning, _)) => meaning.to_owned(),
+        None => text,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

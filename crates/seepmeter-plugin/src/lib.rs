@@ -1,0 +1,71 @@
+//! What a Seepmeter plugin implements.
+//!
+//! A plugin is a type that implements [`Plugin`], which says what it is called, which options it
+//! takes and how an instance is made of them, and one of [`Sampler`] and [`Sink`], which do the
+//! work. The built-in ones go through the same traits as anybody's.
+//!
+//! A sink that counts samples:
+//!
+//! ```
+//! use seepmeter_plugin::{Error, Plugin, Sink, options, record::Record};
+//!
+//! options! {
+//!     pub struct CountOptions {
+//!         /// Print the count after so many samples.
+//!         every: u64 = "100",
+//!     }
+//! }
+//!
+//! pub struct Count {
+//!     options: CountOptions,
+//!     seen: u64,
+//! }
+//!
+//! impl Plugin for Count {
+//!     const NAME: &'static str = "count";
+//!     const ABOUT: &'static str = "counts samples";
+//!     type Options = CountOptions;
+//!
+//!     fn new(options: CountOptions) -> Result<Self, Error> {
+//!         Ok(Self { options, seen: 0 })
+//!     }
+//! }
+//!
+//! impl Sink for Count {
+//!     fn write(&mut self, record: &Record) -> Result<(), Error> {
+//!         if let Record::Sample(_) = record {
+//!             self.seen += 1;
+//!             if self.seen % self.options.every == 0 {
+//!                 eprintln!("{} samples", self.seen);
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! # use seepmeter_plugin::{Factory, SinkFactory};
+//! # let factory = SinkFactory::of::<Count>();
+//! # assert!(factory.make(&[("every".into(), "7".into())]).is_ok());
+//! # let error = factory.make(&[("evry".into(), "7".into())]).err().unwrap();
+//! # assert_eq!(error.to_string(), "no option `evry`; there is: every");
+//! ```
+
+mod error;
+mod factory;
+mod options;
+mod sampler;
+mod sink;
+mod units;
+
+pub use error::{Error, ErrorKind};
+pub use factory::{Factory, Info, Plugin, SamplerFactory, SinkFactory};
+pub use options::{OptionError, OptionSpec, OptionValue, Options};
+pub use sampler::{Look, NewSubject, Sampler, Stream, Target, Until, Waited};
+pub use seepmeter_record as record;
+pub use sink::Sink;
+pub use units::{Size, parse_duration, parse_size};
+
+/// What the macros of this crate need and nobody else should.
+#[doc(hidden)]
+pub mod private {
+    pub use crate::options::{dashed, finish, give, unknown};
+}

@@ -1,0 +1,41 @@
+//! What takes records.
+
+use std::time::Duration;
+
+use crate::Error;
+use crate::record::Record;
+
+/// Takes the records of one stream, in their order, from the header to the footer.
+///
+/// Every call on one instance comes from one and the same thread. A sink that falls behind loses
+/// samples, never definitions or events, and is told how many by an event of kind `lost`.
+pub trait Sink {
+    /// Takes one record.
+    ///
+    /// # Errors
+    /// An error closes this sink; the others go on.
+    fn write(&mut self, record: &Record) -> Result<(), Error>;
+
+    /// Hands on whatever is buffered; called when no record waits.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The stream is over: completes the output. Called once, also when the stream was cut off, and
+    /// not after an error.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn stop(&mut self) -> Result<(), Error> {
+        self.flush()
+    }
+
+    /// How long a record may wait for others before this sink gets it. Each waking of a thread costs
+    /// more than a sample does, so only a live view asks for less than the usual quarter of a second.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+}

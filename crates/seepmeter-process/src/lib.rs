@@ -1,0 +1,26 @@
+//! Whom Seepmeter watches: a command that it spawns, or a process that runs already.
+//!
+//! A command is spawned in two steps. [`Command::spawn`] forks, and the child is [`Held`] before its
+//! exec; whoever wants the process from its first instruction attaches now. [`Held::release`] lets it
+//! go and returns at the moment of its exec, or with the reason why there was none. The end of a
+//! process is awaited on its [`Process::pidfd`], and only then is a child reaped.
+//!
+//! ```
+//! use seepmeter_process::{ChildSignals, Command};
+//! use seepmeter_record::End;
+//!
+//! let command = Command::new(["sh", "-c", "exit 3"])?;
+//! let held = command.spawn(&ChildSignals::as_they_are()?)?;
+//! let child = held.release().expect("sh can be executed");
+//! child.process().wait()?;
+//! assert_eq!(child.reap()?, End::Exited(3));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod process;
+mod signals;
+mod spawn;
+
+pub use process::{AttachError, Process};
+pub use signals::{Arrival, ChildSignals, Signals};
+pub use spawn::{Child, Command, ExecError, Held};

@@ -1,0 +1,127 @@
+//! Signals that reach seepmeter, read as data.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask,
+};
+
+/// `si_code` of a signal that the kernel itself sent, as the terminal's are (asm-generic/siginfo.h).
+const SI_KERNEL: i32 = 0x80;
+
+/// How a child's signals are set before its exec: as seepmeter itself found them.
+#[derive(Clone, Debug)]
+pub struct ChildSignals {
+    mask: SigSet,
+    ignores_chld: bool,
+}
+
+impl ChildSignals {
+    /// The signals as they are set now.
+    ///
+    /// # Errors
+    /// What sigprocmask(2) fails with.
+    pub fn as_they_are() -> io::Result<Self> {
+        let mut mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask))?;
+        Ok(Self { mask, ignores_chld: false })
+    }
+
+    /// Sets the calling process's signals so. Async-signal-safe, for a child between fork and exec.
+    pub(crate) fn restore(&self) -> Result<(), Errno> {
+        let set = |signal, handler| {
+            let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+            // SAFETY: neither SIG_DFL nor SIG_IGN runs code of ours.
+            unsafe { sigaction(signal, &action) }.map(drop)
+        };
+        // Rust's runtime ignores SIGPIPE; a program that writes into a closed pipe counts on it.
+        set(Signal::SIGPIPE, SigHandler::SigDfl)?;
+        if self.ignores_chld {
+            set(Signal::SIGCHLD, SigHandler::SigIgn)?;
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None)
+    }
+}
+
+/// Takes signals off their usual way, so that they can be awaited together with other events:
+/// signalfd(2). Must be made before any other thread is, since a mask is a thread's own.
+#[derive(Debug)]
+pub struct Signals {
+    fd: OwnedFd,
+    before: ChildSignals,
+}
+
+/// A signal that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Which.
+    pub signal: Signal,
+    /// True where the kernel sent it, as it does for Ctrl-C: then every process of the terminal's
+    /// foreground group has got it, the target too.
+    pub from_kernel: bool,
+}
+
+impl Signals {
+    /// Blocks `signals` and reads them from now on.
+    ///
+    /// # Errors
+    /// What the system calls fail with.
+    pub fn take(signals: &[Signal]) -> io::Result<Self> {
+        let set: SigSet = signals.iter().copied().collect();
+        let mut before = ChildSignals::as_they_are()?;
+        before.ignores_chld = stop_ignoring_chld()?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
+        // SAFETY: the set is valid for the call, and -1 asks for a new descriptor.
+        let fd =
+            unsafe { libc::signalfd(-1, set.as_ref(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        Errno::result(fd)?;
+        // SAFETY: the descriptor was just made and is nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { fd, before })
+    }
+
+    /// How the signals were before.
+    #[must_use]
+    pub fn before(&self) -> &ChildSignals {
+        &self.before
+    }
+
+    /// The next signal that has come, if one has.
+    ///
+    /// # Errors
+    /// What read(2) fails with.
+    pub fn next(&self) -> io::Result<Option<Arrival>> {
+        let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        match nix::unistd::read(&self.fd, &mut info) {
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(length) if length < info.len() => Ok(None),
+            Ok(_) => {
+                // SAFETY: the kernel has filled all of it, and every pattern of bits is a valid value.
+                let info: libc::signalfd_siginfo = unsafe { std::mem::transmute(info) };
+                let number = i32::try_from(info.ssi_signo).unwrap_or(0);
+                Ok(Some(Arrival {
+                    signal: Signal::try_from(number)?,
+                    from_kernel: info.ssi_code == SI_KERNEL,
+                }))
+            }
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A parent that ignores SIGCHLD hands that on, and then no exit status can be waited for: waitpid(2),
+/// NOTES. Returns whether it was so.
+fn stop_ignoring_chld() -> io::Result<bool> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: SIG_DFL runs no code of ours.
+    let before = unsafe { sigaction(Signal::SIGCHLD, &default) }?;
+    Ok(matches!(before.handler(), SigHandler::SigIgn))
+}

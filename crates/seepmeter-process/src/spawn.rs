@@ -1,0 +1,294 @@
+//! Spawning through the sentinel.
+//!
+//! Two pipes are made before the fork, all their ends close-on-exec. The child waits on the *hold*
+//! pipe until it is released, or until seepmeter is gone. The *sentinel* pipe ends by itself at the
+//! moment of a successful exec; after a failed one the child writes the errno into it. A pipe made
+//! after the fork would synchronise nothing, since each side would have its own.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::unistd::ForkResult;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use seepmeter_record::End;
+
+use crate::{AttachError, ChildSignals, Process};
+
+/// Where execvp(3) looks when there is no PATH.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// A command to spawn: all that its exec needs, made ready before the fork.
+#[derive(Debug)]
+pub struct Command {
+    words: Vec<CString>,
+    /// The files to try, in the order of PATH.
+    candidates: Vec<CString>,
+}
+
+/// A child that has not yet executed its command and waits to be released.
+#[derive(Debug)]
+pub struct Held {
+    child: Child,
+    hold: PipeWriter,
+    sentinel: PipeReader,
+}
+
+/// A child of seepmeter's.
+#[derive(Debug)]
+pub struct Child {
+    process: Process,
+}
+
+/// Why an exec failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", Errno::from_raw(*.errno).desc())]
+pub struct ExecError {
+    /// The errno of execve(2).
+    pub errno: i32,
+}
+
+impl ExecError {
+    /// True where the command was found, but can't be executed.
+    #[must_use]
+    pub fn found(&self) -> bool {
+        !matches!(self.errno, libc::ENOENT | libc::ENOTDIR)
+    }
+}
+
+impl Command {
+    /// A command of these words, the program first. A program with no `/` is looked for along PATH.
+    ///
+    /// # Errors
+    /// Where there is no word at all, or a word holds a NUL.
+    pub fn new<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> io::Result<Self> {
+        let words = words
+            .into_iter()
+            .map(|word| CString::new(word.into().into_vec()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let program = words
+            .first()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no command"))?;
+        let candidates = candidates(program, std::env::var_os("PATH").as_deref());
+        Ok(Self { words, candidates })
+    }
+
+    /// Forks. The child is held before its exec; its standard streams, its process group and its
+    /// environment are seepmeter's own, its signals are as `signals` says.
+    ///
+    /// # Errors
+    /// Where there can be no pipe or no fork.
+    pub fn spawn(&self, signals: &ChildSignals) -> io::Result<Held> {
+        let (hold_reader, hold) = io::pipe()?;
+        let (sentinel, sentinel_writer) = io::pipe()?;
+        let mut image = Image::new(self);
+        // SAFETY: until its exec, the child calls async-signal-safe functions only: see `become_command`.
+        match unsafe { nix::unistd::fork() }? {
+            ForkResult::Child => become_command(
+                &mut image,
+                signals,
+                &hold_reader,
+                hold.as_raw_fd(),
+                &sentinel_writer,
+            ),
+            ForkResult::Parent { child } => {
+                drop((hold_reader, sentinel_writer));
+                // The child can't end unseen: nobody but us reaps it, so its pid stays its own.
+                match Process::open(child.as_raw(), Path::new("/proc")) {
+                    Ok(process) => Ok(Held { child: Child { process }, hold, sentinel }),
+                    Err(error) => {
+                        drop(hold);
+                        nix::sys::wait::waitpid(child, None)?;
+                        Err(match error {
+                            AttachError::Other { source, .. } => source,
+                            other => io::Error::other(other),
+                        })
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Held {
+    /// The child's process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.child.process
+    }
+
+    /// Lets the child execute its command and returns at the moment of its exec. After a failed exec
+    /// the child is reaped.
+    ///
+    /// # Errors
+    /// The errno of the exec.
+    pub fn release(self) -> Result<Child, ExecError> {
+        let Self { child, mut hold, mut sentinel } = self;
+        // A child that was killed meanwhile reads nothing; its end is told by its pidfd.
+        let _ = hold.write_all(&[1]);
+        let mut errno = [0; 4];
+        match sentinel.read_exact(&mut errno) {
+            Err(_) => Ok(child),
+            Ok(()) => {
+                let _ = child.process.wait();
+                let _ = child.reap();
+                Err(ExecError { errno: i32::from_ne_bytes(errno) })
+            }
+        }
+    }
+}
+
+impl Child {
+    /// The child's process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Reaps the child, which [has ended](Process::has_ended): waiting for it earlier would take
+    /// the stops of a tracer away from it. [`End::Gone`] where somebody else has reaped it.
+    ///
+    /// # Errors
+    /// What waitid(2) fails with.
+    pub fn reap(&self) -> io::Result<End> {
+        loop {
+            let pid = rustix::process::Pid::from_raw(self.process.pid())
+                .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+            return match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(rustix::io::Errno::CHILD) | Ok(None) => Ok(End::Gone),
+                Err(error) => Err(error.into()),
+                Ok(Some(status)) => Ok(match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => End::Exited(code),
+                    (None, Some(signal)) => End::Killed(signal),
+                    (None, None) => End::Gone,
+                }),
+            };
+        }
+    }
+}
+
+/// The files that execvp(3) would try.
+fn candidates(program: &CString, path: Option<&OsStr>) -> Vec<CString> {
+    let name = program.as_bytes();
+    if name.is_empty() || name.contains(&b'/') {
+        return vec![program.clone()];
+    }
+    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
+    path.as_bytes()
+        .split(|byte| *byte == b':')
+        .filter_map(|folder| {
+            let folder = if folder.is_empty() { b"." } else { folder };
+            CString::new([folder, b"/", name].concat()).ok()
+        })
+        .collect()
+}
+
+/// The arrays that execve(2) takes, in memory that the child need not ask for.
+struct Image<'a> {
+    candidates: &'a [CString],
+    argv: Vec<*const libc::c_char>,
+    /// As `argv`, for a script without `#!`: `sh`, the script, the script's arguments.
+    shell_argv: Vec<*const libc::c_char>,
+}
+
+impl<'a> Image<'a> {
+    fn new(command: &'a Command) -> Self {
+        let arguments = command.words.iter().skip(1).map(|word| word.as_ptr());
+        let argv = command.words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
+        let shell_argv = [c"sh".as_ptr(), ptr::null()]
+            .into_iter()
+            .chain(arguments)
+            .chain([ptr::null()])
+            .collect();
+        Self { candidates: &command.candidates, argv, shell_argv }
+    }
+
+    /// Tries the candidates in turn, as execvp(3) does; returns only where none could be executed.
+    fn execute(&mut self) -> Errno {
+        let mut worst = Errno::ENOENT;
+        for file in self.candidates {
+            // SAFETY: the strings and both arrays live in `self`, and the arrays end with null;
+            // `environ` is this child's own copy, and nothing of seepmeter's ever changes it.
+            unsafe { libc::execve(file.as_ptr(), self.argv.as_ptr(), libc::environ.cast()) };
+            let mut errno = Errno::last();
+            if errno == Errno::ENOEXEC {
+                self.shell_argv[1] = file.as_ptr();
+                // SAFETY: as above.
+                unsafe {
+                    libc::execve(
+                        c"/bin/sh".as_ptr(),
+                        self.shell_argv.as_ptr(),
+                        libc::environ.cast(),
+                    )
+                };
+                errno = Errno::last();
+            }
+            match errno {
+                // A file that may not be executed is remembered, but a later one may serve.
+                Errno::EACCES => worst = errno,
+                Errno::ENOENT
+                | Errno::ENOTDIR
+                | Errno::ENODEV
+                | Errno::ESTALE
+                | Errno::ETIMEDOUT => {}
+                other => return other,
+            }
+        }
+        worst
+    }
+}
+
+/// What the child does between fork and exec. Nothing here allocates, takes a lock or unwinds.
+fn become_command(
+    image: &mut Image<'_>,
+    signals: &ChildSignals,
+    hold: &PipeReader,
+    parents_end_of_hold: i32,
+    sentinel: &PipeWriter,
+) -> ! {
+    // SAFETY: the child's own copy of the descriptor, which nothing here uses again. With it open,
+    // the read below would never learn that seepmeter is gone.
+    unsafe { libc::close(parents_end_of_hold) };
+    let mut byte = [0];
+    let released = loop {
+        match nix::unistd::read(hold, &mut byte) {
+            Err(Errno::EINTR) => {}
+            outcome => break outcome == Ok(1),
+        }
+    };
+    if released {
+        let errno = match signals.restore() {
+            Ok(()) => image.execute(),
+            Err(errno) => errno,
+        };
+        let _ = nix::unistd::write(sentinel, &(errno as i32).to_ne_bytes());
+    }
+    // SAFETY: ends the process without running what the parent registered for its exit.
+    unsafe { libc::_exit(127) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(program: &str, path: Option<&str>) -> Vec<String> {
+        candidates(&CString::new(program).unwrap(), path.map(OsStr::new))
+            .into_iter()
+            .map(|file| file.into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_program_is_looked_for_along_path_as_execvp_does() {
+        assert_eq!(tried("ls", Some("/a:/b")), ["/a/ls", "/b/ls"]);
+        assert_eq!(tried("ls", Some(":/b:")), ["./ls", "/b/ls", "./ls"]);
+        assert_eq!(tried("ls", None), ["/bin/ls", "/usr/bin/ls"]);
+        assert_eq!(tried("./ls", Some("/a")), ["./ls"]);
+        assert_eq!(tried("", Some("/a")), [""]);
+    }
+}

@@ -33,6 +33,7 @@ mod bytes;
 mod catalog;
 pub mod jsonl;
 mod model;
+mod pairs;
 
 pub use bytes::Bytes;
 pub use catalog::{Catalog, Dangling};

@@ -78,6 +78,7 @@ pub struct SamplerInfo {
     /// Nanoseconds from tick to tick, as asked for.
     pub interval: u64,
     /// Every option with its value, defaults included.
+    #[serde(with = "crate::pairs")]
     pub options: Vec<(String, String)>,
 }
 
@@ -132,7 +133,7 @@ pub struct Subject {
     /// Its name for people.
     pub name: Bytes,
     /// What else is known of it: a process has `pid` and `start`, see [`Subject::process_key`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::pairs")]
     pub attrs: Vec<(String, Attr)>,
 }
 

@@ -1,0 +1,248 @@
+//! The subcommands: each a plan, a run and an outcome.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap_complete::Shell;
+use seepmeter_engine::{Engine, Report, Watched};
+use seepmeter_process::{Command, ExecError, Process};
+use seepmeter_record::jsonl::{self, Ending, ReadError};
+use seepmeter_record::{End, EventKind, TargetInfo};
+
+use crate::flags::{AttachFlags, Flags, ReplayFlags, RunFlags};
+use crate::watch::{Manners, Stopped, Watch, take_signals};
+use crate::{messages, plan};
+
+/// Where procfs is mounted.
+const PROC: &str = "/proc";
+
+/// What the exit status tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All went well.
+    Well,
+    /// The target's own exit status.
+    Status(i32),
+    /// The signal that killed the target.
+    Signal(i32),
+    /// Something of seepmeter's own failed.
+    OwnFailure,
+    /// The command was found, but can't be executed.
+    NotExecutable,
+    /// The command was not found.
+    NotFound,
+}
+
+impl From<Outcome> for ExitCode {
+    /// The numbers are those of env(1) and timeout(1).
+    fn from(outcome: Outcome) -> Self {
+        let status = match outcome {
+            Outcome::Well => 0,
+            Outcome::Status(status) => status,
+            Outcome::Signal(signal) => 128 + signal,
+            Outcome::OwnFailure => 125,
+            Outcome::NotExecutable => 126,
+            Outcome::NotFound => 127,
+        };
+        Self::from(u8::try_from(status).unwrap_or(u8::MAX))
+    }
+}
+
+/// `seepmeter run`.
+///
+/// # Errors
+/// Whatever keeps seepmeter from doing its own work.
+pub fn run(flags: RunFlags) -> Result<Outcome> {
+    let samplers = plan::samplers(&flags.watch)?;
+    let sinks = plan::sinks(&flags.sinks)?;
+    let name = flags.command.first().cloned().unwrap_or_default();
+    let words = flags.command.iter().map(|word| word.clone().into_vec().into()).collect();
+    let command = Command::new(flags.command).context("cannot read the command")?;
+
+    let signals = take_signals()?;
+    let ready = engine().ready(samplers, sinks)?;
+    let held = command.spawn(signals.before()).context("cannot spawn a child")?;
+    let watched = watched(held.process(), TargetInfo::Command(words), name.clone().into_vec());
+    let armed = ready.arm(watched)?;
+    let child = match held.release() {
+        Ok(child) => child,
+        Err(error) => {
+            let outcome = not_executed(&name, &error);
+            let report = armed.call_off(EventKind::ExecFailed, End::NotStarted(error.errno));
+            tell_losses(&report);
+            return Ok(outcome);
+        }
+    };
+    let live = armed.go();
+    live.tell(EventKind::Exec, None);
+
+    let manners = Manners::Spawned { on_stop: flags.on_stop, grace: flags.grace };
+    let process = child.process();
+    let watch = Watch::new(process, &signals, &live, manners, flags.watch.duration);
+    let end = match watch.until_stopped()? {
+        Stopped::TargetEnded => child.reap().context("cannot reap the target")?,
+        Stopped::Asked => End::Left,
+    };
+    let report = live.stop(end);
+    Ok(outcome(end, &report))
+}
+
+/// `seepmeter attach`.
+///
+/// # Errors
+/// Whatever keeps seepmeter from doing its own work.
+pub fn attach(flags: AttachFlags) -> Result<Outcome> {
+    let samplers = plan::samplers(&flags.watch)?;
+    let sinks = plan::sinks(&flags.sinks)?;
+    let process = Process::open(flags.pid, Path::new(PROC))?;
+
+    let signals = take_signals()?;
+    let ready = engine().ready(samplers, sinks)?;
+    let name = process.name().to_vec();
+    let live = ready.arm(watched(&process, TargetInfo::Pid(flags.pid), name))?.go();
+
+    let watch = Watch::new(&process, &signals, &live, Manners::Attached, flags.watch.duration);
+    let end = match watch.until_stopped()? {
+        Stopped::TargetEnded => End::Gone,
+        Stopped::Asked => End::Left,
+    };
+    let report = live.stop(end);
+    Ok(outcome(end, &report))
+}
+
+/// `seepmeter replay`.
+///
+/// # Errors
+/// A recording that can't be read, or whatever else keeps seepmeter from doing its own work.
+pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
+    let path = &flags.recording;
+    let sinks = plan::sinks(&flags.sinks)?;
+    let cannot = || format!("cannot replay {}", shown(path));
+    let mut recording = jsonl::open(path).with_context(cannot)?;
+    let mut next = recording.next_record();
+    if let Err(error) = next {
+        return Err(error).with_context(cannot);
+    }
+
+    let mut replay = engine().ready(Vec::new(), sinks)?.replay();
+    let broken: Option<ReadError> = loop {
+        match next {
+            Ok(Some(record)) => {
+                if !replay.feed(record) {
+                    // Every sink has had enough.
+                    break None;
+                }
+                next = recording.next_record();
+            }
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    let report = replay.finish();
+    if let Some(error) = broken {
+        return Err(error).with_context(cannot);
+    }
+    if let Ending::CutOff { line } = recording.ending() {
+        messages::notice(&format!(
+            "{}: line {line} is cut off, so whoever wrote it was killed; the lines before it are whole and were replayed",
+            shown(path)
+        ));
+    }
+    Ok(if report.failures.is_empty() { Outcome::Well } else { Outcome::OwnFailure })
+}
+
+/// `seepmeter completions`.
+///
+/// # Errors
+/// Where standard output can't be written to.
+pub fn completions(shell: Shell) -> Result<Outcome> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Flags::command(), "seepmeter", &mut script);
+    print(&script)
+}
+
+/// `seepmeter man`.
+///
+/// # Errors
+/// Where standard output can't be written to.
+pub fn man() -> Result<Outcome> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Flags::command()).render(&mut page)?;
+    print(&page)
+}
+
+/// Writes to standard output; that nobody reads it (any more) is no failure.
+fn print(text: &[u8]) -> Result<Outcome> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(Outcome::Well),
+    }
+}
+
+fn engine() -> Engine {
+    Engine::new(Arc::new(messages::notice))
+}
+
+fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
+    Watched {
+        target,
+        name: name.into(),
+        pid: process.pid(),
+        start_time: process.start_time(),
+        proc_root: PathBuf::from(PROC),
+    }
+}
+
+fn not_executed(name: &OsString, error: &ExecError) -> Outcome {
+    let hint = match error.errno {
+        nix::libc::ENOENT if name.as_encoded_bytes().contains(&b'/') => {
+            "; is the path right, and does the interpreter that its first line names exist?"
+        }
+        nix::libc::ENOENT => "; is it installed, and on the PATH?",
+        nix::libc::EACCES => "; is it a file, and is its x bit set (chmod +x)?",
+        nix::libc::ENOEXEC => "; is it built for this kind of machine?",
+        _ => "",
+    };
+    messages::notice(&format!("cannot execute {}: {error}{hint}", shown(Path::new(name))));
+    if error.found() { Outcome::NotExecutable } else { Outcome::NotFound }
+}
+
+/// The target's own end comes first; where it ended well, a failure of seepmeter's is told.
+fn outcome(end: End, report: &Report) -> Outcome {
+    tell_losses(report);
+    match end {
+        End::Exited(status) if status != 0 => Outcome::Status(status),
+        End::Killed(signal) => Outcome::Signal(signal),
+        _ if !report.failures.is_empty() => Outcome::OwnFailure,
+        _ => Outcome::Well,
+    }
+}
+
+/// Says what was given up after the footer was written, which no sink could tell.
+fn tell_losses(report: &Report) {
+    for (sink, samples) in &report.lost {
+        let told = report.footer.as_ref().and_then(|footer| {
+            footer.lost.iter().find(|lost| lost.sink == *sink).map(|lost| lost.samples)
+        });
+        if *samples > told.unwrap_or(0) {
+            messages::notice(&format!(
+                "sink {sink} was too slow and did not get {samples} samples"
+            ));
+        }
+    }
+}
+
+/// A path as a message shows it: `-` is standard input, and what can't be printed is escaped.
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "standard input".to_owned();
+    }
+    seepmeter_record::Bytes::from(path.as_os_str().as_encoded_bytes()).to_string()
+}

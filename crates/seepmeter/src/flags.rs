@@ -1,0 +1,166 @@
+//! What was typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
+use seepmeter_plugin::parse_duration;
+
+use crate::spec::Spec;
+
+/// Watch a program's memory: does it leak, how fast, and where does it go?
+#[derive(Debug, Parser)]
+#[command(name = "seepmeter", version, max_term_width = 100)]
+pub struct Flags {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Subcommand,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Spawn a command and watch it
+    ///
+    /// The command's standard streams, signals and exit status are its own: seepmeter ends as it
+    /// ended, with its status, or with 128+N where signal N killed it. 125 is seepmeter's own failure,
+    /// 126 a command that can't be executed, 127 one that was not found.
+    Run(RunFlags),
+    /// Watch a process that runs already
+    ///
+    /// Ends when the process ends, at --duration, or at Ctrl-C. The process is left as it was.
+    Attach(AttachFlags),
+    /// Feed a recording to sinks
+    Replay(ReplayFlags),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// `seepmeter run`.
+#[derive(Debug, Args)]
+pub struct RunFlags {
+    /// How to watch.
+    #[command(flatten)]
+    pub watch: WatchFlags,
+    /// Where the records go.
+    #[command(flatten)]
+    pub sinks: SinkFlags,
+    /// What becomes of the command when --duration is over
+    #[arg(long, value_name = "WHAT", default_value = "leave", requires = "duration")]
+    pub on_stop: OnStop,
+    /// How long a second TERM counts as "now", and how long --on-stop end waits after its TERM
+    /// before it sends KILL
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pub grace: Duration,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `seepmeter attach`.
+#[derive(Debug, Args)]
+pub struct AttachFlags {
+    /// How to watch.
+    #[command(flatten)]
+    pub watch: WatchFlags,
+    /// Where the records go.
+    #[command(flatten)]
+    pub sinks: SinkFlags,
+    /// The process
+    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: i32,
+}
+
+/// `seepmeter replay`.
+#[derive(Debug, Args)]
+pub struct ReplayFlags {
+    /// Where the records go.
+    #[command(flatten)]
+    pub sinks: SinkFlags,
+    /// What `--sink jsonl` wrote, compressed or not; `-` is standard input
+    pub recording: PathBuf,
+}
+
+/// How to watch.
+#[derive(Debug, Args)]
+pub struct WatchFlags {
+    /// A sampler and its options; may be given several times [default: statm]
+    ///
+    /// `every=DURATION` sets one sampler's own interval. A comma inside a value is written twice.
+    #[arg(short, long = "sampler", value_name = "NAME[,KEY=VALUE…]")]
+    pub samplers: Vec<Spec>,
+    /// From one look to the next
+    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
+    pub interval: Duration,
+    /// Stop watching after this time
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+}
+
+/// Where the records go.
+#[derive(Debug, Args)]
+pub struct SinkFlags {
+    /// A sink and its options; may be given several times [default: text]
+    ///
+    /// A comma inside a value is written twice.
+    #[arg(short = 'o', long = "sink", value_name = "NAME[,KEY=VALUE…]")]
+    pub sinks: Vec<Spec>,
+    /// No live lines, only the summary
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// No summary at the end
+    #[arg(long)]
+    pub no_summary: bool,
+}
+
+/// What becomes of a spawned command when the watching stops before it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnStop {
+    /// It goes on, unwatched
+    Leave,
+    /// It gets TERM, and KILL where the grace period does not suffice
+    End,
+}
+
+impl Flags {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// What clap has to say, help and version included.
+    pub fn read() -> Result<Self, clap::Error> {
+        Self::try_parse()
+    }
+
+    /// The command as clap knows it, for completions and the manual page.
+    #[must_use]
+    pub fn command() -> clap::Command {
+        <Self as CommandFactory>::command()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_sound() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_commands_own_flags_are_its_own_with_and_without_two_dashes() {
+        for typed in ["seepmeter run -q -- ls -i -q", "seepmeter run -q ls -i -q"] {
+            let flags = Flags::try_parse_from(typed.split(' ')).unwrap();
+            let Subcommand::Run(run) = flags.command else { panic!("{typed} is no run") };
+            assert_eq!(run.command, ["ls", "-i", "-q"], "{typed}");
+            assert!(run.sinks.quiet);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The command: what was typed becomes a plan, the plan a run, the run an exit status.
+
+use std::process::ExitCode;
+
+use seepmeter::commands::{self, Outcome};
+use seepmeter::flags::{Flags, Subcommand};
+use seepmeter::messages;
+
+fn main() -> ExitCode {
+    let flags = match Flags::read() {
+        Ok(flags) => flags,
+        Err(error) => return messages::usage(&error),
+    };
+    let outcome = match flags.command {
+        Subcommand::Run(flags) => commands::run(flags),
+        Subcommand::Attach(flags) => commands::attach(flags),
+        Subcommand::Replay(flags) => commands::replay(flags),
+        Subcommand::Completions { shell } => commands::completions(shell),
+        Subcommand::Man => commands::man(),
+    };
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            messages::error(&error);
+            Outcome::OwnFailure.into()
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The built-in samplers.
+
+pub mod statm;
+
+pub use statm::Statm;

@@ -1,0 +1,12 @@
+//! The built-in sinks, one file each.
+
+mod csv;
+mod jsonl;
+mod output;
+mod summary;
+mod text;
+
+pub use csv::Csv;
+pub use jsonl::Jsonl;
+pub use summary::Summary;
+pub use text::Text;

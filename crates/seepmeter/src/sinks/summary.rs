@@ -1,0 +1,219 @@
+//! The sink `summary`: what a run was, in a few lines at its end.
+
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use seepmeter_plugin::{Error, Plugin, Sink, options};
+use seepmeter_record::{
+    Catalog, End, Footer, MetricId, Record, Sample, Subject, SubjectId, Unit, subject_kind,
+};
+
+use super::output::Output;
+use crate::human;
+
+options! {
+    /// Options of the sink `summary`.
+    pub struct SummaryOptions {
+        /// The file to write to; `-` is standard output, and without it the lines go to standard error.
+        path: Option<PathBuf>,
+    }
+}
+
+/// The sink `summary`.
+pub struct Summary {
+    output: Output,
+    catalog: Catalog,
+    target: Option<Subject>,
+    metrics: Metrics,
+    rss: Option<Span>,
+    peak: Option<i64>,
+    samples: u64,
+    last_t: u64,
+    footer: Option<Footer>,
+}
+
+/// The metrics that the summary tells of.
+#[derive(Default)]
+struct Metrics {
+    rss: Option<MetricId>,
+    peak: Option<MetricId>,
+}
+
+/// The first and the last value of a series.
+struct Span {
+    first_t: u64,
+    first: i64,
+    last_t: u64,
+    last: i64,
+    largest: i64,
+}
+
+impl Plugin for Summary {
+    const NAME: &'static str = "summary";
+    const ABOUT: &'static str = "tells at the end how long, how much, and what the watching cost";
+    type Options = SummaryOptions;
+
+    fn new(options: SummaryOptions) -> Result<Self, Error> {
+        Ok(Self {
+            output: Output::create_or_stderr(options.path.as_deref())?,
+            catalog: Catalog::default(),
+            target: None,
+            metrics: Metrics::default(),
+            rss: None,
+            peak: None,
+            samples: 0,
+            last_t: 0,
+            footer: None,
+        })
+    }
+}
+
+impl Sink for Summary {
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.catalog.learn(record);
+        match record {
+            Record::Metric(metric) if metric.unit == Unit::Bytes => match &*metric.name {
+                "rss" => self.metrics.rss = Some(metric.id),
+                "peak" => self.metrics.peak = Some(metric.id),
+                _ => {}
+            },
+            // The first process of a stream is the target.
+            Record::Subject(subject)
+                if self.target.is_none() && &*subject.kind == subject_kind::PROCESS =>
+            {
+                self.target = Some(subject.clone());
+            }
+            Record::Sample(sample) => self.take(sample),
+            Record::Event(event) => self.last_t = self.last_t.max(event.t),
+            Record::Footer(footer) => self.footer = Some(footer.clone()),
+            Record::Header(_) | Record::Metric(_) | Record::Subject(_) => {}
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        let lines = self.lines();
+        self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
+        self.output.flush()
+    }
+}
+
+impl Summary {
+    fn take(&mut self, sample: &Sample) {
+        self.samples += 1;
+        self.last_t = self.last_t.max(sample.t);
+        let target: Option<SubjectId> = self.target.as_ref().map(|target| target.id);
+        for point in sample.points.iter().filter(|point| Some(point.subject) == target) {
+            let value = point.value;
+            if Some(point.metric) == self.metrics.rss {
+                match &mut self.rss {
+                    Some(span) => {
+                        span.last_t = sample.t;
+                        span.last = value;
+                        span.largest = span.largest.max(value);
+                    }
+                    None => {
+                        let (first_t, last_t) = (sample.t, sample.t);
+                        self.rss = Some(Span {
+                            first_t,
+                            first: value,
+                            last_t,
+                            last: value,
+                            largest: value,
+                        });
+                    }
+                }
+            } else if Some(point.metric) == self.metrics.peak {
+                self.peak = self.peak.max(Some(value));
+            }
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        if let Some(Footer { end: End::NotStarted(_), .. }) = &self.footer {
+            // There was nothing to watch, and why has been said already.
+            return Vec::new();
+        }
+        let mut lines = vec![format!("target     {}", self.tell_target())];
+        lines.push(format!("watched    {}", self.tell_watching()));
+        if let Some(span) = &self.rss {
+            lines.push(format!("rss        {}", self.tell_rss(span)));
+        }
+        if let Some(Footer { cost, lost, .. }) = &self.footer {
+            let peak = i64::try_from(cost.peak_rss).unwrap_or(i64::MAX);
+            lines.push(format!(
+                "seepmeter  {} of CPU time, {} peak rss",
+                human::duration(cost.cpu),
+                human::bytes(peak)
+            ));
+            for lost in lost {
+                let samples = human::count(lost.samples, "sample");
+                lines.push(format!(
+                    "lost       {samples} by sink {}, which was too slow",
+                    lost.sink
+                ));
+            }
+        }
+        lines
+    }
+
+    fn tell_target(&self) -> String {
+        let name = match &self.target {
+            Some(target) => match target.process_key() {
+                Some((pid, _)) => format!("{} (pid {pid})", target.name),
+                None => target.name.to_string(),
+            },
+            None => "none".to_owned(),
+        };
+        let end = match self.footer.as_ref().map(|footer| footer.end) {
+            Some(End::Exited(status)) => format!("exited with status {status}"),
+            Some(End::Killed(signal)) => match Signal::try_from(signal) {
+                Ok(name) => format!("killed by signal {signal} ({name})"),
+                Err(_) => format!("killed by signal {signal}"),
+            },
+            Some(End::Gone) => "ended".to_owned(),
+            Some(End::Left) => "still running".to_owned(),
+            Some(End::NotStarted(errno)) => {
+                format!("not started: {}", Errno::from_raw(errno).desc())
+            }
+            None => "and then the recording ends: whoever wrote it was killed".to_owned(),
+        };
+        format!("{name}, {end}")
+    }
+
+    fn tell_watching(&self) -> String {
+        match &self.footer {
+            Some(footer) => format!(
+                "{}: {}, {} late, {} missed",
+                human::duration(footer.t),
+                human::count(footer.samples, "sample"),
+                footer.late,
+                footer.missed
+            ),
+            None => {
+                format!(
+                    "{}: {}",
+                    human::duration(self.last_t),
+                    human::count(self.samples, "sample")
+                )
+            }
+        }
+    }
+
+    fn tell_rss(&self, span: &Span) -> String {
+        let peak = self.peak.unwrap_or(span.largest).max(span.largest);
+        let mut told = format!(
+            "first {}, last {}, peak {}",
+            human::bytes(span.first),
+            human::bytes(span.last),
+            human::bytes(peak)
+        );
+        if span.last_t > span.first_t {
+            let seconds = (span.last_t - span.first_t) as f64 / 1e9;
+            let rate = ((span.last - span.first) as f64 / seconds).round() as i64;
+            told.push_str(&format!("; {}/s on the whole", human::change(rate)));
+        }
+        told
+    }
+}

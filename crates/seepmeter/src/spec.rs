@@ -1,0 +1,99 @@
+//! A sampler or a sink as the user names it: `NAME[,KEY=VALUE…]`.
+
+use std::str::FromStr;
+
+/// A name and options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// All of it as it was typed, for messages.
+    pub text: String,
+    /// The name.
+    pub name: String,
+    /// The options in their order.
+    pub options: Vec<(String, String)>,
+}
+
+impl Spec {
+    /// One without options.
+    #[must_use]
+    pub fn plain(name: &str) -> Self {
+        Self { text: name.to_owned(), name: name.to_owned(), options: Vec::new() }
+    }
+
+    /// Takes the value of an option out, so that whoever comes next does not see it.
+    pub fn take(&mut self, key: &str) -> Option<String> {
+        let at = self.options.iter().position(|(k, _)| k == key)?;
+        Some(self.options.remove(at).1)
+    }
+}
+
+impl FromStr for Spec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut pieces = split(text).into_iter();
+        let name = pieces.next().filter(|name| !name.is_empty()).ok_or("there is no name")?;
+        let options = pieces
+            .map(|piece| match piece.split_once('=') {
+                Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+                _ => Err(format!(
+                    "`{piece}` is not KEY=VALUE (a comma inside a value is written twice: `,,`)"
+                )),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), name, options })
+    }
+}
+
+/// Splits at single commas; two in a row stand for one that belongs to its piece.
+fn split(text: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(',') {
+        let piece = pieces.last_mut().expect("there is always a piece");
+        piece.push_str(before);
+        if let Some(after) = after.strip_prefix(',') {
+            piece.push(',');
+            rest = after;
+        } else {
+            pieces.push(String::new());
+            rest = after;
+        }
+    }
+    pieces.last_mut().expect("there is always a piece").push_str(rest);
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (String, Vec<(String, String)>) {
+        let spec: Spec = text.parse().unwrap();
+        (spec.name, spec.options)
+    }
+
+    #[test]
+    fn a_name_and_options_are_told_apart() {
+        assert_eq!(read("statm"), ("statm".into(), vec![]));
+        assert_eq!(
+            read("csv,path=a=b,layout="),
+            ("csv".into(), vec![("path".into(), "a=b".into()), ("layout".into(), String::new())])
+        );
+    }
+
+    #[test]
+    fn a_comma_written_twice_belongs_to_the_value() {
+        assert_eq!(
+            read("exec,command=f(1,,2),x=y"),
+            ("exec".into(), vec![("command".into(), "f(1,2)".into()), ("x".into(), "y".into())])
+        );
+    }
+
+    #[test]
+    fn what_is_no_option_is_told() {
+        for bad in ["csv,path", "csv,=x", "csv,", ""] {
+            assert!(bad.parse::<Spec>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

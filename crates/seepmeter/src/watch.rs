@@ -1,0 +1,171 @@
+//! Watching over a target until it ends or the watching should stop, and passing signals on.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::Signal;
+use seepmeter_engine::Live;
+use seepmeter_process::{Arrival, Process, Signals};
+use seepmeter_record::EventKind;
+
+use crate::flags::OnStop;
+
+/// Signals that are passed on to a spawned target, or end the watching of one that is not ours.
+const SIGNALS: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGCONT,
+];
+
+/// Takes the signals off their usual way; before any thread is made.
+pub(crate) fn take_signals() -> Result<Signals> {
+    Signals::take(&SIGNALS).context("cannot take signals")
+}
+
+/// Why the watching stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// The target has ended.
+    TargetEnded,
+    /// The duration is over, or a signal asked for it.
+    Asked,
+}
+
+/// What is done with signals and at the end of the duration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Manners {
+    /// The target is ours: signals are passed on to it.
+    Spawned {
+        /// What becomes of it when the duration is over.
+        on_stop: OnStop,
+        /// How long TERM has before KILL.
+        grace: Duration,
+    },
+    /// The target is not ours: nothing is sent to it.
+    Attached,
+}
+
+/// A watch over one target.
+pub(crate) struct Watch<'a> {
+    process: &'a Process,
+    signals: &'a Signals,
+    live: &'a Live,
+    manners: Manners,
+    /// When the duration is over.
+    stop_at: Option<Instant>,
+    /// When a target that was asked to end is killed.
+    kill_at: Option<Instant>,
+    /// When TERM was last passed on.
+    term_at: Option<Instant>,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(
+        process: &'a Process,
+        signals: &'a Signals,
+        live: &'a Live,
+        manners: Manners,
+        duration: Option<Duration>,
+    ) -> Self {
+        let stop_at = duration.and_then(|duration| Instant::now().checked_add(duration));
+        Self { process, signals, live, manners, stop_at, kill_at: None, term_at: None }
+    }
+
+    /// Watches until the target ends or the watching should stop.
+    pub(crate) fn until_stopped(mut self) -> Result<Stopped> {
+        loop {
+            let (signalled, ended) = self.wait()?;
+            if ended {
+                return Ok(Stopped::TargetEnded);
+            }
+            if signalled && self.serve_signals()? == Some(Stopped::Asked) {
+                return Ok(Stopped::Asked);
+            }
+            if self.serve_times()? == Some(Stopped::Asked) {
+                return Ok(Stopped::Asked);
+            }
+        }
+    }
+
+    /// Waits for a signal, the target's end, or the next of the times.
+    fn wait(&self) -> Result<(bool, bool)> {
+        let next = [self.stop_at, self.kill_at].into_iter().flatten().min();
+        let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).into());
+        let mut fds = [
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.process.pidfd(), PollFlags::POLLIN),
+        ];
+        match ppoll(&mut fds, timeout, None) {
+            Ok(_) => Ok((fds[0].any().unwrap_or(true), fds[1].any().unwrap_or(true))),
+            Err(Errno::EINTR) => Ok((false, false)),
+            Err(errno) => Err(errno).context("cannot wait for the target's end"),
+        }
+    }
+
+    fn serve_signals(&mut self) -> Result<Option<Stopped>> {
+        while let Some(arrival) = self.signals.next().context("cannot read signals")? {
+            if arrival.signal == Signal::SIGCONT {
+                self.live.tell(EventKind::Continued, None);
+                continue;
+            }
+            match self.manners {
+                Manners::Attached => return Ok(Some(Stopped::Asked)),
+                Manners::Spawned { grace, .. } => self.pass_on(arrival, grace)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Passes a signal on, unless the terminal has sent it to the target as well.
+    fn pass_on(&mut self, arrival: Arrival, grace: Duration) -> Result<()> {
+        if arrival.from_kernel {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let mut signal = arrival.signal;
+        if signal == Signal::SIGTERM {
+            if self.term_at.is_some_and(|before| now < before + grace) {
+                signal = Signal::SIGKILL;
+            }
+            self.term_at = Some(now);
+        }
+        self.send(signal)
+    }
+
+    fn serve_times(&mut self) -> Result<Option<Stopped>> {
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            self.send(Signal::SIGKILL)?;
+        }
+        if self.stop_at.is_none_or(|at| at > now) {
+            return Ok(None);
+        }
+        self.stop_at = None;
+        match self.manners {
+            Manners::Spawned { on_stop: OnStop::End, grace } => {
+                self.send(Signal::SIGTERM)?;
+                self.kill_at = Some(now + grace);
+                Ok(None)
+            }
+            Manners::Spawned { on_stop: OnStop::Leave, .. } | Manners::Attached => {
+                Ok(Some(Stopped::Asked))
+            }
+        }
+    }
+
+    fn send(&self, signal: Signal) -> Result<()> {
+        self.process
+            .signal(signal)
+            .with_context(|| format!("cannot send {signal} to process {}", self.process.pid()))?;
+        self.live.tell(EventKind::Forwarded, Some(signal as i64));
+        Ok(())
+    }
+}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap_complete::Shell;
+use nix::libc;
 use seepmeter_engine::{Engine, Report, Watched};
 use seepmeter_process::{Command, ExecError, Process};
 use seepmeter_record::jsonl::{self, Ending, ReadError};
@@ -84,12 +85,21 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     let manners = Manners::Spawned { on_stop: flags.on_stop, grace: flags.grace };
     let process = child.process();
     let watch = Watch::new(process, &signals, &live, manners, flags.watch.duration);
-    let end = match watch.until_stopped()? {
-        Stopped::TargetEnded => child.reap().context("cannot reap the target")?,
+    let stopped = watch.until_stopped()?;
+    let end = match stopped {
         Stopped::Asked => End::Left,
+        Stopped::TargetEnded | Stopped::TargetEndedAsAsked => {
+            child.reap().context("cannot reap the target")?
+        }
     };
     let report = live.stop(end);
-    Ok(outcome(end, &report))
+    Ok(match (stopped, end) {
+        // That it was killed is what `--on-stop end` asked for.
+        (Stopped::TargetEndedAsAsked, End::Killed(libc::SIGTERM | libc::SIGKILL)) => {
+            outcome(End::Exited(0), &report)
+        }
+        _ => outcome(end, &report),
+    })
 }
 
 /// `seepmeter attach`.
@@ -108,7 +118,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 
     let watch = Watch::new(&process, &signals, &live, Manners::Attached, flags.watch.duration);
     let end = match watch.until_stopped()? {
-        Stopped::TargetEnded => End::Gone,
+        Stopped::TargetEnded | Stopped::TargetEndedAsAsked => End::Gone,
         Stopped::Asked => End::Left,
     };
     let report = live.stop(end);
@@ -202,12 +212,12 @@ fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
 
 fn not_executed(name: &OsString, error: &ExecError) -> Outcome {
     let hint = match error.errno {
-        nix::libc::ENOENT if name.as_encoded_bytes().contains(&b'/') => {
+        libc::ENOENT if name.as_encoded_bytes().contains(&b'/') => {
             "; is the path right, and does the interpreter that its first line names exist?"
         }
-        nix::libc::ENOENT => "; is it installed, and on the PATH?",
-        nix::libc::EACCES => "; is it a file, and is its x bit set (chmod +x)?",
-        nix::libc::ENOEXEC => "; is it built for this kind of machine?",
+        libc::ENOENT => "; is it installed, and on the PATH?",
+        libc::EACCES => "; is it a file, and is its x bit set (chmod +x)?",
+        libc::ENOEXEC => "; is it built for this kind of machine?",
         _ => "",
     };
     messages::notice(&format!("cannot execute {}: {error}{hint}", shown(Path::new(name))));

@@ -125,7 +125,8 @@ pub struct SinkFlags {
 pub enum OnStop {
     /// It goes on, unwatched
     Leave,
-    /// It gets TERM, and KILL where the grace period does not suffice
+    /// It gets TERM, and KILL where the grace period does not suffice; that it dies of them is no
+    /// failure
     End,
 }
 

@@ -32,8 +32,10 @@ pub(crate) fn take_signals() -> Result<Signals> {
 /// Why the watching stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
-    /// The target has ended.
+    /// The target has ended by itself.
     TargetEnded,
+    /// The target has ended after it was told to, at the end of the duration.
+    TargetEndedAsAsked,
     /// The duration is over, or a signal asked for it.
     Asked,
 }
@@ -60,7 +62,9 @@ pub(crate) struct Watch<'a> {
     manners: Manners,
     /// When the duration is over.
     stop_at: Option<Instant>,
-    /// When a target that was asked to end is killed.
+    /// The duration is over and the target was told to end.
+    told_to_end: bool,
+    /// When a target that was told to end is killed.
     kill_at: Option<Instant>,
     /// When TERM was last passed on.
     term_at: Option<Instant>,
@@ -75,7 +79,16 @@ impl<'a> Watch<'a> {
         duration: Option<Duration>,
     ) -> Self {
         let stop_at = duration.and_then(|duration| Instant::now().checked_add(duration));
-        Self { process, signals, live, manners, stop_at, kill_at: None, term_at: None }
+        Self {
+            process,
+            signals,
+            live,
+            manners,
+            stop_at,
+            told_to_end: false,
+            kill_at: None,
+            term_at: None,
+        }
     }
 
     /// Watches until the target ends or the watching should stop.
@@ -83,7 +96,11 @@ impl<'a> Watch<'a> {
         loop {
             let (signalled, ended) = self.wait()?;
             if ended {
-                return Ok(Stopped::TargetEnded);
+                return Ok(if self.told_to_end {
+                    Stopped::TargetEndedAsAsked
+                } else {
+                    Stopped::TargetEnded
+                });
             }
             if signalled && self.serve_signals()? == Some(Stopped::Asked) {
                 return Ok(Stopped::Asked);
@@ -152,6 +169,7 @@ impl<'a> Watch<'a> {
         match self.manners {
             Manners::Spawned { on_stop: OnStop::End, grace } => {
                 self.send(Signal::SIGTERM)?;
+                self.told_to_end = true;
                 self.kill_at = Some(now + grace);
                 Ok(None)
             }

@@ -100,6 +100,9 @@ impl Engine {
         let troubles = Arc::new(Troubles::new(self.notices));
         let infos = samplers.iter().map(sampler_info).collect();
         let fastest = samplers.iter().map(|plan| plan.interval).min().unwrap_or(Duration::MAX);
+        let patience = sinks.iter().map(|plan| plan.factory.info().patience).min();
+        // Where no second sample comes in that time, there is nothing to wait for.
+        let patience = patience.filter(|patience| fastest < *patience).unwrap_or(Duration::ZERO);
         let making_samplers = samplers
             .into_iter()
             .map(|plan| SamplerMaking::begin(plan, &troubles))
@@ -110,23 +113,12 @@ impl Engine {
             .collect::<io::Result<Vec<_>>>()?;
         let samplers =
             making_samplers.into_iter().map(SamplerMaking::finish).collect::<Result<_, _>>()?;
-        let mut ready = Ready {
-            infos,
-            samplers,
-            sinks: Vec::new(),
-            ports: Vec::new(),
-            patience: Duration::MAX,
-            troubles,
-        };
+        let mut ready =
+            Ready { infos, samplers, sinks: Vec::new(), ports: Vec::new(), patience, troubles };
         for making in making_sinks {
-            let (handle, port, patience) = making.finish()?;
+            let (handle, port) = making.finish()?;
             ready.sinks.push(handle);
             ready.ports.push(port);
-            ready.patience = ready.patience.min(patience);
-        }
-        // Where no second sample comes in that time, there is nothing to wait for.
-        if fastest >= ready.patience || ready.patience == Duration::MAX {
-            ready.patience = Duration::ZERO;
         }
         Ok(ready)
     }

@@ -20,6 +20,7 @@ mod cost;
 mod engine;
 mod fan_out;
 mod header;
+mod plugins;
 mod replay;
 mod router;
 mod sampler;
@@ -29,6 +30,7 @@ mod trouble;
 
 pub use cost::own_cost;
 pub use engine::{Armed, Engine, Live, Ready, SamplerPlan, SinkPlan, StartError, Watched};
+pub use plugins::{Call, Facts, LoadError, Loaded, Made, Search, Source, load};
 pub use replay::Replay;
 
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use seepmeter_record::{Event, EventKind, Points, Record, Sample, SamplerId};
 use crate::clock::{Schedule, nanos};
 use crate::engine::{SamplerPlan, StartError};
 use crate::stream::Inlet;
-use crate::trouble::{Troubles, panic_text};
+use crate::trouble::{Troubles, answer, panic_text};
 
 /// How long a sampler may take to come back from its last look; then it is left behind.
 const LAST_LOOK: Duration = Duration::from_secs(5);
@@ -82,19 +82,11 @@ impl SamplerMaking {
 
     /// Waits until the instance is made.
     pub(crate) fn finish(self) -> Result<SamplerHandle, StartError> {
-        let label = &self.handle.label;
-        start_outcome(label, self.made.recv().ok())?;
-        Ok(self.handle)
+        match answer(&self.made, "was not ready") {
+            Ok(()) => Ok(self.handle),
+            Err(error) => Err(StartError::Sampler { label: self.handle.label, error }),
+        }
     }
-}
-
-fn start_outcome(label: &str, outcome: Option<Result<(), Error>>) -> Result<(), StartError> {
-    let error = match outcome {
-        Some(Ok(())) => return Ok(()),
-        Some(Err(error)) => error,
-        None => Error::failed("it panicked before its first look"),
-    };
-    Err(StartError::Sampler { label: label.to_owned(), error })
 }
 
 impl SamplerHandle {
@@ -105,10 +97,11 @@ impl SamplerHandle {
         inlet: &Inlet,
         id: SamplerId,
     ) -> Result<(), StartError> {
-        let (started, answer) = bounded(1);
+        let (started, has_started) = bounded(1);
         let arming = Arming { target, inlet: inlet.of_sampler(id), id, started };
         let _ = self.orders.send(Order::Start(Box::new(arming)));
-        start_outcome(&self.label, answer.recv().ok())
+        answer(&has_started, "did not start")
+            .map_err(|error| StartError::Sampler { label: self.label.clone(), error })
     }
 
     /// Lets it tick, first at `first`.

@@ -12,7 +12,7 @@ use seepmeter_record::Record;
 
 use crate::engine::{SinkPlan, StartError};
 use crate::fan_out::{Batch, PENDING_BATCHES, Port};
-use crate::trouble::{Troubles, panic_text};
+use crate::trouble::{Troubles, answer, panic_text};
 
 /// How long a sink may take for what waits at the end; then it gets no more samples.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const LAST_GRACE: Duration = Duration::from_secs(5);
 pub(crate) struct SinkMaking {
     handle: SinkHandle,
     port: Port,
-    made: Receiver<Result<Duration, Error>>,
+    made: Receiver<Result<(), Error>>,
 }
 
 /// A running sink.
@@ -61,15 +61,11 @@ impl SinkMaking {
         })
     }
 
-    /// Waits until the instance is made: its handle, its queue, and its patience.
-    pub(crate) fn finish(self) -> Result<(SinkHandle, Port, Duration), StartError> {
-        match self.made.recv() {
-            Ok(Ok(patience)) => Ok((self.handle, self.port, patience)),
-            Ok(Err(error)) => Err(StartError::Sink { label: self.handle.label, error }),
-            Err(_) => {
-                let error = Error::failed("it panicked while it was made");
-                Err(StartError::Sink { label: self.handle.label, error })
-            }
+    /// Waits until the instance is made: its handle and its queue.
+    pub(crate) fn finish(self) -> Result<(SinkHandle, Port), StartError> {
+        match answer(&self.made, "was not ready") {
+            Ok(()) => Ok((self.handle, self.port)),
+            Err(error) => Err(StartError::Sink { label: self.handle.label, error }),
         }
     }
 }
@@ -105,7 +101,7 @@ impl SinkHandle {
 /// The thread: makes the instance, and feeds it until the queue ends or it fails.
 fn live(
     plan: &SinkPlan,
-    made: &Sender<Result<Duration, Error>>,
+    made: &Sender<Result<(), Error>>,
     mut queue: QueueEnd,
     done: &Sender<u64>,
     troubles: &Troubles,
@@ -118,7 +114,7 @@ fn live(
                 return Ok(());
             }
         };
-        let _ = made.send(Ok(sink.patience()));
+        let _ = made.send(Ok(()));
         queue.feed(sink.as_mut())
     }));
     let label = &plan.label;

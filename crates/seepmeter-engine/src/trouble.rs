@@ -1,6 +1,10 @@
 //! What went wrong with instances while they ran.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use seepmeter_plugin::Error;
 
 use crate::Notices;
 
@@ -43,6 +47,22 @@ impl Troubles {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Trouble>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long an instance may take to be made, and to start, before the run is called off.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// Waits for an instance's answer; `what` says what it did not do in time.
+pub(crate) fn answer(channel: &Receiver<Result<(), Error>>, what: &str) -> Result<(), Error> {
+    channel.recv_timeout(START_LIMIT).unwrap_or_else(|error| {
+        Err(match error {
+            RecvTimeoutError::Timeout => Error::failed(format!(
+                "it {what} within {} seconds, so the run was called off",
+                START_LIMIT.as_secs()
+            )),
+            RecvTimeoutError::Disconnected => Error::failed("it panicked before the run began"),
+        })
+    })
 }
 
 /// What a caught panic said.

@@ -42,6 +42,11 @@ impl Error {
         Self { kind: ErrorKind::Skip, message: message.to_string() }
     }
 
+    /// Whoever read the output went away, and how that was met.
+    pub fn closed(message: impl fmt::Display) -> Self {
+        Self { kind: ErrorKind::Closed, message: message.to_string() }
+    }
+
     /// An input or output error, met while doing `what` (`cannot write to out.csv`).
     pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
         let kind = match error.kind() {

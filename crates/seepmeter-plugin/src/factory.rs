@@ -1,8 +1,12 @@
 //! How instances come to be.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use crate::{Error, OptionSpec, Options, Sampler, Sink};
+
+/// See [`Plugin::PATIENCE`].
+pub const DEFAULT_PATIENCE: Duration = Duration::from_millis(250);
 
 /// What a plugin is called, which options it takes, and how an instance is made of them.
 pub trait Plugin: Sized {
@@ -12,6 +16,15 @@ pub trait Plugin: Sized {
     const ABOUT: &'static str;
     /// Its options; see [`crate::options!`].
     type Options: Options;
+
+    /// Of a sampler: true where its looks hold the target up. Its interval is stretched where they cost
+    /// more than the budget.
+    const DISTURBS: bool = false;
+
+    /// Of a sink: how long a record may wait for others before this sink gets it. Each waking of a
+    /// thread costs more than a sample does, so only a live view asks for less than the usual quarter of
+    /// a second.
+    const PATIENCE: Duration = DEFAULT_PATIENCE;
 
     /// Makes an instance, and makes sure that it can work: opens its output, checks that its options
     /// go together. Nothing of the target has run yet.
@@ -28,13 +41,28 @@ pub struct Info {
     pub name: String,
     /// One line that says what it does.
     pub about: String,
+    /// Its version.
+    pub version: String,
     /// Its options.
     pub options: Vec<OptionSpec>,
+    /// See [`Plugin::DISTURBS`].
+    pub disturbs: bool,
+    /// See [`Plugin::PATIENCE`].
+    pub patience: Duration,
 }
 
 impl Info {
-    fn of<P: Plugin>() -> Self {
-        Self { name: P::NAME.to_owned(), about: P::ABOUT.to_owned(), options: P::Options::specs() }
+    /// What a plugin says of itself. `version` is the version of the package it comes in.
+    #[must_use]
+    pub fn of<P: Plugin>(version: &str) -> Self {
+        Self {
+            name: P::NAME.to_owned(),
+            about: P::ABOUT.to_owned(),
+            version: version.to_owned(),
+            options: P::Options::specs(),
+            disturbs: P::DISTURBS,
+            patience: P::PATIENCE,
+        }
     }
 }
 
@@ -57,7 +85,7 @@ struct Native<P> {
 
 impl<P: Plugin> Native<P> {
     fn new() -> Self {
-        Self { info: Info::of::<P>(), plugin: PhantomData }
+        Self { info: Info::of::<P>(env!("CARGO_PKG_VERSION")), plugin: PhantomData }
     }
 
     fn instance(options: &[(String, String)]) -> Result<P, Error> {

@@ -4,7 +4,8 @@
 //! takes and how an instance is made of them, and one of [`Sampler`] and [`Sink`], which do the
 //! work. The built-in ones go through the same traits as anybody's.
 //!
-//! A sink that counts samples:
+//! A sink that counts samples. In a library of `crate-type = ["cdylib"]` the last line makes it one
+//! that `--sink ./target/release/libcount.so` loads:
 //!
 //! ```
 //! use seepmeter_plugin::{Error, Plugin, Sink, options, record::Record};
@@ -42,6 +43,8 @@
 //!         Ok(())
 //!     }
 //! }
+//!
+//! seepmeter_plugin::export_sink!(Count);
 //! # use seepmeter_plugin::{Factory, SinkFactory};
 //! # let factory = SinkFactory::of::<Count>();
 //! # assert!(factory.make(&[("every".into(), "7".into())]).is_ok());
@@ -50,6 +53,8 @@
 //! ```
 
 mod error;
+mod export;
+pub mod face;
 mod factory;
 mod options;
 mod sampler;
@@ -57,7 +62,7 @@ mod sink;
 mod units;
 
 pub use error::{Error, ErrorKind};
-pub use factory::{Factory, Info, Plugin, SamplerFactory, SinkFactory};
+pub use factory::{DEFAULT_PATIENCE, Factory, Info, Plugin, SamplerFactory, SinkFactory};
 pub use options::{OptionError, OptionSpec, OptionValue, Options};
 pub use sampler::{Look, NewSubject, Sampler, Stream, Target, Until, Waited};
 pub use seepmeter_record as record;
@@ -67,5 +72,6 @@ pub use units::{Size, parse_duration, parse_size};
 /// What the macros of this crate need and nobody else should.
 #[doc(hidden)]
 pub mod private {
+    pub use crate::export::{sampler_table, sink_table};
     pub use crate::options::{dashed, finish, give, unknown};
 }

@@ -43,12 +43,6 @@ pub trait Sampler {
         let _ = stream;
         Ok(())
     }
-
-    /// True for a sampler whose looks hold the target up; its interval is stretched where its looks
-    /// cost more than the budget.
-    fn disturbs(&self) -> bool {
-        false
-    }
 }
 
 /// How long to wait, at most.
@@ -135,6 +129,11 @@ impl<'a> Look<'a> {
     /// This metric of this subject has this value from now on.
     pub fn point(&mut self, subject: SubjectId, metric: MetricId, value: i64) {
         self.points.push(Point { subject, metric, value });
+    }
+
+    /// Both ends at once, for whoever hands a look on.
+    pub fn parts(&mut self) -> (&mut Points, &mut dyn Stream) {
+        (self.points, self.stream)
     }
 
     /// The stream, for a subject or an event that comes up in a look.

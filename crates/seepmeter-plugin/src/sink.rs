@@ -1,7 +1,5 @@
 //! What takes records.
 
-use std::time::Duration;
-
 use crate::Error;
 use crate::record::Record;
 
@@ -31,11 +29,5 @@ pub trait Sink {
     /// As [`Sink::write`].
     fn stop(&mut self) -> Result<(), Error> {
         self.flush()
-    }
-
-    /// How long a record may wait for others before this sink gets it. Each waking of a thread costs
-    /// more than a sample does, so only a live view asks for less than the usual quarter of a second.
-    fn patience(&self) -> Duration {
-        Duration::from_millis(250)
     }
 }

@@ -33,10 +33,12 @@ pub struct SamplerId(pub u16);
 
 /// A metric's number within its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(transparent)]
 pub struct MetricId(pub u32);
 
 /// A subject's number within its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(transparent)]
 pub struct SubjectId(pub u32);
 
 /// What the whole stream is about.
@@ -195,8 +197,9 @@ pub type Points = SmallVec<[Point; 8]>;
 
 /// The value that one metric of one subject has from now on.
 ///
-/// In JSONL: `[subject, metric, value]`.
+/// In JSONL: `[subject, metric, value]`. Laid out as plugins see it, so that points need no copying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Point {
     /// Of what.
     pub subject: SubjectId,

@@ -51,6 +51,8 @@ impl Plugin for Text {
     const ABOUT: &'static str =
         "writes a line a look: the time, the resident set, its change a second";
     type Options = TextOptions;
+    /// Soon enough for an eye, and at a thousand lines a second fifty of them travel together.
+    const PATIENCE: Duration = Duration::from_millis(50);
 
     fn new(options: TextOptions) -> Result<Self, Error> {
         Ok(Self {
@@ -85,11 +87,6 @@ impl Sink for Text {
 
     fn flush(&mut self) -> Result<(), Error> {
         self.output.flush()
-    }
-
-    /// Soon enough for an eye, and at a thousand lines a second fifty of them travel together.
-    fn patience(&self) -> Duration {
-        Duration::from_millis(50)
     }
 }
 

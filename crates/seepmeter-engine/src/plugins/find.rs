@@ -1,0 +1,141 @@
+//! Where plugins are looked for.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The system's folders.
+const SYSTEM: [&str; 2] = ["/usr/local/lib/seepmeter/plugins", "/usr/lib/seepmeter/plugins"];
+
+/// The folders in which plugins are looked for, in their order. The current folder is never one of
+/// them, unless the user names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Search {
+    folders: Vec<(PathBuf, Source)>,
+}
+
+/// Why a folder is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `--plugin-dir`.
+    Flag,
+    /// SEEPMETER_PLUGIN_PATH.
+    Environment,
+    /// The user's own, below the home folder.
+    Home,
+    /// Where the executable is.
+    Executable,
+    /// The system's.
+    System,
+}
+
+impl Search {
+    /// The folders for this process. `named` are those of `--plugin-dir`. The environment and the home
+    /// folder are left out where the process has more rights than whoever started it, since those are
+    /// theirs to set: AT_SECURE of getauxval(3).
+    #[must_use]
+    pub fn new(named: &[PathBuf]) -> Self {
+        // SAFETY: reads a word that the kernel has put there at the exec.
+        let privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+        let surroundings = (!privileged).then(|| Surroundings {
+            plugin_path: std::env::var_os("SEEPMETER_PLUGIN_PATH"),
+            home: std::env::var_os("HOME"),
+        });
+        let executable = std::env::current_exe().ok();
+        Self::of(named, surroundings, executable.as_deref().and_then(Path::parent))
+    }
+
+    fn of(
+        named: &[PathBuf],
+        surroundings: Option<Surroundings>,
+        executable: Option<&Path>,
+    ) -> Self {
+        let flag = named.iter().cloned().map(|folder| (folder, Source::Flag));
+        let Surroundings { plugin_path, home } = surroundings.unwrap_or_default();
+        let environment = plugin_path
+            .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+            .unwrap_or_default()
+            .into_iter()
+            .map(|folder| (folder, Source::Environment));
+        let home =
+            home.map(|home| (Path::new(&home).join(".local/lib/seepmeter/plugins"), Source::Home));
+        let executable = executable.map(|folder| (folder.to_owned(), Source::Executable));
+        let system = SYSTEM.iter().map(|folder| (PathBuf::from(folder), Source::System));
+        // An empty or relative folder would be one below the current folder.
+        let implied = environment.chain(home).chain(executable).chain(system);
+        let implied = implied.filter(|(folder, _)| folder.is_absolute());
+        Self { folders: flag.chain(implied).collect() }
+    }
+
+    /// The plugin file of this name; `kind` is `sampler` or `sink`.
+    #[must_use]
+    pub fn find(&self, name: &str, kind: &str) -> Option<PathBuf> {
+        let file = format!("seepmeter-{name}-{kind}.so");
+        self.folders.iter().map(|(folder, _)| folder.join(&file)).find(|file| file.is_file())
+    }
+
+    /// Every plugin file there is, with why its folder is searched; of two of one name the first.
+    #[must_use]
+    pub fn all(&self) -> Vec<(PathBuf, Source)> {
+        let mut names = std::collections::HashSet::new();
+        let mut found = Vec::new();
+        for (folder, source) in &self.folders {
+            let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let mut files: Vec<PathBuf> = files
+                .map(|entry| entry.path())
+                .filter(|file| is_plugin(file) && file.is_file())
+                .collect();
+            files.sort();
+            files.retain(|file| names.insert(file.file_name().map(OsString::from)));
+            found.extend(files.into_iter().map(|file| (file, *source)));
+        }
+        found
+    }
+}
+
+/// What of the surroundings says where plugins are.
+#[derive(Default)]
+struct Surroundings {
+    plugin_path: Option<OsString>,
+    home: Option<OsString>,
+}
+
+fn is_plugin(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("seepmeter-") && (name.ends_with("-sampler.so") || name.ends_with("-sink.so"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folders(search: &Search) -> Vec<String> {
+        search.folders.iter().map(|(folder, _)| folder.display().to_string()).collect()
+    }
+
+    #[test]
+    fn folders_are_searched_in_their_order_and_never_the_current_one() {
+        let surroundings = Surroundings {
+            plugin_path: Some("/env/a::.:rel/b:/env/c".into()),
+            home: Some("/home/me".into()),
+        };
+        let search = Search::of(&["mine".into()], Some(surroundings), Some(Path::new("/opt/bin")));
+        assert_eq!(
+            folders(&search),
+            [
+                "mine",
+                "/env/a",
+                "/env/c",
+                "/home/me/.local/lib/seepmeter/plugins",
+                "/opt/bin",
+                "/usr/local/lib/seepmeter/plugins",
+                "/usr/lib/seepmeter/plugins"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_privileged_process_does_not_ask_its_surroundings() {
+        let search = Search::of(&[], None, None);
+        assert_eq!(folders(&search), SYSTEM);
+    }
+}

@@ -1,0 +1,67 @@
+//! A sink behind the C face.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use seepmeter_plugin::face::with_record;
+use seepmeter_plugin::{Error, Factory, Info, Sink};
+use seepmeter_record::Record;
+
+use super::Table;
+use super::instance::Instance;
+use crate::Notices;
+
+/// Makes sinks of a loaded library.
+pub(super) struct Loaded {
+    info: Info,
+    table: Arc<Table>,
+    notices: Notices,
+}
+
+impl Loaded {
+    pub(super) fn new(info: Info, table: Arc<Table>, notices: Notices) -> Self {
+        Self { info, table, notices }
+    }
+}
+
+impl Factory<dyn Sink> for Loaded {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn make(&self, options: &[(String, String)]) -> Result<Box<dyn Sink>, Error> {
+        let instance = Instance::make(&self.info, &self.table, &self.notices, options)?;
+        Ok(Box::new(LoadedSink { instance }))
+    }
+}
+
+struct LoadedSink {
+    instance: Instance,
+}
+
+impl LoadedSink {
+    fn call(&self, call: Option<unsafe extern "C" fn(*mut c_void) -> i32>) -> Result<(), Error> {
+        let Some(call) = call else { return Ok(()) };
+        // SAFETY: the plugin's own call with its own instance.
+        self.instance.context.judge(unsafe { call(self.instance.handle) }).map(drop)
+    }
+}
+
+impl Sink for LoadedSink {
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        let Instance { context, table, handle } = &self.instance;
+        let Some(write) = table.calls.write else { return Ok(()) };
+        // SAFETY: the plugin's own call with its own instance; the record lives through it.
+        context.judge(with_record(record, |c| unsafe { write(*handle, c) })).map(drop)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.call(self.instance.table.calls.flush)
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        // A sink without a stop completes its output by a flush.
+        let calls = &self.instance.table.calls;
+        self.call(calls.stop.or(calls.flush))
+    }
+}

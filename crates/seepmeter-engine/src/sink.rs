@@ -140,7 +140,9 @@ struct QueueEnd {
 
 impl QueueEnd {
     fn feed(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        let mut begun = false;
         while let Some(batch) = self.next(sink)? {
+            begun = true;
             for record in batch.iter() {
                 if matches!(record, Record::Sample(_)) {
                     self.pending.fetch_sub(1, Ordering::Relaxed);
@@ -152,7 +154,8 @@ impl QueueEnd {
                 sink.write(record)?;
             }
         }
-        sink.stop()
+        // Of a run that was called off before its stream began there is nothing to complete.
+        if begun { sink.stop() } else { Ok(()) }
     }
 
     /// The next batch, or `None` at the end. Flushes before it waits.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seepmeter_plugin::{SamplerFactory, SinkFactory};
 
 use crate::samplers::Statm;
-use crate::sinks::{Csv, Jsonl, Summary, Text};
+use crate::sinks::{Csv, Exec, Jsonl, Summary, Text};
 
 /// The built-in samplers.
 #[must_use]
@@ -20,6 +20,7 @@ pub fn sinks() -> Vec<Arc<SinkFactory>> {
         SinkFactory::of::<Text>().into(),
         SinkFactory::of::<Csv>().into(),
         SinkFactory::of::<Jsonl>().into(),
+        SinkFactory::of::<Exec>().into(),
         SinkFactory::of::<Summary>().into(),
     ]
 }
@@ -38,13 +39,18 @@ mod tests {
                 assert!(option.help.ends_with('.'), "{},{}", info.name, option.key);
             }
         }
+        /// Something for each option that must be given.
+        fn given(info: &Info) -> Vec<(String, String)> {
+            let required = info.options.iter().filter(|option| option.required);
+            required.map(|option| (option.key.clone(), "true".to_owned())).collect()
+        }
         for sampler in samplers() {
             check(sampler.info());
-            sampler.make(&[]).map(drop).unwrap();
+            assert!(sampler.make(&given(sampler.info())).is_ok(), "{}", sampler.info().name);
         }
         for sink in sinks() {
             check(sink.info());
-            sink.make(&[]).map(drop).unwrap();
+            assert!(sink.make(&given(sink.info())).is_ok(), "{}", sink.info().name);
         }
     }
 }

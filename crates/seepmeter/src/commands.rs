@@ -15,9 +15,10 @@ use seepmeter_process::{Command, ExecError, Process};
 use seepmeter_record::jsonl::{self, Ending, ReadError};
 use seepmeter_record::{End, EventKind, TargetInfo};
 
-use crate::flags::{AttachFlags, Flags, ReplayFlags, RunFlags};
+use crate::flags::{AttachFlags, Flags, FolderFlags, PluginsFlags, ReplayFlags, RunFlags};
+use crate::plugins::Shelf;
 use crate::watch::{Manners, Stopped, Watch, take_signals};
-use crate::{messages, plan};
+use crate::{listing, messages, plan};
 
 /// Where procfs is mounted.
 const PROC: &str = "/proc";
@@ -37,6 +38,15 @@ pub enum Outcome {
     NotExecutable,
     /// The command was not found.
     NotFound,
+}
+
+impl Outcome {
+    /// Says what is wrong with the command line; help and version are no faults.
+    #[must_use]
+    pub fn of_usage(error: &clap::Error) -> Self {
+        messages::usage(error);
+        if error.use_stderr() { Self::OwnFailure } else { Self::Well }
+    }
 }
 
 impl From<Outcome> for ExitCode {
@@ -59,8 +69,15 @@ impl From<Outcome> for ExitCode {
 /// # Errors
 /// Whatever keeps seepmeter from doing its own work.
 pub fn run(flags: RunFlags) -> Result<Outcome> {
-    let samplers = plan::samplers(&flags.watch)?;
-    let sinks = plan::sinks(&flags.sinks)?;
+    let shelf = shelf(&flags.sinks.folders);
+    if let Some(page) = plan::help(&shelf, &flags.watch.samplers, &flags.sinks.sinks)? {
+        return print(listing::page(&page).as_bytes());
+    }
+    if flags.command.is_empty() {
+        return Ok(Outcome::of_usage(&Flags::missing("run", "COMMAND")));
+    }
+    let samplers = plan::samplers(&shelf, &flags.watch)?;
+    let sinks = plan::sinks(&shelf, &flags.sinks)?;
     let name = flags.command.first().cloned().unwrap_or_default();
     let words = flags.command.iter().map(|word| word.clone().into_vec().into()).collect();
     let command = Command::new(flags.command).context("cannot read the command")?;
@@ -107,14 +124,21 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
 /// # Errors
 /// Whatever keeps seepmeter from doing its own work.
 pub fn attach(flags: AttachFlags) -> Result<Outcome> {
-    let samplers = plan::samplers(&flags.watch)?;
-    let sinks = plan::sinks(&flags.sinks)?;
-    let process = Process::open(flags.pid, Path::new(PROC))?;
+    let shelf = shelf(&flags.sinks.folders);
+    if let Some(page) = plan::help(&shelf, &flags.watch.samplers, &flags.sinks.sinks)? {
+        return print(listing::page(&page).as_bytes());
+    }
+    let Some(pid) = flags.pid else {
+        return Ok(Outcome::of_usage(&Flags::missing("attach", "PID")));
+    };
+    let samplers = plan::samplers(&shelf, &flags.watch)?;
+    let sinks = plan::sinks(&shelf, &flags.sinks)?;
+    let process = Process::open(pid, Path::new(PROC))?;
 
     let signals = take_signals()?;
     let ready = engine().ready(samplers, sinks)?;
     let name = process.name().to_vec();
-    let live = ready.arm(watched(&process, TargetInfo::Pid(flags.pid), name))?.go();
+    let live = ready.arm(watched(&process, TargetInfo::Pid(pid), name))?.go();
 
     let watch = Watch::new(&process, &signals, &live, Manners::Attached, flags.watch.duration);
     let end = match watch.until_stopped()? {
@@ -130,8 +154,14 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 /// # Errors
 /// A recording that can't be read, or whatever else keeps seepmeter from doing its own work.
 pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
-    let path = &flags.recording;
-    let sinks = plan::sinks(&flags.sinks)?;
+    let shelf = shelf(&flags.sinks.folders);
+    if let Some(page) = plan::help(&shelf, &[], &flags.sinks.sinks)? {
+        return print(listing::page(&page).as_bytes());
+    }
+    let Some(path) = &flags.recording else {
+        return Ok(Outcome::of_usage(&Flags::missing("replay", "RECORDING")));
+    };
+    let sinks = plan::sinks(&shelf, &flags.sinks)?;
     let cannot = || format!("cannot replay {}", shown(path));
     let mut recording = jsonl::open(path).with_context(cannot)?;
     let mut next = recording.next_record();
@@ -166,6 +196,28 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
     Ok(if report.failures.is_empty() { Outcome::Well } else { Outcome::OwnFailure })
 }
 
+/// `seepmeter plugins`.
+///
+/// # Errors
+/// A plugin that there is not, or standard output that can't be written to.
+pub fn plugins(flags: PluginsFlags) -> Result<Outcome> {
+    let shelf = shelf(&flags.folders);
+    let (pages, errors) = match &flags.name {
+        Some(name) => (shelf.pages_of(name)?, Vec::new()),
+        None => shelf.pages(),
+    };
+    let told = match (flags.json, &flags.name) {
+        (true, _) => listing::json(&pages),
+        (false, Some(_)) => pages.iter().map(listing::page).collect::<Vec<_>>().join("\n"),
+        (false, None) => listing::lines(&pages),
+    };
+    let outcome = print(told.as_bytes())?;
+    for error in &errors {
+        messages::notice(&error.to_string());
+    }
+    Ok(if errors.is_empty() { outcome } else { Outcome::OwnFailure })
+}
+
 /// `seepmeter completions`.
 ///
 /// # Errors
@@ -194,6 +246,10 @@ fn print(text: &[u8]) -> Result<Outcome> {
         }
         _ => Ok(Outcome::Well),
     }
+}
+
+fn shelf(flags: &FolderFlags) -> Shelf {
+    Shelf::new(&flags.folders, Arc::new(messages::notice))
 }
 
 fn engine() -> Engine {

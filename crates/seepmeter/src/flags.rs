@@ -34,6 +34,8 @@ pub enum Subcommand {
     Attach(AttachFlags),
     /// Feed a recording to sinks
     Replay(ReplayFlags),
+    /// List the samplers and sinks that there are, or tell all of one
+    Plugins(PluginsFlags),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -60,7 +62,7 @@ pub struct RunFlags {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub grace: Duration,
     /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
@@ -75,7 +77,7 @@ pub struct AttachFlags {
     pub sinks: SinkFlags,
     /// The process
     #[arg(value_parser = clap::value_parser!(i32).range(1..))]
-    pub pid: i32,
+    pub pid: Option<i32>,
 }
 
 /// `seepmeter replay`.
@@ -85,7 +87,28 @@ pub struct ReplayFlags {
     #[command(flatten)]
     pub sinks: SinkFlags,
     /// What `--sink jsonl` wrote, compressed or not; `-` is standard input
-    pub recording: PathBuf,
+    pub recording: Option<PathBuf>,
+}
+
+/// `seepmeter plugins`.
+#[derive(Debug, Args)]
+pub struct PluginsFlags {
+    /// Where to look for plugins.
+    #[command(flatten)]
+    pub folders: FolderFlags,
+    /// Print one JSON array
+    #[arg(long)]
+    pub json: bool,
+    /// A plugin's name or file
+    pub name: Option<String>,
+}
+
+/// Where to look for plugins.
+#[derive(Debug, Args)]
+pub struct FolderFlags {
+    /// A folder to look for plugins in, before all others; may be given several times
+    #[arg(long = "plugin-dir", value_name = "FOLDER")]
+    pub folders: Vec<PathBuf>,
 }
 
 /// How to watch.
@@ -93,7 +116,8 @@ pub struct ReplayFlags {
 pub struct WatchFlags {
     /// A sampler and its options; may be given several times [default: statm]
     ///
-    /// `every=DURATION` sets one sampler's own interval. A comma inside a value is written twice.
+    /// A name with a `/` in it is a plugin's file. `every=DURATION` sets one sampler's own interval. A
+    /// comma inside a value is written twice. `NAME,help` tells of its options.
     #[arg(short, long = "sampler", value_name = "NAME[,KEY=VALUE…]")]
     pub samplers: Vec<Spec>,
     /// From one look to the next
@@ -109,7 +133,8 @@ pub struct WatchFlags {
 pub struct SinkFlags {
     /// A sink and its options; may be given several times [default: text]
     ///
-    /// A comma inside a value is written twice.
+    /// A name with a `/` in it is a plugin's file. A comma inside a value is written twice. `NAME,help`
+    /// tells of its options.
     #[arg(short = 'o', long = "sink", value_name = "NAME[,KEY=VALUE…]")]
     pub sinks: Vec<Spec>,
     /// No live lines, only the summary
@@ -118,6 +143,9 @@ pub struct SinkFlags {
     /// No summary at the end
     #[arg(long)]
     pub no_summary: bool,
+    /// Where to look for plugins.
+    #[command(flatten)]
+    pub folders: FolderFlags,
 }
 
 /// What becomes of a spawned command when the watching stops before it ends.
@@ -137,6 +165,20 @@ impl Flags {
     /// What clap has to say, help and version included.
     pub fn read() -> Result<Self, clap::Error> {
         Self::try_parse()
+    }
+
+    /// What clap says where a subcommand lacks its main argument, which can't be required: with
+    /// `NAME,help` there is none.
+    #[must_use]
+    pub fn missing(subcommand: &str, argument: &str) -> clap::Error {
+        let mut command = Self::command();
+        command.build();
+        let message = format!("{argument} is missing");
+        let kind = clap::error::ErrorKind::MissingRequiredArgument;
+        match command.find_subcommand_mut(subcommand) {
+            Some(subcommand) => subcommand.error(kind, message),
+            None => command.error(kind, message),
+        }
     }
 
     /// The command as clap knows it, for completions and the manual page.

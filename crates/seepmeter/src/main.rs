@@ -9,12 +9,13 @@ use seepmeter::messages;
 fn main() -> ExitCode {
     let flags = match Flags::read() {
         Ok(flags) => flags,
-        Err(error) => return messages::usage(&error),
+        Err(error) => return Outcome::of_usage(&error).into(),
     };
     let outcome = match flags.command {
         Subcommand::Run(flags) => commands::run(flags),
         Subcommand::Attach(flags) => commands::attach(flags),
         Subcommand::Replay(flags) => commands::replay(flags),
+        Subcommand::Plugins(flags) => commands::plugins(flags),
         Subcommand::Completions { shell } => commands::completions(shell),
         Subcommand::Man => commands::man(),
     };

@@ -11,13 +11,15 @@ pub struct Spec {
     pub name: String,
     /// The options in their order.
     pub options: Vec<(String, String)>,
+    /// `NAME,help`: print what there is to say of it instead.
+    pub help: bool,
 }
 
 impl Spec {
     /// One without options.
     #[must_use]
     pub fn plain(name: &str) -> Self {
-        Self { text: name.to_owned(), name: name.to_owned(), options: Vec::new() }
+        Self { text: name.to_owned(), name: name.to_owned(), options: Vec::new(), help: false }
     }
 
     /// Takes the value of an option out, so that whoever comes next does not see it.
@@ -31,7 +33,9 @@ impl FromStr for Spec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut pieces = split(text).into_iter();
+        let mut pieces = split(text);
+        let help = pieces.len() > 1 && pieces.pop_if(|last| last == "help").is_some();
+        let mut pieces = pieces.into_iter();
         let name = pieces.next().filter(|name| !name.is_empty()).ok_or("there is no name")?;
         let options = pieces
             .map(|piece| match piece.split_once('=') {
@@ -41,7 +45,7 @@ impl FromStr for Spec {
                 )),
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { text: text.to_owned(), name, options })
+        Ok(Self { text: text.to_owned(), name, options, help })
     }
 }
 
@@ -88,6 +92,13 @@ mod tests {
             read("exec,command=f(1,,2),x=y"),
             ("exec".into(), vec![("command".into(), "f(1,2)".into()), ("x".into(), "y".into())])
         );
+    }
+
+    #[test]
+    fn help_is_asked_for_behind_a_comma() {
+        let spec: Spec = "csv,help".parse().unwrap();
+        assert!(spec.help && spec.options.is_empty());
+        assert!(!"help".parse::<Spec>().unwrap().help);
     }
 
     #[test]

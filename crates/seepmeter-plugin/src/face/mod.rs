@@ -86,18 +86,18 @@ pub fn code_of(error: &Error) -> i32 {
 /// # Errors
 /// Where the code is not 0.
 pub fn result_of(code: i32, said: Option<String>) -> Result<(), Error> {
-    let said_or = |otherwise: String| said.unwrap_or(otherwise);
+    let or = |otherwise: &str| said.clone().unwrap_or_else(|| otherwise.to_owned());
     match code {
         0 => Ok(()),
         abi::GONE => Err(Error::gone()),
-        abi::SKIP => Err(Error::skip(said_or("it gave no reason".to_owned()))),
-        code if code == -EPIPE => Err(Error::closed(said_or("nobody reads its output".to_owned()))),
-        errno @ -4095..0 => {
-            let meaning = std::io::Error::from_raw_os_error(-errno);
-            Err(Error::io(said_or("the plugin's call failed".to_owned()), &meaning))
-        }
-        other => Err(Error::failed(said_or(format!(
-            "the plugin's call returned {other}, which is neither 0 nor a negative errno"
+        abi::SKIP => Err(Error::skip(or("it gave no reason"))),
+        code if code == -EPIPE => Err(Error::closed(or("nobody reads its output"))),
+        errno @ -4095..0 => Err(match &said {
+            Some(said) => Error::failed(said),
+            None => Error::io("its call failed", &std::io::Error::from_raw_os_error(-errno)),
+        }),
+        other => Err(Error::failed(or(&format!(
+            "its call returned {other}, which is neither 0 nor a negative errno"
         )))),
     }
 }

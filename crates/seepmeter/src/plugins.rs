@@ -1,0 +1,231 @@
+//! All the plugins that can be had: built in, or in a file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use seepmeter_engine::{Facts, LoadError, Loaded, Made, Notices, Search, Source, load};
+use seepmeter_plugin::{Factory, Info, SamplerFactory, SinkFactory};
+
+use crate::builtin;
+
+/// Sampler or sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Looks at processes.
+    Sampler,
+    /// Takes records.
+    Sink,
+}
+
+impl Kind {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sampler => "sampler",
+            Self::Sink => "sink",
+        }
+    }
+}
+
+/// Where a plugin comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is part of the command.
+    BuiltIn,
+    /// A file that was named, or found in a folder that is searched.
+    File(PathBuf, Option<Source>),
+}
+
+/// All that there is to say of a plugin.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// What it is.
+    pub kind: Kind,
+    /// What it says of itself.
+    pub info: Info,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// How its table looks, of one in a file.
+    pub facts: Option<Facts>,
+}
+
+/// A plugin that was found; `T` is `dyn Sampler` or `dyn Sink`.
+pub struct Found<T: ?Sized> {
+    /// Who makes its instances.
+    pub factory: Arc<dyn Factory<T>>,
+    /// What there is to say of it.
+    pub page: Page,
+}
+
+/// Where plugins are taken from.
+pub struct Shelf {
+    samplers: Vec<Arc<SamplerFactory>>,
+    sinks: Vec<Arc<SinkFactory>>,
+    search: Search,
+    notices: Notices,
+}
+
+impl Shelf {
+    /// The built-in plugins, and those in files; `folders` are searched first.
+    #[must_use]
+    pub fn new(folders: &[PathBuf], notices: Notices) -> Self {
+        Self {
+            samplers: builtin::samplers(),
+            sinks: builtin::sinks(),
+            search: Search::new(folders),
+            notices,
+        }
+    }
+
+    /// Finds a sampler: a built-in one, or a file.
+    ///
+    /// # Errors
+    /// Where there is none of this name, or its file can't be used.
+    pub fn sampler(&self, name: &str) -> Result<Found<dyn seepmeter_plugin::Sampler>> {
+        find(self, Kind::Sampler, &self.samplers, name, |made| match made {
+            Made::Samplers(factory) => Some(Arc::clone(factory)),
+            Made::Sinks(_) => None,
+        })
+    }
+
+    /// Finds a sink: a built-in one, or a file.
+    ///
+    /// # Errors
+    /// Where there is none of this name, or its file can't be used.
+    pub fn sink(&self, name: &str) -> Result<Found<dyn seepmeter_plugin::Sink>> {
+        find(self, Kind::Sink, &self.sinks, name, |made| match made {
+            Made::Sinks(factory) => Some(Arc::clone(factory)),
+            Made::Samplers(_) => None,
+        })
+    }
+
+    /// The page of every plugin that can be found, and why the others can't be used.
+    #[must_use]
+    pub fn pages(&self) -> (Vec<Page>, Vec<LoadError>) {
+        let samplers = self.samplers.iter().map(|factory| built_in(Kind::Sampler, factory.info()));
+        let sinks = self.sinks.iter().map(|factory| built_in(Kind::Sink, factory.info()));
+        let mut pages: Vec<Page> = samplers.chain(sinks).collect();
+        let mut errors = Vec::new();
+        for (file, source) in self.search.all() {
+            match load(&file, &self.notices) {
+                Ok(loaded) => pages.push(page(&loaded, Some(source))),
+                Err(error) => errors.push(error),
+            }
+        }
+        (pages, errors)
+    }
+
+    /// The pages of the plugins of one name: there may be a sampler and a sink.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn pages_of(&self, name: &str) -> Result<Vec<Page>> {
+        if name.contains('/') {
+            return Ok(vec![page(&load(Path::new(name), &self.notices)?, None)]);
+        }
+        let found = [self.sampler(name).map(|f| f.page), self.sink(name).map(|f| f.page)];
+        let mut errors = Vec::new();
+        let mut pages = Vec::new();
+        for page in found {
+            match page {
+                Ok(page) => pages.push(page),
+                Err(error) => errors.push(error),
+            }
+        }
+        // A file that is there and can't be used says more than that there is none.
+        match pages.is_empty().then(|| errors.into_iter().max_by_key(|e| e.is::<LoadError>())) {
+            Some(Some(error)) if error.is::<LoadError>() => Err(error),
+            Some(_) => Err(no_such("plugin", name, &self.names(None))),
+            None => Ok(pages),
+        }
+    }
+
+    fn names(&self, kind: Option<Kind>) -> Vec<String> {
+        let samplers = self.samplers.iter().map(|factory| (Kind::Sampler, factory.info()));
+        let sinks = self.sinks.iter().map(|factory| (Kind::Sink, factory.info()));
+        let built_in = samplers.chain(sinks).map(|(of, info)| (of, info.name.clone()));
+        let in_files = self.search.all().into_iter().filter_map(|(file, _)| {
+            let stem = file.file_stem()?.to_str()?.strip_prefix("seepmeter-")?.to_owned();
+            let (name, of) = stem.rsplit_once('-')?;
+            let of = if of == "sink" { Kind::Sink } else { Kind::Sampler };
+            Some((of, name.to_owned()))
+        });
+        let all = built_in.chain(in_files).filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
+        all.map(|(_, name)| name).collect()
+    }
+}
+
+/// Finds a plugin. A name with a `/` is a file; any other is looked for among the built-in ones, and
+/// then as a file in the folders that are searched.
+fn find<T: ?Sized>(
+    shelf: &Shelf,
+    kind: Kind,
+    built_in_ones: &[Arc<dyn Factory<T>>],
+    name: &str,
+    of_this_kind: impl Fn(&Made) -> Option<Arc<dyn Factory<T>>>,
+) -> Result<Found<T>> {
+    if let Some(factory) = built_in_ones.iter().find(|factory| factory.info().name == name) {
+        return Ok(Found { factory: Arc::clone(factory), page: built_in(kind, factory.info()) });
+    }
+    let file = match name.contains('/') {
+        true => Some(PathBuf::from(name)),
+        false => shelf.search.find(name, kind.word()),
+    };
+    let file = file.ok_or_else(|| no_such(kind.word(), name, &shelf.names(Some(kind))))?;
+    let loaded = load(&file, &shelf.notices)?;
+    let page = page(&loaded, None);
+    let factory = of_this_kind(&loaded.made).ok_or_else(|| {
+        let is = page.kind.word();
+        anyhow!("{} is a {is}, not a {}; use it with --{is}", file.display(), kind.word())
+    })?;
+    Ok(Found { factory, page })
+}
+
+fn built_in(kind: Kind, info: &Info) -> Page {
+    Page { kind, info: info.clone(), origin: Origin::BuiltIn, facts: None }
+}
+
+fn page(loaded: &Loaded, source: Option<Source>) -> Page {
+    Page {
+        kind: match loaded.made {
+            Made::Samplers(_) => Kind::Sampler,
+            Made::Sinks(_) => Kind::Sink,
+        },
+        info: loaded.info.clone(),
+        origin: Origin::File(loaded.path.clone(), source),
+        facts: Some(loaded.facts.clone()),
+    }
+}
+
+fn no_such(what: &str, name: &str, names: &[String]) -> anyhow::Error {
+    let hint = match nearest(name, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are: {}", names.join(", ")),
+    };
+    anyhow!("there is no {what} `{name}`; {hint} (a file is named with a `/` in it: ./{name}.so)")
+}
+
+/// The name that is most like what was typed, where one is like it at all.
+fn nearest<'a>(typed: &str, names: &'a [String]) -> Option<&'a str> {
+    names
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(typed, name), name.as_str()))
+        .filter(|(distance, name)| *distance <= name.len().max(typed.len()) / 2)
+        .min()
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_name() {
+        let names = ["text", "csv", "jsonl", "summary"].map(str::to_owned);
+        assert_eq!(nearest("jsnol", &names), Some("jsonl"));
+        assert_eq!(nearest("tex", &names), Some("text"));
+        assert_eq!(nearest("parquet", &names), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! The sink `exec`: the stream, as JSONL, into a program's standard input.
+
+use std::io::{self, BufWriter, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use seepmeter_plugin::{Error, Plugin, Sink, options};
+use seepmeter_record::{Record, jsonl};
+
+options! {
+    /// Options of the sink `exec`.
+    pub struct ExecOptions {
+        /// The program, as a shell reads it. It gets the stream on its standard input, one record a line
+        /// as the sink `jsonl` writes them, and its end when the run is over.
+        command: String,
+    }
+}
+
+/// The sink `exec`.
+///
+/// The program is in a process group of its own, so that a Ctrl-C meant for the target does not end it
+/// before it has seen the end of the stream.
+pub struct Exec {
+    command: String,
+    child: Child,
+    input: Option<BufWriter<ChildStdin>>,
+}
+
+impl Plugin for Exec {
+    const NAME: &'static str = "exec";
+    const ABOUT: &'static str = "writes the stream as JSONL to a program's standard input";
+    type Options = ExecOptions;
+
+    fn new(options: ExecOptions) -> Result<Self, Error> {
+        let command = options.command;
+        if command.trim().is_empty() {
+            return Err(Error::failed("option `command`: there is no program in it"));
+        }
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(&command).stdin(Stdio::piped()).process_group(0);
+        // SAFETY: sigprocmask is async-signal-safe, and nothing else is called between fork and exec.
+        unsafe {
+            shell.pre_exec(|| {
+                // Seepmeter blocks the signals that it reads itself; its children should not.
+                Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+            });
+        }
+        let mut child = shell
+            .spawn()
+            .map_err(|error| Error::io("cannot start /bin/sh for option `command`", &error))?;
+        let input = child.stdin.take().map(|input| BufWriter::with_capacity(1 << 15, input));
+        Ok(Self { command, child, input })
+    }
+}
+
+impl Sink for Exec {
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.feed(|input| jsonl::write_record(input, record))
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.feed(Write::flush)
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        self.end()
+    }
+}
+
+impl Exec {
+    fn feed(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<ChildStdin>) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let Some(input) = &mut self.input else { return Ok(()) };
+        match write(input) {
+            Ok(()) => Ok(()),
+            // The program reads no more: why, its exit status tells.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.end()?;
+                Err(Error::closed("the program has read enough"))
+            }
+            Err(error) => Err(Error::io(format!("cannot write to `{}`", self.command), &error)),
+        }
+    }
+
+    /// Ends the program's input and waits for it; a bad exit status is an error.
+    fn end(&mut self) -> Result<(), Error> {
+        if let Some(input) = self.input.take() {
+            // What could not be written is of no use to a program that has ended.
+            let (input, _) = input.into_parts();
+            drop(input);
+        }
+        let status = self
+            .child
+            .wait()
+            .map_err(|error| Error::io(format!("cannot wait for `{}`", self.command), &error))?;
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Ok(()),
+            (Some(127), _) => Err(Error::failed(format!(
+                "`{}` exited with status 127: the shell did not find it; is it installed, and on the PATH?",
+                self.command
+            ))),
+            (Some(code), _) => {
+                Err(Error::failed(format!("`{}` exited with status {code}", self.command)))
+            }
+            (None, signal) => Err(Error::failed(format!(
+                "`{}` was killed by signal {}",
+                self.command,
+                signal.unwrap_or(0)
+            ))),
+        }
+    }
+}
+
+impl Drop for Exec {
+    /// A run that was called off leaves no program behind.
+    fn drop(&mut self) {
+        if self.input.is_some() {
+            // Why the run was called off has been said already.
+            let _ = self.end();
+        }
+    }
+}

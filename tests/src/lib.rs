@@ -1,0 +1,33 @@
+//! The harness of Seepmeter's end-to-end tests: it runs the command as it was built, on real programs.
+//!
+//! [`seepmeter`] is a run of the command, [`program`] the path of a target of `tests/targets/`. Tests
+//! wait for events (a line that a target says, the end of a process), never for a time to pass; every
+//! wait has a [limit](LIMIT), and what a test has started is ended when it is dropped.
+
+mod built;
+mod family;
+mod recording;
+mod run;
+mod since;
+pub mod target;
+mod terminal;
+
+use std::time::Duration;
+
+pub use built::{folder, program, seepmeter_path};
+pub use family::Family;
+pub use recording::Recording;
+pub use run::{Done, Run, Running, run, seepmeter};
+pub use since::{eventually, not_run};
+pub use terminal::Terminal;
+
+/// How long anything may take before a test gives up: far more than a busy machine needs.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// The words of a command line, whatever they are made of: `words!["run", "-q", path]`.
+#[macro_export]
+macro_rules! words {
+    ($($word:expr),* $(,)?) => {
+        ::std::vec![$(::std::ffi::OsString::from(::std::convert::AsRef::<::std::ffi::OsStr>::as_ref(&$word))),*]
+    };
+}

@@ -1,0 +1,7 @@
+//! A program that exits with the status that it is told: `target-exit-code STATUS`.
+
+use seepmeter_tests::target::{argument, end_with};
+
+fn main() {
+    end_with(argument(1).unwrap_or(0));
+}

@@ -1,0 +1,21 @@
+//! A program that leaves a child behind, as a daemon does: `target-fork-and-exit [MIB]`.
+//!
+//! The parent says `left PID` and exits. The child holds the memory until its standard input ends, and
+//! then says `orphan done`.
+
+use nix::unistd::{ForkResult, fork};
+use seepmeter_tests::target::{Block, argument, read_to_end, say};
+
+fn main() {
+    let mib = argument(1).unwrap_or(1);
+    // SAFETY: there is one thread, so the child may do all that its parent may.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Parent { child } => say(&format!("left {child}")),
+        ForkResult::Child => {
+            let held = Block::of_mib(mib);
+            read_to_end();
+            drop(held);
+            say("orphan done");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! A program whose main thread ends while another lives on: `target-zombie-leader [MIB [STATUS]]`.
+//!
+//! The other thread holds the memory, says `ready PID TID` as soon as the leader is a zombie, and
+//! ends the program with STATUS when its standard input ends.
+
+use nix::libc;
+use seepmeter_tests::target::{Block, argument, read_to_end, say};
+
+fn main() {
+    let mib = argument(1).unwrap_or(16);
+    let status = argument(2).unwrap_or(0);
+    std::thread::spawn(move || {
+        let held = Block::of_mib(mib);
+        while !leader_is_a_zombie() {
+            std::thread::yield_now();
+        }
+        say(&format!("ready {} {}", std::process::id(), nix::unistd::gettid()));
+        read_to_end();
+        drop(held);
+        seepmeter_tests::target::end_with(status);
+    });
+    // SAFETY: ends this thread alone, as pthread_exit(3) in main does; what it owns is never used again,
+    // and the other thread has moved in all that it needs.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+}
+
+fn leader_is_a_zombie() -> bool {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
+}

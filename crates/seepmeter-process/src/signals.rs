@@ -61,6 +61,8 @@ pub struct Arrival {
     /// True where the kernel sent it, as it does for Ctrl-C: then every process of the terminal's
     /// foreground group has got it, the target too.
     pub from_kernel: bool,
+    /// The process that sent it; 0 where the kernel did.
+    pub sender: u32,
 }
 
 impl Signals {
@@ -105,6 +107,7 @@ impl Signals {
                 Ok(Some(Arrival {
                     signal: Signal::try_from(number)?,
                     from_kernel: info.ssi_code == SI_KERNEL,
+                    sender: info.ssi_pid,
                 }))
             }
         }

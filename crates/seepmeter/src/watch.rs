@@ -66,9 +66,13 @@ pub(crate) struct Watch<'a> {
     told_to_end: bool,
     /// When a target that was told to end is killed.
     kill_at: Option<Instant>,
-    /// When TERM was last passed on.
-    term_at: Option<Instant>,
+    /// When TERM was last passed on, and who had sent it.
+    term: Option<(Instant, u32)>,
 }
+
+/// Two TERMs of one sender within this time are one wish: timeout(1) sends one to its child and one to
+/// the whole group, its child again among them.
+const ONE_WISH: Duration = Duration::from_millis(500);
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(
@@ -87,7 +91,7 @@ impl<'a> Watch<'a> {
             stop_at,
             told_to_end: false,
             kill_at: None,
-            term_at: None,
+            term: None,
         }
     }
 
@@ -148,10 +152,14 @@ impl<'a> Watch<'a> {
         let now = Instant::now();
         let mut signal = arrival.signal;
         if signal == Signal::SIGTERM {
-            if self.term_at.is_some_and(|before| now < before + grace) {
-                signal = Signal::SIGKILL;
+            match self.term {
+                Some((before, sender)) if sender == arrival.sender && now < before + ONE_WISH => {
+                    return Ok(());
+                }
+                Some((before, _)) if now < before + grace => signal = Signal::SIGKILL,
+                _ => {}
             }
-            self.term_at = Some(now);
+            self.term = Some((now, arrival.sender));
         }
         self.send(signal)
     }

@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::stat::Mode;
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 impl Terminal {
     /// Ctrl-C.
@@ -37,6 +38,10 @@ impl Terminal {
         grantpt(&keyboard).and_then(|()| unlockpt(&keyboard)).expect("a pseudo-terminal");
         let name = ptsname_r(&keyboard).expect("its name");
         let screen = open(name.as_str(), flags, Mode::empty()).expect("its other side");
+        // What is typed does not come back, so that only what programs say is heard.
+        let mut settings = tcgetattr(&screen).expect("its settings");
+        settings.local_flags.remove(LocalFlags::ECHO);
+        tcsetattr(&screen, SetArg::TCSANOW, &settings).expect("its settings");
         let other = || screen.try_clone().expect("a descriptor");
         command.stdin(other()).stdout(other()).stderr(other());
         // SAFETY: both are async-signal-safe system calls; descriptor 0 is the terminal by now.

@@ -56,11 +56,17 @@ fn the_target_gets_no_descriptor_of_seepmeters() {
 
 #[test]
 fn the_target_finds_its_signals_as_seepmeter_found_them() {
-    let look = words!["Sig(Blk|Ign|Cgt)", "/proc/self/status"];
-    let plain =
-        run("/bin/grep", words!["-E"].into_iter().chain(look.clone())).done().expect(0).out();
-    let watched = seepmeter(words!["run", "-q", "--", "grep", "-E"].into_iter().chain(look)).done();
-    assert_eq!(watched.expect(0).out(), plain);
+    let arguments = words!["-E", "Sig(Blk|Ign)", "/proc/self/status"];
+    let plain = run("/bin/grep", arguments.clone()).done().expect(0).out();
+    let watched = words!["run", "-q", "--", "grep"].into_iter().chain(arguments);
+    let watched = seepmeter(watched).done().expect(0).out();
+    assert_eq!(masks(&watched), masks(&plain));
+}
+
+/// The masks, without the signals 32 and 33: they are glibc's own, and its posix_spawn ignores them.
+fn masks(status: &str) -> Vec<u64> {
+    let masks = status.lines().filter_map(|line| line.split_whitespace().nth(1));
+    masks.map(|mask| u64::from_str_radix(mask, 16).unwrap() & !(0b11 << 31)).collect()
 }
 
 #[test]

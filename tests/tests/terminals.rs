@@ -46,7 +46,7 @@ fn ctrl_c_ends_an_attach_and_leaves_its_process_alone() {
     let pid = target.number("ready", 1);
     let mut running =
         seepmeter(words!["attach", "-i", "10ms", pid.to_string()]).on_terminal().start();
-    let _ = eventually("a live line", || running.said().contains("rss").then_some(()));
+    eventually("a live line", || running.said().contains("rss").then_some(()));
     running.type_keys(Terminal::CTRL_C);
     let done = running.finish().expect(0);
     assert!(done.out().contains("still running"), "{}", done.told());

@@ -370,6 +370,11 @@ typedef struct seepmeter_instance_host {
    Of a sampler: something happened. From `start` on.
    */
   int32_t (*event)(void *context, const struct seepmeter_event *event);
+  /*
+   Of a sampler, within `sample`: so many nanoseconds of this look have held the target up. Unless it
+   is said, all of the look's time has. The budget is held against it.
+   */
+  int32_t (*held)(void *context, uint64_t nanoseconds);
 } seepmeter_instance_host;
 
 /*

@@ -223,6 +223,9 @@ pub struct InstanceHost {
         Option<unsafe extern "C" fn(context: *mut c_void, points: *const Point, count: u64) -> i32>,
     /// Of a sampler: something happened. From `start` on.
     pub event: Option<unsafe extern "C" fn(context: *mut c_void, event: *const Event) -> i32>,
+    /// Of a sampler, within `sample`: so many nanoseconds of this look have held the target up. Unless it
+    /// is said, all of the look's time has. The budget is held against it.
+    pub held: Option<unsafe extern "C" fn(context: *mut c_void, nanoseconds: u64) -> i32>,
 }
 
 /// Whom a sampler looks at.
@@ -482,8 +485,8 @@ mod layout {
         OptionSpec { key: 16, kind: 16, help: 16, default_value: 16, required: 4, reserved: 4 } = 72
         InstanceHost {
             struct_size: 4, reserved: 4, context: 8, message: 8, get_extension: 8, now: 8, metric: 8,
-            subject: 8, points: 8, event: 8,
-        } = 72
+            subject: 8, points: 8, event: 8, held: 8,
+        } = 80
         Target { struct_size: 4, pid: 4, start_time: 8, subject: 4, spawned: 4, proc_root: 16 } = 40
         Record { size: 4, kind: 4 } = 8
         Header {

@@ -54,6 +54,12 @@ impl Schedule {
         self.next
     }
 
+    /// From now on, ticks are so far apart.
+    pub(crate) fn stretch(&mut self, interval: Duration) {
+        self.next = self.next - self.interval + interval;
+        self.interval = interval;
+    }
+
     /// Takes the tick that is due at `now`.
     pub(crate) fn take(&mut self, now: Instant) -> Tick {
         let behind = nanos(now.saturating_duration_since(self.next));

@@ -36,6 +36,8 @@ pub struct SamplerPlan {
     pub factory: Arc<SamplerFactory>,
     /// From tick to tick.
     pub interval: Duration,
+    /// The share of its interval that its looks may take, where they hold the target up.
+    pub budget: f64,
     /// Its options as the user wrote them.
     pub options: Vec<(String, String)>,
 }

@@ -15,6 +15,7 @@
 //! The engine prints nothing. What the user should hear of at once goes to a [`Notices`] callback,
 //! what is left to say at the end stands in the [`Report`].
 
+mod budget;
 mod clock;
 mod cost;
 mod engine;

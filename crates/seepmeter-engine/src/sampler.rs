@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use seepmeter_plugin::{Error, ErrorKind, Look, Sampler, Stream, Target, Until, Waited};
 use seepmeter_record::{Event, EventKind, Points, Record, Sample, SamplerId};
 
+use crate::budget::Budget;
 use crate::clock::{Schedule, nanos};
 use crate::engine::{SamplerPlan, StartError};
 use crate::stream::Inlet;
@@ -172,15 +173,11 @@ fn live(
         precise_timers(plan.interval);
         let schedule = Schedule::new(first, plan.interval);
         let untold = Untold::default();
-        let mut ticker = Ticker {
-            sampler: sampler.as_mut(),
-            inlet,
-            id,
-            wake,
-            schedule,
-            untold,
-            tally: &mut tally,
-        };
+        let disturbs = plan.factory.info().disturbs;
+        let budget = disturbs.then(|| Budget::new(plan.budget, plan.interval));
+        let sampler = sampler.as_mut();
+        let tally = &mut tally;
+        let mut ticker = Ticker { sampler, inlet, id, wake, schedule, budget, untold, tally };
         ticker.run()
     }));
     let sentence = match outcome {
@@ -208,6 +205,7 @@ struct Ticker<'a> {
     id: SamplerId,
     wake: PipeReader,
     schedule: Schedule,
+    budget: Option<Budget>,
     untold: Untold,
     tally: &'a mut Tally,
 }
@@ -277,8 +275,12 @@ impl Ticker<'_> {
     fn look(&mut self) -> Result<(), Error> {
         let mut points = Points::new();
         let begin = Instant::now();
-        let outcome = self.sampler.sample(&mut Look::new(&mut points, &mut self.inlet));
-        let took = nanos(begin.elapsed());
+        let mut look = Look::new(&mut points, &mut self.inlet);
+        let outcome = self.sampler.sample(&mut look);
+        let took = begin.elapsed();
+        let cost = look.held_for().unwrap_or(took);
+        self.spend(cost);
+        let took = nanos(took);
         match outcome {
             Ok(()) => {
                 self.tally.samples += 1;
@@ -294,6 +296,15 @@ impl Ticker<'_> {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Makes looks rarer, or denser again, as the budget says.
+    fn spend(&mut self, cost: Duration) {
+        if let Some(interval) = self.budget.as_mut().and_then(|budget| budget.spend(cost)) {
+            self.schedule.stretch(interval);
+            let value = i64::try_from(nanos(interval)).unwrap_or(i64::MAX);
+            self.inlet.event(Event::new(self.inlet.now(), EventKind::BackedOff).value(value));
+        }
     }
 
     /// Tells the stream of ticks that were not taken in time, all since the last time in one event.

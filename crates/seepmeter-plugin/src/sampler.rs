@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::record::{Attr, Bytes, Event, MetricId, Point, Points, SubjectId, Unit};
@@ -118,12 +118,13 @@ pub struct NewSubject {
 pub struct Look<'a> {
     points: &'a mut Points,
     stream: &'a mut dyn Stream,
+    held: Option<Duration>,
 }
 
 impl<'a> Look<'a> {
     /// A look whose points go to `points`.
     pub fn new(points: &'a mut Points, stream: &'a mut dyn Stream) -> Self {
-        Self { points, stream }
+        Self { points, stream, held: None }
     }
 
     /// This metric of this subject has this value from now on.
@@ -131,9 +132,21 @@ impl<'a> Look<'a> {
         self.points.push(Point { subject, metric, value });
     }
 
-    /// Both ends at once, for whoever hands a look on.
-    pub fn parts(&mut self) -> (&mut Points, &mut dyn Stream) {
-        (self.points, self.stream)
+    /// Says how long this look has held the target up, for a sampler that knows better than that it was
+    /// all of the look's time. The budget is held against it.
+    pub fn held(&mut self, time: Duration) {
+        self.held = Some(self.held.unwrap_or_default() + time);
+    }
+
+    /// How long the look has held the target up, where the sampler has said so.
+    #[must_use]
+    pub fn held_for(&self) -> Option<Duration> {
+        self.held
+    }
+
+    /// All that a look is made of, for whoever hands it on.
+    pub fn parts(&mut self) -> (&mut Points, &mut dyn Stream, &mut Option<Duration>) {
+        (self.points, self.stream, &mut self.held)
     }
 
     /// The stream, for a subject or an event that comes up in a look.

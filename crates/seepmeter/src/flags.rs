@@ -123,6 +123,10 @@ pub struct WatchFlags {
     /// From one look to the next
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     pub interval: Duration,
+    /// How much of its interval a sampler that holds the target up may spend in its looks; where
+    /// they cost more, they are made rarer
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_share)]
+    pub budget: f64,
     /// Stop watching after this time
     #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
     pub duration: Option<Duration>,
@@ -156,6 +160,15 @@ pub enum OnStop {
     /// It gets TERM, and KILL where the grace period does not suffice; that it dies of them is no
     /// failure
     End,
+}
+
+/// Reads a percentage as a share of 1.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let number = text.trim().strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err(format!("`{text}` is not a percentage over 0% and up to 100%, as 1% or 0.5%")),
+    }
 }
 
 impl Flags {

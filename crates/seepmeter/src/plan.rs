@@ -1,7 +1,5 @@
 //! What will be done: every name found, every duration read, before anything runs.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, anyhow};
 use seepmeter_engine::{SamplerPlan, SinkPlan};
 use seepmeter_plugin::parse_duration;
@@ -30,18 +28,24 @@ pub fn help(shelf: &Shelf, samplers: &[Spec], sinks: &[Spec]) -> Result<Option<P
 /// A sampler that there is not, or an `every=` that is no duration.
 pub fn samplers(shelf: &Shelf, flags: &WatchFlags) -> Result<Vec<SamplerPlan>> {
     let asked = or_default(&flags.samplers, || vec![Spec::plain("statm")]);
-    asked.into_iter().map(|spec| sampler(shelf, spec, flags.interval)).collect()
+    asked.into_iter().map(|spec| sampler(shelf, spec, flags)).collect()
 }
 
-fn sampler(shelf: &Shelf, mut spec: Spec, interval: Duration) -> Result<SamplerPlan> {
+fn sampler(shelf: &Shelf, mut spec: Spec, flags: &WatchFlags) -> Result<SamplerPlan> {
     let factory = shelf.sampler(&spec.name)?.factory;
     let interval = match spec.take("every") {
         Some(every) => parse_duration(&every)
             .map_err(|why| anyhow!(why))
             .with_context(|| format!("sampler {}: option `every`", spec.text))?,
-        None => interval,
+        None => flags.interval,
     };
-    Ok(SamplerPlan { label: spec.text, factory, interval, options: spec.options })
+    Ok(SamplerPlan {
+        label: spec.text,
+        factory,
+        interval,
+        budget: flags.budget,
+        options: spec.options,
+    })
 }
 
 /// The sinks that the flags ask for: text where they ask for none, and the summary.

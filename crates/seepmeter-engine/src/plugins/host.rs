@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::ffi::{c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nix::unistd::{Pid, gettid};
 use seepmeter_plugin::face::{
@@ -36,6 +37,8 @@ struct State {
     /// There for the time of a call into the instance.
     stream: Option<NonNull<dyn Stream>>,
     points: Option<NonNull<Points>>,
+    /// How long this look has held the target up, so far as the instance says.
+    held: Option<Duration>,
     /// The last error that the instance has told.
     said: Option<String>,
     /// The first record of it that was refused.
@@ -65,6 +68,7 @@ impl Context {
             subject: Some(subject),
             points: Some(points),
             event: Some(event),
+            held: Some(held),
         }));
         (context, ptr::from_ref(table))
     }
@@ -115,6 +119,11 @@ impl Context {
             return Ok(code);
         }
         result_of(code, said).map(|()| 0)
+    }
+
+    /// How long the last look has held the target up, where the instance has said so.
+    pub(crate) fn take_held(&self) -> Option<Duration> {
+        self.state.borrow_mut().held.take()
     }
 
     /// The instance may speak of this subject.
@@ -293,6 +302,16 @@ unsafe extern "C" fn event(context: *mut c_void, event: *const abi::Event) -> i3
         // Which sampler tells it, the host knows better.
         event.sampler = None;
         state.stream("an event")?.event(event);
+        Ok(())
+    };
+    // SAFETY: the face's promise.
+    unsafe { serve(context, work) }
+}
+
+unsafe extern "C" fn held(context: *mut c_void, nanoseconds: u64) -> i32 {
+    let work = |state: &mut State| {
+        let time = Duration::from_nanos(nanoseconds);
+        state.held = Some(state.held.unwrap_or_default().saturating_add(time));
         Ok(())
     };
     // SAFETY: the face's promise.

@@ -61,9 +61,11 @@ impl Sampler for LoadedSampler {
     fn sample(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
         let Instance { context, table, handle } = &self.instance;
         let Some(sample) = table.calls.sample else { return Ok(()) };
-        let (points, stream) = look.parts();
+        let (points, stream, held) = look.parts();
         // SAFETY: the plugin's own call with its own instance.
-        context.with_stream(stream, Some(points), || unsafe { sample(*handle) }).map(drop)
+        let outcome = context.with_stream(stream, Some(points), || unsafe { sample(*handle) });
+        *held = context.take_held();
+        outcome.map(drop)
     }
 
     fn wait(&mut self, until: Until<'_>, stream: &mut dyn Stream) -> Result<Waited, Error> {

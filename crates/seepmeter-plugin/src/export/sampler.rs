@@ -69,7 +69,14 @@ unsafe extern "C" fn sample<P: Plugin + Sampler>(instance: *mut c_void) -> i32 {
     // SAFETY: the caller's promise.
     unsafe { Instance::<P>::of(instance) }.guard_plugin(|sampler, host| {
         let mut points = Points::new();
-        sampler.sample(&mut Look::new(&mut points, &mut Remote { host }))?;
+        let mut stream = Remote { host };
+        let mut look = Look::new(&mut points, &mut stream);
+        sampler.sample(&mut look)?;
+        if let (Some(held), Some(tell)) = (look.held_for(), host.table.held) {
+            let nanos = u64::try_from(held.as_nanos()).unwrap_or(u64::MAX);
+            // SAFETY: the host's own call with its own context.
+            unsafe { tell(host.table.context, nanos) };
+        }
         let Some(give) = host.table.points else { return Ok(0) };
         // SAFETY: the host's own call with its own context; a point is laid out as the face's is.
         Ok(unsafe { give(host.table.context, points.as_ptr().cast(), points.len() as u64) })

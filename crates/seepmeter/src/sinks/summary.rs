@@ -1,12 +1,14 @@
 //! The sink `summary`: what a run was, in a few lines at its end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use seepmeter_plugin::{Error, Plugin, Sink, options};
 use seepmeter_record::{
-    Catalog, End, Footer, MetricId, Record, Sample, Subject, SubjectId, Unit, subject_kind,
+    Catalog, End, Event, EventKind, Footer, MetricId, Record, Sample, SamplerId, SamplerInfo,
+    Subject, SubjectId, Unit, subject_kind,
 };
 
 use super::output::Output;
@@ -30,6 +32,9 @@ pub struct Summary {
     peak: Option<i64>,
     samples: u64,
     last_t: u64,
+    samplers: Vec<SamplerInfo>,
+    /// The longest interval, in ns, to which the budget has stretched each sampler's.
+    backed_off: BTreeMap<SamplerId, u64>,
     footer: Option<Footer>,
 }
 
@@ -64,6 +69,8 @@ impl Plugin for Summary {
             peak: None,
             samples: 0,
             last_t: 0,
+            samplers: Vec::new(),
+            backed_off: BTreeMap::new(),
             footer: None,
         })
     }
@@ -85,9 +92,13 @@ impl Sink for Summary {
                 self.target = Some(subject.clone());
             }
             Record::Sample(sample) => self.take(sample),
-            Record::Event(event) => self.last_t = self.last_t.max(event.t),
+            Record::Event(event) => {
+                self.last_t = self.last_t.max(event.t);
+                self.hear(event);
+            }
+            Record::Header(header) => self.samplers.clone_from(&header.samplers),
             Record::Footer(footer) => self.footer = Some(footer.clone()),
-            Record::Header(_) | Record::Metric(_) | Record::Subject(_) => {}
+            Record::Metric(_) | Record::Subject(_) => {}
         }
         Ok(())
     }
@@ -130,6 +141,14 @@ impl Summary {
         }
     }
 
+    fn hear(&mut self, event: &Event) {
+        if let (EventKind::BackedOff, Some(sampler)) = (&event.kind, event.sampler) {
+            let interval = event.value.unwrap_or(0).unsigned_abs();
+            let longest = self.backed_off.entry(sampler).or_default();
+            *longest = interval.max(*longest);
+        }
+    }
+
     fn lines(&self) -> Vec<String> {
         if let Some(Footer { end: End::NotStarted(_), .. }) = &self.footer {
             // There was nothing to watch, and why has been said already.
@@ -139,6 +158,16 @@ impl Summary {
         lines.push(format!("watched    {}", self.tell_watching()));
         if let Some(span) = &self.rss {
             lines.push(format!("rss        {}", self.tell_rss(span)));
+        }
+        for (id, interval) in &self.backed_off {
+            if let Some(sampler) = self.samplers.get(usize::from(id.0)) {
+                lines.push(format!(
+                    "budget     sampler {} looked but once in {} at times, not once in {}: its looks cost more",
+                    sampler.name,
+                    human::duration(*interval),
+                    human::duration(sampler.interval)
+                ));
+            }
         }
         if let Some(Footer { cost, lost, .. }) = &self.footer {
             let peak = i64::try_from(cost.peak_rss).unwrap_or(i64::MAX);

@@ -1,0 +1,175 @@
+//! Stage 10: the answer.
+//!
+//! `growing` needs everything at once: enough of a watch, a significant trend, growth that keeps on
+//! to the end, and no cheaper explanation. `steady` needs proof as well: an interval of the rate
+//! whose upper end would not matter. What has neither is `inconclusive`. Comparing three zones
+//! instead of two is the way of equivalence testing (Schuirmann, Journal of Pharmacokinetics and
+//! Biopharmaceutics 15, 1987).
+
+use crate::autocorrelation::Autocorrelation;
+use crate::drift::Drift;
+use crate::judgement::{Reason, Word};
+use crate::plateau::Plateau;
+use crate::settings::Settings;
+use crate::slope::Slope;
+use crate::trend::Trend;
+
+/// Everything the stages found that the answer depends on. Spans are in seconds.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Looks in the whole watch.
+    pub looks: u64,
+    /// The length of the watch.
+    pub watch: f64,
+    /// The length of the span that is judged.
+    pub span: f64,
+    /// The part of the watch that warm-up took, 0 to 1.
+    pub warm_up_part: f64,
+    /// Whether it still settles at the end.
+    pub unsettled: bool,
+    /// How many floors are judged.
+    pub floors: usize,
+    /// The length of a cycle, if there are cycles.
+    pub cycle: Option<f64>,
+    /// Whether one-off steps explain the watch.
+    pub stepped: bool,
+    /// Mann–Kendall.
+    pub trend: Trend,
+    /// Theil–Sen.
+    pub slope: Slope,
+    /// The drift test.
+    pub drift: Option<Drift>,
+    /// The plateau test.
+    pub plateau: Option<Plateau>,
+    /// The noise.
+    pub noise: Autocorrelation,
+    /// The level at the end, base units.
+    pub level: f64,
+    /// From the 5th to the 95th percentile of the whole series, base units.
+    pub swing: f64,
+}
+
+/// The answer, why, and how much longer a watch it would take (seconds).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decision {
+    /// The word.
+    pub word: Word,
+    /// The reason, when inconclusive.
+    pub reason: Option<Reason>,
+    /// More seconds, when inconclusive.
+    pub longer: Option<f64>,
+}
+
+/// Growth after a warm-up longer than this part of the watch is not called yet: a logarithm's last
+/// part looks straight.
+const LONGEST_WARM_UP: f64 = 0.42;
+/// Steady needs this part of the watch.
+const LEAST_STEADY_PART: f64 = 0.3;
+/// Growth under this part of the level within the judged span does not matter.
+const SMALL_OF_LEVEL: f64 = 0.03;
+/// Nor does growth under this part of the usual swing.
+const SMALL_OF_SWING: f64 = 0.25;
+
+impl Evidence {
+    /// The chance that noise alone does this, of the two trend tests (Bonferroni for two).
+    pub fn p_value(&self) -> f64 {
+        let walk = self.drift.map_or(1.0, |d| d.p_value);
+        (2.0 * self.trend.p_value.min(walk)).min(1.0)
+    }
+
+    fn long_enough(&self, settings: &Settings) -> bool {
+        self.looks >= settings.least_looks && self.watch * 1e9 >= settings.least_span as f64
+    }
+
+    /// Noise about a line: Mann–Kendall and the plateau test carry the claim.
+    fn grows_about_a_line(&self, alpha: f64) -> bool {
+        self.trend.s > 0
+            && self.trend.p_value < alpha / 2.0
+            && self.slope.rate.low > 0.0
+            && self.plateau.is_some_and(|p| p.keeps_on)
+    }
+
+    /// A walk: the drift test carries it.
+    fn grows_as_a_walk(&self, alpha: f64) -> bool {
+        let drifts = self.drift.is_some_and(|d| d.t > 0.0 && d.p_value < alpha / 2.0 && d.keeps_on);
+        let still =
+            self.plateau.is_some_and(|p| !p.settles && p.last > 0.2 * self.slope.rate.estimate);
+        self.noise.looks_like_walk() && drifts && still && self.slope.rate.estimate > 0.0
+    }
+
+    fn grows(&self, alpha: f64) -> bool {
+        self.grows_about_a_line(alpha) || self.grows_as_a_walk(alpha)
+    }
+
+    /// Whether the rate's upper end would lift the level by so little that it does not matter.
+    fn hardly_grows(&self) -> bool {
+        let most = self.slope.rate.high * self.span;
+        let small = (SMALL_OF_LEVEL * self.level.abs()).max(SMALL_OF_SWING * self.swing);
+        let rises = self.trend.s > 0 && self.trend.p_value < 0.01;
+        let settled = self.plateau.is_some_and(|p| p.settles);
+        most <= small && (!rises || settled)
+    }
+}
+
+/// Weighs the evidence.
+pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
+    let not_yet = |reason, longer: f64| Decision {
+        word: Word::Inconclusive,
+        reason: Some(reason),
+        longer: Some(longer),
+    };
+    let sure = |word| Decision { word, reason: None, longer: None };
+    if !e.long_enough(settings) {
+        return not_yet(Reason::TooShort, missing(e, settings));
+    }
+    if e.floors < settings.least_floors {
+        let more = (settings.least_floors - e.floors) as f64;
+        let each = e.span / e.floors.max(1) as f64;
+        let reason = if e.cycle.is_some() { Reason::FewCycles } else { Reason::StillWarmingUp };
+        return not_yet(reason, more * e.cycle.map_or(each, |c| 1.5 * c).max(each));
+    }
+    let settled = !e.unsettled && !e.stepped;
+    if settled && e.warm_up_part <= LONGEST_WARM_UP && e.grows(settings.alpha) {
+        return sure(Word::Growing);
+    }
+    if !e.unsettled && e.span >= LEAST_STEADY_PART * e.watch && e.hardly_grows() {
+        return sure(Word::Steady);
+    }
+    let (reason, longer) = doubt(e, settings);
+    not_yet(reason, longer)
+}
+
+/// Seconds until the least looks and the least span are reached.
+fn missing(e: &Evidence, settings: &Settings) -> f64 {
+    let each = e.watch / (e.looks.max(2) - 1) as f64;
+    let looks = settings.least_looks.saturating_sub(e.looks) as f64 * each;
+    let span = settings.least_span as f64 / 1e9 - e.watch;
+    looks.max(span)
+}
+
+/// Why neither word can be said, and about how long until one can (seconds).
+fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
+    // A slope's error falls with the span to the power 3/2, so what is missing to a z tells the time.
+    let until = |wanted: f64, z: f64| {
+        let times = (wanted / z.abs().max(0.1)).powf(2.0 / 3.0);
+        e.span * (times - 1.0).clamp(0.25, 10.0)
+    };
+    let z = e.slope.rate.estimate / e.slope.error.max(f64::MIN_POSITIVE);
+    let significant = e.trend.s > 0 && e.p_value() < settings.alpha;
+    if e.stepped {
+        (Reason::Steps, e.watch.min(2.0 * e.span))
+    } else if e.unsettled && e.slope.rate.estimate > 0.0 && significant {
+        (Reason::Slowing, e.watch)
+    } else if e.unsettled || (significant && e.warm_up_part > LONGEST_WARM_UP) {
+        // Growth after warm-up must outlast it one and a half times.
+        let outlast = e.warm_up_part * e.watch / LONGEST_WARM_UP - e.watch;
+        (Reason::StillWarmingUp, outlast.max(e.watch / 2.0))
+    } else if significant && e.plateau.is_some_and(|p| p.settles) {
+        (Reason::Slowing, e.watch)
+    } else if significant {
+        // About 30 standard errors are needed to tell a line from a slowing curve.
+        (Reason::MayBeSlowing, until(30.0, z))
+    } else {
+        (Reason::Noise, until(5.0, z).min(3.0 * e.watch))
+    }
+}

@@ -1,0 +1,103 @@
+//! Stage 8: drift, when the noise is itself a walk.
+//!
+//! Bursts that never come back, or a leak of a random size now and then, make a walk with a drift.
+//! Its distance from any line wanders, so a test that takes that for noise about a line finds either
+//! too much or nothing. In such a series the increments are the independent things, and the
+//! question is whether their mean is above 0 (Harvey, Leybourne & Taylor, "A simple, robust and
+//! powerful test of the trend hypothesis", Journal of Econometrics 141, 2007, use the two tests
+//! side by side in the same way). For noise about a level this test is merely weak, never wrong.
+
+use crate::autocorrelation;
+use crate::floors::Floor;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// The outcome of the drift test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drift {
+    /// The mean increment, in its standard errors.
+    pub t: f64,
+    /// Two-sided.
+    pub p_value: f64,
+    /// What the floors gained in the first half of their span, base units.
+    pub early: f64,
+    /// What they gained in the second half.
+    pub late: f64,
+    /// Whether the drift of the second half is like that of the first, as far as can be told.
+    pub keeps_on: bool,
+}
+
+/// The second half must gain at least this part of the first half's gain.
+const KEEPS: f64 = 0.4;
+
+/// Tests the increments of the floors.
+pub fn test(floors: &[Floor]) -> Option<Drift> {
+    let increments: Vec<f64> = floors.windows(2).map(|w| w[1].value - w[0].value).collect();
+    let m = increments.len() as f64;
+    if m < 4.0 {
+        return None;
+    }
+    let mean = increments.iter().sum::<f64>() / m;
+    let variance = increments.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (m - 1.0);
+    let rho = autocorrelation::lag_one(&increments).clamp(0.0, 0.9);
+    let inflation = (1.0 + rho) / (1.0 - rho);
+    let error = (variance * inflation * m).sqrt();
+    let total = mean * m;
+    let t = if error > 0.0 { total / error } else { total.signum() * f64::INFINITY };
+    let p_value = if total == 0.0 { 1.0 } else { tail(t, m - 1.0) };
+
+    let half = floors.len() / 2;
+    let early = floors[half].value - floors[0].value;
+    let late = floors[floors.len() - 1].value - floors[half].value;
+    let margin = error / 2f64.sqrt() * (1.0 + KEEPS * KEEPS).sqrt();
+    let keeps_on = late - KEEPS * early.max(0.0) > margin;
+    Some(Drift { t, p_value, early, late, keeps_on })
+}
+
+fn tail(t: f64, freedom: f64) -> f64 {
+    if !t.is_finite() {
+        return 0.0;
+    }
+    StudentsT::new(0.0, 1.0, freedom).map_or(1.0, |d| 2.0 * d.cdf(-t.abs()))
+}
+
+impl Drift {
+    /// What this stage found, in words.
+    pub fn in_words(&self) -> String {
+        let keeps = if self.keeps_on { ", in the second half as in the first" } else { "" };
+        if self.p_value < 1e-3 {
+            format!(
+                "taken as a walk, the floors drift (t {:.1}, p {:.1e}){keeps}",
+                self.t, self.p_value
+            )
+        } else {
+            format!("taken as a walk, the floors need not drift (p {:.2})", self.p_value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floors(values: impl IntoIterator<Item = f64>) -> Vec<Floor> {
+        values.into_iter().enumerate().map(|(i, value)| Floor { time: i as f64, value }).collect()
+    }
+
+    #[test]
+    fn one_step_is_no_drift() {
+        let d = test(&floors((0..60).map(|i| if i < 30 { 0.0 } else { 10.0 }))).unwrap();
+        assert!(d.p_value > 0.2, "{d:?}");
+    }
+
+    #[test]
+    fn bursts_that_never_come_back_are() {
+        let d = test(&floors((0..60).map(|i| f64::from(i / 2 + i / 3 + i / 7)))).unwrap();
+        assert!(d.p_value < 1e-4 && d.keeps_on, "{d:?}");
+    }
+
+    #[test]
+    fn bursts_that_have_ended_do_not_keep_on() {
+        let d = test(&floors((0..60).map(|i: i32| f64::from(i.min(25) / 2)))).unwrap();
+        assert!(!d.keeps_on, "{d:?}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Stage 3: the floors.
+//!
+//! Where there are cycles, the floor of a cycle is what the program holds on to once it has let go
+//! of all it will let go of; a leak must lift it. One bucket is as long as one and a half of the
+//! long cycles, so that each holds at least one whole floor. Where there are no cycles the lower
+//! quartile of a short bucket stands for it: bursts do not move it, and it wastes less of noisy
+//! looks than their minimum would.
+
+use crate::cells::Cells;
+use crate::cycle::Cycles;
+use crate::words;
+
+/// One floor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Floor {
+    /// When, in seconds since the start of the watch.
+    pub time: f64,
+    /// How high, in base units.
+    pub value: f64,
+}
+
+/// No more floors than this: Theil–Sen looks at every pair.
+pub const MOST_FLOORS: usize = 96;
+/// A bucket has at least this many cells.
+const LEAST_CELLS: usize = 4;
+
+/// How many cells make a bucket.
+pub fn bucket_cells(cells: &Cells, cycles: Option<&Cycles>) -> usize {
+    let short = cells.cells.len().div_ceil(MOST_FLOORS).max(LEAST_CELLS);
+    cycles.map_or(short, |c| short.max((1.5 * c.long).ceil() as usize))
+}
+
+/// The floors of a series, in order of time.
+pub fn of(cells: &Cells, cycles: Option<&Cycles>) -> Vec<Floor> {
+    let size = bucket_cells(cells, cycles);
+    // Buckets are counted from the end: the latest floor is the one that must be whole.
+    let skip = cells.cells.len() % size;
+    let first = if skip * 2 >= size { skip } else { 0 };
+    let mut floors = vec![];
+    if first > 0 {
+        floors.extend(floor_of(cells, 0, first, cycles.is_some()));
+    }
+    let mut at = skip;
+    while at < cells.cells.len() {
+        floors.extend(floor_of(cells, at, at + size, cycles.is_some()));
+        at += size;
+    }
+    floors
+}
+
+/// The floor of the cells `from..to`, unless fewer than half of them are known.
+fn floor_of(cells: &Cells, from: usize, to: usize, lowest: bool) -> Option<Floor> {
+    let mut known: Vec<(usize, f64)> = (from..to)
+        .filter_map(|i| cells.cells[i].map(|c| (i, if lowest { c.floor } else { c.mean })))
+        .collect();
+    if known.len() * 2 < to - from {
+        return None;
+    }
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    if lowest {
+        let (i, value) = known.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        return Some(Floor { time: seconds(cells.middle(i)), value });
+    }
+    let quarter = (known.len() - 1) / 4;
+    let middle = seconds(cells.middle(from) + cells.middle(to - 1)) / 2.0;
+    known.sort_by(|a, b| a.1.total_cmp(&b.1));
+    Some(Floor { time: middle, value: known[quarter].1 })
+}
+
+/// What this stage found, in words.
+pub fn in_words(floors: &[Floor], cells: &Cells, cycles: Option<&Cycles>) -> String {
+    let each = (bucket_cells(cells, cycles) as u64).saturating_mul(cells.width);
+    let kind = if cycles.is_some() { "lowest value" } else { "lower quartile" };
+    format!("{} floors, each the {kind} of {}", floors.len(), words::duration(each))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Series, cycle};
+
+    #[test]
+    fn the_floors_of_a_saw_are_its_troughs() {
+        let saw = Series::from_pairs((0..600).map(|t| (t, 1_000 + (t % 30) as i64 * 50)));
+        let cells = Cells::of(&saw);
+        let cycles = cycle::find(&cells);
+        assert!(cycles.is_some());
+        let floors = of(&cells, cycles.as_ref());
+        assert!(floors.len() >= 10);
+        assert!(floors.iter().all(|f| f.value == 1_000.0), "{floors:?}");
+    }
+
+    #[test]
+    fn a_burst_does_not_lift_a_floor() {
+        let burst = |t| if t % 100 < 20 { 9_000 } else { 1_000 };
+        let s = Series::from_pairs((0..1000).map(|t| (t, burst(t))));
+        let cells = Cells::of(&s);
+        let floors = of(&cells, cycle::find(&cells).as_ref());
+        assert!(floors.iter().all(|f| f.value == 1_000.0), "{floors:?}");
+    }
+
+    #[test]
+    fn a_gap_has_no_floor() {
+        let s = Series::from_pairs((0..500).chain(5_000..5_500).map(|t| (t, 3)));
+        let cells = Cells::of(&s);
+        let floors = of(&cells, None);
+        assert!(floors.iter().all(|f| f.time < 600e-9 || f.time > 4_900e-9));
+    }
+}

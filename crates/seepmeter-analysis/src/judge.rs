@@ -1,0 +1,195 @@
+//! The pipeline: a series goes in, a judgement comes out.
+
+use crate::cells::Cells;
+use crate::cycle::{self, Cycles};
+use crate::decide::{self, Evidence};
+use crate::floors::{self, Floor};
+use crate::judgement::{Judgement, Reason, Word};
+use crate::settings::Settings;
+use crate::steps::{self, Steps};
+use crate::warmup::{self, WarmUp};
+use crate::{Series, autocorrelation, drift, fit, plateau, slope, trend, words};
+
+/// Judges whether a series grows.
+///
+/// Costs one pass over the points and then about a millisecond, whatever their number.
+pub fn judge(series: &Series, settings: &Settings) -> Judgement {
+    let cells = Cells::of(series);
+    let cycles = cycle::find(&cells);
+    let floors = floors::of(&cells, cycles.as_ref());
+    let mut said = vec![
+        cells.in_words(series),
+        cycle::in_words(cycles.as_ref(), &cells),
+        floors::in_words(&floors, &cells, cycles.as_ref()),
+    ];
+    if floors.len() < 4 {
+        return too_little(series, settings, &cells, cycles.as_ref(), floors.len(), said);
+    }
+    let warm_up = warmup::find(&floors);
+    said.push(warm_up.in_words(&floors));
+    let found = Found { series, settings, cells: &cells, cycles, floors: &floors, warm_up };
+    found.judge(said)
+}
+
+/// What the first stages found.
+struct Found<'a> {
+    series: &'a Series,
+    settings: &'a Settings,
+    cells: &'a Cells,
+    cycles: Option<Cycles>,
+    floors: &'a [Floor],
+    warm_up: WarmUp,
+}
+
+impl Found<'_> {
+    fn judge(&self, mut said: Vec<String>) -> Judgement {
+        let unit = self.settings.unit;
+        let after_warm_up = &self.floors[self.warm_up.floors..];
+        let steps = steps::find(after_warm_up);
+        said.push(steps.in_words(unit));
+        let (tail, first) = self.tail(after_warm_up, &steps);
+
+        let noise = autocorrelation::of(&tail);
+        let trend = trend::mann_kendall(&tail, noise.inflation);
+        let Some(slope) = slope::theil_sen(&tail, noise.inflation) else {
+            let count = self.floors.len();
+            let cycles = self.cycles.as_ref();
+            return too_little(self.series, self.settings, self.cells, cycles, count, said);
+        };
+        let drift = drift::test(&tail);
+        let plateau = plateau::test(&tail, &noise);
+        said.push(noise.in_words(tail.len()));
+        said.push(trend.in_words());
+        said.push(slope.in_words(unit));
+        said.extend(drift.map(|d| d.in_words()));
+        said.extend(plateau.map(|p| p.in_words()));
+
+        let evidence = Evidence {
+            looks: self.series.looks(),
+            watch: self.series.span() as f64 / 1e9,
+            span: self.span_from(first),
+            warm_up_part: self.warm_up.floors as f64 / self.floors.len() as f64,
+            unsettled: self.warm_up.unsettled,
+            floors: tail.len(),
+            cycle: self.cycle().map(|c| c as f64 / 1e9),
+            stepped: !steps.steps.is_empty(),
+            trend,
+            slope,
+            drift,
+            plateau,
+            noise,
+            level: level(self.floors),
+            swing: swing(self.cells),
+        };
+        self.conclude(&evidence, first, said)
+    }
+
+    /// The floors to judge, and the number of the first of them: after warm-up, after the last
+    /// one-off step or from the onset of growth, with a step on a line taken out.
+    fn tail(&self, after_warm_up: &[Floor], steps: &Steps) -> (Vec<Floor>, usize) {
+        let skip = self.warm_up.floors;
+        if let Some(last) = steps.steps.last() {
+            return (after_warm_up[last.at..].to_vec(), skip + last.at);
+        }
+        let first = match (steps.on_a_line, self.warm_up.onset) {
+            (None, Some(onset)) => onset,
+            _ => skip,
+        };
+        (steps.taken_out(after_warm_up)[first - skip..].to_vec(), first)
+    }
+
+    fn conclude(&self, e: &Evidence, first: usize, mut said: Vec<String>) -> Judgement {
+        let decision = decide::decide(e, self.settings);
+        let watch_longer = decision.longer.map(|s| (s.max(0.0) * 1e9) as u64);
+        let warm_up_end = (self.warm_up.floors > 0 && !self.warm_up.unsettled)
+            .then(|| self.begin_of(self.warm_up.floors));
+        let mut judgement = Judgement {
+            word: decision.word,
+            reason: decision.reason,
+            watch_longer,
+            rate: Some(e.slope.rate),
+            span: Some((self.begin_of(first), self.series.end())),
+            warm_up_end,
+            floors_used: e.floors,
+            cycle: self.cycle(),
+            p_value: Some(e.p_value()),
+            level: Some(e.level),
+            peak: self.series.peak(),
+            explanation: vec![],
+        };
+        said.push(format!("so: {}", judgement.summary(self.settings.unit)));
+        judgement.explanation = said;
+        judgement
+    }
+
+    fn cycle(&self) -> Option<u64> {
+        let cycles = self.cycles.as_ref()?;
+        Some((cycles.length * self.cells.width as f64) as u64)
+    }
+
+    /// When the stretch of floor `i` begins, in ns: the first begins with the watch.
+    fn begin_of(&self, i: usize) -> u64 {
+        match i {
+            0 => self.series.start(),
+            i => ((self.floors[i - 1].time + self.floors[i].time) / 2.0 * 1e9) as u64,
+        }
+    }
+
+    fn span_from(&self, first: usize) -> f64 {
+        self.series.end().saturating_sub(self.begin_of(first)) as f64 / 1e9
+    }
+}
+
+/// The level at the end: the median of the last fifth of the floors.
+fn level(floors: &[Floor]) -> f64 {
+    let n = floors.len();
+    fit::median(floors[n - n.div_ceil(5)..].iter().map(|f| f.value).collect())
+}
+
+/// From the 5th to the 95th percentile of the cells' means.
+fn swing(cells: &Cells) -> f64 {
+    let mut means: Vec<f64> = cells.known_means().into_iter().map(|m| m.1).collect();
+    means.sort_by(f64::total_cmp);
+    let at = |part: f64| means.get(((means.len() as f64 - 1.0) * part) as usize).copied();
+    at(0.95).unwrap_or(0.0) - at(0.05).unwrap_or(0.0)
+}
+
+/// A watch of too few floors for any test.
+fn too_little(
+    series: &Series,
+    settings: &Settings,
+    cells: &Cells,
+    cycles: Option<&Cycles>,
+    floors: usize,
+    mut explanation: Vec<String>,
+) -> Judgement {
+    let cycle = cycles.map(|c| (c.length * cells.width as f64) as u64);
+    let enough = series.looks() >= settings.least_looks && series.span() >= settings.least_span;
+    let each = series.span() / series.looks().max(2).saturating_sub(1);
+    let by_looks = settings.least_looks.saturating_sub(series.looks()).saturating_mul(each);
+    let by_span = settings.least_span.saturating_sub(series.span());
+    let more_floors = settings.least_floors.saturating_sub(floors) as u64;
+    let by_floors = cycle.unwrap_or(0).saturating_mul(3 * more_floors) / 2;
+    let few = cycle.is_some() && enough;
+    let reason = if few { Reason::FewCycles } else { Reason::TooShort };
+    let longer = by_looks.max(by_span).max(by_floors);
+    explanation.push(format!(
+        "so: inconclusive: {}; about {} more would tell",
+        reason.in_words(),
+        words::duration(longer)
+    ));
+    Judgement {
+        word: Word::Inconclusive,
+        reason: Some(reason),
+        watch_longer: Some(longer),
+        rate: None,
+        span: None,
+        warm_up_end: None,
+        floors_used: floors,
+        cycle,
+        p_value: None,
+        level: series.points().last().map(|p| p.1 as f64),
+        peak: series.peak(),
+        explanation,
+    }
+}

@@ -7,6 +7,7 @@
 //! Biopharmaceutics 15, 1987).
 
 use crate::autocorrelation::Autocorrelation;
+use crate::curve::Curve;
 use crate::drift::Drift;
 use crate::judgement::{Reason, Word};
 use crate::plateau::Plateau;
@@ -29,8 +30,8 @@ pub struct Evidence {
     pub unsettled: bool,
     /// How many floors are judged.
     pub floors: usize,
-    /// The length of a cycle, if there are cycles.
-    pub cycle: Option<f64>,
+    /// How many more seconds would show enough cycles, if there are cycles and too few of them.
+    pub cycles_lack: Option<f64>,
     /// Whether one-off steps explain the watch.
     pub stepped: bool,
     /// Mann–Kendall.
@@ -41,6 +42,8 @@ pub struct Evidence {
     pub drift: Option<Drift>,
     /// The plateau test.
     pub plateau: Option<Plateau>,
+    /// The slowing curves.
+    pub curve: Option<Curve>,
     /// The noise.
     pub noise: Autocorrelation,
     /// The level at the end, base units.
@@ -63,6 +66,8 @@ pub struct Decision {
 /// Growth after a warm-up longer than this part of the watch is not called yet: a logarithm's last
 /// part looks straight.
 const LONGEST_WARM_UP: f64 = 0.42;
+/// A walk hides a bend well; it is only called from nearly the beginning.
+const LONGEST_BEFORE_WALK: f64 = 0.12;
 /// Steady needs this part of the watch.
 const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
@@ -86,7 +91,8 @@ impl Evidence {
         self.trend.s > 0
             && self.trend.p_value < alpha / 2.0
             && self.slope.rate.low > 0.0
-            && self.plateau.is_some_and(|p| p.keeps_on)
+            && self.plateau.is_some_and(|p| p.keeps_on && !p.settles)
+            && self.curve.is_some_and(|c| c.excluded())
     }
 
     /// A walk: the drift test carries it.
@@ -94,7 +100,12 @@ impl Evidence {
         let drifts = self.drift.is_some_and(|d| d.t > 0.0 && d.p_value < alpha / 2.0 && d.keeps_on);
         let still =
             self.plateau.is_some_and(|p| !p.settles && p.last > 0.2 * self.slope.rate.estimate);
-        self.noise.looks_like_walk() && drifts && still && self.slope.rate.estimate > 0.0
+        let from_the_start = self.warm_up_part <= LONGEST_BEFORE_WALK;
+        from_the_start
+            && self.noise.looks_like_walk()
+            && drifts
+            && still
+            && self.slope.rate.estimate > 0.0
     }
 
     fn grows(&self, alpha: f64) -> bool {
@@ -125,8 +136,7 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
     if e.floors < settings.least_floors {
         let more = (settings.least_floors - e.floors) as f64;
         let each = e.span / e.floors.max(1) as f64;
-        let reason = if e.cycle.is_some() { Reason::FewCycles } else { Reason::StillWarmingUp };
-        return not_yet(reason, more * e.cycle.map_or(each, |c| 1.5 * c).max(each));
+        return not_yet(Reason::StillWarmingUp, more * each);
     }
     let settled = !e.unsettled && !e.stepped;
     if settled && e.warm_up_part <= LONGEST_WARM_UP && e.grows(settings.alpha) {
@@ -169,6 +179,8 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
     } else if significant {
         // About 30 standard errors are needed to tell a line from a slowing curve.
         (Reason::MayBeSlowing, until(30.0, z))
+    } else if let Some(lack) = e.cycles_lack {
+        (Reason::FewCycles, lack)
     } else {
         (Reason::Noise, until(5.0, z).min(3.0 * e.watch))
     }

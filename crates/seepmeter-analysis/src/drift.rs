@@ -27,7 +27,7 @@ pub struct Drift {
 }
 
 /// The second half must gain at least this part of the first half's gain.
-const KEEPS: f64 = 0.4;
+const KEEPS: f64 = 0.45;
 
 /// Tests the increments of the floors.
 pub fn test(floors: &[Floor]) -> Option<Drift> {

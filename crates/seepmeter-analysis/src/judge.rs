@@ -8,7 +8,7 @@ use crate::judgement::{Judgement, Reason, Word};
 use crate::settings::Settings;
 use crate::steps::{self, Steps};
 use crate::warmup::{self, WarmUp};
-use crate::{Series, autocorrelation, drift, fit, plateau, slope, trend, words};
+use crate::{Series, autocorrelation, curve, drift, fit, plateau, slope, trend, words};
 
 /// Judges whether a series grows.
 ///
@@ -16,18 +16,20 @@ use crate::{Series, autocorrelation, drift, fit, plateau, slope, trend, words};
 pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     let cells = Cells::of(series);
     let cycles = cycle::find(&cells);
-    let floors = floors::of(&cells, cycles.as_ref());
+    let (floors, by_cycle) = choose_floors(&cells, cycles.as_ref(), settings);
+    let used = cycles.as_ref().filter(|_| by_cycle);
     let mut said = vec![
         cells.in_words(series),
         cycle::in_words(cycles.as_ref(), &cells),
-        floors::in_words(&floors, &cells, cycles.as_ref()),
+        floors::in_words(&floors, &cells, used),
     ];
     if floors.len() < 4 {
         return too_little(series, settings, &cells, cycles.as_ref(), floors.len(), said);
     }
     let warm_up = warmup::find(&floors);
     said.push(warm_up.in_words(&floors));
-    let found = Found { series, settings, cells: &cells, cycles, floors: &floors, warm_up };
+    let found =
+        Found { series, settings, cells: &cells, cycles, by_cycle, floors: &floors, warm_up };
     found.judge(said)
 }
 
@@ -37,6 +39,7 @@ struct Found<'a> {
     settings: &'a Settings,
     cells: &'a Cells,
     cycles: Option<Cycles>,
+    by_cycle: bool,
     floors: &'a [Floor],
     warm_up: WarmUp,
 }
@@ -63,6 +66,8 @@ impl Found<'_> {
         said.push(slope.in_words(unit));
         said.extend(drift.map(|d| d.in_words()));
         said.extend(plateau.map(|p| p.in_words()));
+        let curve = self.curve(&steps, first, noise.inflation);
+        said.extend(curve.map(|c| c.in_words()));
 
         let evidence = Evidence {
             looks: self.series.looks(),
@@ -71,12 +76,13 @@ impl Found<'_> {
             warm_up_part: self.warm_up.floors as f64 / self.floors.len() as f64,
             unsettled: self.warm_up.unsettled,
             floors: tail.len(),
-            cycle: self.cycle().map(|c| c as f64 / 1e9),
+            cycles_lack: self.cycles_lack(),
             stepped: !steps.steps.is_empty(),
             trend,
             slope,
             drift,
             plateau,
+            curve,
             noise,
             level: level(self.floors),
             swing: swing(self.cells),
@@ -122,6 +128,27 @@ impl Found<'_> {
         judgement
     }
 
+    /// Slowing curves against the line. After a quiet beginning there is no warm-up to fit.
+    fn curve(&self, steps: &Steps, first: usize, inflation: f64) -> Option<curve::Curve> {
+        let quiet = first != self.warm_up.floors;
+        let from = if quiet { first } else { 0 };
+        let mut floors = self.floors[from..].to_vec();
+        if steps.on_a_line.is_some() {
+            let skip = self.warm_up.floors;
+            floors.splice(skip - from.., steps.taken_out(&self.floors[skip..]));
+        }
+        curve::test(&floors, first - from, inflation)
+    }
+
+    /// Seconds until there are enough cycles, where there are cycles and too few of them.
+    fn cycles_lack(&self) -> Option<f64> {
+        let cycles = self.cycles.as_ref().filter(|_| !self.by_cycle)?;
+        let bucket = floors::bucket_cells(self.cells, Some(cycles)) as f64;
+        let wanted = bucket * self.settings.least_floors as f64;
+        let lack = wanted - self.cells.cells.len() as f64;
+        (lack > 0.0).then(|| lack * self.cells.width as f64 / 1e9)
+    }
+
     fn cycle(&self) -> Option<u64> {
         let cycles = self.cycles.as_ref()?;
         Some((cycles.length * self.cells.width as f64) as u64)
@@ -138,6 +165,27 @@ impl Found<'_> {
     fn span_from(&self, first: usize) -> f64 {
         self.series.end().saturating_sub(self.begin_of(first)) as f64 / 1e9
     }
+}
+
+/// The floors of cycles, where they are enough and tell more than those of short stretches.
+///
+/// A wander that reverses now and then is counted as cycles too, but its lowest values are no
+/// better held than its quartiles, and far fewer. So the floors with the smaller error of a slope
+/// are taken.
+fn choose_floors(
+    cells: &Cells,
+    cycles: Option<&Cycles>,
+    settings: &Settings,
+) -> (Vec<Floor>, bool) {
+    let short = floors::of(cells, None);
+    if cycles.is_some() {
+        let by_cycle = floors::of(cells, cycles);
+        let enough = by_cycle.len() >= settings.least_floors;
+        if enough && plateau::local_error(&by_cycle) <= plateau::local_error(&short) {
+            return (by_cycle, true);
+        }
+    }
+    (short, false)
 }
 
 /// The level at the end: the median of the last fifth of the floors.

@@ -17,7 +17,7 @@
 //! 6. [`trend`]: Mann–Kendall on the floors, with their autocorrelation taken into account.
 //! 7. [`slope`]: Theil–Sen, with its confidence interval.
 //! 8. [`drift`]: the same question when the noise is itself a walk, as with bursts that stay.
-//! 9. [`plateau`]: is the growth slowing down, and can it be told that it is not?
+//! 9. [`plateau`] and [`curve`]: is the growth slowing down, and can it be told that it is not?
 //! 10. [`decide`]: the answer, the reason, and how much longer a watch it would take.
 //!
 //! # Example
@@ -39,6 +39,7 @@ pub mod attribution;
 pub mod autocorrelation;
 pub mod cells;
 pub mod compare;
+pub mod curve;
 pub mod cycle;
 pub mod decide;
 pub mod drift;

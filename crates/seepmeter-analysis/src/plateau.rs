@@ -63,7 +63,7 @@ pub fn test(floors: &[Floor], noise: &Autocorrelation) -> Option<Plateau> {
 
 /// The standard error of a half's slope from the noise about that half's own parabola: noise about
 /// a curve through all of it would be mostly the very bend that is looked for.
-fn local_error(half: &[Floor]) -> f64 {
+pub(crate) fn local_error(half: &[Floor]) -> f64 {
     let noise = fit::noise_of(half);
     let n = noise.len() as f64;
     let variance = noise.iter().map(|r| r * r).sum::<f64>() / (n - 3.0).max(1.0);

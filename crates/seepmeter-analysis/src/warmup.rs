@@ -34,6 +34,9 @@ const LATEST_ONSET: f64 = 0.7;
 /// Finds the end of warm-up and the onset of growth.
 pub fn find(floors: &[Floor]) -> WarmUp {
     let n = floors.len();
+    if n < LEAST_TAIL {
+        return WarmUp::default();
+    }
     let mut found = WarmUp { unsettled: true, ..WarmUp::default() };
     for cut in 0..=CUTS {
         let from = n * cut / 20;

@@ -193,7 +193,7 @@ fn shrinking_cache(dice: &mut Dice, watch: &Watch) -> Parts {
 fn one_of_fifty(dice: &mut Dice, watch: &Watch) -> Parts {
     let level = size(dice) / 20.0;
     let rough = dice.between((0.02, 0.1), (0.01, 0.12));
-    let gain = level * dice.scale((0.8, 3.0), (0.6, 5.0));
+    let gain = level * dice.scale((1.5, 4.0), (1.3, 6.0));
     (0..50)
         .map(|i| {
             let own = level * (0.5 + dice.even());

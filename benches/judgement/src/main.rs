@@ -1,7 +1,7 @@
 //! Prints the benchmark of judgements as a table; the exit status is 1 when a target is missed.
 //!
 //! `cargo run --release -p seepmeter-judgement-bench -- [--split tuning|reported] [--draws N]
-//! [--length X]… [--only NAME] [--by-shape] [--explain]`
+//! [--length X]… [--only NAME] [--by-shape] [--explain [--unsure]]`
 #![allow(clippy::print_stdout)]
 
 use seepmeter_judgement_bench::run::{LENGTHS, Plan, judged, run};
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         lengths: number("--length").map_or(LENGTHS.to_vec(), |l| vec![l]),
         only: after("--only").cloned().unwrap_or_default(),
         rivals: true,
+        unsure: has("--unsure"),
     };
     let began = Instant::now();
     let rows = run(&plan);

@@ -22,6 +22,8 @@ pub struct Plan {
     pub only: String,
     /// Whether to run the rivals too.
     pub rivals: bool,
+    /// Whether a healthy draw that is not called steady is one to look at.
+    pub unsure: bool,
 }
 
 /// The answers to all draws of one shape at one length.
@@ -81,7 +83,8 @@ fn row(shape: &Shape, length: f64, plan: &Plan) -> Row {
         let drawn = shape.drawn(plan.split, length, draw);
         let word = judged(&drawn).word;
         row.words[word_index(word)] += 1;
-        if is_wrong(shape.health, length, word) && row.wrong.len() < 5 {
+        let unsure = plan.unsure && shape.health == Health::Healthy && word != Word::Steady;
+        if (unsure || is_wrong(shape.health, length, word)) && row.wrong.len() < 5 {
             row.wrong.push(draw);
         }
         for (count, (_, rule)) in row.rivals.iter_mut().zip(RIVALS) {

@@ -20,8 +20,9 @@ pub struct Curve {
     pub worse: f64,
 }
 
-/// Worse by this much is excluded: three standard deviations.
-pub const EXCLUDED: f64 = 9.0;
+/// Worse by this much is excluded. Were a curve the truth, chance would get there once in a hundred
+/// times at the worst distance between curve and line, and more seldom at any other.
+pub const EXCLUDED: f64 = 5.0;
 
 /// The constants of the curves, as parts of the fitted span. A larger one is hardly a curve.
 const LOGARITHMS: [f64; 7] = [0.003, 0.01, 0.03, 0.08, 0.16, 0.3, 0.5];

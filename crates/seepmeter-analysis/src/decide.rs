@@ -38,8 +38,10 @@ pub struct Evidence {
     pub trend: Trend,
     /// Theil–Sen.
     pub slope: Slope,
-    /// The drift test.
+    /// The drift test, over the whole watch: a walk has no warm-up that could be told from it.
     pub drift: Option<Drift>,
+    /// Whether the noise over the whole watch is a walk.
+    pub walks: bool,
     /// The plateau test.
     pub plateau: Option<Plateau>,
     /// The slowing curves.
@@ -66,8 +68,6 @@ pub struct Decision {
 /// Growth after a warm-up longer than this part of the watch is not called yet: a logarithm's last
 /// part looks straight.
 const LONGEST_WARM_UP: f64 = 0.42;
-/// A walk hides a bend well; it is only called from nearly the beginning.
-const LONGEST_BEFORE_WALK: f64 = 0.12;
 /// Steady needs this part of the watch.
 const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
@@ -95,21 +95,10 @@ impl Evidence {
             && self.curve.is_some_and(|c| c.excluded())
     }
 
-    /// A walk: the drift test carries it.
+    /// A walk: the drift test carries it, over the whole watch.
     fn grows_as_a_walk(&self, alpha: f64) -> bool {
-        let drifts = self.drift.is_some_and(|d| d.t > 0.0 && d.p_value < alpha / 2.0 && d.keeps_on);
-        let still =
-            self.plateau.is_some_and(|p| !p.settles && p.last > 0.2 * self.slope.rate.estimate);
-        let from_the_start = self.warm_up_part <= LONGEST_BEFORE_WALK;
-        from_the_start
-            && self.noise.looks_like_walk()
-            && drifts
-            && still
-            && self.slope.rate.estimate > 0.0
-    }
-
-    fn grows(&self, alpha: f64) -> bool {
-        self.grows_about_a_line(alpha) || self.grows_as_a_walk(alpha)
+        let drifts = |d: Drift| d.t > 0.0 && d.p_value < alpha / 2.0 && d.keeps_on;
+        self.walks && self.drift.is_some_and(drifts) && self.slope.rate.estimate > 0.0
     }
 
     /// Whether the rate's upper end would lift the level by so little that it does not matter.
@@ -138,8 +127,9 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
         let each = e.span / e.floors.max(1) as f64;
         return not_yet(Reason::StillWarmingUp, more * each);
     }
-    let settled = !e.unsettled && !e.stepped;
-    if settled && e.warm_up_part <= LONGEST_WARM_UP && e.grows(settings.alpha) {
+    let settled = !e.unsettled && e.warm_up_part <= LONGEST_WARM_UP;
+    let line = settled && e.grows_about_a_line(settings.alpha);
+    if !e.stepped && (line || e.grows_as_a_walk(settings.alpha)) {
         return sure(Word::Growing);
     }
     if !e.unsettled && e.span >= LEAST_STEADY_PART * e.watch && e.hardly_grows() {

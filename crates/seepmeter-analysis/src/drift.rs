@@ -26,8 +26,14 @@ pub struct Drift {
     pub keeps_on: bool,
 }
 
-/// The second half must gain at least this part of the first half's gain.
+/// The second half must gain at least this part of the first half's gain: a logarithm from near the
+/// start of a watch has a quarter, a root two fifths.
 const KEEPS: f64 = 0.45;
+
+/// By so many standard errors.
+const KEEPS_Z: f64 = 0.7;
+/// The last fifth must gain this part of its fair share: what has just ended has gained nothing.
+const STILL: f64 = 0.3;
 
 /// Tests the increments of the floors.
 pub fn test(floors: &[Floor]) -> Option<Drift> {
@@ -49,7 +55,8 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
     let early = floors[half].value - floors[0].value;
     let late = floors[floors.len() - 1].value - floors[half].value;
     let margin = error / 2f64.sqrt() * (1.0 + KEEPS * KEEPS).sqrt();
-    let keeps_on = late - KEEPS * early.max(0.0) > margin;
+    let fifth = floors[floors.len() - 1].value - floors[floors.len() * 4 / 5].value;
+    let keeps_on = late - KEEPS * early.max(0.0) > KEEPS_Z * margin && fifth > STILL * total / 5.0;
     Some(Drift { t, p_value, early, late, keeps_on })
 }
 

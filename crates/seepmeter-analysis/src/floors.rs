@@ -1,7 +1,7 @@
 //! Stage 3: the floors.
 //!
 //! Where there are cycles, the floor of a cycle is what the program holds on to once it has let go
-//! of all it will let go of; a leak must lift it. One bucket is as long as one and a half of the
+//! of all it will let go of; a leak must lift it. One bucket is as long as one and a quarter of the
 //! long cycles, so that each holds at least one whole floor. Where there are no cycles the lower
 //! quartile of a short bucket stands for it: bursts do not move it, and it wastes less of noisy
 //! looks than their minimum would.
@@ -27,7 +27,7 @@ const LEAST_CELLS: usize = 4;
 /// How many cells make a bucket.
 pub fn bucket_cells(cells: &Cells, cycles: Option<&Cycles>) -> usize {
     let short = cells.cells.len().div_ceil(MOST_FLOORS).max(LEAST_CELLS);
-    cycles.map_or(short, |c| short.max((1.5 * c.long).ceil() as usize))
+    cycles.map_or(short, |c| short.max((1.25 * c.long).ceil() as usize))
 }
 
 /// The floors of a series, in order of time.

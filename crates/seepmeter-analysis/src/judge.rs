@@ -17,6 +17,7 @@ pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     let cells = Cells::of(series);
     let cycles = cycle::find(&cells);
     let (floors, by_cycle) = choose_floors(&cells, cycles.as_ref(), settings);
+    let (floors, step) = without_step(floors);
     let used = cycles.as_ref().filter(|_| by_cycle);
     let mut said = vec![
         cells.in_words(series),
@@ -26,10 +27,12 @@ pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     if floors.len() < 4 {
         return too_little(series, settings, &cells, cycles.as_ref(), floors.len(), said);
     }
+    said.extend(step.as_ref().map(|s| s.in_words(settings.unit)));
     let warm_up = warmup::find(&floors);
     said.push(warm_up.in_words(&floors));
+    let step = step.and_then(|s| s.on_a_line).map_or(0.0, |s| s.height);
     let found =
-        Found { series, settings, cells: &cells, cycles, by_cycle, floors: &floors, warm_up };
+        Found { series, settings, cells: &cells, cycles, by_cycle, step, floors: &floors, warm_up };
     found.judge(said)
 }
 
@@ -40,6 +43,8 @@ struct Found<'a> {
     cells: &'a Cells,
     cycles: Option<Cycles>,
     by_cycle: bool,
+    /// What was taken out as a one-off step, base units.
+    step: f64,
     floors: &'a [Floor],
     warm_up: WarmUp,
 }
@@ -50,23 +55,24 @@ impl Found<'_> {
         let after_warm_up = &self.floors[self.warm_up.floors..];
         let steps = steps::find(after_warm_up);
         said.push(steps.in_words(unit));
-        let (tail, first) = self.tail(after_warm_up, &steps);
+        let first = self.first(&steps);
+        let tail = &self.floors[first..];
 
-        let noise = autocorrelation::of(&tail);
-        let trend = trend::mann_kendall(&tail, noise.inflation);
-        let Some(slope) = slope::theil_sen(&tail, noise.inflation) else {
+        let noise = autocorrelation::of(tail);
+        let trend = trend::mann_kendall(tail, noise.inflation);
+        let Some(slope) = slope::theil_sen(tail, noise.inflation) else {
             let count = self.floors.len();
             let cycles = self.cycles.as_ref();
             return too_little(self.series, self.settings, self.cells, cycles, count, said);
         };
-        let drift = drift::test(&tail);
-        let plateau = plateau::test(&tail, &noise);
+        let drift = drift::test(self.floors);
+        let plateau = plateau::test(tail, &noise);
         said.push(noise.in_words(tail.len()));
         said.push(trend.in_words());
         said.push(slope.in_words(unit));
         said.extend(drift.map(|d| d.in_words()));
         said.extend(plateau.map(|p| p.in_words()));
-        let curve = self.curve(&steps, first, noise.inflation);
+        let curve = self.curve(first, noise.inflation);
         said.extend(curve.map(|c| c.in_words()));
 
         let evidence = Evidence {
@@ -81,27 +87,24 @@ impl Found<'_> {
             trend,
             slope,
             drift,
+            walks: autocorrelation::of(self.floors).looks_like_walk(),
             plateau,
             curve,
             noise,
-            level: level(self.floors),
+            level: level(self.floors) + self.step,
             swing: swing(self.cells),
         };
         self.conclude(&evidence, first, said)
     }
 
-    /// The floors to judge, and the number of the first of them: after warm-up, after the last
-    /// one-off step or from the onset of growth, with a step on a line taken out.
-    fn tail(&self, after_warm_up: &[Floor], steps: &Steps) -> (Vec<Floor>, usize) {
+    /// The number of the first floor to judge: after warm-up, after the last one-off step or from the
+    /// onset of growth.
+    fn first(&self, steps: &Steps) -> usize {
         let skip = self.warm_up.floors;
-        if let Some(last) = steps.steps.last() {
-            return (after_warm_up[last.at..].to_vec(), skip + last.at);
+        match steps.steps.last() {
+            Some(last) => skip + last.at,
+            None => self.warm_up.onset.unwrap_or(skip),
         }
-        let first = match (steps.on_a_line, self.warm_up.onset) {
-            (None, Some(onset)) => onset,
-            _ => skip,
-        };
-        (steps.taken_out(after_warm_up)[first - skip..].to_vec(), first)
     }
 
     fn conclude(&self, e: &Evidence, first: usize, mut said: Vec<String>) -> Judgement {
@@ -129,15 +132,9 @@ impl Found<'_> {
     }
 
     /// Slowing curves against the line. After a quiet beginning there is no warm-up to fit.
-    fn curve(&self, steps: &Steps, first: usize, inflation: f64) -> Option<curve::Curve> {
-        let quiet = first != self.warm_up.floors;
-        let from = if quiet { first } else { 0 };
-        let mut floors = self.floors[from..].to_vec();
-        if steps.on_a_line.is_some() {
-            let skip = self.warm_up.floors;
-            floors.splice(skip - from.., steps.taken_out(&self.floors[skip..]));
-        }
-        curve::test(&floors, first - from, inflation)
+    fn curve(&self, first: usize, inflation: f64) -> Option<curve::Curve> {
+        let from = if self.warm_up.onset == Some(first) { first } else { 0 };
+        curve::test(&self.floors[from..], first - from, inflation)
     }
 
     /// Seconds until there are enough cycles, where there are cycles and too few of them.
@@ -186,6 +183,20 @@ fn choose_floors(
         }
     }
     (short, false)
+}
+
+/// Takes a one-off step on a line out, unless what is left is a walk: then the step may be one of
+/// many, and taking the largest out would make the rest look more regular than it is.
+fn without_step(floors: Vec<Floor>) -> (Vec<Floor>, Option<Steps>) {
+    let steps = steps::find(&floors);
+    if steps.on_a_line.is_none() {
+        return (floors, None);
+    }
+    let rest = steps.taken_out(&floors);
+    if autocorrelation::of(&rest).looks_like_walk() {
+        return (floors, None);
+    }
+    (rest, Some(steps))
 }
 
 /// The level at the end: the median of the last fifth of the floors.

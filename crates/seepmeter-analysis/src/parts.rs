@@ -34,14 +34,30 @@ pub fn judge_with_parts<Id: Clone>(
     let stricter =
         Settings { alpha: settings.alpha / parts.len().max(1) as f64, ..settings.clone() };
     let matters = LEAST_OF_LEVEL * judgement.level.unwrap_or(0.0).abs();
-    let hidden = most_gained(parts).into_iter().find_map(|i| {
+    let mut hidden = None;
+    let mut doubtful = None;
+    for i in most_gained(parts) {
         let (id, series) = &parts[i];
         let part = judge(series, &stricter);
-        (part.word == Word::Growing && gain(&part) >= matters).then(|| (id.clone(), part))
-    });
+        if gain(&part) < matters {
+            continue;
+        }
+        if part.word == Word::Growing {
+            hidden = Some((id.clone(), part));
+            break;
+        }
+        // A part that clearly rises, even if it may stop, takes back the whole's "steady".
+        let rises = part.rate.is_some_and(|r| r.low > 0.0) && part.p_value < Some(stricter.alpha);
+        if rises && part.word == Word::Inconclusive && doubtful.is_none() {
+            doubtful = Some(part);
+        }
+    }
     let judgement = match &hidden {
         Some((_, part)) => overruled(judgement, part),
-        None => judgement,
+        None => match doubtful {
+            Some(part) if judgement.word == Word::Steady => overruled(judgement, &part),
+            _ => judgement,
+        },
     };
     PartsJudgement { judgement, hidden }
 }

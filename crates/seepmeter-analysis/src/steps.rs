@@ -59,7 +59,8 @@ pub fn find(floors: &[Floor]) -> Steps {
     if flight < smooth.min(stepped_line) {
         return Steps { steps: heights(&y, &cuts), on_a_line: None };
     }
-    let on_a_line = (stepped_line + VERY_STRONG < smooth).then_some(step);
+    let clear = stepped_line + VERY_STRONG < smooth && is_a_jump(&y, step);
+    let on_a_line = clear.then_some(step);
     Steps { steps: vec![], on_a_line }
 }
 
@@ -100,6 +101,13 @@ fn line_with_step(t: &[f64], y: &[f64], ones: &[f64]) -> (f64, Step) {
         }
     }
     best
+}
+
+/// Whether the floors really jump up there, at once: a bend can be mended by a step that is not.
+fn is_a_jump(y: &[f64], step: Step) -> bool {
+    let beside = |from: usize, to: usize| fit::median(y[from..to.min(y.len())].to_vec());
+    let jump = beside(step.at, step.at + 3) - beside(step.at.saturating_sub(3), step.at);
+    step.height > 0.0 && (0.6..1.7).contains(&(jump / step.height))
 }
 
 fn heights(y: &[f64], cuts: &[usize]) -> Vec<Step> {

@@ -16,9 +16,6 @@ pub struct Autocorrelation {
     pub rho: f64,
     /// By how much the variance of a trend test grows.
     pub inflation: f64,
-    /// Lag-one autocorrelation of the increments; well under 0 for noise about a line, about 0 for
-    /// a walk.
-    pub increments: f64,
 }
 
 const MOST_RHO: f64 = 0.97;
@@ -30,8 +27,7 @@ pub fn of(floors: &[Floor]) -> Autocorrelation {
     let raw = lag_one(&noise);
     // The parabola's three coefficients pull the estimate down by about (3 + 5ρ)/n.
     let rho = if n > 6.0 { ((raw + 3.0 / n) / (1.0 - 5.0 / n)).clamp(0.0, MOST_RHO) } else { 0.0 };
-    let steps: Vec<f64> = noise.windows(2).map(|w| w[1] - w[0]).collect();
-    Autocorrelation { rho, inflation: (1.0 + rho) / (1.0 - rho), increments: lag_one(&steps) }
+    Autocorrelation { rho, inflation: (1.0 + rho) / (1.0 - rho) }
 }
 
 /// Lag-one autocorrelation about the mean; 0 where nothing varies.

@@ -40,6 +40,8 @@ pub struct Evidence {
     pub slope: Slope,
     /// The drift test, over the whole watch: a walk has no warm-up that could be told from it.
     pub drift: Option<Drift>,
+    /// Whether all floors, warm-up included, lie within a hundredth of the level and do not rise.
+    pub hardly_moves: bool,
     /// Whether the noise over the whole watch is a walk.
     pub walks: bool,
     /// The plateau test.
@@ -132,7 +134,8 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
     if !e.stepped && (line || e.grows_as_a_walk(settings.alpha)) {
         return sure(Word::Growing);
     }
-    if !e.unsettled && e.span >= LEAST_STEADY_PART * e.watch && e.hardly_grows() {
+    let long = e.span >= LEAST_STEADY_PART * e.watch;
+    if e.hardly_moves || (!e.unsettled && long && e.hardly_grows()) {
         return sure(Word::Steady);
     }
     let (reason, longer) = doubt(e, settings);

@@ -3,7 +3,7 @@
 //! Bursts that never come back, or a leak of a random size now and then, make a walk with a drift.
 //! Its distance from any line wanders, so a test that takes that for noise about a line finds either
 //! too much or nothing. In such a series the increments are the independent things, and the
-//! question is whether their mean is above 0 (Harvey, Leybourne & Taylor, "A simple, robust and
+//! question is whether their mean is above 0, or most of their signs (Harvey, Leybourne & Taylor, "A simple, robust and
 //! powerful test of the trend hypothesis", Journal of Econometrics 141, 2007, use the two tests
 //! side by side in the same way). For noise about a level this test is merely weak, never wrong.
 
@@ -30,6 +30,8 @@ pub struct Drift {
 /// start of a watch has a quarter, a root two fifths.
 const KEEPS: f64 = 0.45;
 
+/// Fewer increments than this do not make a sign test.
+const LEAST_SIGNS: f64 = 20.0;
 /// By so many standard errors.
 const KEEPS_Z: f64 = 0.7;
 /// The last fifth must gain this part of its fair share: what has just ended has gained nothing.
@@ -49,7 +51,8 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
     let error = (variance * inflation * m).sqrt();
     let total = mean * m;
     let t = if error > 0.0 { total / error } else { total.signum() * f64::INFINITY };
-    let p_value = if total == 0.0 { 1.0 } else { tail(t, m - 1.0) };
+    let by_mean = if total == 0.0 { 1.0 } else { tail(t, m - 1.0) };
+    let p_value = (2.0 * by_mean.min(sign_test(&increments, total))).min(1.0);
 
     let half = floors.len() / 2;
     let early = floors[half].value - floors[0].value;
@@ -58,6 +61,23 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
     let fifth = floors[floors.len() - 1].value - floors[floors.len() * 4 / 5].value;
     let keeps_on = late - KEEPS * early.max(0.0) > KEEPS_Z * margin && fifth > STILL * total / 5.0;
     Some(Drift { t, p_value, early, late, keeps_on })
+}
+
+/// The sign test: do more increments go the way of the total than chance would have it?
+///
+/// Increments of an accelerating leak differ so much that their mean is a poor measure, but they
+/// all go one way. Runs of one sign are paid for by the signs' autocorrelation.
+fn sign_test(increments: &[f64], total: f64) -> f64 {
+    let moved = increments.iter().filter(|d| **d != 0.0);
+    let signs: Vec<f64> = moved.map(|d| (d * total).signum()).collect();
+    let m = signs.len() as f64;
+    if m < LEAST_SIGNS {
+        return 1.0;
+    }
+    let rho = autocorrelation::lag_one(&signs).clamp(0.0, 0.9);
+    let error = (m * (1.0 + rho) / (1.0 - rho)).sqrt();
+    let z = ((signs.iter().sum::<f64>() - 1.0) / error).max(0.0);
+    crate::trend::two_sided(z)
 }
 
 fn tail(t: f64, freedom: f64) -> f64 {

@@ -8,7 +8,7 @@
 
 use crate::cells::Cells;
 use crate::cycle::Cycles;
-use crate::words;
+use crate::{plateau, words};
 
 /// One floor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,27 +23,74 @@ pub struct Floor {
 pub const MOST_FLOORS: usize = 96;
 /// A bucket has at least this many cells.
 const LEAST_CELLS: usize = 4;
+/// Fewer lowest values than this are no match for short buckets.
+const LEAST_LOWEST: usize = 16;
+/// Lowest values must have an error smaller by this, or chance would choose.
+const CLEARLY: f64 = 0.8;
 
-/// How many cells make a bucket.
-pub fn bucket_cells(cells: &Cells, cycles: Option<&Cycles>) -> usize {
-    let short = cells.cells.len().div_ceil(MOST_FLOORS).max(LEAST_CELLS);
-    cycles.map_or(short, |c| short.max((1.25 * c.long).ceil() as usize))
+/// How floors are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buckets {
+    /// How many cells make a bucket.
+    pub cells: usize,
+    /// Whether a floor is the lowest value of a bucket, or else the lower quartile of its means.
+    pub lowest: bool,
+}
+
+impl Buckets {
+    /// Short ones, for a series without cycles.
+    pub fn short(cells: &Cells) -> Self {
+        let cells = cells.cells.len().div_ceil(MOST_FLOORS).max(LEAST_CELLS);
+        Self { cells, lowest: false }
+    }
+
+    /// Long enough that each holds a whole floor of a cycle.
+    pub fn of_cycles(cells: &Cells, cycles: &Cycles) -> Self {
+        let whole = (1.25 * cycles.long).ceil() as usize;
+        Self { cells: whole.max(Self::short(cells).cells), lowest: true }
+    }
+}
+
+/// The floors that tell most: those with the least error of a slope.
+///
+/// A wander that reverses now and then is counted as cycles too, but its lowest values are no better
+/// held than its quartiles, and far fewer; a saw too quick to be seen on the grid has lowest values
+/// that are held very well. So the lowest values are taken where they are clearly better, and enough
+/// (`least` of them); lower quartiles otherwise.
+pub fn choose(cells: &Cells, cycles: Option<&Cycles>, least: usize) -> (Vec<Floor>, Buckets) {
+    let short = Buckets::short(cells);
+    let doubled = [1, 2, 4].map(|times| Buckets { cells: short.cells * times, lowest: true });
+    let cycles = cycles.map(|c| Buckets::of_cycles(cells, c));
+    let mut best = (of(cells, short), short);
+    if best.0.len() < least {
+        return best;
+    }
+    let mut least_error = CLEARLY * plateau::local_error(&best.0);
+    for buckets in doubled.into_iter().chain(cycles) {
+        let floors = of(cells, buckets);
+        if floors.len() < least.max(LEAST_LOWEST) {
+            continue;
+        }
+        let error = plateau::local_error(&floors);
+        if error < least_error {
+            least_error = error;
+            best = (floors, buckets);
+        }
+    }
+    best
 }
 
 /// The floors of a series, in order of time.
-pub fn of(cells: &Cells, cycles: Option<&Cycles>) -> Vec<Floor> {
-    let size = bucket_cells(cells, cycles);
+pub fn of(cells: &Cells, buckets: Buckets) -> Vec<Floor> {
+    let size = buckets.cells;
     // Buckets are counted from the end: the latest floor is the one that must be whole.
     let skip = cells.cells.len() % size;
-    let first = if skip * 2 >= size { skip } else { 0 };
     let mut floors = vec![];
-    if first > 0 {
-        floors.extend(floor_of(cells, 0, first, cycles.is_some()));
+    if skip * 2 >= size {
+        floors.extend(floor_of(cells, 0, skip, buckets.lowest));
     }
-    let mut at = skip;
-    while at < cells.cells.len() {
-        floors.extend(floor_of(cells, at, at + size, cycles.is_some()));
-        at += size;
+    for at in (skip..cells.cells.len()).step_by(size) {
+        floors.extend(floor_of(cells, at, at + size, buckets.lowest));
     }
     floors
 }
@@ -68,9 +115,9 @@ fn floor_of(cells: &Cells, from: usize, to: usize, lowest: bool) -> Option<Floor
 }
 
 /// What this stage found, in words.
-pub fn in_words(floors: &[Floor], cells: &Cells, cycles: Option<&Cycles>) -> String {
-    let each = (bucket_cells(cells, cycles) as u64).saturating_mul(cells.width);
-    let kind = if cycles.is_some() { "lowest value" } else { "lower quartile" };
+pub fn in_words(floors: &[Floor], cells: &Cells, buckets: Buckets) -> String {
+    let each = (buckets.cells as u64).saturating_mul(cells.width);
+    let kind = if buckets.lowest { "lowest value" } else { "lower quartile" };
     format!("{} floors, each the {kind} of {}", floors.len(), words::duration(each))
 }
 
@@ -85,8 +132,8 @@ mod tests {
         let cells = Cells::of(&saw);
         let cycles = cycle::find(&cells);
         assert!(cycles.is_some());
-        let floors = of(&cells, cycles.as_ref());
-        assert!(floors.len() >= 10);
+        let (floors, buckets) = choose(&cells, cycles.as_ref(), 10);
+        assert!(buckets.lowest && floors.len() >= 10);
         assert!(floors.iter().all(|f| f.value == 1_000.0), "{floors:?}");
     }
 
@@ -95,7 +142,7 @@ mod tests {
         let burst = |t| if t % 100 < 20 { 9_000 } else { 1_000 };
         let s = Series::from_pairs((0..1000).map(|t| (t, burst(t))));
         let cells = Cells::of(&s);
-        let floors = of(&cells, cycle::find(&cells).as_ref());
+        let floors = choose(&cells, cycle::find(&cells).as_ref(), 10).0;
         assert!(floors.iter().all(|f| f.value == 1_000.0), "{floors:?}");
     }
 
@@ -103,7 +150,7 @@ mod tests {
     fn a_gap_has_no_floor() {
         let s = Series::from_pairs((0..500).chain(5_000..5_500).map(|t| (t, 3)));
         let cells = Cells::of(&s);
-        let floors = of(&cells, None);
+        let floors = of(&cells, Buckets::short(&cells));
         assert!(floors.iter().all(|f| f.time < 600e-9 || f.time > 4_900e-9));
     }
 }

@@ -1,9 +1,10 @@
 //! The pipeline: a series goes in, a judgement comes out.
 
+use crate::autocorrelation::Autocorrelation;
 use crate::cells::Cells;
 use crate::cycle::{self, Cycles};
 use crate::decide::{self, Evidence};
-use crate::floors::{self, Floor};
+use crate::floors::{self, Buckets, Floor};
 use crate::judgement::{Judgement, Reason, Word};
 use crate::settings::Settings;
 use crate::steps::{self, Steps};
@@ -16,13 +17,12 @@ use crate::{Series, autocorrelation, curve, drift, fit, plateau, slope, trend, w
 pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     let cells = Cells::of(series);
     let cycles = cycle::find(&cells);
-    let (floors, by_cycle) = choose_floors(&cells, cycles.as_ref(), settings);
+    let (floors, buckets) = floors::choose(&cells, cycles.as_ref(), settings.least_floors);
     let (floors, step) = without_step(floors);
-    let used = cycles.as_ref().filter(|_| by_cycle);
     let mut said = vec![
         cells.in_words(series),
         cycle::in_words(cycles.as_ref(), &cells),
-        floors::in_words(&floors, &cells, used),
+        floors::in_words(&floors, &cells, buckets),
     ];
     if floors.len() < 4 {
         return too_little(series, settings, &cells, cycles.as_ref(), floors.len(), said);
@@ -32,7 +32,7 @@ pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     said.push(warm_up.in_words(&floors));
     let step = step.and_then(|s| s.on_a_line).map_or(0.0, |s| s.height);
     let found =
-        Found { series, settings, cells: &cells, cycles, by_cycle, step, floors: &floors, warm_up };
+        Found { series, settings, cells: &cells, cycles, buckets, step, floors: &floors, warm_up };
     found.judge(said)
 }
 
@@ -42,7 +42,7 @@ struct Found<'a> {
     settings: &'a Settings,
     cells: &'a Cells,
     cycles: Option<Cycles>,
-    by_cycle: bool,
+    buckets: Buckets,
     /// What was taken out as a one-off step, base units.
     step: f64,
     floors: &'a [Floor],
@@ -53,7 +53,7 @@ impl Found<'_> {
     fn judge(&self, mut said: Vec<String>) -> Judgement {
         let unit = self.settings.unit;
         let after_warm_up = &self.floors[self.warm_up.floors..];
-        let steps = steps::find(after_warm_up);
+        let steps = Steps { on_a_line: None, ..steps::find(after_warm_up) };
         said.push(steps.in_words(unit));
         let first = self.first(&steps);
         let tail = &self.floors[first..];
@@ -72,7 +72,7 @@ impl Found<'_> {
         said.push(slope.in_words(unit));
         said.extend(drift.map(|d| d.in_words()));
         said.extend(plateau.map(|p| p.in_words()));
-        let curve = self.curve(first, noise.inflation);
+        let curve = self.curve(first, &noise);
         said.extend(curve.map(|c| c.in_words()));
 
         let evidence = Evidence {
@@ -87,6 +87,7 @@ impl Found<'_> {
             trend,
             slope,
             drift,
+            hardly_moves: hardly_moves(self.floors),
             walks: autocorrelation::of(self.floors).looks_like_walk(),
             plateau,
             curve,
@@ -132,15 +133,18 @@ impl Found<'_> {
     }
 
     /// Slowing curves against the line. After a quiet beginning there is no warm-up to fit.
-    fn curve(&self, first: usize, inflation: f64) -> Option<curve::Curve> {
+    fn curve(&self, first: usize, noise: &Autocorrelation) -> Option<curve::Curve> {
         let from = if self.warm_up.onset == Some(first) { first } else { 0 };
-        curve::test(&self.floors[from..], first - from, inflation)
+        curve::test(&self.floors[from..], first - from, noise)
     }
 
     /// Seconds until there are enough cycles, where there are cycles and too few of them.
     fn cycles_lack(&self) -> Option<f64> {
-        let cycles = self.cycles.as_ref().filter(|_| !self.by_cycle)?;
-        let bucket = floors::bucket_cells(self.cells, Some(cycles)) as f64;
+        let whole = Buckets::of_cycles(self.cells, self.cycles.as_ref()?);
+        if whole.cells <= self.buckets.cells {
+            return None;
+        }
+        let bucket = whole.cells as f64;
         let wanted = bucket * self.settings.least_floors as f64;
         let lack = wanted - self.cells.cells.len() as f64;
         (lack > 0.0).then(|| lack * self.cells.width as f64 / 1e9)
@@ -164,25 +168,13 @@ impl Found<'_> {
     }
 }
 
-/// The floors of cycles, where they are enough and tell more than those of short stretches.
-///
-/// A wander that reverses now and then is counted as cycles too, but its lowest values are no
-/// better held than its quartiles, and far fewer. So the floors with the smaller error of a slope
-/// are taken.
-fn choose_floors(
-    cells: &Cells,
-    cycles: Option<&Cycles>,
-    settings: &Settings,
-) -> (Vec<Floor>, bool) {
-    let short = floors::of(cells, None);
-    if cycles.is_some() {
-        let by_cycle = floors::of(cells, cycles);
-        let enough = by_cycle.len() >= settings.least_floors;
-        if enough && plateau::local_error(&by_cycle) <= plateau::local_error(&short) {
-            return (by_cycle, true);
-        }
-    }
-    (short, false)
+/// Whether all floors lie within a hundredth of their level and do not rise on the whole.
+fn hardly_moves(floors: &[Floor]) -> bool {
+    let values = || floors.iter().map(|f| f.value);
+    let low = values().fold(f64::INFINITY, f64::min);
+    let high = values().fold(f64::NEG_INFINITY, f64::max);
+    let trend = trend::mann_kendall(floors, autocorrelation::of(floors).inflation);
+    high - low <= 0.01 * low.abs() && (trend.s <= 0 || trend.p_value > 0.01)
 }
 
 /// Takes a one-off step on a line out, unless what is left is a walk: then the step may be one of

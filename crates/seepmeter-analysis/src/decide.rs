@@ -52,7 +52,7 @@ pub struct Evidence {
     pub noise: Autocorrelation,
     /// The level at the end, base units.
     pub level: f64,
-    /// From the 5th to the 95th percentile of the whole series, base units.
+    /// From the 5th to the 95th percentile within the judged span, base units.
     pub swing: f64,
 }
 
@@ -74,6 +74,8 @@ const LONGEST_WARM_UP: f64 = 0.42;
 const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
 const SMALL_OF_LEVEL: f64 = 0.03;
+/// Growth under this part of the usual swing does not show.
+const LEAST_OF_SWING: f64 = 0.02;
 /// Nor does growth under this part of the usual swing.
 const SMALL_OF_SWING: f64 = 0.25;
 
@@ -101,6 +103,12 @@ impl Evidence {
     fn grows_as_a_walk(&self, alpha: f64) -> bool {
         let drifts = |d: Drift| d.t > 0.0 && d.p_value < alpha / 2.0 && d.keeps_on;
         self.walks && self.drift.is_some_and(drifts) && self.slope.rate.estimate > 0.0
+    }
+
+    /// Whether the gain is visible beside the swing: looks that beat with a quick saw shift its floors
+    /// by a little, and significantly so.
+    fn shows(&self) -> bool {
+        self.slope.rate.estimate * self.span > LEAST_OF_SWING * self.swing
     }
 
     /// Whether the rate's upper end would lift the level by so little that it does not matter.
@@ -131,7 +139,7 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
     }
     let settled = !e.unsettled && e.warm_up_part <= LONGEST_WARM_UP;
     let line = settled && e.grows_about_a_line(settings.alpha);
-    if !e.stepped && (line || e.grows_as_a_walk(settings.alpha)) {
+    if !e.stepped && e.shows() && (line || e.grows_as_a_walk(settings.alpha)) {
         return sure(Word::Growing);
     }
     let long = e.span >= LEAST_STEADY_PART * e.watch;

@@ -93,7 +93,7 @@ impl Found<'_> {
             curve,
             noise,
             level: level(self.floors) + self.step,
-            swing: swing(self.cells),
+            swing: swing(self.cells, self.begin_of(first)),
         };
         self.conclude(&evidence, first, said)
     }
@@ -197,9 +197,10 @@ fn level(floors: &[Floor]) -> f64 {
     fit::median(floors[n - n.div_ceil(5)..].iter().map(|f| f.value).collect())
 }
 
-/// From the 5th to the 95th percentile of the cells' means.
-fn swing(cells: &Cells) -> f64 {
-    let mut means: Vec<f64> = cells.known_means().into_iter().map(|m| m.1).collect();
+/// From the 5th to the 95th percentile of the cells' means from a time on (ns).
+fn swing(cells: &Cells, from: u64) -> f64 {
+    let judged = cells.known_means().into_iter().filter(|m| cells.middle(m.0) >= from);
+    let mut means: Vec<f64> = judged.map(|m| m.1).collect();
     means.sort_by(f64::total_cmp);
     let at = |part: f64| means.get(((means.len() as f64 - 1.0) * part) as usize).copied();
     at(0.95).unwrap_or(0.0) - at(0.05).unwrap_or(0.0)

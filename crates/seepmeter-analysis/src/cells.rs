@@ -37,12 +37,13 @@ pub const MOST_CELLS: usize = 1_024;
 struct Building {
     floor: f64,
     peak: f64,
-    area: f64,
-    weight: f64,
+    /// Value times ns, exactly: the same step function has the same mean however it is cut.
+    area: i128,
+    weight: u64,
 }
 
 const NOTHING: Building =
-    Building { floor: f64::INFINITY, peak: f64::NEG_INFINITY, area: 0.0, weight: 0.0 };
+    Building { floor: f64::INFINITY, peak: f64::NEG_INFINITY, area: 0, weight: 0 };
 
 impl Cells {
     /// Lays a series on a grid of one cell a look, 1,024 at most.
@@ -60,7 +61,7 @@ impl Cells {
         for (from, to, value) in known_stretches(series) {
             let (from, to) = (from.max(start), to.min(end));
             if from <= to {
-                spread(&mut building, from - start, to - start, width, value as f64);
+                spread(&mut building, from - start, to - start, width, value);
             }
         }
         Self { start, width, cells: building.into_iter().map(Building::finish).collect() }
@@ -103,7 +104,7 @@ impl Building {
             return None;
         }
         // A point at the very end has no duration, but it has been seen.
-        let mean = if self.weight > 0.0 { self.area / self.weight } else { self.floor };
+        let mean = if self.weight > 0 { self.area as f64 / self.weight as f64 } else { self.floor };
         Some(Cell { floor: self.floor, mean, peak: self.peak })
     }
 }
@@ -124,7 +125,7 @@ fn known_stretches(series: &Series) -> impl Iterator<Item = (u64, u64, i64)> + '
     })
 }
 
-fn spread(cells: &mut [Building], from: u64, to: u64, width: u64, value: f64) {
+fn spread(cells: &mut [Building], from: u64, to: u64, width: u64, value: i64) {
     let last = cells.len() - 1;
     let first = ((from / width) as usize).min(last);
     // A stretch that ends where a cell begins does not reach into it.
@@ -132,11 +133,11 @@ fn spread(cells: &mut [Building], from: u64, to: u64, width: u64, value: f64) {
     for (i, cell) in cells.iter_mut().enumerate().take(until.min(last) + 1).skip(first) {
         let begin = (i as u64 * width).max(from);
         let end = ((i as u64 + 1) * width).min(to);
-        let weight = end.saturating_sub(begin) as f64;
-        cell.area += weight * value;
+        let weight = end.saturating_sub(begin);
+        cell.area += i128::from(weight) * i128::from(value);
         cell.weight += weight;
-        cell.floor = cell.floor.min(value);
-        cell.peak = cell.peak.max(value);
+        cell.floor = cell.floor.min(value as f64);
+        cell.peak = cell.peak.max(value as f64);
     }
 }
 

@@ -6,6 +6,7 @@
 //! instead of two is the way of equivalence testing (Schuirmann, Journal of Pharmacokinetics and
 //! Biopharmaceutics 15, 1987).
 
+use crate::Interval;
 use crate::autocorrelation::Autocorrelation;
 use crate::curve::Curve;
 use crate::drift::Drift;
@@ -84,6 +85,15 @@ impl Evidence {
     pub fn p_value(&self) -> f64 {
         let walk = self.drift.map_or(1.0, |d| d.p_value);
         (2.0 * self.trend.p_value.min(walk)).min(1.0)
+    }
+
+    /// The rate to tell. A walk may grow for sure while the slope of its line is unsure; then it is
+    /// the mean of its increments that is told.
+    pub fn rate(&self, word: Word) -> Interval {
+        match self.drift {
+            Some(d) if word == Word::Growing && self.slope.rate.low <= 0.0 => d.rate,
+            _ => self.slope.rate,
+        }
     }
 
     fn long_enough(&self, settings: &Settings) -> bool {

@@ -7,6 +7,7 @@
 //! powerful test of the trend hypothesis", Journal of Econometrics 141, 2007, use the two tests
 //! side by side in the same way). For noise about a level this test is merely weak, never wrong.
 
+use crate::Interval;
 use crate::autocorrelation;
 use crate::floors::Floor;
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -18,6 +19,8 @@ pub struct Drift {
     pub t: f64,
     /// Two-sided.
     pub p_value: f64,
+    /// The mean increment as a rate with its 95 % interval, base units a second.
+    pub rate: Interval,
     /// What the floors gained in the first half of their span, base units.
     pub early: f64,
     /// What they gained in the second half.
@@ -60,7 +63,10 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
     let margin = error / 2f64.sqrt() * (1.0 + KEEPS * KEEPS).sqrt();
     let fifth = floors[floors.len() - 1].value - floors[floors.len() * 4 / 5].value;
     let keeps_on = late - KEEPS * early.max(0.0) > KEEPS_Z * margin && fifth > STILL * total / 5.0;
-    Some(Drift { t, p_value, early, late, keeps_on })
+    let span = (floors[floors.len() - 1].time - floors[0].time).max(f64::MIN_POSITIVE);
+    let (estimate, half) = (total / span, 1.96 * error / span);
+    let rate = Interval { estimate, low: estimate - half, high: estimate + half };
+    Some(Drift { t, p_value, rate, early, late, keeps_on })
 }
 
 /// The sign test: do more increments go the way of the total than chance would have it?

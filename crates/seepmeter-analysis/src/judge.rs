@@ -117,7 +117,7 @@ impl Found<'_> {
             word: decision.word,
             reason: decision.reason,
             watch_longer,
-            rate: Some(e.slope.rate),
+            rate: Some(e.rate(decision.word)),
             span: Some((self.begin_of(first), self.series.end())),
             warm_up_end,
             floors_used: e.floors,

@@ -118,10 +118,11 @@ impl Series {
     /// The looks are those of the part with the most.
     pub fn sum(parts: &[&Series]) -> Series {
         let end = parts.iter().map(|s| s.end).max().unwrap_or(0);
-        let mut deltas: Vec<(u64, i64)> = Vec::new();
+        let mut deltas: Vec<(u64, i128)> = Vec::new();
         for part in parts {
-            let mut before = 0;
+            let mut before = 0i128;
             for &(time, value) in &part.points {
+                let value = i128::from(value);
                 deltas.push((time, value - before));
                 before = value;
             }
@@ -130,10 +131,10 @@ impl Series {
             }
         }
         deltas.sort_by_key(|d| d.0);
-        let mut total = 0;
+        let mut total = 0i128;
         let running = deltas.iter().map(|&(time, delta)| {
             total += delta;
-            (time, total)
+            (time, total.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
         });
         let mut sum = Series::from_pairs(running.collect::<Vec<_>>()).with_end(end);
         sum.looks = parts.iter().map(|s| s.looks).max().unwrap_or(0);

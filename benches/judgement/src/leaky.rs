@@ -1,6 +1,7 @@
 //! Leaky shapes: at the length one would like these are growing, and never steady.
 
 use crate::noise::{add, arrivals, forgetful, little, load, saw, size, steps, teeth, white};
+use crate::shape::Draw;
 use crate::{Dice, Health, Shape, Watch};
 use std::f64::consts::TAU;
 
@@ -8,7 +9,7 @@ type Parts = Vec<Vec<f64>>;
 
 /// All leaky shapes.
 pub fn shapes() -> Vec<Shape> {
-    let all: [(&'static str, fn(&mut Dice, &Watch) -> Parts); 17] = [
+    let all: [(&'static str, Draw); 17] = [
         ("linear", linear),
         ("slow, under ten times its noise", slow),
         ("under a saw", under_saw),

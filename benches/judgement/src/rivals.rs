@@ -4,8 +4,11 @@ use seepmeter_analysis::Series;
 use seepmeter_analysis::floors::Floor;
 use seepmeter_analysis::trend::mann_kendall;
 
+/// Whether a series is growing, by somebody's rule.
+pub type Rule = fn(&Series) -> bool;
+
 /// A rule's name and the rule.
-pub const RIVALS: [(&str, fn(&Series) -> bool); 3] = [
+pub const RIVALS: [(&str, Rule); 3] = [
     ("least squares, R² ≥ 0.8", least_squares),
     ("Mann–Kendall, p < .01", raw_mann_kendall),
     ("last tenth > first by 5 %", tenths),

@@ -12,6 +12,9 @@ pub enum Health {
     Leaky,
 }
 
+/// Draws values in bytes, one for every look of the watch, for each part of a program.
+pub type Draw = fn(&mut Dice, &Watch) -> Vec<Vec<f64>>;
+
 /// A shape of memory over time.
 pub struct Shape {
     /// Its name, in a few words.
@@ -19,7 +22,7 @@ pub struct Shape {
     /// The truth.
     pub health: Health,
     /// Draws one: a value in bytes for every look of the watch, for each part (usually one).
-    pub draw: fn(&mut Dice, &Watch) -> Vec<Vec<f64>>,
+    pub draw: Draw,
 }
 
 /// When one looks. Times `x` are in units of the length one would like.

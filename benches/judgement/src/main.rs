@@ -2,8 +2,11 @@
 //!
 //! `cargo run --release -p seepmeter-judgement-bench -- [--split tuning|reported] [--draws N]
 //! [--length X]… [--only NAME] [--by-shape] [--explain [--unsure]]`
+//!
+//! `-- --speed` measures the time of a million-look judgement and of thinning ten million looks.
 #![allow(clippy::print_stdout)]
 
+use seepmeter_analysis::{Series, Settings, Thinner, judge};
 use seepmeter_judgement_bench::run::{LENGTHS, Plan, judged, run};
 use seepmeter_judgement_bench::{Split, shapes, table};
 use std::process::ExitCode;
@@ -17,6 +20,9 @@ fn main() -> ExitCode {
         words.get(at + 1)
     };
     let number = |flag: &str| after(flag).and_then(|w| w.parse::<f64>().ok());
+    if has("--speed") {
+        return speed();
+    }
     let tuning = after("--split").is_some_and(|w| w == "tuning");
     let plan = Plan {
         split: if tuning { Split::Tuning } else { Split::Reported },
@@ -40,6 +46,29 @@ fn main() -> ExitCode {
     let missed = table::missed(&rows);
     missed.iter().for_each(|m| println!("MISSED: {m}"));
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Times the judgement of a million looks, and ten million looks through the thinner.
+fn speed() -> ExitCode {
+    let look = |i: u64| (i * 10_000_000, 100_000_000 + (i % 977 * 4096 + i / 3) as i64);
+    let report = |what: &str, began: Instant| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
+        println!("{what}: {:.0} ms ({peak})", began.elapsed().as_secs_f64() * 1e3);
+    };
+    let mut thinner = Thinner::default();
+    let began = Instant::now();
+    (0..10_000_000).map(look).for_each(|(time, value)| thinner.push(time, value));
+    let thin = thinner.finish();
+    report("ten million looks thinned", began);
+    let began = Instant::now();
+    let word = judge(&thin, &Settings::default()).word;
+    report(&format!("and judged {word}"), began);
+    let series = Series::from_pairs((0..1_000_000).map(look));
+    let began = Instant::now();
+    let word = judge(&series, &Settings::default()).word;
+    report(&format!("a million looks, all held, judged {word}"), began);
+    ExitCode::SUCCESS
 }
 
 /// Prints why the first wrong answers of a row were given.

@@ -34,7 +34,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            least_looks: 200,
+            least_looks: 300,
             least_span: 60_000_000_000,
             least_floors: 10,
             alpha: 1e-3,

@@ -122,7 +122,7 @@ fn a_short_watch_is_inconclusive_and_says_how_much_longer() {
     let j = judged(&watch(60, |t| 50.0 * MB + MB * t));
     assert_eq!((j.word, j.reason), (Word::Inconclusive, Some(Reason::TooShort)));
     let longer = j.watch_longer.unwrap() / S;
-    assert!((138..=145).contains(&longer), "{longer}");
+    assert!((238..=245).contains(&longer), "{longer}");
     let ten = judged(&watch(10, |_| 50.0 * MB));
     assert_eq!(ten.reason, Some(Reason::TooShort));
 }

@@ -189,7 +189,7 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
         (Reason::Slowing, e.watch)
     } else if significant {
         // About 30 standard errors are needed to tell a line from a slowing curve.
-        (Reason::MayBeSlowing, until(30.0, z))
+        (Reason::MayBeSlowing, until(30.0, z).max(e.cycles_lack.unwrap_or(0.0)))
     } else if let Some(lack) = e.cycles_lack {
         (Reason::FewCycles, lack)
     } else {

@@ -24,7 +24,7 @@ pub const MOST_FLOORS: usize = 96;
 /// A bucket has at least this many cells.
 const LEAST_CELLS: usize = 4;
 /// Fewer lowest values than this are no match for short buckets.
-const LEAST_LOWEST: usize = 16;
+pub const LEAST_LOWEST: usize = 12;
 /// Lowest values must have an error smaller by this, or chance would choose.
 const CLEARLY: f64 = 0.8;
 

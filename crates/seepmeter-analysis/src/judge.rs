@@ -145,7 +145,7 @@ impl Found<'_> {
             return None;
         }
         let bucket = whole.cells as f64;
-        let wanted = bucket * self.settings.least_floors as f64;
+        let wanted = bucket * self.settings.least_floors.max(floors::LEAST_LOWEST) as f64;
         let lack = wanted - self.cells.cells.len() as f64;
         (lack > 0.0).then(|| lack * self.cells.width as f64 / 1e9)
     }

@@ -11,7 +11,7 @@ type Parts = Vec<Vec<f64>>;
 
 /// All healthy shapes.
 pub fn shapes() -> Vec<Shape> {
-    let all: [(&'static str, Draw); 30] = [
+    let all: [(&'static str, Draw); 31] = [
         ("flat", recurring::flat),
         ("noisy", recurring::noisy),
         ("correlated noise", recurring::correlated),
@@ -19,6 +19,7 @@ pub fn shapes() -> Vec<Shape> {
         ("warm-up, logarithmic", settling::logarithmic),
         ("warm-up in two stages", settling::two_stages),
         ("saw", recurring::fixed_saw),
+        ("saw, few cycles", recurring::slow_saw),
         ("saw, drifting", recurring::drifting_saw),
         ("saw, irregular", recurring::irregular_saw),
         ("saw, generations", recurring::generations),

@@ -48,6 +48,16 @@ pub(super) fn fixed_saw(dice: &mut Dice, watch: &Watch) -> Parts {
     on_level(dice, watch, level, 0.02, saw(watch, &teeth))
 }
 
+/// Few and long cycles: only five to fifteen are seen in the length one would like.
+pub(super) fn slow_saw(dice: &mut Dice, watch: &Watch) -> Parts {
+    let level = size(dice);
+    let cycle = dice.between((0.07, 0.18), (0.065, 0.2));
+    let height = level * dice.scale((0.2, 2.0), (0.1, 3.0));
+    let wild = dice.between((0.0, 0.15), (0.0, 0.2));
+    let teeth = teeth(dice, watch, |dice, _| (cycle * (wild * dice.normal()).exp(), 0.0, height));
+    on_level(dice, watch, level, 0.02, saw(watch, &teeth))
+}
+
 pub(super) fn drifting_saw(dice: &mut Dice, watch: &Watch) -> Parts {
     let level = size(dice);
     let (cycle, height) = cycle_and_height(dice, level);

@@ -71,6 +71,8 @@ pub struct Decision {
 /// Growth after a warm-up longer than this part of the watch is not called yet: a logarithm's last
 /// part looks straight.
 const LONGEST_WARM_UP: f64 = 0.42;
+/// A warm-up of this part of the watch hides no curve.
+const SHORT_WARM_UP: f64 = 0.06;
 /// Steady needs this part of the watch.
 const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
@@ -100,9 +102,14 @@ impl Evidence {
         self.looks >= settings.least_looks && self.watch * 1e9 >= settings.least_span as f64
     }
 
-    /// Noise about a line: Mann–Kendall and the plateau test carry the claim.
+    /// Noise about a line: Mann–Kendall and the plateau tests carry the claim.
+    ///
+    /// Where the noise is a walk and a warm-up was cut off, there is no telling how much of the walk
+    /// was cut: the rest of a curve that goes by random jumps then looks as straight as a line.
     fn grows_about_a_line(&self, alpha: f64) -> bool {
-        self.trend.s > 0
+        let cut_from_a_walk = self.noise.looks_like_walk() && self.warm_up_part > SHORT_WARM_UP;
+        !cut_from_a_walk
+            && self.trend.s > 0
             && self.trend.p_value < alpha / 2.0
             && self.slope.rate.low > 0.0
             && self.plateau.is_some_and(|p| p.keeps_on && !p.settles)

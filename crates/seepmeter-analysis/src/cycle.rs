@@ -28,6 +28,8 @@ pub struct Cycles {
 const WINDOWS: usize = 12;
 /// White noise has a ratio of 1, a sine nearly 0, a saw of eight cells 0.75.
 const SMOOTH_RATIO: f64 = 0.6;
+/// Log-normal cycles with a spread of two fifths are still regular.
+const REGULAR: f64 = 1.7;
 /// Fewer troughs than this do not make a cycle.
 const LEAST_TROUGHS: usize = 3;
 /// Cycles shorter than this many cells vanish in the floors anyway.
@@ -102,9 +104,17 @@ fn local_range_and_ratio(known: &[(usize, f64)]) -> (f64, f64) {
     (range, ratio)
 }
 
+impl Cycles {
+    /// Whether they are worth telling: long ones not much longer than usual ones. A mere wander
+    /// reverses at any time.
+    pub fn regular(&self) -> bool {
+        self.long <= REGULAR * self.length
+    }
+}
+
 /// What this stage found, in words.
 pub fn in_words(cycles: Option<&Cycles>, cells: &Cells) -> String {
-    let Some(c) = cycles else { return "no cycles".to_owned() };
+    let Some(c) = cycles.filter(|c| c.regular()) else { return "no regular cycles".to_owned() };
     let time = |cells_long: f64| words::duration((cells_long * cells.width as f64) as u64);
     format!(
         "{} cycles, typically {} long, nine of ten under {}",

@@ -83,9 +83,10 @@ const LEAST_OF_SWING: f64 = 0.02;
 const SMALL_OF_SWING: f64 = 0.25;
 
 impl Evidence {
-    /// The chance that noise alone does this, of the two trend tests (Bonferroni for two).
+    /// The chance that noise alone does this: of the trend test or, where the noise is a walk, of
+    /// the better of the two (Bonferroni for two).
     pub fn p_value(&self) -> f64 {
-        let walk = self.drift.map_or(1.0, |d| d.p_value);
+        let walk = self.drift.filter(|_| self.walks).map_or(1.0, |d| d.p_value);
         (2.0 * self.trend.p_value.min(walk)).min(1.0)
     }
 

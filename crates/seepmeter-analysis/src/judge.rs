@@ -140,7 +140,8 @@ impl Found<'_> {
 
     /// Seconds until there are enough cycles, where there are cycles and too few of them.
     fn cycles_lack(&self) -> Option<f64> {
-        let whole = Buckets::of_cycles(self.cells, self.cycles.as_ref()?);
+        let cycles = self.cycles.as_ref().filter(|c| c.regular())?;
+        let whole = Buckets::of_cycles(self.cells, cycles);
         if whole.cells <= self.buckets.cells {
             return None;
         }
@@ -151,7 +152,7 @@ impl Found<'_> {
     }
 
     fn cycle(&self) -> Option<u64> {
-        let cycles = self.cycles.as_ref()?;
+        let cycles = self.cycles.as_ref().filter(|c| c.regular())?;
         Some((cycles.length * self.cells.width as f64) as u64)
     }
 
@@ -215,7 +216,7 @@ fn too_little(
     floors: usize,
     mut explanation: Vec<String>,
 ) -> Judgement {
-    let cycle = cycles.map(|c| (c.length * cells.width as f64) as u64);
+    let cycle = cycles.filter(|c| c.regular()).map(|c| (c.length * cells.width as f64) as u64);
     let enough = series.looks() >= settings.least_looks && series.span() >= settings.least_span;
     let each = series.span() / series.looks().max(2).saturating_sub(1);
     let by_looks = settings.least_looks.saturating_sub(series.looks()).saturating_mul(each);

@@ -9,7 +9,7 @@ type Parts = Vec<Vec<f64>>;
 
 /// All leaky shapes.
 pub fn shapes() -> Vec<Shape> {
-    let all: [(&'static str, Draw); 17] = [
+    let all: [(&'static str, Draw); 18] = [
         ("linear", linear),
         ("slow, under ten times its noise", slow),
         ("under a saw", under_saw),
@@ -25,6 +25,7 @@ pub fn shapes() -> Vec<Shape> {
         ("in one of fifty processes", one_of_fifty),
         ("under a diurnal load", under_days),
         ("under correlated noise", under_correlated),
+        ("at a wavering rate", wavering),
         ("with a one-off step", with_step),
         ("threads that never end", threads),
     ];
@@ -222,6 +223,24 @@ fn under_correlated(dice: &mut Dice, watch: &Watch) -> Parts {
     let sigma = gain * dice.scale((0.01, 0.06), (0.008, 0.08));
     let mut shape = watch.each(|x| gain * x);
     add(&mut shape, &forgetful(dice, watch, sigma, memory));
+    on_level(dice, watch, level, (gain, 0.005), shape)
+}
+
+/// How fast it leaks depends on how busy it is; half of them warm up first.
+fn wavering(dice: &mut Dice, watch: &Watch) -> Parts {
+    let level = size(dice);
+    let gain = gain(dice, level);
+    let height = if dice.chance(0.5) { gain * dice.scale((0.3, 2.0), (0.2, 3.0)) } else { 0.0 };
+    let tau = dice.scale((0.01, 0.04), (0.008, 0.05));
+    let memory = dice.scale((0.005, 0.03), (0.004, 0.04));
+    let waver = dice.between((0.1, 0.4), (0.1, 0.5));
+    let busy = forgetful(dice, watch, waver, memory);
+    let (mut leaked, mut before, mut i) = (0.0, 0.0, 0);
+    let shape = watch.each(|x| {
+        leaked += gain * (x - before) * (1.0 + busy[i]).max(0.0);
+        (before, i) = (x, i + 1);
+        leaked + height * (1.0 - (-x / tau).exp())
+    });
     on_level(dice, watch, level, (gain, 0.005), shape)
 }
 

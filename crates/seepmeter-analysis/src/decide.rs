@@ -41,8 +41,10 @@ pub struct Evidence {
     pub slope: Slope,
     /// The drift test, over the whole watch: a walk has no warm-up that could be told from it.
     pub drift: Option<Drift>,
-    /// Whether all floors, warm-up included, lie within a hundredth of the level and do not rise.
+    /// Whether all floors after warm-up lie within a hundredth of the level and do not rise.
     pub hardly_moves: bool,
+    /// The drift test over what is judged alone.
+    pub late_drift: Option<Drift>,
     /// Whether the noise over the whole watch is a walk.
     pub walks: bool,
     /// The plateau test.
@@ -73,6 +75,10 @@ pub struct Decision {
 const LONGEST_WARM_UP: f64 = 0.42;
 /// A warm-up of this part of the watch hides no curve.
 const SHORT_WARM_UP: f64 = 0.06;
+/// A drift of so many standard errors dwarfs the wandering: two hundred equal jumps have it.
+const DWARFS: f64 = 15.0;
+/// And then the second half has at least this part of the first half's gain.
+const EVEN: f64 = 0.8;
 /// Steady needs this part of the watch.
 const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
@@ -117,6 +123,15 @@ impl Evidence {
             && self.curve.is_some_and(|c| c.excluded())
     }
 
+    /// A walk that goes on for so long after warm-up that its drift dwarfs its wandering: a leak whose
+    /// rate wavers. Neither its halves nor any slowing curve may cast doubt on it.
+    fn grows_as_a_walk_after_warm_up(&self) -> bool {
+        let dwarfs = |d: Drift| d.t > DWARFS && d.keeps_on && d.late > EVEN * d.early;
+        self.late_drift.is_some_and(dwarfs)
+            && self.plateau.is_some_and(|p| p.keeps_on && !p.settles)
+            && self.curve.is_some_and(|c| c.excluded())
+    }
+
     /// A walk: the drift test carries it, over the whole watch.
     fn grows_as_a_walk(&self, alpha: f64) -> bool {
         let drifts = |d: Drift| d.t > 0.0 && d.p_value < alpha / 2.0 && d.keeps_on;
@@ -150,18 +165,24 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
     if !e.long_enough(settings) {
         return not_yet(Reason::TooShort, missing(e, settings));
     }
+    let still = e.hardly_moves && e.warm_up_part <= LONGEST_WARM_UP;
+    if still && e.stepped {
+        return sure(Word::Steady);
+    }
     if e.floors < settings.least_floors {
         let more = (settings.least_floors - e.floors) as f64;
         let each = e.span / e.floors.max(1) as f64;
-        return not_yet(Reason::StillWarmingUp, more * each);
+        let reason = if e.stepped { Reason::Steps } else { Reason::StillWarmingUp };
+        return not_yet(reason, (more * each).max(e.watch / 4.0));
     }
     let settled = !e.unsettled && e.warm_up_part <= LONGEST_WARM_UP;
-    let line = settled && e.grows_about_a_line(settings.alpha);
+    let line =
+        settled && (e.grows_about_a_line(settings.alpha) || e.grows_as_a_walk_after_warm_up());
     if !e.stepped && e.shows() && (line || e.grows_as_a_walk(settings.alpha)) {
         return sure(Word::Growing);
     }
     let long = e.span >= LEAST_STEADY_PART * e.watch;
-    if e.hardly_moves || (!e.unsettled && long && e.hardly_grows()) {
+    if still || (!e.unsettled && long && e.hardly_grows()) {
         return sure(Word::Steady);
     }
     let (reason, longer) = doubt(e, settings);
@@ -193,7 +214,7 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
         // Growth after warm-up must outlast it one and a half times.
         let outlast = e.warm_up_part * e.watch / LONGEST_WARM_UP - e.watch;
         (Reason::StillWarmingUp, outlast.max(e.watch / 2.0))
-    } else if significant && e.plateau.is_some_and(|p| p.settles) {
+    } else if e.slope.rate.low > 0.0 && e.plateau.is_some_and(|p| p.settles) {
         (Reason::Slowing, e.watch)
     } else if significant {
         // About 30 standard errors are needed to tell a line from a slowing curve.

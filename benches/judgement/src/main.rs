@@ -1,0 +1,83 @@
+//! Prints the benchmark of judgements as a table; the exit status is 1 when a target is missed.
+//!
+//! `cargo run --release -p seepmeter-judgement-bench -- [--split tuning|reported] [--draws N]
+//! [--length X]… [--only NAME] [--by-shape] [--explain [--unsure]]`
+//!
+//! `-- --speed` measures the time of a million-look judgement and of thinning ten million looks.
+#![allow(clippy::print_stdout)]
+
+use seepmeter_analysis::{Series, Settings, Thinner, judge};
+use seepmeter_judgement_bench::run::{LENGTHS, Plan, judged, run};
+use seepmeter_judgement_bench::{Split, shapes, table};
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| words.iter().any(|w| w == flag);
+    let after = |flag: &str| {
+        let at = words.iter().position(|w| w == flag)?;
+        words.get(at + 1)
+    };
+    let number = |flag: &str| after(flag).and_then(|w| w.parse::<f64>().ok());
+    if has("--speed") {
+        return speed();
+    }
+    let tuning = after("--split").is_some_and(|w| w == "tuning");
+    let plan = Plan {
+        split: if tuning { Split::Tuning } else { Split::Reported },
+        draws: number("--draws").unwrap_or(200.0) as u64,
+        lengths: number("--length").map_or(LENGTHS.to_vec(), |l| vec![l]),
+        only: after("--only").cloned().unwrap_or_default(),
+        rivals: true,
+        unsure: has("--unsure"),
+    };
+    let began = Instant::now();
+    let rows = run(&plan);
+    if has("--by-shape") {
+        println!("{}", table::by_shape(&rows));
+    }
+    if has("--explain") {
+        rows.iter().for_each(|row| explain(row, &plan));
+    }
+    println!("{}", table::table(&rows));
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{:?} split, {} draws of each shape, {seconds:.0} s", plan.split, plan.draws);
+    let missed = table::missed(&rows);
+    missed.iter().for_each(|m| println!("MISSED: {m}"));
+    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Times the judgement of a million looks, and ten million looks through the thinner.
+fn speed() -> ExitCode {
+    let look = |i: u64| (i * 10_000_000, 100_000_000 + (i % 977 * 4096 + i / 3) as i64);
+    let report = |what: &str, began: Instant| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
+        println!("{what}: {:.0} ms ({peak})", began.elapsed().as_secs_f64() * 1e3);
+    };
+    let mut thinner = Thinner::default();
+    let began = Instant::now();
+    (0..10_000_000).map(look).for_each(|(time, value)| thinner.push(time, value));
+    let thin = thinner.finish();
+    report("ten million looks thinned", began);
+    let began = Instant::now();
+    let word = judge(&thin, &Settings::default()).word;
+    report(&format!("and judged {word}"), began);
+    let series = Series::from_pairs((0..1_000_000).map(look));
+    let began = Instant::now();
+    let word = judge(&series, &Settings::default()).word;
+    report(&format!("a million looks, all held, judged {word}"), began);
+    ExitCode::SUCCESS
+}
+
+/// Prints why the first wrong answers of a row were given.
+fn explain(row: &seepmeter_judgement_bench::run::Row, plan: &Plan) {
+    let all = shapes();
+    let Some(shape) = all.iter().find(|s| s.name == row.name) else { return };
+    for &draw in &row.wrong {
+        println!("{} ×{} draw {draw}:", row.name, row.length);
+        let judgement = judged(&shape.drawn(plan.split, row.length, draw));
+        judgement.explanation.iter().for_each(|line| println!("    {line}"));
+    }
+}

@@ -1,0 +1,170 @@
+//! Stage 1: the series on a grid.
+//!
+//! Uneven looks become comparable when a step function is averaged over cells of equal length. This
+//! also bounds the work of every later stage: a million looks make no more than 1,024 cells.
+//! Averaging a piecewise constant function over regular cells is "piecewise aggregate
+//! approximation" (Keogh, Chakrabarti, Pazzani & Mehrotra, KAIS 3, 2001), here with the floor and
+//! the peak of each cell kept beside its mean.
+
+use crate::Series;
+
+/// One cell of the grid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell {
+    /// The lowest value in the cell, base units.
+    pub floor: f64,
+    /// The time-weighted mean in the cell, base units.
+    pub mean: f64,
+    /// The highest value in the cell, base units.
+    pub peak: f64,
+}
+
+/// The grid. A cell in a gap is `None`: nothing is known there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cells {
+    /// When the first cell begins, ns.
+    pub start: u64,
+    /// How long a cell is, ns.
+    pub width: u64,
+    /// The cells, in order of time.
+    pub cells: Vec<Option<Cell>>,
+}
+
+/// No grid has more cells than this.
+pub const MOST_CELLS: usize = 1_024;
+
+#[derive(Clone, Copy)]
+struct Building {
+    floor: f64,
+    peak: f64,
+    /// Value times ns, exactly: the same step function has the same mean however it is cut.
+    area: i128,
+    weight: u64,
+}
+
+const NOTHING: Building =
+    Building { floor: f64::INFINITY, peak: f64::NEG_INFINITY, area: 0, weight: 0 };
+
+impl Cells {
+    /// Lays a series on a grid of one cell a look, 1,024 at most.
+    pub fn of(series: &Series) -> Self {
+        let count = (series.looks().max(1) as usize).min(MOST_CELLS);
+        Self::between(series, series.start(), series.end(), count)
+    }
+
+    /// Lays the part of a series between two times (ns) on a grid of `count` cells.
+    pub fn between(series: &Series, start: u64, end: u64, count: usize) -> Self {
+        let span = end.saturating_sub(start).max(1);
+        let width = span.div_ceil(count.max(1) as u64).max(1);
+        let count = span.div_ceil(width) as usize;
+        let mut building = vec![NOTHING; count];
+        for (from, to, value) in known_stretches(series) {
+            let (from, to) = (from.max(start), to.min(end));
+            if from <= to {
+                spread(&mut building, from - start, to - start, width, value);
+            }
+        }
+        Self { start, width, cells: building.into_iter().map(Building::finish).collect() }
+    }
+
+    /// The middle of cell `i`, in ns.
+    pub fn middle(&self, i: usize) -> u64 {
+        self.start + i as u64 * self.width + self.width / 2
+    }
+
+    /// The means of the cells that are known, with the cells' numbers.
+    pub fn known_means(&self) -> Vec<(usize, f64)> {
+        let known = self.cells.iter().enumerate();
+        known.filter_map(|(i, cell)| cell.map(|c| (i, c.mean))).collect()
+    }
+
+    /// What this stage found, in words.
+    pub fn in_words(&self, series: &Series) -> String {
+        let gaps = match series.gaps() {
+            [] => String::new(),
+            gaps => {
+                let lost: u64 = gaps.iter().map(|g| g.1 - g.0).sum();
+                let lost = crate::words::duration(lost);
+                format!("; {} gaps ({lost}) in which nobody looked", gaps.len())
+            }
+        };
+        format!(
+            "{} looks over {}, laid on {} cells of {}{gaps}",
+            series.looks(),
+            crate::words::duration(series.span()),
+            self.cells.len(),
+            crate::words::duration(self.width),
+        )
+    }
+}
+
+impl Building {
+    fn finish(self) -> Option<Cell> {
+        if self.floor > self.peak {
+            return None;
+        }
+        // A point at the very end has no duration, but it has been seen.
+        let mean = if self.weight > 0 { self.area as f64 / self.weight as f64 } else { self.floor };
+        Some(Cell { floor: self.floor, mean, peak: self.peak })
+    }
+}
+
+/// Stretches (from, to, value) of the step function, cut where nobody looked.
+fn known_stretches(series: &Series) -> impl Iterator<Item = (u64, u64, i64)> + '_ {
+    let points = series.points();
+    let mut gaps = series.gaps().iter().peekable();
+    points.iter().enumerate().map(move |(i, &(from, value))| {
+        let to = points.get(i + 1).map_or(series.end(), |p| p.0);
+        while gaps.peek().is_some_and(|g| g.1 <= from) {
+            gaps.next();
+        }
+        match gaps.peek() {
+            Some(gap) if gap.0 < to => (from, gap.0.max(from), value),
+            _ => (from, to, value),
+        }
+    })
+}
+
+fn spread(cells: &mut [Building], from: u64, to: u64, width: u64, value: i64) {
+    let last = cells.len() - 1;
+    let first = ((from / width) as usize).min(last);
+    // A stretch that ends where a cell begins does not reach into it.
+    let until = if to > from { ((to - 1) / width) as usize } else { first };
+    for (i, cell) in cells.iter_mut().enumerate().take(until.min(last) + 1).skip(first) {
+        let begin = (i as u64 * width).max(from);
+        let end = ((i as u64 + 1) * width).min(to);
+        let weight = end.saturating_sub(begin);
+        cell.area += i128::from(weight) * i128::from(value);
+        cell.weight += weight;
+        cell.floor = cell.floor.min(value as f64);
+        cell.peak = cell.peak.max(value as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_holds_the_floor_the_time_weighted_mean_and_the_peak() {
+        let s = Series::from_pairs([(0, 10), (30, 20), (50, 0)]).with_end(100);
+        let c = Cells::between(&s, 0, 100, 2);
+        assert_eq!(c.cells[0], Some(Cell { floor: 10.0, mean: 14.0, peak: 20.0 }));
+        assert_eq!(c.cells[1], Some(Cell { floor: 0.0, mean: 0.0, peak: 0.0 }));
+    }
+
+    #[test]
+    fn a_gap_leaves_its_cells_empty() {
+        let s = Series::from_pairs((0..10).chain(90..100).map(|t| (t * 10, 7)));
+        let c = Cells::between(&s, 0, 1000, 10);
+        assert!(c.cells[0].is_some() && c.cells[9].is_some());
+        assert!(c.cells[2..8].iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn two_series_that_are_the_same_step_function_have_the_same_cells() {
+        let few = Series::from_pairs([(0, 1), (40, 9)]).with_end(80).with_looks(81);
+        let many = Series::from_pairs((0..=80).map(|t| (t, if t < 40 { 1 } else { 9 })));
+        assert_eq!(Cells::of(&few).cells, Cells::of(&many).cells);
+    }
+}

@@ -1,0 +1,249 @@
+//! Comparison: is the new version worse than the base?
+//!
+//! Each run gives one figure for its rate, its level and its peak, and the runs are what is
+//! independent, not the looks within them. Base and new are compared by Welch's t (Biometrika 34,
+//! 1947), which stays honest when the two sides spread differently and is advised in place of
+//! Student's for few observations (Ruxton, Behavioral Ecology 17, 2006). Rank tests are no choice
+//! here: with three runs a side they can't get under p = 0.1, whatever they see. One run on a side
+//! says nothing of how runs differ, and so "cannot tell". Three metrics are three chances of a false
+//! alarm; p-values are corrected by Holm's method (Scandinavian Journal of Statistics 6, 1979).
+
+use crate::{Interval, Judgement};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// One run's figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// Base units a second.
+    pub rate: f64,
+    /// The floor at the end, base units.
+    pub level: f64,
+    /// The highest value, base units.
+    pub peak: f64,
+    /// How long the run was, seconds: a difference of rates matters over such a span.
+    pub span: f64,
+}
+
+impl Figures {
+    /// The figures of a judged run; `None` when it was too short to have any.
+    pub fn of(judgement: &Judgement) -> Option<Self> {
+        let (from, to) = judgement.span?;
+        Some(Self {
+            rate: judgement.rate?.estimate,
+            level: judgement.level?,
+            peak: judgement.peak? as f64,
+            span: (to - from) as f64 / 1e9,
+        })
+    }
+}
+
+/// The answer for one metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// The new runs are higher, significantly and by an amount that matters.
+    Worse,
+    /// They are lower in the same sense.
+    Better,
+    /// Any difference is too small to matter.
+    Alike,
+    /// What was seen does not tell.
+    CannotTell,
+}
+
+impl Change {
+    /// A stable name for print and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Change::Worse => "worse",
+            Change::Better => "better",
+            Change::Alike => "alike",
+            Change::CannotTell => "cannot tell",
+        }
+    }
+}
+
+/// How one metric of the new runs differs from the base.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// The answer.
+    pub change: Change,
+    /// The mean of the base runs, in the metric's units.
+    pub base: f64,
+    /// New minus base.
+    pub estimate: f64,
+    /// The 95 % interval of new minus base; `None` with one run on a side.
+    pub interval: Option<Interval>,
+    /// Two-sided, corrected for the three metrics.
+    pub p_value: Option<f64>,
+}
+
+/// How new runs compare with base runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// Rates, base units a second.
+    pub rate: Difference,
+    /// Levels, base units.
+    pub level: Difference,
+    /// Peaks, base units.
+    pub peak: Difference,
+}
+
+impl Comparison {
+    /// Worse when any metric is, better when one is and none is worse, alike when all are.
+    pub fn change(&self) -> Change {
+        let all = [self.rate.change, self.level.change, self.peak.change];
+        match all {
+            _ if all.contains(&Change::Worse) => Change::Worse,
+            _ if all.contains(&Change::CannotTell) => Change::CannotTell,
+            _ if all.contains(&Change::Better) => Change::Better,
+            _ => Change::Alike,
+        }
+    }
+}
+
+/// A difference under this part of the base's level does not matter and is never "worse".
+const LEAST_CHANGE: f64 = 0.01;
+/// An interval within this part of the base's level is "alike".
+const ALIKE: f64 = 0.05;
+/// Memory comes in pages: runs that agree to the byte still may differ by one.
+const PAGE: f64 = 4096.0;
+
+/// Compares the runs of a new version with those of a base; `None` when a side has no run.
+pub fn compare(base: &[Figures], new: &[Figures]) -> Option<Comparison> {
+    if base.is_empty() || new.is_empty() {
+        return None;
+    }
+    let pick = |runs: &[Figures], f: fn(&Figures) -> f64| runs.iter().map(f).collect::<Vec<_>>();
+    let both = |f: fn(&Figures) -> f64| (pick(base, f), pick(new, f));
+    let level = mean(&pick(base, |r| r.level)).abs().max(PAGE);
+    let peak = mean(&pick(base, |r| r.peak)).abs().max(PAGE);
+    let (base_spans, new_spans) = both(|r| r.span);
+    let span = mean(&base_spans).min(mean(&new_spans)).max(1e-9);
+
+    let mut all = [
+        welch(both(|r| r.rate), PAGE / span),
+        welch(both(|r| r.level), PAGE),
+        welch(both(|r| r.peak), PAGE),
+    ];
+    holm(&mut all);
+    // A rate matters by what it would add to the level within a run.
+    let scales = [level / span, level, peak];
+    for (difference, scale) in all.iter_mut().zip(scales) {
+        difference.change = change(difference, scale);
+    }
+    let [rate, level, peak] = all;
+    Some(Comparison { rate, level, peak })
+}
+
+/// Welch's t, with `resolution` as the least spread that is believed.
+fn welch((base, new): (Vec<f64>, Vec<f64>), resolution: f64) -> Difference {
+    let estimate = mean(&new) - mean(&base);
+    let untold = Difference {
+        change: Change::CannotTell,
+        base: mean(&base),
+        estimate,
+        interval: None,
+        p_value: None,
+    };
+    if base.len() < 2 || new.len() < 2 {
+        return untold;
+    }
+    // A value rounded to a resolution r has a variance of r²/12.
+    let spread = |x: &[f64]| (variance(x) + resolution.powi(2) / 12.0) / x.len() as f64;
+    let (a, b) = (spread(&base), spread(&new));
+    let weight = |v: f64, n: usize| v * v / (n as f64 - 1.0);
+    let freedom = (a + b).powi(2) / (weight(a, base.len()) + weight(b, new.len()));
+    let error = (a + b).sqrt();
+    let Ok(t) = StudentsT::new(0.0, 1.0, freedom) else { return untold };
+    let half = t.inverse_cdf(0.975) * error;
+    let interval = Interval { estimate, low: estimate - half, high: estimate + half };
+    let p_value = 2.0 * t.cdf(-(estimate / error).abs());
+    Difference { interval: Some(interval), p_value: Some(p_value), ..untold }
+}
+
+/// Holm's correction, in place.
+fn holm(all: &mut [Difference]) {
+    let mut order: Vec<usize> = (0..all.len()).filter(|&i| all[i].p_value.is_some()).collect();
+    let p = |all: &[Difference], i: usize| all[i].p_value.unwrap_or(1.0);
+    order.sort_by(|&a, &b| p(all, a).total_cmp(&p(all, b)));
+    let mut least = 0.0f64;
+    for (rank, &i) in order.iter().enumerate() {
+        least = least.max(p(all, i) * (order.len() - rank) as f64).min(1.0);
+        all[i].p_value = Some(least);
+    }
+}
+
+fn change(d: &Difference, scale: f64) -> Change {
+    let (Some(interval), Some(p)) = (d.interval, d.p_value) else { return Change::CannotTell };
+    let matters = d.estimate.abs() >= LEAST_CHANGE * scale;
+    let small = interval.low.abs().max(interval.high.abs()) <= ALIKE * scale;
+    match p < 0.05 && matters {
+        true if d.estimate > 0.0 => Change::Worse,
+        true => Change::Better,
+        false if small => Change::Alike,
+        false => Change::CannotTell,
+    }
+}
+
+fn mean(x: &[f64]) -> f64 {
+    x.iter().sum::<f64>() / x.len() as f64
+}
+
+fn variance(x: &[f64]) -> f64 {
+    let m = mean(x);
+    x.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (x.len() as f64 - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(levels: &[f64]) -> Vec<Figures> {
+        let run = |&l: &f64| Figures { rate: 0.0, level: l * 1e6, peak: l * 1.2e6, span: 600.0 };
+        levels.iter().map(run).collect()
+    }
+
+    #[test]
+    fn one_run_a_side_cannot_tell() {
+        let c = compare(&runs(&[100.0]), &runs(&[200.0])).unwrap();
+        assert_eq!(
+            (c.change(), c.level.interval, c.level.p_value),
+            (Change::CannotTell, None, None)
+        );
+        assert!((c.level.estimate - 100e6).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_clear_step_up_is_worse_and_seen_from_the_other_side_better() {
+        let (a, b) = (runs(&[100.0, 101.0, 99.5]), runs(&[130.0, 128.0, 131.0]));
+        assert_eq!(compare(&a, &b).unwrap().change(), Change::Worse);
+        assert_eq!(compare(&b, &a).unwrap().level.change, Change::Better);
+    }
+
+    #[test]
+    fn runs_that_agree_are_alike_and_runs_that_scatter_cannot_tell() {
+        let alike = compare(&runs(&[100.0, 100.5, 99.8]), &runs(&[100.1, 100.2, 99.9])).unwrap();
+        assert_eq!(alike.change(), Change::Alike);
+        let wide = compare(&runs(&[100.0, 160.0, 90.0]), &runs(&[120.0, 80.0, 170.0])).unwrap();
+        assert_eq!(wide.change(), Change::CannotTell);
+    }
+
+    #[test]
+    fn welch_gives_the_textbook_figures() {
+        // 3, 4, 5 against 7, 9, 11: t = 5/√(1/3 + 4/3), 2.94 degrees of freedom, p = 0.0325.
+        let d = welch((vec![3.0, 4.0, 5.0], vec![7.0, 9.0, 11.0]), 0.0);
+        assert!((d.estimate - 5.0).abs() < 1e-12);
+        assert!((d.p_value.unwrap() - 0.0325).abs() < 2e-3, "{:?}", d.p_value);
+    }
+
+    #[test]
+    fn a_difference_that_is_sure_but_tiny_is_not_worse() {
+        let c = compare(&runs(&[100.0, 100.0, 100.0]), &runs(&[100.1, 100.1, 100.1])).unwrap();
+        assert_eq!(c.change(), Change::Alike);
+    }
+
+    #[test]
+    fn no_runs_compare_to_nothing() {
+        assert_eq!(compare(&[], &runs(&[1.0])), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! Stage 9, second half: could a curve that slows down have drawn this?
+//!
+//! After its first two fifths a logarithm or a root looks straight, so cutting off warm-up and
+//! testing the rest can't tell it from a leak. But it can't hide its beginning: a curve fitted to
+//! warm-up and rest together must also meet the rest as well as a line does. Logarithms, roots and
+//! exponentials are fitted by least squares, and the best is held against the line by the increase
+//! of the residual sum of squares, in units of the noise: a likelihood ratio (Wilks, Annals of
+//! Mathematical Statistics 9, 1938). Logarithms and roots are what fragmentation and caches with
+//! skewed keys draw, exponentials what caches with even keys draw (Fagin's and Che's cache models).
+
+use crate::autocorrelation::Autocorrelation;
+use crate::fit;
+use crate::floors::Floor;
+
+/// The outcome: how much worse the best slowing curve meets the judged floors than a line does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Curve {
+    /// The best of the curves.
+    pub name: &'static str,
+    /// The increase of the residual sum of squares over the line's, in noise variances.
+    pub worse: f64,
+    /// Whether the noise is a walk, which makes its variance a guess.
+    pub walk: bool,
+}
+
+/// Worse by this much is excluded. Were a curve the truth, chance would get there once in a hundred
+/// times at the worst distance between curve and line, and more seldom at any other.
+pub const EXCLUDED: f64 = 5.0;
+
+/// The same where the noise is a walk.
+pub const EXCLUDED_IN_A_WALK: f64 = 10.0;
+
+/// The constants of the curves, as parts of the fitted span. A larger one is hardly a curve.
+const LOGARITHMS: [f64; 7] = [0.003, 0.01, 0.03, 0.08, 0.16, 0.3, 0.5];
+const EXPONENTIALS: [f64; 7] = [0.03, 0.06, 0.1, 0.17, 0.27, 0.4, 0.6];
+const POWERS: [f64; 2] = [0.3, 0.5];
+
+/// Holds slowing curves, fitted to all `floors` or to those from half-way through warm-up, against a
+/// line through `floors[first..]`. `noise` is that of the judged floors.
+pub fn test(floors: &[Floor], first: usize, noise: &Autocorrelation) -> Option<Curve> {
+    let judged = floors.len().checked_sub(first).filter(|&n| n >= 8)?;
+    let (t, y) = fit::scaled(&floors[first..]);
+    let line = fit::least_squares(&[&vec![1.0; judged], &t], &y).sse;
+    let scale = y.iter().map(|v| v * v).sum::<f64>() / judged as f64;
+    // A perfect line would exclude anything by an infinite amount, and rounding would decide.
+    let variance = (line / (judged as f64 - 2.0)).max(1e-8 * scale) * noise.inflation;
+    if variance <= 0.0 {
+        return None;
+    }
+    let mut starts = vec![0, first / 2, first];
+    starts.dedup();
+    let fits = starts.into_iter().flat_map(|start| curves(&floors[start..], judged));
+    let (name, sse) = fits.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    Some(Curve { name, worse: (sse - line) / variance, walk: noise.looks_like_walk() })
+}
+
+/// Every curve fitted to the floors, with its sum of squares over the last `judged` of them.
+fn curves(floors: &[Floor], judged: usize) -> Vec<(&'static str, f64)> {
+    let (t, y) = fit::scaled(floors);
+    let ones = vec![1.0; t.len()];
+    let over_judged = |shape: &dyn Fn(f64) -> f64| {
+        let column: Vec<f64> = t.iter().map(|&t| shape(t)).collect();
+        let fit = fit::least_squares(&[&ones, &column], &y);
+        fit.residuals[t.len() - judged..].iter().map(|r| r * r).sum::<f64>()
+    };
+    let logarithms = LOGARITHMS.map(|c| ("a logarithm", over_judged(&|t| (1.0 + t / c).ln())));
+    let exponentials =
+        EXPONENTIALS.map(|tau| ("an exponential", over_judged(&|t| 1.0 - (-t / tau).exp())));
+    let powers = POWERS.map(|p| ("a root", over_judged(&|t| t.powf(p))));
+    logarithms.into_iter().chain(exponentials).chain(powers).collect()
+}
+
+impl Curve {
+    /// Whether no slowing curve could have drawn this.
+    pub fn excluded(&self) -> bool {
+        self.worse > if self.walk { EXCLUDED_IN_A_WALK } else { EXCLUDED }
+    }
+
+    /// What this stage found, in words.
+    pub fn in_words(&self) -> String {
+        if self.excluded() {
+            format!(
+                "no curve that slows down could have drawn it; the best, {}, is {:.0} noise variances worse than a line",
+                self.name, self.worse
+            )
+        } else {
+            format!("{} that slows down could have drawn it as well as a line", self.name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHITE: Autocorrelation = Autocorrelation { rho: 0.0, inflation: 1.0 };
+
+    fn floors(value: impl Fn(f64) -> f64) -> Vec<Floor> {
+        let ripple = |i: u32| f64::from(i * 7 % 5) / 2.0 - 1.0;
+        (0..80)
+            .map(|i| Floor { time: f64::from(i), value: value(f64::from(i)) + ripple(i) })
+            .collect()
+    }
+
+    #[test]
+    fn a_line_is_no_slowing_curve() {
+        assert!(test(&floors(|t| 2.0 * t), 0, &WHITE).unwrap().excluded());
+    }
+
+    #[test]
+    fn a_line_after_a_warm_up_is_none_either() {
+        let leak = floors(|t| 2.0 * t + 300.0 * (1.0 - (-t / 4.0).exp()));
+        assert!(test(&leak, 24, &WHITE).unwrap().excluded());
+    }
+
+    #[test]
+    fn the_straight_looking_end_of_a_logarithm_or_a_root_is() {
+        for slow in [|t: f64| 90.0 * (1.0 + t / 5.0).ln(), |t: f64| 30.0 * t.sqrt()] {
+            let c = test(&floors(slow), 32, &WHITE).unwrap();
+            assert!(!c.excluded(), "{c:?}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Stage 10: the answer.
+//!
+//! `growing` needs everything at once: enough of a watch, a significant trend, growth that keeps on
+//! to the end, and no cheaper explanation. `steady` needs proof as well: an interval of the rate
+//! whose upper end would not matter. What has neither is `inconclusive`. Comparing three zones
+//! instead of two is the way of equivalence testing (Schuirmann, Journal of Pharmacokinetics and
+//! Biopharmaceutics 15, 1987).
+
+use crate::Interval;
+use crate::autocorrelation::Autocorrelation;
+use crate::curve::Curve;
+use crate::drift::Drift;
+use crate::judgement::{Reason, Word};
+use crate::plateau::Plateau;
+use crate::settings::Settings;
+use crate::slope::Slope;
+use crate::trend::Trend;
+
+/// Everything the stages found that the answer depends on. Spans are in seconds.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Looks in the whole watch.
+    pub looks: u64,
+    /// The length of the watch.
+    pub watch: f64,
+    /// The length of the span that is judged.
+    pub span: f64,
+    /// The part of the watch that warm-up took, 0 to 1.
+    pub warm_up_part: f64,
+    /// Whether it still settles at the end.
+    pub unsettled: bool,
+    /// How many floors are judged.
+    pub floors: usize,
+    /// How many more seconds would show enough cycles, if there are cycles and too few of them.
+    pub cycles_lack: Option<f64>,
+    /// Whether one-off steps explain the watch.
+    pub stepped: bool,
+    /// Mann–Kendall.
+    pub trend: Trend,
+    /// Theil–Sen.
+    pub slope: Slope,
+    /// The drift test, over the whole watch: a walk has no warm-up that could be told from it.
+    pub drift: Option<Drift>,
+    /// Whether all floors after warm-up lie within a hundredth of the level and do not rise.
+    pub hardly_moves: bool,
+    /// The drift test over what is judged alone.
+    pub late_drift: Option<Drift>,
+    /// Whether the noise over the whole watch is a walk.
+    pub walks: bool,
+    /// The plateau test.
+    pub plateau: Option<Plateau>,
+    /// The slowing curves.
+    pub curve: Option<Curve>,
+    /// The noise.
+    pub noise: Autocorrelation,
+    /// The level at the end, base units.
+    pub level: f64,
+    /// From the 5th to the 95th percentile within the judged span, base units.
+    pub swing: f64,
+}
+
+/// The answer, why, and how much longer a watch it would take (seconds).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decision {
+    /// The word.
+    pub word: Word,
+    /// The reason, when inconclusive.
+    pub reason: Option<Reason>,
+    /// More seconds, when inconclusive.
+    pub longer: Option<f64>,
+}
+
+/// Growth after a warm-up longer than this part of the watch is not called yet: a logarithm's last
+/// part looks straight.
+const LONGEST_WARM_UP: f64 = 0.42;
+/// A warm-up of this part of the watch hides no curve.
+const SHORT_WARM_UP: f64 = 0.06;
+/// A drift of so many standard errors dwarfs the wandering: two hundred equal jumps have it.
+const DWARFS: f64 = 15.0;
+/// And then the second half has at least this part of the first half's gain.
+const EVEN: f64 = 0.8;
+/// Steady needs this part of the watch.
+const LEAST_STEADY_PART: f64 = 0.3;
+/// Growth under this part of the level within the judged span does not matter.
+const SMALL_OF_LEVEL: f64 = 0.03;
+/// Growth under this part of the usual swing does not show.
+const LEAST_OF_SWING: f64 = 0.02;
+/// Nor does growth under this part of the usual swing.
+const SMALL_OF_SWING: f64 = 0.25;
+
+impl Evidence {
+    /// The chance that noise alone does this: of the trend test or, where the noise is a walk, of
+    /// the better of the two (Bonferroni for two).
+    pub fn p_value(&self) -> f64 {
+        let walk = self.drift.filter(|_| self.walks).map_or(1.0, |d| d.p_value);
+        (2.0 * self.trend.p_value.min(walk)).min(1.0)
+    }
+
+    /// The rate to tell. A walk may grow for sure while the slope of its line is unsure; then it is
+    /// the mean of its increments that is told.
+    pub fn rate(&self, word: Word) -> Interval {
+        match self.drift {
+            Some(d) if word == Word::Growing && self.slope.rate.low <= 0.0 => d.rate,
+            _ => self.slope.rate,
+        }
+    }
+
+    fn long_enough(&self, settings: &Settings) -> bool {
+        self.looks >= settings.least_looks && self.watch * 1e9 >= settings.least_span as f64
+    }
+
+    /// Noise about a line: Mann–Kendall and the plateau tests carry the claim.
+    ///
+    /// Where the noise is a walk and a warm-up was cut off, there is no telling how much of the walk
+    /// was cut: the rest of a curve that goes by random jumps then looks as straight as a line.
+    fn grows_about_a_line(&self, alpha: f64) -> bool {
+        let cut_from_a_walk = self.noise.looks_like_walk() && self.warm_up_part > SHORT_WARM_UP;
+        !cut_from_a_walk
+            && self.trend.s > 0
+            && self.trend.p_value < alpha / 2.0
+            && self.slope.rate.low > 0.0
+            && self.plateau.is_some_and(|p| p.keeps_on && !p.settles)
+            && self.curve.is_some_and(|c| c.excluded())
+    }
+
+    /// A walk that goes on for so long after warm-up that its drift dwarfs its wandering: a leak whose
+    /// rate wavers. Neither its halves nor any slowing curve may cast doubt on it.
+    fn grows_as_a_walk_after_warm_up(&self) -> bool {
+        let dwarfs = |d: Drift| d.t > DWARFS && d.keeps_on && d.late > EVEN * d.early;
+        self.late_drift.is_some_and(dwarfs)
+            && self.plateau.is_some_and(|p| p.keeps_on && !p.settles)
+            && self.curve.is_some_and(|c| c.excluded())
+    }
+
+    /// A walk: the drift test carries it, over the whole watch.
+    fn grows_as_a_walk(&self, alpha: f64) -> bool {
+        let drifts = |d: Drift| d.t > 0.0 && d.p_value < alpha / 2.0 && d.keeps_on;
+        self.walks && self.drift.is_some_and(drifts) && self.slope.rate.estimate > 0.0
+    }
+
+    /// Whether the gain is visible beside the swing: looks that beat with a quick saw shift its floors
+    /// by a little, and significantly so.
+    fn shows(&self) -> bool {
+        self.slope.rate.estimate * self.span > LEAST_OF_SWING * self.swing
+    }
+
+    /// Whether the rate's upper end would lift the level by so little that it does not matter.
+    fn hardly_grows(&self) -> bool {
+        let most = self.slope.rate.high * self.span;
+        let small = (SMALL_OF_LEVEL * self.level.abs()).max(SMALL_OF_SWING * self.swing);
+        let rises = self.trend.s > 0 && self.trend.p_value < 0.01;
+        let settled = self.plateau.is_some_and(|p| p.settles);
+        most <= small && (!rises || settled)
+    }
+}
+
+/// Weighs the evidence.
+pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
+    let not_yet = |reason, longer: f64| Decision {
+        word: Word::Inconclusive,
+        reason: Some(reason),
+        longer: Some(longer),
+    };
+    let sure = |word| Decision { word, reason: None, longer: None };
+    if !e.long_enough(settings) {
+        return not_yet(Reason::TooShort, missing(e, settings));
+    }
+    let still = e.hardly_moves && e.warm_up_part <= LONGEST_WARM_UP;
+    if still && e.stepped {
+        return sure(Word::Steady);
+    }
+    if e.floors < settings.least_floors {
+        let more = (settings.least_floors - e.floors) as f64;
+        let each = e.span / e.floors.max(1) as f64;
+        let reason = if e.stepped { Reason::Steps } else { Reason::StillWarmingUp };
+        return not_yet(reason, (more * each).max(e.watch / 4.0));
+    }
+    let settled = !e.unsettled && e.warm_up_part <= LONGEST_WARM_UP;
+    let line =
+        settled && (e.grows_about_a_line(settings.alpha) || e.grows_as_a_walk_after_warm_up());
+    if !e.stepped && e.shows() && (line || e.grows_as_a_walk(settings.alpha)) {
+        return sure(Word::Growing);
+    }
+    let long = e.span >= LEAST_STEADY_PART * e.watch;
+    if still || (!e.unsettled && long && e.hardly_grows()) {
+        return sure(Word::Steady);
+    }
+    let (reason, longer) = doubt(e, settings);
+    not_yet(reason, longer)
+}
+
+/// Seconds until the least looks and the least span are reached.
+fn missing(e: &Evidence, settings: &Settings) -> f64 {
+    let each = e.watch / (e.looks.max(2) - 1) as f64;
+    let looks = settings.least_looks.saturating_sub(e.looks) as f64 * each;
+    let span = settings.least_span as f64 / 1e9 - e.watch;
+    looks.max(span)
+}
+
+/// Why neither word can be said, and about how long until one can (seconds).
+fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
+    // A slope's error falls with the span to the power 3/2, so what is missing to a z tells the time.
+    let until = |wanted: f64, z: f64| {
+        let times = (wanted / z.abs().max(0.1)).powf(2.0 / 3.0);
+        e.span * (times - 1.0).clamp(0.25, 10.0)
+    };
+    let z = e.slope.rate.estimate / e.slope.error.max(f64::MIN_POSITIVE);
+    let significant = e.trend.s > 0 && e.p_value() < settings.alpha;
+    if e.stepped {
+        (Reason::Steps, e.watch.min(2.0 * e.span))
+    } else if e.unsettled && e.slope.rate.estimate > 0.0 && significant {
+        (Reason::Slowing, e.watch)
+    } else if e.unsettled || (significant && e.warm_up_part > LONGEST_WARM_UP) {
+        // Growth after warm-up must outlast it one and a half times.
+        let outlast = e.warm_up_part * e.watch / LONGEST_WARM_UP - e.watch;
+        (Reason::StillWarmingUp, outlast.max(e.watch / 2.0))
+    } else if e.slope.rate.low > 0.0 && e.plateau.is_some_and(|p| p.settles) {
+        (Reason::Slowing, e.watch)
+    } else if significant {
+        // About 30 standard errors are needed to tell a line from a slowing curve.
+        (Reason::MayBeSlowing, until(30.0, z).max(e.cycles_lack.unwrap_or(0.0)))
+    } else if let Some(lack) = e.cycles_lack {
+        (Reason::FewCycles, lack)
+    } else {
+        (Reason::Noise, until(5.0, z).min(3.0 * e.watch))
+    }
+}

@@ -1,0 +1,249 @@
+//! The pipeline: a series goes in, a judgement comes out.
+
+use crate::autocorrelation::Autocorrelation;
+use crate::cells::Cells;
+use crate::cycle::{self, Cycles};
+use crate::decide::{self, Evidence};
+use crate::floors::{self, Buckets, Floor};
+use crate::judgement::{Judgement, Reason, Word};
+use crate::settings::Settings;
+use crate::steps::{self, Steps};
+use crate::warmup::{self, WarmUp};
+use crate::{Series, autocorrelation, curve, drift, fit, plateau, slope, trend, words};
+
+/// Judges whether a series grows.
+///
+/// Costs one pass over the points and then about a millisecond, whatever their number.
+pub fn judge(series: &Series, settings: &Settings) -> Judgement {
+    let cells = Cells::of(series);
+    let cycles = cycle::find(&cells);
+    let (floors, buckets) = floors::choose(&cells, cycles.as_ref(), settings.least_floors);
+    let (floors, step) = without_step(floors);
+    let mut said = vec![
+        cells.in_words(series),
+        cycle::in_words(cycles.as_ref(), &cells),
+        floors::in_words(&floors, &cells, buckets),
+    ];
+    if floors.len() < 4 {
+        return too_little(series, settings, &cells, cycles.as_ref(), floors.len(), said);
+    }
+    said.extend(step.as_ref().map(|s| s.in_words(settings.unit)));
+    let warm_up = warmup::find(&floors);
+    said.push(warm_up.in_words(&floors));
+    let step = step.and_then(|s| s.on_a_line).map_or(0.0, |s| s.height);
+    let found =
+        Found { series, settings, cells: &cells, cycles, buckets, step, floors: &floors, warm_up };
+    found.judge(said)
+}
+
+/// What the first stages found.
+struct Found<'a> {
+    series: &'a Series,
+    settings: &'a Settings,
+    cells: &'a Cells,
+    cycles: Option<Cycles>,
+    buckets: Buckets,
+    /// What was taken out as a one-off step, base units.
+    step: f64,
+    floors: &'a [Floor],
+    warm_up: WarmUp,
+}
+
+impl Found<'_> {
+    fn judge(&self, mut said: Vec<String>) -> Judgement {
+        let unit = self.settings.unit;
+        let after_warm_up = &self.floors[self.warm_up.floors..];
+        let steps = Steps { on_a_line: None, ..steps::find(after_warm_up) };
+        said.push(steps.in_words(unit));
+        let first = self.first(&steps);
+        let tail = &self.floors[first..];
+
+        let noise = autocorrelation::of(tail);
+        let trend = trend::mann_kendall(tail, noise.inflation);
+        let Some(slope) = slope::theil_sen(tail, noise.inflation) else {
+            let count = self.floors.len();
+            let cycles = self.cycles.as_ref();
+            return too_little(self.series, self.settings, self.cells, cycles, count, said);
+        };
+        let drift = drift::test(self.floors);
+        let plateau = plateau::test(tail, &noise);
+        said.push(noise.in_words(tail.len()));
+        said.push(trend.in_words());
+        said.push(slope.in_words(unit));
+        said.extend(drift.map(|d| d.in_words()));
+        said.extend(plateau.map(|p| p.in_words()));
+        let curve = self.curve(first, &noise);
+        said.extend(curve.map(|c| c.in_words()));
+
+        let evidence = Evidence {
+            looks: self.series.looks(),
+            watch: self.series.span() as f64 / 1e9,
+            span: self.span_from(first),
+            warm_up_part: self.warm_up.floors as f64 / self.floors.len() as f64,
+            unsettled: self.warm_up.unsettled,
+            floors: tail.len(),
+            cycles_lack: self.cycles_lack(),
+            stepped: !steps.steps.is_empty(),
+            trend,
+            slope,
+            drift,
+            hardly_moves: hardly_moves(after_warm_up),
+            late_drift: drift::test(tail),
+            walks: autocorrelation::of(self.floors).looks_like_walk(),
+            plateau,
+            curve,
+            noise,
+            level: level(self.floors) + self.step,
+            swing: swing(self.cells, self.begin_of(first)),
+        };
+        self.conclude(&evidence, first, said)
+    }
+
+    /// The number of the first floor to judge: after warm-up, after the last one-off step or from the
+    /// onset of growth.
+    fn first(&self, steps: &Steps) -> usize {
+        let skip = self.warm_up.floors;
+        match steps.steps.last() {
+            Some(last) => skip + last.at,
+            None => self.warm_up.onset.unwrap_or(skip),
+        }
+    }
+
+    fn conclude(&self, e: &Evidence, first: usize, mut said: Vec<String>) -> Judgement {
+        let decision = decide::decide(e, self.settings);
+        let watch_longer = decision.longer.map(|s| (s.max(0.0) * 1e9) as u64);
+        let warm_up_end = (self.warm_up.floors > 0 && !self.warm_up.unsettled)
+            .then(|| self.begin_of(self.warm_up.floors));
+        let mut judgement = Judgement {
+            word: decision.word,
+            reason: decision.reason,
+            watch_longer,
+            rate: Some(e.rate(decision.word)),
+            span: Some((self.begin_of(first), self.series.end())),
+            warm_up_end,
+            floors_used: e.floors,
+            cycle: self.cycle(),
+            p_value: Some(e.p_value()),
+            level: Some(e.level),
+            peak: self.series.peak(),
+            explanation: vec![],
+        };
+        said.push(format!("so: {}", judgement.summary(self.settings.unit)));
+        judgement.explanation = said;
+        judgement
+    }
+
+    /// Slowing curves against the line. After a quiet beginning there is no warm-up to fit.
+    fn curve(&self, first: usize, noise: &Autocorrelation) -> Option<curve::Curve> {
+        let from = if self.warm_up.onset == Some(first) { first } else { 0 };
+        curve::test(&self.floors[from..], first - from, noise)
+    }
+
+    /// Seconds until there are enough cycles, where there are cycles and too few of them.
+    fn cycles_lack(&self) -> Option<f64> {
+        let cycles = self.cycles.as_ref().filter(|c| c.regular())?;
+        let whole = Buckets::of_cycles(self.cells, cycles);
+        if whole.cells <= self.buckets.cells {
+            return None;
+        }
+        let bucket = whole.cells as f64;
+        let wanted = bucket * self.settings.least_floors.max(floors::LEAST_LOWEST) as f64;
+        let lack = wanted - self.cells.cells.len() as f64;
+        (lack > 0.0).then(|| lack * self.cells.width as f64 / 1e9)
+    }
+
+    fn cycle(&self) -> Option<u64> {
+        let cycles = self.cycles.as_ref().filter(|c| c.regular())?;
+        Some((cycles.length * self.cells.width as f64) as u64)
+    }
+
+    /// When the stretch of floor `i` begins, in ns: the first begins with the watch.
+    fn begin_of(&self, i: usize) -> u64 {
+        match i {
+            0 => self.series.start(),
+            i => ((self.floors[i - 1].time + self.floors[i].time) / 2.0 * 1e9) as u64,
+        }
+    }
+
+    fn span_from(&self, first: usize) -> f64 {
+        self.series.end().saturating_sub(self.begin_of(first)) as f64 / 1e9
+    }
+}
+
+/// Whether all floors lie within a hundredth of their level and do not rise on the whole.
+fn hardly_moves(floors: &[Floor]) -> bool {
+    let values = || floors.iter().map(|f| f.value);
+    let low = values().fold(f64::INFINITY, f64::min);
+    let high = values().fold(f64::NEG_INFINITY, f64::max);
+    let trend = trend::mann_kendall(floors, autocorrelation::of(floors).inflation);
+    high - low <= 0.01 * low.abs() && (trend.s <= 0 || trend.p_value > 0.01)
+}
+
+/// Takes a one-off step on a line out, unless what is left is a walk: then the step may be one of
+/// many, and taking the largest out would make the rest look more regular than it is.
+fn without_step(floors: Vec<Floor>) -> (Vec<Floor>, Option<Steps>) {
+    let steps = steps::find(&floors);
+    if steps.on_a_line.is_none() {
+        return (floors, None);
+    }
+    let rest = steps.taken_out(&floors);
+    if autocorrelation::of(&rest).looks_like_walk() {
+        return (floors, None);
+    }
+    (rest, Some(steps))
+}
+
+/// The level at the end: the median of the last fifth of the floors.
+fn level(floors: &[Floor]) -> f64 {
+    let n = floors.len();
+    fit::median(floors[n - n.div_ceil(5)..].iter().map(|f| f.value).collect())
+}
+
+/// From the 5th to the 95th percentile of the cells' means from a time on (ns).
+fn swing(cells: &Cells, from: u64) -> f64 {
+    let judged = cells.known_means().into_iter().filter(|m| cells.middle(m.0) >= from);
+    let mut means: Vec<f64> = judged.map(|m| m.1).collect();
+    means.sort_by(f64::total_cmp);
+    let at = |part: f64| means.get(((means.len() as f64 - 1.0) * part) as usize).copied();
+    at(0.95).unwrap_or(0.0) - at(0.05).unwrap_or(0.0)
+}
+
+/// A watch of too few floors for any test.
+fn too_little(
+    series: &Series,
+    settings: &Settings,
+    cells: &Cells,
+    cycles: Option<&Cycles>,
+    floors: usize,
+    mut explanation: Vec<String>,
+) -> Judgement {
+    let cycle = cycles.filter(|c| c.regular()).map(|c| (c.length * cells.width as f64) as u64);
+    let enough = series.looks() >= settings.least_looks && series.span() >= settings.least_span;
+    let each = series.span() / series.looks().max(2).saturating_sub(1);
+    let by_looks = settings.least_looks.saturating_sub(series.looks()).saturating_mul(each);
+    let by_span = settings.least_span.saturating_sub(series.span());
+    let more_floors = settings.least_floors.saturating_sub(floors) as u64;
+    let by_floors = cycle.unwrap_or(0).saturating_mul(3 * more_floors) / 2;
+    let few = cycle.is_some() && enough;
+    let reason = if few { Reason::FewCycles } else { Reason::TooShort };
+    let longer = by_looks.max(by_span).max(by_floors);
+    explanation.push(format!(
+        "so: inconclusive: {}; about {} more would tell",
+        reason.in_words(),
+        words::duration(longer)
+    ));
+    Judgement {
+        word: Word::Inconclusive,
+        reason: Some(reason),
+        watch_longer: Some(longer),
+        rate: None,
+        span: None,
+        warm_up_end: None,
+        floors_used: floors,
+        cycle,
+        p_value: None,
+        level: series.points().last().map(|p| p.1 as f64),
+        peak: series.peak(),
+        explanation,
+    }
+}

@@ -1,0 +1,157 @@
+//! Facts about judging growth that were found by trying, each held down.
+
+use seepmeter_analysis::floors::Floor;
+use seepmeter_analysis::trend::mann_kendall;
+use seepmeter_analysis::{Judgement, Reason, Series, Settings, Word, judge, judge_with_parts};
+
+const S: u64 = 1_000_000_000;
+const MB: f64 = 1e6;
+
+/// A look a second; ±100 kB of noise that is the same in every run.
+fn watch(seconds: u64, value: impl Fn(f64) -> f64) -> Series {
+    let mut state = 7u64;
+    Series::from_pairs((0..seconds).map(|t| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let noise = (state >> 33) as f64 / (1u64 << 31) as f64 - 0.5;
+        (t * S, (value(t as f64) + noise * 0.2 * MB) as i64 / 4096 * 4096)
+    }))
+}
+
+fn judged(series: &Series) -> Judgement {
+    judge(series, &Settings::default())
+}
+
+fn floors_of(series: &Series) -> Vec<Floor> {
+    let floor = |&(t, v): &(u64, i64)| Floor { time: t as f64, value: v as f64 };
+    series.points().iter().step_by(4).map(floor).collect()
+}
+
+/// Everything healthy that the rules in common use call a leak.
+fn healthy() -> Vec<(&'static str, Series)> {
+    let day = std::f64::consts::TAU / 400.0;
+    vec![
+        ("warm-up", watch(900, |t| 50.0 * MB + 90.0 * MB * (1.0 - (-t / 60.0).exp()))),
+        ("logarithm", watch(900, |t| 50.0 * MB + 8.0 * MB * (1.0 + t / 9.0).ln())),
+        ("root", watch(900, |t| 50.0 * MB + MB * t.sqrt())),
+        ("cache", watch(900, |t| 50.0 * MB + 0.4 * MB * t.min(300.0))),
+        ("step", watch(900, |t| if t < 500.0 { 50.0 * MB } else { 70.0 * MB })),
+        ("three steps", watch(900, |t| 50.0 * MB + 9.0 * MB * (t / 230.0).floor())),
+        ("swing", watch(900, |t| 80.0 * MB - 30.0 * MB * (t * day).cos())),
+        ("ended ramp", watch(900, |t| 50.0 * MB + 0.1 * MB * (t.clamp(100.0, 600.0)))),
+    ]
+}
+
+#[test]
+fn trap_28_what_mann_kendall_alone_calls_growth_in_healthy_series_is_not_called_growing() {
+    let mut alone = 0;
+    for (name, series) in healthy() {
+        let raw = mann_kendall(&floors_of(&series), 1.0);
+        alone += u32::from(raw.s > 0 && raw.p_value < 0.01);
+        let j = judged(&series);
+        assert_ne!(j.word, Word::Growing, "{name}: {:#?}", j.explanation);
+    }
+    assert!(alone >= 6, "the series must be tempting: {alone}");
+}
+
+#[test]
+fn trap_29_a_leak_under_a_saw_is_found_whatever_the_length_of_its_cycle() {
+    for cycle in [7.0, 23.0, 40.0, 55.0] {
+        let saw = |t: f64| 40.0 * MB * (t % cycle) / cycle;
+        let leak = judged(&watch(1_200, |t| 60.0 * MB + saw(t) + 0.02 * MB * t));
+        assert_eq!(leak.word, Word::Growing, "{cycle}: {:#?}", leak.explanation);
+        let rate = leak.rate.unwrap();
+        assert!((rate.estimate / 20_000.0 - 1.0).abs() < 0.1, "{cycle}: {rate:?}");
+        let saw = judged(&watch(1_200, |t| 60.0 * MB + saw(t)));
+        assert_ne!(saw.word, Word::Growing, "{cycle}: {:#?}", saw.explanation);
+    }
+}
+
+#[test]
+fn trap_29_the_length_of_the_cycle_is_told() {
+    let j = judged(&watch(1_000, |t| 60.0 * MB + 40.0 * MB * (t % 37.0) / 37.0));
+    assert!(j.cycle.unwrap().abs_diff(37 * S) <= 2 * S, "{:?}", j.cycle);
+}
+
+#[test]
+fn trap_30_warm_up_is_found_be_it_half_a_minute_or_eight_hours() {
+    for (interval, ends) in [(1, 30.0), (1, 200.0), (90, 8.0 * 3600.0)] {
+        let ends = ends / interval as f64;
+        let leak = |t: f64| 50.0 * MB + MB * t.min(ends) + 0.05 * MB * t;
+        let slow = watch(1_000, leak).points().to_vec();
+        let series = Series::from_pairs(slow.into_iter().map(|(t, v)| (t * interval, v)));
+        let j = judged(&series);
+        assert_eq!(j.word, Word::Growing, "{ends}: {:#?}", j.explanation);
+        let found = j.warm_up_end.unwrap() as f64 / S as f64 / interval as f64;
+        assert!((found - ends).abs() < 25.0, "{ends}: {found}");
+    }
+}
+
+#[test]
+fn trap_31_arenas_huge_pages_and_caches_that_reach_their_bound_are_no_leak() {
+    let trimmed = watch(900, |t| if t < 450.0 { 80.0 * MB + MB * t.min(200.0) } else { 90.0 * MB });
+    let huge_pages = watch(900, |t| 80.0 * MB + 2.1 * MB * (t / 40.0).floor().min(8.0));
+    let lazily_freed = watch(900, |t| 80.0 * MB + 0.6 * MB * (t % 150.0));
+    for series in [trimmed, huge_pages, lazily_freed] {
+        let j = judged(&series);
+        assert_ne!(j.word, Word::Growing, "{:#?}", j.explanation);
+    }
+}
+
+#[test]
+fn trap_31_swap_hides_growth_from_the_resident_set_and_not_from_the_sum() {
+    let all = |t: f64| 100.0 * MB + 0.1 * MB * t;
+    let rss = watch(900, |t| all(t).min(120.0 * MB));
+    let swap = watch(900, |t| (all(t) - 120.0 * MB).max(0.0));
+    assert_ne!(judged(&rss).word, Word::Growing);
+    assert_eq!(judged(&Series::sum(&[&rss, &swap])).word, Word::Growing);
+}
+
+#[test]
+fn trap_31_a_shrinking_cache_does_not_hide_a_leak() {
+    let heap = watch(900, |t| 100.0 * MB + 0.05 * MB * t);
+    let cache = watch(900, |t| 100.0 * MB - 0.05 * MB * t);
+    let whole = Series::sum(&[&heap, &cache]);
+    let parts = [("heap", &heap), ("cache", &cache)];
+    let with = judge_with_parts(&whole, &parts, &Settings::default());
+    assert_eq!(with.judgement.word, Word::Growing);
+    assert_eq!(with.hidden.unwrap().0, "heap");
+}
+
+#[test]
+fn a_short_watch_is_inconclusive_and_says_how_much_longer() {
+    let j = judged(&watch(60, |t| 50.0 * MB + MB * t));
+    assert_eq!((j.word, j.reason), (Word::Inconclusive, Some(Reason::TooShort)));
+    let longer = j.watch_longer.unwrap() / S;
+    assert!((238..=245).contains(&longer), "{longer}");
+    let ten = judged(&watch(10, |_| 50.0 * MB));
+    assert_eq!(ten.reason, Some(Reason::TooShort));
+}
+
+#[test]
+fn a_clean_leak_tells_its_rate_its_span_and_the_way_to_the_limit() {
+    let j = judged(&watch(600, |t| 50.0 * MB + 0.1 * MB * t));
+    assert_eq!(j.word, Word::Growing);
+    let rate = j.rate.unwrap();
+    assert!(rate.low < 100_000.0 && 100_000.0 < rate.high, "{rate:?}");
+    assert!((j.level.unwrap() / (104.0 * MB) - 1.0).abs() < 0.1, "{:?}", j.level);
+    let limit = j.time_to_limit(j.level.unwrap() + 360.0 * MB, 0.0).unwrap();
+    assert!((limit.likely / S).abs_diff(3_600) < 60, "{limit:?}");
+    assert!(limit.soonest <= limit.likely && limit.likely <= limit.latest.unwrap());
+}
+
+#[test]
+fn a_gap_in_the_watch_neither_makes_nor_hides_a_leak() {
+    let torn = |s: Series| {
+        let kept = s.points().iter().filter(|p| !(300 * S..420 * S).contains(&p.0));
+        judged(&Series::from_pairs(kept.copied())).word
+    };
+    assert_eq!(torn(watch(900, |t| 50.0 * MB + 0.1 * MB * t)), Word::Growing);
+    assert_eq!(torn(watch(900, |_| 50.0 * MB)), Word::Steady);
+}
+
+#[test]
+fn a_flat_program_is_steady() {
+    let j = judged(&watch(600, |_| 50.0 * MB));
+    assert_eq!(j.word, Word::Steady, "{:#?}", j.explanation);
+    assert!(j.summary(Default::default()).starts_with("steady"));
+}

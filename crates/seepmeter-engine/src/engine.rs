@@ -164,6 +164,8 @@ pub struct Watched {
     pub pid: i32,
     /// Field 22 of its /proc/PID/stat.
     pub start_time: u64,
+    /// What else is known of it, for its subject.
+    pub attrs: Vec<(String, Attr)>,
     /// Where procfs is mounted.
     pub proc_root: PathBuf,
 }
@@ -184,17 +186,14 @@ impl Ready {
             let _ = routed.send(route(&outlet, fan_out, patience, &routers_troubles));
         })?;
         inlet.send(Record::Header(header(watched.target, infos)?));
+        let start = i64::try_from(watched.start_time).unwrap_or(i64::MAX);
+        let key = [("pid", watched.pid.into()), ("start", start)];
+        let key = key.into_iter().map(|(name, value)| (name.to_owned(), Attr::Int(value)));
         let subject = inlet.subject(NewSubject {
             parent: None,
             kind: subject_kind::PROCESS.into(),
             name: watched.name,
-            attrs: vec![
-                ("pid".to_owned(), Attr::Int(watched.pid.into())),
-                (
-                    "start".to_owned(),
-                    Attr::Int(i64::try_from(watched.start_time).unwrap_or(i64::MAX)),
-                ),
-            ],
+            attrs: key.chain(watched.attrs).collect(),
         });
         let kind = if spawned { EventKind::Spawned } else { EventKind::Attached };
         inlet.event(Event::new(inlet.now(), kind).of(subject));

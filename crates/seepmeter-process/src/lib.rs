@@ -17,10 +17,12 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod limits;
 mod process;
 mod signals;
 mod spawn;
 
+pub use limits::Limits;
 pub use process::{AttachError, Process};
 pub use signals::{Arrival, ChildSignals, Signals};
 pub use spawn::{Child, Command, ExecError, Held};

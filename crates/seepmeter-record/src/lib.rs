@@ -39,7 +39,8 @@ pub use bytes::Bytes;
 pub use catalog::{Catalog, Dangling};
 pub use model::{
     Attr, Cost, End, Event, EventKind, Footer, Header, Lost, Metric, MetricId, Point, Points,
-    Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId, TargetInfo, Unit, subject_kind,
+    Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId, TargetInfo, Unit, limit_attr,
+    subject_kind,
 };
 
 /// The version of the recording format that this crate writes and reads.

@@ -169,6 +169,17 @@ impl Subject {
     }
 }
 
+/// The attributes of a process's subject that say how large it may become, in bytes; each is there
+/// where there is such a limit.
+pub mod limit_attr {
+    /// The memory limit of its cgroup: it bounds what is resident.
+    pub const CGROUP: &str = "limit.cgroup";
+    /// RLIMIT_AS: it bounds the address space.
+    pub const ADDRESS_SPACE: &str = "limit.address_space";
+    /// The machine's memory.
+    pub const MACHINE: &str = "limit.machine";
+}
+
 /// The value of a subject's attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

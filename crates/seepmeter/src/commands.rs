@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use clap_complete::Shell;
 use nix::libc;
 use seepmeter_engine::{Engine, Report, Watched};
-use seepmeter_process::{Command, ExecError, Process};
+use seepmeter_process::{Command, ExecError, Limits, Process};
 use seepmeter_record::jsonl::{self, Ending, ReadError};
-use seepmeter_record::{End, EventKind, TargetInfo};
+use seepmeter_record::{Attr, End, EventKind, TargetInfo, limit_attr};
 
 use crate::flags::{AttachFlags, Flags, FolderFlags, PluginsFlags, ReplayFlags, RunFlags};
 use crate::plugins::Shelf;
@@ -257,12 +257,23 @@ fn engine() -> Engine {
 }
 
 fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
+    let proc_root = PathBuf::from(PROC);
+    let Limits { cgroup, address_space, machine } = Limits::of(process.pid(), &proc_root);
+    let attrs = [
+        (limit_attr::CGROUP, cgroup),
+        (limit_attr::ADDRESS_SPACE, address_space),
+        (limit_attr::MACHINE, machine),
+    ];
+    let attr = |(name, bytes): (&str, Option<u64>)| {
+        Some((name.to_owned(), Attr::Int(i64::try_from(bytes?).ok()?)))
+    };
     Watched {
         target,
         name: name.into(),
         pid: process.pid(),
         start_time: process.start_time(),
-        proc_root: PathBuf::from(PROC),
+        attrs: attrs.into_iter().filter_map(attr).collect(),
+        proc_root,
     }
 }
 

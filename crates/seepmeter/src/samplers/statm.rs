@@ -59,6 +59,7 @@ struct Watching {
     told: Pages,
     peak: i64,
     told_peak: i64,
+    told_swap: i64,
     peak_read_at: Option<u64>,
 }
 
@@ -75,6 +76,7 @@ struct Metrics {
     text: MetricId,
     data: MetricId,
     peak: Option<MetricId>,
+    swap: Option<MetricId>,
     interval_peak: Option<MetricId>,
 }
 
@@ -107,6 +109,7 @@ impl Sampler for Statm {
             told: Pages::default(),
             peak: 0,
             told_peak: 0,
+            told_swap: 0,
             peak_read_at: None,
             folder,
         });
@@ -133,6 +136,8 @@ impl Metrics {
             data: bytes("data", "private writable address space, and the stack"),
             peak: (peak != Peak::Off)
                 .then(|| bytes("peak", "largest resident set since the start (VmHWM)")),
+            swap: (peak != Peak::Off)
+                .then(|| bytes("swap", "anonymous memory of the process that is swapped out")),
             interval_peak: (peak == Peak::Interval)
                 .then(|| bytes("interval_peak", "largest resident set since the last look")),
         }
@@ -150,6 +155,12 @@ impl Watching {
             if let Some(marks) = self.files.status.read().map_err(gone_or_failed)? {
                 pages.resident = marks.rss / self.page_size;
                 self.peak = self.peak.max(marks.peak).max(marks.rss);
+                if let Some(swap) = self.metrics.swap
+                    && marks.swap != self.told_swap
+                {
+                    self.told_swap = marks.swap;
+                    look.point(self.subject, swap, marks.swap);
+                }
                 if let Some(interval_peak) = self.metrics.interval_peak {
                     look.point(self.subject, interval_peak, marks.peak.max(marks.rss));
                 }

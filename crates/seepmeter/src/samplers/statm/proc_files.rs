@@ -92,14 +92,17 @@ pub struct Marks {
     pub peak: i64,
     /// The resident set: VmRSS.
     pub rss: i64,
+    /// What of its anonymous memory is swapped out: VmSwap; 0 where the kernel has no swap.
+    pub swap: i64,
 }
 
 impl Marks {
-    /// Finds the two lines; `None` where they are not there, as in a zombie's status.
+    /// Finds the lines; `None` where they are not there, as in a zombie's status.
     ///
     /// ```text
     /// VmHWM:      3456 kB
     /// VmRSS:      3400 kB
+    /// VmSwap:        0 kB
     /// ```
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
@@ -111,7 +114,11 @@ impl Marks {
                 .take_while(|byte| byte.is_ascii_digit());
             Some(digits.fold(0_i64, |sum, digit| sum.wrapping_mul(10) + i64::from(digit - b'0')))
         };
-        Some(Self { peak: kib(b"\nVmHWM:")? * 1024, rss: kib(b"\nVmRSS:")? * 1024 })
+        Some(Self {
+            peak: kib(b"\nVmHWM:")? * 1024,
+            rss: kib(b"\nVmRSS:")? * 1024,
+            swap: kib(b"\nVmSwap:").unwrap_or(0) * 1024,
+        })
     }
 }
 
@@ -131,7 +138,7 @@ impl StatusFile {
         Ok(Self { file: File::open(path)?, buffer: vec![0; 4096].into() })
     }
 
-    /// Reads both numbers in one read; `None` where the process has no memory any more.
+    /// Reads the numbers in one read; `None` where the process has no memory any more.
     ///
     /// # Errors
     /// ESRCH where the process is gone.
@@ -159,8 +166,12 @@ mod tests {
 
     #[test]
     fn the_mark_and_the_size_are_found_in_status() {
-        let text = b"Name:\tx VmHWM: 1 kB\nVmHWM:\t    3456 kB\nVmRSS:\t    3400 kB\n";
-        assert_eq!(Marks::parse(text), Some(Marks { peak: 3456 * 1024, rss: 3400 * 1024 }));
+        let text =
+            b"Name:\tx VmHWM: 1 kB\nVmHWM:\t    3456 kB\nVmRSS:\t    3400 kB\nVmSwap:\t 8 kB\n";
+        assert_eq!(
+            Marks::parse(text),
+            Some(Marks { peak: 3456 * 1024, rss: 3400 * 1024, swap: 8 * 1024 })
+        );
         assert_eq!(Marks::parse(b"Name:\tzombie\nState:\tZ\n"), None);
     }
 

@@ -16,4 +16,5 @@ pub mod plugins;
 pub mod samplers;
 pub mod sinks;
 mod spec;
+pub mod verdict;
 mod watch;

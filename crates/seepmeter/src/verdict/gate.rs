@@ -1,0 +1,350 @@
+//! Gates: what must not be, in a little language.
+//!
+//! ```text
+//! gate     = word | term operator value
+//! word     = "growing" | "steady" | "inconclusive"
+//! term     = [ "subject(" NAME ")." ] ( "rate" | "level" | "peak" | "share" | "time-to-limit" )
+//! operator = ">" | ">=" | "<" | "<="
+//! value    = a size a time (rate: 1MiB/min, 0), a size (level, peak: 512MiB),
+//!            a percentage (share: 50%), or a duration (time-to-limit: 2h)
+//! ```
+//!
+//! A gate on a rate or a level asks for the whole confidence interval, and never fires where the
+//! verdict is inconclusive: what is not known is no reason to fail. `peak` is what was seen, and so
+//! always known.
+
+use std::fmt;
+use std::str::FromStr;
+
+use seepmeter_analysis::{Judgement, Word};
+use seepmeter_plugin::{parse_duration, parse_size};
+
+use super::Verdict;
+
+/// One gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    text: String,
+    condition: Condition,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Condition {
+    Word(Word),
+    Compare { subject: Option<String>, quantity: Quantity, operator: Operator, value: f64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quantity {
+    Rate,
+    Level,
+    Peak,
+    Share,
+    TimeToLimit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    Over,
+    AtLeast,
+    Under,
+    AtMost,
+}
+
+/// What a gate said to a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The gate as it was written.
+    pub gate: String,
+    /// True where what must not be is.
+    pub fired: bool,
+    /// The figure that decided, in words.
+    pub why: String,
+}
+
+/// What is wrong with a gate, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadGate {
+    text: String,
+    /// Where in the text, in bytes.
+    at: usize,
+    what: String,
+}
+
+impl fmt::Display for BadGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, at, what } = self;
+        let indent = text[..*at].chars().count();
+        write!(f, "{what}\n  {text}\n  {:indent$}^", "")
+    }
+}
+
+impl std::error::Error for BadGate {}
+
+impl FromStr for Gate {
+    type Err = BadGate;
+
+    fn from_str(text: &str) -> Result<Self, BadGate> {
+        let mut reader = Reader { text, at: 0 };
+        let condition = reader.condition()?;
+        Ok(Self { text: text.trim().to_owned(), condition })
+    }
+}
+
+/// Reads a gate from left to right, and knows where it is.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn bad<T>(&self, at: usize, what: impl Into<String>) -> Result<T, BadGate> {
+        Err(BadGate { text: self.text.to_owned(), at, what: what.into() })
+    }
+
+    fn skip_blanks(&mut self) {
+        self.at += self.rest().len() - self.rest().trim_start().len();
+    }
+
+    /// The letters and dashes that come next.
+    fn word(&mut self) -> &'a str {
+        self.skip_blanks();
+        let rest = self.rest();
+        let end = rest.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
+    }
+
+    fn condition(&mut self) -> Result<Condition, BadGate> {
+        self.skip_blanks();
+        let begin = self.at;
+        let mut word = self.word();
+        let subject = if word == "subject" {
+            let name = self.subject_name()?;
+            let begin = self.at;
+            word = self.word();
+            if word.is_empty() {
+                return self
+                    .bad(begin, "behind the subject comes a quantity: rate, level, peak or share");
+            }
+            Some(name)
+        } else {
+            None
+        };
+        let at = self.at - word.len();
+        if subject.is_none() {
+            for known in [Word::Growing, Word::Steady, Word::Inconclusive] {
+                if word == known.as_str() {
+                    self.end()?;
+                    return Ok(Condition::Word(known));
+                }
+            }
+        }
+        let quantity = match word {
+            "rate" => Quantity::Rate,
+            "level" => Quantity::Level,
+            "peak" => Quantity::Peak,
+            "share" if subject.is_some() => Quantity::Share,
+            "share" => return self.bad(begin, "a share is a subject's: subject(NAME).share>50%"),
+            "time-to-limit" if subject.is_none() => Quantity::TimeToLimit,
+            _ => {
+                return self.bad(
+                    at,
+                    "here a gate has one of: growing, steady, inconclusive, rate, level, peak, time-to-limit, subject(NAME)",
+                );
+            }
+        };
+        let operator = self.operator()?;
+        let value = self.value(quantity)?;
+        Ok(Condition::Compare { subject, quantity, operator, value })
+    }
+
+    /// `(NAME).`, where the name may have balanced parentheses in it.
+    fn subject_name(&mut self) -> Result<String, BadGate> {
+        let Some(inner) = self.rest().strip_prefix('(') else {
+            return self
+                .bad(self.at, "behind `subject` comes a name in parentheses: subject([heap])");
+        };
+        let mut depth = 1;
+        let close = inner.char_indices().find_map(|(at, c)| {
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            (depth == 0).then_some(at)
+        });
+        let Some(close) = close else {
+            return self.bad(self.at, "this parenthesis is not closed");
+        };
+        self.at += close + 2;
+        if !self.rest().starts_with('.') {
+            return self.bad(self.at, "here comes a dot and a quantity: subject([heap]).rate>0");
+        }
+        self.at += 1;
+        Ok(inner[..close].to_owned())
+    }
+
+    fn operator(&mut self) -> Result<Operator, BadGate> {
+        self.skip_blanks();
+        for (sign, operator) in [
+            (">=", Operator::AtLeast),
+            ("<=", Operator::AtMost),
+            (">", Operator::Over),
+            ("<", Operator::Under),
+        ] {
+            if self.rest().starts_with(sign) {
+                self.at += sign.len();
+                return Ok(operator);
+            }
+        }
+        self.bad(self.at, "here comes one of > >= < <=")
+    }
+
+    fn value(&mut self, quantity: Quantity) -> Result<f64, BadGate> {
+        self.skip_blanks();
+        let at = self.at;
+        let text = self.rest().trim_end();
+        self.at = self.text.len();
+        let read = match quantity {
+            Quantity::Rate => rate(text),
+            Quantity::Level | Quantity::Peak => parse_size(text).map(|size| size.0 as f64),
+            Quantity::Share => percentage(text),
+            Quantity::TimeToLimit => parse_duration(text).map(|time| time.as_secs_f64()),
+        };
+        read.or_else(|what| self.bad(at, what))
+    }
+
+    fn end(&mut self) -> Result<(), BadGate> {
+        self.skip_blanks();
+        if self.rest().is_empty() { Ok(()) } else { self.bad(self.at, "nothing can stand here") }
+    }
+}
+
+/// Bytes a second: `1MiB/min`, `-4KiB/s`, `0`.
+fn rate(text: &str) -> Result<f64, String> {
+    if text == "0" {
+        return Ok(0.0);
+    }
+    let wanted = "a rate is a size a time: 1MiB/min, 4KiB/s, 100MB/h, or 0";
+    let (size, time) =
+        text.split_once('/').ok_or_else(|| format!("`{text}` is no rate; {wanted}"))?;
+    let seconds = match time.trim() {
+        "s" | "sec" => 1.0,
+        "min" | "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        other => return Err(format!("`{other}` is none of s, min, h, d; {wanted}")),
+    };
+    let (sign, size) = size.trim().strip_prefix('-').map_or((1.0, size), |size| (-1.0, size));
+    Ok(sign * parse_size(size)?.0 as f64 / seconds)
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    let number =
+        text.strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
+    number.map(|percent| percent / 100.0).ok_or_else(|| format!("`{text}` is no percentage: 50%"))
+}
+
+impl Gate {
+    /// Holds the gate against a verdict.
+    #[must_use]
+    pub fn check(&self, verdict: &Verdict) -> Outcome {
+        let (fired, why) = match &self.condition {
+            Condition::Word(word) => {
+                let is = verdict.judgement.word;
+                (is == *word, format!("the verdict is {is}"))
+            }
+            Condition::Compare { subject, quantity, operator, value } => {
+                match figure(verdict, subject.as_deref(), *quantity) {
+                    Ok(figure) => (operator.holds(figure, *value), figure.to_string()),
+                    Err(why) => (false, why),
+                }
+            }
+        };
+        Outcome { gate: self.text.clone(), fired, why }
+    }
+}
+
+/// What is known of a quantity: the ends of its interval.
+#[derive(Clone, Copy)]
+struct Figure {
+    low: f64,
+    high: f64,
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.low == self.high {
+            write!(f, "it is {}", self.low)
+        } else {
+            write!(f, "it is between {} and {}", self.low, self.high)
+        }
+    }
+}
+
+impl Operator {
+    /// True where the whole interval is on the far side of the value.
+    fn holds(self, figure: Figure, value: f64) -> bool {
+        match self {
+            Self::Over => figure.low > value,
+            Self::AtLeast => figure.low >= value,
+            Self::Under => figure.high < value,
+            Self::AtMost => figure.high <= value,
+        }
+    }
+}
+
+fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Result<Figure, String> {
+    let exactly = |value: f64| Figure { low: value, high: value };
+    let judgement = match subject {
+        None => &verdict.judgement,
+        Some(name) => part(verdict, name)?,
+    };
+    if quantity == Quantity::Peak {
+        let peak = judgement.peak.ok_or("nothing was sampled")?;
+        return Ok(exactly(peak as f64));
+    }
+    if judgement.word == Word::Inconclusive {
+        let why = judgement.reason.map_or("", |reason| reason.in_words());
+        return Err(format!("the verdict is inconclusive ({why}), so nothing is known of it"));
+    }
+    match quantity {
+        Quantity::Rate => {
+            let rate = judgement.rate.ok_or("there is no rate")?;
+            Ok(Figure { low: rate.low, high: rate.high })
+        }
+        Quantity::Level => {
+            judgement.level.map(exactly).ok_or_else(|| "there is no level".to_owned())
+        }
+        Quantity::Share => {
+            let name = subject.unwrap_or_default();
+            let shares = verdict.attribution.iter().flat_map(|attribution| &attribution.shares);
+            let share = shares.filter(|share| share.id.name == name).find_map(|share| share.share);
+            share.map(exactly).ok_or_else(|| "nothing grows that could be shared".to_owned())
+        }
+        Quantity::TimeToLimit => {
+            let limit = verdict.limit.as_ref().ok_or("no limit will be reached")?;
+            Ok(exactly(limit.time.likely as f64 / 1e9))
+        }
+        Quantity::Peak => Err(String::new()),
+    }
+}
+
+fn part<'a>(verdict: &'a Verdict, name: &str) -> Result<&'a Judgement, String> {
+    let found = verdict.parts.iter().find(|(part, _)| part.name == name);
+    found.map(|(_, judgement)| judgement).ok_or_else(|| {
+        if verdict.parts.is_empty() {
+            format!("no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`")
+        } else {
+            format!("there was no subject `{name}`")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

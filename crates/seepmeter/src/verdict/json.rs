@@ -1,0 +1,89 @@
+//! A verdict as JSON. Its schema is docs/verdict.schema.json.
+
+use seepmeter_analysis::{Interval, Judgement};
+use serde_json::{Value, json};
+
+use super::{Part, Verdict};
+use crate::verdict::gate::Outcome;
+
+/// What `schema` says. Fields may be added under one version.
+const SCHEMA: &str = "seepmeter.verdict/1";
+
+impl Verdict {
+    /// One JSON object. Times are in seconds, sizes in bytes, rates in bytes a second.
+    #[must_use]
+    pub fn json(&self, gates: &[Outcome]) -> Value {
+        let Self { target, metric, judgement, hidden, attribution, parts: _, limit } = self;
+        let shares: Option<Vec<Value>> = attribution.as_ref().map(|attribution| {
+            let shares = attribution.shares.iter();
+            shares
+                .map(|share| {
+                    let Part { name, kind, class } = &share.id;
+                    json!({
+                        "subject": name, "kind": kind, "class": class, "share": share.share,
+                        "gain": share.gain, "rate": interval(share.rate),
+                    })
+                })
+                .collect()
+        });
+        let limit = limit.as_ref().map(|limit| {
+            json!({
+                "name": limit.name, "bytes": limit.bytes,
+                "soonest": seconds(limit.time.soonest), "likely": seconds(limit.time.likely),
+                "latest": limit.time.latest.map(seconds),
+            })
+        });
+        let gates: Vec<Value> = gates
+            .iter()
+            .map(|gate| json!({"gate": gate.gate, "fired": gate.fired, "why": gate.why}))
+            .collect();
+        let mut told = json!({
+            "schema": SCHEMA, "target": target, "metric": metric, "hidden": hidden,
+            "shares": shares, "limit": limit, "gates": gates,
+        });
+        if let (Value::Object(told), Value::Object(judged)) = (&mut told, judgement_json(judgement))
+        {
+            told.extend(judged);
+        }
+        told
+    }
+}
+
+fn judgement_json(judgement: &Judgement) -> Value {
+    let Judgement {
+        word,
+        reason,
+        watch_longer,
+        rate,
+        span,
+        warm_up_end,
+        floors_used,
+        cycle,
+        p_value,
+        level,
+        peak,
+        explanation,
+    } = judgement;
+    json!({
+        "verdict": word.as_str(),
+        "reason": reason.map(|reason| reason.as_str()),
+        "watch_longer": watch_longer.map(seconds),
+        "rate": rate.map(interval),
+        "span": span.map(|(from, to)| json!({"from": seconds(from), "to": seconds(to)})),
+        "warm_up_end": warm_up_end.map(seconds),
+        "floors": floors_used,
+        "cycle": cycle.map(seconds),
+        "p_value": p_value,
+        "level": level,
+        "peak": peak,
+        "explanation": explanation,
+    })
+}
+
+pub(crate) fn interval(interval: Interval) -> Value {
+    json!({"estimate": interval.estimate, "low": interval.low, "high": interval.high})
+}
+
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}

@@ -1,0 +1,89 @@
+//! A verdict in words.
+
+use seepmeter_analysis::words::{amount, duration, rate_interval};
+use seepmeter_analysis::{Share, Unit, Word};
+
+use super::{Nearest, Part, Verdict};
+
+/// No more shares than this are told, and none under a hundredth.
+const MOST_SHARES: usize = 4;
+
+impl Verdict {
+    /// The verdict in a few lines: the first begins with the word.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let unit = Unit::Bytes;
+        let mut lines = vec![self.headline(unit)];
+        if let Some(hidden) = &self.hidden {
+            lines
+                .push(format!("  it is {hidden} that grows, hidden behind something that shrinks"));
+        }
+        lines.extend(self.tell_shares());
+        lines.extend(self.limit.as_ref().map(tell_limit));
+        lines
+    }
+
+    fn headline(&self, unit: Unit) -> String {
+        let judgement = &self.judgement;
+        let over = judgement.span.map_or(String::new(), |(from, to)| {
+            let after = judgement
+                .warm_up_end
+                .map_or(String::new(), |end| format!(", after {} of warm-up", duration(end)));
+            format!(" over {}{after}", duration(to - from))
+        });
+        let metric = &self.metric;
+        match (judgement.word, judgement.rate) {
+            (Word::Inconclusive, _) | (_, None) => {
+                let why = judgement.reason.map_or("it can't be told", |reason| reason.in_words());
+                let longer = judgement.watch_longer.map_or(String::new(), |more| {
+                    format!("; about {} more would tell", duration(more))
+                });
+                format!("{}  {metric}: {why}{longer}", judgement.word)
+            }
+            (word, Some(rate)) => format!("{word}  {metric} {}{over}", rate_interval(rate, unit)),
+        }
+    }
+
+    /// Whose growth it is, the largest share first.
+    fn tell_shares(&self) -> Vec<String> {
+        let Some(attribution) = &self.attribution else { return Vec::new() };
+        let told = |share: &&Share<Part>| share.share.is_some_and(|part| part >= 0.01);
+        attribution
+            .shares
+            .iter()
+            .filter(told)
+            .take(MOST_SHARES)
+            .map(|share| {
+                let percent = 100.0 * share.share.unwrap_or(0.0);
+                let harmless = share
+                    .id
+                    .class
+                    .as_deref()
+                    .and_then(usually_no_leak)
+                    .map_or(String::new(), |why| format!("; {why}"));
+                format!("  {percent:.0} % of it in {}{harmless}", share.id.name)
+            })
+            .collect()
+    }
+}
+
+fn tell_limit(nearest: &Nearest) -> String {
+    let Nearest { name, bytes, time } = nearest;
+    format!(
+        "  at this rate the limit of {} ({name}) is reached in {}",
+        amount(*bytes as f64, Unit::Bytes),
+        duration(time.likely)
+    )
+}
+
+/// Growth that is usually no leak, by the class that the sampler gives a mapping.
+fn usually_no_leak(class: &str) -> Option<&'static str> {
+    Some(match class {
+        "file" => "pages of a file, which the kernel can take back",
+        "shm" | "memfd" => "shared memory: another process may be the one that grows it",
+        "stack" | "thread-stack" => "stacks: look at the number of threads",
+        "jit" => "code that a JIT compiler makes: it usually stops when all is compiled",
+        "arena" => "arenas of malloc, which keep what was freed",
+        _ => return None,
+    })
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seepmeter_plugin::{SamplerFactory, SinkFactory};
 
 use crate::samplers::Statm;
-use crate::sinks::{Csv, Exec, Jsonl, Summary, Text};
+use crate::sinks::{Csv, Exec, Jsonl, Judging, Summary, Text, VerdictSink};
 
 /// The built-in samplers.
 #[must_use]
@@ -13,15 +13,16 @@ pub fn samplers() -> Vec<Arc<SamplerFactory>> {
     vec![SamplerFactory::of::<Statm>().into()]
 }
 
-/// The built-in sinks.
+/// The built-in sinks. Those that judge know the gates.
 #[must_use]
-pub fn sinks() -> Vec<Arc<SinkFactory>> {
+pub fn sinks(judging: &Judging) -> Vec<Arc<SinkFactory>> {
     vec![
         SinkFactory::of::<Text>().into(),
         SinkFactory::of::<Csv>().into(),
         SinkFactory::of::<Jsonl>().into(),
         SinkFactory::of::<Exec>().into(),
-        SinkFactory::of::<Summary>().into(),
+        Summary::factory(judging.clone(), false),
+        VerdictSink::factory(judging.clone()),
     ]
 }
 
@@ -48,7 +49,7 @@ mod tests {
             check(sampler.info());
             assert!(sampler.make(&given(sampler.info())).is_ok(), "{}", sampler.info().name);
         }
-        for sink in sinks() {
+        for sink in sinks(&Judging::default()) {
             check(sink.info());
             assert!(sink.make(&given(sink.info())).is_ok(), "{}", sink.info().name);
         }

@@ -15,8 +15,11 @@ use seepmeter_process::{Command, ExecError, Limits, Process};
 use seepmeter_record::jsonl::{self, Ending, ReadError};
 use seepmeter_record::{Attr, End, EventKind, TargetInfo, limit_attr};
 
-use crate::flags::{AttachFlags, Flags, FolderFlags, PluginsFlags, ReplayFlags, RunFlags};
+use crate::flags::{
+    AttachFlags, Flags, FolderFlags, GateFlags, PluginsFlags, ReplayFlags, RunFlags,
+};
 use crate::plugins::Shelf;
+use crate::sinks::Judging;
 use crate::watch::{Manners, Stopped, Watch, take_signals};
 use crate::{listing, messages, plan};
 
@@ -32,6 +35,8 @@ pub enum Outcome {
     Status(i32),
     /// The signal that killed the target.
     Signal(i32),
+    /// A gate fired: the status to tell it with.
+    Gate(u8),
     /// Something of seepmeter's own failed.
     OwnFailure,
     /// The command was found, but can't be executed.
@@ -47,6 +52,21 @@ impl Outcome {
         messages::usage(error);
         if error.use_stderr() { Self::OwnFailure } else { Self::Well }
     }
+
+    /// This outcome, unless all went well and a gate fired. Says which gates did.
+    fn gated(self, judging: &Judging, flags: &GateFlags) -> Self {
+        if !judging.has_gates() {
+            return self;
+        }
+        let Some(outcomes) = judging.outcomes() else {
+            messages::notice(
+                "the gates could not be checked: nothing was sampled that could be judged; was it too short for a look, or is there no sampler of rss?",
+            );
+            return if self == Self::Well { Self::OwnFailure } else { self };
+        };
+        let fired = messages::gates(&outcomes);
+        if fired && self == Self::Well { Self::Gate(flags.fail_status) } else { self }
+    }
 }
 
 impl From<Outcome> for ExitCode {
@@ -55,6 +75,7 @@ impl From<Outcome> for ExitCode {
         let status = match outcome {
             Outcome::Well => 0,
             Outcome::Status(status) => status,
+            Outcome::Gate(status) => status.into(),
             Outcome::Signal(signal) => 128 + signal,
             Outcome::OwnFailure => 125,
             Outcome::NotExecutable => 126,
@@ -69,7 +90,8 @@ impl From<Outcome> for ExitCode {
 /// # Errors
 /// Whatever keeps seepmeter from doing its own work.
 pub fn run(flags: RunFlags) -> Result<Outcome> {
-    let shelf = shelf(&flags.sinks.folders);
+    let judging = Judging::new(flags.sinks.gates.fail_on.clone());
+    let shelf = shelf(&flags.sinks.folders, &judging);
     if let Some(page) = plan::help(&shelf, &flags.watch.samplers, &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
     }
@@ -77,7 +99,7 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
         return Ok(Outcome::of_usage(&Flags::missing("run", "COMMAND")));
     }
     let samplers = plan::samplers(&shelf, &flags.watch)?;
-    let sinks = plan::sinks(&shelf, &flags.sinks)?;
+    let sinks = plan::sinks(&shelf, &flags.sinks, &judging)?;
     let name = flags.command.first().cloned().unwrap_or_default();
     let words = flags.command.iter().map(|word| word.clone().into_vec().into()).collect();
     let command = Command::new(flags.command).context("cannot read the command")?;
@@ -113,9 +135,9 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     Ok(match (stopped, end) {
         // That it was killed is what `--on-stop end` asked for.
         (Stopped::TargetEndedAsAsked, End::Killed(libc::SIGTERM | libc::SIGKILL)) => {
-            outcome(End::Exited(0), &report)
+            outcome(End::Exited(0), &report).gated(&judging, &flags.sinks.gates)
         }
-        _ => outcome(end, &report),
+        _ => outcome(end, &report).gated(&judging, &flags.sinks.gates),
     })
 }
 
@@ -124,7 +146,8 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
 /// # Errors
 /// Whatever keeps seepmeter from doing its own work.
 pub fn attach(flags: AttachFlags) -> Result<Outcome> {
-    let shelf = shelf(&flags.sinks.folders);
+    let judging = Judging::new(flags.sinks.gates.fail_on.clone());
+    let shelf = shelf(&flags.sinks.folders, &judging);
     if let Some(page) = plan::help(&shelf, &flags.watch.samplers, &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
     }
@@ -132,7 +155,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
         return Ok(Outcome::of_usage(&Flags::missing("attach", "PID")));
     };
     let samplers = plan::samplers(&shelf, &flags.watch)?;
-    let sinks = plan::sinks(&shelf, &flags.sinks)?;
+    let sinks = plan::sinks(&shelf, &flags.sinks, &judging)?;
     let process = Process::open(pid, Path::new(PROC))?;
 
     let signals = take_signals()?;
@@ -146,7 +169,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
         Stopped::Asked => End::Left,
     };
     let report = live.stop(end);
-    Ok(outcome(end, &report))
+    Ok(outcome(end, &report).gated(&judging, &flags.sinks.gates))
 }
 
 /// `seepmeter replay`.
@@ -154,14 +177,15 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 /// # Errors
 /// A recording that can't be read, or whatever else keeps seepmeter from doing its own work.
 pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
-    let shelf = shelf(&flags.sinks.folders);
+    let judging = Judging::new(flags.sinks.gates.fail_on.clone());
+    let shelf = shelf(&flags.sinks.folders, &judging);
     if let Some(page) = plan::help(&shelf, &[], &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
     }
     let Some(path) = &flags.recording else {
         return Ok(Outcome::of_usage(&Flags::missing("replay", "RECORDING")));
     };
-    let sinks = plan::sinks(&shelf, &flags.sinks)?;
+    let sinks = plan::sinks(&shelf, &flags.sinks, &judging)?;
     let cannot = || format!("cannot replay {}", shown(path));
     let mut recording = jsonl::open(path).with_context(cannot)?;
     let mut next = recording.next_record();
@@ -193,7 +217,8 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
             shown(path)
         ));
     }
-    Ok(if report.failures.is_empty() { Outcome::Well } else { Outcome::OwnFailure })
+    let outcome = if report.failures.is_empty() { Outcome::Well } else { Outcome::OwnFailure };
+    Ok(outcome.gated(&judging, &flags.sinks.gates))
 }
 
 /// `seepmeter plugins`.
@@ -201,7 +226,7 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
 /// # Errors
 /// A plugin that there is not, or standard output that can't be written to.
 pub fn plugins(flags: PluginsFlags) -> Result<Outcome> {
-    let shelf = shelf(&flags.folders);
+    let shelf = shelf(&flags.folders, &Judging::default());
     let (pages, errors) = match &flags.name {
         Some(name) => (shelf.pages_of(name)?, Vec::new()),
         None => shelf.pages(),
@@ -239,7 +264,7 @@ pub fn man() -> Result<Outcome> {
 }
 
 /// Writes to standard output; that nobody reads it (any more) is no failure.
-fn print(text: &[u8]) -> Result<Outcome> {
+pub(crate) fn print(text: &[u8]) -> Result<Outcome> {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
@@ -248,8 +273,8 @@ fn print(text: &[u8]) -> Result<Outcome> {
     }
 }
 
-fn shelf(flags: &FolderFlags) -> Shelf {
-    Shelf::new(&flags.folders, Arc::new(messages::notice))
+fn shelf(flags: &FolderFlags, judging: &Judging) -> Shelf {
+    Shelf::new(&flags.folders, Arc::new(messages::notice), judging)
 }
 
 fn engine() -> Engine {
@@ -317,7 +342,7 @@ fn tell_losses(report: &Report) {
 }
 
 /// A path as a message shows it: `-` is standard input, and what can't be printed is escaped.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     if path == Path::new("-") {
         return "standard input".to_owned();
     }

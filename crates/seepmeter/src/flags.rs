@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use seepmeter_plugin::parse_duration;
 
 use crate::spec::Spec;
+use crate::verdict::gate::Gate;
 
 /// Watch a program's memory: does it leak, how fast, and where does it go?
 #[derive(Debug, Parser)]
@@ -34,6 +35,15 @@ pub enum Subcommand {
     Attach(AttachFlags),
     /// Feed a recording to sinks
     Replay(ReplayFlags),
+    /// Judge recordings: growing, steady or inconclusive?
+    ///
+    /// Other people's series too: mprof's .dat and psrecord's log are known by their first line, and
+    /// any CSV by the names of its columns.
+    Judge(JudgeFlags),
+    /// Compare runs of a new version with runs of a base: is it worse?
+    ///
+    /// Give several runs of each; one run says nothing of how runs differ.
+    Compare(CompareFlags),
     /// List the samplers and sinks that there are, or tell all of one
     Plugins(PluginsFlags),
     /// Print a completion script for a shell
@@ -88,6 +98,87 @@ pub struct ReplayFlags {
     pub sinks: SinkFlags,
     /// What `--sink jsonl` wrote, compressed or not; `-` is standard input
     pub recording: Option<PathBuf>,
+}
+
+/// `seepmeter judge`.
+#[derive(Debug, Args)]
+pub struct JudgeFlags {
+    /// What to judge.
+    #[command(flatten)]
+    pub series: SeriesFlags,
+    /// What must not be.
+    #[command(flatten)]
+    pub gates: GateFlags,
+    /// Print one JSON object a file
+    #[arg(long)]
+    pub json: bool,
+    /// Say what each stage of the judging found
+    #[arg(long)]
+    pub explain: bool,
+    /// The recordings; `-` is standard input
+    #[arg(required = true, value_name = "RECORDING")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `seepmeter compare`.
+#[derive(Debug, Args)]
+pub struct CompareFlags {
+    /// What to compare.
+    #[command(flatten)]
+    pub series: SeriesFlags,
+    /// Exit with --fail-status where the new version is so
+    #[arg(long, value_name = "WHAT")]
+    pub fail_on: Option<FailOn>,
+    /// The exit status where --fail-on says so
+    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS)]
+    pub fail_status: u8,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Runs of the base
+    #[arg(required = true)]
+    pub base: Vec<PathBuf>,
+    /// Runs of the new version
+    #[arg(required = true, last = true)]
+    pub new: Vec<PathBuf>,
+}
+
+/// What `compare` may fail on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Its rate, level or peak is higher, significantly and by an amount that matters
+    Worse,
+    /// That, or it can't be told
+    CannotTell,
+}
+
+/// What to judge or compare.
+#[derive(Debug, Args)]
+pub struct SeriesFlags {
+    /// Which metric
+    #[arg(long, default_value = "rss")]
+    pub metric: String,
+    /// Of a CSV file: the column with the time in seconds
+    #[arg(long, value_name = "COLUMN", requires = "value")]
+    pub time: Option<String>,
+    /// Of a CSV file: the column with the value in bytes
+    #[arg(long, value_name = "COLUMN", requires = "time")]
+    pub value: Option<String>,
+}
+
+/// The exit status where a gate fires.
+const FAIL_STATUS: u8 = 100;
+
+/// What must not be.
+#[derive(Debug, Args)]
+pub struct GateFlags {
+    /// Fail where this is so: growing, 'rate>1MiB/min', 'peak>512MiB', 'subject([heap]).rate>0', …;
+    /// may be given several times
+    #[arg(long, value_name = "GATE")]
+    pub fail_on: Vec<Gate>,
+    /// The exit status where a gate fires and the target itself ended well
+    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS)]
+    pub fail_status: u8,
 }
 
 /// `seepmeter plugins`.
@@ -147,6 +238,9 @@ pub struct SinkFlags {
     /// No summary at the end
     #[arg(long)]
     pub no_summary: bool,
+    /// What must not be.
+    #[command(flatten)]
+    pub gates: GateFlags,
     /// Where to look for plugins.
     #[command(flatten)]
     pub folders: FolderFlags,

@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod commands;
 pub mod flags;
 mod human;
+pub mod judging;
 mod listing;
 pub mod messages;
 pub mod plan;

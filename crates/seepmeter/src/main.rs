@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use seepmeter::commands::{self, Outcome};
 use seepmeter::flags::{Flags, Subcommand};
-use seepmeter::messages;
+use seepmeter::{judging, messages};
 
 fn main() -> ExitCode {
     let flags = match Flags::read() {
@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         Subcommand::Run(flags) => commands::run(flags),
         Subcommand::Attach(flags) => commands::attach(flags),
         Subcommand::Replay(flags) => commands::replay(flags),
+        Subcommand::Judge(flags) => judging::judge(&flags),
+        Subcommand::Compare(flags) => judging::compare(&flags),
         Subcommand::Plugins(flags) => commands::plugins(flags),
         Subcommand::Completions { shell } => commands::completions(shell),
         Subcommand::Man => commands::man(),

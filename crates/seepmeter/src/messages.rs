@@ -1,6 +1,8 @@
 //! What the command says to people, all of it on standard error.
 #![allow(clippy::print_stderr, reason = "this is where the command speaks")]
 
+use crate::verdict::gate::Outcome;
+
 /// Says what made the command fail: every cause on one line.
 pub fn error(error: &anyhow::Error) {
     eprintln!("seepmeter: {error:#}");
@@ -9,6 +11,15 @@ pub fn error(error: &anyhow::Error) {
 /// Says one sentence while a run goes on.
 pub fn notice(sentence: &str) {
     eprintln!("seepmeter: {sentence}");
+}
+
+/// Says which gates fired, and why; true where any did.
+pub fn gates(outcomes: &[Outcome]) -> bool {
+    let fired = outcomes.iter().filter(|outcome| outcome.fired);
+    for outcome in fired.clone() {
+        notice(&format!("gate `{}` fires: {}", outcome.gate, outcome.why));
+    }
+    fired.count() > 0
 }
 
 /// Says what is wrong with the command line, or the help that was asked for.

@@ -6,6 +6,7 @@ use seepmeter_plugin::parse_duration;
 
 use crate::flags::{SinkFlags, WatchFlags};
 use crate::plugins::{Page, Shelf};
+use crate::sinks::{Judging, Summary};
 use crate::spec::Spec;
 
 /// The first plugin of which the flags ask for help (`NAME,help`) instead of work.
@@ -48,23 +49,30 @@ fn sampler(shelf: &Shelf, mut spec: Spec, flags: &WatchFlags) -> Result<SamplerP
     })
 }
 
-/// The sinks that the flags ask for: text where they ask for none, and the summary.
+/// The sinks that the flags ask for: text where they ask for none, and the summary. Gates are held
+/// against a verdict even where nobody wants to read it.
 ///
 /// # Errors
 /// A sink that there is not.
-pub fn sinks(shelf: &Shelf, flags: &SinkFlags) -> Result<Vec<SinkPlan>> {
+pub fn sinks(shelf: &Shelf, flags: &SinkFlags, judging: &Judging) -> Result<Vec<SinkPlan>> {
     let default = || if flags.quiet { Vec::new() } else { vec![Spec::plain("text")] };
     let mut asked = or_default(&flags.sinks, default);
     if !flags.no_summary && !asked.iter().any(|spec| spec.name == "summary") {
         asked.push(Spec::plain("summary"));
     }
-    asked
+    let judges = asked.iter().any(|spec| spec.name == "summary");
+    let mut plans = asked
         .into_iter()
         .map(|spec| {
             let factory = shelf.sink(&spec.name)?.factory;
             Ok(SinkPlan { label: spec.text, factory, options: spec.options })
         })
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    if judging.has_gates() && !judges {
+        let factory = Summary::factory(judging.clone(), true);
+        plans.push(SinkPlan { label: "gates".to_owned(), factory, options: Vec::new() });
+    }
+    Ok(plans)
 }
 
 fn or_default(asked: &[Spec], default: impl FnOnce() -> Vec<Spec>) -> Vec<Spec> {

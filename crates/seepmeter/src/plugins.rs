@@ -8,6 +8,7 @@ use seepmeter_engine::{Facts, LoadError, Loaded, Made, Notices, Search, Source, 
 use seepmeter_plugin::{Factory, Info, SamplerFactory, SinkFactory};
 
 use crate::builtin;
+use crate::sinks::Judging;
 
 /// Sampler or sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +69,13 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// The built-in plugins, and those in files; `folders` are searched first.
+    /// The built-in plugins, and those in files; `folders` are searched first. The sinks that judge
+    /// know of `judging`'s gates.
     #[must_use]
-    pub fn new(folders: &[PathBuf], notices: Notices) -> Self {
+    pub fn new(folders: &[PathBuf], notices: Notices, judging: &Judging) -> Self {
         Self {
             samplers: builtin::samplers(),
-            sinks: builtin::sinks(),
+            sinks: builtin::sinks(judging),
             search: Search::new(folders),
             notices,
         }

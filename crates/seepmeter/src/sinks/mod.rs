@@ -3,12 +3,16 @@
 mod csv;
 mod exec;
 mod jsonl;
+mod judged;
 mod output;
 mod summary;
 mod text;
+mod verdict;
 
 pub use csv::Csv;
 pub use exec::Exec;
 pub use jsonl::Jsonl;
+pub use judged::Judging;
 pub use summary::Summary;
 pub use text::Text;
+pub use verdict::VerdictSink;

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use seepmeter_plugin::{Error, Plugin, Sink, options};
+use seepmeter_plugin::{Error, Plugin, Sink, SinkFactory, options};
 use seepmeter_record::{
-    Catalog, End, Event, EventKind, Footer, MetricId, Record, Sample, SamplerId, SamplerInfo,
-    Subject, SubjectId, Unit, subject_kind,
+    End, Event, EventKind, Footer, MetricId, Record, Sample, SamplerId, SamplerInfo, Subject,
+    SubjectId, Unit, subject_kind,
 };
 
+use super::judged::{Judged, Judging};
 use super::output::Output;
 use crate::human;
+use crate::verdict::{Collector, RSS, Verdict};
 
 options! {
     /// Options of the sink `summary`.
@@ -24,8 +27,10 @@ options! {
 
 /// The sink `summary`.
 pub struct Summary {
-    output: Output,
-    catalog: Catalog,
+    /// None where it only judges, for gates.
+    output: Option<Output>,
+    collector: Collector,
+    judging: Judging,
     target: Option<Subject>,
     metrics: Metrics,
     rss: Option<Span>,
@@ -60,9 +65,29 @@ impl Plugin for Summary {
     type Options = SummaryOptions;
 
     fn new(options: SummaryOptions) -> Result<Self, Error> {
-        Ok(Self {
-            output: Output::create_or_stderr(options.path.as_deref())?,
-            catalog: Catalog::default(),
+        let output = Output::create_or_stderr(options.path.as_deref())?;
+        Ok(Self::of(Some(output), Judging::default()))
+    }
+}
+
+impl Summary {
+    /// A factory of summaries whose verdict is held against gates. A `silent` one writes nothing.
+    #[must_use]
+    pub fn factory(judging: Judging, silent: bool) -> Arc<SinkFactory> {
+        Arc::new(Judged::<Self>::new(judging, move |judging, options: SummaryOptions| {
+            let output = match silent {
+                true => None,
+                false => Some(Output::create_or_stderr(options.path.as_deref())?),
+            };
+            Ok(Self::of(output, judging))
+        }))
+    }
+
+    fn of(output: Option<Output>, judging: Judging) -> Self {
+        Self {
+            output,
+            collector: Collector::new(RSS),
+            judging,
             target: None,
             metrics: Metrics::default(),
             rss: None,
@@ -72,13 +97,13 @@ impl Plugin for Summary {
             samplers: Vec::new(),
             backed_off: BTreeMap::new(),
             footer: None,
-        })
+        }
     }
 }
 
 impl Sink for Summary {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.catalog.learn(record);
+        self.collector.take(record);
         match record {
             Record::Metric(metric) if metric.unit == Unit::Bytes => match &*metric.name {
                 "rss" => self.metrics.rss = Some(metric.id),
@@ -104,9 +129,14 @@ impl Sink for Summary {
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        let lines = self.lines();
-        self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
-        self.output.flush()
+        let verdict = self.collector.verdict();
+        let lines = self.lines(verdict.as_ref());
+        if let Some(verdict) = verdict {
+            self.judging.settle(verdict);
+        }
+        let Some(output) = &mut self.output else { return Ok(()) };
+        output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
+        output.flush()
     }
 }
 
@@ -149,7 +179,7 @@ impl Summary {
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    fn lines(&self, verdict: Option<&Verdict>) -> Vec<String> {
         if let Some(Footer { end: End::NotStarted(_), .. }) = &self.footer {
             // There was nothing to watch, and why has been said already.
             return Vec::new();
@@ -158,6 +188,9 @@ impl Summary {
         lines.push(format!("watched    {}", self.tell_watching()));
         if let Some(span) = &self.rss {
             lines.push(format!("rss        {}", self.tell_rss(span)));
+        }
+        for (place, line) in verdict.into_iter().flat_map(Verdict::lines).enumerate() {
+            lines.push(format!("{:9}  {line}", if place == 0 { "verdict" } else { "" }));
         }
         for (id, interval) in &self.backed_off {
             if let Some(sampler) = self.samplers.get(usize::from(id.0)) {

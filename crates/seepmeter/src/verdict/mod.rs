@@ -1,10 +1,10 @@
 //! The verdict on a run: does it leak, how fast, where, and when does it reach a limit?
 //!
 //! A [`Collector`] takes a stream and keeps the series that matter in bounded memory; a [`Verdict`] is
-//! what the analysis makes of them. It is told [in words](Verdict::lines) or [as JSON](Verdict::json),
+//! what the analysis makes of them. It is told [in words](Verdict::told) or [as JSON](Verdict::json),
 //! and [gates](gate::Gate) turn it into an exit status.
 
-use seepmeter_analysis::{Attribution, Judgement, TimeToLimit};
+use seepmeter_analysis::{Attribution, Judgement, Series, Settings, TimeToLimit, judge};
 
 mod collect;
 pub mod foreign;
@@ -13,6 +13,10 @@ mod json;
 mod told;
 
 pub use collect::Collector;
+pub(crate) use json::interval as interval_json;
+
+/// The metric that is judged unless another is asked for.
+pub const RSS: &str = "rss";
 
 /// What one run was judged to be.
 #[derive(Clone, Debug)]
@@ -53,4 +57,20 @@ pub struct Nearest {
     pub bytes: u64,
     /// When.
     pub time: TimeToLimit,
+}
+
+impl Verdict {
+    /// The verdict on a series of which nothing else is known.
+    #[must_use]
+    pub fn of_series(target: &str, metric: &str, series: &Series) -> Self {
+        Self {
+            target: target.to_owned(),
+            metric: metric.to_owned(),
+            judgement: judge(series, &Settings::default()),
+            hidden: None,
+            attribution: None,
+            parts: Vec::new(),
+            limit: None,
+        }
+    }
 }

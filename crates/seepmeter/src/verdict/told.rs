@@ -23,6 +23,16 @@ impl Verdict {
         lines
     }
 
+    /// The same, and what each stage of the judging found.
+    #[must_use]
+    pub fn told(&self, explain: bool) -> Vec<String> {
+        let mut lines = self.lines();
+        if explain {
+            lines.extend(self.judgement.explanation.iter().map(|found| format!("  - {found}")));
+        }
+        lines
+    }
+
     fn headline(&self, unit: Unit) -> String {
         let judgement = &self.judgement;
         let over = judgement.span.map_or(String::new(), |(from, to)| {

@@ -1,0 +1,83 @@
+//! The sink `verdict`: what the run was judged to be, for people or for machines.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use seepmeter_plugin::{Error, Plugin, Sink, SinkFactory, options};
+use seepmeter_record::Record;
+
+use super::judged::{Judged, Judging};
+use super::output::Output;
+use crate::verdict::Collector;
+
+options! {
+    /// Options of the sink `verdict`.
+    pub struct VerdictOptions {
+        /// The file to write to; `-` is standard output, and without it the lines go to standard error.
+        path: Option<PathBuf>,
+        /// Write one JSON object instead of words.
+        json: bool = "no",
+        /// Say what each stage of the judging found.
+        explain: bool = "no",
+        /// Which metric to judge.
+        metric: String = "rss",
+    }
+}
+
+/// The sink `verdict`.
+pub struct VerdictSink {
+    options: VerdictOptions,
+    output: Output,
+    collector: Collector,
+    judging: Judging,
+}
+
+impl Plugin for VerdictSink {
+    const NAME: &'static str = "verdict";
+    const ABOUT: &'static str =
+        "judges at the end: growing, steady or inconclusive, how fast and where";
+    type Options = VerdictOptions;
+
+    fn new(options: VerdictOptions) -> Result<Self, Error> {
+        Self::of(Judging::default(), options)
+    }
+}
+
+impl VerdictSink {
+    /// A factory of sinks that write what the gates say into their JSON.
+    #[must_use]
+    pub fn factory(judging: Judging) -> Arc<SinkFactory> {
+        Arc::new(Judged::<Self>::new(judging, Self::of))
+    }
+
+    fn of(judging: Judging, options: VerdictOptions) -> Result<Self, Error> {
+        let output = Output::create_or_stderr(options.path.as_deref())?;
+        let collector = Collector::new(&options.metric);
+        Ok(Self { options, output, collector, judging })
+    }
+}
+
+impl Sink for VerdictSink {
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.collector.take(record);
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        let Some(verdict) = self.collector.verdict() else {
+            return Err(Error::failed(format!(
+                "there is nothing to judge: the target has no values of the metric `{}`; it has: {}",
+                self.options.metric,
+                self.collector.metrics().join(", ")
+            )));
+        };
+        if self.options.json {
+            let told = verdict.json(&self.judging.check(&verdict));
+            self.output.print(|out| writeln!(out, "{told}"))?;
+        } else {
+            let lines = verdict.told(self.options.explain);
+            self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
+        }
+        self.output.flush()
+    }
+}

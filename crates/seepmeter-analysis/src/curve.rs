@@ -23,9 +23,9 @@ pub struct Curve {
     pub walk: bool,
 }
 
-/// Worse by this much is excluded. Were a curve the truth, chance would get there once in a hundred
+/// Worse by this much is excluded. Were a curve the truth, chance would get there once in fifty
 /// times at the worst distance between curve and line, and more seldom at any other.
-pub const EXCLUDED: f64 = 5.0;
+pub const EXCLUDED: f64 = 4.0;
 
 /// The same where the noise is a walk.
 pub const EXCLUDED_IN_A_WALK: f64 = 10.0;

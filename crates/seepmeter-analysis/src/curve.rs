@@ -8,7 +8,7 @@
 //! Mathematical Statistics 9, 1938). Logarithms and roots are what fragmentation and caches with
 //! skewed keys draw, exponentials what caches with even keys draw (Fagin's and Che's cache models).
 
-use crate::autocorrelation::Autocorrelation;
+use crate::autocorrelation::{self, Autocorrelation};
 use crate::fit;
 use crate::floors::Floor;
 
@@ -23,9 +23,9 @@ pub struct Curve {
     pub walk: bool,
 }
 
-/// Worse by this much is excluded. Were a curve the truth, chance would get there once in a hundred
+/// Worse by this much is excluded. Were a curve the truth, chance would get there once in fifty
 /// times at the worst distance between curve and line, and more seldom at any other.
-pub const EXCLUDED: f64 = 5.0;
+pub const EXCLUDED: f64 = 4.0;
 
 /// The same where the noise is a walk.
 pub const EXCLUDED_IN_A_WALK: f64 = 10.0;
@@ -38,36 +38,66 @@ const POWERS: [f64; 2] = [0.3, 0.5];
 /// Holds slowing curves, fitted to all `floors` or to those from half-way through warm-up, against a
 /// line through `floors[first..]`. `noise` is that of the judged floors.
 pub fn test(floors: &[Floor], first: usize, noise: &Autocorrelation) -> Option<Curve> {
+    let by_height = held_against_line(floors, first, noise, false)?;
+    if !noise.looks_like_walk() {
+        return Some(by_height);
+    }
+    // Between noise about a line and a walk either view may be the sharper one.
+    let by_increments = held_against_line(floors, first, noise, true)?;
+    Some(if by_increments.worse > by_height.worse { by_increments } else { by_height })
+}
+
+/// The test on the floors themselves, or on their increments.
+fn held_against_line(
+    floors: &[Floor],
+    first: usize,
+    noise: &Autocorrelation,
+    increments: bool,
+) -> Option<Curve> {
     let judged = floors.len().checked_sub(first).filter(|&n| n >= 8)?;
     let (t, y) = fit::scaled(&floors[first..]);
-    let line = fit::least_squares(&[&vec![1.0; judged], &t], &y).sse;
+    let line = fitted(&t, &y, &|t| t, increments);
+    let line_sse: f64 = line.iter().map(|r| r * r).sum();
+    // The increments of a walk may still lean on each other.
+    let rho = autocorrelation::lag_one(&line).clamp(0.0, 0.9);
+    let inflation = if increments { (1.0 + rho) / (1.0 - rho) } else { noise.inflation };
     let scale = y.iter().map(|v| v * v).sum::<f64>() / judged as f64;
     // A perfect line would exclude anything by an infinite amount, and rounding would decide.
-    let variance = (line / (judged as f64 - 2.0)).max(1e-8 * scale) * noise.inflation;
+    let variance = (line_sse / (judged as f64 - 2.0)).max(1e-8 * scale) * inflation;
     if variance <= 0.0 {
         return None;
     }
     let mut starts = vec![0, first / 2, first];
     starts.dedup();
-    let fits = starts.into_iter().flat_map(|start| curves(&floors[start..], judged));
+    let fits = starts.into_iter().flat_map(|start| curves(&floors[start..], judged, increments));
     let (name, sse) = fits.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(Curve { name, worse: (sse - line) / variance, walk: noise.looks_like_walk() })
+    Some(Curve { name, worse: (sse - line_sse) / variance, walk: noise.looks_like_walk() })
 }
 
 /// Every curve fitted to the floors, with its sum of squares over the last `judged` of them.
-fn curves(floors: &[Floor], judged: usize) -> Vec<(&'static str, f64)> {
+fn curves(floors: &[Floor], judged: usize, walk: bool) -> Vec<(&'static str, f64)> {
     let (t, y) = fit::scaled(floors);
-    let ones = vec![1.0; t.len()];
     let over_judged = |shape: &dyn Fn(f64) -> f64| {
-        let column: Vec<f64> = t.iter().map(|&t| shape(t)).collect();
-        let fit = fit::least_squares(&[&ones, &column], &y);
-        fit.residuals[t.len() - judged..].iter().map(|r| r * r).sum::<f64>()
+        let residuals = fitted(&t, &y, shape, walk);
+        let wanted = if walk { judged - 1 } else { judged };
+        residuals[residuals.len() - wanted..].iter().map(|r| r * r).sum::<f64>()
     };
     let logarithms = LOGARITHMS.map(|c| ("a logarithm", over_judged(&|t| (1.0 + t / c).ln())));
     let exponentials =
         EXPONENTIALS.map(|tau| ("an exponential", over_judged(&|t| 1.0 - (-t / tau).exp())));
     let powers = POWERS.map(|p| ("a root", over_judged(&|t| t.powf(p))));
     logarithms.into_iter().chain(exponentials).chain(powers).collect()
+}
+
+/// The residuals of a shape fitted to the floors or, where the noise is a walk, to their increments:
+/// those are what is independent in a walk.
+fn fitted(t: &[f64], y: &[f64], shape: &dyn Fn(f64) -> f64, walk: bool) -> Vec<f64> {
+    let column: Vec<f64> = t.iter().map(|&t| shape(t)).collect();
+    if walk {
+        let increments = |x: &[f64]| x.windows(2).map(|w| w[1] - w[0]).collect::<Vec<_>>();
+        return fit::least_squares(&[&increments(&column)], &increments(y)).residuals;
+    }
+    fit::least_squares(&[&vec![1.0; t.len()], &column], y).residuals
 }
 
 impl Curve {

@@ -128,7 +128,7 @@ impl Evidence {
     fn grows_as_a_walk_after_warm_up(&self) -> bool {
         let dwarfs = |d: Drift| d.t > DWARFS && d.keeps_on && d.late > EVEN * d.early;
         self.late_drift.is_some_and(dwarfs)
-            && self.plateau.is_some_and(|p| p.keeps_on && !p.settles)
+            && self.plateau.is_some_and(|p| !p.settles && p.last > 0.3 * self.slope.rate.estimate)
             && self.curve.is_some_and(|c| c.excluded())
     }
 
@@ -166,9 +166,6 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
         return not_yet(Reason::TooShort, missing(e, settings));
     }
     let still = e.hardly_moves && e.warm_up_part <= LONGEST_WARM_UP;
-    if still && e.stepped {
-        return sure(Word::Steady);
-    }
     if e.floors < settings.least_floors {
         let more = (settings.least_floors - e.floors) as f64;
         let each = e.span / e.floors.max(1) as f64;

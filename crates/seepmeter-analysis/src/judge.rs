@@ -55,6 +55,9 @@ impl Found<'_> {
         let after_warm_up = &self.floors[self.warm_up.floors..];
         let steps = Steps { on_a_line: None, ..steps::find(after_warm_up) };
         said.push(steps.in_words(unit));
+        let still = hardly_moves(after_warm_up);
+        // Steps too small to matter need not cut what is judged.
+        let steps = if still { Steps::default() } else { steps };
         let first = self.first(&steps);
         let tail = &self.floors[first..];
 
@@ -87,7 +90,7 @@ impl Found<'_> {
             trend,
             slope,
             drift,
-            hardly_moves: hardly_moves(after_warm_up),
+            hardly_moves: still,
             late_drift: drift::test(tail),
             walks: autocorrelation::of(self.floors).looks_like_walk(),
             plateau,
@@ -183,7 +186,8 @@ fn hardly_moves(floors: &[Floor]) -> bool {
 /// many, and taking the largest out would make the rest look more regular than it is.
 fn without_step(floors: Vec<Floor>) -> (Vec<Floor>, Option<Steps>) {
     let steps = steps::find(&floors);
-    if steps.on_a_line.is_none() {
+    // A step in the first tenth is warm-up's to find, and may be a bend.
+    if steps.on_a_line.is_none_or(|s| s.at * 10 < floors.len()) {
         return (floors, None);
     }
     let rest = steps.taken_out(&floors);

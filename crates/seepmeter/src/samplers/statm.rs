@@ -50,6 +50,7 @@ pub struct Statm {
 /// What is known once there is a target.
 struct Watching {
     folder: PathBuf,
+    start_time: u64,
     files: Files,
     clear_refs: Option<File>,
     subject: SubjectId,
@@ -111,6 +112,7 @@ impl Sampler for Statm {
             told_peak: 0,
             told_swap: 0,
             peak_read_at: None,
+            start_time: target.start_time,
             folder,
         });
         Ok(())
@@ -186,7 +188,7 @@ impl Watching {
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(Error::io("cannot read statm", &error)),
         }
-        let (files, pages) = find_living(&self.folder).ok_or_else(Error::gone)?;
+        let (files, pages) = find_living(&self.folder, self.start_time).ok_or_else(Error::gone)?;
         self.files = files;
         Ok(pages)
     }
@@ -234,15 +236,23 @@ impl Files {
 }
 
 /// The files of the process itself or of one of its threads, whichever still has memory. Threads end
-/// between being listed and being read: then the next one serves.
-fn find_living(folder: &Path) -> Option<(Files, Pages)> {
+/// between being listed and being read: then the next one serves. What is found is asked whose it is
+/// once it is open and can't change any more: by now another process may have got the pid.
+fn find_living(folder: &Path, start_time: u64) -> Option<(Files, Pages)> {
     let threads = std::fs::read_dir(folder.join("task")).into_iter().flatten();
     let threads = threads.filter_map(|entry| Some(entry.ok()?.path()));
-    [folder.to_owned()].into_iter().chain(threads).find_map(|folder| {
+    let found = [folder.to_owned()].into_iter().chain(threads).find_map(|folder| {
         let mut files = Files::open(&folder).ok()?;
         let pages = files.statm.read().ok()?;
         (pages.size > 0).then_some((files, pages))
-    })
+    });
+    found.filter(|_| started_at(folder) == Some(start_time))
+}
+
+/// Field 22 of /proc/PID/stat: with the pid it makes a process's key.
+fn started_at(folder: &Path) -> Option<u64> {
+    let process = procfs::process::Process::new_with_root(folder.to_owned()).ok()?;
+    Some(process.stat().ok()?.starttime)
 }
 
 fn open_clear_refs(folder: &Path) -> Result<File, Error> {

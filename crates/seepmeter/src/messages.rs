@@ -5,12 +5,14 @@ use crate::verdict::gate::Outcome;
 
 /// Says what made the command fail: every cause on one line.
 pub fn error(error: &anyhow::Error) {
-    eprintln!("seepmeter: {error:#}");
+    notice(&format!("{error:#}"));
 }
 
 /// Says one sentence while a run goes on.
 pub fn notice(sentence: &str) {
-    eprintln!("seepmeter: {sentence}");
+    // In one write, or what the target says at the same time could stand in its middle.
+    let line = format!("seepmeter: {sentence}\n");
+    eprint!("{line}");
 }
 
 /// Says which gates fired, and why; true where any did.
@@ -24,6 +26,10 @@ pub fn gates(outcomes: &[Outcome]) -> bool {
 
 /// Says what is wrong with the command line, or the help that was asked for.
 pub fn usage(error: &clap::Error) {
+    if error.use_stderr() {
+        let told = error.render().to_string();
+        return notice(told.strip_prefix("error: ").unwrap_or(&told).trim_end());
+    }
     // Where even that can't be written, the exit status is all that is left to tell it.
     let _ = error.print();
 }

@@ -66,12 +66,18 @@ pub struct Arrival {
 }
 
 impl Signals {
-    /// Blocks `signals` and reads them from now on.
+    /// Blocks `signals` and reads them from now on. Those that are ignored stay ignored, as nohup(1)
+    /// and shells that start a job in the background mean them to be.
     ///
     /// # Errors
     /// What the system calls fail with.
     pub fn take(signals: &[Signal]) -> io::Result<Self> {
-        let set: SigSet = signals.iter().copied().collect();
+        let mut set = SigSet::empty();
+        for signal in signals {
+            if !is_ignored(*signal)? {
+                set.add(*signal);
+            }
+        }
         let mut before = ChildSignals::as_they_are()?;
         before.ignores_chld = stop_ignoring_chld()?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
@@ -118,6 +124,14 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+fn is_ignored(signal: Signal) -> io::Result<bool> {
+    // SAFETY: all zeros is a valid sigaction.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: changes nothing; the kernel fills `now`.
+    Errno::result(unsafe { libc::sigaction(signal as i32, std::ptr::null(), &raw mut now) })?;
+    Ok(now.sa_sigaction == libc::SIG_IGN)
 }
 
 /// A parent that ignores SIGCHLD hands that on, and then no exit status can be waited for: waitpid(2),

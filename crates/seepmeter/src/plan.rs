@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 use seepmeter_engine::{SamplerPlan, SinkPlan};
-use seepmeter_plugin::parse_duration;
+use seepmeter_plugin::{Info, parse_duration};
 
 use crate::flags::{SinkFlags, WatchFlags};
 use crate::plugins::{Page, Shelf};
@@ -40,6 +40,7 @@ fn sampler(shelf: &Shelf, mut spec: Spec, flags: &WatchFlags) -> Result<SamplerP
             .with_context(|| format!("sampler {}: option `every`", spec.text))?,
         None => flags.interval,
     };
+    check_keys(&spec, factory.info())?;
     Ok(SamplerPlan {
         label: spec.text,
         factory,
@@ -47,6 +48,20 @@ fn sampler(shelf: &Shelf, mut spec: Spec, flags: &WatchFlags) -> Result<SamplerP
         budget: flags.budget,
         options: spec.options,
     })
+}
+
+/// The sampler itself knows nothing of `every`, which is there all the same.
+fn check_keys(spec: &Spec, info: &Info) -> Result<()> {
+    let known = || info.options.iter().map(|option| option.key.as_str());
+    let unknown = |key: &String| !known().any(|known| known == key.replace('_', "-"));
+    match spec.options.iter().map(|(key, _)| key).find(|key| unknown(key)) {
+        Some(key) => {
+            let known: Vec<&str> = ["every"].into_iter().chain(known()).collect();
+            let known = known.join(", ");
+            Err(anyhow!("sampler {}: no option `{key}`; there are: {known}", spec.text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The sinks that the flags ask for: text where they ask for none, and the summary. Gates are held

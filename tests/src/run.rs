@@ -93,14 +93,26 @@ impl Run {
     }
 
     /// Starts it.
+    ///
+    /// # Panics
+    /// Where it can't be started.
     #[must_use]
     pub fn start(self) -> Running {
+        let told = format!("{:?}", self.command);
+        self.try_start().unwrap_or_else(|error| panic!("{told}: {error}"))
+    }
+
+    /// Starts it where it can be started.
+    ///
+    /// # Errors
+    /// What fork, exec, or what stands before the exec failed with.
+    pub fn try_start(self) -> io::Result<Running> {
         let Self { mut command, family, on_terminal } = self;
         let terminal = on_terminal.then(|| Terminal::new(&mut command));
         if terminal.is_none() {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         }
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = command.spawn()?;
         // The command keeps its ends of the terminal open otherwise.
         drop(command);
         let (stdout, stderr) = match &terminal {
@@ -110,7 +122,7 @@ impl Run {
                 Heard::of(child.stderr.take().map(OwnedFd::from)),
             ),
         };
-        Running { stdin: child.stdin.take(), child, family, terminal, stdout, stderr }
+        Ok(Running { stdin: child.stdin.take(), child, family, terminal, stdout, stderr })
     }
 }
 
@@ -176,6 +188,13 @@ impl Running {
         self.stderr
             .wait(|text| text.lines().find(|line| line.contains(part)).map(str::to_owned))
             .unwrap_or_else(|| panic!("no line with {part:?} on standard error\n{}", self.told()))
+    }
+
+    /// The lines so far on its standard error that contain this.
+    #[must_use]
+    pub fn error_lines(&self, part: &str) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.stderr.state().bytes).into_owned();
+        text.lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
     }
 
     fn wait_for(&self, heard: &Heard, start: &str, n: usize) -> String {

@@ -87,7 +87,7 @@ fn attach_goes_on_at_signals_that_it_was_started_to_ignore() {
     for signal in ignored {
         running.signal(signal);
     }
-    let _ = eventually("further lines", || {
+    eventually("further lines", || {
         (!running.runs() || running.error_lines("rss").len() > 30).then_some(())
     });
     assert!(running.runs(), "it ended at a signal that it should ignore");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seepmeter_tests::{Recording, not_run, seepmeter, words};
+use seepmeter_tests::{Recording, eventually, not_run, seepmeter, words};
 
 const MIB: i64 = 1 << 20;
 
@@ -78,12 +78,23 @@ fn a_rakudo_program_that_leaks_by_eval_is_seen_to_grow() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
-    let program = "use MONKEY-SEE-NO-EVAL; for ^200 { EVAL q[1] }; say 'done'";
+    let program = "use MONKEY-SEE-NO-EVAL; EVAL q[1]; say 'ready'; $*OUT.flush; get; \
+                   for ^50 { EVAL q[1] }; say 'leaked'; $*OUT.flush; get";
     let words = words!["run", "-q", "-i", "20ms", "-o", sink, "--", raku, "-e", program];
-    let done = seepmeter(words).done().expect(0);
-    assert_eq!(done.out(), "done\n");
-    let rss: Vec<i64> =
-        Recording::read(&path).series("rss").into_iter().map(|(_, rss)| rss).collect();
-    let (middle, last) = (rss[rss.len() / 2], rss[rss.len() - 1]);
-    assert!(last - middle > 2 * MIB, "it does not grow any more: {middle} to {last} bytes");
+    let mut running = seepmeter(words).start();
+    // What stands after two more looks, the first of which may have begun before.
+    let rss_now = || {
+        let before = Recording::read(&path).samples().count();
+        eventually("looks", || {
+            let rss = Recording::read(&path).series("rss");
+            (rss.len() > before + 1).then(|| rss[rss.len() - 1].1)
+        })
+    };
+    let _ = running.line("ready");
+    let before = rss_now();
+    running.say("leak");
+    let _ = running.line("leaked");
+    let after = rss_now();
+    let _ = running.finish().expect(0);
+    assert!(after - before > 4 * MIB, "it does not grow: {before} to {after} bytes");
 }

@@ -281,7 +281,7 @@ fn trap_8_children_and_threads_that_die_during_a_look_cost_no_sample_and_no_word
     assert_eq!(done.complaints(), [""; 0], "{}", done.told());
     let recording = Recording::read(&path);
     for kind in [EventKind::SamplerFailed, EventKind::Skipped] {
-        assert_eq!(recording.events(&kind), [&seepmeter_record::Event::new(0, kind.clone()); 0]);
+        assert!(recording.events(&kind).is_empty(), "{:?}", recording.events(&kind));
     }
     assert_eq!(recording.footer().samples, recording.samples().count() as u64);
     assert!(recording.largest("rss") > 4 << 20);

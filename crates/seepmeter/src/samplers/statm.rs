@@ -188,8 +188,13 @@ impl Watching {
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(Error::io("cannot read statm", &error)),
         }
-        let (files, pages) = find_living(&self.folder, self.start_time).ok_or_else(Error::gone)?;
+        let (folder, files, pages) =
+            find_living(&self.folder, self.start_time).ok_or_else(Error::gone)?;
         self.files = files;
+        if self.clear_refs.is_some() {
+            // That of a leader that has ended takes the 5 and does nothing.
+            self.clear_refs = Some(open_clear_refs(&folder)?);
+        }
         Ok(pages)
     }
 
@@ -238,13 +243,13 @@ impl Files {
 /// The files of the process itself or of one of its threads, whichever still has memory. Threads end
 /// between being listed and being read: then the next one serves. What is found is asked whose it is
 /// once it is open and can't change any more: by now another process may have got the pid.
-fn find_living(folder: &Path, start_time: u64) -> Option<(Files, Pages)> {
+fn find_living(folder: &Path, start_time: u64) -> Option<(PathBuf, Files, Pages)> {
     let threads = std::fs::read_dir(folder.join("task")).into_iter().flatten();
     let threads = threads.filter_map(|entry| Some(entry.ok()?.path()));
     let found = [folder.to_owned()].into_iter().chain(threads).find_map(|folder| {
         let mut files = Files::open(&folder).ok()?;
         let pages = files.statm.read().ok()?;
-        (pages.size > 0).then_some((files, pages))
+        (pages.size > 0).then_some((folder, files, pages))
     });
     found.filter(|_| started_at(folder) == Some(start_time))
 }

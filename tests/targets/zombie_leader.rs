@@ -1,10 +1,10 @@
 //! A program whose main thread ends while another lives on: `target-zombie-leader [MIB [STATUS]]`.
 //!
-//! The other thread holds the memory, says `ready PID TID` as soon as the leader is a zombie, and
-//! ends the program with STATUS when its standard input ends.
+//! The other thread holds the memory, says `ready PID TID` as soon as the leader is a zombie,
+//! lets go of it at a line on its standard input, and ends the program with STATUS at the input's end.
 
 use nix::libc;
-use seepmeter_tests::target::{Block, argument, read_to_end, say};
+use seepmeter_tests::target::{Block, argument, read_to_end, say, wait_for_line};
 
 fn main() {
     let mib = argument(1).unwrap_or(16);
@@ -15,8 +15,10 @@ fn main() {
             std::thread::yield_now();
         }
         say(&format!("ready {} {}", std::process::id(), nix::unistd::gettid()));
-        read_to_end();
+        wait_for_line();
         drop(held);
+        say("dropped");
+        read_to_end();
         seepmeter_tests::target::end_with(status);
     });
     // SAFETY: ends this thread alone, as pthread_exit(3) in main does; what it owns is never used again,

@@ -57,6 +57,35 @@ fn trap_3_a_zombie_leader_whose_thread_lives_on_has_not_ended_and_its_memory_is_
 }
 
 #[test]
+fn trap_3_the_peak_of_an_interval_comes_down_again_after_a_zombie_leader_too() {
+    let (_folder, path, sink) = recorded();
+    let words = words![
+        "run",
+        "-i",
+        "5ms",
+        "-s",
+        "statm,peak=interval",
+        "-o",
+        sink,
+        "--",
+        program("zombie-leader")
+    ];
+    let mut running = seepmeter(words).start();
+    let _ = running.line("ready");
+    running.say("drop");
+    let _ = running.line("dropped");
+    let recording = || eventually("a recording", || Recording::try_read(&path).ok());
+    let before = recording().samples().count();
+    // Behind a look that was under way, and what had waited to be written.
+    wait_for_samples(&path, before + 200);
+    let _ = running.finish().expect(0);
+    let recording = recording();
+    let (_, last) = recording.series("interval_peak")[before + 190];
+    assert!(last < 16 * MIB, "{last}");
+    assert!(recording.largest("peak") > 16 * MIB);
+}
+
+#[test]
 fn trap_3_a_zombie_leader_can_be_attached_to() {
     let (_folder, path, sink) = recorded();
     let target = run(program("zombie-leader"), words!["32"]).start();

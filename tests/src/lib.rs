@@ -2,7 +2,7 @@
 //!
 //! [`seepmeter`] is a run of the command, [`program`] the path of a target of `tests/targets/`. Tests
 //! wait for events (a line that a target says, the end of a process), never for a time to pass; every
-//! wait has a [limit](LIMIT), and what a test has started is ended when it is dropped.
+//! wait has a [limit], and what a test has started is ended when it is dropped.
 
 mod built;
 mod family;
@@ -21,8 +21,12 @@ pub use run::{Done, Run, Running, run, seepmeter};
 pub use since::{eventually, not_run};
 pub use terminal::Terminal;
 
-/// How long anything may take before a test gives up: far more than a busy machine needs.
-pub const LIMIT: Duration = Duration::from_secs(60);
+/// How long anything may take before a test gives up: far more than a busy machine needs. The long
+/// tests (`SEEPMETER_LONG=1`) take longer by themselves.
+#[must_use]
+pub fn limit() -> Duration {
+    Duration::from_secs(if std::env::var_os("SEEPMETER_LONG").is_some() { 600 } else { 60 })
+}
 
 /// The words of a command line, whatever they are made of: `words!["run", "-q", path]`.
 #[macro_export]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Family, LIMIT, Terminal, eventually, seepmeter_path};
+use crate::{Family, Terminal, eventually, limit, seepmeter_path};
 
 /// A run in the making.
 #[derive(Debug)]
@@ -261,7 +261,12 @@ impl Running {
             if let Some(status) = self.child.try_wait().expect("wait") {
                 return status;
             }
-            assert!(begin.elapsed() < LIMIT, "it does not end within {LIMIT:?}\n{}", self.told());
+            assert!(
+                begin.elapsed() < limit(),
+                "it does not end within {:?}\n{}",
+                limit(),
+                self.told()
+            );
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -410,7 +415,7 @@ impl Heard {
 
     /// Waits until `find` finds something; none at the end, or after the limit.
     fn wait<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + limit();
         let mut state = self.state();
         loop {
             let text = String::from_utf8_lossy(&state.bytes).replace('\r', "");

@@ -3,19 +3,19 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::LIMIT;
+use crate::limit;
 
 /// Asks again and again until there is an answer.
 ///
 /// # Panics
-/// Where there is none within the [limit](LIMIT).
+/// Where there is none within the [limit].
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(begin.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        assert!(begin.elapsed() < limit(), "{what}: not within {:?}", limit());
         std::thread::sleep(Duration::from_millis(2));
     }
 }

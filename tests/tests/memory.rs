@@ -298,8 +298,8 @@ fn a_target_that_grows_is_seen_to_grow_and_a_saw_to_come_back() {
         Recording::read(&path).series("rss").into_iter().map(|(_, rss)| rss).collect::<Vec<_>>()
     };
     let grown = run("grow", &["20", "1"]);
-    // The last look is at most some steps before the end, even on a busy machine.
-    assert!(grown.last().unwrap() - grown[0] > 10 * MIB, "{grown:?}");
+    // The last look may see it on its way out already.
+    assert!(grown.iter().max().unwrap() - grown[0] > 10 * MIB, "{grown:?}");
     let saw = run("saw", &["20", "4", "10"]);
     let largest = saw.iter().max().unwrap();
     let last_low = saw.iter().skip(saw.len() / 2).min().unwrap();

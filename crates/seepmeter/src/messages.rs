@@ -1,18 +1,21 @@
 //! What the command says to people, all of it on standard error.
-#![allow(clippy::print_stderr, reason = "this is where the command speaks")]
+//!
+//! Where even that can't be written, the exit status is all that is left to tell it; a panic would take
+//! the target's watching down with it, or the whole process where a plugin has asked to speak.
+
+use std::io::{self, Write};
 
 /// Says what made the command fail: every cause on one line.
 pub fn error(error: &anyhow::Error) {
-    eprintln!("seepmeter: {error:#}");
+    let _ = writeln!(io::stderr(), "seepmeter: {error:#}");
 }
 
 /// Says one sentence while a run goes on.
 pub fn notice(sentence: &str) {
-    eprintln!("seepmeter: {sentence}");
+    let _ = writeln!(io::stderr(), "seepmeter: {sentence}");
 }
 
 /// Says what is wrong with the command line, or the help that was asked for.
 pub fn usage(error: &clap::Error) {
-    // Where even that can't be written, the exit status is all that is left to tell it.
     let _ = error.print();
 }

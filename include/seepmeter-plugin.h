@@ -14,10 +14,13 @@
  *     create -> configure (once a key=value) -> ready -> start -> sample ... sample     -> stop -> destroy
  *                                                        write ... write ... flush ...
  *
- * destroy follows create whatever happens between. What a call hands over is borrowed for the time
- * of the call; a plugin's own table and what it points to live until exit, for no library is ever
- * unloaded. A call returns 0, a negative errno, SEEPMETER_GONE or SEEPMETER_SKIP, and says why
- * through the host's message. Whoever reads a table reads no further than its struct_size.
+ * flush comes whenever no record waits. destroy follows every create that succeeded. stop of a sampler
+ * follows every start that succeeded; stop of a sink follows its last record, unless a call of it has
+ * failed. What a call hands over is borrowed for the time of the call; a plugin's own table and what it
+ * points to live until exit, for no library is ever unloaded. A call returns 0, a negative errno, or of
+ * a sampler SEEPMETER_GONE or SEEPMETER_SKIP, and says why through the host's message. Whoever reads a
+ * table reads no further than its struct_size. Records that a sampler makes have their size and kind
+ * filled in. Structs without a size never grow, but for those in arrays that say how far apart they are.
  */
 
 #ifndef SEEPMETER_PLUGIN_H
@@ -96,6 +99,11 @@
 #define SEEPMETER_UNIT_NANOSECONDS 3
 
 /*
+ No text and no array that goes over the line is larger than this.
+ */
+#define SEEPMETER_MAX_BYTES (1 << 28)
+
+/*
  No subject, no sampler: what an id is where there is none.
  */
 #define SEEPMETER_NONE UINT32_MAX
@@ -170,7 +178,7 @@ typedef struct seepmeter_bytes {
 } seepmeter_bytes;
 
 /*
- One option, for help. All of it UTF-8.
+ One option, for help. All of it UTF-8. It may grow: `Plugin.option_size` is its size.
  */
 typedef struct seepmeter_option {
   /*
@@ -200,7 +208,7 @@ typedef struct seepmeter_option {
 } seepmeter_option;
 
 /*
- Something that is known of a subject.
+ Something that is known of a subject. This struct will never grow.
  */
 typedef struct seepmeter_attr {
   /*
@@ -290,7 +298,7 @@ typedef struct seepmeter_event {
    */
   uint32_t kind;
   /*
-   When, in nanoseconds since the stream's start.
+   When, in nanoseconds since the stream's start. A sampler can't tell of what has yet to come.
    */
   uint64_t t;
   /*
@@ -346,12 +354,14 @@ typedef struct seepmeter_instance_host {
    */
   const void *(*get_extension)(void *context, const char *id);
   /*
-   Nanoseconds since the stream's start.
+   Of a sampler: nanoseconds since the stream's start. 0 outside of `start`, `sample`, `wait` and
+   `stop`.
    */
   uint64_t (*now)(void *context);
   /*
    Of a sampler: defines a metric and stores its number. `name` and `help` are UTF-8, `unit` is one
-   of the units. The same name and unit give the same number. From `start` on.
+   of the units. The same name and unit give the same number. In `start`, `sample`, `wait` and `stop`,
+   as the calls below.
    */
   int32_t (*metric)(void *context,
                     struct seepmeter_bytes name,
@@ -359,7 +369,7 @@ typedef struct seepmeter_instance_host {
                     struct seepmeter_bytes help,
                     uint32_t *id);
   /*
-   Of a sampler: defines a subject and stores its number; `subject.id` is not read. From `start` on.
+   Of a sampler: defines a subject and stores its number; `subject.id` is not read.
    */
   int32_t (*subject)(void *context, const struct seepmeter_subject *subject, uint32_t *id);
   /*
@@ -367,7 +377,7 @@ typedef struct seepmeter_instance_host {
    */
   int32_t (*points)(void *context, const struct seepmeter_point *points, uint64_t count);
   /*
-   Of a sampler: something happened. From `start` on.
+   Of a sampler: something happened; `event.sampler` is not read.
    */
   int32_t (*event)(void *context, const struct seepmeter_event *event);
   /*
@@ -446,7 +456,7 @@ typedef struct seepmeter_plugin {
    */
   uint64_t patience;
   /*
-   The name that `--sampler` or `--sink` takes, UTF-8.
+   The name that `--sampler` or `--sink` takes, UTF-8: letters, digits, `-`, `_` and `.`.
    */
   struct seepmeter_bytes name;
   /*
@@ -474,7 +484,7 @@ typedef struct seepmeter_plugin {
    */
   const void *(*get_extension)(const char *id);
   /*
-   Makes an instance and stores it in `instance`. `host` lives until exit. Required.
+   Makes an instance and stores it in `instance`; null is one too. `host` lives until exit. Required.
    */
   int32_t (*create)(const struct seepmeter_instance_host *host, void **instance);
   /*
@@ -504,11 +514,12 @@ typedef struct seepmeter_plugin {
    */
   int32_t (*write)(void *instance, const struct seepmeter_record *record);
   /*
-   Of a sink: hands on what is buffered. May be left out.
+   Of a sink: hands on what is buffered, now that no record waits. May be left out.
    */
   int32_t (*flush)(void *instance);
   /*
-   The stream or the watching is over: completes the output, lets go of the target. May be left out.
+   The stream or the watching is over: completes the output, lets go of the target. May be left out;
+   then a sink gets a last `flush` instead.
    */
   int32_t (*stop)(void *instance);
   /*
@@ -547,7 +558,7 @@ typedef struct seepmeter_host {
 typedef const struct seepmeter_plugin *(*seepmeter_entry)(const struct seepmeter_host *host);
 
 /*
- An option with its value. Both UTF-8.
+ An option with its value. Both UTF-8. This struct will never grow.
  */
 typedef struct seepmeter_option_pair {
   /*
@@ -561,7 +572,7 @@ typedef struct seepmeter_option_pair {
 } seepmeter_option_pair;
 
 /*
- One sampler of a run.
+ One sampler of a run. It may grow: `Header.sampler_size` is its size.
  */
 typedef struct seepmeter_sampler_info {
   /*
@@ -713,7 +724,7 @@ typedef struct seepmeter_sample {
 } seepmeter_sample;
 
 /*
- What one sink did not get.
+ What one sink did not get. This struct will never grow.
  */
 typedef struct seepmeter_lost {
   /*

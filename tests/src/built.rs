@@ -76,15 +76,7 @@ fn build(folder: &Path) {
         Some(name) => name,
     };
     let output = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--workspace",
-            "--bins",
-            "--profile",
-            profile,
-            "--manifest-path",
-        ])
+        .args(["build", "--quiet", "--workspace", "--profile", profile, "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
         .arg("--target-dir")
         .arg(folder.parent().expect("a target folder"))

@@ -6,6 +6,7 @@
 
 mod built;
 mod family;
+pub mod plugin;
 mod recording;
 mod run;
 mod since;

@@ -10,8 +10,11 @@
 //!                                                  write … write … flush …
 //! ```
 //!
-//! `destroy` follows `create` whatever happens between. After a call has failed, only `stop` and
-//! `destroy` may follow, and of a sink only `destroy`.
+//! `flush` comes whenever no record waits, also before the first. `destroy` follows every `create` that
+//! succeeded, whatever happens between; a `create` that fails has made nothing. `stop` of a sampler
+//! follows every `start` that succeeded, for it must let go of the target; `stop` of a sink follows
+//! its last record, unless a call of it has failed or the run was called off before its first record:
+//! there is nothing to complete then. After a call has failed no other follows but these two.
 //!
 //! What holds everywhere:
 //!
@@ -19,9 +22,13 @@
 //!   reads no further than its size and takes the rest for zero.
 //! - What a call hands over is borrowed for the time of the call and freed by whoever made it. A
 //!   plugin's own table, and whatever it points to, lives until exit: no library is ever unloaded.
-//! - A call returns 0, or a negative errno, or one of [`GONE`] and [`SKIP`]. Why it failed is said
-//!   through [`InstanceHost::message`] at level [`LEVEL_ERROR`] before it returns.
+//! - A call returns 0, or a negative errno, or, of a sampler, one of [`GONE`] and [`SKIP`]. Why it failed
+//!   is said through [`InstanceHost::message`] at level [`LEVEL_ERROR`] before it returns. A sink whose
+//!   reader has gone returns -EPIPE, and is closed without a complaint.
 //! - Text is UTF-8 where it is said so, and bytes elsewhere, never NUL-terminated but for extension ids.
+//! - No text and no array is larger than [`MAX_BYTES`].
+//! - Structs that begin with a size grow behind their end, and so do those that come in arrays with the
+//!   distance from one to the next. All others will never grow.
 //! - All fields are explicit: there is no padding between them on 64-bit machines.
 #![no_std]
 
@@ -58,6 +65,9 @@ pub const UNIT_BYTES: u32 = 1;
 pub const UNIT_COUNT: u32 = 2;
 /// A metric's `unit`: nanoseconds.
 pub const UNIT_NANOSECONDS: u32 = 3;
+
+/// No text and no array that goes over the line is larger than this.
+pub const MAX_BYTES: u64 = 1 << 28;
 
 /// No subject, no sampler: what an id is where there is none.
 pub const NONE: u32 = u32::MAX;
@@ -127,7 +137,7 @@ pub struct Plugin {
     pub disturbs: u32,
     /// Of a sink: how many nanoseconds a record may wait for others; 0 leaves it to the host.
     pub patience: u64,
-    /// The name that `--sampler` or `--sink` takes, UTF-8.
+    /// The name that `--sampler` or `--sink` takes, UTF-8: letters, digits, `-`, `_` and `.`.
     pub name: Bytes,
     /// The plugin's own version, UTF-8, for display only.
     pub version: Bytes,
@@ -141,7 +151,7 @@ pub struct Plugin {
     pub option_size: u64,
     /// An extension by its id (`seepmeter.NAME/1`, NUL-terminated), or null. May be left out.
     pub get_extension: Option<unsafe extern "C" fn(id: *const c_char) -> *const c_void>,
-    /// Makes an instance and stores it in `instance`. `host` lives until exit. Required.
+    /// Makes an instance and stores it in `instance`; null is one too. `host` lives until exit. Required.
     pub create:
         Option<unsafe extern "C" fn(host: *const InstanceHost, instance: *mut *mut c_void) -> i32>,
     /// Sets one option. May be left out: then there are none.
@@ -160,15 +170,16 @@ pub struct Plugin {
         Option<unsafe extern "C" fn(instance: *mut c_void, timeout: u64, wake_fd: i32) -> i32>,
     /// Of a sink, required: takes one record. A kind that is not known is to be passed over.
     pub write: Option<unsafe extern "C" fn(instance: *mut c_void, record: *const Record) -> i32>,
-    /// Of a sink: hands on what is buffered. May be left out.
+    /// Of a sink: hands on what is buffered, now that no record waits. May be left out.
     pub flush: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
-    /// The stream or the watching is over: completes the output, lets go of the target. May be left out.
+    /// The stream or the watching is over: completes the output, lets go of the target. May be left out;
+    /// then a sink gets a last `flush` instead.
     pub stop: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
     /// Frees the instance. Required.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut c_void)>,
 }
 
-/// One option, for help. All of it UTF-8.
+/// One option, for help. All of it UTF-8. It may grow: `Plugin.option_size` is its size.
 #[repr(C)]
 pub struct OptionSpec {
     /// Its key.
@@ -201,10 +212,12 @@ pub struct InstanceHost {
     /// An extension by its id, or null.
     pub get_extension:
         Option<unsafe extern "C" fn(context: *mut c_void, id: *const c_char) -> *const c_void>,
-    /// Nanoseconds since the stream's start.
+    /// Of a sampler: nanoseconds since the stream's start. 0 outside of `start`, `sample`, `wait` and
+    /// `stop`.
     pub now: Option<unsafe extern "C" fn(context: *mut c_void) -> u64>,
     /// Of a sampler: defines a metric and stores its number. `name` and `help` are UTF-8, `unit` is one
-    /// of the units. The same name and unit give the same number. From `start` on.
+    /// of the units. The same name and unit give the same number. In `start`, `sample`, `wait` and `stop`,
+    /// as the calls below.
     pub metric: Option<
         unsafe extern "C" fn(
             context: *mut c_void,
@@ -214,14 +227,14 @@ pub struct InstanceHost {
             id: *mut u32,
         ) -> i32,
     >,
-    /// Of a sampler: defines a subject and stores its number; `subject.id` is not read. From `start` on.
+    /// Of a sampler: defines a subject and stores its number; `subject.id` is not read.
     pub subject: Option<
         unsafe extern "C" fn(context: *mut c_void, subject: *const Subject, id: *mut u32) -> i32,
     >,
     /// Of a sampler, within `sample`: these subjects have these values from now on.
     pub points:
         Option<unsafe extern "C" fn(context: *mut c_void, points: *const Point, count: u64) -> i32>,
-    /// Of a sampler: something happened. From `start` on.
+    /// Of a sampler: something happened; `event.sampler` is not read.
     pub event: Option<unsafe extern "C" fn(context: *mut c_void, event: *const Event) -> i32>,
     /// Of a sampler, within `sample`: so many nanoseconds of this look have held the target up. Unless it
     /// is said, all of the look's time has. The budget is held against it.
@@ -287,7 +300,7 @@ pub struct Header {
     pub sampler_size: u64,
 }
 
-/// One sampler of a run.
+/// One sampler of a run. It may grow: `Header.sampler_size` is its size.
 #[repr(C)]
 pub struct SamplerInfo {
     /// Its name, UTF-8.
@@ -300,7 +313,7 @@ pub struct SamplerInfo {
     pub option_count: u64,
 }
 
-/// An option with its value. Both UTF-8.
+/// An option with its value. Both UTF-8. This struct will never grow.
 #[repr(C)]
 pub struct OptionPair {
     /// Its key.
@@ -347,7 +360,7 @@ pub struct Subject {
     pub attr_count: u64,
 }
 
-/// Something that is known of a subject.
+/// Something that is known of a subject. This struct will never grow.
 #[repr(C)]
 pub struct Attr {
     /// Its key, UTF-8.
@@ -400,7 +413,7 @@ pub struct Event {
     pub size: u32,
     /// What kind of record it is.
     pub kind: u32,
-    /// When, in nanoseconds since the stream's start.
+    /// When, in nanoseconds since the stream's start. A sampler can't tell of what has yet to come.
     pub t: u64,
     /// What: `exited`, `lost`, `marker`, …, or a sampler's own word. UTF-8.
     pub what: Bytes,
@@ -445,7 +458,7 @@ pub struct Footer {
     pub lost_count: u64,
 }
 
-/// What one sink did not get.
+/// What one sink did not get. This struct will never grow.
 #[repr(C)]
 pub struct Lost {
     /// The sink, as the user named it. UTF-8.

@@ -133,7 +133,7 @@ impl SamplerStopping {
             troubles.tell(
                 label,
                 format!(
-                    "sampler {label}: did not come back from its look within {} seconds and was left behind",
+                    "sampler {label}: did not come back from its last call within {} seconds of the end and was left behind",
                     LAST_LOOK.as_secs()
                 ),
             );

@@ -33,6 +33,9 @@ macro_rules! export_sampler {
     };
     (@symbol $plugin:ty, $symbol:expr) => {
         const _: () = {
+            #[cfg(panic = "abort")]
+            compile_error!("a plugin's panic is caught, for which its profile must not say panic = \"abort\"");
+
             // SAFETY: the name is the face's, and nothing else of this library carries it.
             #[unsafe(export_name = $symbol)]
             unsafe extern "C" fn entry(
@@ -57,6 +60,9 @@ macro_rules! export_sink {
     };
     (@symbol $plugin:ty, $symbol:expr) => {
         const _: () = {
+            #[cfg(panic = "abort")]
+            compile_error!("a plugin's panic is caught, for which its profile must not say panic = \"abort\"");
+
             // SAFETY: the name is the face's, and nothing else of this library carries it.
             #[unsafe(export_name = $symbol)]
             unsafe extern "C" fn entry(
@@ -194,7 +200,9 @@ impl<P: Plugin> Instance<P> {
         // SAFETY: `create` has boxed it, and the caller gives it back.
         let own = unsafe { Box::from_raw(instance.cast::<Self>()) };
         // There is nobody to tell of a panic here but the user, who sees its message.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(own)));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(own))) {
+            forget(panic);
+        }
     }
 
     /// # Safety
@@ -220,6 +228,7 @@ impl<P: Plugin> Instance<P> {
                 self.panicked = true;
                 let what = format!("panicked: {}", panic_text(panic.as_ref()));
                 self.host.message(abi::LEVEL_ERROR, &what);
+                forget(panic);
                 -EIO
             }
         }
@@ -231,6 +240,22 @@ impl<P: Plugin> Instance<P> {
             Some(plugin) => call(plugin, &own.host),
             None => Ok(-EINVAL),
         })
+    }
+}
+
+/// Lets go of a panic without dropping what it carries, which may panic again.
+fn forget(panic: Box<dyn Any + Send>) {
+    std::mem::forget(panic);
+}
+
+/// Makes the table, which lives until exit. Where that panics the plugin refuses to work: null.
+fn leak_table(make: impl FnOnce() -> abi::Plugin) -> *const abi::Plugin {
+    match catch_unwind(AssertUnwindSafe(make)) {
+        Ok(table) => Box::leak(Box::new(table)),
+        Err(panic) => {
+            forget(panic);
+            std::ptr::null()
+        }
     }
 }
 

@@ -135,7 +135,7 @@ impl<'a> Look<'a> {
     /// Says how long this look has held the target up, for a sampler that knows better than that it was
     /// all of the look's time. The budget is held against it.
     pub fn held(&mut self, time: Duration) {
-        self.held = Some(self.held.unwrap_or_default() + time);
+        self.held = Some(self.held.unwrap_or_default().saturating_add(time));
     }
 
     /// How long the look has held the target up, where the sampler has said so.

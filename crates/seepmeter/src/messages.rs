@@ -1,5 +1,9 @@
 //! What the command says to people, all of it on standard error.
-#![allow(clippy::print_stderr, reason = "this is where the command speaks")]
+//!
+//! Where even that can't be written, the exit status is all that is left to tell it; a panic would take
+//! the target's watching down with it, or the whole process where a plugin has asked to speak.
+
+use std::io::{self, Write};
 
 use crate::verdict::gate::Outcome;
 
@@ -12,7 +16,7 @@ pub fn error(error: &anyhow::Error) {
 pub fn notice(sentence: &str) {
     // In one write, or what the target says at the same time could stand in its middle.
     let line = format!("seepmeter: {sentence}\n");
-    eprint!("{line}");
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Says which gates fired, and why; true where any did.
@@ -30,6 +34,5 @@ pub fn usage(error: &clap::Error) {
         let told = error.render().to_string();
         return notice(told.strip_prefix("error: ").unwrap_or(&told).trim_end());
     }
-    // Where even that can't be written, the exit status is all that is left to tell it.
     let _ = error.print();
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, gettid};
 use seepmeter_plugin::face::{
-    EINVAL, EPERM, abi, event_from_c, from_c, read_table, result_of, slice, subject_from_c, text,
+    EINVAL, EPERM, abi, event_from_c, from_c, read_grown, result_of, slice, subject_from_c, text,
     unit_from_c,
 };
 use seepmeter_plugin::{Error, Stream};
@@ -78,6 +78,7 @@ impl Context {
         &self,
         stream: &mut dyn Stream,
         points: Option<&mut Points>,
+        name: &'static str,
         call: impl FnOnce() -> i32,
     ) -> Result<i32, Error> {
         // SAFETY: only the lifetime is changed, and both are taken back below, before it ends. The call
@@ -98,11 +99,11 @@ impl Context {
             state.stream = None;
             state.points = None;
         }
-        self.judge(code)
+        self.judge(name, code)
     }
 
-    /// What the result of a call means: a positive code is the call's own.
-    pub(crate) fn judge(&self, code: i32) -> Result<i32, Error> {
+    /// What the result of the call of this name means. `wait` alone has a result of its own.
+    pub(crate) fn judge(&self, name: &'static str, code: i32) -> Result<i32, Error> {
         let (said, refused) = {
             let mut state = self.state.borrow_mut();
             (state.said.take(), state.refused.take())
@@ -115,10 +116,10 @@ impl Context {
         if let Some(refused) = refused {
             return Err(Error::failed(format!("a record of it was refused: {refused}")));
         }
-        if code == abi::PLEASE_SLEEP {
+        if name == "wait" && code == abi::PLEASE_SLEEP {
             return Ok(code);
         }
-        result_of(code, said).map(|()| 0)
+        result_of(name, code, said).map(|()| 0)
     }
 
     /// How long the last look has held the target up, where the instance has said so.
@@ -168,7 +169,7 @@ impl State {
         match self.stream {
             // SAFETY: it is there only while `with_stream` holds it for us, on this thread.
             Some(mut stream) => Ok(unsafe { stream.as_mut() }),
-            None => Err(format!("{what} outside of start, sample, wait and stop")),
+            None => Err(format!("{what} outside of a sampler's start, sample, wait and stop")),
         }
     }
 }
@@ -177,9 +178,7 @@ unsafe extern "C" fn message(context: *mut c_void, level: u32, bytes: abi::Bytes
     // SAFETY: the face's promise.
     let (context, bytes) = unsafe { (enter(context), from_c(bytes)) };
     let Some(context) = context else { return };
-    let said = String::from_utf8_lossy(bytes.unwrap_or(b"(text at null)")).into_owned();
-    // Shown on a terminal, so no control characters.
-    let said = seepmeter_record::Bytes::from(said).to_string();
+    let said = shown(bytes.unwrap_or(b"(text at an address where none can be)"));
     if level == abi::LEVEL_ERROR {
         if let Ok(mut state) = context.state.try_borrow_mut() {
             state.said = Some(said);
@@ -187,6 +186,18 @@ unsafe extern "C" fn message(context: *mut c_void, level: u32, bytes: abi::Bytes
     } else {
         (context.notices)(&format!("{}: {said}", context.name));
     }
+}
+
+/// A plugin's words as they are shown: no control characters, which could play with a terminal, no more
+/// than a screenful, and whatever is not UTF-8 mended.
+fn shown(said: &[u8]) -> String {
+    const LONGEST: usize = 2000;
+    let (said, more) = match said.split_at_checked(LONGEST) {
+        Some((said, rest)) if !rest.is_empty() => (said, "…"),
+        _ => (said, ""),
+    };
+    let said = String::from_utf8_lossy(said).into_owned();
+    seepmeter_record::Bytes::from(said).to_string() + more
 }
 
 unsafe extern "C" fn get_extension(_context: *mut c_void, _id: *const c_char) -> *const c_void {
@@ -212,17 +223,34 @@ unsafe extern "C" fn metric(
         // SAFETY: the face's promise.
         let (name, help) = unsafe { (text(name).map_err(refused)?, text(help).map_err(refused)?) };
         let unit = unit_from_c(unit).map_err(|error| format!("the metric `{name}`: {error}"))?;
-        if name.is_empty() || id.is_null() {
-            return Err("a metric without a name, or no place for its number".to_owned());
+        if name.is_empty() {
+            return Err("a metric without a name".to_owned());
         }
+        place("a metric", id)?;
         let number = state.stream("a metric")?.metric(name, unit, help).0;
         state.metrics.insert(number);
-        // SAFETY: not null, and the face promises that it can be written.
+        // SAFETY: a place for it, and the face promises that it can be written.
         unsafe { id.write(number) };
         Ok(())
     };
     // SAFETY: the face's promise.
     unsafe { serve(context, work) }
+}
+
+/// Makes sure that there is a place for a number.
+fn place(what: &str, id: *mut u32) -> Result<(), String> {
+    if id.is_null() || !id.is_aligned() {
+        return Err(format!("{what} with no place for its number"));
+    }
+    Ok(())
+}
+
+/// Makes sure that a record says it is of the kind that it was handed over as.
+fn kind(what: &str, is: u32, wanted: u32) -> Result<(), String> {
+    if is != wanted {
+        return Err(format!("{what} that says it is a record of kind {is}, and not {wanted}"));
+    }
+    Ok(())
 }
 
 unsafe extern "C" fn subject(
@@ -231,11 +259,10 @@ unsafe extern "C" fn subject(
     id: *mut u32,
 ) -> i32 {
     let work = |state: &mut State| {
-        if subject.is_null() || id.is_null() {
-            return Err("no subject, or no place for its number".to_owned());
-        }
-        // SAFETY: not null; a record begins with its size and may be read as far as that.
-        let subject: abi::Subject = unsafe { read_table(subject, (*subject).size) };
+        place("a subject", id)?;
+        // SAFETY: a record begins with its size and may be read as far as that.
+        let subject = unsafe { read_grown(subject) }.map_err(|error| error.0)?;
+        kind("a subject", subject.kind, abi::RECORD_SUBJECT)?;
         // SAFETY: the face's promise.
         let subject = unsafe { subject_from_c(&subject) }
             .map_err(|error| format!("a subject with {error}"))?;
@@ -246,7 +273,7 @@ unsafe extern "C" fn subject(
         }
         let number = state.stream("a subject")?.subject(subject).0;
         state.subjects.insert(number);
-        // SAFETY: not null, and the face promises that it can be written.
+        // SAFETY: a place for it, and the face promises that it can be written.
         unsafe { id.write(number) };
         Ok(())
     };
@@ -258,7 +285,7 @@ unsafe extern "C" fn points(context: *mut c_void, points: *const abi::Point, cou
     let work = |state: &mut State| {
         // SAFETY: the face's promise; a point of the face is a point.
         let given = unsafe { slice(points.cast::<Point>(), count) }
-            .ok_or_else(|| format!("{count} points at an address where none can be"))?;
+            .ok_or_else(|| format!("{count} points at an address where so many can't be"))?;
         for point in given {
             if !state.metrics.contains(&point.metric.0) {
                 return Err(format!(
@@ -286,11 +313,9 @@ unsafe extern "C" fn points(context: *mut c_void, points: *const abi::Point, cou
 
 unsafe extern "C" fn event(context: *mut c_void, event: *const abi::Event) -> i32 {
     let work = |state: &mut State| {
-        if event.is_null() {
-            return Err("an event at null".to_owned());
-        }
-        // SAFETY: not null; a record begins with its size and may be read as far as that.
-        let event: abi::Event = unsafe { read_table(event, (*event).size) };
+        // SAFETY: a record begins with its size and may be read as far as that.
+        let event = unsafe { read_grown(event) }.map_err(|error| error.0)?;
+        kind("an event", event.kind, abi::RECORD_EVENT)?;
         // SAFETY: the face's promise.
         let mut event =
             unsafe { event_from_c(&event) }.map_err(|error| format!("an event with {error}"))?;
@@ -301,7 +326,11 @@ unsafe extern "C" fn event(context: *mut c_void, event: *const abi::Event) -> i3
         }
         // Which sampler tells it, the host knows better.
         event.sampler = None;
-        state.stream("an event")?.event(event);
+        let stream = state.stream("an event")?;
+        if event.t > stream.now() {
+            return Err(format!("an event at {} ns, which has yet to come", event.t));
+        }
+        stream.event(event);
         Ok(())
     };
     // SAFETY: the face's promise.
@@ -310,6 +339,9 @@ unsafe extern "C" fn event(context: *mut c_void, event: *const abi::Event) -> i3
 
 unsafe extern "C" fn held(context: *mut c_void, nanoseconds: u64) -> i32 {
     let work = |state: &mut State| {
+        if state.points.is_none() {
+            return Err("a time for which the target was held up, outside of sample".to_owned());
+        }
         let time = Duration::from_nanos(nanoseconds);
         state.held = Some(state.held.unwrap_or_default().saturating_add(time));
         Ok(())

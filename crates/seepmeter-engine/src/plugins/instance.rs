@@ -30,7 +30,7 @@ impl Instance {
         let mut handle = std::ptr::null_mut();
         if let Some(create) = table.calls.create {
             // SAFETY: the plugin's own call; the host's table lives until exit.
-            context.judge(unsafe { create(host, &raw mut handle) })?;
+            context.judge("create", unsafe { create(host, &raw mut handle) })?;
         }
         let instance = Self { context, table: Arc::clone(table), handle };
         for (key, value) in options {
@@ -39,11 +39,11 @@ impl Instance {
             };
             // SAFETY: the plugin's own call with its own instance; both texts live through it.
             let code = unsafe { configure(handle, to_c(key.as_bytes()), to_c(value.as_bytes())) };
-            context.judge(code)?;
+            context.judge("configure", code)?;
         }
         if let Some(ready) = table.calls.ready {
             // SAFETY: the plugin's own call with its own instance.
-            context.judge(unsafe { ready(handle) })?;
+            context.judge("ready", unsafe { ready(handle) })?;
         }
         Ok(instance)
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use seepmeter_plugin::face::{abi, no_extension, read_table, slice, text, to_c};
+use seepmeter_plugin::face::{abi, no_extension, read_grown, read_table, slice, text, to_c};
 use seepmeter_plugin::{DEFAULT_PATIENCE, Info, OptionSpec, SamplerFactory, SinkFactory};
 
 use crate::Notices;
@@ -226,16 +226,9 @@ fn check(
     }
     let host_table_size = u32::try_from(size_of::<abi::Plugin>()).unwrap_or(u32::MAX);
     // SAFETY: a table begins with its size, and may be read as far as that.
-    let (table_size, calls) = unsafe {
-        let size = (*theirs).struct_size;
-        (size, read_table(theirs, size))
-    };
-    if table_size < host_table_size {
-        return Err(format!(
-            "its table has {table_size} bytes, and version {} of the face has at least {host_table_size}; was it built against this header?",
-            abi::MAJOR
-        ));
-    }
+    let calls: abi::Plugin = unsafe { read_grown(theirs) }
+        .map_err(|error| format!("it has {error}; was it built against seepmeter-plugin.h?"))?;
+    let table_size = calls.struct_size;
     let facts = Facts {
         symbol,
         major: abi::MAJOR,
@@ -283,17 +276,25 @@ fn calls_of(table: &abi::Plugin) -> Vec<Call> {
     .collect()
 }
 
+/// A plugin's words as they are shown: without control characters, which could play with a terminal.
+fn shown(words: &str) -> String {
+    seepmeter_record::Bytes::from(words).to_string()
+}
+
 /// # Safety
 /// What the table points to can be read.
 unsafe fn info(table: &abi::Plugin) -> Result<Info, String> {
     // SAFETY: the caller's promise.
     unsafe {
         let own = |bytes, what: &str| {
-            text(bytes).map(str::to_owned).map_err(|error| format!("its {what} is {error}"))
+            text(bytes).map(shown).map_err(|error| format!("its {what} is {error}"))
         };
         let name = own(table.name, "name")?;
-        if name.is_empty() {
-            return Err("it has no name".to_owned());
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || !name.chars().all(fits) {
+            return Err(format!(
+                "its name is `{name}`, and a name has letters, digits, `-`, `_` and `.` and nothing else"
+            ));
         }
         Ok(Info {
             name,
@@ -309,6 +310,9 @@ unsafe fn info(table: &abi::Plugin) -> Result<Info, String> {
     }
 }
 
+/// The size of an option in version 1.0 of the face. This number never changes.
+const FIRST_OPTION_SIZE: usize = 72;
+
 /// # Safety
 /// What the table points to can be read.
 unsafe fn options(table: &abi::Plugin) -> Result<Vec<OptionSpec>, String> {
@@ -317,22 +321,24 @@ unsafe fn options(table: &abi::Plugin) -> Result<Vec<OptionSpec>, String> {
     }
     let stride = usize::try_from(table.option_size).unwrap_or(0);
     let count = usize::try_from(table.option_count).unwrap_or(0);
-    if stride < size_of::<abi::OptionSpec>() || stride % align_of::<abi::OptionSpec>() != 0 {
+    if stride < FIRST_OPTION_SIZE {
         return Err(format!(
-            "its options are {stride} bytes apart, and one has {}",
-            size_of::<abi::OptionSpec>()
+            "its options are {stride} bytes apart, and one has at least {FIRST_OPTION_SIZE}"
         ));
     }
+    let bytes = (stride as u64).saturating_mul(table.option_count);
     // SAFETY: the caller's promise; whether there can be so many is checked here.
-    if unsafe { slice(table.options.cast::<u8>(), (stride * count) as u64) }.is_none() {
-        return Err(format!("it names {count} options at an address where none can be"));
+    if unsafe { slice(table.options.cast::<u8>(), bytes) }.is_none() {
+        return Err(format!("it names {count} options at an address where so many can't be"));
     }
     (0..count)
         .map(|place| {
             // SAFETY: as above; the options are `stride` bytes apart.
             unsafe {
-                let option = &*table.options.byte_add(place * stride);
-                let own = |bytes| text(bytes).map(str::to_owned);
+                let at = table.options.byte_add(place * stride);
+                let option: abi::OptionSpec =
+                    read_table(at, u32::try_from(stride).unwrap_or(u32::MAX));
+                let own = |bytes| text(bytes).map(shown);
                 let spec = || {
                     Ok(OptionSpec {
                         key: own(option.key)?,

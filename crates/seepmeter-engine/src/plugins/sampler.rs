@@ -55,7 +55,9 @@ impl Sampler for LoadedSampler {
         };
         let Some(start) = table.calls.start else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance; the target lives through it.
-        context.with_stream(stream, None, || unsafe { start(*handle, &raw const target) }).map(drop)
+        context
+            .with_stream(stream, None, "start", || unsafe { start(*handle, &raw const target) })
+            .map(drop)
     }
 
     fn sample(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
@@ -63,7 +65,8 @@ impl Sampler for LoadedSampler {
         let Some(sample) = table.calls.sample else { return Ok(()) };
         let (points, stream, held) = look.parts();
         // SAFETY: the plugin's own call with its own instance.
-        let outcome = context.with_stream(stream, Some(points), || unsafe { sample(*handle) });
+        let outcome =
+            context.with_stream(stream, Some(points), "sample", || unsafe { sample(*handle) });
         *held = context.take_held();
         outcome.map(drop)
     }
@@ -74,7 +77,8 @@ impl Sampler for LoadedSampler {
         let timeout = nanos(until.deadline.saturating_duration_since(Instant::now()));
         let wake = until.wake.as_raw_fd();
         // SAFETY: the plugin's own call with its own instance; the descriptor stays open through it.
-        let code = context.with_stream(stream, None, || unsafe { wait(*handle, timeout, wake) })?;
+        let code = context
+            .with_stream(stream, None, "wait", || unsafe { wait(*handle, timeout, wake) })?;
         Ok(if code == abi::PLEASE_SLEEP { Waited::PleaseSleep } else { Waited::Done })
     }
 
@@ -82,6 +86,6 @@ impl Sampler for LoadedSampler {
         let Instance { context, table, handle } = &self.instance;
         let Some(stop) = table.calls.stop else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance.
-        context.with_stream(stream, None, || unsafe { stop(*handle) }).map(drop)
+        context.with_stream(stream, None, "stop", || unsafe { stop(*handle) }).map(drop)
     }
 }

@@ -40,10 +40,14 @@ struct LoadedSink {
 }
 
 impl LoadedSink {
-    fn call(&self, call: Option<unsafe extern "C" fn(*mut c_void) -> i32>) -> Result<(), Error> {
+    fn call(
+        &self,
+        name: &'static str,
+        call: Option<unsafe extern "C" fn(*mut c_void) -> i32>,
+    ) -> Result<(), Error> {
         let Some(call) = call else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance.
-        self.instance.context.judge(unsafe { call(self.instance.handle) }).map(drop)
+        self.instance.context.judge(name, unsafe { call(self.instance.handle) }).map(drop)
     }
 }
 
@@ -52,16 +56,19 @@ impl Sink for LoadedSink {
         let Instance { context, table, handle } = &self.instance;
         let Some(write) = table.calls.write else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance; the record lives through it.
-        context.judge(with_record(record, |c| unsafe { write(*handle, c) })).map(drop)
+        context.judge("write", with_record(record, |c| unsafe { write(*handle, c) })).map(drop)
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.call(self.instance.table.calls.flush)
+        self.call("flush", self.instance.table.calls.flush)
     }
 
     fn stop(&mut self) -> Result<(), Error> {
         // A sink without a stop completes its output by a flush.
         let calls = &self.instance.table.calls;
-        self.call(calls.stop.or(calls.flush))
+        match calls.stop {
+            Some(stop) => self.call("stop", Some(stop)),
+            None => self.flush(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use seepmeter_abi as abi;
 use seepmeter_record::{Event, MetricId, Points, SubjectId, Unit};
 
-use super::{HostSide, Instance, table};
+use super::{HostSide, Instance, leak_table, table};
 use crate::face::{event_to_c, unit_to_c};
 use crate::face::{from_c, read_table, to_c, with_subject};
 use crate::{Error, Look, NewSubject, Plugin, Sampler, Stream, Target, Until, Waited};
@@ -19,7 +19,7 @@ pub fn sampler_table<P: Plugin + Sampler>(
     _host: *const abi::Host,
     version: &'static str,
 ) -> *const abi::Plugin {
-    let table = abi::Plugin {
+    leak_table(|| abi::Plugin {
         kind: abi::KIND_SAMPLER,
         create: Some(Instance::<P>::create),
         configure: Some(Instance::<P>::configure),
@@ -30,8 +30,7 @@ pub fn sampler_table<P: Plugin + Sampler>(
         stop: Some(stop::<P>),
         destroy: Some(Instance::<P>::destroy),
         ..table::<P>(version)
-    };
-    Box::leak(Box::new(table))
+    })
 }
 
 /// # Safety

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use seepmeter_abi as abi;
 
-use super::{Instance, table};
+use super::{Instance, leak_table, table};
 use crate::face::read_record;
 use crate::{Error, Plugin, Sink};
 
@@ -14,7 +14,7 @@ pub fn sink_table<P: Plugin + Sink>(
     _host: *const abi::Host,
     version: &'static str,
 ) -> *const abi::Plugin {
-    let table = abi::Plugin {
+    leak_table(|| abi::Plugin {
         kind: abi::KIND_SINK,
         create: Some(Instance::<P>::create),
         configure: Some(Instance::<P>::configure),
@@ -24,8 +24,7 @@ pub fn sink_table<P: Plugin + Sink>(
         stop: Some(stop::<P>),
         destroy: Some(Instance::<P>::destroy),
         ..table::<P>(version)
-    };
-    Box::leak(Box::new(table))
+    })
 }
 
 /// # Safety

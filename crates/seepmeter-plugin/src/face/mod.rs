@@ -9,8 +9,10 @@ pub use seepmeter_abi as abi;
 
 use crate::{Error, ErrorKind};
 
+mod grows;
 mod records;
 
+pub use grows::{Grows, read_first, read_grown};
 pub use records::{
     Refused, event_from_c, read_record, subject_from_c, text, unit_from_c, with_record,
     with_subject,
@@ -35,7 +37,7 @@ pub unsafe fn from_c<'a>(bytes: abi::Bytes) -> Option<&'a [u8]> {
 }
 
 /// The array that C has handed over; `None` where there is said to be one at null or at an address
-/// that is not aligned, or of more than there can be.
+/// that is not aligned, or of more than [`abi::MAX_BYTES`].
 ///
 /// # Safety
 /// Where `data` is not null, `length` items at it can be read for as long as `'a` lasts.
@@ -45,7 +47,7 @@ pub unsafe fn slice<'a, T>(data: *const T, length: u64) -> Option<&'a [T]> {
     if length == 0 {
         return Some(&[]);
     }
-    let fits = length.checked_mul(size_of::<T>())? <= isize::MAX as usize;
+    let fits = length.checked_mul(size_of::<T>())? as u64 <= abi::MAX_BYTES;
     if data.is_null() || !data.is_aligned() || !fits {
         return None;
     }
@@ -81,11 +83,11 @@ pub fn code_of(error: &Error) -> i32 {
     }
 }
 
-/// The result of a call that C has returned; `said` is what it has told the host meanwhile.
+/// The result that the call of this name has returned; `said` is what it has told the host meanwhile.
 ///
 /// # Errors
 /// Where the code is not 0.
-pub fn result_of(code: i32, said: Option<String>) -> Result<(), Error> {
+pub fn result_of(call: &str, code: i32, said: Option<String>) -> Result<(), Error> {
     let or = |otherwise: &str| said.clone().unwrap_or_else(|| otherwise.to_owned());
     match code {
         0 => Ok(()),
@@ -94,10 +96,13 @@ pub fn result_of(code: i32, said: Option<String>) -> Result<(), Error> {
         code if code == -EPIPE => Err(Error::closed(or("nobody reads its output"))),
         errno @ -4095..0 => Err(match &said {
             Some(said) => Error::failed(said),
-            None => Error::io("its call failed", &std::io::Error::from_raw_os_error(-errno)),
+            None => {
+                let error = std::io::Error::from_raw_os_error(-errno);
+                Error::io(format!("its `{call}` failed and gave no reason but an errno"), &error)
+            }
         }),
         other => Err(Error::failed(or(&format!(
-            "its call returned {other}, which is neither 0 nor a negative errno"
+            "its `{call}` returned {other}, which is neither 0 nor a negative errno"
         )))),
     }
 }

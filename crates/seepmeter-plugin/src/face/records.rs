@@ -5,7 +5,7 @@ use seepmeter_record::{
     Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId, TargetInfo, Unit,
 };
 
-use super::{abi, from_c, read_table, slice, to_c};
+use super::{abi, from_c, read_first, read_grown, read_table, slice, to_c};
 use crate::NewSubject;
 
 // A point is handed over as it lies.
@@ -237,14 +237,15 @@ fn with_footer<R>(footer: &Footer, call: impl FnOnce(&abi::Footer) -> R) -> R {
 /// read for the time of the call.
 pub unsafe fn read_record(record: *const abi::Record) -> Result<Option<Record>, Refused> {
     // SAFETY: every record begins so.
-    let abi::Record { size: has, kind } = unsafe { std::ptr::read(record) };
-    // SAFETY: for all the arms, `kind` says what it is, `has` how large it is, and zeros are valid
-    // in every field of the face.
+    let Some(abi::Record { size: _, kind }) = (unsafe { read_first(record) }) else {
+        return refused("a record at null");
+    };
+    // SAFETY: for all the arms, `kind` says what it is.
     unsafe {
         Ok(Some(match kind {
-            abi::RECORD_HEADER => Record::Header(read_header(&read_table(record.cast(), has))?),
+            abi::RECORD_HEADER => Record::Header(read_header(&read_grown(record.cast())?)?),
             abi::RECORD_METRIC => {
-                let c: abi::Metric = read_table(record.cast(), has);
+                let c: abi::Metric = read_grown(record.cast())?;
                 Record::Metric(Metric {
                     id: MetricId(c.id),
                     name: text(c.name)?.into(),
@@ -253,13 +254,13 @@ pub unsafe fn read_record(record: *const abi::Record) -> Result<Option<Record>, 
                 })
             }
             abi::RECORD_SUBJECT => {
-                let c: abi::Subject = read_table(record.cast(), has);
+                let c: abi::Subject = read_grown(record.cast())?;
                 let NewSubject { parent, kind, name, attrs } = subject_from_c(&c)?;
                 Record::Subject(Subject { id: SubjectId(c.id), parent, kind, name, attrs })
             }
-            abi::RECORD_SAMPLE => Record::Sample(read_sample(&read_table(record.cast(), has))?),
-            abi::RECORD_EVENT => Record::Event(event_from_c(&read_table(record.cast(), has))?),
-            abi::RECORD_FOOTER => Record::Footer(read_footer(&read_table(record.cast(), has))?),
+            abi::RECORD_SAMPLE => Record::Sample(read_sample(&read_grown(record.cast())?)?),
+            abi::RECORD_EVENT => Record::Event(event_from_c(&read_grown(record.cast())?)?),
+            abi::RECORD_FOOTER => Record::Footer(read_footer(&read_grown(record.cast())?)?),
             _ => return Ok(None),
         }))
     }

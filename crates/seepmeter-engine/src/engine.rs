@@ -22,7 +22,7 @@ use crate::header::header;
 use crate::replay::Replay;
 use crate::router::route;
 use crate::sampler::{SamplerHandle, SamplerMaking, Tally};
-use crate::sink::{SinkHandle, SinkMaking};
+use crate::sink::{SinkHandle, SinkMaking, turns};
 use crate::stream::{Inlet, stream};
 use crate::trouble::Troubles;
 use crate::{Notices, Report};
@@ -109,9 +109,11 @@ impl Engine {
             .into_iter()
             .map(|plan| SamplerMaking::begin(plan, &troubles))
             .collect::<io::Result<Vec<_>>>()?;
+        let turns = turns(sinks.len());
         let making_sinks = sinks
             .into_iter()
-            .map(|plan| SinkMaking::begin(plan, &troubles))
+            .zip(turns)
+            .map(|(plan, turn)| SinkMaking::begin(plan, turn, &troubles))
             .collect::<io::Result<Vec<_>>>()?;
         let samplers =
             making_samplers.into_iter().map(SamplerMaking::finish).collect::<Result<_, _>>()?;

@@ -20,6 +20,37 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long it may take after that for definitions, events and the footer; then it is left behind.
 const LAST_GRACE: Duration = Duration::from_secs(5);
 
+/// How long it waits for its turn to end: as long as the one before it may take.
+const TURN: Duration = DRAIN;
+
+/// The order in which sinks end: that in which the user named them, so that the summary comes last and
+/// no other sink's lines come behind it.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Closed when the sink before has ended.
+    before: Receiver<()>,
+    /// Dropped with the turn, which lets the next one end.
+    _next: Sender<()>,
+}
+
+/// The turns of as many sinks.
+pub(crate) fn turns(count: usize) -> Vec<Turn> {
+    // The first finds its channel closed already.
+    let (_, mut before) = bounded(0);
+    let turn = || {
+        let (next, closed_by_it) = bounded(0);
+        Turn { before: std::mem::replace(&mut before, closed_by_it), _next: next }
+    };
+    std::iter::repeat_with(turn).take(count).collect()
+}
+
+impl Turn {
+    fn wait(&self) {
+        // A sink that takes too long before it ends must not make this one late.
+        let _ = self.before.recv_timeout(TURN);
+    }
+}
+
 /// A sink that is being made on its thread.
 pub(crate) struct SinkMaking {
     handle: SinkHandle,
@@ -37,7 +68,11 @@ pub(crate) struct SinkHandle {
 
 impl SinkMaking {
     /// Starts the thread and lets it make the instance.
-    pub(crate) fn begin(plan: SinkPlan, troubles: &Arc<Troubles>) -> std::io::Result<Self> {
+    pub(crate) fn begin(
+        plan: SinkPlan,
+        turn: Turn,
+        troubles: &Arc<Troubles>,
+    ) -> std::io::Result<Self> {
         let (queue, batches) = bounded(PENDING_BATCHES);
         let (made_sender, made) = bounded(1);
         let (done_sender, done) = bounded(1);
@@ -49,6 +84,7 @@ impl SinkMaking {
             pending: Arc::clone(&pending),
             give_up_samples: Arc::clone(&give_up_samples),
             given_up: 0,
+            turn,
         };
         let troubles = Arc::clone(troubles);
         thread::Builder::new()
@@ -136,6 +172,7 @@ struct QueueEnd {
     pending: Arc<AtomicUsize>,
     give_up_samples: Arc<AtomicBool>,
     given_up: u64,
+    turn: Turn,
 }
 
 impl QueueEnd {
@@ -155,7 +192,12 @@ impl QueueEnd {
             }
         }
         // Of a run that was called off before its stream began there is nothing to complete.
-        if begun { sink.stop() } else { Ok(()) }
+        if !begun {
+            return Ok(());
+        }
+        sink.flush()?;
+        self.turn.wait();
+        sink.stop()
     }
 
     /// The next batch, or `None` at the end. Flushes before it waits.

@@ -133,8 +133,7 @@ impl<R: BufRead> Reader<R> {
             } else if self.ending == Ending::Whole {
                 return Err(wrong("it stands behind the footer".to_owned()));
             }
-            let Some(record) = parse(&self.buffer).map_err(|error| wrong(error.to_string()))?
-            else {
+            let Some(record) = parse(&self.buffer).map_err(|error| wrong(what_of(&error)))? else {
                 continue;
             };
             match &record {
@@ -179,10 +178,15 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
+/// What is wrong with a line. It is parsed by itself, so that to the parser it is always line 1.
+fn what_of(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
+}
+
 /// Says clearly what is wrong with a first line before its fields are looked at one by one.
 fn check_header(line: &[u8]) -> Result<(), ReadError> {
     let value: serde_json::Value =
-        serde_json::from_slice(line).map_err(|error| ReadError::NoHeader(error.to_string()))?;
+        serde_json::from_slice(line).map_err(|error| ReadError::NoHeader(what_of(&error)))?;
     let header =
         value.get("header").ok_or_else(|| ReadError::NoHeader("it has no `header`".to_owned()))?;
     match header.get("format").and_then(serde_json::Value::as_u64) {

@@ -359,7 +359,7 @@ event_kinds! {
     BackedOff = "backed-off",
     /// Seepmeter itself was stopped and now goes on (SIGCONT).
     Continued = "continued",
-    /// A signal was passed on to the target; `value` is its number.
+    /// A signal was sent to the target, passed on or to end it; `value` is its number.
     Forwarded = "forwarded",
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use nix::sys::signal::Signal;
 
 /// `10.4 MiB`.
 pub(crate) fn bytes(bytes: i64) -> String {
@@ -26,6 +27,12 @@ pub(crate) fn duration(nanos: u64) -> String {
         60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} m", seconds / 3600, seconds / 60 % 60),
     }
+}
+
+/// `SIGTERM`; `signal 40` where it has no name.
+pub(crate) fn signal(number: i64) -> String {
+    let named = i32::try_from(number).ok().and_then(|number| Signal::try_from(number).ok());
+    named.map_or_else(|| format!("signal {number}"), |signal| signal.to_string())
 }
 
 /// `1 sample`, `2 samples`.
@@ -52,6 +59,7 @@ mod tests {
         ] {
             assert_eq!(duration(nanos), text);
         }
+        assert_eq!([signal(15), signal(40)], ["SIGTERM", "signal 40"]);
         assert_eq!(count(1, "sample") + &count(0, "sample"), "1 sample0 samples");
     }
 }

@@ -12,6 +12,7 @@ use seepmeter_process::{Arrival, Process, Signals};
 use seepmeter_record::EventKind;
 
 use crate::flags::OnStop;
+use crate::messages;
 
 /// Signals that are passed on to a spawned target, or end the watching of one that is not ours.
 const SIGNALS: [Signal; 7] = [
@@ -109,7 +110,7 @@ impl<'a> Watch<'a> {
             if signalled && self.serve_signals()? == Some(Stopped::Asked) {
                 return Ok(Stopped::Asked);
             }
-            if self.serve_times()? == Some(Stopped::Asked) {
+            if self.serve_times() == Some(Stopped::Asked) {
                 return Ok(Stopped::Asked);
             }
         }
@@ -138,60 +139,66 @@ impl<'a> Watch<'a> {
             }
             match self.manners {
                 Manners::Attached => return Ok(Some(Stopped::Asked)),
-                Manners::Spawned { grace, .. } => self.pass_on(arrival, grace)?,
+                Manners::Spawned { grace, .. } => self.pass_on(arrival, grace),
             }
         }
         Ok(None)
     }
 
     /// Passes a signal on, unless the terminal has sent it to the target as well.
-    fn pass_on(&mut self, arrival: Arrival, grace: Duration) -> Result<()> {
+    fn pass_on(&mut self, arrival: Arrival, grace: Duration) {
         if arrival.from_kernel {
-            return Ok(());
+            return;
         }
         let now = Instant::now();
         let mut signal = arrival.signal;
         if signal == Signal::SIGTERM {
             match self.term {
                 Some((before, sender)) if sender == arrival.sender && now < before + ONE_WISH => {
-                    return Ok(());
+                    return;
                 }
                 Some((before, _)) if now < before + grace => signal = Signal::SIGKILL,
                 _ => {}
             }
             self.term = Some((now, arrival.sender));
         }
-        self.send(signal)
+        self.send(signal);
     }
 
-    fn serve_times(&mut self) -> Result<Option<Stopped>> {
+    fn serve_times(&mut self) -> Option<Stopped> {
         let now = Instant::now();
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;
-            self.send(Signal::SIGKILL)?;
+            self.send(Signal::SIGKILL);
         }
         if self.stop_at.is_none_or(|at| at > now) {
-            return Ok(None);
+            return None;
         }
         self.stop_at = None;
         match self.manners {
             Manners::Spawned { on_stop: OnStop::End, grace } => {
-                self.send(Signal::SIGTERM)?;
+                if !self.send(Signal::SIGTERM) {
+                    return Some(Stopped::Asked);
+                }
                 self.told_to_end = true;
                 self.kill_at = Some(now + grace);
-                Ok(None)
+                None
             }
             Manners::Spawned { on_stop: OnStop::Leave, .. } | Manners::Attached => {
-                Ok(Some(Stopped::Asked))
+                Some(Stopped::Asked)
             }
         }
     }
 
-    fn send(&self, signal: Signal) -> Result<()> {
-        self.process
-            .signal(signal)
-            .with_context(|| format!("cannot send {signal} to process {}", self.process.pid()))?;
+    /// Sends it to the target. One that may not be sent is told, and false; a program with more rights
+    /// than ours (setuid) is watched on all the same.
+    fn send(&self, signal: Signal) -> bool {
+        let pid = self.process.pid();
+        if let Err(error) = self.process.signal(signal) {
+            messages::notice(&format!("cannot send {signal} to process {pid}: {error}"));
+            return false;
+        }
         self.live.tell(EventKind::Forwarded, Some(signal as i64));
-        Ok(())
+        true
     }
 }

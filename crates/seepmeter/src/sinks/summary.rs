@@ -186,8 +186,13 @@ impl Summary {
         }
         let mut lines = vec![format!("target     {}", self.tell_target())];
         lines.push(format!("watched    {}", self.tell_watching()));
-        if let Some(span) = &self.rss {
-            lines.push(format!("rss        {}", self.tell_rss(span)));
+        match &self.rss {
+            Some(span) => lines.push(format!("rss        {}", self.tell_rss(span))),
+            None if self.ended_unseen() => {
+                lines
+                    .push("rss        not seen: the target ended before the first look".to_owned());
+            }
+            None => {}
         }
         for (place, line) in verdict.into_iter().flat_map(Verdict::lines).enumerate() {
             lines.push(format!("{:9}  {line}", if place == 0 { "verdict" } else { "" }));
@@ -220,6 +225,11 @@ impl Summary {
         lines
     }
 
+    fn ended_unseen(&self) -> bool {
+        let end = self.footer.as_ref().map(|footer| footer.end);
+        self.samples == 0 && matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone))
+    }
+
     fn tell_target(&self) -> String {
         let name = match &self.target {
             Some(target) => match target.process_key() {
@@ -239,7 +249,7 @@ impl Summary {
             Some(End::NotStarted(errno)) => {
                 format!("not started: {}", Errno::from_raw(errno).desc())
             }
-            None => "and then the recording ends: whoever wrote it was killed".to_owned(),
+            None => "and there the recording ends, with no footer".to_owned(),
         };
         format!("{name}, {end}")
     }

@@ -146,7 +146,7 @@ impl Text {
             EventKind::Lost => {
                 format!("{} lost by {}", human::count(value.unsigned_abs(), "sample"), event.text)
             }
-            EventKind::Forwarded => format!("signal {value} passed on"),
+            EventKind::Forwarded => format!("{} sent to the target", human::signal(value)),
             EventKind::BackedOff => format!(
                 "looks cost more than the budget: from now on one in {}",
                 human::duration(value.unsigned_abs())

@@ -30,6 +30,8 @@ if (sysread $reader, my $errno, 4) {
     die "cannot execute $command[0]: $!\n";
 }
 
+# Whoever looks on wants each number when it is taken.
+$| = 1;
 while (waitpid($pid, WNOHANG) == 0) {
     open my $statm, '<', "/proc/$pid/statm" or last;
     my (undef, $resident) = split ' ', scalar <$statm>;

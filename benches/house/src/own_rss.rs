@@ -1,11 +1,16 @@
 //! Seepmeter judged by seepmeter: its resident set over many samples.
 
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::Bench;
-use crate::process::{start, wait};
+use crate::process::{run, start, wait};
 use crate::recording::Recording;
 use crate::statistics::median;
 use crate::table::Row;
@@ -14,29 +19,30 @@ use crate::table::Row;
 const BUDGET: i64 = 6_000_000;
 
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
-    // At 20 kHz a noisy machine misses some ticks, so some time is left over.
-    let seconds = bench.pick(60, 8);
     let wanted = bench.pick(1_000_000, 100_000);
+    let table = bench.file("own.csv");
     let taken = bench.file("own.jsonl");
     let judged = bench.file("judged.jsonl");
     let mut first = Command::new(&bench.seepmeter);
     first
         .args(["run", "-q", "-i", "50us", "-o"])
-        .arg(format!("csv,path={}", bench.file("own.csv").display()))
+        .arg(format!("csv,path={}", table.display()))
         .arg("-o")
         .arg(format!("jsonl,path={}", taken.display()))
-        .args(["--", "sleep", &seconds.to_string()]);
+        .args(["--", "sleep", "600"]);
     let first = start(&mut first)?;
-    let judge = Command::new(&bench.seepmeter)
+    let mut judge = Command::new(&bench.seepmeter);
+    judge
         .args(["attach", "-q", "-i", "20ms", "-o"])
         .arg(format!("jsonl,path={}", judged.display()))
-        .arg(first.id().to_string())
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot run the second seepmeter")?;
+        .arg(first.id().to_string());
+    let judge = start(&mut judge)?;
+    let outcome = wait_for_lines(&table, wanted);
+    // The signal is passed on to the target, and with it ends the first seepmeter, and then the second.
+    run(Command::new("kill").arg(first.id().to_string()))?;
     wait(&first)?;
     wait(&judge)?;
+    outcome?;
 
     let samples = Recording::read(&taken)?.footer.samples;
     let recording = Recording::read(&judged)?;
@@ -64,4 +70,26 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
             growth.abs() <= 0.01,
         ),
     ])
+}
+
+/// Waits until a file that grows has so many lines; at most for nine minutes, since a machine that is
+/// busy with other things misses many ticks.
+fn wait_for_lines(path: &Path, wanted: u64) -> Result<()> {
+    let begin = Instant::now();
+    let mut buffer = vec![0; 1 << 20];
+    let mut lines = 0;
+    while !path.exists() && begin.elapsed() < Duration::from_secs(10) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut file = File::open(path)?;
+    while lines <= wanted && begin.elapsed() < Duration::from_secs(540) {
+        match file.read(&mut buffer)? {
+            0 => thread::sleep(Duration::from_millis(250)),
+            length => {
+                let new = buffer[..length].iter().filter(|byte| **byte == b'\n').count();
+                lines += u64::try_from(new)?;
+            }
+        }
+    }
+    Ok(())
 }

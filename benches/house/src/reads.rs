@@ -107,7 +107,7 @@ impl<'a> Way<'a> {
 }
 
 /// The least that tells a resident set: one system call, and one number read.
-fn bare_read(fd: RawFd) -> Result<u64> {
+pub(crate) fn bare_read(fd: RawFd) -> Result<u64> {
     let mut buffer = [0_u8; 128];
     // SAFETY: the buffer is valid for its length, and the descriptor is open.
     let length = unsafe { libc::pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };

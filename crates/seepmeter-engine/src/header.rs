@@ -4,7 +4,6 @@ use std::io;
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ZonedDateTime};
-use nix::libc;
 use nix::sys::utsname::uname;
 use nix::unistd::{SysconfVar, sysconf};
 use seepmeter_record::{FORMAT, Header, SamplerInfo, TargetInfo};

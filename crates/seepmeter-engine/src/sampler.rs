@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::errno::Errno;
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use seepmeter_plugin::{Error, ErrorKind, Look, Sampler, Stream, Target, Until, Waited};
 use seepmeter_record::{Event, EventKind, Points, Record, Sample, SamplerId};

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use jiff::ZonedDateTime;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, ZonedDateTime};
 use nix::sys::utsname::uname;
 use nix::unistd::{SysconfVar, sysconf};
 use seepmeter_record::{FORMAT, Header, SamplerInfo, TargetInfo};
@@ -14,7 +15,7 @@ pub(crate) fn header(target: TargetInfo, samplers: Vec<SamplerInfo>) -> io::Resu
     Ok(Header {
         format: FORMAT,
         seepmeter: env!("CARGO_PKG_VERSION").to_owned(),
-        start: ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string(),
+        start: wall_clock().strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string(),
         host: system.nodename().as_bytes().into(),
         kernel: system.release().as_bytes().into(),
         page_size: page_size()?,
@@ -23,9 +24,47 @@ pub(crate) fn header(target: TargetInfo, samplers: Vec<SamplerInfo>) -> io::Resu
     })
 }
 
+/// The time of day where we are.
+fn wall_clock() -> ZonedDateTime {
+    let now = Timestamp::now();
+    now.to_zoned_datetime(TimeZone::fixed(local_offset(now)))
+}
+
+/// How far the local time is from UTC now; UTC where that can't be told.
+///
+/// This asks the C library, which reads one file. jiff's own time zones list every file under
+/// /usr/share/zoneinfo first, and that took longer than all else before the target's start.
+fn local_offset(now: Timestamp) -> Offset {
+    let seconds: libc::time_t = now.as_second();
+    // SAFETY: a `tm` is numbers and a pointer, and zeros are valid values of them all.
+    let mut broken_down: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both are valid for the call. It reads the environment, which nothing of seepmeter's
+    // ever changes.
+    let known = unsafe { libc::localtime_r(&seconds, &mut broken_down) };
+    if known.is_null() {
+        return Offset::UTC;
+    }
+    i32::try_from(broken_down.tm_gmtoff)
+        .ok()
+        .and_then(|seconds| Offset::from_seconds(seconds).ok())
+        .unwrap_or(Offset::UTC)
+}
+
 /// Bytes in a page: sysconf(3).
 fn page_size() -> io::Result<u64> {
     sysconf(SysconfVar::PAGE_SIZE)?
         .and_then(|size| u64::try_from(size).ok())
         .ok_or_else(|| io::Error::other("the system does not tell its page size"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_clock_tells_now_whatever_the_offset_is() {
+        let before = Timestamp::now();
+        let clock = wall_clock();
+        assert!(before <= clock.timestamp() && clock.timestamp() <= Timestamp::now());
+    }
 }

@@ -20,11 +20,13 @@ pub(crate) fn route(
     troubles: &Troubles,
 ) -> Vec<Lost> {
     let mut usual = 0;
-    while let Ok(first) = outlet.records.recv() {
+    loop {
+        let idle = outlet.records.is_empty();
+        let Ok(first) = outlet.records.recv() else { break };
         let mut batch = Vec::with_capacity(usual);
         batch.push(first);
-        if !patience.is_zero() {
-            let _ = outlet.bell.recv_timeout(patience);
+        if idle {
+            wait(outlet, patience);
         }
         // As many as wait now, not as many as come meanwhile.
         batch.extend(outlet.records.try_iter().take(outlet.records.len()));
@@ -43,8 +45,17 @@ pub(crate) fn route(
             break;
         }
         tell_closed(&mut fan_out, closed, t, troubles);
+        // While records come, the next batch gathers here, and its first record wakes nobody.
+        wait(outlet, patience);
     }
     fan_out.lost()
+}
+
+/// Lets records gather, until the bell asks for them.
+fn wait(outlet: &Outlet, patience: Duration) {
+    if !patience.is_zero() {
+        let _ = outlet.bell.recv_timeout(patience);
+    }
 }
 
 /// Tells the sinks that are left of those that were closed.

@@ -9,9 +9,10 @@ use seepmeter_record::{Event, Metric, MetricId, Record, SamplerId, Subject, Subj
 
 use crate::clock::Clock;
 
-/// How many records may wait for the router: a fifth of a second at 10 kHz, in under half a MiB. The
+/// How many records may wait for the router: a tenth of a second at 10 kHz, in 176 KiB. Batches grow to
+/// half of it, and each sink may have some of them in hand, so that it counts more than once. The
 /// router never waits for anybody, so a sampler finds this full only where the machine is starved.
-const QUEUE: usize = 2048;
+const QUEUE: usize = 1024;
 
 /// Numbers given out in one stream.
 #[derive(Debug, Default)]

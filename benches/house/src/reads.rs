@@ -1,0 +1,128 @@
+//! Reading statm: seepmeter's own reader against a bare loop, the procfs crate, and opening anew.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{Read, Seek};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use seepmeter::samplers::statm::StatmFile;
+
+use crate::Bench;
+use crate::process;
+use crate::statistics::median;
+use crate::table::Row;
+
+/// Reads in one turn; a turn is short, so that noise falls on all alike.
+const READS: u32 = 1000;
+
+/// One way to read; returns the resident pages.
+struct Way<'a> {
+    name: &'static str,
+    read: Box<dyn FnMut() -> Result<u64> + 'a>,
+    /// Nanoseconds a read, one number a turn.
+    turns: Vec<f64>,
+}
+
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
+    let mut sleeper = process::start(Command::new("sleep").arg("600"))?;
+    let outcome = measure_on(sleeper.id(), bench.pick(400, 60));
+    sleeper.kill()?;
+    sleeper.wait()?;
+    outcome
+}
+
+fn measure_on(pid: u32, turns: usize) -> Result<Vec<Row>> {
+    let path = format!("/proc/{pid}/statm");
+    let path = Path::new(&path);
+    let mut kept = StatmFile::open(path)?;
+    let bare = File::open(path)?;
+    let bare = bare.as_raw_fd();
+    let mut seeking = File::open(path)?;
+    let process = procfs::process::Process::new(i32::try_from(pid)?)?;
+    let mut ways = [
+        Way::new("a bare loop: pread, and the second number", move || bare_read(bare)),
+        Way::new("seepmeter", move || Ok(u64::try_from(kept.read()?.resident)?)),
+        Way::new("seek and read of a kept descriptor", move || {
+            seeking.rewind()?;
+            second_number(&read_once(&mut seeking)?)
+        }),
+        Way::new("open, read, close", move || second_number(&read_once(&mut File::open(path)?)?)),
+        Way::new("the procfs crate", move || Ok(process.statm()?.resident)),
+    ];
+    let pages: Vec<u64> = ways.iter_mut().map(|way| (way.read)()).collect::<Result<_>>()?;
+    ensure!(pages.iter().all(|seen| *seen == pages[0]), "the ways do not agree: {pages:?}");
+
+    for _ in 0..turns {
+        for way in &mut ways {
+            way.take_turn()?;
+        }
+    }
+    let [bare, own, others @ ..] = &ways;
+    let ratio = own.median() / bare.median();
+    let mut rows = vec![
+        Row::figure("statm: a bare loop (pread, the second number)", bare.told()),
+        Row::promise(
+            "statm: seepmeter's read, all numbers",
+            "≤ 1.2 × the bare loop",
+            format!("{}, {ratio:.2} ×", own.told()),
+            ratio <= 1.2,
+        ),
+    ];
+    let names = [
+        "statm: seek and read, kept descriptor",
+        "statm: open, read, close",
+        "statm: the procfs crate",
+    ];
+    rows.extend(others.iter().zip(names).map(|(way, name)| {
+        Row::figure(name, format!("{}, {:.2} ×", way.told(), way.median() / bare.median()))
+    }));
+    Ok(rows)
+}
+
+impl<'a> Way<'a> {
+    fn new(name: &'static str, read: impl FnMut() -> Result<u64> + 'a) -> Self {
+        Self { name, read: Box::new(read), turns: Vec::new() }
+    }
+
+    fn take_turn(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        for _ in 0..READS {
+            black_box((self.read)().with_context(|| self.name)?);
+        }
+        self.turns.push(begin.elapsed().as_secs_f64() * 1e9 / f64::from(READS));
+        Ok(())
+    }
+
+    fn median(&self) -> f64 {
+        median(&self.turns)
+    }
+
+    fn told(&self) -> String {
+        format!("{:.2} µs", self.median() / 1e3)
+    }
+}
+
+/// The least that tells a resident set: one system call, and one number read.
+pub(crate) fn bare_read(fd: RawFd) -> Result<u64> {
+    let mut buffer = [0_u8; 128];
+    // SAFETY: the buffer is valid for its length, and the descriptor is open.
+    let length = unsafe { libc::pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+    second_number(&buffer[..usize::try_from(length)?])
+}
+
+fn read_once(file: &mut File) -> Result<Vec<u8>> {
+    let mut buffer = vec![0; 128];
+    let length = file.read(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+fn second_number(text: &[u8]) -> Result<u64> {
+    let digits = text.iter().skip_while(|byte| **byte != b' ').skip(1);
+    let digits = digits.take_while(|byte| byte.is_ascii_digit());
+    Ok(digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}

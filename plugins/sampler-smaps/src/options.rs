@@ -35,7 +35,7 @@ options! {
         /// so large that it would take longer is swept only, and its PSS is not read.
         max_hold: std::time::Duration = "2ms",
         /// How often everything is swept while the target's size changes.
-        sweep_every: std::time::Duration = "7s",
+        sweep_every: std::time::Duration = "6s",
         /// How often everything is swept though statm says that nothing changed.
         heartbeat: std::time::Duration = "60s",
         /// Sweep by PAGEMAP_SCAN where the kernel has it (Linux 6.7); `no` reads smaps in pieces.

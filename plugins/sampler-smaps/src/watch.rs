@@ -156,15 +156,17 @@ impl Watch {
     }
 
     fn read_maps(&mut self) -> Result<(), Error> {
-        let begin = Instant::now();
+        let begin = thread_time();
         self.source.read("maps", &mut self.text)?;
         self.threads.refresh(&self.source.tasks(), self.pid);
-        let headers = maps::parse(&self.text);
+        let mut headers = maps::parse(&self.text);
+        // [vsyscall] is one page of the kernel's in its own half, the same in every process.
+        headers.retain(|header| header.end <= 1 << 63);
         let classes = classify(&headers, &self.threads.stacks());
         self.table.update(&headers, classes);
         self.looks = self.looks.saturating_add(1);
-        let now = Instant::now();
-        self.maps_due = now + now.duration_since(begin) * MAPS_SHARE;
+        let took = thread_time().saturating_sub(begin);
+        self.maps_due = Instant::now() + took * MAPS_SHARE;
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 
 mod board;
 mod observer;
+mod parse;
 mod phases;
 mod plugin;
 mod target;
@@ -37,7 +38,8 @@ fn main() -> Result<(), Error> {
     for shape in
         SHAPES.iter().filter(|known| shape.is_none_or(|shape| known.name.contains(shape.as_str())))
     {
-        println!("\n{}\n{}", shape.name, phases::HEADINGS);
+        println!("\n{}", shape.name);
+        println!("{}\n{}", parse::measure(&Target::spawn(*shape)?)?, phases::HEADINGS);
         for observer in Observer::ALL {
             if only.is_none_or(|only| observer.name().contains(only.as_str())) {
                 let plan = plan(observer, quick);

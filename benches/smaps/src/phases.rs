@@ -86,7 +86,8 @@ fn run(
     })
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// The value in the middle.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {

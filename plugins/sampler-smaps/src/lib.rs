@@ -9,7 +9,7 @@
 //! - [`maps`] and [`smaps`] parse what the kernel writes.
 //! - `class` says what a mapping is, `table` which one it is from look to look.
 //! - `scan` makes the call, `sweep` decides on what, `pass` and `reads` see to smaps.
-//! - `pace` keeps the budget, `watch` puts it all together, `book` tells what changed.
+//! - `pace` keeps the budget, `priority` sees that a slice is not interrupted, `watch` puts it all together, `book` tells what changed.
 
 mod book;
 mod class;
@@ -18,6 +18,7 @@ mod metrics;
 mod options;
 mod pace;
 mod pass;
+mod priority;
 mod reads;
 mod scan;
 pub mod smaps;

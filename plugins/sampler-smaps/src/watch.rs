@@ -13,6 +13,7 @@ use crate::class::classify;
 use crate::maps;
 use crate::options::{Mode, SmapsOptions};
 use crate::pace::{Pace, thread_time};
+use crate::priority::Raised;
 use crate::reads::Reads;
 use crate::scan;
 use crate::source::{Source, Statm};
@@ -45,6 +46,8 @@ pub(crate) struct Watch {
     changed: bool,
     heartbeat: Instant,
     told_slow: bool,
+    /// Kept for what happens when it is dropped.
+    _raised: Option<Raised>,
 }
 
 impl Watch {
@@ -73,6 +76,7 @@ impl Watch {
             changed: true,
             heartbeat: now + options.heartbeat,
             told_slow: false,
+            _raised: Raised::now(),
             options,
         };
         // Whether the right is there is better known before the target runs.

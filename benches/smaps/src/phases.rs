@@ -17,13 +17,17 @@ pub(crate) struct Plan {
 
 /// Above the table.
 pub(crate) const HEADINGS: &str = "\
-| observer              | throughput | blocked | worst stall | without: blocked | worst stall | observer's CPU | growth seen |
-|-----------------------|-----------:|--------:|------------:|-----------------:|------------:|---------------:|------------:|";
+| observer              | throughput | by the wall | blocked | worst stall | without: blocked | worst stall | observer's CPU | growth seen |
+|-----------------------|-----------:|------------:|--------:|------------:|-----------------:|------------:|---------------:|------------:|";
 
 /// One phase.
 #[derive(Clone, Copy, Debug)]
 struct Phase {
+    /// Rounds a second of the time in which the target ran or was blocked. Time in which it waited
+    /// for a CPU is left out: on a busy machine that is others' doing, and moves far more than the rest.
     rounds: f64,
+    /// Rounds a second by the wall's clock.
+    by_the_wall: f64,
     blocked: f64,
     worst: f64,
 }
@@ -44,15 +48,18 @@ pub(crate) fn measure(
         cpu += thread_time() - before;
         without.push(run(target, plan.phase, rest)?);
     }
-    let ratios = with.iter().zip(without.windows(2));
-    let ratios = ratios.map(|(on, off)| 2.0 * on.rounds / (off[0].rounds + off[1].rounds));
+    let ratio = |rounds: fn(&Phase) -> f64| {
+        let pairs = with.iter().zip(without.windows(2));
+        median(pairs.map(|(on, off)| 2.0 * rounds(on) / (rounds(&off[0]) + rounds(&off[1]))))
+    };
     let blocked = |phases: &[Phase]| median(phases.iter().map(|phase| phase.blocked)) * 100.0;
     let worst = |phases: &[Phase]| phases.iter().map(|phase| phase.worst).fold(0.0, f64::max) * 1e3;
     let seen = watching.slowest_seen();
     Ok(format!(
-        "| {:21} | {:10.3} | {:5.2} % | {:8.2} ms | {:14.2} % | {:8.2} ms | {:12.2} % | {:>11} |",
+        "| {:21} | {:10.3} | {:11.3} | {:5.2} % | {:8.2} ms | {:14.2} % | {:8.2} ms | {:12.2} % | {:>11} |",
         observer.name(),
-        median(ratios),
+        ratio(|phase| phase.rounds),
+        ratio(|phase| phase.by_the_wall),
         blocked(&with),
         worst(&with),
         blocked(&without),
@@ -74,13 +81,15 @@ fn run(
 ) -> Result<Phase, Error> {
     target.phase += 1;
     target.board.phase.store(target.phase, Relaxed);
-    let begin = Instant::now();
+    let (begin, queued) = (Instant::now(), target.queued());
     observe(begin + length)?;
     let seconds = begin.elapsed().as_secs_f64();
+    let queued = (target.queued() - queued).as_secs_f64();
     let counters = target.board.of(target.phase);
     let seconds_of = |nanos: u64| nanos as f64 / 1e9;
     Ok(Phase {
-        rounds: counters.rounds.load(Relaxed) as f64 / seconds,
+        rounds: counters.rounds.load(Relaxed) as f64 / (seconds - queued).max(1e-3),
+        by_the_wall: counters.rounds.load(Relaxed) as f64 / seconds,
         blocked: seconds_of(counters.blocked.load(Relaxed)) / seconds,
         worst: seconds_of(counters.worst.load(Relaxed)),
     })
@@ -98,7 +107,7 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// How long this thread has run.
-fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel fills in the timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };

@@ -54,6 +54,12 @@ impl Target {
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap_or(0)
     }
+
+    /// How long it has waited for a CPU.
+    pub(crate) fn queued(&self) -> Duration {
+        let times = File::open(format!("/proc/{}/schedstat", self.pid()));
+        Duration::from_nanos(times.map_or(0, |times| queued(&times)))
+    }
 }
 
 impl Drop for Target {

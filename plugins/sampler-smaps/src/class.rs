@@ -9,7 +9,8 @@ use crate::threads::Stack;
 /// glibc puts each heap of an arena at a multiple of this (HEAP_MAX_SIZE on 64-bit machines).
 const ARENA: u64 = 64 << 20;
 
-const DELETED: &[u8] = b" (deleted)";
+/// Behind the path of a file that is there no more.
+pub(crate) const DELETED: &[u8] = b" (deleted)";
 
 /// The kinds of mappings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -216,36 +217,6 @@ fn of_a_file(path: &[u8], perms: Perms) -> Class {
         None => (Kind::File, path),
     };
     Class { perms: Some(perms), ..Class::named(kind, name) }
-}
-
-impl Class {
-    /// A group's name for people.
-    pub(crate) fn title(&self) -> Vec<u8> {
-        let with_perms = |text: &[u8]| match self.perms {
-            Some(perms) => [text, b" ", perms.to_string().as_bytes()].concat(),
-            None => text.to_vec(),
-        };
-        match self.kind {
-            Kind::Heap => b"heap".to_vec(),
-            Kind::MainStack => b"stack of the main thread".to_vec(),
-            Kind::ThreadStack => {
-                let tid = self.tid.unwrap_or_default().to_string();
-                [b"stack of thread ", tid.as_bytes(), b" (", &self.name, b")"].concat()
-            }
-            Kind::Anonymous => match self.size {
-                Some(size) => format!("anonymous, {size}").into_bytes(),
-                None => b"anonymous".to_vec(),
-            },
-            Kind::Reserved => b"reserved, without access".to_vec(),
-            Kind::Arena => b"glibc arenas".to_vec(),
-            Kind::Jit => b"JIT code (anonymous, executable)".to_vec(),
-            Kind::Hugetlb => b"huge pages (hugetlb)".to_vec(),
-            Kind::Deleted => with_perms(&[&self.name, DELETED].concat()),
-            Kind::Named | Kind::Kernel | Kind::File | Kind::Shm | Kind::Memfd => {
-                with_perms(&self.name)
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 mod book;
 mod class;
+mod counts;
 pub mod maps;
 mod metrics;
 mod options;
@@ -26,6 +27,7 @@ mod source;
 mod sweep;
 mod table;
 mod threads;
+mod title;
 mod watch;
 
 pub use options::{Detail, Mode, SmapsOptions};

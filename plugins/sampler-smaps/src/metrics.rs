@@ -3,8 +3,8 @@
 use seepmeter_plugin::Stream;
 use seepmeter_plugin::record::{MetricId, Unit};
 
+use crate::counts::Counts;
 use crate::smaps::Figures;
-use crate::table::Counts;
 
 /// How many metrics there are.
 pub(crate) const METRICS: usize = 10;

@@ -7,7 +7,7 @@ use seepmeter_plugin::record::{Event, EventKind};
 use seepmeter_plugin::{Error, Stream};
 
 use crate::pass::Pass;
-use crate::source::Source;
+use crate::source::{Source, is_gone};
 use crate::table::Table;
 
 /// Of the budget, this part may go into reading smaps.
@@ -146,8 +146,8 @@ impl Reads {
 }
 
 fn trouble(error: &io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(libc::ESRCH | libc::ENOENT) => Error::gone(),
-        _ => Error::io("cannot read the target's smaps", error),
+    if is_gone(error) {
+        return Error::gone();
     }
+    Error::io("cannot read the target's smaps", error)
 }

@@ -92,7 +92,8 @@ fn read_whole(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
     File::open(path)?.read_to_end(text).map(drop)
 }
 
-fn is_gone(error: &io::Error) -> bool {
+/// True where the failure means that there is no such process any more.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 

@@ -5,9 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use crate::class::Kind;
+use crate::counts::Counts;
 use crate::pace::{SLICE, thread_time};
 use crate::scan::{Ask, Region, Scanner};
-use crate::table::{Counts, Mapping, Table};
+use crate::table::{Mapping, Table};
 
 const PAGE: u64 = 4096;
 

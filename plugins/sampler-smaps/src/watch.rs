@@ -16,7 +16,7 @@ use crate::pace::{Pace, thread_time};
 use crate::priority::Raised;
 use crate::reads::Reads;
 use crate::scan;
-use crate::source::{Source, Statm};
+use crate::source::{self, Source, Statm};
 use crate::sweep::Sweep;
 use crate::table::Table;
 use crate::threads::Threads;
@@ -216,7 +216,7 @@ impl Watch {
                 self.fall_back(&error, stream);
                 return Ok(());
             }
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(Error::gone()),
+            Err(error) if source::is_gone(&error) => return Err(Error::gone()),
             Err(error) => return Err(Error::io("cannot scan the target's page tables", &error)),
         };
         if !swept {

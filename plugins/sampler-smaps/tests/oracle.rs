@@ -60,13 +60,12 @@ fn theirs(text: &[u8]) -> Found {
 
 #[test]
 fn real_texts_are_read_as_procfs_reads_them() {
+    // These few, and not all that run: reading smaps would hold them all up.
+    let parent = std::os::unix::process::parent_id();
     let mut read = 0;
-    for process in procfs::process::all_processes().expect("there are processes").flatten() {
-        let Ok(text) = std::fs::read(format!("/proc/{}/smaps", process.pid)) else { continue };
-        if std::str::from_utf8(&text).is_err() {
-            continue;
-        }
-        assert_eq!(ours(&text, 4096), theirs(&text), "process {}", process.pid);
+    for process in ["self".to_owned(), "1".to_owned(), parent.to_string()] {
+        let Ok(text) = std::fs::read(format!("/proc/{process}/smaps")) else { continue };
+        assert_eq!(ours(&text, 4096), theirs(&text), "process {process}");
         read += 1;
     }
     assert!(read > 0);

@@ -133,26 +133,26 @@ fn only_what_changed_is_told() {
 #[test]
 fn a_mapping_that_mremap_moves_or_brk_grows_stays_itself() {
     let mut program = Program::start();
-    let place = program.map("anonymous", 2 * MIB);
+    // The room's rest lies above it, so that it can't grow where it is.
+    let room = program.map("reserve", 64 * MIB);
+    let place = room + 16 * MIB;
+    program.ask(&format!("map-at {place} {}", 2 * MIB));
     program.ask("brk 1048576");
     let mut watcher = Watcher::eager(program.pid(), "mapping");
     watcher.until("known", |memory| at(memory, place).is_some() && memory.find("heap").is_some());
-    let (vector, heap) = (at(&watcher.memory, place), watcher.memory.find("heap").unwrap());
+    let vector = at(&watcher.memory, place).unwrap();
+    let heap = watcher.memory.find("heap").unwrap();
     let before = watcher.memory.value(heap, "rss").unwrap();
-    // Whatever lies above makes it move.
-    program.ask(&format!("map-at {} 4096", place + 2 * MIB));
     let moved: usize =
         program.ask(&format!("remap {place} {} {}", 2 * MIB, 5 * MIB)).parse().unwrap();
+    assert_ne!(moved, place);
+    watcher.look().unwrap();
     program.ask(&format!("touch {moved} {}", 5 * MIB));
     program.ask("brk 1048576");
-    watcher.until("growth seen", |memory| {
-        memory.value(heap, "rss") == Some(before + i64::try_from(MIB).unwrap())
-    });
-    if moved != place {
-        let vector = vector.unwrap();
-        watcher.until("growth seen", |memory| memory.value(vector, "rss") >= Some(5 << 20));
-        assert!(watcher.memory.living().any(|(id, _)| id == vector));
-    }
+    let after = before + i64::try_from(MIB).unwrap();
+    watcher.until("the heap grown", |memory| memory.value(heap, "rss") == Some(after));
+    watcher.until("the vector grown", |memory| memory.value(vector, "rss") >= Some(5 << 20));
+    assert!(watcher.memory.living().any(|(id, _)| id == vector));
 }
 
 #[test]
@@ -203,6 +203,9 @@ fn a_target_that_dies_in_the_middle_of_looks_is_gone_and_no_failure() {
                 watcher.look().unwrap();
             }
             program.child.kill().unwrap();
+            if round % 2 == 0 {
+                program.child.wait().unwrap();
+            }
             let error = loop {
                 watcher.wait(Duration::from_micros(100));
                 if let Err(error) = watcher.look() {
@@ -212,6 +215,20 @@ fn a_target_that_dies_in_the_middle_of_looks_is_gone_and_no_failure() {
             assert_eq!(error.kind(), ErrorKind::Gone, "{mode}: {error}");
         }
     }
+}
+
+#[test]
+fn a_wait_with_work_to_do_ends_when_it_is_woken() {
+    let mut program = Program::start();
+    program.map("anonymous", 64 * MIB);
+    // At this budget a slice is followed by a pause of minutes.
+    let options = [("budget", "0.0001"), ("detail", "mapping")];
+    let mut watcher = Watcher::new(program.pid(), &options).unwrap();
+    watcher.look().unwrap();
+    watcher.wake_up();
+    let begin = std::time::Instant::now();
+    watcher.wait(support::PATIENCE * 100);
+    assert!(begin.elapsed() < support::PATIENCE, "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Memory {
 pub struct Watcher {
     smaps: Smaps,
     pub memory: Memory,
-    wake: (PipeReader, PipeWriter),
+    wake: (PipeReader, Option<PipeWriter>),
     pub points: usize,
 }
 
@@ -179,7 +179,9 @@ impl Watcher {
             proc_root: proc_root.to_owned(),
         };
         smaps.start(&target, &mut memory)?;
-        Ok(Self { smaps, memory, wake: io::pipe().expect("a pipe"), points: 0 })
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let wake = (reader, Some(writer));
+        Ok(Self { smaps, memory, wake, points: 0 })
     }
 
     /// Looks, and hurries: all the budget there is, and sweeps without a rest.
@@ -198,6 +200,11 @@ impl Watcher {
             self.memory.values.insert((point.subject.0, metric), point.value);
         }
         Ok(())
+    }
+
+    /// Ends its waits, as the engine does at the end.
+    pub fn wake_up(&mut self) {
+        self.wake.1 = None;
     }
 
     /// Lets it wait in its own way.

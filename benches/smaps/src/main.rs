@@ -55,9 +55,9 @@ fn main() -> Result<(), Error> {
 fn plan(observer: Observer, quick: bool) -> Plan {
     let (pairs, seconds) = match (observer, quick) {
         (Observer::Plugin, false) => (6, 10),
-        (Observer::Plugin, true) => (2, 10),
+        (Observer::Plugin, true) => (3, 10),
         (_, false) => (6, 3),
-        (_, true) => (2, 2),
+        (_, true) => (4, 2),
     };
     Plan { pairs, phase: Duration::from_secs(seconds) }
 }

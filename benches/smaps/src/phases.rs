@@ -81,16 +81,17 @@ fn run(
 ) -> Result<Phase, Error> {
     target.phase += 1;
     target.board.phase.store(target.phase, Relaxed);
-    let (begin, queued) = (Instant::now(), target.queued());
+    let (begin, ran) = (Instant::now(), target.ran());
     observe(begin + length)?;
     let seconds = begin.elapsed().as_secs_f64();
-    let queued = (target.queued() - queued).as_secs_f64();
+    let ran = (target.ran() - ran).as_secs_f64();
     let counters = target.board.of(target.phase);
     let seconds_of = |nanos: u64| nanos as f64 / 1e9;
+    let blocked = seconds_of(counters.blocked.load(Relaxed));
     Ok(Phase {
-        rounds: counters.rounds.load(Relaxed) as f64 / (seconds - queued).max(1e-3),
+        rounds: counters.rounds.load(Relaxed) as f64 / (ran + blocked).max(1e-3),
         by_the_wall: counters.rounds.load(Relaxed) as f64 / seconds,
-        blocked: seconds_of(counters.blocked.load(Relaxed)) / seconds,
+        blocked: blocked / seconds,
         worst: seconds_of(counters.worst.load(Relaxed)),
     })
 }

@@ -55,10 +55,10 @@ impl Target {
         i32::try_from(self.child.id()).unwrap_or(0)
     }
 
-    /// How long it has waited for a CPU.
-    pub(crate) fn queued(&self) -> Duration {
+    /// How long it has run.
+    pub(crate) fn ran(&self) -> Duration {
         let times = File::open(format!("/proc/{}/schedstat", self.pid()));
-        Duration::from_nanos(times.map_or(0, |times| queued(&times)))
+        Duration::from_nanos(times.map_or(0, |times| number(&times, 0)))
     }
 }
 
@@ -126,12 +126,17 @@ fn churn(board: &Board, growing: *mut u8) -> Result<(), Error> {
     }
 }
 
-/// How long this thread has waited for a CPU: the second number of schedstat.
+/// How long this thread has waited for a CPU.
 fn queued(times: &File) -> u64 {
+    number(times, 1)
+}
+
+/// A number of schedstat: nanoseconds that a thread has run, and that it has waited for a CPU.
+fn number(times: &File, which: usize) -> u64 {
     let mut text = [0; 64];
     let length = times.read_at(&mut text, 0).unwrap_or(0);
     let text = std::str::from_utf8(&text[..length]).unwrap_or("");
-    text.split(' ').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
+    text.split(' ').nth(which).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// How often this thread has gone to sleep. It does so only where it waits for a lock; a thread that

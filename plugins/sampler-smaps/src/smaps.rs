@@ -1,0 +1,186 @@
+//! The parser of /proc/PID/smaps: takes the text in pieces, as it is read, and hands out mappings.
+//!
+//! It is the hot path of a whole read, so it copies no line that came whole and looks at no byte
+//! more often than it must. The crate procfs makes a map of strings for each mapping and takes
+//! several times as long as the kernel; it is the oracle of this module's tests.
+
+use memchr::{memchr, memchr_iter};
+
+use crate::maps::{Header, Perms, decimal};
+
+/// One mapping's figures, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Resident.
+    pub rss: u64,
+    /// Resident, each page divided by how many map it.
+    pub pss: u64,
+    /// Written, and nobody else's.
+    pub private_dirty: u64,
+    /// Resident pages that belong to no file.
+    pub anonymous: u64,
+    /// Swapped out.
+    pub swap: u64,
+    /// Swapped out, each page divided by how many have it.
+    pub swap_pss: u64,
+    /// Given back by MADV_FREE, and not taken yet.
+    pub lazyfree: u64,
+    /// Mapped by transparent huge pages.
+    pub thp: u64,
+    /// Locked into memory.
+    pub locked: u64,
+    /// Resident in pages of hugetlbfs, which `rss` leaves out.
+    pub hugetlb: u64,
+}
+
+/// One mapping of a smaps text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Its line.
+    pub header: Header<'a>,
+    /// Its figures.
+    pub figures: Figures,
+    /// True where its pages are hugetlbfs's: flag `ht`.
+    pub hugetlb: bool,
+}
+
+/// A mapping whose lines are being read.
+#[derive(Debug)]
+struct Open {
+    start: u64,
+    end: u64,
+    perms: Perms,
+    offset: u64,
+    inode: u64,
+    figures: Figures,
+    hugetlb: bool,
+}
+
+/// Reads a smaps text piece by piece.
+#[derive(Debug, Default)]
+pub struct Parser {
+    /// The beginning of a line whose end is yet to come.
+    carry: Vec<u8>,
+    open: Option<Open>,
+    /// The open mapping's path.
+    path: Vec<u8>,
+}
+
+impl Parser {
+    /// Takes the next piece of the text, and hands out each mapping that is now known whole.
+    pub fn push(&mut self, mut piece: &[u8], mut each: impl FnMut(Entry<'_>)) {
+        if !self.carry.is_empty() {
+            let Some(newline) = memchr(b'\n', piece) else {
+                self.carry.extend_from_slice(piece);
+                return;
+            };
+            let mut line = std::mem::take(&mut self.carry);
+            line.extend_from_slice(&piece[..newline]);
+            self.line(&line, &mut each);
+            line.clear();
+            self.carry = line;
+            piece = &piece[newline + 1..];
+        }
+        let mut begin = 0;
+        for newline in memchr_iter(b'\n', piece) {
+            self.line(&piece[begin..newline], &mut each);
+            begin = newline + 1;
+        }
+        self.carry.extend_from_slice(&piece[begin..]);
+    }
+
+    /// The text has ended: hands out the last mapping. One that was cut in the middle of a line is
+    /// left out.
+    pub fn finish(&mut self, mut each: impl FnMut(Entry<'_>)) {
+        if self.carry.is_empty() {
+            self.close(&mut each);
+        }
+        self.carry.clear();
+        self.open = None;
+    }
+
+    /// Takes one line, which is either a mapping's (see [`Header::parse`]), the flags, or a figure
+    /// (fs/proc/task_mmu.c, `show_smap`); keys begin with a capital, addresses never do:
+    ///
+    /// ```text
+    /// Private_Dirty:        12 kB
+    /// VmFlags: rd wr mr mw me ac sd
+    /// ```
+    fn line(&mut self, line: &[u8], each: &mut impl FnMut(Entry<'_>)) {
+        match line.first() {
+            Some(b'A'..=b'Z') => {
+                if let Some(open) = &mut self.open {
+                    open.figure(line);
+                }
+            }
+            Some(_) => {
+                self.close(each);
+                self.open = self.open(line);
+            }
+            None => {}
+        }
+    }
+
+    fn open(&mut self, line: &[u8]) -> Option<Open> {
+        let Header { start, end, perms, offset, inode, path } = Header::parse(line)?;
+        self.path.clear();
+        self.path.extend_from_slice(path);
+        let figures = Figures::default();
+        Some(Open { start, end, perms, offset, inode, figures, hugetlb: false })
+    }
+
+    fn close(&mut self, each: &mut impl FnMut(Entry<'_>)) {
+        let Some(open) = self.open.take() else { return };
+        let Open { start, end, perms, offset, inode, figures, hugetlb } = open;
+        let header = Header { start, end, perms, offset, inode, path: &self.path };
+        each(Entry { header, figures, hugetlb });
+    }
+}
+
+impl Open {
+    fn figure(&mut self, line: &[u8]) {
+        let Some(colon) = memchr(b':', line) else { return };
+        let (key, rest) = (&line[..colon], &line[colon + 1..]);
+        let Figures {
+            rss,
+            pss,
+            private_dirty,
+            anonymous,
+            swap,
+            swap_pss,
+            lazyfree,
+            thp,
+            locked,
+            hugetlb,
+        } = &mut self.figures;
+        let sum = match key {
+            b"Rss" => rss,
+            b"Pss" => pss,
+            b"Private_Dirty" => private_dirty,
+            b"Anonymous" => anonymous,
+            b"Swap" => swap,
+            b"SwapPss" => swap_pss,
+            b"LazyFree" => lazyfree,
+            b"AnonHugePages" | b"ShmemPmdMapped" | b"FilePmdMapped" => thp,
+            b"Locked" => locked,
+            b"Shared_Hugetlb" | b"Private_Hugetlb" => hugetlb,
+            b"VmFlags" => {
+                self.hugetlb = rest.split(|&byte| byte == b' ').any(|flag| flag == b"ht");
+                return;
+            }
+            // A key that is of no use here, or a later kernel's.
+            _ => return,
+        };
+        *sum = sum.saturating_add(bytes(rest));
+    }
+}
+
+/// The value of `        12 kB` in bytes; 0 where it is no number.
+fn bytes(text: &[u8]) -> u64 {
+    let text = text.trim_ascii();
+    let (digits, unit) = match memchr(b' ', text) {
+        Some(space) => (&text[..space], 1024),
+        None => (text, 1),
+    };
+    decimal(digits).unwrap_or(0).saturating_mul(unit)
+}

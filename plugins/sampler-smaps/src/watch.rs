@@ -1,0 +1,278 @@
+//! One target under watch: what to look at, when, and how much of it.
+
+use std::fs::File;
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use seepmeter_plugin::record::{Event, EventKind};
+use seepmeter_plugin::{Error, ErrorKind, Look, Stream, Target, Until, Waited};
+
+use crate::book::{Book, Edition};
+use crate::class::classify;
+use crate::maps;
+use crate::options::{Mode, SmapsOptions};
+use crate::pace::{Pace, thread_time};
+use crate::priority::Raised;
+use crate::reads::Reads;
+use crate::scan;
+use crate::source::{self, Source, Statm};
+use crate::sweep::Sweep;
+use crate::table::Table;
+use crate::threads::Threads;
+
+/// Reading maps, which holds next to nothing up, may take one part in so many of the time.
+const MAPS_SHARE: u32 = 200;
+
+pub(crate) struct Watch {
+    options: SmapsOptions,
+    pid: i32,
+    source: Source,
+    threads: Threads,
+    table: Table,
+    book: Book,
+    pace: Pace,
+    /// None where PAGEMAP_SCAN is not to be had.
+    sweep: Option<Sweep>,
+    reads: Reads,
+    /// The target's pagemap, opened at each look: it belongs to one program, and an exec ends that.
+    pagemap: Option<File>,
+    text: Vec<u8>,
+    statm: Statm,
+    looks: u32,
+    maps_due: Instant,
+    sweep_due: Instant,
+    /// Since the last whole sweep began, statm has changed.
+    changed: bool,
+    heartbeat: Instant,
+    told_slow: bool,
+    /// Kept for what happens when it is dropped.
+    _raised: Option<Raised>,
+}
+
+impl Watch {
+    pub(crate) fn new(
+        options: SmapsOptions,
+        target: &Target,
+        stream: &mut dyn Stream,
+    ) -> Result<Self, Error> {
+        let now = Instant::now();
+        let share = options.budget / 100.0;
+        let watch = Self {
+            pid: target.pid,
+            source: Source::new(target),
+            threads: Threads::default(),
+            table: Table::default(),
+            book: Book::new(target.subject, options.detail, stream),
+            pace: Pace::new(share, now),
+            sweep: (options.scan && options.mode == Mode::Sweep).then(Sweep::new),
+            reads: Reads::new(share, options.max_hold, now),
+            pagemap: None,
+            text: Vec::new(),
+            statm: Statm::default(),
+            looks: 0,
+            maps_due: now,
+            sweep_due: now,
+            changed: true,
+            heartbeat: now + options.heartbeat,
+            told_slow: false,
+            _raised: Raised::now(),
+            options,
+        };
+        // Whether the right is there is better known before the target runs.
+        watch.source.open("smaps").map(|_| watch)
+    }
+
+    /// Takes one look, and tells what this one and the slices since the last one have seen.
+    pub(crate) fn look(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
+        match self.options.mode {
+            Mode::Sweep => self.look_by_sweep(look),
+            Mode::Full => self.look_in_full(look),
+        }
+    }
+
+    fn look_in_full(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
+        self.read_maps()?;
+        let read = self.reads.whole(&self.source, &mut self.table)?;
+        self.publish(Some(read), look);
+        Ok(())
+    }
+
+    fn look_by_sweep(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
+        let now = Instant::now();
+        let statm = self.source.statm(&mut self.text)?;
+        let moved = statm != self.statm;
+        let beat = now >= self.heartbeat;
+        if beat {
+            self.heartbeat = now + self.options.heartbeat;
+        }
+        self.changed |= moved || beat;
+        let wanted = moved || beat || self.book.is_waiting();
+        if wanted && (now >= self.maps_due || self.looks == 0) {
+            self.read_maps()?;
+        }
+        if statm.resident > self.statm.resident {
+            self.heat_growing();
+        }
+        self.statm = statm;
+        self.pagemap = None;
+        self.begin_what_is_due(now, look.stream())?;
+        while self.has_work() && self.pace.ready_in(Instant::now()).is_zero() {
+            self.work(look.stream())?;
+        }
+        // A target that ended meanwhile has no pages, and that is no news of its mappings.
+        self.source.statm(&mut self.text)?;
+        let read = self.reads.take_finished();
+        self.publish(read, look);
+        Ok(())
+    }
+
+    /// Works while the target's budget allows, until the next tick.
+    pub(crate) fn wait(
+        &mut self,
+        until: Until<'_>,
+        stream: &mut dyn Stream,
+    ) -> Result<Waited, Error> {
+        while self.has_work() {
+            let pause = self.pace.ready_in(Instant::now());
+            let left = until.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || pause >= left {
+                break;
+            }
+            if woken(until, pause) {
+                return Ok(Waited::Done);
+            }
+            match self.work(stream) {
+                Err(error) if error.kind() == ErrorKind::Gone => break,
+                outcome => outcome?,
+            }
+        }
+        Ok(Waited::PleaseSleep)
+    }
+
+    fn publish(&mut self, read: Option<u32>, look: &mut Look<'_>) {
+        let swept = match &self.sweep {
+            Some(sweep) => sweep.completed > 0,
+            None => self.reads.any(),
+        };
+        let edition = Edition { looks: self.looks, read, swept };
+        self.book.publish(&mut self.table, edition, look);
+    }
+
+    fn read_maps(&mut self) -> Result<(), Error> {
+        let begin = thread_time();
+        self.source.read("maps", &mut self.text)?;
+        self.threads.refresh(&self.source.tasks(), self.pid);
+        let mut headers = maps::parse(&self.text);
+        // [vsyscall] is one page of the kernel's in its own half, the same in every process.
+        headers.retain(|header| header.end <= 1 << 63);
+        let classes = classify(&headers, &self.threads.stacks());
+        self.table.update(&headers, classes);
+        self.looks = self.looks.saturating_add(1);
+        let took = thread_time().saturating_sub(begin);
+        self.maps_due = Instant::now() + took * MAPS_SHARE;
+        Ok(())
+    }
+
+    /// Mappings that had grown when they were last scanned go before others.
+    fn heat_growing(&mut self) {
+        for mapping in &mut self.table.mappings {
+            mapping.hot |= mapping.growing;
+        }
+    }
+
+    fn begin_what_is_due(&mut self, now: Instant, stream: &mut dyn Stream) -> Result<(), Error> {
+        if let Some(sweep) = &mut self.sweep {
+            if self.changed && now >= self.sweep_due && !sweep.is_whole() {
+                self.changed = false;
+                self.sweep_due = now + self.options.sweep_every;
+                self.reads.unread = true;
+                sweep.begin();
+            }
+        } else {
+            self.reads.unread |= std::mem::take(&mut self.changed);
+        }
+        let swept = self.sweep.as_ref().is_none_or(|sweep| sweep.completed > 0);
+        if swept && self.reads.is_due(now) {
+            let bound = self.sweep.is_some();
+            self.reads.begin(&self.source, &self.table, bound, stream)?;
+        }
+        Ok(())
+    }
+
+    fn has_work(&self) -> bool {
+        let to_sweep = self.sweep.as_ref().is_some_and(|sweep| {
+            sweep.is_whole() || self.table.mappings.iter().any(|mapping| mapping.hot)
+        });
+        to_sweep || self.reads.is_reading()
+    }
+
+    /// Does one slice of work: sweeping goes before reading.
+    fn work(&mut self, stream: &mut dyn Stream) -> Result<(), Error> {
+        let begin = thread_time();
+        let swept = match self.sweep_slice() {
+            Ok(swept) => swept,
+            Err(error) if scan::unavailable(&error) => {
+                self.fall_back(&error, stream);
+                return Ok(());
+            }
+            Err(error) if source::is_gone(&error) => return Err(Error::gone()),
+            Err(error) => return Err(Error::io("cannot scan the target's page tables", &error)),
+        };
+        if !swept {
+            self.reads.slice(&mut self.table)?;
+        }
+        self.pace.charge(thread_time().saturating_sub(begin));
+        self.tell_of_a_slow_sweep(stream);
+        Ok(())
+    }
+
+    /// Sweeps for one slice; false where there is nothing to sweep.
+    fn sweep_slice(&mut self) -> io::Result<bool> {
+        let Some(sweep) = &mut self.sweep else { return Ok(false) };
+        let pagemap = match &mut self.pagemap {
+            Some(pagemap) => pagemap,
+            none => none.insert(self.source.open_raw("pagemap")?),
+        };
+        sweep.slice(&mut self.table, pagemap)
+    }
+
+    fn fall_back(&mut self, error: &io::Error, stream: &mut dyn Stream) {
+        self.sweep = None;
+        self.reads.unread = true;
+        let text = format!(
+            "PAGEMAP_SCAN is not to be had here ({error}): the kernel is older than 6.7, or a filter \
+             refuses it; smaps is read in pieces instead, within the budget of {} %",
+            self.options.budget
+        );
+        stream
+            .event(Event::new(stream.now(), EventKind::Other("smaps-fallback".into())).text(text));
+    }
+
+    /// Says once that the budget is too small to see growth as soon as promised.
+    fn tell_of_a_slow_sweep(&mut self, stream: &mut dyn Stream) {
+        let Some(sweep) = &self.sweep else { return };
+        let lasts = self.pace.stretched(sweep.cost);
+        if self.told_slow || lasts <= self.options.sweep_every.max(Duration::from_secs(1)) * 2 {
+            return;
+        }
+        self.told_slow = true;
+        let text = format!(
+            "within the budget of {} % a sweep of this target lasts over {} s, and growth is seen that \
+             late; `budget` allows more",
+            self.options.budget,
+            lasts.as_secs()
+        );
+        stream.event(Event::new(stream.now(), EventKind::Other("smaps-slow".into())).text(text));
+    }
+}
+
+/// Waits for the pause to pass; true where the wait should end at once.
+fn woken(until: Until<'_>, pause: Duration) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(until.wake, PollFlags::IN)];
+    let timeout = Timespec {
+        tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: pause.subsec_nanos().into(),
+    };
+    poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
+}

@@ -1,0 +1,232 @@
+//! What the tests share: the target, and a stream that remembers.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use seepmeter_plugin::record::{Event, EventKind, MetricId, Points, SubjectId, Unit};
+use seepmeter_plugin::{
+    Error, Look, NewSubject, Options, Plugin, Sampler, Stream, Target, Until, Waited,
+};
+use seepmeter_sampler_smaps::{Smaps, SmapsOptions};
+
+pub const MIB: usize = 1 << 20;
+
+/// Long enough for any machine; a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program that is watched. It is killed when it is let go of.
+pub struct Program {
+    pub child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Program {
+    pub fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_smaps-test-target"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the target starts");
+        let answers = BufReader::new(child.stdout.take().expect("it has a standard output"));
+        let mut program = Self { child, answers };
+        // It answers, so it is past its exec.
+        assert_eq!(program.ask("hello"), "what?");
+        program
+    }
+
+    /// Tells it a deed without waiting for its answer.
+    pub fn tell(&mut self, deed: &str) {
+        let input = self.child.stdin.as_mut().expect("it has a standard input");
+        writeln!(input, "{deed}").expect("it listens");
+    }
+
+    /// Has it do a deed.
+    pub fn ask(&mut self, deed: &str) -> String {
+        self.tell(deed);
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("it answers");
+        answer.trim_end().to_owned()
+    }
+
+    /// Has it make a mapping, and touches it.
+    pub fn map(&mut self, kind: &str, bytes: usize) -> usize {
+        let at = self.ask(&format!("{kind} {bytes}")).parse().expect("an address");
+        if kind != "reserve" {
+            self.ask(&format!("touch {at} {bytes}"));
+        }
+        at
+    }
+
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A stream that remembers all it is told.
+pub struct Memory {
+    begin: Instant,
+    metrics: Vec<String>,
+    pub subjects: Vec<NewSubject>,
+    pub events: Vec<Event>,
+    values: HashMap<(u32, String), i64>,
+}
+
+impl Stream for Memory {
+    fn now(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn metric(&mut self, name: &str, unit: Unit, help: &str) -> MetricId {
+        assert_eq!(unit, Unit::Bytes);
+        assert!(!help.is_empty());
+        self.metrics.push(name.to_owned());
+        MetricId(u32::try_from(self.metrics.len() - 1).unwrap())
+    }
+
+    fn subject(&mut self, subject: NewSubject) -> SubjectId {
+        self.subjects.push(subject);
+        SubjectId(u32::try_from(self.subjects.len()).unwrap())
+    }
+
+    fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+}
+
+impl Memory {
+    /// The subjects that are there: defined, and not gone.
+    pub fn living(&self) -> impl Iterator<Item = (u32, &NewSubject)> {
+        let gone = |id: u32| {
+            self.events
+                .iter()
+                .any(|event| event.kind == EventKind::Gone && event.subject == Some(SubjectId(id)))
+        };
+        self.subjects
+            .iter()
+            .zip(1..)
+            .map(|(subject, id)| (id, subject))
+            .filter(move |(id, _)| !gone(*id))
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.living().map(|(_, subject)| subject.name.to_string()).collect()
+    }
+
+    /// The living subject whose name begins so.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.living()
+            .find(|(_, subject)| subject.name.to_string().starts_with(name))
+            .map(|(id, _)| id)
+    }
+
+    pub fn value(&self, subject: u32, metric: &str) -> Option<i64> {
+        self.values.get(&(subject, metric.to_owned())).copied()
+    }
+
+    /// All living subjects' values together.
+    pub fn sum(&self, metric: &str) -> i64 {
+        self.living().filter_map(|(id, _)| self.value(id, metric)).sum()
+    }
+
+    pub fn told(&self, kind: &str) -> Vec<String> {
+        let of_kind = self.events.iter().filter(|event| event.kind.as_str() == kind);
+        of_kind.map(|event| event.text.to_string()).collect()
+    }
+}
+
+/// The sampler at work.
+pub struct Watcher {
+    smaps: Smaps,
+    pub memory: Memory,
+    wake: (PipeReader, Option<PipeWriter>),
+    pub points: usize,
+}
+
+impl Watcher {
+    pub fn new(pid: i32, options: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::under(Path::new("/proc"), pid, options)
+    }
+
+    pub fn under(proc_root: &Path, pid: i32, options: &[(&str, &str)]) -> Result<Self, Error> {
+        let pairs: Vec<_> =
+            options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut smaps = Smaps::new(SmapsOptions::from_pairs(&pairs).map_err(Error::failed)?)?;
+        let mut memory = Memory {
+            begin: Instant::now(),
+            metrics: Vec::new(),
+            subjects: Vec::new(),
+            events: Vec::new(),
+            values: HashMap::new(),
+        };
+        let target = Target {
+            pid,
+            start_time: 0,
+            subject: SubjectId(0),
+            spawned: false,
+            proc_root: proc_root.to_owned(),
+        };
+        smaps.start(&target, &mut memory)?;
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let wake = (reader, Some(writer));
+        Ok(Self { smaps, memory, wake, points: 0 })
+    }
+
+    /// Looks, and hurries: all the budget there is, and sweeps without a rest.
+    pub fn eager(pid: i32, detail: &str) -> Self {
+        let options =
+            [("budget", "100"), ("sweep-every", "1ms"), ("heartbeat", "1ms"), ("detail", detail)];
+        Self::new(pid, &options).expect("it starts")
+    }
+
+    pub fn look(&mut self) -> Result<(), Error> {
+        let mut points = Points::new();
+        self.smaps.sample(&mut Look::new(&mut points, &mut self.memory))?;
+        self.points = points.len();
+        for point in points {
+            let metric = self.memory.metrics[point.metric.0 as usize].clone();
+            self.memory.values.insert((point.subject.0, metric), point.value);
+        }
+        Ok(())
+    }
+
+    /// Ends its waits, as the engine does at the end.
+    pub fn wake_up(&mut self) {
+        self.wake.1 = None;
+    }
+
+    /// Lets it wait in its own way.
+    pub fn wait(&mut self, how_long: Duration) {
+        let until = Until { deadline: Instant::now() + how_long, wake: self.wake.0.as_fd() };
+        if self.smaps.wait(until, &mut self.memory).expect("it waits") == Waited::PleaseSleep {
+            std::thread::sleep(until.deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Looks until something is so, and says how long that took.
+    pub fn until(&mut self, what: &str, mut so: impl FnMut(&Memory) -> bool) -> Duration {
+        let begin = Instant::now();
+        loop {
+            self.look().expect("a look");
+            if so(&self.memory) {
+                return begin.elapsed();
+            }
+            if begin.elapsed() > PATIENCE {
+                panic!("not {what}; there are {:#?}", self.memory.names());
+            }
+            self.wait(Duration::from_millis(20));
+        }
+    }
+}

@@ -318,11 +318,18 @@ fn told(recording: &Recording, sampler: usize) -> Vec<String> {
             _ => None,
         })
         .collect();
+    let subject = |id| {
+        recording.records.iter().find_map(|record| match record {
+            Record::Subject(subject) if subject.id == id => Some(subject.name.to_string()),
+            _ => None,
+        })
+    };
     let mut standing = std::collections::BTreeMap::new();
     for sample in recording.samples().filter(|sample| usize::from(sample.sampler.0) == sampler) {
         for point in &sample.points {
             let metric = metrics.iter().find(|metric| metric.id == point.metric).unwrap();
-            standing.insert((point.subject, &metric.name, metric.unit.to_string()), point.value);
+            let key = (subject(point.subject), &metric.name, metric.unit.to_string());
+            standing.insert(key, point.value);
         }
     }
     standing.iter().map(|(key, value)| format!("{key:?} {value}")).collect()
@@ -331,11 +338,15 @@ fn told(recording: &Recording, sampler: usize) -> Vec<String> {
 #[test]
 fn a_sampler_gives_the_same_records_built_in_and_loaded() {
     // A line here for each sampler that can be had both ways.
-    for (name, package) in [("statm", "seepmeter-test-statm")] {
+    for (name, package) in
+        [("statm", "seepmeter-test-statm"), ("smaps,mode=full", "seepmeter-sampler-smaps")]
+    {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.jsonl");
         let sink = format!("jsonl,path={}", path.display());
-        let library = cdylib(package);
+        let options =
+            name.split_once(',').map_or(String::new(), |(_, options)| format!(",{options}"));
+        let library = format!("{}{options}", cdylib(package).display());
         let words = words![
             "run",
             "-q",

@@ -1,4 +1,4 @@
-//! The plugins that every seepmeter has.
+//! The plugins that are part of the command: its own, and with the feature `bundled` the official ones.
 
 use std::sync::Arc;
 
@@ -10,7 +10,11 @@ use crate::sinks::{Csv, Exec, Jsonl, Judging, Summary, Text, VerdictSink};
 /// The built-in samplers.
 #[must_use]
 pub fn samplers() -> Vec<Arc<SamplerFactory>> {
-    vec![SamplerFactory::of::<Statm>().into()]
+    vec![
+        SamplerFactory::of::<Statm>().into(),
+        #[cfg(feature = "bundled")]
+        SamplerFactory::of::<seepmeter_sampler_smaps::Smaps>().into(),
+    ]
 }
 
 /// The built-in sinks. Those that judge know the gates.

@@ -45,6 +45,7 @@ impl Plugin for Smaps {
     const NAME: &'static str = "smaps";
     const ABOUT: &'static str = "samples memory by mapping: which one grows, and what it is";
     type Options = SmapsOptions;
+    const DISTURBS: bool = true;
 
     fn new(options: SmapsOptions) -> Result<Self, Error> {
         options.check()?;
@@ -76,8 +77,6 @@ impl Sampler for Smaps {
         self.watch = None;
         Ok(())
     }
-
-    fn disturbs(&self) -> bool {
-        true
-    }
 }
+
+seepmeter_plugin::export_sampler!(Smaps as smaps);

@@ -20,12 +20,14 @@ pub(crate) struct Pace {
     /// In seconds; below zero after a slice that took longer than it should.
     tokens: f64,
     filled: Instant,
+    /// All that was taken and not yet told.
+    untold: Duration,
 }
 
 impl Pace {
     /// `share` of the time may be taken.
     pub(crate) fn new(share: f64, now: Instant) -> Self {
-        Self { share, tokens: SAVED.as_secs_f64(), filled: now }
+        Self { share, tokens: SAVED.as_secs_f64(), filled: now, untold: Duration::ZERO }
     }
 
     /// How long to wait for the next slice.
@@ -40,6 +42,12 @@ impl Pace {
     /// A slice has taken so much.
     pub(crate) fn charge(&mut self, took: Duration) {
         self.tokens -= took.as_secs_f64();
+        self.untold += took;
+    }
+
+    /// What has been taken since this was last asked.
+    pub(crate) fn take_untold(&mut self) -> Duration {
+        std::mem::take(&mut self.untold)
     }
 
     /// How long work that takes `cost` lasts at this pace.

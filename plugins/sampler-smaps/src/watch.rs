@@ -124,6 +124,8 @@ impl Watch {
         self.source.statm(&mut self.text)?;
         let read = self.reads.take_finished();
         self.publish(read, look);
+        // Most of it was taken between the ticks, and reading maps holds next to nothing up.
+        look.held(self.pace.take_untold());
         Ok(())
     }
 

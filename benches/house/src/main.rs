@@ -64,7 +64,8 @@ const PARTS: [Part; 6] = [
 fn main() -> Result<()> {
     let flags = Flags::parse();
     if let Some(millis) = flags.busy {
-        println!("{}", target::busy(Duration::from_millis(millis)));
+        let (rounds, cpu) = target::busy(Duration::from_millis(millis));
+        println!("{rounds} {cpu}");
         return Ok(());
     }
     let bench = Bench::new(flags.seepmeter, flags.quick)?;

@@ -6,13 +6,12 @@ use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use seepmeter::samplers::statm::StatmFile;
 
 use crate::Bench;
-use crate::process;
+use crate::process::{self, thread_cpu_time};
 use crate::statistics::median;
 use crate::table::Row;
 
@@ -89,11 +88,12 @@ impl<'a> Way<'a> {
     }
 
     fn take_turn(&mut self) -> Result<()> {
-        let begin = Instant::now();
+        let begin = thread_cpu_time();
         for _ in 0..READS {
             black_box((self.read)().with_context(|| self.name)?);
         }
-        self.turns.push(begin.elapsed().as_secs_f64() * 1e9 / f64::from(READS));
+        let took = thread_cpu_time().saturating_sub(begin);
+        self.turns.push(took.as_secs_f64() * 1e9 / f64::from(READS));
         Ok(())
     }
 

@@ -3,11 +3,13 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use crate::process::thread_cpu_time;
+
 const PAGE: usize = 4096;
 const PAGES: usize = 2048;
 
-/// Works for so long; how many rounds it did.
-pub(crate) fn busy(time: Duration) -> u64 {
+/// Works for so long; how many rounds it did, and in how many seconds of CPU time.
+pub(crate) fn busy(time: Duration) -> (u64, f64) {
     let until = Instant::now() + time;
     let mut rounds = 0_u64;
     let mut memory = vec![0_u8; PAGES * PAGE];
@@ -23,5 +25,5 @@ pub(crate) fn busy(time: Duration) -> u64 {
             memory = vec![0_u8; PAGES * PAGE];
         }
     }
-    rounds
+    (rounds, thread_cpu_time().as_secs_f64())
 }

@@ -69,10 +69,38 @@ fn a_program_that_has_read_enough_is_no_failure() {
 #[test]
 fn a_program_that_dies_in_the_middle_is_told_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let _ = failed(folder.path(), "head -n 1 > /dev/null; kill -SEGV $$", &["killed by signal 11"]);
-    assert_eq!(recording(folder.path()).events(&EventKind::SinkFailed).len(), 1);
-    let _ = failed(folder.path(), "read line; exit 7", &["exited with status 7"]);
-    assert_eq!(recording(folder.path()).events(&EventKind::SinkFailed).len(), 1);
+    for (end, part) in
+        [("kill -SEGV $$", "killed by signal 11"), ("exit 7", "exited with status 7")]
+    {
+        // The target ends when it is known.
+        let exec = format!("exec,command=read line; {end}");
+        let words = words![
+            "run",
+            "-q",
+            "--no-summary",
+            "-i",
+            "5ms",
+            "-o",
+            exec,
+            "-o",
+            "jsonl,path=r.jsonl",
+            "--",
+            program("hold"),
+            "1"
+        ];
+        let running = seepmeter(words).in_folder(folder.path()).start();
+        let _ = running.line("ready");
+        let _ = running.error_line(part);
+        let recorded = || std::fs::read_to_string(folder.path().join("r.jsonl")).unwrap();
+        seepmeter_tests::eventually("an event", || {
+            recorded().contains("sink-failed").then_some(())
+        });
+        let done = running.finish().expect_complaint(125, &["sink exec,command=", part]);
+        let told = recording(folder.path());
+        let told = told.events(&EventKind::SinkFailed);
+        assert_eq!(told.len(), 1, "{}", done.told());
+        assert!(told[0].text.to_string().contains(part), "{}", told[0].text);
+    }
 }
 
 #[test]

@@ -185,7 +185,9 @@ impl Ready {
         let fan_out = FanOut::new(ports);
         let routers_troubles = Arc::clone(&troubles);
         thread::Builder::new().name("router".to_owned()).spawn(move || {
-            let _ = routed.send(route(&outlet, fan_out, patience, &routers_troubles));
+            let fan_out = route(&outlet, fan_out, patience, &routers_troubles);
+            let _ = routed.send(fan_out.lost());
+            fan_out.finish();
         })?;
         inlet.send(Record::Header(header(watched.target, infos)?));
         let start = i64::try_from(watched.start_time).unwrap_or(i64::MAX);

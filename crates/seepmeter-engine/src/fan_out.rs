@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 use seepmeter_record::{Event, EventKind, Lost, Record};
 
 /// How many samples may wait for one sink. At 1 kHz a sink may pause for four seconds; at the
@@ -13,6 +14,9 @@ pub(crate) const PENDING_SAMPLES: usize = 4096;
 /// How many batches may wait for one sink: more than the samples ever need, so that this is the
 /// limit for definitions and events alone.
 pub(crate) const PENDING_BATCHES: usize = 256;
+
+/// How often the end asks again whether a full queue has room.
+const FINISH_EVERY: Duration = Duration::from_millis(5);
 
 /// Records that travel together, since each waking of a thread costs more than a record does.
 pub(crate) type Batch = Arc<Vec<Record>>;
@@ -49,7 +53,7 @@ impl Port {
     /// Hands over what the sink has room for. False where the sink is closed.
     fn offer(&mut self, batch: &Batch, samples: usize) -> bool {
         if self.queue.is_full() {
-            self.keep_back(batch, samples);
+            self.backlog = self.trimmed(batch, 0);
             return true;
         }
         let room = PENDING_SAMPLES.saturating_sub(self.pending.load(Ordering::Relaxed));
@@ -95,11 +99,19 @@ impl Port {
         (self.lost > 0).then(|| Lost { sink: self.label.clone(), samples: self.lost })
     }
 
-    fn keep_back(&mut self, batch: &[Record], samples: usize) {
-        self.lost += samples as u64;
-        self.untold += samples as u64;
-        let others = batch.iter().filter(|record| !matches!(record, Record::Sample(_)));
-        self.backlog.extend(others.cloned());
+    /// Hands over the backlog where there is room for it. False where there is none left, or nobody to
+    /// take it.
+    fn offer_backlog(&mut self) -> bool {
+        if self.backlog.is_empty() {
+            return false;
+        }
+        match self.queue.try_send(Arc::new(std::mem::take(&mut self.backlog))) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => false,
+            Err(TrySendError::Full(batch)) => {
+                self.backlog = Arc::unwrap_or_clone(batch);
+                true
+            }
+        }
     }
 }
 
@@ -140,6 +152,18 @@ impl FanOut {
         !self.ports.is_empty()
     }
 
+    /// Hands over what full queues have left behind, the footer at last, as soon as there is room. Nobody
+    /// waits for this but the sinks; one that never makes room keeps this waiting until the process ends.
+    pub(crate) fn finish(mut self) {
+        loop {
+            self.ports.retain_mut(Port::offer_backlog);
+            if self.ports.is_empty() {
+                return;
+            }
+            std::thread::sleep(FINISH_EVERY);
+        }
+    }
+
     /// The samples lost so far, for the sinks that lost any.
     pub(crate) fn lost(&self) -> Vec<Lost> {
         self.lost_by_closed
@@ -153,7 +177,7 @@ impl FanOut {
 #[cfg(test)]
 mod tests {
     use crossbeam_channel::{Receiver, bounded};
-    use seepmeter_record::{Sample, SamplerId};
+    use seepmeter_record::{Cost, End, Footer, Sample, SamplerId};
 
     use super::*;
 
@@ -208,6 +232,31 @@ mod tests {
             all(&taken, &pending),
             [marker(1), marker(2), marker(3), lost_event(3, "slow", 2), sample(3)]
         );
+    }
+
+    #[test]
+    fn the_footer_outlasts_a_full_queue_and_what_was_lost_is_told_before_it() {
+        let (mut fan_out, taken, pending) = one_port(1);
+        let footer = Record::Footer(Footer {
+            t: 3,
+            end: End::Gone,
+            samples: 1,
+            late: 0,
+            missed: 0,
+            lost: Vec::new(),
+            cost: Cost::default(),
+        });
+        fan_out.offer(vec![marker(0)]);
+        fan_out.offer(vec![sample(1), marker(2)]);
+        fan_out.offer(vec![footer.clone()]);
+        let finishing = std::thread::spawn(move || fan_out.finish());
+        let mut records = Vec::new();
+        while let Ok(batch) = taken.recv() {
+            records.extend(batch.to_vec());
+        }
+        finishing.join().unwrap();
+        assert_eq!(records, [marker(0), marker(2), lost_event(3, "slow", 1), footer]);
+        assert_eq!(pending.load(Ordering::Relaxed), 0);
     }
 
     #[test]

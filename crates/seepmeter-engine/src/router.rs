@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use seepmeter_record::{Event, EventKind, Lost, Record};
+use seepmeter_record::{Event, EventKind, Record};
 
 use crate::fan_out::FanOut;
 use crate::stream::Outlet;
 use crate::trouble::Troubles;
 
 /// Routes records until the footer has passed. What the footer says of lost samples is filled in
-/// here, where it is known. Returns all that was lost.
+/// here, where it is known. Returns the sinks' queues, which may have a backlog to [finish](FanOut::finish).
 ///
 /// `patience` is how long the first record of a batch may wait for others. While the router waits,
 /// it listens to the bell alone, so that samples come in without waking it.
@@ -18,7 +18,7 @@ pub(crate) fn route(
     mut fan_out: FanOut,
     patience: Duration,
     troubles: &Troubles,
-) -> Vec<Lost> {
+) -> FanOut {
     let mut usual = 0;
     loop {
         let idle = outlet.records.is_empty();
@@ -32,23 +32,21 @@ pub(crate) fn route(
         batch.extend(outlet.records.try_iter().take(outlet.records.len()));
         usual = batch.len();
         let footer = batch.iter().position(|record| matches!(record, Record::Footer(_)));
-        if let Some(footer) = footer {
-            // Behind the footer only a sampler that was given up on can still speak.
-            batch.truncate(footer + 1);
-        }
-        if let Some(Record::Footer(footer)) = batch.last_mut() {
-            footer.lost = fan_out.lost();
-        }
+        // Behind the footer only a sampler that was given up on can still speak.
+        let footer = footer.and_then(|at| batch.drain(at..).next());
         let t = batch.iter().rev().find_map(time).unwrap_or(0);
         let closed = fan_out.offer(batch);
-        if footer.is_some() {
+        tell_closed(&mut fan_out, closed, t, troubles);
+        if let Some(Record::Footer(mut footer)) = footer {
+            // On its own, so that it also knows of what the last batch has lost.
+            footer.lost = fan_out.lost();
+            fan_out.offer(vec![Record::Footer(footer)]);
             break;
         }
-        tell_closed(&mut fan_out, closed, t, troubles);
         // While records come, the next batch gathers here, and its first record wakes nobody.
         wait(outlet, patience);
     }
-    fan_out.lost()
+    fan_out
 }
 
 /// Lets records gather, until the bell asks for them.

@@ -48,6 +48,14 @@ static void *stray(void *plugin)
     return NULL;
 }
 
+static void *linger(void *nothing)
+{
+    struct timespec time = { 0, 100000 };
+    for (;;)
+        nanosleep(&time, NULL);
+    return nothing;
+}
+
 /* Notes the call, and misbehaves where this is the call to misbehave in. */
 static inline int32_t enter(struct plugin *self, const char *call)
 {
@@ -101,6 +109,10 @@ static inline int32_t enter(struct plugin *self, const char *call)
         pthread_t thread;
         pthread_create(&thread, NULL, stray, self);
         pthread_join(thread, NULL);
+    } else if (is(self, "linger")) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, linger, NULL);
+        pthread_detach(thread);
     } else if (is(self, "null-context")) {
         if (host->metric(NULL, bytes("m"), SEEPMETER_UNIT_BYTES, bytes(""), &self->mine) == 0)
             abort();

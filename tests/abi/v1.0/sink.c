@@ -34,6 +34,7 @@ static int32_t flush(void *instance) { return enter(instance, "flush"); }
 static const struct seepmeter_plugin plugin = {
     .struct_size = sizeof plugin,
     .kind = SEEPMETER_KIND_SINK,
+    .patience = 1000000, /* as a live view has it, so that failures are seen soon */
     .name = SEEPMETER_TEXT("misbehave"),
     .version = SEEPMETER_TEXT("1.0"),
     .about = SEEPMETER_TEXT("does wrong what it is told to"),

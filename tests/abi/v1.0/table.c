@@ -24,19 +24,25 @@ static int32_t create(const struct seepmeter_instance_host *host, void **instanc
     return 0;
 }
 
-static int32_t write_record(void *instance, const struct seepmeter_record *record)
+__attribute__((unused)) static int32_t write_record(void *instance, const struct seepmeter_record *record)
 {
     (void)instance;
     (void)record;
     return 0;
 }
 
-static void destroy(void *instance) { (void)instance; }
+__attribute__((unused)) static void destroy(void *instance) { (void)instance; }
 
 #ifdef UNDEFINED
 extern void nobody_defines_this(void);
 void calls_what_nobody_defines(void) { nobody_defines_this(); }
 #endif
+
+#ifndef ABOUT
+#define ABOUT "does nothing"
+#endif
+/* Of the same name in every library, and seen by the dynamic linker. */
+SEEPMETER_EXPORT const uint8_t about_text[] = ABOUT;
 
 /* As a later version of the face might have it. */
 struct later {
@@ -64,7 +70,7 @@ static const struct later table = {
         .minor = MINOR,
         .name = SEEPMETER_TEXT(NAME),
         .version = SEEPMETER_TEXT("0.9"),
-        .about = SEEPMETER_TEXT("does nothing"),
+        .about = { about_text, sizeof about_text - 1 },
 #ifdef OPTIONS
         .options = &options[0].option,
         .option_count = OPTIONS,

@@ -283,6 +283,9 @@ unsafe extern "C" fn subject(
 
 unsafe extern "C" fn points(context: *mut c_void, points: *const abi::Point, count: u64) -> i32 {
     let work = |state: &mut State| {
+        let Some(mut taken) = state.points else {
+            return Err("points outside of sample".to_owned());
+        };
         // SAFETY: the face's promise; a point of the face is a point.
         let given = unsafe { slice(points.cast::<Point>(), count) }
             .ok_or_else(|| format!("{count} points at an address where so many can't be"))?;
@@ -300,9 +303,6 @@ unsafe extern "C" fn points(context: *mut c_void, points: *const abi::Point, cou
                 ));
             }
         }
-        let Some(mut taken) = state.points else {
-            return Err("points outside of sample".to_owned());
-        };
         // SAFETY: it is there only while `with_stream` holds it for us, on this thread.
         unsafe { taken.as_mut() }.extend_from_slice(given);
         Ok(())

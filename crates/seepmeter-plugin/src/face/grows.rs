@@ -8,7 +8,7 @@ use super::{Refused, abi, read_table};
 /// # Safety
 /// The struct begins with its size as a `u32`, and all zeros are a valid value of it.
 pub unsafe trait Grows {
-    /// What it is, for messages.
+    /// What it is with its article, for messages.
     const WHAT: &'static str;
     /// Its size in version 1.0. This number never changes.
     const FIRST_SIZE: u32;
@@ -26,13 +26,13 @@ macro_rules! grows {
 }
 
 grows! {
-    Plugin: "table", 184;
-    Header: "header", 128;
-    Metric: "metric", 48;
-    Subject: "subject", 64;
-    Sample: "sample", 48;
-    Event: "event", 72;
-    Footer: "footer", 80;
+    Plugin: "a table", 184;
+    Header: "a header", 128;
+    Metric: "a metric", 48;
+    Subject: "a subject", 64;
+    Sample: "a sample", 48;
+    Event: "an event", 72;
+    Footer: "a footer", 80;
 }
 
 /// Reads what begins with its size; what it has not is zero.
@@ -44,13 +44,13 @@ grows! {
 /// Where `at` is not null, its size can be read there, and as many bytes as it says.
 pub unsafe fn read_grown<T: Grows>(at: *const T) -> Result<T, Refused> {
     if at.is_null() {
-        return Err(Refused(format!("a {} at null", T::WHAT)));
+        return Err(Refused(format!("{} at null", T::WHAT)));
     }
     // SAFETY: not null; wherever it lies, it begins with its size.
     let size = unsafe { at.cast::<u32>().read_unaligned() };
     if size < T::FIRST_SIZE {
         let (what, first) = (T::WHAT, T::FIRST_SIZE);
-        return Err(Refused(format!("a {what} of {size} bytes, where one has at least {first}")));
+        return Err(Refused(format!("{what} of {size} bytes, where one has at least {first}")));
     }
     // SAFETY: so many bytes can be read, and zeros are valid: the trait's promise.
     Ok(unsafe { read_table(at, size) })

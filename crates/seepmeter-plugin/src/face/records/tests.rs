@@ -99,13 +99,29 @@ fn a_record_of_a_later_kind_is_passed_over() {
 }
 
 #[test]
-fn a_record_of_an_older_and_smaller_version_is_read_with_zeros_behind_it() {
+fn a_record_that_is_smaller_than_it_has_ever_been_is_refused() {
     let metric = Metric { id: MetricId(7), name: "n".into(), unit: Unit::Count, help: "h".into() };
     let mut c = metric_to_c(&metric);
-    c.size = u32::try_from(std::mem::offset_of!(abi::Metric, help)).unwrap();
+    c.size -= 1;
     // SAFETY: it is larger than it says.
     let read = unsafe { read_record((&raw const c).cast()) };
-    assert_eq!(read, Ok(Some(Record::Metric(Metric { help: "".into(), ..metric }))));
+    assert_eq!(read.unwrap_err().to_string(), "a metric of 47 bytes, where one has at least 48");
+}
+
+#[test]
+fn a_record_of_a_later_and_larger_version_is_read_as_far_as_it_is_known() {
+    #[repr(C)]
+    struct Later {
+        metric: abi::Metric,
+        more: u64,
+    }
+    let metric = Metric { id: MetricId(7), name: "n".into(), unit: Unit::Count, help: "h".into() };
+    let mut later = Later { metric: metric_to_c(&metric), more: u64::MAX };
+    later.metric.size = u32::try_from(size_of::<Later>()).unwrap();
+    // SAFETY: it is as large as it says.
+    let read = unsafe { read_record((&raw const later).cast()) };
+    assert_eq!(read, Ok(Some(Record::Metric(metric))));
+    assert_eq!(later.more, u64::MAX);
 }
 
 #[test]

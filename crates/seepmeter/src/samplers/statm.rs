@@ -20,6 +20,9 @@ pub use proc_files::{Pages, StatmFile, StatusFile};
 /// No more often than this, in nanoseconds, is the peak of the run read.
 const PEAK_EVERY: u64 = 100_000_000;
 
+/// No value is like this, so that the first look tells all of them, zeros too.
+const NEVER_TOLD: Pages = Pages { size: -1, resident: -1, shared: -1, text: -1, data: -1 };
+
 choices! {
     /// Which peaks to read.
     pub enum Peak {
@@ -107,10 +110,10 @@ impl Sampler for Statm {
             subject: target.subject,
             metrics: Metrics::define(stream, self.options.peak),
             page_size: page_size()?,
-            told: Pages::default(),
+            told: NEVER_TOLD,
             peak: 0,
             told_peak: 0,
-            told_swap: 0,
+            told_swap: -1,
             peak_read_at: None,
             start_time: target.start_time,
             folder,

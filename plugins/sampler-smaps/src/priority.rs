@@ -1,32 +1,34 @@
 //! Not to lose the CPU while the target waits for a lock that we hold.
 //!
 //! A slice is short, but where the machine is busy, another program may be given the CPU in the middle
-//! of it, and the target waits for the lock all that time. So the thread that looks asks to go before
-//! others, which is little to ask for the share of a CPU that the budget leaves it. It takes the
-//! right to (CAP_SYS_NICE); where it is refused, all goes on as it would have.
+//! of it, and the target waits for the lock all that time. So for a slice the thread asks to be let
+//! run to its end (SCHED_FIFO). It takes the right to (CAP_SYS_NICE, RLIMIT_RTPRIO); where it is
+//! refused, all goes on as it would have.
+//!
+//! Not by a better nice value: its weight counts against the target where both are of one scheduling
+//! group, and took a third of the target's time on a busy machine.
 
-use rustix::process::{getpriority_process, setpriority_process};
-
-/// As the kernel's own urgent workers have.
-const URGENT: i32 = -20;
-
-/// This thread's priority is raised for as long as this lives.
+/// This thread is not interrupted by ordinary ones for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Raised {
-    before: i32,
-}
+pub(crate) struct Urgent(());
 
-impl Raised {
-    /// Raises it, where that is granted. For Linux, "process 0" is the calling thread alone.
+impl Urgent {
+    /// Asks for it. None where it is refused, or where the thread is no ordinary one.
     pub(crate) fn now() -> Option<Self> {
-        let before = getpriority_process(None).ok()?;
-        setpriority_process(None, URGENT.min(before)).ok().map(|()| Self { before })
+        // SAFETY: the call only asks; 0 is the calling thread.
+        let ordinary = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;
+        (ordinary && set(libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, 1)).then_some(Self(()))
     }
 }
 
-impl Drop for Raised {
+impl Drop for Urgent {
     fn drop(&mut self) {
-        // Lowering is never refused.
-        let _ = setpriority_process(None, self.before);
+        set(libc::SCHED_OTHER, 0);
     }
+}
+
+fn set(policy: i32, priority: i32) -> bool {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the kernel reads the parameters, which live until the call is over.
+    unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) == 0 }
 }

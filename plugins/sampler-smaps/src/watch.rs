@@ -13,7 +13,7 @@ use crate::class::classify;
 use crate::maps;
 use crate::options::{Mode, SmapsOptions};
 use crate::pace::{Pace, thread_time};
-use crate::priority::Raised;
+use crate::priority::Urgent;
 use crate::reads::Reads;
 use crate::scan;
 use crate::source::{self, Source, Statm};
@@ -46,8 +46,6 @@ pub(crate) struct Watch {
     changed: bool,
     heartbeat: Instant,
     told_slow: bool,
-    /// Kept for what happens when it is dropped.
-    _raised: Option<Raised>,
 }
 
 impl Watch {
@@ -76,7 +74,6 @@ impl Watch {
             changed: true,
             heartbeat: now + options.heartbeat,
             told_slow: false,
-            _raised: Raised::now(),
             options,
         };
         // Whether the right is there is better known before the target runs.
@@ -212,6 +209,7 @@ impl Watch {
     /// Does one slice of work: sweeping goes before reading.
     fn work(&mut self, stream: &mut dyn Stream) -> Result<(), Error> {
         let begin = thread_time();
+        let urgent = Urgent::now();
         let swept = match self.sweep_slice() {
             Ok(swept) => swept,
             Err(error) if scan::unavailable(&error) => {
@@ -224,6 +222,7 @@ impl Watch {
         if !swept {
             self.reads.slice(&mut self.table)?;
         }
+        drop(urgent);
         self.pace.charge(thread_time().saturating_sub(begin));
         self.tell_of_a_slow_sweep(stream);
         Ok(())

@@ -23,6 +23,9 @@ use seepmeter_tests::{folder, not_run, run, words};
 /// The root of the workspace.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
+/// A page that a test of its own follows: `writing_a_plugin.rs`.
+const FOLLOWED_ELSEWHERE: &str = "writing-a-plugin.md";
+
 /// In the README the command is not installed yet.
 const UNINSTALLED: &str = "cargo run --release -- ";
 
@@ -58,6 +61,20 @@ fn the_table_of_event_kinds_is_that_of_the_code() {
 }
 
 #[test]
+fn every_test_that_the_book_names_for_a_trap_is_there() {
+    let page = std::fs::read_to_string(format!("{ROOT}/docs/src/reliability.md")).unwrap();
+    let (_, traps) = page.split_once("\n## Traps\n").unwrap();
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap();
+    let tests: String =
+        folder.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok()).collect();
+    let names: Vec<&str> = traps.split('`').skip(1).step_by(2).filter(|n| n.len() > 20).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        assert!(tests.contains(&format!("fn {name}()")), "there is no test {name}");
+    }
+}
+
+#[test]
 fn forms_forgive_numbers_and_nothing_else() {
     let same = |a: &str, b: &str| form(a) == form(b);
     assert!(same(
@@ -80,6 +97,7 @@ fn files() -> Vec<PathBuf> {
     let pages = std::fs::read_dir(format!("{ROOT}/docs/src")).unwrap();
     let pages = pages.map(|entry| entry.unwrap().path());
     let pages = pages.filter(|path| path.extension().is_some_and(|end| end == "md"));
+    let pages = pages.filter(|path| !path.ends_with(FOLLOWED_ELSEWHERE));
     [PathBuf::from(format!("{ROOT}/README.md"))].into_iter().chain(pages).collect()
 }
 

@@ -129,11 +129,14 @@ impl Engine {
 }
 
 fn sampler_info(plan: &SamplerPlan) -> SamplerInfo {
+    let info = plan.factory.info();
+    let is = |key: &str, spec: &OptionSpec| key == spec.key || key.replace('_', "-") == spec.key;
     let value = |spec: &OptionSpec| {
-        let given = plan.options.iter().find(|(key, _)| key.replace('_', "-") == spec.key);
+        let given = plan.options.iter().find(|(key, _)| is(key, spec));
         given.map(|(_, value)| value).or(spec.default.as_ref()).cloned()
     };
-    let info = plan.factory.info();
+    // A plugin in a file may take options that it does not tell of.
+    let untold = |(key, _): &&(String, String)| !info.options.iter().any(|spec| is(key, spec));
     SamplerInfo {
         name: info.name.clone(),
         interval: nanos(plan.interval),
@@ -141,6 +144,7 @@ fn sampler_info(plan: &SamplerPlan) -> SamplerInfo {
             .options
             .iter()
             .filter_map(|spec| Some((spec.key.clone(), value(spec)?)))
+            .chain(plan.options.iter().filter(untold).cloned())
             .collect(),
     }
 }

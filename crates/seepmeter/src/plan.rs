@@ -5,7 +5,7 @@ use seepmeter_engine::{SamplerPlan, SinkPlan};
 use seepmeter_plugin::{Info, parse_duration};
 
 use crate::flags::{SinkFlags, WatchFlags};
-use crate::plugins::{Page, Shelf};
+use crate::plugins::{Found, Origin, Page, Shelf};
 use crate::sinks::{Judging, Summary};
 use crate::spec::Spec;
 
@@ -33,14 +33,17 @@ pub fn samplers(shelf: &Shelf, flags: &WatchFlags) -> Result<Vec<SamplerPlan>> {
 }
 
 fn sampler(shelf: &Shelf, mut spec: Spec, flags: &WatchFlags) -> Result<SamplerPlan> {
-    let factory = shelf.sampler(&spec.name)?.factory;
+    let Found { factory, page } = shelf.sampler(&spec.name)?;
+    let origin = page.origin;
     let interval = match spec.take("every") {
         Some(every) => parse_duration(&every)
             .map_err(|why| anyhow!(why))
             .with_context(|| format!("sampler {}: option `every`", spec.text))?,
         None => flags.interval,
     };
-    check_keys(&spec, factory.info())?;
+    if origin == Origin::BuiltIn {
+        check_keys(&spec, factory.info())?;
+    }
     Ok(SamplerPlan {
         label: spec.text,
         factory,
@@ -50,7 +53,8 @@ fn sampler(shelf: &Shelf, mut spec: Spec, flags: &WatchFlags) -> Result<SamplerP
     })
 }
 
-/// The sampler itself knows nothing of `every`, which is there all the same.
+/// The sampler itself knows nothing of `every`, which is there all the same. One in a file is asked
+/// itself: what it says of its options is for help, and may leave some out.
 fn check_keys(spec: &Spec, info: &Info) -> Result<()> {
     let known = || info.options.iter().map(|option| option.key.as_str());
     let unknown = |key: &String| !known().any(|known| known == key.replace('_', "-"));

@@ -7,7 +7,7 @@ static int32_t write_record(void *instance, const struct seepmeter_record *recor
     struct plugin *self = instance;
 #ifdef SLOW
     /* A second a sample, so many times. */
-    if (record->kind == SEEPMETER_RECORD_SAMPLE && self->calls < SLOW) {
+    if (record->kind == SEEPMETER_RECORD_SAMPLE && (int64_t)self->calls < SLOW) {
         struct timespec time = { 1, 0 };
         self->calls++;
         nanosleep(&time, NULL);

@@ -49,6 +49,7 @@ if [ ! -x "$seepmeter" ]; then
     exit 1
 fi
 need unshare util-linux
+need python3 python3
 
 # The machine's name is part of a recording and nobody's business: it is recorded under another one.
 as_nobodys_machine() {

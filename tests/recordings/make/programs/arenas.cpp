@@ -14,7 +14,7 @@ static void work(unsigned seed) {
     std::mt19937 random(seed);
     std::vector<void *> blocks(600, nullptr);
     while (true) {
-        for (int i = 0; i < 40; i++) {
+        for (int i = 0; i < 200; i++) {
             void *&block = blocks[random() % blocks.size()];
             free(block);
             size_t size = random() % 10 == 0 ? random() % 40000 : random() % 2000;
@@ -29,7 +29,7 @@ int main() {
     std::vector<std::thread> pool;
     for (unsigned i = 0; i < 8; i++) {
         pool.emplace_back(work, i + 1);
-        std::this_thread::sleep_for(8s);
+        std::this_thread::sleep_for(6s);
     }
     for (auto &worker : pool) worker.join();
 }

@@ -18,7 +18,7 @@ while True:
     libc.memset(block, n % 256, size)
     text = json.dumps([{"n": i, "name": "x" * random.randrange(40)} for i in range(random.randrange(500))])
     json.loads(text)
-    scratch = bytearray(random.randrange(largest))
+    scratch = b"x" * random.randrange(largest)
     time.sleep(random.expovariate(20))
     del scratch
     if n % every:

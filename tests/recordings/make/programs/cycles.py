@@ -1,5 +1,5 @@
 # Makes objects that refer to each other, and drops them: only the cyclic collector can free them.
-#   cycles.py on|off: with the collector, or without it.
+#   cycles.py on|off LARGEST: with the collector, or without it; each object holds LARGEST bytes at most.
 import gc, random, sys, time
 
 if sys.argv[1] == "off":
@@ -10,7 +10,7 @@ payload = int(sys.argv[2])
 class Session:
     def __init__(self):
         self.handler = Handler(self)
-        self.buffer = bytearray(random.randrange(payload))
+        self.buffer = b"x" * random.randrange(payload)
 
 
 class Handler:

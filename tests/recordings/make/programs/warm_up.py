@@ -1,5 +1,6 @@
 # A server that imports its modules, fills its caches of compiled expressions and pages, and then serves.
-#   warm_up.py PORT
+#   warm_up.py PORT PAGES [SHAPE]: there are so many pages; with a SHAPE (of a Pareto distribution) some
+#   are asked for far more often than others.
 import importlib, random, re, sys, time
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,9 @@ for module in MODULES:
         pass
     time.sleep(0.3)
 
+port, pages = int(sys.argv[1]), int(sys.argv[2])
+shape = float(sys.argv[3]) if len(sys.argv) > 3 else None
+
 
 @lru_cache(maxsize=2000)
 def page(n):
@@ -26,8 +30,8 @@ def page(n):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        # Some pages are asked for far more often than others.
-        body = page(int(random.paretovariate(0.6)) % 4000)
+        n = random.paretovariate(shape) if shape else random.randrange(pages)
+        body = page(int(n) % pages)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -37,4 +41,4 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()

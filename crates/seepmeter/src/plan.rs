@@ -1,6 +1,6 @@
 //! What will be done: every name found, every duration read, before anything runs.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_engine::{SamplerPlan, SinkPlan};
 use seepmeter_plugin::{Info, parse_duration};
 
@@ -87,6 +87,7 @@ pub fn sinks(shelf: &Shelf, flags: &SinkFlags, judging: &Judging) -> Result<Vec<
             Ok(SinkPlan { label: spec.text, factory, options: spec.options })
         })
         .collect::<Result<Vec<_>>>()?;
+    check_paths(&plans)?;
     if judging.has_gates() && !judges {
         let factory = Summary::factory(judging.clone(), true);
         plans.push(SinkPlan { label: "gates".to_owned(), factory, options: Vec::new() });
@@ -96,4 +97,27 @@ pub fn sinks(shelf: &Shelf, flags: &SinkFlags, judging: &Judging) -> Result<Vec<
 
 fn or_default(asked: &[Spec], default: impl FnOnce() -> Vec<Spec>) -> Vec<Spec> {
     if asked.is_empty() { default() } else { asked.to_vec() }
+}
+
+/// Two sinks that write to one file would garble it.
+fn check_paths(plans: &[SinkPlan]) -> Result<()> {
+    let path = |plan: &SinkPlan| {
+        let given =
+            plan.options.iter().find(|(key, _)| key == "path").map(|(_, path)| path.clone());
+        let options = &plan.factory.info().options;
+        given.or_else(|| options.iter().find(|option| option.key == "path")?.default.clone())
+    };
+    for (place, plan) in plans.iter().enumerate() {
+        let Some(own) = path(plan) else { continue };
+        if let Some(other) = plans[..place].iter().find(|other| path(other).as_ref() == Some(&own))
+        {
+            let name = if own == "-" { "standard output" } else { &own };
+            bail!(
+                "the sinks {} and {} would both write to {name}; give each a path= of its own",
+                other.label,
+                plan.label
+            );
+        }
+    }
+    Ok(())
 }

@@ -17,6 +17,9 @@ use super::output::Output;
 use crate::human;
 use crate::verdict::{Collector, RSS, Verdict};
 
+/// From one part in so many on, the time between the last look and the target's end is told.
+const UNSEEN_PART: u64 = 10;
+
 options! {
     /// Options of the sink `summary`.
     pub struct SummaryOptions {
@@ -285,6 +288,15 @@ impl Summary {
             let seconds = (span.last_t - span.first_t) as f64 / 1e9;
             let rate = ((span.last - span.first) as f64 / seconds).round() as i64;
             told.push_str(&format!("; {}/s on the whole", human::change(rate)));
+        }
+        // With the target goes the kernel's mark of its peak, so what came after the last look is unknown.
+        if let Some(Footer { t, end: End::Exited(_) | End::Killed(_) | End::Gone, .. }) =
+            self.footer
+        {
+            let unseen = t.saturating_sub(span.last_t);
+            if unseen > t / UNSEEN_PART {
+                told.push_str(&format!("; not looked at in its last {}", human::duration(unseen)));
+            }
         }
         told
     }

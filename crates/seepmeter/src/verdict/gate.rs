@@ -16,7 +16,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use seepmeter_analysis::{Judgement, Word};
+use seepmeter_analysis::words::{amount, duration};
+use seepmeter_analysis::{Judgement, Unit, Word};
 use seepmeter_plugin::{parse_duration, parse_size};
 
 use super::Verdict;
@@ -261,7 +262,7 @@ impl Gate {
             }
             Condition::Compare { subject, quantity, operator, value } => {
                 match figure(verdict, subject.as_deref(), *quantity) {
-                    Ok(figure) => (operator.holds(figure, *value), figure.to_string()),
+                    Ok(figure) => (operator.holds(figure, *value), figure.told(*quantity)),
                     Err(why) => (false, why),
                 }
             }
@@ -277,12 +278,18 @@ struct Figure {
     high: f64,
 }
 
-impl fmt::Display for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Figure {
+    fn told(self, quantity: Quantity) -> String {
+        let tell = |value: f64| match quantity {
+            Quantity::Rate => format!("{}/min", amount(value * 60.0, Unit::Bytes)),
+            Quantity::Level | Quantity::Peak => amount(value, Unit::Bytes),
+            Quantity::Share => format!("{:.0} %", value * 100.0),
+            Quantity::TimeToLimit => duration((value * 1e9) as u64),
+        };
         if self.low == self.high {
-            write!(f, "it is {}", self.low)
+            format!("it is {}", tell(self.low))
         } else {
-            write!(f, "it is between {} and {}", self.low, self.high)
+            format!("it is between {} and {}", tell(self.low), tell(self.high))
         }
     }
 }

@@ -20,7 +20,7 @@ use seepmeter_analysis::words::{amount, duration};
 use seepmeter_analysis::{Judgement, Unit, Word};
 use seepmeter_plugin::{parse_duration, parse_size};
 
-use super::Verdict;
+use super::{Verdict, unit_of};
 
 /// One gate.
 #[derive(Clone, Debug, PartialEq)]
@@ -262,7 +262,10 @@ impl Gate {
             }
             Condition::Compare { subject, quantity, operator, value } => {
                 match figure(verdict, subject.as_deref(), *quantity) {
-                    Ok(figure) => (operator.holds(figure, *value), figure.told(*quantity)),
+                    Ok(figure) => (
+                        operator.holds(figure, *value),
+                        figure.told(*quantity, unit_of(verdict.unit)),
+                    ),
                     Err(why) => (false, why),
                 }
             }
@@ -279,10 +282,10 @@ struct Figure {
 }
 
 impl Figure {
-    fn told(self, quantity: Quantity) -> String {
+    fn told(self, quantity: Quantity, unit: Unit) -> String {
         let tell = |value: f64| match quantity {
-            Quantity::Rate => format!("{}/min", amount(value * 60.0, Unit::Bytes)),
-            Quantity::Level | Quantity::Peak => amount(value, Unit::Bytes),
+            Quantity::Rate => format!("{}/min", amount(value * 60.0, unit)),
+            Quantity::Level | Quantity::Peak => amount(value, unit),
             Quantity::Share => format!("{:.0} %", value * 100.0),
             Quantity::TimeToLimit => duration((value * 1e9) as u64),
         };
@@ -309,7 +312,7 @@ impl Operator {
 fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Result<Figure, String> {
     let exactly = |value: f64| Figure { low: value, high: value };
     let judgement = match subject {
-        None => &verdict.judgement,
+        None => verdict.judgement.clone(),
         Some(name) => part(verdict, name)?,
     };
     if quantity == Quantity::Peak {
@@ -342,9 +345,8 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
     }
 }
 
-fn part<'a>(verdict: &'a Verdict, name: &str) -> Result<&'a Judgement, String> {
-    let found = verdict.parts.iter().find(|(part, _)| part.name == name);
-    found.map(|(_, judgement)| judgement).ok_or_else(|| {
+fn part(verdict: &Verdict, name: &str) -> Result<Judgement, String> {
+    verdict.part(name).ok_or_else(|| {
         if verdict.parts.is_empty() {
             format!("no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`")
         } else {

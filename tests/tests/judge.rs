@@ -24,8 +24,7 @@ fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
 /// Ten minutes of a leak of 20 kB/s, as mprof and psrecord write them and as a table.
 fn leak_of_others(folder: &Path) -> [PathBuf; 3] {
     let mut mprof = "CMDLINE python3 leak.py\n".to_owned();
-    let mut psrecord =
-        "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)\n".to_owned();
+    let mut psrecord = "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)\n".to_owned();
     let mut table = "time, cpu,rss\n".to_owned();
     for i in 0..600 {
         let bytes = 50_000_000 + 20_000 * i + noise(1, i, 40_000);
@@ -79,7 +78,9 @@ fn a_file_that_cannot_be_judged_does_not_keep_the_others_from_it() {
     assert!(done.out().contains("leak.jsonl: growing"), "{}", done.told());
     let complaints = done.complaints();
     assert_eq!(complaints.len(), 3, "{complaints:?}");
-    assert!(complaints[0].contains("broken.jsonl") && complaints[0].contains("line 1 is no header"));
+    assert!(
+        complaints[0].contains("broken.jsonl") && complaints[0].contains("line 1 is no header")
+    );
     assert!(complaints[1].contains("missing.jsonl") && complaints[1].contains("No such file"));
     assert!(complaints[2].contains("gate `growing` fires"));
 }
@@ -162,7 +163,7 @@ fn a_broken_line_is_named_with_its_number() {
         ("b.dat", "CMDLINE x\nMEM 1.5\n", &[], ["line 2", "lacks a number"]),
         ("a.log", "# Elapsed time\n 0.0 0.0\n", &[], ["line 2", "lacks a number"]),
         ("b.log", "# Elapsed time\n", &[], ["b.log", "not one line with a time and a value"]),
-        ("a.csv", "t,rss\n1,2\n\n3,x\n", &table, ["line 4", "`x` is not a number"]),
+        ("a.csv", "t,rss\n1,2\n3,x\n", &table, ["line 3", "`x` is not a number"]),
         ("b.csv", "t,rss\n1,2\n3\n", &table, ["line: 3", "b.csv"]),
         ("c.csv", "time,rss\n1,2\n", &table, ["no column `t`", "there are: time, rss"]),
         ("d.csv", "", &table, ["d.csv", "no column `t`"]),
@@ -176,7 +177,8 @@ fn a_broken_line_is_named_with_its_number() {
 fn a_table_needs_both_its_columns_named() {
     let folder = tempfile::tempdir().unwrap();
     let [_, _, table] = leak_of_others(folder.path());
-    let _ = judge(&["--time", "time"], &[&table]).expect_complaint(125, &["--value"]);
+    let done = judge(&["--time", "time"], &[&table]).expect(125);
+    assert!(done.err().contains("--value <COLUMN>"), "{}", done.told());
     let _ = judge(&[], &[&table]).expect_complaint(125, &["line 1 is no header", "table.csv"]);
 }
 

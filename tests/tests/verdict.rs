@@ -79,7 +79,6 @@ fn gates_on_figures_fire_beyond_their_value_alone() {
         ("subject(heap).share>90%", true),
         ("subject(heap).peak>1GiB", false),
         ("subject(/usr/lib/libc.so.6 r-xp).rate>0", false),
-        ("subject(nowhere).rate>0", false),
     ] {
         let done = replay(&three.leak, &["--fail-on", gate]);
         if fires {
@@ -91,9 +90,24 @@ fn gates_on_figures_fire_beyond_their_value_alone() {
 }
 
 #[test]
+fn a_gate_on_a_subject_that_there_is_not_says_which_there_are_and_does_not_fire() {
+    let three = Three::new();
+    let done = replay(&three.leak, &["--fail-on", "subject(haep).rate>0"]);
+    let _ = done.expect_complaint(
+        0,
+        &["was not checked: there was no subject `haep`", "/usr/lib/libc.so.6 r-xp, heap"],
+    );
+    let done = replay(&three.flat, &["--fail-on", "subject(heap).rate>0"]);
+    let _ = done.expect_complaint(0, &["no parts were sampled", "--sampler smaps"]);
+    // The kernel's own way to write it.
+    let done = replay(&three.leak, &["--fail-on", "subject([heap]).rate>0"]);
+    let _ = done.expect_complaint(100, &["fires"]);
+}
+
+#[test]
 fn an_inconclusive_verdict_fires_no_gate_unless_asked_for_but_a_peak_is_a_peak() {
     let three = Three::new();
-    for gate in ["growing", "steady", "rate>0", "rate<1GiB/s", "level>0B", "time-to-limit<9d"] {
+    for gate in ["growing", "steady", "rate>0", "rate<1GiB/s", "level>0B", "time-to-limit<900h"] {
         assert_eq!(replay(&three.short, &["--fail-on", gate]).expect(0).err(), "", "{gate}");
     }
     for gate in ["inconclusive", "peak>50MB"] {
@@ -160,8 +174,9 @@ fn a_bad_gate_is_pointed_at_before_anything_of_the_target_has_run() {
         ("growin", "^"),
         ("rate>1MiB/fortnight", "     ^"),
         ("peak>", "     ^"),
-        ("subject([heap).rate>0", "       ^"),
+        ("subject(heap.rate>0", "       ^"),
         ("subject(heap).speed>0", "              ^"),
+        ("subject(heap).growing", "              ^"),
         ("share>5%", "^"),
         ("growing now", "        ^"),
         ("", "^"),

@@ -173,7 +173,7 @@ impl Collector {
     pub fn verdict(&self) -> Option<Verdict> {
         let unit = self.catalog.metric(self.ids.judged?)?.unit;
         let settings = Settings { unit: unit_of(unit), ..Settings::default() };
-        let whole = self.whole.clone().map(Thinner::finish).unwrap_or_default();
+        let whole = self.whole();
         let parts = self.parts();
         let by_part: Vec<(Part, &Series)> =
             parts.iter().map(|(part, series)| (part.clone(), series)).collect();
@@ -196,6 +196,16 @@ impl Collector {
             attribution,
             parts,
         })
+    }
+
+    /// Two samplers that tell the same do not look twice as long.
+    fn whole(&self) -> Series {
+        let Some(whole) = &self.whole else { return Series::default() };
+        let whole = whole.clone().finish();
+        let most = self.tellers.iter().filter_map(|sampler| self.looks.get(sampler)).max();
+        let looks = most.map_or(0, |most| whole.looks().min(*most));
+        let gaps = whole.gaps().to_vec();
+        whole.with_looks(looks).with_gaps(gaps)
     }
 
     /// The parts in the order of their names, those of one name taken together: to whoever reads of

@@ -45,7 +45,7 @@ pub struct Verdict {
 /// A part of the target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
-    /// Its name (`[heap]`).
+    /// Its name (`heap`).
     pub name: String,
     /// What it is (`mapping`, `process`, …).
     pub kind: String,
@@ -83,8 +83,17 @@ impl Verdict {
     /// A part, judged by itself; none where there is none of this name.
     #[must_use]
     pub fn part(&self, name: &str) -> Option<Judgement> {
-        let (_, series) = self.parts.iter().find(|(part, _)| part.name == name)?;
-        Some(self.judge(series))
+        Some(self.judge(&self.named(name)?.1))
+    }
+
+    /// The part of a name; `[heap]`, as the kernel writes it, is the same as `heap`.
+    fn named(&self, name: &str) -> Option<&(Part, Series)> {
+        let bare = |name: &str| {
+            let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+            inner.unwrap_or(name).to_owned()
+        };
+        let exactly = self.parts.iter().find(|(part, _)| part.name == name);
+        exactly.or_else(|| self.parts.iter().find(|(part, _)| bare(&part.name) == bare(name)))
     }
 
     /// Judges a series of the same metric.

@@ -16,12 +16,12 @@ seepmeter=${SEEPMETER:-$make/../../../target/release/seepmeter}
 # short and the same on every machine.
 work=$(mktemp -d)
 load_pids=()
+watch_pid=()
 
 clean_up() {
-    for pid in "${load_pids[@]}"; do
+    # The watch first: it passes TERM on to its program, and ends when that has ended.
+    for pid in "${watch_pid[@]}" "${load_pids[@]}"; do
         kill "$pid" 2>/dev/null || true
-    done
-    for pid in "${load_pids[@]}"; do
         wait "$pid" 2>/dev/null || true
     done
     rm -rf "$work"
@@ -53,32 +53,36 @@ need python3 python3
 
 # The machine's name is part of a recording and nobody's business: it is recorded under another one.
 as_nobodys_machine() {
-    local flags=--uts
-    [ "$(id -u)" = 0 ] || flags="--uts --map-root-user"
-    # shellcheck disable=SC2086
-    unshare $flags sh -c 'hostname recordings; exec "$@"' sh "$@"
+    local flags=(--uts)
+    [ "$(id -u)" = 0 ] || flags+=(--map-root-user)
+    exec unshare "${flags[@]}" sh -c 'hostname recordings; exec "$@"' sh "$@"
+}
+
+# watch SUBCOMMAND FLAG…: runs seepmeter on $words in the background and waits for it, since bash would not act on a
+# signal before a command in the foreground has ended.
+watch() {
+    as_nobodys_machine "$seepmeter" "$@" -q --no-summary \
+        -o "jsonl,path=$work/$name.jsonl.zst" "${words[@]}" <&0 >/dev/null &
+    watch_pid=($!)
+    wait "${watch_pid[0]}" ||
+        [ $? = 143 ] # a JVM answers TERM by ending with this status by itself
+    watch_pid=()
+    mv "$work/$name.jsonl.zst" "$out/$name.jsonl.zst"
+    echo "$name: $(stat -c %s "$out/$name.jsonl.zst") bytes"
 }
 
 # record DURATION INTERVAL COMMAND…: spawns a command, watches it for so long and ends it.
 record() {
     local duration=$1 interval=$2
     shift 2
-    as_nobodys_machine "$seepmeter" run -q --no-summary -i "$interval" -d "$duration" \
-        --on-stop end -o "jsonl,path=$work/$name.jsonl.zst" -- "$@" >/dev/null ||
-        [ $? = 143 ] # a JVM answers TERM by ending with this status by itself
-    keep
+    words=(-- "$@")
+    watch run -i "$interval" -d "$duration" --on-stop end
 }
 
 # record_pid DURATION INTERVAL PID: the same of a process that runs already, which goes on.
 record_pid() {
-    as_nobodys_machine "$seepmeter" attach -q --no-summary -i "$2" -d "$1" \
-        -o "jsonl,path=$work/$name.jsonl.zst" "$3"
-    keep
-}
-
-keep() {
-    mv "$work/$name.jsonl.zst" "$out/$name.jsonl.zst"
-    echo "$name: $(stat -c %s "$out/$name.jsonl.zst") bytes"
+    words=("$3")
+    watch attach -i "$2" -d "$1"
 }
 
 # load COMMAND…: runs a load generator beside the program until this script ends.

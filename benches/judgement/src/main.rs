@@ -50,6 +50,8 @@ fn main() -> ExitCode {
     println!("{:?} split, {} draws of each shape, {seconds:.0} s", plan.split, plan.draws);
     let missed = table::missed(&rows);
     missed.iter().for_each(|m| println!("MISSED: {m}"));
+    let between = table::missed_between(&rows);
+    between.iter().for_each(|m| println!("between the lengths, where no target is set: {m}"));
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -9,9 +9,17 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 pub enum Split {
     /// For tuning.
     Tuning,
-    /// For the reported figure, never tuned on.
+    /// The reported split of the first round. What missed its target there has been looked at, so its
+    /// figures no longer count; it may be tuned on.
+    Spent,
+    /// For the reported figure, never tuned on: the second round, with seeds and parameters that no
+    /// earlier round had.
     Reported,
 }
+
+/// The reported split reaches past the ranges of the first round by this part of their (logarithmic)
+/// width, at both ends.
+const WIDER: f64 = 0.03;
 
 /// A source of chance for one draw. It is the same on every machine.
 pub struct Dice {
@@ -24,7 +32,8 @@ impl Dice {
     pub fn new(split: Split, shape: &str, length: f64, draw: u64) -> Self {
         let first: u64 = match split {
             Split::Tuning => 0x7EA5_0000_0000_0001,
-            Split::Reported => 0x5EE9_0000_0000_0002,
+            Split::Spent => 0x5EE9_0000_0000_0002,
+            Split::Reported => 0x0D1C_E000_0000_0003,
         };
         // FNV-1a over everything that names the draw.
         let named = shape.bytes().chain(length.to_le_bytes()).chain(draw.to_le_bytes());
@@ -38,15 +47,28 @@ impl Dice {
     pub fn between(&mut self, tuning: (f64, f64), reported: (f64, f64)) -> f64 {
         let (low, high) = match self.split {
             Split::Tuning => tuning,
-            Split::Reported => reported,
+            Split::Spent | Split::Reported => reported,
         };
-        low + (high - low) * self.even()
+        low + (high - low) * self.place()
     }
 
-    /// The same, evenly on a logarithmic scale.
+    /// The same on a logarithmic scale. The reported split reaches a little further: a factor may,
+    /// where a part or a share may not.
     pub fn scale(&mut self, tuning: (f64, f64), reported: (f64, f64)) -> f64 {
         let ln = |r: (f64, f64)| (r.0.ln(), r.1.ln());
-        self.between(ln(tuning), ln(reported)).exp()
+        let (low, high) = ln(reported);
+        let further = if self.split == Split::Reported { WIDER * (high - low) } else { 0.0 };
+        self.between(ln(tuning), (low - further, high + further)).exp()
+    }
+
+    /// Where in its range a parameter lies. In the reported split the ends are met more often than
+    /// the middle (an arcsine distribution): they are where no tuning was done.
+    fn place(&mut self) -> f64 {
+        let even = self.even();
+        match self.split {
+            Split::Tuning | Split::Spent => even,
+            Split::Reported => (even * std::f64::consts::FRAC_PI_2).sin().powi(2),
+        }
     }
 
     /// Evenly from [0, 1).

@@ -1,13 +1,13 @@
 //! Prints the benchmark of judgements as a table; the exit status is 1 when a target is missed.
 //!
-//! `cargo run --release -p seepmeter-judgement-bench -- [--split tuning|reported] [--draws N]
-//! [--length X]… [--only NAME] [--by-shape] [--explain [--unsure]]`
+//! `cargo run --release -p seepmeter-judgement-bench -- [--split tuning|spent|reported]
+//! [--draws N] [--length X] [--only NAME] [--no-rivals] [--by-shape] [--explain [--unsure]]`
 //!
 //! `-- --speed` measures the time of a million-look judgement and of thinning ten million looks.
 #![allow(clippy::print_stdout)]
 
 use seepmeter_analysis::{Series, Settings, Thinner, judge};
-use seepmeter_judgement_bench::run::{LENGTHS, Plan, judged, run};
+use seepmeter_judgement_bench::run::{BETWEEN, LENGTHS, Plan, judged, run};
 use seepmeter_judgement_bench::{Split, shapes, table};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -23,13 +23,18 @@ fn main() -> ExitCode {
     if has("--speed") {
         return speed();
     }
-    let tuning = after("--split").is_some_and(|w| w == "tuning");
+    let split = match after("--split").map(String::as_str) {
+        Some("tuning") => Split::Tuning,
+        Some("spent") => Split::Spent,
+        _ => Split::Reported,
+    };
+    let lengths = [LENGTHS.as_slice(), &BETWEEN].concat();
     let plan = Plan {
-        split: if tuning { Split::Tuning } else { Split::Reported },
+        split,
         draws: number("--draws").unwrap_or(200.0) as u64,
-        lengths: number("--length").map_or(LENGTHS.to_vec(), |l| vec![l]),
+        lengths: number("--length").map_or(lengths, |l| vec![l]),
         only: after("--only").cloned().unwrap_or_default(),
-        rivals: true,
+        rivals: !has("--no-rivals"),
         unsure: has("--unsure"),
     };
     let began = Instant::now();
@@ -45,6 +50,8 @@ fn main() -> ExitCode {
     println!("{:?} split, {} draws of each shape, {seconds:.0} s", plan.split, plan.draws);
     let missed = table::missed(&rows);
     missed.iter().for_each(|m| println!("MISSED: {m}"));
+    let between = table::missed_between(&rows);
+    between.iter().for_each(|m| println!("between the lengths, where no target is set: {m}"));
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

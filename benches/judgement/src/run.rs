@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A tenth of the length one would like, the length itself, ten times it.
 pub const LENGTHS: [f64; 3] = [0.1, 1.0, 10.0];
 
+/// Lengths between those, so that no false alarm hides there.
+pub const BETWEEN: [f64; 4] = [0.2, 0.3, 0.5, 3.0];
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Plan {

@@ -6,7 +6,7 @@ use seepmeter_judgement_bench::{Health, Split, table};
 #[test]
 fn a_few_draws_of_every_shape_raise_no_false_alarm() {
     let plan = Plan {
-        split: Split::Reported,
+        split: Split::Tuning,
         draws: 2,
         lengths: vec![LENGTHS[0], LENGTHS[1]],
         only: String::new(),

@@ -23,12 +23,21 @@ pub struct Curve {
     pub walk: bool,
 }
 
-/// Worse by this much is excluded. Were a curve the truth, chance would get there once in fifty
-/// times at the worst distance between curve and line, and more seldom at any other.
-pub const EXCLUDED: f64 = 4.0;
+/// Worse by this much is excluded.
+///
+/// Were a curve at a distance of d noise deviations from the line the truth, the increase would be
+/// normal about -d² with deviation 2d, so that chance gets over a bound b once in so many times as a
+/// normal gets over √b at the worst distance, and more seldom at any other: for 2 once in thirteen.
+/// That is the chance of this test alone, for the one worst curve and with its constant known; the
+/// best of 48 fits is held against the line, and the trend, both halves and the last fifth must agree.
+pub const EXCLUDED: f64 = 2.0;
 
-/// The same where the noise is a walk.
-pub const EXCLUDED_IN_A_WALK: f64 = 10.0;
+/// The same where the noise is a walk, whose variance is a guess from few independent floors: a
+/// normal gets over √6 once in a hundred and forty times.
+pub const EXCLUDED_IN_A_WALK: f64 = 6.0;
+
+/// Excluded so clearly that not even a walk of which a part was cut off with warm-up looks like it.
+pub const EXCLUDED_BY_FAR: f64 = 20.0;
 
 /// The constants of the curves, as parts of the fitted span. A larger one is hardly a curve.
 const LOGARITHMS: [f64; 7] = [0.003, 0.01, 0.03, 0.08, 0.16, 0.3, 0.5];
@@ -104,6 +113,11 @@ impl Curve {
     /// Whether no slowing curve could have drawn this.
     pub fn excluded(&self) -> bool {
         self.worse > if self.walk { EXCLUDED_IN_A_WALK } else { EXCLUDED }
+    }
+
+    /// Whether that is so far from any slowing curve that noise of any kind is out of the question.
+    pub fn excluded_by_far(&self) -> bool {
+        self.worse > EXCLUDED_BY_FAR
     }
 
     /// What this stage found, in words.

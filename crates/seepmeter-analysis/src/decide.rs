@@ -75,10 +75,12 @@ pub struct Decision {
 const LONGEST_WARM_UP: f64 = 0.42;
 /// A warm-up of this part of the watch hides no curve.
 const SHORT_WARM_UP: f64 = 0.06;
-/// A drift of so many standard errors dwarfs the wandering: two hundred equal jumps have it.
-const DWARFS: f64 = 15.0;
-/// And then the second half has at least this part of the first half's gain.
-const EVEN: f64 = 0.8;
+/// A drift of so many standard errors dwarfs the wandering: thirty-six equal jumps have it, and a rate that
+/// wavers by half of itself and forgets within a twenty-fifth of the watch.
+const DWARFS: f64 = 6.0;
+/// And then the second half has at least this part of the first half's gain. The rest of a logarithm
+/// has at most 0.65 of it once two fifths of the watch are cut off.
+const EVEN: f64 = 0.7;
 /// Steady needs this part of the watch.
 const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
@@ -112,9 +114,13 @@ impl Evidence {
     /// Noise about a line: Mann–Kendall and the plateau tests carry the claim.
     ///
     /// Where the noise is a walk and a warm-up was cut off, there is no telling how much of the walk
-    /// was cut: the rest of a curve that goes by random jumps then looks as straight as a line.
+    /// was cut: the rest of a curve that goes by random jumps then looks as straight as a line. Only
+    /// where every slowing curve is excluded by far is that no worry: noise that forgets within a few
+    /// floors looks like a walk too, and it is what most programs have.
     fn grows_about_a_line(&self, alpha: f64) -> bool {
-        let cut_from_a_walk = self.noise.looks_like_walk() && self.warm_up_part > SHORT_WARM_UP;
+        let cut_from_a_walk = self.noise.looks_like_walk()
+            && self.warm_up_part > SHORT_WARM_UP
+            && !self.curve.is_some_and(|c| c.excluded_by_far());
         !cut_from_a_walk
             && self.trend.s > 0
             && self.trend.p_value < alpha / 2.0

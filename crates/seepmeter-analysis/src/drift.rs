@@ -30,15 +30,15 @@ pub struct Drift {
 }
 
 /// The second half must gain at least this part of the first half's gain: a logarithm from near the
-/// start of a watch has a quarter, a root two fifths.
-const KEEPS: f64 = 0.45;
+/// start of a watch has a quarter, a root 0.41.
+const KEEPS: f64 = 0.42;
 
 /// Fewer increments than this do not make a sign test.
 const LEAST_SIGNS: f64 = 20.0;
 /// Signs count from this mean increment on, in its standard errors.
 const LEAST_T: f64 = 2.5;
 /// By so many standard errors.
-const KEEPS_Z: f64 = 0.7;
+const KEEPS_Z: f64 = 0.5;
 /// The last fifth must gain this part of its fair share: what has just ended has gained nothing.
 const STILL: f64 = 0.3;
 

@@ -182,8 +182,8 @@ fn hardly_moves(floors: &[Floor]) -> bool {
     high - low <= 0.01 * low.abs() && (trend.s <= 0 || trend.p_value > 0.01)
 }
 
-/// Takes a one-off step on a line out, unless what is left is a walk: then the step may be one of
-/// many, and taking the largest out would make the rest look more regular than it is.
+/// Takes a one-off step on a line out, unless what is left is a walk that it does not dwarf: then the
+/// step may be one of many, and taking the largest out would make the rest look more regular than it is.
 fn without_step(floors: Vec<Floor>) -> (Vec<Floor>, Option<Steps>) {
     let steps = steps::find(&floors);
     // A step in the first tenth is warm-up's to find, and may be a bend.
@@ -191,10 +191,20 @@ fn without_step(floors: Vec<Floor>) -> (Vec<Floor>, Option<Steps>) {
         return (floors, None);
     }
     let rest = steps.taken_out(&floors);
-    if autocorrelation::of(&rest).looks_like_walk() {
+    if autocorrelation::of(&rest).looks_like_walk() && !dwarfs(&steps, &rest) {
         return (floors, None);
     }
     (rest, Some(steps))
+}
+
+/// A step so many times as large as any other move between two floors is no part of a walk.
+const DWARFS: f64 = 2.0;
+
+/// Whether the step is far larger than all that moves beside it: then it is no part of the walk (a
+/// level shift in the sense of Tsay, Journal of Forecasting 7, 1988).
+fn dwarfs(steps: &Steps, rest: &[Floor]) -> bool {
+    let largest = rest.windows(2).map(|w| (w[1].value - w[0].value).abs()).fold(0.0, f64::max);
+    steps.on_a_line.is_some_and(|s| s.height > DWARFS * largest)
 }
 
 /// The level at the end: the median of the last fifth of the floors.

@@ -5,7 +5,8 @@
 //! Knott, Biometrics 30, 1974), and the flight of steps is weighed against a line, a parabola and a
 //! line with one step by Schwarz's criterion (BIC, Annals of Statistics 6, 1978; for change points
 //! Yao, Statistics & Probability Letters 6, 1988). A leak that goes by steps has many of them, and
-//! then the line wins.
+//! then the line wins. Noise that wanders about a line can be mended by levels too, so a flight must also
+//! make most of its climb at once, at its steps.
 
 use crate::fit;
 use crate::floors::Floor;
@@ -30,6 +31,9 @@ pub struct Steps {
 }
 
 const MOST_STEPS: usize = 5;
+/// A flight of steps climbs at least this part of its height at its steps. The best flight through a
+/// line climbs a fifth there, and somewhat more where noise wanders about the line.
+const AT_ONCE: f64 = 0.6;
 /// A difference of ten in BIC is "very strong" (Kass & Raftery, JASA 90, 1995).
 const VERY_STRONG: f64 = 10.0;
 
@@ -56,7 +60,7 @@ pub fn find(floors: &[Floor]) -> Steps {
     let (flight, cuts) = best_flight(&y, &bic);
 
     let smooth = line.min(parabola);
-    if flight < smooth.min(stepped_line) {
+    if flight < smooth.min(stepped_line) && jumps(&y, &cuts) >= AT_ONCE {
         return Steps { steps: heights(&y, &cuts), on_a_line: None };
     }
     let clear = stepped_line + VERY_STRONG < smooth && is_a_jump(&y, step);
@@ -108,6 +112,19 @@ fn is_a_jump(y: &[f64], step: Step) -> bool {
     let beside = |from: usize, to: usize| fit::median(y[from..to.min(y.len())].to_vec());
     let jump = beside(step.at, step.at + 3) - beside(step.at.saturating_sub(3), step.at);
     step.height > 0.0 && (0.6..1.7).contains(&(jump / step.height))
+}
+
+/// What part of the flight's climb is made at once, within two floors of its steps. A line, or noise
+/// that wanders about one, climbs between them.
+fn jumps(y: &[f64], cuts: &[usize]) -> f64 {
+    let beside = |from: usize, to: usize| fit::median(y[from..to.min(y.len())].to_vec());
+    let steps = heights(y, cuts);
+    let climbed: f64 = steps.iter().map(|s| s.height.abs()).sum();
+    let at_once = |s: &Step| {
+        let jump = beside(s.at, s.at + 2) - beside(s.at.saturating_sub(2), s.at);
+        (jump * s.height.signum()).clamp(0.0, s.height.abs())
+    };
+    steps.iter().map(at_once).sum::<f64>() / climbed.max(f64::MIN_POSITIVE)
 }
 
 fn heights(y: &[f64], cuts: &[usize]) -> Vec<Step> {
@@ -200,6 +217,13 @@ mod tests {
     fn a_line_and_a_leak_of_twenty_steps_are_no_one_off_steps() {
         assert_eq!(find(&floors(80, |t| 5.0 * t)), Steps::default());
         assert!(find(&floors(80, |t| 20.0 * (t / 4.0).floor())).steps.is_empty());
+    }
+
+    #[test]
+    fn a_line_that_wanders_is_no_flight_of_steps() {
+        let wander = |t: f64| 30.0 * (t / 2.2).sin() + 20.0 * (t / 5.3).sin();
+        let line = floors(80, |t| 3.0 * t + wander(t));
+        assert!(find(&line).steps.is_empty(), "{:?}", find(&line));
     }
 
     #[test]

@@ -118,6 +118,19 @@ fn trap_31_a_shrinking_cache_does_not_hide_a_leak() {
 }
 
 #[test]
+fn noise_that_lasts_a_few_looks_does_not_hide_a_leak_after_a_quiet_beginning() {
+    let (mut state, mut noise) = (5u64, 0.0);
+    let leak = Series::from_pairs((0..1_000i32).map(|t| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        noise = 0.93 * noise + ((state >> 33) as f64 / (1u64 << 31) as f64 - 0.5) * MB;
+        let leaked = 0.1 * MB * f64::from((t - 400).max(0));
+        (t as u64 * S, (80.0 * MB + leaked + noise) as i64)
+    }));
+    let j = judged(&leak);
+    assert_eq!(j.word, Word::Growing, "{:#?}", j.explanation);
+}
+
+#[test]
 fn a_short_watch_is_inconclusive_and_says_how_much_longer() {
     let j = judged(&watch(60, |t| 50.0 * MB + MB * t));
     assert_eq!((j.word, j.reason), (Word::Inconclusive, Some(Reason::TooShort)));

@@ -7,9 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
-use seepmeter_plugin::{
-    Error, NewSubject, OptionSpec, SamplerFactory, SinkFactory, Stream, Target,
-};
+use seepmeter_plugin::{NewSubject, OptionSpec, Stream, Target};
 use seepmeter_record::{
     Attr, Bytes, End, Event, EventKind, Footer, Lost, Record, SamplerId, SamplerInfo, SubjectId,
     TargetInfo, subject_kind,
@@ -19,6 +17,7 @@ use crate::clock::nanos;
 use crate::cost::own_cost;
 use crate::fan_out::{FanOut, Port};
 use crate::header::header;
+use crate::plan::{SamplerPlan, SinkPlan, StartError};
 use crate::replay::Replay;
 use crate::router::route;
 use crate::sampler::{SamplerHandle, SamplerMaking, Tally};
@@ -26,57 +25,6 @@ use crate::sink::{SinkHandle, SinkMaking, turns};
 use crate::stream::{Inlet, stream};
 use crate::trouble::Troubles;
 use crate::{Notices, Report};
-
-/// A sampler to run.
-#[derive(Clone)]
-pub struct SamplerPlan {
-    /// As the user named it, for messages.
-    pub label: String,
-    /// Who makes it.
-    pub factory: Arc<SamplerFactory>,
-    /// From tick to tick.
-    pub interval: Duration,
-    /// The share of its interval that its looks may take, where they hold the target up.
-    pub budget: f64,
-    /// Its options as the user wrote them.
-    pub options: Vec<(String, String)>,
-}
-
-/// A sink to run.
-#[derive(Clone)]
-pub struct SinkPlan {
-    /// As the user named it, for messages.
-    pub label: String,
-    /// Who makes it.
-    pub factory: Arc<SinkFactory>,
-    /// Its options as the user wrote them.
-    pub options: Vec<(String, String)>,
-}
-
-/// Why a run could not begin.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// A sampler can't be made or started.
-    #[error("sampler {label}: {error}")]
-    Sampler {
-        /// As the user named it.
-        label: String,
-        /// What went wrong.
-        error: Error,
-    },
-    /// A sink can't be made.
-    #[error("sink {label}: {error}")]
-    Sink {
-        /// As the user named it.
-        label: String,
-        /// What went wrong.
-        error: Error,
-    },
-    /// The system refused a thread, a pipe or a fact.
-    #[error("cannot set up the run: {0}")]
-    System(#[from] io::Error),
-}
 
 /// Makes samplers and sinks.
 pub struct Engine {

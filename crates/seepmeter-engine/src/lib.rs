@@ -21,6 +21,7 @@ mod cost;
 mod engine;
 mod fan_out;
 mod header;
+mod plan;
 mod plugins;
 mod replay;
 mod router;
@@ -30,7 +31,8 @@ mod stream;
 mod trouble;
 
 pub use cost::own_cost;
-pub use engine::{Armed, Engine, Live, Ready, SamplerPlan, SinkPlan, StartError, Watched};
+pub use engine::{Armed, Engine, Live, Ready, Watched};
+pub use plan::{SamplerPlan, SinkPlan, StartError};
 pub use plugins::{Call, Facts, LoadError, Loaded, Made, Search, Source, load};
 pub use replay::Replay;
 

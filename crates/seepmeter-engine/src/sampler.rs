@@ -15,7 +15,7 @@ use seepmeter_record::{Event, EventKind, Points, Record, Sample, SamplerId};
 
 use crate::budget::Budget;
 use crate::clock::{Schedule, nanos};
-use crate::engine::{SamplerPlan, StartError};
+use crate::plan::{SamplerPlan, StartError};
 use crate::stream::Inlet;
 use crate::trouble::{Troubles, answer, panic_text};
 

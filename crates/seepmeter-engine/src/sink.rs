@@ -10,8 +10,8 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use seepmeter_plugin::{Error, ErrorKind, Sink};
 use seepmeter_record::Record;
 
-use crate::engine::{SinkPlan, StartError};
 use crate::fan_out::{Batch, PENDING_BATCHES, Port};
+use crate::plan::{SinkPlan, StartError};
 use crate::trouble::{Troubles, answer, panic_text};
 
 /// How long a sink may take for what waits at the end; then it gets no more samples.

@@ -23,42 +23,32 @@ pub use sink::sink_table;
 /// others: `export_sampler!(MySampler as my);`.
 #[macro_export]
 macro_rules! export_sampler {
-    ($plugin:ty) => {
-        $crate::export_sampler!(@symbol $plugin, "seepmeter_plugin_v1");
-    };
-    ($plugin:ty as $name:ident) => {
-        $crate::export_sampler!(
-            @symbol $plugin, concat!("seepmeter_", stringify!($name), "_plugin_v1")
-        );
-    };
-    (@symbol $plugin:ty, $symbol:expr) => {
-        const _: () = {
-            #[cfg(panic = "abort")]
-            compile_error!("a plugin's panic is caught, for which its profile must not say panic = \"abort\"");
-
-            // SAFETY: the name is the face's, and nothing else of this library carries it.
-            #[unsafe(export_name = $symbol)]
-            unsafe extern "C" fn entry(
-                host: *const $crate::face::abi::Host,
-            ) -> *const $crate::face::abi::Plugin {
-                $crate::private::sampler_table::<$plugin>(host, env!("CARGO_PKG_VERSION"))
-            }
-        };
+    ($plugin:ty $(as $name:ident)?) => {
+        $crate::export_table!(sampler_table $plugin $(as $name)?);
     };
 }
 
 /// Makes the entry symbol of a library that is one sink; as [`export_sampler!`].
 #[macro_export]
 macro_rules! export_sink {
-    ($plugin:ty) => {
-        $crate::export_sink!(@symbol $plugin, "seepmeter_plugin_v1");
+    ($plugin:ty $(as $name:ident)?) => {
+        $crate::export_table!(sink_table $plugin $(as $name)?);
     };
-    ($plugin:ty as $name:ident) => {
-        $crate::export_sink!(
-            @symbol $plugin, concat!("seepmeter_", stringify!($name), "_plugin_v1")
+}
+
+/// What [`export_sampler!`] and [`export_sink!`] have in common.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_table {
+    ($table:ident $plugin:ty) => {
+        $crate::export_table!(@symbol $table $plugin, "seepmeter_plugin_v1");
+    };
+    ($table:ident $plugin:ty as $name:ident) => {
+        $crate::export_table!(
+            @symbol $table $plugin, concat!("seepmeter_", stringify!($name), "_plugin_v1")
         );
     };
-    (@symbol $plugin:ty, $symbol:expr) => {
+    (@symbol $table:ident $plugin:ty, $symbol:expr) => {
         const _: () = {
             #[cfg(panic = "abort")]
             compile_error!("a plugin's panic is caught, for which its profile must not say panic = \"abort\"");
@@ -68,7 +58,7 @@ macro_rules! export_sink {
             unsafe extern "C" fn entry(
                 host: *const $crate::face::abi::Host,
             ) -> *const $crate::face::abi::Plugin {
-                $crate::private::sink_table::<$plugin>(host, env!("CARGO_PKG_VERSION"))
+                $crate::private::$table::<$plugin>(host, env!("CARGO_PKG_VERSION"))
             }
         };
     };

@@ -133,12 +133,18 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     };
     let report = live.stop(end);
     Ok(match (stopped, end) {
-        // That it was killed is what `--on-stop end` asked for.
-        (Stopped::TargetEndedAsAsked, End::Killed(libc::SIGTERM | libc::SIGKILL)) => {
-            outcome(End::Exited(0), &report).gated(&judging, &flags.sinks.gates)
-        }
-        _ => outcome(end, &report).gated(&judging, &flags.sinks.gates),
-    })
+        // That is what `--on-stop end` asked for.
+        (Stopped::TargetEndedAsAsked, end) if ended_by_signal(end) => outcome(End::Left, &report),
+        _ => outcome(end, &report),
+    }
+    .gated(&judging, &flags.sinks.gates))
+}
+
+/// True for a target that TERM or KILL has ended, also where it caught TERM, tidied up and exited with
+/// the status that a shell has for that, as a JVM does.
+fn ended_by_signal(end: End) -> bool {
+    const TERMINATED: i32 = 128 + libc::SIGTERM;
+    matches!(end, End::Killed(libc::SIGTERM | libc::SIGKILL) | End::Exited(TERMINATED))
 }
 
 /// `seepmeter attach`.

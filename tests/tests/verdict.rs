@@ -479,10 +479,10 @@ fn a_run_that_is_ended_by_a_signal_is_judged_all_the_same() {
     let path = folder.path().join("verdict.json");
     let sink = format!("verdict,json=yes,path={}", path.display());
     let words = words!["run", "-q", "--no-summary", "-i", "5ms", "-o", sink, "--"];
-    let running = seepmeter(words.into_iter().chain(words![program("hold"), "4"])).start();
+    let mut running = seepmeter(words.into_iter().chain(words![program("hold"), "4"])).start();
     let _ = running.line("ready");
     running.signal(Signal::SIGTERM);
-    let done = running.finish();
+    let done = running.wait();
     assert_eq!(done.status.code(), Some(143), "{}", done.told());
     let told: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(told["verdict"], "inconclusive");

@@ -222,9 +222,11 @@ fn line(name: &str, difference: &Difference, indent: &str, tell: &dyn Fn(f64) ->
     let interval = interval.map_or(String::new(), |interval| {
         format!(" (95 % CI {} to {})", tell(interval.low), tell(interval.high))
     });
-    let p_value = p_value.map_or(String::new(), |p| format!(", p = {p:.3}"));
+    let p_value = p_value.map_or(String::new(), |p| {
+        if p < 0.001 { ", p < 0.001".to_owned() } else { format!(", p = {p:.3}") }
+    });
     format!(
-        "{indent}{name:6} {:11} base {}, new {sign}{estimate}{interval}{p_value}\n",
+        "{indent}{name:6} {:11} base {}, change {sign}{estimate}{interval}{p_value}\n",
         change.as_str(),
         tell(*base)
     )

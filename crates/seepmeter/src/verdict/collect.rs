@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use seepmeter_analysis::{
-    Judgement, Series, Settings, Thinner, Word, attribute, judge, judge_with_parts,
+    Judgement, Series, Settings, Thinner, TimeToLimit, Word, attribute, judge, judge_with_parts,
 };
 use seepmeter_record::{
     Attr, Catalog, MetricId, Record, Sample, SamplerId, Subject, SubjectId, limit_attr,
@@ -184,7 +184,7 @@ impl Collector {
             .span
             .filter(|_| grows && !parts.is_empty())
             .map(|span| attribute(&whole, parts.iter().cloned(), span, judgement.cycle));
-        let limit = self.limit(&judgement, &settings);
+        let limit = self.limit(&judgement, &whole, &settings);
         judgement.peak = judgement.peak.max(self.kernel_peak);
         Some(Verdict {
             target: self.target_name(),
@@ -253,7 +253,7 @@ impl Collector {
 
     /// The limit that is reached first. The cgroup and the machine bound what is resident, and
     /// RLIMIT_AS bounds the address space, which grows at a rate of its own.
-    fn limit(&self, judgement: &Judgement, settings: &Settings) -> Option<Nearest> {
+    fn limit(&self, judgement: &Judgement, whole: &Series, settings: &Settings) -> Option<Nearest> {
         let target = self.catalog.subject(self.target?)?;
         let limit = |name: &str| match target.attr(name)? {
             Attr::Int(bytes) => u64::try_from(*bytes).ok(),
@@ -264,7 +264,7 @@ impl Collector {
             // Where there is a cycle, its peaks have to fit under the limit too.
             let swing = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
             let headroom = judgement.cycle.map_or(0.0, |_| swing.max(0.0));
-            let time = judgement.time_to_limit(bytes as f64, headroom)?;
+            let time = from_the_end(judgement.time_to_limit(bytes as f64, headroom)?, whole);
             Some(Nearest { name, bytes, time })
         };
         let mut nearest = Vec::new();
@@ -276,8 +276,19 @@ impl Collector {
             let looks = self.looks.values().copied().max().unwrap_or(0);
             let series = vsize.clone().finish().with_looks(looks).with_end(self.end);
             let time = judge(&series, settings).time_to_limit(bytes as f64, 0.0);
+            let time = time.map(|time| from_the_end(time, &series));
             nearest.extend(time.map(|time| Nearest { name: "address space", bytes, time }));
         }
         nearest.into_iter().min_by_key(|limit| limit.time.likely)
+    }
+}
+
+/// The level is that of the watch's last fifth, and so a tenth of the watch old at its end.
+fn from_the_end(time: TimeToLimit, series: &Series) -> TimeToLimit {
+    let old = series.span() / 10;
+    TimeToLimit {
+        soonest: time.soonest.saturating_sub(old),
+        likely: time.likely.saturating_sub(old),
+        latest: time.latest.map(|latest| latest.saturating_sub(old)),
     }
 }

@@ -373,7 +373,7 @@ fn the_limit_that_is_reached_first_is_told_with_its_time() {
     let told = verdict(&path, "");
     assert_eq!(told["limit"]["name"], "address space");
     let likely = told["limit"]["likely"].as_f64().unwrap();
-    assert!((likely - 2_901.0).abs() < 5.0, "{likely}");
+    assert!((likely - 2_901.0).abs() < 30.0, "{likely}");
     // What does not grow reaches none.
     let path = Synthetic::flat(600, 12).attr("limit.cgroup", 60_000_000);
     let path = path.write(folder.path(), "flat.jsonl");

@@ -10,7 +10,7 @@ use seepmeter_record::{
     subject_kind,
 };
 
-use super::{Nearest, Part, Verdict};
+use super::{Nearest, Part, RSS, Verdict};
 
 /// Buckets for the whole: the judge lays a series on a quarter as many cells.
 const WHOLE_BUCKETS: usize = 4096;
@@ -35,6 +35,10 @@ pub struct Collector {
     /// How many looks each sampler has taken, and when the last was.
     looks: HashMap<SamplerId, u64>,
     end: u64,
+    /// Which sampler tells the judged metric of the whole.
+    heard: Option<SamplerId>,
+    /// The kernel's own mark of the largest resident set.
+    peak: Option<i64>,
 }
 
 /// The metrics that are collected.
@@ -43,6 +47,7 @@ struct Ids {
     judged: Option<MetricId>,
     swap: Option<MetricId>,
     vsize: Option<MetricId>,
+    peak: Option<MetricId>,
 }
 
 /// The target's values that stand.
@@ -74,6 +79,8 @@ impl Collector {
             parts: HashMap::new(),
             looks: HashMap::new(),
             end: 0,
+            heard: None,
+            peak: None,
         }
     }
 
@@ -85,10 +92,12 @@ impl Collector {
                 let name = &*metric.name;
                 if name == self.metric {
                     self.ids.judged = Some(metric.id);
-                } else if name == "swap" && self.metric == "rss" {
+                } else if name == "swap" && self.metric == RSS {
                     self.ids.swap = Some(metric.id);
                 } else if name == "vsize" {
                     self.ids.vsize = Some(metric.id);
+                } else if name == "peak" && self.metric == RSS {
+                    self.ids.peak = Some(metric.id);
                 }
             }
             Record::Subject(subject)
@@ -122,11 +131,16 @@ impl Collector {
                     part.series.push(t, point.value);
                 }
             } else if metric == self.ids.judged {
-                self.standing.judged = Some(point.value);
-                seen = true;
+                // Of two samplers that tell it, the first to do so is heard.
+                if *self.heard.get_or_insert(sample.sampler) == sample.sampler {
+                    self.standing.judged = Some(point.value);
+                    seen = true;
+                }
             } else if metric == self.ids.swap {
                 self.standing.swap = point.value;
                 seen = true;
+            } else if metric == self.ids.peak {
+                self.peak = self.peak.max(Some(point.value));
             } else if metric == self.ids.vsize {
                 self.vsize
                     .get_or_insert_with(|| Thinner::new(WHOLE_BUCKETS / 4))
@@ -160,8 +174,10 @@ impl Collector {
         let by_part: Vec<(Part, &Series)> =
             parts.iter().map(|(part, series)| (part.clone(), series)).collect();
         let judged = judge_with_parts(&whole, &by_part, &settings);
-        let judgement = judged.judgement;
-        let grows = judgement.word == Word::Growing;
+        let mut judgement = judged.judgement;
+        judgement.peak = judgement.peak.max(self.peak);
+        // Where growth went so far is worth knowing before it is sure that it will go on.
+        let grows = judgement.word != Word::Steady && judgement.rate.is_some_and(|r| r.low > 0.0);
         let attribution = judgement
             .span
             .filter(|_| grows && !parts.is_empty())

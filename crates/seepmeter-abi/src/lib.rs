@@ -164,8 +164,8 @@ pub struct Plugin {
     /// Of a sampler, required: takes one look.
     pub sample: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
     /// Of a sampler: waits in a way of its own for `timeout` nanoseconds, or until `wake_fd` can be
-    /// read, which it must leave to the host. May be left out, or return PLEASE_SLEEP: then the host
-    /// sleeps.
+    /// read, which it must leave to the host. It may return earlier and is then asked again. May be left
+    /// out, or return PLEASE_SLEEP: then the host sleeps.
     pub wait:
         Option<unsafe extern "C" fn(instance: *mut c_void, timeout: u64, wake_fd: i32) -> i32>,
     /// Of a sink, required: takes one record. A kind that is not known is to be passed over.

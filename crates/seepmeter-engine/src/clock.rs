@@ -54,6 +54,11 @@ impl Schedule {
         self.next
     }
 
+    /// From tick to tick.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// From now on, ticks are so far apart.
     pub(crate) fn stretch(&mut self, interval: Duration) {
         self.next = self.next - self.interval + interval;

@@ -231,20 +231,26 @@ struct Session {
 
 impl Session {
     fn tell(&self, kind: EventKind, value: Option<i64>) {
-        let event = Event { value, ..Event::new(self.inlet.now(), kind).of(self.subject) };
+        self.tell_at(self.inlet.now(), kind, value);
+    }
+
+    fn tell_at(&self, t: u64, kind: EventKind, value: Option<i64>) {
+        let event = Event { value, ..Event::new(t, kind).of(self.subject) };
         self.inlet.send(Record::Event(event));
     }
 
     fn stop(mut self, end: End) -> Report {
+        // The target's end is now, however long a sampler takes to come back from its last look.
+        let t = self.inlet.now();
         let tally = stop_samplers(std::mem::take(&mut self.samplers), &self.troubles);
         match end {
-            End::Exited(status) => self.tell(EventKind::Exited, Some(status.into())),
-            End::Killed(signal) => self.tell(EventKind::Killed, Some(signal.into())),
-            End::Gone => self.tell(EventKind::Gone, None),
+            End::Exited(status) => self.tell_at(t, EventKind::Exited, Some(status.into())),
+            End::Killed(signal) => self.tell_at(t, EventKind::Killed, Some(signal.into())),
+            End::Gone => self.tell_at(t, EventKind::Gone, None),
             End::Left | End::NotStarted(_) => {}
         }
         let mut footer = Footer {
-            t: self.inlet.now(),
+            t,
             end,
             samples: tally.samples,
             late: tally.late,

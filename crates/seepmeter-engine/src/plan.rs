@@ -53,6 +53,6 @@ pub enum StartError {
         error: Error,
     },
     /// The system refused a thread, a pipe or a fact.
-    #[error("cannot set up the run: {0}")]
+    #[error("cannot set up the run")]
     System(#[from] io::Error),
 }

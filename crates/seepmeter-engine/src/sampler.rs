@@ -1,9 +1,10 @@
 //! A sampler's thread.
 
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,9 +39,10 @@ pub(crate) struct SamplerMaking {
 pub(crate) struct SamplerHandle {
     label: String,
     orders: Sender<Order>,
-    /// Closing it wakes the sampler for its end.
+    /// A byte in it wakes the sampler for its end.
     wake: PipeWriter,
-    done: Receiver<Tally>,
+    counts: Arc<Counts>,
+    done: Receiver<()>,
 }
 
 /// What the thread is told, in this order.
@@ -66,6 +68,21 @@ pub(crate) struct Tally {
     pub(crate) missed: u64,
 }
 
+/// The same while it goes on, so that it is known of a sampler that is left behind too.
+#[derive(Debug, Default)]
+struct Counts {
+    samples: AtomicU64,
+    late: AtomicU64,
+    missed: AtomicU64,
+}
+
+impl Counts {
+    fn tally(&self) -> Tally {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Tally { samples: read(&self.samples), late: read(&self.late), missed: read(&self.missed) }
+    }
+}
+
 impl SamplerMaking {
     /// Starts the thread and lets it make the instance.
     pub(crate) fn begin(plan: SamplerPlan, troubles: &Arc<Troubles>) -> io::Result<Self> {
@@ -75,13 +92,15 @@ impl SamplerMaking {
         let (wake_reader, wake) = io::pipe()?;
         let label = plan.label.clone();
         let troubles = Arc::clone(troubles);
+        let counts = Arc::<Counts>::default();
+        let own_counts = Arc::clone(&counts);
         thread::Builder::new().name(format!("sampler {}", plan.factory.info().name)).spawn(
             move || {
-                let tally = live(&plan, &made_sender, &orders_receiver, wake_reader, &troubles);
-                let _ = done_sender.send(tally);
+                live(&plan, &made_sender, &orders_receiver, wake_reader, (&own_counts, &troubles));
+                let _ = done_sender.send(());
             },
         )?;
-        Ok(Self { handle: SamplerHandle { label, orders, wake, done }, made })
+        Ok(Self { handle: SamplerHandle { label, orders, wake, counts, done }, made })
     }
 
     /// Waits until the instance is made.
@@ -116,22 +135,28 @@ impl SamplerHandle {
 
     /// Ends the thread.
     pub(crate) fn stop(self) -> SamplerStopping {
-        let Self { label, orders, wake, done } = self;
-        drop((orders, wake));
-        SamplerStopping { label, done }
+        let Self { label, orders, mut wake, counts, done } = self;
+        // A byte, and not the hang-up alone: that is no readability to poll(2), and it never comes where
+        // the sampler has a child that holds the descriptor too.
+        let _ = wake.write_all(&[1]);
+        drop(orders);
+        SamplerStopping { label, counts, done, _wake: wake }
     }
 }
 
 /// A sampler that was told to stop.
 pub(crate) struct SamplerStopping {
     label: String,
-    done: Receiver<Tally>,
+    counts: Arc<Counts>,
+    done: Receiver<()>,
+    /// Kept open for as long as the sampler may look at the other end.
+    _wake: PipeWriter,
 }
 
 impl SamplerStopping {
     /// Waits until it has, and says how its ticks went.
     pub(crate) fn join(self, since: Instant, troubles: &Troubles) -> Tally {
-        self.done.recv_deadline(since + LAST_LOOK).unwrap_or_else(|_| {
+        if self.done.recv_deadline(since + LAST_LOOK).is_err() {
             let label = &self.label;
             troubles.tell(
                 label,
@@ -140,8 +165,8 @@ impl SamplerStopping {
                     LAST_LOOK.as_secs()
                 ),
             );
-            Tally::default()
-        })
+        }
+        self.counts.tally()
     }
 }
 
@@ -151,10 +176,9 @@ fn live(
     made: &Sender<Result<(), Error>>,
     orders: &Receiver<Order>,
     wake: PipeReader,
-    troubles: &Troubles,
-) -> Tally {
+    (counts, troubles): (&Counts, &Troubles),
+) {
     let label = &plan.label;
-    let mut tally = Tally::default();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut sampler = match plan.factory.make(&plan.options) {
             Ok(sampler) => sampler,
@@ -180,17 +204,15 @@ fn live(
         let disturbs = plan.factory.info().disturbs;
         let budget = disturbs.then(|| Budget::new(plan.budget, plan.interval));
         let sampler = sampler.as_mut();
-        let tally = &mut tally;
-        let mut ticker = Ticker { sampler, inlet, id, wake, schedule, budget, untold, tally };
+        let mut ticker = Ticker { sampler, inlet, id, wake, schedule, budget, untold, counts };
         ticker.run()
     }));
     let sentence = match outcome {
-        Ok(Ok(())) => return tally,
+        Ok(Ok(())) => return,
         Ok(Err(error)) => format!("sampler {label}: {error}"),
         Err(panic) => format!("sampler {label}: panicked: {}", panic_text(panic.as_ref())),
     };
     troubles.tell(label, sentence);
-    tally
 }
 
 /// Lets this thread's timers be as late as a fiftieth of its interval and no more; usually they may
@@ -234,7 +256,7 @@ struct Ticker<'a> {
     schedule: Schedule,
     budget: Option<Budget>,
     untold: Untold,
-    tally: &'a mut Tally,
+    counts: &'a Counts,
 }
 
 /// What went wrong with ticks since it was last told.
@@ -263,10 +285,10 @@ impl Ticker<'_> {
     fn tick_until_woken(&mut self) -> Result<(), Error> {
         while self.wait()? {
             let tick = self.schedule.take(Instant::now());
-            self.tally.missed += tick.missed;
+            self.counts.missed.fetch_add(tick.missed, Ordering::Relaxed);
             self.untold.missed += i64::try_from(tick.missed).unwrap_or(i64::MAX);
             if tick.late {
-                self.tally.late += 1;
+                self.counts.late.fetch_add(1, Ordering::Relaxed);
                 self.untold.late += 1;
             }
             self.look()?;
@@ -274,7 +296,8 @@ impl Ticker<'_> {
                 self.tell();
             }
         }
-        Ok(())
+        // What a sampler has seen since its last tick would be lost otherwise.
+        self.look()
     }
 
     /// Waits for the next tick; false where the end came first.
@@ -283,13 +306,16 @@ impl Ticker<'_> {
             let now = Instant::now();
             let deadline = self.schedule.due();
             let left = deadline.saturating_duration_since(now);
-            if !left.is_zero() {
-                let until = Until { deadline, wake: self.wake.as_fd() };
-                if self.sampler.wait(until, &mut self.inlet)? == Waited::Done {
-                    continue_or_end(&self.wake, Duration::ZERO)?;
-                }
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let until = Until { deadline, wake: self.wake.as_fd() };
+            let waited = match left.is_zero() {
+                true => Waited::Done,
+                false => self.sampler.wait(until, &mut self.inlet)?,
+            };
+            // A sampler that waits itself is asked again until the tick has come.
+            let left = match waited {
+                Waited::Done => Duration::ZERO,
+                Waited::PleaseSleep => deadline.saturating_duration_since(Instant::now()),
+            };
             if continue_or_end(&self.wake, left)? {
                 return Ok(false);
             }
@@ -305,12 +331,13 @@ impl Ticker<'_> {
         let mut look = Look::new(&mut points, &mut self.inlet);
         let outcome = self.sampler.sample(&mut look);
         let took = begin.elapsed();
-        let cost = look.held_for().unwrap_or(took);
+        // A sampler may have held the target up since its last look, but no longer than that is ago.
+        let cost = look.held_for().unwrap_or(took).min(self.schedule.interval() + took);
         self.spend(cost);
         let took = nanos(took);
         match outcome {
             Ok(()) => {
-                self.tally.samples += 1;
+                self.counts.samples.fetch_add(1, Ordering::Relaxed);
                 let t = self.inlet.clock().at(begin);
                 self.inlet.send(Record::Sample(Sample { t, sampler: self.id, took, points }));
             }

@@ -87,6 +87,12 @@ impl Process {
             Ok(pidfd) => pidfd,
             Err(error) => return Err(why_no_pidfd(pid, proc_root, error.into())),
         };
+        // Numbers of another pid namespace would name other processes.
+        let own = std::fs::read_link(proc_root.join("self"));
+        let other = own.is_ok_and(|own| own.as_os_str() != std::process::id().to_string().as_str());
+        if other {
+            return Err(AttachError::Hidden { pid, root: proc_root.display().to_string() });
+        }
         let stat = procfs::process::Process::new_with_root(proc_root.join(pid.to_string()))
             .and_then(|process| process.stat());
         let stat = match stat {

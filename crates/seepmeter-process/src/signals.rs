@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::signal::{
@@ -16,6 +17,22 @@ const SI_KERNEL: i32 = 0x80;
 pub struct ChildSignals {
     mask: SigSet,
     ignores_chld: bool,
+    ignores_xfsz: bool,
+}
+
+/// Whether SIGPIPE was ignored when this process began. Rust's runtime ignores it before main, and so
+/// this is asked earlier still, where the C library runs what stands in `.init_array`.
+static IGNORED_PIPE: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: a function of the type that the C library calls there; it touches an atomic and asks the
+// kernel, which needs nothing of what Rust's runtime sets up later.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static ASK_EARLY: extern "C" fn() = ask_early;
+
+extern "C" fn ask_early() {
+    let ignored = is_ignored(Signal::SIGPIPE).unwrap_or(false);
+    IGNORED_PIPE.store(ignored, Ordering::Relaxed);
 }
 
 impl ChildSignals {
@@ -26,7 +43,7 @@ impl ChildSignals {
     pub fn as_they_are() -> io::Result<Self> {
         let mut mask = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask))?;
-        Ok(Self { mask, ignores_chld: false })
+        Ok(Self { mask, ignores_chld: false, ignores_xfsz: true })
     }
 
     /// Sets the calling process's signals so. Async-signal-safe, for a child between fork and exec.
@@ -37,7 +54,12 @@ impl ChildSignals {
             unsafe { sigaction(signal, &action) }.map(drop)
         };
         // Rust's runtime ignores SIGPIPE; a program that writes into a closed pipe counts on it.
-        set(Signal::SIGPIPE, SigHandler::SigDfl)?;
+        if !IGNORED_PIPE.load(Ordering::Relaxed) {
+            set(Signal::SIGPIPE, SigHandler::SigDfl)?;
+        }
+        if !self.ignores_xfsz {
+            set(Signal::SIGXFSZ, SigHandler::SigDfl)?;
+        }
         if self.ignores_chld {
             set(Signal::SIGCHLD, SigHandler::SigIgn)?;
         }
@@ -80,6 +102,11 @@ impl Signals {
         }
         let mut before = ChildSignals::as_they_are()?;
         before.ignores_chld = stop_ignoring_chld()?;
+        before.ignores_xfsz = is_ignored(Signal::SIGXFSZ)?;
+        // A recording that has grown to the limit of a file's size fails with EFBIG then, like any other.
+        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+        // SAFETY: SIG_IGN runs no code of ours.
+        unsafe { sigaction(Signal::SIGXFSZ, &ignore) }?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
         // SAFETY: the set is valid for the call, and -1 asks for a new descriptor.
         let fd =

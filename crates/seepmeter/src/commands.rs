@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap_complete::Shell;
 use nix::libc;
 use seepmeter_engine::{Engine, Report, Watched};
@@ -91,7 +91,7 @@ impl From<Outcome> for ExitCode {
 /// Whatever keeps seepmeter from doing its own work.
 pub fn run(flags: RunFlags) -> Result<Outcome> {
     let judging = Judging::new(flags.sinks.gates.fail_on.clone());
-    let shelf = shelf(&flags.sinks.folders, &judging);
+    let shelf = shelf(&flags.sinks.folders, &judging)?;
     if let Some(page) = plan::help(&shelf, &flags.watch.samplers, &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
     }
@@ -99,7 +99,7 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
         return Ok(Outcome::of_usage(&Flags::missing("run", "COMMAND")));
     }
     let samplers = plan::samplers(&shelf, &flags.watch)?;
-    let sinks = plan::sinks(&shelf, &flags.sinks, &judging)?;
+    let sinks = plan::sinks(&shelf, &flags.sinks, &judging, None)?;
     let name = flags.command.first().cloned().unwrap_or_default();
     let words = flags.command.iter().map(|word| word.clone().into_vec().into()).collect();
     let command = Command::new(flags.command).context("cannot read the command")?;
@@ -153,7 +153,7 @@ fn ended_by_signal(end: End) -> bool {
 /// Whatever keeps seepmeter from doing its own work.
 pub fn attach(flags: AttachFlags) -> Result<Outcome> {
     let judging = Judging::new(flags.sinks.gates.fail_on.clone());
-    let shelf = shelf(&flags.sinks.folders, &judging);
+    let shelf = shelf(&flags.sinks.folders, &judging)?;
     if let Some(page) = plan::help(&shelf, &flags.watch.samplers, &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
     }
@@ -161,7 +161,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
         return Ok(Outcome::of_usage(&Flags::missing("attach", "PID")));
     };
     let samplers = plan::samplers(&shelf, &flags.watch)?;
-    let sinks = plan::sinks(&shelf, &flags.sinks, &judging)?;
+    let sinks = plan::sinks(&shelf, &flags.sinks, &judging, None)?;
     let process = Process::open(pid, Path::new(PROC))?;
 
     let signals = take_signals()?;
@@ -184,14 +184,14 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 /// A recording that can't be read, or whatever else keeps seepmeter from doing its own work.
 pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
     let judging = Judging::new(flags.sinks.gates.fail_on.clone());
-    let shelf = shelf(&flags.sinks.folders, &judging);
+    let shelf = shelf(&flags.sinks.folders, &judging)?;
     if let Some(page) = plan::help(&shelf, &[], &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
     }
     let Some(path) = &flags.recording else {
         return Ok(Outcome::of_usage(&Flags::missing("replay", "RECORDING")));
     };
-    let sinks = plan::sinks(&shelf, &flags.sinks, &judging)?;
+    let sinks = plan::sinks(&shelf, &flags.sinks, &judging, Some(path))?;
     let cannot = || format!("cannot replay {}", shown(path));
     let mut recording = jsonl::open(path).with_context(cannot)?;
     let mut next = recording.next_record();
@@ -232,7 +232,7 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
 /// # Errors
 /// A plugin that there is not, or standard output that can't be written to.
 pub fn plugins(flags: PluginsFlags) -> Result<Outcome> {
-    let shelf = shelf(&flags.folders, &Judging::default());
+    let shelf = shelf(&flags.folders, &Judging::default())?;
     let (pages, errors) = match &flags.name {
         Some(name) => (shelf.pages_of(name)?, Vec::new()),
         None => shelf.pages(),
@@ -279,8 +279,11 @@ pub(crate) fn print(text: &[u8]) -> Result<Outcome> {
     }
 }
 
-fn shelf(flags: &FolderFlags, judging: &Judging) -> Shelf {
-    Shelf::new(&flags.folders, Arc::new(messages::notice), judging)
+fn shelf(flags: &FolderFlags, judging: &Judging) -> Result<Shelf> {
+    if let Some(none) = flags.folders.iter().find(|folder| !folder.is_dir()) {
+        bail!("--plugin-dir {}: there is no such folder", shown(none));
+    }
+    Ok(Shelf::new(&flags.folders, Arc::new(messages::notice), judging))
 }
 
 fn engine() -> Engine {

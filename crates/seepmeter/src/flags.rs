@@ -28,12 +28,15 @@ pub enum Subcommand {
     /// The command's standard streams, signals and exit status are its own: seepmeter ends as it
     /// ended, with its status, or with 128+N where signal N killed it. 125 is seepmeter's own failure,
     /// 126 a command that can't be executed, 127 one that was not found.
+    #[command(override_usage = "seepmeter run [OPTIONS] [--] COMMAND [ARG]...")]
     Run(RunFlags),
     /// Watch a process that runs already
     ///
     /// Ends when the process ends, at --duration, or at Ctrl-C. The process is left as it was.
+    #[command(override_usage = "seepmeter attach [OPTIONS] PID")]
     Attach(AttachFlags),
     /// Feed a recording to sinks
+    #[command(override_usage = "seepmeter replay [OPTIONS] RECORDING")]
     Replay(ReplayFlags),
     /// Judge recordings: growing, steady or inconclusive?
     ///

@@ -1,5 +1,9 @@
 //! What will be done: every name found, every duration read, before anything runs.
 
+use std::ffi::OsString;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_engine::{SamplerPlan, SinkPlan};
 use seepmeter_plugin::{Info, parse_duration};
@@ -72,8 +76,13 @@ fn check_keys(spec: &Spec, info: &Info) -> Result<()> {
 /// against a verdict even where nobody wants to read it.
 ///
 /// # Errors
-/// A sink that there is not.
-pub fn sinks(shelf: &Shelf, flags: &SinkFlags, judging: &Judging) -> Result<Vec<SinkPlan>> {
+/// A sink that there is not, or two that would write to one file; `replayed` is written to by none.
+pub fn sinks(
+    shelf: &Shelf,
+    flags: &SinkFlags,
+    judging: &Judging,
+    replayed: Option<&Path>,
+) -> Result<Vec<SinkPlan>> {
     let default = || if flags.quiet { Vec::new() } else { vec![Spec::plain("text")] };
     let mut asked = or_default(&flags.sinks, default);
     if !flags.no_summary && !asked.iter().any(|spec| spec.name == "summary") {
@@ -87,7 +96,7 @@ pub fn sinks(shelf: &Shelf, flags: &SinkFlags, judging: &Judging) -> Result<Vec<
             Ok(SinkPlan { label: spec.text, factory, options: spec.options })
         })
         .collect::<Result<Vec<_>>>()?;
-    check_paths(&plans)?;
+    check_paths(&plans, replayed)?;
     if judging.has_gates() && !judges {
         let factory = Summary::factory(judging.clone(), true);
         plans.push(SinkPlan { label: "gates".to_owned(), factory, options: Vec::new() });
@@ -99,25 +108,55 @@ fn or_default(asked: &[Spec], default: impl FnOnce() -> Vec<Spec>) -> Vec<Spec> 
     if asked.is_empty() { default() } else { asked.to_vec() }
 }
 
-/// Two sinks that write to one file would garble it.
-fn check_paths(plans: &[SinkPlan]) -> Result<()> {
+/// Two sinks that write to one file would garble it, and so would one that writes to what is replayed.
+fn check_paths(plans: &[SinkPlan], replayed: Option<&Path>) -> Result<()> {
     let path = |plan: &SinkPlan| {
         let given =
             plan.options.iter().find(|(key, _)| key == "path").map(|(_, path)| path.clone());
         let options = &plan.factory.info().options;
         given.or_else(|| options.iter().find(|option| option.key == "path")?.default.clone())
     };
-    for (place, plan) in plans.iter().enumerate() {
+    let mut seen: Vec<(FileId, &str)> = replayed
+        .filter(|path| *path != Path::new("-"))
+        .and_then(|path| Some((FileId::of(path)?, "the recording")))
+        .into_iter()
+        .collect();
+    for plan in plans {
         let Some(own) = path(plan) else { continue };
-        if let Some(other) = plans[..place].iter().find(|other| path(other).as_ref() == Some(&own))
-        {
+        let Some(id) = FileId::of(Path::new(&own)) else { continue };
+        if let Some((_, other)) = seen.iter().find(|(other, _)| *other == id) {
             let name = if own == "-" { "standard output" } else { &own };
             bail!(
-                "the sinks {} and {} would both write to {name}; give each a path= of its own",
-                other.label,
+                "the sink {} would write to {name}, where {other} is or goes too; give it a path= of its own",
                 plan.label
             );
         }
+        seen.push((id, &plan.label));
     }
     Ok(())
+}
+
+/// Which file a path leads to, by whichever name.
+#[derive(PartialEq, Eq)]
+enum FileId {
+    /// One that is there: its device and inode.
+    There(u64, u64),
+    /// One that is not there yet: its folder's device and inode, and its name in it.
+    New(u64, u64, OsString),
+}
+
+impl FileId {
+    /// None for a device named as such (/dev/null takes anything from anybody), and for one whose folder
+    /// can't be found: opening it will say why.
+    fn of(path: &Path) -> Option<Self> {
+        let stdout = path == Path::new("-");
+        let path = if stdout { Path::new("/dev/stdout") } else { path };
+        if let Ok(file) = path.metadata() {
+            let device = file.file_type().is_char_device() && !stdout;
+            return (!device).then(|| Self::There(file.dev(), file.ino()));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).metadata().ok()?;
+        Some(Self::New(folder.dev(), folder.ino(), path.file_name()?.to_owned()))
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use seepmeter_engine::{Facts, LoadError, Loaded, Made, Notices, Search, Source, load};
 use seepmeter_plugin::{Factory, Info, SamplerFactory, SinkFactory};
 
@@ -124,7 +124,7 @@ impl Shelf {
     /// # Errors
     /// Where there is none.
     pub fn pages_of(&self, name: &str) -> Result<Vec<Page>> {
-        if name.contains('/') {
+        if name.contains('/') && !Search::privileged() {
             return Ok(vec![page(&load(Path::new(name), &self.notices)?, None)]);
         }
         let found = [self.sampler(name).map(|f| f.page), self.sink(name).map(|f| f.page)];
@@ -172,6 +172,11 @@ fn find<T: ?Sized>(
         return Ok(Found { factory: Arc::clone(factory), page: built_in(kind, factory.info()) });
     }
     let file = match name.contains('/') {
+        true if Search::privileged() => {
+            bail!(
+                "{name} is not loaded: seepmeter has more rights here than you do, and then takes plugins from the system's folders alone"
+            );
+        }
         true => Some(PathBuf::from(name)),
         false => shelf.search.find(name, kind.word()),
     };
@@ -206,7 +211,8 @@ fn no_such(what: &str, name: &str, names: &[String]) -> anyhow::Error {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are: {}", names.join(", ")),
     };
-    anyhow!("there is no {what} `{name}`; {hint} (a file is named with a `/` in it: ./{name}.so)")
+    let file = name.strip_suffix(".so").unwrap_or(name);
+    anyhow!("there is no {what} `{name}`; {hint} (a file is named with a `/` in it: ./{file}.so)")
 }
 
 /// The name that is most like what was typed, where one is like it at all.

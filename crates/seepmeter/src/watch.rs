@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 use seepmeter_engine::Live;
 use seepmeter_process::{Arrival, Process, Signals};
 use seepmeter_record::EventKind;
@@ -147,22 +148,33 @@ impl<'a> Watch<'a> {
 
     /// Passes a signal on, unless the terminal has sent it to the target as well.
     fn pass_on(&mut self, arrival: Arrival, grace: Duration) {
-        if arrival.from_kernel {
+        if arrival.from_kernel && self.terminal_reaches_target(arrival.signal) {
             return;
         }
         let now = Instant::now();
         let mut signal = arrival.signal;
         if signal == Signal::SIGTERM {
             match self.term {
-                Some((before, sender)) if sender == arrival.sender && now < before + ONE_WISH => {
+                Some((before, sender))
+                    if sender == arrival.sender && now - before < ONE_WISH.min(grace / 2) =>
+                {
                     return;
                 }
-                Some((before, _)) if now < before + grace => signal = Signal::SIGKILL,
+                Some((before, _)) if now - before < grace => signal = Signal::SIGKILL,
                 _ => {}
             }
             self.term = Some((now, arrival.sender));
         }
         self.send(signal);
+    }
+
+    /// The keys of a terminal reach its foreground group, which a target may have left, as timeout(1)
+    /// and setsid(1) do. A hang-up reaches the session's leader alone.
+    fn terminal_reaches_target(&self, signal: Signal) -> bool {
+        let target = Some(Pid::from_raw(self.process.pid()));
+        let leads = getsid(None).is_ok_and(|session| session == getpid());
+        let together = getpgid(target).is_ok_and(|group| group == getpgrp());
+        together && !(signal == Signal::SIGHUP && leads)
     }
 
     fn serve_times(&mut self) -> Option<Stopped> {
@@ -181,7 +193,7 @@ impl<'a> Watch<'a> {
                     return Some(Stopped::Asked);
                 }
                 self.told_to_end = true;
-                self.kill_at = Some(now + grace);
+                self.kill_at = now.checked_add(grace);
                 None
             }
             Manners::Spawned { on_stop: OnStop::Leave, .. } | Manners::Attached => {

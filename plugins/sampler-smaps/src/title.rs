@@ -10,14 +10,14 @@ impl Class {
             None => text.to_vec(),
         };
         match self.kind {
-            Kind::Heap => b"heap".to_vec(),
+            Kind::Heap => b"[heap]".to_vec(),
             Kind::MainStack => b"stack of the main thread".to_vec(),
             Kind::ThreadStack => {
                 let tid = self.tid.unwrap_or_default().to_string();
                 [b"stack of thread ", tid.as_bytes(), b" (", &self.name, b")"].concat()
             }
             Kind::Anonymous => match self.size {
-                Some(size) => format!("anonymous, {size}").into_bytes(),
+                Some(size) => format!("anonymous, mapped {size}").into_bytes(),
                 None => b"anonymous".to_vec(),
             },
             Kind::Reserved => b"reserved, without access".to_vec(),

@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use seepmeter_plugin::record::{Event, EventKind};
+use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, ErrorKind, Look, Stream, Target, Until, Waited};
 
 use crate::book::{Book, Edition};
@@ -27,6 +27,10 @@ const MAPS_SHARE: u32 = 200;
 pub(crate) struct Watch {
     options: SmapsOptions,
     pid: i32,
+    subject: SubjectId,
+    /// The resident set of the whole.
+    rss: MetricId,
+    page_size: i64,
     source: Source,
     threads: Threads,
     table: Table,
@@ -58,6 +62,9 @@ impl Watch {
         let share = options.budget / 100.0;
         let watch = Self {
             pid: target.pid,
+            subject: target.subject,
+            rss: stream.metric("rss", Unit::Bytes, "resident set"),
+            page_size: i64::try_from(rustix::param::page_size()).unwrap_or(4096),
             source: Source::new(target),
             threads: Threads::default(),
             table: Table::default(),
@@ -80,15 +87,20 @@ impl Watch {
         watch.source.open("smaps").map(|_| watch)
     }
 
-    /// Takes one look, and tells what this one and the slices since the last one have seen.
+    /// Takes one look, and tells what this one and the slices since the last one have seen, and how
+    /// large the whole is, so that the parts have something to be parts of.
     pub(crate) fn look(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
         match self.options.mode {
-            Mode::Sweep => self.look_by_sweep(look),
-            Mode::Full => self.look_in_full(look),
+            Mode::Sweep => self.look_by_sweep(look)?,
+            Mode::Full => self.look_in_full(look)?,
         }
+        let pages = i64::try_from(self.statm.resident).unwrap_or(i64::MAX);
+        look.point(self.subject, self.rss, pages.saturating_mul(self.page_size));
+        Ok(())
     }
 
     fn look_in_full(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
+        self.statm = self.source.statm(&mut self.text)?;
         self.read_maps()?;
         let read = self.reads.whole(&self.source, &mut self.table)?;
         self.publish(Some(read), look);

@@ -66,7 +66,7 @@ fn without_pagemap_scan_smaps_is_read_in_pieces_and_that_is_told_once() {
     let mut watcher = Watcher::under(made.root(), 7, &[]).unwrap();
     watcher.until("read", |memory| memory.sum("pss") == 6 << 10);
     let memory = &watcher.memory;
-    let heap = memory.find("heap").unwrap();
+    let heap = memory.find("[heap]").unwrap();
     let named = memory.find("[anon:a name]").unwrap();
     let values = ["rss", "private_dirty", "anonymous", "swap"].map(|m| memory.value(heap, m));
     assert_eq!(values, [8, 4, 8, 12].map(|kib| Some(kib << 10)));

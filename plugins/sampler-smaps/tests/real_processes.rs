@@ -48,13 +48,13 @@ fn each_class_is_named_right() {
     watcher.until("the thread's stack known", |memory| memory.find(&stack).is_some());
     program.ask(&format!("unlink {path}"));
     for name in [
-        "heap",
+        "[heap]",
         "stack of the main thread",
         "JIT code",
         "shared anonymous memory rw-s",
         "memfd:hive rw-s",
         "glibc arenas",
-        "anonymous, 16 MiB to 256 MiB",
+        "anonymous, mapped 16 MiB to 256 MiB",
         "reserved, without access",
         "[vdso]",
         &format!("{path} r--p"),
@@ -139,9 +139,9 @@ fn a_mapping_that_mremap_moves_or_brk_grows_stays_itself() {
     program.ask(&format!("map-at {place} {}", 2 * MIB));
     program.ask("brk 1048576");
     let mut watcher = Watcher::eager(program.pid(), "mapping");
-    watcher.until("known", |memory| at(memory, place).is_some() && memory.find("heap").is_some());
+    watcher.until("known", |memory| at(memory, place).is_some() && memory.find("[heap]").is_some());
     let vector = at(&watcher.memory, place).unwrap();
-    let heap = watcher.memory.find("heap").unwrap();
+    let heap = watcher.memory.find("[heap]").unwrap();
     let before = watcher.memory.value(heap, "rss").unwrap();
     let moved: usize =
         program.ask(&format!("remap {place} {} {}", 2 * MIB, 5 * MIB)).parse().unwrap();

@@ -34,6 +34,15 @@
 #define SEEPMETER_EXPORT __attribute__((visibility("default")))
 #endif
 
+/*
+ * True where a record, or a table, is large enough to have the field: ask before reading one that is
+ * newer than the version that the plugin was written for.
+ */
+#define SEEPMETER_RECORD_HAS(record, field) \
+    ((uint64_t)((const char *)(&(record)->field + 1) - (const char *)(record)) <= (record)->size)
+#define SEEPMETER_TABLE_HAS(table, field) \
+    ((uint64_t)((const char *)(&(table)->field + 1) - (const char *)(table)) <= (table)->struct_size)
+
 /* A string literal as bytes. */
 #define SEEPMETER_TEXT(literal) { (const uint8_t *)(literal), sizeof(literal) - 1 }
 
@@ -505,8 +514,8 @@ typedef struct seepmeter_plugin {
   int32_t (*sample)(void *instance);
   /*
    Of a sampler: waits in a way of its own for `timeout` nanoseconds, or until `wake_fd` can be
-   read, which it must leave to the host. May be left out, or return PLEASE_SLEEP: then the host
-   sleeps.
+   read, which it must leave to the host. It may return earlier and is then asked again. May be left
+   out, or return PLEASE_SLEEP: then the host sleeps.
    */
   int32_t (*wait)(void *instance, uint64_t timeout, int32_t wake_fd);
   /*

@@ -29,14 +29,21 @@ pub enum Source {
 }
 
 impl Search {
-    /// The folders for this process. `named` are those of `--plugin-dir`. The environment and the home
-    /// folder are left out where the process has more rights than whoever started it, since those are
-    /// theirs to set: AT_SECURE of getauxval(3).
+    /// True where this process has more rights than whoever started it: AT_SECURE of getauxval(3). Then
+    /// plugins come from the system's folders alone, since whoever may name a library may use the rights.
+    #[must_use]
+    pub fn privileged() -> bool {
+        // SAFETY: reads a word that the kernel has put there at the exec.
+        unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+    }
+
+    /// The folders for this process. `named` are those of `--plugin-dir`.
     #[must_use]
     pub fn new(named: &[PathBuf]) -> Self {
-        // SAFETY: reads a word that the kernel has put there at the exec.
-        let privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-        let surroundings = (!privileged).then(|| Surroundings {
+        if Self::privileged() {
+            return Self::of(&[], None, None);
+        }
+        let surroundings = Some(Surroundings {
             plugin_path: std::env::var_os("SEEPMETER_PLUGIN_PATH"),
             home: std::env::var_os("HOME"),
         });

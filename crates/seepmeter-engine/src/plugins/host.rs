@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{c_char, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::unistd::{Pid, gettid};
@@ -20,6 +20,9 @@ use seepmeter_record::{Point, Points, SubjectId};
 
 use crate::Notices;
 
+/// No more warnings of one instance than this are shown; a terminal is not its log.
+const MOST_WARNINGS: u32 = 20;
+
 /// What the host knows of one instance.
 pub(crate) struct Context {
     /// The thread that all of the instance's calls come from.
@@ -28,6 +31,7 @@ pub(crate) struct Context {
     strayed: AtomicBool,
     name: String,
     notices: Notices,
+    warnings: AtomicU32,
     /// Touched by the owner alone.
     state: RefCell<State>,
 }
@@ -55,6 +59,7 @@ impl Context {
             strayed: AtomicBool::new(false),
             name: name.to_owned(),
             notices: notices.clone(),
+            warnings: AtomicU32::new(0),
             state: RefCell::default(),
         }));
         let table = Box::leak(Box::new(abi::InstanceHost {
@@ -184,7 +189,13 @@ unsafe extern "C" fn message(context: *mut c_void, level: u32, bytes: abi::Bytes
             state.said = Some(said);
         }
     } else {
-        (context.notices)(&format!("{}: {said}", context.name));
+        match context.warnings.fetch_add(1, Ordering::Relaxed) {
+            0..MOST_WARNINGS => (context.notices)(&format!("{}: {said}", context.name)),
+            MOST_WARNINGS => {
+                (context.notices)(&format!("{}: it says more, which is not shown", context.name));
+            }
+            _ => {}
+        }
     }
 }
 

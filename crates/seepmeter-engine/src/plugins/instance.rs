@@ -33,6 +33,11 @@ impl Instance {
             context.judge("create", unsafe { create(host, &raw mut handle) })?;
         }
         let instance = Self { context, table: Arc::clone(table), handle };
+        for (place, (key, _)) in options.iter().enumerate() {
+            if options[..place].iter().any(|(before, _)| before == key) {
+                return Err(Error::failed(format!("option `{key}` is given twice; leave one out")));
+            }
+        }
         for (key, value) in options {
             let Some(configure) = table.calls.configure else {
                 return Err(Error::failed(format!("no option `{key}`; there are none")));

@@ -16,6 +16,7 @@ use seepmeter_plugin::{DEFAULT_PATIENCE, Info, OptionSpec, SamplerFactory, SinkF
 
 use crate::Notices;
 
+mod elf;
 mod find;
 mod host;
 mod instance;
@@ -114,11 +115,30 @@ pub enum LoadError {
     },
 }
 
+/// How long a library may take to be loaded and to answer at its entry.
+const LOAD_LIMIT: Duration = Duration::from_secs(10);
+
 /// Opens a library and checks it. Warnings of its instances go to `notices`.
 ///
 /// # Errors
 /// See [`LoadError`].
 pub fn load(path: &Path, notices: &Notices) -> Result<Loaded, LoadError> {
+    let refused = |reason: String| LoadError::Open { path: path.to_owned(), reason };
+    elf::check(path).map_err(refused)?;
+    // What a library does when it is loaded may last for ever; a thread can be left behind.
+    let (sender, loaded) = crossbeam_channel::bounded(1);
+    let (own_path, own_notices) = (path.to_owned(), notices.clone());
+    std::thread::Builder::new()
+        .name("load".to_owned())
+        .spawn(move || drop(sender.send(open(&own_path, &own_notices))))
+        .map_err(|error| refused(error.to_string()))?;
+    loaded.recv_timeout(LOAD_LIMIT).unwrap_or_else(|_| {
+        let limit = LOAD_LIMIT.as_secs();
+        Err(refused(format!("it did not answer within {limit} seconds")))
+    })
+}
+
+fn open(path: &Path, notices: &Notices) -> Result<Loaded, LoadError> {
     // With no `/` in it the dynamic linker would look for it elsewhere.
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;

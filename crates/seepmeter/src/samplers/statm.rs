@@ -4,13 +4,18 @@
 //! A look reads statm through a descriptor that is kept open, which costs less than a microsecond and
 //! takes no lock of the target's. The true peak is the kernel's own high-water mark (VmHWM), which no
 //! spike between two looks escapes; reading it costs ten times as much, so it is read at most ten times
-//! a second.
+//! a second, between looks too: the mark ends with the target.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use seepmeter_plugin::{Error, Look, Plugin, Sampler, Stream, Target, choices, options};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use seepmeter_plugin::{
+    Error, ErrorKind, Look, Plugin, Sampler, Stream, Target, Until, Waited, choices, options,
+};
 use seepmeter_record::{MetricId, SubjectId, Unit};
 
 mod proc_files;
@@ -22,6 +27,9 @@ const PEAK_EVERY: u64 = 100_000_000;
 
 /// No value is like this, so that the first look tells all of them, zeros too.
 const NEVER_TOLD: Pages = Pages { size: -1, resident: -1, shared: -1, text: -1, data: -1 };
+
+/// How soon after the first look the peak is read again; each pause is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 choices! {
     /// Which peaks to read.
@@ -65,6 +73,8 @@ struct Watching {
     told_peak: i64,
     told_swap: i64,
     peak_read_at: Option<u64>,
+    /// From one read of the peak to the next between looks.
+    pause: Duration,
 }
 
 /// The files of the process, or of a thread that lives on after its leader.
@@ -115,6 +125,7 @@ impl Sampler for Statm {
             told_peak: 0,
             told_swap: -1,
             peak_read_at: None,
+            pause: FIRST_PAUSE,
             start_time: target.start_time,
             folder,
         });
@@ -127,6 +138,15 @@ impl Sampler for Statm {
             .as_mut()
             .ok_or_else(|| Error::failed("a look was asked for before the start"))?;
         watching.look(look)
+    }
+
+    /// Between looks that are far apart the peak is read on, soon at first and then ten times a second:
+    /// what the target was at most goes with it, and nobody knows when that is.
+    fn wait(&mut self, until: Until<'_>, _stream: &mut dyn Stream) -> Result<Waited, Error> {
+        match &mut self.watching {
+            Some(watching) => watching.read_peaks(until),
+            None => Ok(Waited::PleaseSleep),
+        }
     }
 }
 
@@ -151,7 +171,17 @@ impl Metrics {
 
 impl Watching {
     fn look(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
-        let mut pages = self.read_pages()?;
+        let mut pages = match self.read_pages() {
+            Ok(pages) => pages,
+            // The last that is known of a target that has ended since.
+            Err(error) if error.kind() == ErrorKind::Gone && self.peak > self.told_peak => {
+                if let Some(metric) = self.metrics.peak {
+                    self.tell_peak(metric, look);
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(metric) = self.metrics.peak
             && self.peak_is_due(look.stream().now())
         {
@@ -199,6 +229,29 @@ impl Watching {
             self.clear_refs = Some(open_clear_refs(&folder)?);
         }
         Ok(pages)
+    }
+
+    /// Reads the peak until the next tick is nearer than the next read.
+    fn read_peaks(&mut self, until: Until<'_>) -> Result<Waited, Error> {
+        if self.metrics.peak.is_none() {
+            return Ok(Waited::PleaseSleep);
+        }
+        while Instant::now() + self.pause < until.deadline {
+            let mut fds = [PollFd::new(until.wake, PollFlags::POLLIN)];
+            match ppoll(&mut fds, Some(self.pause.into()), None) {
+                Ok(0) => {}
+                Ok(_) | Err(Errno::EINTR) => return Ok(Waited::Done),
+                Err(errno) => {
+                    return Err(Error::io("cannot wait for the next tick", &errno.into()));
+                }
+            }
+            self.pause = (self.pause * 2).min(Duration::from_nanos(PEAK_EVERY));
+            // A target that has just ended has no mark any more; the next look sees to that.
+            if let Ok(Some(marks)) = self.files.status.read() {
+                self.peak = self.peak.max(marks.peak).max(marks.rss);
+            }
+        }
+        Ok(Waited::PleaseSleep)
     }
 
     fn peak_is_due(&mut self, now: u64) -> bool {

@@ -55,12 +55,13 @@ impl Plugin for Csv {
     type Options = CsvOptions;
 
     fn new(options: CsvOptions) -> Result<Self, Error> {
-        let writer = csv::WriterBuilder::new().from_writer(Output::create(&options.path)?);
+        let output = Output::create(&options.path)?;
+        let path = output.name().to_owned();
+        let writer = csv::WriterBuilder::new().from_writer(output);
         let table = match options.layout {
             Layout::Long => Table::Long { begun: false },
             Layout::Wide => Table::Wide(Wide::default()),
         };
-        let path = options.path.display().to_string();
         Ok(Self { writer, table, catalog: Catalog::default(), path })
     }
 }

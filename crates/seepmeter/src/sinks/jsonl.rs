@@ -37,7 +37,7 @@ impl Plugin for Jsonl {
 
     fn new(options: JsonlOptions) -> Result<Self, Error> {
         let output = Output::create(&options.path)?;
-        let path = options.path.display().to_string();
+        let path = output.name().to_owned();
         let form = if options.path.extension().is_some_and(|end| end == "zst") {
             let encoder = zstd::Encoder::new(output, LEVEL)
                 .map_err(|error| Error::io(format!("cannot compress {path}"), &error))?;

@@ -32,6 +32,11 @@ impl Output {
         Ok(Self { writer: BufWriter::with_capacity(1 << 15, file), name })
     }
 
+    /// What it is called in messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Creates the file; standard error where there is no path.
     pub(super) fn create_or_stderr(path: Option<&Path>) -> Result<Self, Error> {
         match path {

@@ -41,6 +41,8 @@ pub struct Summary {
     samples: u64,
     last_t: u64,
     samplers: Vec<SamplerInfo>,
+    /// Which sampler tells the resident set.
+    heard: Option<SamplerId>,
     /// The longest interval, in ns, to which the budget has stretched each sampler's.
     backed_off: BTreeMap<SamplerId, u64>,
     footer: Option<Footer>,
@@ -98,6 +100,7 @@ impl Summary {
             samples: 0,
             last_t: 0,
             samplers: Vec::new(),
+            heard: None,
             backed_off: BTreeMap::new(),
             footer: None,
         }
@@ -151,6 +154,10 @@ impl Summary {
         for point in sample.points.iter().filter(|point| Some(point.subject) == target) {
             let value = point.value;
             if Some(point.metric) == self.metrics.rss {
+                // Of two samplers that tell it, the first to do so is heard.
+                if *self.heard.get_or_insert(sample.sampler) != sample.sampler {
+                    continue;
+                }
                 match &mut self.rss {
                     Some(span) => {
                         span.last_t = sample.t;
@@ -286,7 +293,7 @@ impl Summary {
         );
         if span.last_t > span.first_t {
             let seconds = (span.last_t - span.first_t) as f64 / 1e9;
-            let rate = ((span.last - span.first) as f64 / seconds).round() as i64;
+            let rate = (span.last.saturating_sub(span.first) as f64 / seconds).round() as i64;
             told.push_str(&format!("; {}/s on the whole", human::change(rate)));
         }
         // With the target goes the kernel's mark of its peak, so what came after the last look is unknown.

@@ -8,7 +8,8 @@ use jiff::SignedDuration;
 use jiff::fmt::strtime;
 use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
 use seepmeter_record::{
-    Catalog, Event, EventKind, Header, MetricId, Record, Sample, SubjectId, Unit, subject_kind,
+    Catalog, Event, EventKind, Header, MetricId, Record, Sample, SamplerId, SubjectId, Unit,
+    subject_kind,
 };
 
 use super::output::Output;
@@ -44,6 +45,8 @@ pub struct Text {
     rss: Option<MetricId>,
     /// The last resident set of each process, and when it was seen.
     before: HashMap<SubjectId, (u64, i64)>,
+    /// Which sampler tells the resident set of each process.
+    heard: HashMap<SubjectId, SamplerId>,
 }
 
 impl Plugin for Text {
@@ -63,6 +66,7 @@ impl Plugin for Text {
             catalog: Catalog::default(),
             rss: None,
             before: HashMap::new(),
+            heard: HashMap::new(),
         })
     }
 }
@@ -105,7 +109,11 @@ impl Text {
                 .catalog
                 .subject(point.subject)
                 .is_some_and(|subject| &*subject.kind == subject_kind::PROCESS);
-            if Some(point.metric) == self.rss && is_process {
+            // Of two samplers that tell it, the first to do so is heard.
+            let heard = |owner: &mut HashMap<SubjectId, SamplerId>| {
+                *owner.entry(point.subject).or_insert(sample.sampler) == sample.sampler
+            };
+            if Some(point.metric) == self.rss && is_process && heard(&mut self.heard) {
                 self.tell_rss(sample.t, point.subject, point.value)?;
             }
         }
@@ -120,7 +128,7 @@ impl Text {
         let change = match self.before.insert(subject, (t, rss)) {
             Some((before, old)) if t > before => {
                 let seconds = (t - before) as f64 / 1e9;
-                let rate = ((rss - old) as f64 / seconds).round() as i64;
+                let rate = (rss.saturating_sub(old) as f64 / seconds).round() as i64;
                 format!("{}/s", human::change(rate))
             }
             _ => String::new(),
@@ -155,6 +163,8 @@ impl Text {
             EventKind::Marker | EventKind::SamplerFailed | EventKind::SinkFailed => {
                 format!("{}: {}", event.kind.as_str(), event.text)
             }
+            // A sampler's own news: how it looks, and what it had to leave out.
+            EventKind::Other(kind) if !event.text.is_empty() => format!("{kind}: {}", event.text),
             _ => return Ok(()),
         };
         let times = self.times(event.t);

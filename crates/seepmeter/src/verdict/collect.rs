@@ -1,6 +1,6 @@
 //! From a stream to the series that are judged.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use seepmeter_analysis::{
     Judgement, Series, Settings, Thinner, TimeToLimit, Word, attribute, judge, judge_with_parts,
@@ -10,7 +10,7 @@ use seepmeter_record::{
     subject_kind,
 };
 
-use super::{Nearest, Part, Verdict, unit_of};
+use super::{Nearest, Part, RSS, Verdict, unit_of};
 
 /// Buckets for the whole: the judge lays a series on a quarter as many cells.
 const WHOLE_BUCKETS: usize = 4096;
@@ -33,8 +33,8 @@ pub struct Collector {
     ids: Ids,
     standing: Standing,
     whole: Option<Thinner>,
-    /// Whose looks tell of the whole: what they do not tell stands as it was.
-    tellers: HashSet<SamplerId>,
+    /// Which sampler tells the judged metric of the whole: what its looks do not tell stands as it was.
+    heard: Option<SamplerId>,
     /// The kernel's own mark of the largest resident set, which no spike between two looks escapes.
     kernel_peak: Option<i64>,
     /// The address space, for the limit that bounds it.
@@ -79,7 +79,7 @@ impl Collector {
             ids: Ids::default(),
             standing: Standing::default(),
             whole: None,
-            tellers: HashSet::new(),
+            heard: None,
             kernel_peak: None,
             vsize: None,
             parts: HashMap::new(),
@@ -96,9 +96,9 @@ impl Collector {
                 let name = &*metric.name;
                 if name == self.metric {
                     self.ids.judged = Some(metric.id);
-                } else if name == "swap" && self.metric == "rss" {
+                } else if name == "swap" && self.metric == RSS {
                     self.ids.swap = Some(metric.id);
-                } else if name == "peak" && self.metric == "rss" {
+                } else if name == "peak" && self.metric == RSS {
                     self.ids.peak = Some(metric.id);
                 } else if name == "vsize" {
                     self.ids.vsize = Some(metric.id);
@@ -136,11 +136,12 @@ impl Collector {
                     part.series.push(t, point.value);
                 }
             } else if metric == self.ids.judged {
-                self.standing.judged = Some(point.value);
-                self.tellers.insert(sample.sampler);
+                // Of two samplers that tell it, the first to do so is heard.
+                if *self.heard.get_or_insert(sample.sampler) == sample.sampler {
+                    self.standing.judged = Some(point.value);
+                }
             } else if metric == self.ids.swap {
                 self.standing.swap = point.value;
-                self.tellers.insert(sample.sampler);
             } else if metric == self.ids.peak {
                 self.kernel_peak = self.kernel_peak.max(Some(point.value));
             } else if metric == self.ids.vsize {
@@ -149,8 +150,8 @@ impl Collector {
                     .push(t, point.value);
             }
         }
-        let seen = self.tellers.contains(&sample.sampler);
-        if let (true, Some(judged)) = (seen, self.standing.judged) {
+        let heard = self.heard == Some(sample.sampler);
+        if let (true, Some(judged)) = (heard, self.standing.judged) {
             let whole = self.whole.get_or_insert_with(|| Thinner::new(WHOLE_BUCKETS));
             whole.push(t, judged.saturating_add(self.standing.swap));
         }
@@ -173,13 +174,14 @@ impl Collector {
     pub fn verdict(&self) -> Option<Verdict> {
         let unit = self.catalog.metric(self.ids.judged?)?.unit;
         let settings = Settings { unit: unit_of(unit), ..Settings::default() };
-        let whole = self.whole();
+        let whole = self.whole.clone().map(Thinner::finish).unwrap_or_default();
         let parts = self.parts();
         let by_part: Vec<(Part, &Series)> =
             parts.iter().map(|(part, series)| (part.clone(), series)).collect();
         let judged = judge_with_parts(&whole, &by_part, &settings);
         let mut judgement = judged.judgement;
-        let grows = judgement.word == Word::Growing;
+        // Where growth went so far is worth knowing before it is sure that it will go on.
+        let grows = judgement.word != Word::Steady && judgement.rate.is_some_and(|r| r.low > 0.0);
         let attribution = judgement
             .span
             .filter(|_| grows && !parts.is_empty())
@@ -196,16 +198,6 @@ impl Collector {
             attribution,
             parts,
         })
-    }
-
-    /// Two samplers that tell the same do not look twice as long.
-    fn whole(&self) -> Series {
-        let Some(whole) = &self.whole else { return Series::default() };
-        let whole = whole.clone().finish();
-        let most = self.tellers.iter().filter_map(|sampler| self.looks.get(sampler)).max();
-        let looks = most.map_or(0, |most| whole.looks().min(*most));
-        let gaps = whole.gaps().to_vec();
-        whole.with_looks(looks).with_gaps(gaps)
     }
 
     /// The parts in the order of their names, those of one name taken together: to whoever reads of

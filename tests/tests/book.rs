@@ -270,8 +270,9 @@ fn form(line: &str) -> String {
     for limit in ["cgroup", "address_space", "machine"] {
         form = form.replace(&format!(",\"limit.{limit}\":#"), "");
     }
-    // Nor is every run over as soon as its last look.
-    form.replace("; not looked at in its last #", "").trim().to_owned()
+    // Nor is every run over as soon as its last look, and a short one may have one look or two.
+    let form = form.replace("; not looked at in its last #", "").replace("# samples", "# sample");
+    form.trim().to_owned()
 }
 
 /// What is behind a number, its sign, and its unit, where the text begins with one.

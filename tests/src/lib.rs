@@ -10,6 +10,7 @@ pub mod plugin;
 mod recording;
 mod run;
 mod since;
+pub mod synthetic;
 pub mod target;
 mod terminal;
 

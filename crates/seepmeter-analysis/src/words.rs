@@ -29,7 +29,10 @@ pub fn amount(value: f64, unit: Unit) -> String {
 /// A rate with its interval: "+1.42 MiB/min (95 % CI 1.38–1.47)". `rate` is base units a second.
 pub fn rate_interval(rate: Interval, unit: Unit) -> String {
     // A rate reads best where a unit of time carries at least one unit of size.
-    let widest = rate.estimate.abs().max(rate.high.abs());
+    let widest = rate.estimate.abs().max(rate.low.abs()).max(rate.high.abs());
+    if widest == 0.0 {
+        return format!("{}/min (95 % CI 0–0)", amount(0.0, unit));
+    }
     let least = if unit == Unit::Bytes { 1024.0 } else { 1.0 };
     let times = [(1.0, "s"), (60.0, "min"), (3_600.0, "h"), (86_400.0, "d")];
     let (seconds, time) =
@@ -83,6 +86,14 @@ mod tests {
         assert_eq!(rate_interval(rate, Unit::Bytes), "+10.2 KiB/min (95 % CI 0–20.5)");
         let fall = Interval { estimate: -2048.0, low: -3072.0, high: -1024.0 };
         assert_eq!(rate_interval(fall, Unit::Bytes), "-2 KiB/s (95 % CI -3 to -1)");
+    }
+
+    #[test]
+    fn a_wide_interval_chooses_the_unit_and_nothing_at_all_is_told_a_minute() {
+        let wide = Interval { estimate: 0.0, low: -20.0 * 1024.0, high: 0.0 };
+        assert_eq!(rate_interval(wide, Unit::Bytes), "0 KiB/s (95 % CI -20 to 0)");
+        let none = Interval { estimate: 0.0, low: 0.0, high: 0.0 };
+        assert_eq!(rate_interval(none, Unit::Bytes), "0 B/min (95 % CI 0–0)");
     }
 
     #[test]

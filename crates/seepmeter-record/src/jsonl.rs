@@ -15,7 +15,7 @@ use crate::{Catalog, Dangling, FORMAT, Footer, Record};
 #[cfg(feature = "zstd")]
 mod file;
 #[cfg(feature = "zstd")]
-pub use file::{Recording, open};
+pub use file::{Recording, open, read};
 
 /// Writes one record as one line.
 ///

@@ -175,7 +175,7 @@ const FAIL_STATUS: u8 = 100;
 /// What must not be.
 #[derive(Debug, Args)]
 pub struct GateFlags {
-    /// Fail where this is so: growing, 'rate>1MiB/min', 'peak>512MiB', 'subject([heap]).rate>0', …;
+    /// Fail where this is so: growing, 'rate>1MiB/min', 'peak>512MiB', 'subject(heap).rate>0', …;
     /// may be given several times
     #[arg(long, value_name = "GATE")]
     pub fail_on: Vec<Gate>,

@@ -15,34 +15,52 @@ use crate::commands::{Outcome, print, shown};
 use crate::flags::{CompareFlags, FailOn, JudgeFlags, SeriesFlags};
 use crate::messages;
 use crate::verdict::foreign::{self, Columns};
-use crate::verdict::{Collector, Verdict};
+use crate::verdict::{Collector, Verdict, short, unit_of};
 
 /// No more subjects than this are told of in words.
 const MOST_SUBJECTS: usize = 10;
+
+/// A subject that never holds this part of the whole is not compared.
+const LEAST_PART: f64 = 1e-3;
 
 /// `seepmeter judge`.
 ///
 /// # Errors
 /// A file that can't be read or has nothing to judge.
 pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
-    let mut any_fired = false;
+    let (mut fired, mut failed) = (false, false);
     for file in &flags.files {
-        let verdict = verdict_on(file, &flags.series)?;
-        let outcomes: Vec<_> =
-            flags.gates.fail_on.iter().map(|gate| gate.check(&verdict)).collect();
-        let told = if flags.json {
-            let mut told = verdict.json(&outcomes);
-            told["file"] = shown(file).into();
-            format!("{told}\n")
-        } else {
-            let name =
-                if flags.files.len() > 1 { format!("{}: ", shown(file)) } else { String::new() };
-            format!("{name}{}\n", verdict.told(flags.explain).join("\n"))
-        };
-        print(told.as_bytes())?;
-        any_fired |= messages::gates(&outcomes);
+        match judge_file(file, flags) {
+            Ok(any) => fired |= any,
+            // The others may be good.
+            Err(error) if flags.files.len() > 1 => {
+                messages::error(&error);
+                failed = true;
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(if any_fired { Outcome::Gate(flags.gates.fail_status) } else { Outcome::Well })
+    Ok(match (failed, fired) {
+        (true, _) => Outcome::OwnFailure,
+        (false, true) => Outcome::Gate(flags.gates.fail_status),
+        (false, false) => Outcome::Well,
+    })
+}
+
+/// Judges one file; true where a gate fired.
+fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
+    let verdict = verdict_on(file, &flags.series)?;
+    let outcomes: Vec<_> = flags.gates.fail_on.iter().map(|gate| gate.check(&verdict)).collect();
+    let told = if flags.json {
+        let mut told = verdict.json(&outcomes);
+        told["file"] = shown(file).into();
+        format!("{told}\n")
+    } else {
+        let name = if flags.files.len() > 1 { format!("{}: ", shown(file)) } else { String::new() };
+        format!("{name}{}\n", verdict.told(flags.explain).join("\n"))
+    };
+    print(told.as_bytes())?;
+    Ok(messages::gates(&outcomes))
 }
 
 /// `seepmeter compare`.
@@ -77,13 +95,11 @@ fn verdict_on(file: &Path, flags: &SeriesFlags) -> Result<Verdict> {
         (Some(time), Some(value)) => Some(Columns { time: time.clone(), value: value.clone() }),
         _ => None,
     };
-    if file != Path::new("-") {
-        let foreign = foreign::read(file, columns.as_ref()).with_context(cannot)?;
-        if let Some(series) = foreign {
-            return Ok(Verdict::of_series(&shown(file), &flags.metric, &series));
-        }
+    let mut input = foreign::Input::open(file).with_context(cannot)?;
+    if let Some(series) = input.series(columns.as_ref()).with_context(cannot)? {
+        return Ok(Verdict::of_series(&shown(file), &flags.metric, &series));
     }
-    let mut recording = jsonl::open(file).with_context(cannot)?;
+    let mut recording = jsonl::read(Box::new(input)).with_context(cannot)?;
     let mut collector = Collector::new(&flags.metric);
     while let Some(record) = recording.next_record().with_context(cannot)? {
         collector.take(&record);
@@ -91,18 +107,13 @@ fn verdict_on(file: &Path, flags: &SeriesFlags) -> Result<Verdict> {
     if let Ending::CutOff { line } = recording.ending() {
         messages::notice(&format!("{}: line {line} is cut off and was left out", shown(file)));
     }
-    collector.verdict().ok_or_else(|| {
-        anyhow!(
-            "cannot judge {}: the target has no values of the metric `{}`; it has: {}",
-            shown(file),
-            flags.metric,
-            collector.metrics().join(", ")
-        )
-    })
+    let verdict = collector.verdict();
+    verdict.ok_or_else(|| anyhow!("cannot judge {}: {}", shown(file), collector.lack()))
 }
 
 /// What is compared of one run.
 struct Run {
+    unit: Unit,
     whole: Figures,
     parts: BTreeMap<String, Figures>,
 }
@@ -114,16 +125,23 @@ impl Run {
             let why = verdict.judgement.reason.map_or("nothing could be judged", |r| r.in_words());
             anyhow!("cannot compare {}: {why}; record longer runs", shown(file))
         })?;
-        let parts = verdict.parts.iter();
-        let parts = parts
-            .filter_map(|(part, judgement)| Some((part.name.clone(), Figures::of(judgement)?)))
+        let parts = verdict
+            .parts
+            .iter()
+            .filter(|(_, series)| {
+                series.peak().is_some_and(|peak| peak as f64 >= LEAST_PART * whole.peak)
+            })
+            .filter_map(|(part, series)| {
+                Some((part.name.clone(), Figures::of(&verdict.judge(series))?))
+            })
             .collect();
-        Ok(Self { whole, parts })
+        Ok(Self { unit: unit_of(verdict.unit), whole, parts })
     }
 }
 
 /// The whole, and every subject that all the runs have.
 struct Compared {
+    unit: Unit,
     runs: (usize, usize),
     whole: Comparison,
     subjects: Vec<(String, Comparison)>,
@@ -143,7 +161,7 @@ impl Compared {
             })
             .collect();
         let whole = compare_runs(&wholes(base), &wholes(new))?;
-        Some(Self { runs: (base.len(), new.len()), whole, subjects })
+        Some(Self { unit: base.first()?.unit, runs: (base.len(), new.len()), whole, subjects })
     }
 
     fn change(&self) -> Change {
@@ -154,14 +172,14 @@ impl Compared {
         let (base, new) = self.runs;
         let mut told =
             format!("{}  {metric} of {new} new against {base} base runs\n", self.change().as_str());
-        told.push_str(&tell(&self.whole, "  "));
+        told.push_str(&tell(&self.whole, self.unit, "  "));
         let changed = self.subjects.iter().filter(|(_, comparison)| {
             matches!(comparison.change(), Change::Worse | Change::Better)
         });
         for (name, comparison) in changed.take(MOST_SUBJECTS) {
             // Writing to a string can't fail.
-            let _ = writeln!(told, "  {}  {name}", comparison.change().as_str());
-            told.push_str(&tell(comparison, "    "));
+            let _ = writeln!(told, "  {}  {}", comparison.change().as_str(), short(name));
+            told.push_str(&tell(comparison, self.unit, "    "));
         }
         told
     }
@@ -180,12 +198,12 @@ impl Compared {
     }
 }
 
-fn tell(comparison: &Comparison, indent: &str) -> String {
+fn tell(comparison: &Comparison, unit: Unit, indent: &str) -> String {
     let Comparison { rate, level, peak } = comparison;
-    let size = |value: f64| amount(value, Unit::Bytes);
+    let size = |value: f64| amount(value, unit);
     let a_second = |value: f64| {
         let exactly = Interval { estimate: value, low: value, high: value };
-        let told = rate_interval(exactly, Unit::Bytes);
+        let told = rate_interval(exactly, unit);
         told.split(" (").next().unwrap_or_default().to_owned()
     };
     [
@@ -204,9 +222,11 @@ fn line(name: &str, difference: &Difference, indent: &str, tell: &dyn Fn(f64) ->
     let interval = interval.map_or(String::new(), |interval| {
         format!(" (95 % CI {} to {})", tell(interval.low), tell(interval.high))
     });
-    let p_value = p_value.map_or(String::new(), |p| format!(", p = {p:.3}"));
+    let p_value = p_value.map_or(String::new(), |p| {
+        if p < 0.001 { ", p < 0.001".to_owned() } else { format!(", p = {p:.3}") }
+    });
     format!(
-        "{indent}{name:6} {:11} base {}, new {sign}{estimate}{interval}{p_value}\n",
+        "{indent}{name:6} {:11} base {}, change {sign}{estimate}{interval}{p_value}\n",
         change.as_str(),
         tell(*base)
     )

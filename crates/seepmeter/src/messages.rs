@@ -19,8 +19,11 @@ pub fn notice(sentence: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Says which gates fired, and why; true where any did.
+/// Says which gates fired, and why, and which name nothing that there is; true where any fired.
 pub fn gates(outcomes: &[Outcome]) -> bool {
+    for outcome in outcomes.iter().filter(|outcome| outcome.unknown) {
+        notice(&format!("gate `{}` was not checked: {}", outcome.gate, outcome.why));
+    }
     let fired = outcomes.iter().filter(|outcome| outcome.fired);
     for outcome in fired.clone() {
         notice(&format!("gate `{}` fires: {}", outcome.gate, outcome.why));

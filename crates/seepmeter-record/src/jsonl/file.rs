@@ -17,11 +17,18 @@ pub type Recording = Reader<Box<dyn BufRead>>;
 /// # Errors
 /// What opening or the first read fails with.
 pub fn open(path: &Path) -> io::Result<Recording> {
-    let mut input: Box<dyn Read> = if path == Path::new("-") {
+    read(if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
         Box::new(File::open(path)?)
-    };
+    })
+}
+
+/// Reads a recording from any source. Whether it is compressed is seen from its first bytes.
+///
+/// # Errors
+/// What the first read fails with.
+pub fn read(mut input: Box<dyn Read>) -> io::Result<Recording> {
     let mut first = Vec::with_capacity(ZSTD_MAGIC.len());
     input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
     let compressed = first == ZSTD_MAGIC;

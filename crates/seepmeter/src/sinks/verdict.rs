@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use seepmeter_plugin::{Error, Plugin, Sink, SinkFactory, options};
-use seepmeter_record::Record;
+use seepmeter_record::{End, Footer, Record};
 
 use super::judged::{Judged, Judging};
 use super::output::Output;
@@ -30,6 +30,8 @@ pub struct VerdictSink {
     output: Output,
     collector: Collector,
     judging: Judging,
+    /// There was no target to judge, and why has been said already.
+    not_started: bool,
 }
 
 impl Plugin for VerdictSink {
@@ -53,24 +55,26 @@ impl VerdictSink {
     fn of(judging: Judging, options: VerdictOptions) -> Result<Self, Error> {
         let output = Output::create_or_stderr(options.path.as_deref())?;
         let collector = Collector::new(&options.metric);
-        Ok(Self { options, output, collector, judging })
+        Ok(Self { options, output, collector, judging, not_started: false })
     }
 }
 
 impl Sink for VerdictSink {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.collector.take(record);
+        if let Record::Footer(Footer { end: End::NotStarted(_), .. }) = record {
+            self.not_started = true;
+        }
         Ok(())
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        let Some(verdict) = self.collector.verdict() else {
-            return Err(Error::failed(format!(
-                "there is nothing to judge: the target has no values of the metric `{}`; it has: {}",
-                self.options.metric,
-                self.collector.metrics().join(", ")
-            )));
-        };
+        if self.not_started {
+            return Ok(());
+        }
+        let verdict = self.collector.verdict().ok_or_else(|| {
+            Error::failed(format!("there is nothing to judge: {}", self.collector.lack()))
+        })?;
         if self.options.json {
             let told = verdict.json(&self.judging.check(&verdict));
             self.output.print(|out| writeln!(out, "{told}"))?;

@@ -1,23 +1,27 @@
 //! From a stream to the series that are judged.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use seepmeter_analysis::{
-    Judgement, Series, Settings, Thinner, Unit, Word, attribute, judge, judge_with_parts,
+    Judgement, Series, Settings, Thinner, TimeToLimit, Word, attribute, judge, judge_with_parts,
 };
 use seepmeter_record::{
     Attr, Catalog, MetricId, Record, Sample, SamplerId, Subject, SubjectId, limit_attr,
     subject_kind,
 };
 
-use super::{Nearest, Part, RSS, Verdict};
+use super::{Nearest, Part, RSS, Verdict, unit_of};
 
 /// Buckets for the whole: the judge lays a series on a quarter as many cells.
 const WHOLE_BUCKETS: usize = 4096;
 
-/// Buckets for each part: attribution looks at an eighth as many. Ten thousand parts that all change
-/// all the time take 160 MB; parts that stand still take next to nothing.
+/// Buckets for each of the first parts: attribution looks at an eighth as many.
 const PART_BUCKETS: usize = 256;
+
+/// So many parts are kept as finely as that, and all later ones as finely as attribution looks: so ten
+/// thousand parts that all change all the time take 30 MB. Parts that stand still take next to nothing.
+const FINE_PARTS: usize = 512;
+const COARSE_BUCKETS: usize = 32;
 
 /// Keeps of a stream what the judge needs, in bounded memory.
 #[derive(Debug)]
@@ -29,16 +33,16 @@ pub struct Collector {
     ids: Ids,
     standing: Standing,
     whole: Option<Thinner>,
+    /// Which sampler tells the judged metric of the whole: what its looks do not tell stands as it was.
+    heard: Option<SamplerId>,
+    /// The kernel's own mark of the largest resident set, which no spike between two looks escapes.
+    kernel_peak: Option<i64>,
     /// The address space, for the limit that bounds it.
     vsize: Option<Thinner>,
     parts: HashMap<SubjectId, PartSeries>,
     /// How many looks each sampler has taken, and when the last was.
     looks: HashMap<SamplerId, u64>,
     end: u64,
-    /// Which sampler tells the judged metric of the whole.
-    heard: Option<SamplerId>,
-    /// The kernel's own mark of the largest resident set.
-    peak: Option<i64>,
 }
 
 /// The metrics that are collected.
@@ -75,12 +79,12 @@ impl Collector {
             ids: Ids::default(),
             standing: Standing::default(),
             whole: None,
+            heard: None,
+            kernel_peak: None,
             vsize: None,
             parts: HashMap::new(),
             looks: HashMap::new(),
             end: 0,
-            heard: None,
-            peak: None,
         }
     }
 
@@ -94,10 +98,10 @@ impl Collector {
                     self.ids.judged = Some(metric.id);
                 } else if name == "swap" && self.metric == RSS {
                     self.ids.swap = Some(metric.id);
-                } else if name == "vsize" {
-                    self.ids.vsize = Some(metric.id);
                 } else if name == "peak" && self.metric == RSS {
                     self.ids.peak = Some(metric.id);
+                } else if name == "vsize" {
+                    self.ids.vsize = Some(metric.id);
                 }
             }
             Record::Subject(subject)
@@ -119,13 +123,14 @@ impl Collector {
         let t = sample.t;
         self.end = self.end.max(t);
         *self.looks.entry(sample.sampler).or_default() += 1;
-        let mut seen = false;
         for point in &sample.points {
             let metric = Some(point.metric);
             if Some(point.subject) != self.target {
                 if metric == self.ids.judged {
+                    let many = self.parts.len() >= FINE_PARTS;
+                    let buckets = if many { COARSE_BUCKETS } else { PART_BUCKETS };
                     let part = self.parts.entry(point.subject).or_insert_with(|| PartSeries {
-                        series: Thinner::new(PART_BUCKETS),
+                        series: Thinner::new(buckets),
                         sampler: sample.sampler,
                     });
                     part.series.push(t, point.value);
@@ -134,60 +139,60 @@ impl Collector {
                 // Of two samplers that tell it, the first to do so is heard.
                 if *self.heard.get_or_insert(sample.sampler) == sample.sampler {
                     self.standing.judged = Some(point.value);
-                    seen = true;
                 }
             } else if metric == self.ids.swap {
                 self.standing.swap = point.value;
-                seen = true;
             } else if metric == self.ids.peak {
-                self.peak = self.peak.max(Some(point.value));
+                self.kernel_peak = self.kernel_peak.max(Some(point.value));
             } else if metric == self.ids.vsize {
                 self.vsize
                     .get_or_insert_with(|| Thinner::new(WHOLE_BUCKETS / 4))
                     .push(t, point.value);
             }
         }
-        if let (true, Some(judged)) = (seen, self.standing.judged) {
+        let heard = self.heard == Some(sample.sampler);
+        if let (true, Some(judged)) = (heard, self.standing.judged) {
             let whole = self.whole.get_or_insert_with(|| Thinner::new(WHOLE_BUCKETS));
             whole.push(t, judged.saturating_add(self.standing.swap));
         }
     }
 
-    /// The series of the whole; none where the metric was never sampled.
+    /// Why there is no verdict, for a message.
     #[must_use]
-    pub fn series(&self) -> Option<Series> {
-        Some(self.whole.clone()?.finish())
+    pub fn lack(&self) -> String {
+        let metrics = self.catalog.metrics();
+        let names: Vec<&str> = metrics.iter().map(|metric| &*metric.name).collect();
+        if names.is_empty() {
+            return "nothing was sampled".to_owned();
+        }
+        format!("there is no metric `{}`; there are: {}", self.metric, names.join(", "))
     }
 
-    /// The metrics that were defined, for a message.
-    #[must_use]
-    pub fn metrics(&self) -> Vec<String> {
-        self.catalog.metrics().iter().map(|metric| metric.name.to_string()).collect()
-    }
-
-    /// The verdict; none where the metric was never sampled.
+    /// The verdict; none where there is no such metric. A watch that ended before its first look is
+    /// too short, as any other.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
-        let whole = self.series()?;
-        let settings = self.settings();
-        let parts: Vec<(Part, Series)> = self.parts.iter().filter_map(|p| self.part(p)).collect();
+        let unit = self.catalog.metric(self.ids.judged?)?.unit;
+        let settings = Settings { unit: unit_of(unit), ..Settings::default() };
+        let whole = self.whole.clone().map(Thinner::finish).unwrap_or_default();
+        let parts = self.parts();
         let by_part: Vec<(Part, &Series)> =
             parts.iter().map(|(part, series)| (part.clone(), series)).collect();
         let judged = judge_with_parts(&whole, &by_part, &settings);
         let mut judgement = judged.judgement;
-        judgement.peak = judgement.peak.max(self.peak);
         // Where growth went so far is worth knowing before it is sure that it will go on.
         let grows = judgement.word != Word::Steady && judgement.rate.is_some_and(|r| r.low > 0.0);
         let attribution = judgement
             .span
             .filter(|_| grows && !parts.is_empty())
             .map(|span| attribute(&whole, parts.iter().cloned(), span, judgement.cycle));
-        let parts: Vec<(Part, Judgement)> =
-            parts.into_iter().map(|(part, series)| (part, judge(&series, &settings))).collect();
+        let limit = self.limit(&judgement, &whole, &settings);
+        judgement.peak = judgement.peak.max(self.kernel_peak);
         Some(Verdict {
             target: self.target_name(),
             metric: self.metric.clone(),
-            limit: self.limit(&judgement, &settings),
+            unit,
+            limit,
             judgement,
             hidden: judged.hidden.map(|(part, _)| part.name),
             attribution,
@@ -195,13 +200,31 @@ impl Collector {
         })
     }
 
-    fn settings(&self) -> Settings {
-        let counts = self
-            .ids
-            .judged
-            .and_then(|id| self.catalog.metric(id))
-            .is_some_and(|metric| metric.unit == seepmeter_record::Unit::Count);
-        Settings { unit: if counts { Unit::Count } else { Unit::Bytes }, ..Settings::default() }
+    /// The parts in the order of their names, those of one name taken together: to whoever reads of
+    /// it, or names it in a gate, it is one thing. Processes are told apart by their pids.
+    fn parts(&self) -> Vec<(Part, Series)> {
+        let mut named: BTreeMap<Part, Vec<(SubjectId, Series)>> = BTreeMap::new();
+        for (id, part) in &self.parts {
+            if let Some((part, series)) = self.part((id, part)) {
+                named.entry(part).or_default().push((*id, series));
+            }
+        }
+        let mut parts = Vec::with_capacity(named.len());
+        for (part, mut series) in named {
+            if series.len() == 1 {
+                parts.extend(series.pop().map(|(_, series)| (part, series)));
+            } else if part.kind == subject_kind::PROCESS {
+                parts.extend(series.into_iter().map(|(id, series)| {
+                    let key = self.catalog.subject(id).and_then(Subject::process_key);
+                    let pid = key.map_or(String::new(), |(pid, _)| format!(" (pid {pid})"));
+                    (Part { name: format!("{}{pid}", part.name), ..part.clone() }, series)
+                }));
+            } else {
+                let of_one_name: Vec<&Series> = series.iter().map(|(_, series)| series).collect();
+                parts.push((part, Series::sum(&of_one_name)));
+            }
+        }
+        parts
     }
 
     fn part(&self, (id, part): (&SubjectId, &PartSeries)) -> Option<(Part, Series)> {
@@ -222,7 +245,7 @@ impl Collector {
 
     /// The limit that is reached first. The cgroup and the machine bound what is resident, and
     /// RLIMIT_AS bounds the address space, which grows at a rate of its own.
-    fn limit(&self, judgement: &Judgement, settings: &Settings) -> Option<Nearest> {
+    fn limit(&self, judgement: &Judgement, whole: &Series, settings: &Settings) -> Option<Nearest> {
         let target = self.catalog.subject(self.target?)?;
         let limit = |name: &str| match target.attr(name)? {
             Attr::Int(bytes) => u64::try_from(*bytes).ok(),
@@ -233,7 +256,7 @@ impl Collector {
             // Where there is a cycle, its peaks have to fit under the limit too.
             let swing = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
             let headroom = judgement.cycle.map_or(0.0, |_| swing.max(0.0));
-            let time = judgement.time_to_limit(bytes as f64, headroom)?;
+            let time = from_the_end(judgement.time_to_limit(bytes as f64, headroom)?, whole);
             Some(Nearest { name, bytes, time })
         };
         let mut nearest = Vec::new();
@@ -245,8 +268,19 @@ impl Collector {
             let looks = self.looks.values().copied().max().unwrap_or(0);
             let series = vsize.clone().finish().with_looks(looks).with_end(self.end);
             let time = judge(&series, settings).time_to_limit(bytes as f64, 0.0);
+            let time = time.map(|time| from_the_end(time, &series));
             nearest.extend(time.map(|time| Nearest { name: "address space", bytes, time }));
         }
         nearest.into_iter().min_by_key(|limit| limit.time.likely)
+    }
+}
+
+/// The level is that of the watch's last fifth, and so a tenth of the watch old at its end.
+fn from_the_end(time: TimeToLimit, series: &Series) -> TimeToLimit {
+    let old = series.span() / 10;
+    TimeToLimit {
+        soonest: time.soonest.saturating_sub(old),
+        likely: time.likely.saturating_sub(old),
+        latest: time.latest.map(|latest| latest.saturating_sub(old)),
     }
 }

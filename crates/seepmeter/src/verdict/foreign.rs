@@ -1,5 +1,7 @@
 //! Other people's series: tables with a time and a value, mprof's `.dat`, psrecord's log.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -14,42 +16,72 @@ pub struct Columns {
     pub value: String,
 }
 
-/// Reads a series of resident memory in bytes from somebody else's file. `None` where it is of no
-/// form that is known, and so perhaps a recording.
-///
-/// # Errors
-/// A file that can't be read, or a line in it that is not what its form asks for.
-pub fn read(path: &Path, columns: Option<&Columns>) -> Result<Option<Series>> {
-    if let Some(columns) = columns {
-        return csv(path, columns).map(Some);
-    }
-    let bytes = std::fs::read(path)?;
-    let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
-    if text.starts_with("CMDLINE ") || text.starts_with("MEM ") {
-        return mprof(text).map(Some);
-    }
-    if text.starts_with("# Elapsed time") {
-        return psrecord(text).map(Some);
-    }
-    Ok(None)
+/// As many bytes as tell a form from others.
+const PEEK: u64 = 64;
+
+/// A file whose form is not known yet. What was peeked at is read again by whoever reads it.
+pub struct Input {
+    first: Vec<u8>,
+    all: Box<dyn Read>,
 }
 
-fn csv(path: &Path, columns: &Columns) -> Result<Series> {
-    let mut reader = csv::Reader::from_path(path)?;
+impl Input {
+    /// Opens a file; `-` is standard input.
+    ///
+    /// # Errors
+    /// What opening or the first read fails with.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut input: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(File::open(path)?)
+        };
+        let mut first = Vec::new();
+        input.by_ref().take(PEEK).read_to_end(&mut first)?;
+        Ok(Self { all: Box::new(io::Cursor::new(first.clone()).chain(input)), first })
+    }
+
+    /// Reads a series of resident memory in bytes from somebody else's file. `None` where it is of no
+    /// form that is known, and so perhaps a recording.
+    ///
+    /// # Errors
+    /// A file that can't be read, or a line in it that is not what its form asks for.
+    pub fn series(&mut self, columns: Option<&Columns>) -> Result<Option<Series>> {
+        let begins = |words: &[&str]| words.iter().any(|w| self.first.starts_with(w.as_bytes()));
+        let parse = match columns {
+            Some(columns) => return csv(&mut self.all, columns).map(Some),
+            None if begins(&["CMDLINE ", "MEM ", "FUNC ", "CHLD "]) => mprof,
+            None if begins(&["# Elapsed time"]) => psrecord,
+            None => return Ok(None),
+        };
+        let mut text = Vec::new();
+        self.all.read_to_end(&mut text)?;
+        // A name that is no UTF-8 does no harm; a number that is none is told.
+        parse(&String::from_utf8_lossy(&text)).map(Some)
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.all.read(bytes)
+    }
+}
+
+fn csv(input: impl Read, columns: &Columns) -> Result<Series> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(input);
     let headers = reader.headers()?.clone();
     let place = |name: &str| {
-        headers.iter().position(|header| header.trim() == name).ok_or_else(|| {
+        headers.iter().position(|header| header == name).ok_or_else(|| {
             let known: Vec<&str> = headers.iter().collect();
             anyhow!("there is no column `{name}`; there are: {}", known.join(", "))
         })
     };
     let (time, value) = (place(&columns.time)?, place(&columns.value)?);
     let mut pairs = Vec::new();
-    for (row, record) in reader.records().enumerate() {
+    for record in reader.records() {
         let record = record?;
         let field = |at: usize| number(record.get(at).unwrap_or_default());
-        // The header is line 1.
-        let at = || format!("line {}", row + 2);
+        let at = || format!("line {}", record.position().map_or(0, csv::Position::line));
         pairs.push((field(time).with_context(at)?, field(value).with_context(at)?));
     }
     series(pairs)
@@ -111,7 +143,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        read(&path, columns)
+        Input::open(&path)?.series(columns)
     }
 
     #[test]

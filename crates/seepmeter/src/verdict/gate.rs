@@ -20,7 +20,10 @@ use seepmeter_analysis::words::{amount, duration};
 use seepmeter_analysis::{Judgement, Unit, Word};
 use seepmeter_plugin::{parse_duration, parse_size};
 
-use super::Verdict;
+use super::{Verdict, short, unit_of};
+
+/// No more names than this are told where one is wrong.
+const MOST_NAMES: usize = 20;
 
 /// One gate.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +64,8 @@ pub struct Outcome {
     pub fired: bool,
     /// The figure that decided, in words.
     pub why: String,
+    /// True where there is nothing of the name that the gate gives.
+    pub unknown: bool,
 }
 
 /// What is wrong with a gate, and where.
@@ -152,6 +157,9 @@ impl<'a> Reader<'a> {
             "share" if subject.is_some() => Quantity::Share,
             "share" => return self.bad(begin, "a share is a subject's: subject(NAME).share>50%"),
             "time-to-limit" if subject.is_none() => Quantity::TimeToLimit,
+            _ if subject.is_some() => {
+                return self.bad(at, "here a subject's gate has one of: rate, level, peak, share");
+            }
             _ => {
                 return self.bad(
                     at,
@@ -168,7 +176,7 @@ impl<'a> Reader<'a> {
     fn subject_name(&mut self) -> Result<String, BadGate> {
         let Some(inner) = self.rest().strip_prefix('(') else {
             return self
-                .bad(self.at, "behind `subject` comes a name in parentheses: subject([heap])");
+                .bad(self.at, "behind `subject` comes a name in parentheses: subject(heap)");
         };
         let mut depth = 1;
         let close = inner.char_indices().find_map(|(at, c)| {
@@ -184,7 +192,7 @@ impl<'a> Reader<'a> {
         };
         self.at += close + 2;
         if !self.rest().starts_with('.') {
-            return self.bad(self.at, "here comes a dot and a quantity: subject([heap]).rate>0");
+            return self.bad(self.at, "here comes a dot and a quantity: subject(heap).rate>0");
         }
         self.at += 1;
         Ok(inner[..close].to_owned())
@@ -211,6 +219,15 @@ impl<'a> Reader<'a> {
         let at = self.at;
         let text = self.rest().trim_end();
         self.at = self.text.len();
+        if text.is_empty() {
+            let example = match quantity {
+                Quantity::Rate => "1MiB/min",
+                Quantity::Level | Quantity::Peak => "512MiB",
+                Quantity::Share => "50%",
+                Quantity::TimeToLimit => "2h",
+            };
+            return self.bad(at, format!("here comes a value, such as {example}"));
+        }
         let read = match quantity {
             Quantity::Rate => rate(text),
             Quantity::Level | Quantity::Peak => parse_size(text).map(|size| size.0 as f64),
@@ -255,6 +272,7 @@ impl Gate {
     /// Holds the gate against a verdict.
     #[must_use]
     pub fn check(&self, verdict: &Verdict) -> Outcome {
+        let mut unknown = false;
         let (fired, why) = match &self.condition {
             Condition::Word(word) => {
                 let is = verdict.judgement.word;
@@ -262,12 +280,19 @@ impl Gate {
             }
             Condition::Compare { subject, quantity, operator, value } => {
                 match figure(verdict, subject.as_deref(), *quantity) {
-                    Ok(figure) => (operator.holds(figure, *value), figure.told(*quantity)),
-                    Err(why) => (false, why),
+                    Ok(figure) => {
+                        let told = figure.told(*quantity, unit_of(verdict.unit));
+                        (operator.holds(figure, *value), told)
+                    }
+                    Err(why) => {
+                        unknown =
+                            subject.as_ref().is_some_and(|name| verdict.named(name).is_none());
+                        (false, why)
+                    }
                 }
             }
         };
-        Outcome { gate: self.text.clone(), fired, why }
+        Outcome { gate: self.text.clone(), fired, why, unknown }
     }
 }
 
@@ -279,10 +304,10 @@ struct Figure {
 }
 
 impl Figure {
-    fn told(self, quantity: Quantity) -> String {
+    fn told(self, quantity: Quantity, unit: Unit) -> String {
         let tell = |value: f64| match quantity {
-            Quantity::Rate => format!("{}/min", amount(value * 60.0, Unit::Bytes)),
-            Quantity::Level | Quantity::Peak => amount(value, Unit::Bytes),
+            Quantity::Rate => format!("{}/min", amount(value * 60.0, unit)),
+            Quantity::Level | Quantity::Peak => amount(value, unit),
             Quantity::Share => format!("{:.0} %", value * 100.0),
             Quantity::TimeToLimit => duration((value * 1e9) as u64),
         };
@@ -309,7 +334,7 @@ impl Operator {
 fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Result<Figure, String> {
     let exactly = |value: f64| Figure { low: value, high: value };
     let judgement = match subject {
-        None => &verdict.judgement,
+        None => verdict.judgement.clone(),
         Some(name) => part(verdict, name)?,
     };
     if quantity == Quantity::Peak {
@@ -329,9 +354,9 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
             judgement.level.map(exactly).ok_or_else(|| "there is no level".to_owned())
         }
         Quantity::Share => {
-            let name = subject.unwrap_or_default();
-            let shares = verdict.attribution.iter().flat_map(|attribution| &attribution.shares);
-            let share = shares.filter(|share| share.id.name == name).find_map(|share| share.share);
+            let part = subject.and_then(|name| verdict.named(name)).map(|(part, _)| part);
+            let mut shares = verdict.attribution.iter().flat_map(|attribution| &attribution.shares);
+            let share = shares.find(|share| Some(&share.id) == part).and_then(|share| share.share);
             share.map(exactly).ok_or_else(|| "nothing grows that could be shared".to_owned())
         }
         Quantity::TimeToLimit => {
@@ -342,13 +367,15 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
     }
 }
 
-fn part<'a>(verdict: &'a Verdict, name: &str) -> Result<&'a Judgement, String> {
-    let found = verdict.parts.iter().find(|(part, _)| part.name == name);
-    found.map(|(_, judgement)| judgement).ok_or_else(|| {
+fn part(verdict: &Verdict, name: &str) -> Result<Judgement, String> {
+    verdict.part(name).ok_or_else(|| {
         if verdict.parts.is_empty() {
             format!("no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`")
         } else {
-            format!("there was no subject `{name}`")
+            let names: Vec<String> =
+                verdict.parts.iter().take(MOST_NAMES).map(|(part, _)| short(&part.name)).collect();
+            let more = if verdict.parts.len() > MOST_NAMES { ", …" } else { "" };
+            format!("there was no subject `{name}`; there were: {}{more}", names.join(", "))
         }
     })
 }

@@ -10,10 +10,10 @@ use crate::verdict::gate::Outcome;
 const SCHEMA: &str = "seepmeter.verdict/1";
 
 impl Verdict {
-    /// One JSON object. Times are in seconds, sizes in bytes, rates in bytes a second.
+    /// One JSON object. Times are in seconds, amounts in the metric's unit, rates in it a second.
     #[must_use]
     pub fn json(&self, gates: &[Outcome]) -> Value {
-        let Self { target, metric, judgement, hidden, attribution, parts: _, limit } = self;
+        let Self { target, metric, unit, judgement, hidden, attribution, parts: _, limit } = self;
         let shares: Option<Vec<Value>> = attribution.as_ref().map(|attribution| {
             let shares = attribution.shares.iter();
             shares
@@ -38,7 +38,8 @@ impl Verdict {
             .map(|gate| json!({"gate": gate.gate, "fired": gate.fired, "why": gate.why}))
             .collect();
         let mut told = json!({
-            "schema": SCHEMA, "target": target, "metric": metric, "hidden": hidden,
+            "schema": SCHEMA, "target": target, "metric": metric,
+            "unit": unit.to_string(), "hidden": hidden,
             "shares": shares, "limit": limit, "gates": gates,
         });
         if let (Value::Object(told), Value::Object(judged)) = (&mut told, judgement_json(judgement))

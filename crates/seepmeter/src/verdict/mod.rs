@@ -5,6 +5,7 @@
 //! and [gates](gate::Gate) turn it into an exit status.
 
 use seepmeter_analysis::{Attribution, Judgement, Series, Settings, TimeToLimit, judge};
+use seepmeter_record::Unit;
 
 mod collect;
 pub mod foreign;
@@ -14,6 +15,7 @@ mod told;
 
 pub use collect::Collector;
 pub(crate) use json::interval as interval_json;
+pub(crate) use told::short;
 
 /// The metric that is judged unless another is asked for.
 pub const RSS: &str = "rss";
@@ -25,22 +27,25 @@ pub struct Verdict {
     pub target: String,
     /// Which metric was judged.
     pub metric: String,
+    /// What its integers count.
+    pub unit: Unit,
     /// The answer and its evidence.
     pub judgement: Judgement,
     /// The part that grows while the whole does not, if there is one.
     pub hidden: Option<String>,
     /// Whose growth it is; none where nothing but the whole was sampled, or nothing was judged.
     pub attribution: Option<Attribution<Part>>,
-    /// Every part, judged by itself, for gates that name it.
-    pub parts: Vec<(Part, Judgement)>,
+    /// Every part, each name once. [`Verdict::part`] judges one by itself: to judge ten thousand that
+    /// nobody asks for would take longer than a run has at its end.
+    pub parts: Vec<(Part, Series)>,
     /// The limit that is reached first at this rate; none where it does not grow or there is no limit.
     pub limit: Option<Nearest>,
 }
 
 /// A part of the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
-    /// Its name (`[heap]`).
+    /// Its name (`heap`).
     pub name: String,
     /// What it is (`mapping`, `process`, …).
     pub kind: String,
@@ -66,11 +71,42 @@ impl Verdict {
         Self {
             target: target.to_owned(),
             metric: metric.to_owned(),
+            unit: Unit::Bytes,
             judgement: judge(series, &Settings::default()),
             hidden: None,
             attribution: None,
             parts: Vec::new(),
             limit: None,
         }
+    }
+
+    /// A part, judged by itself; none where there is none of this name.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Option<Judgement> {
+        Some(self.judge(&self.named(name)?.1))
+    }
+
+    /// The part of a name; `[heap]`, as the kernel writes it, is the same as `heap`.
+    fn named(&self, name: &str) -> Option<&(Part, Series)> {
+        let bare = |name: &str| {
+            let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+            inner.unwrap_or(name).to_owned()
+        };
+        let exactly = self.parts.iter().find(|(part, _)| part.name == name);
+        exactly.or_else(|| self.parts.iter().find(|(part, _)| bare(&part.name) == bare(name)))
+    }
+
+    /// Judges a series of the same metric.
+    #[must_use]
+    pub fn judge(&self, series: &Series) -> Judgement {
+        judge(series, &Settings { unit: unit_of(self.unit), ..Settings::default() })
+    }
+}
+
+/// What the analysis is told of a unit: it sets bytes apart from all other numbers.
+pub(crate) fn unit_of(unit: Unit) -> seepmeter_analysis::Unit {
+    match unit {
+        Unit::Bytes => seepmeter_analysis::Unit::Bytes,
+        _ => seepmeter_analysis::Unit::Count,
     }
 }

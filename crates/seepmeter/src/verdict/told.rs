@@ -3,20 +3,24 @@
 use seepmeter_analysis::words::{amount, duration, rate_interval};
 use seepmeter_analysis::{Share, Unit, Word};
 
-use super::{Nearest, Part, Verdict};
+use super::{Nearest, Part, Verdict, unit_of};
 
 /// No more shares than this are told, and none under a hundredth.
 const MOST_SHARES: usize = 4;
+
+/// No more characters of a name than this are told in words; JSON has all of it.
+const LONGEST_NAME: usize = 60;
 
 impl Verdict {
     /// The verdict in a few lines: the first begins with the word.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let unit = Unit::Bytes;
-        let mut lines = vec![self.headline(unit)];
+        let mut lines = vec![self.headline(unit_of(self.unit))];
         if let Some(hidden) = &self.hidden {
-            lines
-                .push(format!("  it is {hidden} that grows, hidden behind something that shrinks"));
+            lines.push(format!(
+                "  it is {} that grows, hidden behind something that shrinks",
+                short(hidden)
+            ));
         }
         lines.extend(self.tell_shares());
         lines.extend(self.limit.as_ref().map(tell_limit));
@@ -71,10 +75,21 @@ impl Verdict {
                     .as_deref()
                     .and_then(usually_no_leak)
                     .map_or(String::new(), |why| format!("; {why}"));
-                format!("  {percent:.0} % of it in {}{harmless}", share.id.name)
+                format!("  {percent:.0} % of it in {}{harmless}", short(&share.id.name))
             })
             .collect()
     }
+}
+
+/// A name that fits into a line: a long path is told by its beginning and its end.
+pub(crate) fn short(name: &str) -> String {
+    let length = name.chars().count();
+    if length <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let begin: String = name.chars().take(LONGEST_NAME / 3).collect();
+    let end: String = name.chars().skip(length - (LONGEST_NAME - LONGEST_NAME / 3 - 1)).collect();
+    format!("{begin}…{end}")
 }
 
 fn tell_limit(nearest: &Nearest) -> String {
@@ -96,4 +111,18 @@ fn usually_no_leak(class: &str) -> Option<&'static str> {
         "arena" => "arenas of malloc, which keep what was freed",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_told_by_its_beginning_and_its_end() {
+        assert_eq!(short("heap"), "heap");
+        let path = format!("/opt/{}/libé.so r-xp", "deep/".repeat(40));
+        let told = short(&path);
+        assert_eq!(told.chars().count(), LONGEST_NAME);
+        assert!(told.starts_with("/opt/deep/") && told.ends_with("/libé.so r-xp"), "{told}");
+    }
 }

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use seepmeter_analysis::{Interval, Reason};
+use seepmeter_analysis::{Interval, Reason, Series};
 
 use super::*;
 use crate::verdict::Part;
@@ -23,13 +23,16 @@ fn judgement(word: Word, low: f64, high: f64) -> Judgement {
 
 fn verdict(word: Word, low: f64, high: f64) -> Verdict {
     let heap = Part { name: "[heap]".into(), kind: "mapping".into(), class: None };
+    let leak =
+        Series::from_pairs((0..600).map(|i| (i * 1_000_000_000, 5_000_000 + 9_000 * i as i64)));
     Verdict {
         target: "t".into(),
         metric: "rss".into(),
+        unit: seepmeter_record::Unit::Bytes,
         judgement: judgement(word, low, high),
         hidden: None,
         attribution: None,
-        parts: vec![(heap, judgement(Word::Growing, 5.0, 6.0))],
+        parts: vec![(heap, leak)],
         limit: None,
     }
 }

@@ -1,0 +1,115 @@
+//! `seepmeter compare`: is the new version worse than the base?
+
+use std::path::{Path, PathBuf};
+
+use seepmeter_tests::synthetic::{Synthetic, noise};
+use seepmeter_tests::{Done, seepmeter, words};
+use serde_json::Value;
+
+/// Runs of ten minutes with these levels in MB and a rate in bytes a second, each with a heap.
+fn runs(folder: &Path, name: &str, levels: &[i64], rate: i64) -> Vec<PathBuf> {
+    let run = |(n, mb): (usize, &i64)| {
+        let level = mb * 1_000_000;
+        let seed = n as u64;
+        Synthetic::rss(600, move |i| level + rate * i + noise(seed, i, 40_000))
+            .part("heap", "heap", move |i| level / 2 + rate * i + noise(seed, i, 20_000))
+            .part("libc", "file", |_| 1_800_000)
+            .write(folder, &format!("{name}-{n}.jsonl"))
+    };
+    levels.iter().enumerate().map(run).collect()
+}
+
+fn compare(flags: &[&str], base: &[PathBuf], new: &[PathBuf]) -> Done {
+    let words = words!["compare"].into_iter().chain(flags.iter().map(Into::into));
+    let base = base.iter().map(Into::into);
+    let new = new.iter().map(Into::into);
+    seepmeter(words.chain(base).chain(words!["--"]).chain(new)).done()
+}
+
+#[test]
+fn a_version_that_holds_more_in_every_run_is_worse() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101, 100], 0);
+    let new = runs(folder.path(), "new", &[130, 128, 131], 0);
+    let told = compare(&[], &base, &new).expect(0).out();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[0], "worse  rss of 3 new against 3 base runs", "{told}");
+    for (line, word) in lines[1..4].iter().zip(["rate", "level", "peak"]) {
+        assert!(line.trim_start().starts_with(word), "{told}");
+    }
+    assert!(lines[2].contains("level  worse") && lines[2].contains("95 % CI"), "{told}");
+    assert_eq!(lines[4], "  worse  heap", "{told}");
+    assert!(!told.contains("libc"), "{told}");
+    let back = compare(&[], &new, &base).expect(0).out();
+    assert!(back.starts_with("better  rss"), "{back}");
+}
+
+#[test]
+fn a_version_that_leaks_is_worse_by_its_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101, 100], 0);
+    let new = runs(folder.path(), "new", &[100, 101, 100], 30_000);
+    let told = compare(&["--json"], &base, &new).expect(0).out();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["schema"], &told["change"]),
+        (&"seepmeter.comparison/1".into(), &"worse".into())
+    );
+    let rate = &told["whole"]["rate"];
+    assert_eq!(rate["change"], "worse", "{rate}");
+    assert!((rate["difference"].as_f64().unwrap() - 30_000.0).abs() < 500.0, "{rate}");
+    assert!(
+        rate["interval"]["low"].as_f64().unwrap() > 0.0 && rate["p_value"].as_f64() < Some(0.05)
+    );
+    assert_eq!(told["subjects"]["heap"]["rate"]["change"], "worse");
+    assert_eq!(told["subjects"]["libc"]["change"], "alike");
+    assert_eq!((&told["base_runs"], &told["new_runs"]), (&3.into(), &3.into()));
+}
+
+#[test]
+fn versions_that_agree_are_alike_and_versions_that_scatter_cannot_be_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101, 100], 0);
+    let same = runs(folder.path(), "same", &[101, 100, 100], 0);
+    let wide = runs(folder.path(), "wide", &[80, 160, 110], 0);
+    assert!(compare(&[], &base, &same).expect(0).out().starts_with("alike  rss"));
+    assert!(compare(&[], &base, &wide).expect(0).out().starts_with("cannot tell  rss"));
+}
+
+#[test]
+fn one_run_a_side_cannot_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100], 0);
+    let new = runs(folder.path(), "new", &[200], 0);
+    let told = compare(&[], &base, &new).expect(0).out();
+    assert!(told.starts_with("cannot tell  rss of 1 new against 1 base runs\n"), "{told}");
+    assert!(!told.contains("CI") && !told.contains("p ="), "{told}");
+}
+
+#[test]
+fn a_comparison_fails_where_it_is_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101, 100], 0);
+    let worse = runs(folder.path(), "worse", &[130, 128, 131], 0);
+    let wide = runs(folder.path(), "wide", &[80, 160, 110], 0);
+    let status = |flags: &[&str], new: &[PathBuf]| compare(flags, &base, new).status.code();
+    assert_eq!(status(&["--fail-on", "worse"], &worse), Some(100));
+    assert_eq!(status(&["--fail-on", "worse", "--fail-status", "9"], &worse), Some(9));
+    assert_eq!(status(&["--fail-on", "cannot-tell"], &worse), Some(100));
+    assert_eq!(status(&["--fail-on", "worse"], &wide), Some(0));
+    assert_eq!(status(&["--fail-on", "cannot-tell"], &wide), Some(100));
+    assert_eq!(status(&["--fail-on", "worse"], &base), Some(0));
+}
+
+#[test]
+fn runs_that_cannot_be_compared_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101], 0);
+    let few = vec![Synthetic::flat(5, 1).write(folder.path(), "few.jsonl")];
+    let _ = compare(&[], &base, &few).expect_complaint(125, &["few.jsonl", "record longer runs"]);
+    let missing = vec![folder.path().join("missing.jsonl")];
+    let _ = compare(&[], &missing, &base).expect_complaint(125, &["missing.jsonl", "No such file"]);
+    let _ = compare(&["--metric", "pss"], &base, &base).expect_complaint(125, &["no metric `pss`"]);
+    let done = seepmeter(words!["compare", base[0], base[1]]).done().expect(125);
+    assert!(done.err().contains("-- <NEW>..."), "{}", done.told());
+}

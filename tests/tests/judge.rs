@@ -1,0 +1,229 @@
+//! `seepmeter judge`: recordings, and other people's series.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use seepmeter_tests::synthetic::{Synthetic, noise};
+use seepmeter_tests::{Done, not_run, seepmeter, words};
+use serde_json::Value;
+
+fn judge(flags: &[&str], files: &[&PathBuf]) -> Done {
+    let flags = flags.iter().map(Into::into);
+    let files = files.iter().map(|file| file.as_os_str().to_owned());
+    seepmeter(words!["judge"].into_iter().chain(flags).chain(files)).done()
+}
+
+/// A file of this name and text.
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Ten minutes of a leak of 20 kB/s, as mprof and psrecord write them and as a table.
+fn leak_of_others(folder: &Path) -> [PathBuf; 3] {
+    let mut mprof = "CMDLINE python3 leak.py\n".to_owned();
+    let mut psrecord = "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)\n".to_owned();
+    let mut table = "time, cpu,rss\n".to_owned();
+    for i in 0..600 {
+        let bytes = 50_000_000 + 20_000 * i + noise(1, i, 40_000);
+        let mib = bytes as f64 / 1_048_576.0;
+        let _ = writeln!(mprof, "MEM {mib:.6} {}.5000", 1_700_000_000 + i);
+        let _ = writeln!(psrecord, "{i:12}.000        0.000     {mib:.3}      230.125");
+        let _ = writeln!(table, "{i}.25,3,{bytes}");
+    }
+    [
+        file(folder, "mprofile.dat", &mprof),
+        file(folder, "activity.log", &psrecord),
+        file(folder, "table.csv", &table),
+    ]
+}
+
+#[test]
+fn several_recordings_are_judged_each_behind_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
+    let told = judge(&[], &[&leak, &flat]).expect(0).out();
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with(&format!("{}: growing  rss +", leak.display())), "{told}");
+    assert!(lines[1].starts_with(&format!("{}: steady  rss ", flat.display())), "{told}");
+    let alone = judge(&[], &[&flat]).expect(0).out();
+    assert!(alone.starts_with("steady  rss "), "{alone}");
+}
+
+#[test]
+fn json_is_one_object_a_line_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
+    let told = judge(&["--json"], &[&leak, &flat]).expect(0).out();
+    let objects: Vec<Value> =
+        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let words: Vec<_> = objects.iter().map(|o| o["verdict"].as_str().unwrap()).collect();
+    assert_eq!(words, ["growing", "steady"]);
+    assert_eq!(objects[0]["file"], leak.display().to_string());
+    assert_eq!(objects[0]["target"], "made-up");
+}
+
+#[test]
+fn a_file_that_cannot_be_judged_does_not_keep_the_others_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let broken = file(folder.path(), "broken.jsonl", "this is no recording\n");
+    let missing = folder.path().join("missing.jsonl");
+    let done = judge(&["--fail-on", "growing"], &[&broken, &missing, &leak]).expect(125);
+    assert_eq!(done.out().lines().count(), 1, "{}", done.told());
+    assert!(done.out().contains("leak.jsonl: growing"), "{}", done.told());
+    let complaints = done.complaints();
+    assert_eq!(complaints.len(), 3, "{complaints:?}");
+    assert!(
+        complaints[0].contains("broken.jsonl") && complaints[0].contains("line 1 is no header")
+    );
+    assert!(complaints[1].contains("missing.jsonl") && complaints[1].contains("No such file"));
+    assert!(complaints[2].contains("gate `growing` fires"));
+}
+
+#[test]
+fn gates_are_held_against_every_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
+    let flags = ["--fail-on", "rate>1MiB/min", "--fail-status", "7"];
+    let done = judge(&flags, &[&leak, &flat]).expect_complaint(7, &["gate `rate>1MiB/min` fires"]);
+    assert_eq!(done.out().lines().count(), 2, "{}", done.told());
+    let _ = judge(&flags, &[&flat]).expect(0);
+}
+
+#[test]
+fn every_stage_explains_itself_and_a_metric_that_there_is_not_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let told = judge(&["--explain"], &[&leak]).expect(0).out();
+    assert!(told.lines().filter(|line| line.starts_with("  - ")).count() > 6, "{told}");
+    let _ = judge(&["--metric", "pss"], &[&leak])
+        .expect_complaint(125, &["cannot judge", "no metric `pss`", "there are: rss"]);
+}
+
+#[test]
+fn standard_input_may_be_anything_that_a_file_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let packed = folder.path().join("packed.jsonl.zst");
+    let sink = format!("jsonl,path={}", packed.display());
+    let _ = seepmeter(words!["replay", "-q", "--no-summary", "-o", sink, leak]).done().expect(0);
+    let [mprof, psrecord, table] = leak_of_others(folder.path());
+    for (path, flags) in [
+        (leak, &[][..]),
+        (packed, &[]),
+        (mprof, &[]),
+        (psrecord, &[]),
+        (table, &["--time", "time", "--value", "rss"]),
+    ] {
+        let words = words!["judge"].into_iter().chain(flags.iter().map(Into::into));
+        let input = std::fs::read(&path).unwrap();
+        let done = seepmeter(words.chain(words!["-"])).with_input(&input).expect(0);
+        assert!(done.out().starts_with("growing  rss +19."), "{}\n{}", path.display(), done.told());
+    }
+}
+
+#[test]
+fn a_recording_that_is_cut_off_is_judged_by_what_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines = text.lines().count();
+    // Without its footer, and then in the middle of the last look.
+    let whole: String = text.split_inclusive('\n').take(lines - 1).collect();
+    let no_footer = file(folder.path(), "no-footer.jsonl", &whole);
+    let done = judge(&[], &[&no_footer]).expect(0);
+    assert!(done.out().starts_with("growing") && done.err().is_empty(), "{}", done.told());
+    let cut = file(folder.path(), "cut.jsonl", &whole[..whole.len() - 9]);
+    let line = format!("line {} is cut off and was left out", lines - 1);
+    let done = judge(&[], &[&cut]).expect_complaint(0, &["cut.jsonl", &line]);
+    assert!(done.out().starts_with("growing"), "{}", done.told());
+    let header_only: String = text.split_inclusive('\n').take(1).collect();
+    let header_only = file(folder.path(), "header.jsonl", &header_only);
+    let _ = judge(&[], &[&header_only]).expect_complaint(125, &["nothing was sampled"]);
+}
+
+#[test]
+fn a_broken_line_is_named_with_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::leak(20, 1).write(folder.path(), "leak.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines[9] = "{\"sample\":{\"t\":\"soon\"}}";
+    let broken = file(folder.path(), "broken.jsonl", &(lines.join("\n") + "\n"));
+    let _ = judge(&[], &[&broken]).expect_complaint(125, &["broken.jsonl", "line 10"]);
+    let table = ["--time", "t", "--value", "rss"];
+    for (name, text, flags, parts) in [
+        ("a.dat", "MEM 1.5 17.5\nMEM many 18.5\n", &[][..], ["line 2", "`many` is not a number"]),
+        ("b.dat", "CMDLINE x\nMEM 1.5\n", &[], ["line 2", "lacks a number"]),
+        ("a.log", "# Elapsed time\n 0.0 0.0\n", &[], ["line 2", "lacks a number"]),
+        ("b.log", "# Elapsed time\n", &[], ["b.log", "not one line with a time and a value"]),
+        ("a.csv", "t,rss\n1,2\n3,x\n", &table, ["line 3", "`x` is not a number"]),
+        ("b.csv", "t,rss\n1,2\n3\n", &table, ["line: 3", "b.csv"]),
+        ("c.csv", "time,rss\n1,2\n", &table, ["no column `t`", "there are: time, rss"]),
+        ("d.csv", "", &table, ["d.csv", "no column `t`"]),
+    ] {
+        let path = file(folder.path(), name, text);
+        let _ = judge(flags, &[&path]).expect_complaint(125, &parts);
+    }
+}
+
+#[test]
+fn a_table_needs_both_its_columns_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [_, _, table] = leak_of_others(folder.path());
+    let done = judge(&["--time", "time"], &[&table]).expect(125);
+    assert!(done.err().contains("--value <COLUMN>"), "{}", done.told());
+    let _ = judge(&[], &[&table]).expect_complaint(125, &["line 1 is no header", "table.csv"]);
+}
+
+#[test]
+fn series_of_mprof_and_psrecord_are_judged_as_recordings_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let [mprof, psrecord, _] = leak_of_others(folder.path());
+    for path in [mprof, psrecord] {
+        let told = judge(&["--json"], &[&path]).expect(0).out();
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let rate = told["rate"]["estimate"].as_f64().unwrap();
+        assert!((rate - 20_000.0).abs() < 200.0, "{}: {rate}", path.display());
+        assert_eq!((&told["shares"], &told["limit"]), (&Value::Null, &Value::Null));
+    }
+    // As psrecord 1.4 and mprof of memory_profiler 0.61 have written them.
+    for real in ["psrecord.log", "mprof.dat"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/others").join(real);
+        let told = judge(&[], &[&path]).expect(0).out();
+        assert!(told.starts_with("inconclusive  rss: too short a watch"), "{real}: {told}");
+    }
+}
+
+#[test]
+fn a_table_of_the_sink_csv_is_judged_as_its_recording_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let table = folder.path().join("leak.csv");
+    let sink = format!("csv,path={}", table.display());
+    let _ = seepmeter(words!["replay", "-q", "--no-summary", "-o", sink, leak]).done().expect(0);
+    let of_table = judge(&["--time", "elapsed_s", "--value", "rss"], &[&table]).expect(0).out();
+    assert_eq!(of_table, judge(&[], &[&leak]).expect(0).out());
+}
+
+#[test]
+fn a_million_samples_are_judged_in_a_second() {
+    if std::env::var_os("SEEPMETER_LONG").is_none_or(|value| value != "1") {
+        return not_run("a million samples", "it takes long; SEEPMETER_LONG=1 runs it");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::leak(1_000_000, 1).write(folder.path(), "million.jsonl");
+    let begin = Instant::now();
+    let done = judge(&[], &[&path]).expect(0);
+    let took = begin.elapsed();
+    assert!(done.out().starts_with("growing"), "{}", done.told());
+    // A debug build takes its time to read them.
+    let bound = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 2 });
+    assert!(took < bound, "{took:?}");
+}

@@ -1,0 +1,171 @@
+//! docs/verdict.schema.json is what verdicts are.
+
+use std::path::Path;
+
+use seepmeter_tests::synthetic::{Synthetic, noise};
+use seepmeter_tests::{seepmeter, words};
+use serde_json::Value;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+fn schema() -> Value {
+    let text = std::fs::read_to_string(format!("{ROOT}/docs/verdict.schema.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Where a value is not what a schema asks for. Knows the words that ours uses, and no others. A field
+/// that the schema does not name is wrong here: it would be one that was forgotten.
+fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut check = |is: bool, what: &str| {
+        if !is {
+            faults.push(format!("{place}: {value} is not {what}"));
+        }
+    };
+    let mut below = Vec::new();
+    for (word, asked) in schema.as_object().expect("a schema is an object") {
+        match word.as_str() {
+            "const" => check(value == asked, &asked.to_string()),
+            "enum" => check(asked.as_array().unwrap().contains(value), &asked.to_string()),
+            "type" => {
+                let one = [asked.clone()];
+                let types = asked.as_array().map_or(&one[..], Vec::as_slice);
+                check(
+                    types.iter().any(|name| is_of(value, name.as_str().unwrap())),
+                    &asked.to_string(),
+                );
+            }
+            "$ref" => {
+                let pointer = asked.as_str().unwrap().trim_start_matches('#');
+                below.extend(self::faults(root, root.pointer(pointer).unwrap(), value, place));
+            }
+            "anyOf" => {
+                let each = asked.as_array().unwrap().iter();
+                let each: Vec<_> = each.map(|s| self::faults(root, s, value, place)).collect();
+                if each.iter().all(|faults| !faults.is_empty()) {
+                    below.extend(each.into_iter().flatten());
+                }
+            }
+            "required" => {
+                for key in asked.as_array().unwrap() {
+                    check(value.get(key.as_str().unwrap()).is_some(), &format!("with {key}"));
+                }
+            }
+            "properties" => {
+                for (key, value) in value.as_object().into_iter().flatten() {
+                    match asked.get(key) {
+                        Some(asked) => {
+                            let place = format!("{place}.{key}");
+                            below.extend(self::faults(root, asked, value, &place));
+                        }
+                        None => check(false, &format!("without {key:?}")),
+                    }
+                }
+            }
+            "items" => {
+                for (at, value) in value.as_array().into_iter().flatten().enumerate() {
+                    below.extend(self::faults(root, asked, value, &format!("{place}[{at}]")));
+                }
+            }
+            "$schema" | "$id" | "$defs" | "title" | "description" => {}
+            other => panic!("{place}: the checker does not know `{other}`"),
+        }
+    }
+    faults.extend(below);
+    faults
+}
+
+fn is_of(value: &Value, name: &str) -> bool {
+    match name {
+        "null" => value.is_null(),
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("there is no type `{other}`"),
+    }
+}
+
+#[track_caller]
+fn assert_fits(verdict: &Value) {
+    let schema = schema();
+    let faults = faults(&schema, &schema, verdict, "");
+    assert!(faults.is_empty(), "{}\n{verdict:#}", faults.join("\n"));
+}
+
+fn judged(flags: &[&str], path: &Path) -> Value {
+    let words = words!["judge", "--json"].into_iter().chain(flags.iter().map(Into::into));
+    let done = seepmeter(words.chain(words![path])).done();
+    serde_json::from_str(&done.out()).unwrap_or_else(|error| panic!("{error}\n{}", done.told()))
+}
+
+#[test]
+fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = Synthetic::leak(600, 1)
+        .attr("limit.cgroup", 512_000_000)
+        .part("heap", "heap", |i| 20_000 * i)
+        .child("worker", 9, |_| 4_096)
+        .write(folder.path(), "all.jsonl");
+    let gates = ["--fail-on", "growing", "--fail-on", "subject(heap).rate>0"];
+    let told = judged(&gates, &all);
+    assert_fits(&told);
+    for key in ["rate", "span", "shares", "limit"] {
+        assert!(!told[key].is_null(), "{key} is wanted here: {told:#}");
+    }
+    assert_eq!(told["gates"].as_array().map(Vec::len), Some(2));
+    let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
+    assert_fits(&judged(&[], &flat));
+    let short = Synthetic::leak(5, 3).write(folder.path(), "short.jsonl");
+    assert_fits(&judged(&[], &short));
+    let hidden = Synthetic::rss(800, |i| 140_000_000 + noise(9, i, 9_000))
+        .part("heap", "heap", |i| 50_000_000 + 20_000 * i)
+        .part("cache", "file", |i| 90_000_000 - 20_000 * i)
+        .write(folder.path(), "hidden.jsonl");
+    assert_fits(&judged(&[], &hidden));
+}
+
+#[test]
+fn verdicts_on_real_recordings_fit_their_schema() {
+    let folder = std::fs::read_dir(format!("{ROOT}/tests/recordings")).unwrap();
+    let mut judged_any = false;
+    for path in folder.map(|entry| entry.unwrap().path()) {
+        if path.extension().is_some_and(|extension| extension == "zst") {
+            assert_fits(&judged(&[], &path));
+            judged_any = true;
+        }
+    }
+    assert!(judged_any, "there are no recordings");
+}
+
+#[test]
+fn the_verdict_of_a_live_run_fits_its_schema() {
+    let sink = "verdict,json=yes,path=-";
+    let words = words!["run", "-q", "--no-summary", "-i", "5ms", "-o", sink, "-s", "statm"];
+    let words = words.into_iter().chain(words!["-s", "smaps", "--fail-on", "peak>1TiB", "--"]);
+    let done = seepmeter(words.chain(words!["sleep", "0.2"])).done().expect(0);
+    assert_fits(&serde_json::from_str(&done.out()).unwrap());
+}
+
+#[test]
+fn the_checker_finds_what_does_not_fit() {
+    let schema = schema();
+    let folder = tempfile::tempdir().unwrap();
+    let good = judged(&[], &Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl"));
+    for (key, value) in [
+        ("verdict", Value::from("leaking")),
+        ("floors", Value::from(1.5)),
+        ("rate", serde_json::json!({"estimate": 1.0, "low": 0.5})),
+        ("gates", serde_json::json!([{"gate": "growing", "fired": "yes", "why": ""}])),
+        ("mood", Value::from("good")),
+    ] {
+        let mut bad = good.clone();
+        bad[key] = value;
+        assert!(!faults(&schema, &schema, &bad, "").is_empty(), "{key}");
+    }
+    let mut bad = good;
+    bad.as_object_mut().unwrap().remove("unit");
+    assert!(!faults(&schema, &schema, &bad, "").is_empty(), "unit");
+}

@@ -1,4 +1,4 @@
-//! Stage 10: the answer.
+//! Stage 11: the answer.
 //!
 //! `growing` needs everything at once: enough of a watch, a significant trend, growth that keeps on
 //! to the end, and no cheaper explanation. `steady` needs proof as well: an interval of the rate
@@ -10,6 +10,7 @@ use crate::Interval;
 use crate::autocorrelation::Autocorrelation;
 use crate::curve::Curve;
 use crate::drift::Drift;
+use crate::gain::Gain;
 use crate::judgement::{Reason, Word};
 use crate::plateau::Plateau;
 use crate::settings::Settings;
@@ -57,6 +58,21 @@ pub struct Evidence {
     pub level: f64,
     /// From the 5th to the 95th percentile within the judged span, base units.
     pub swing: f64,
+    /// The stretch since warm-up, and the one that is judged.
+    pub stretches: [Stretch; 2],
+    /// Whether the floors since warm-up rise for sure, about a line or as a walk, and keep on.
+    pub rises: bool,
+}
+
+/// A stretch of the watch that is weighed as a whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// How long, in seconds.
+    pub span: f64,
+    /// From the 5th to the 95th percentile within it, base units.
+    pub swing: f64,
+    /// What was gained.
+    pub gain: Option<Gain>,
 }
 
 /// The answer, why, and how much longer a watch it would take (seconds).
@@ -85,6 +101,8 @@ const EVEN: f64 = 0.7;
 const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
 const SMALL_OF_LEVEL: f64 = 0.03;
+/// Nor does a gain under this part of the level.
+const SMALL_GAIN: f64 = 0.03;
 /// Growth under this part of the usual swing does not show.
 const LEAST_OF_SWING: f64 = 0.02;
 /// Nor does growth under this part of the usual swing.
@@ -150,6 +168,21 @@ impl Evidence {
         self.slope.rate.estimate * self.span > LEAST_OF_SWING * self.swing
     }
 
+    /// Whether what was gained since warm-up, or since the last one-off step, is surely too little to
+    /// matter, however it came. What rises for sure and keeps on rising is not called so, small as it
+    /// may be: it is a leak that has not run for long.
+    fn gained_little(&self) -> bool {
+        let line = self.curve.is_some_and(|c| c.excluded()) && self.slope.rate.estimate > 0.0;
+        let little = |stretch: &Stretch| {
+            let small = SMALL_GAIN * self.level.abs();
+            let small = small.max(SMALL_OF_SWING * stretch.swing);
+            let long = stretch.span >= LEAST_STEADY_PART * self.watch;
+            long && stretch.gain.is_some_and(|gain| gain.high <= small)
+        };
+        let keeps_rising = line || (self.rises && !self.stepped);
+        !keeps_rising && self.stretches.iter().any(little)
+    }
+
     /// Whether the rate's upper end would lift the level by so little that it does not matter.
     fn hardly_grows(&self) -> bool {
         let most = self.slope.rate.high * self.span;
@@ -172,6 +205,10 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
         return not_yet(Reason::TooShort, missing(e, settings));
     }
     let still = e.hardly_moves && e.warm_up_part <= LONGEST_WARM_UP;
+    let little = !e.unsettled && e.gained_little();
+    if e.floors < settings.least_floors && e.stepped && little {
+        return sure(Word::Steady);
+    }
     if e.floors < settings.least_floors {
         let more = (settings.least_floors - e.floors) as f64;
         let each = e.span / e.floors.max(1) as f64;
@@ -185,7 +222,7 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
         return sure(Word::Growing);
     }
     let long = e.span >= LEAST_STEADY_PART * e.watch;
-    if still || (!e.unsettled && long && e.hardly_grows()) {
+    if still || little || (!e.unsettled && long && e.hardly_grows()) {
         return sure(Word::Steady);
     }
     let (reason, longer) = doubt(e, settings);

@@ -3,13 +3,13 @@
 use crate::autocorrelation::Autocorrelation;
 use crate::cells::Cells;
 use crate::cycle::{self, Cycles};
-use crate::decide::{self, Evidence};
+use crate::decide::{self, Evidence, Stretch};
 use crate::floors::{self, Buckets, Floor};
 use crate::judgement::{Judgement, Reason, Word};
 use crate::settings::Settings;
 use crate::steps::{self, Steps};
 use crate::warmup::{self, WarmUp};
-use crate::{Series, autocorrelation, curve, drift, fit, plateau, slope, trend, words};
+use crate::{Series, autocorrelation, curve, drift, fit, gain, plateau, slope, trend, words};
 
 /// Judges whether a series grows.
 ///
@@ -78,6 +78,10 @@ impl Found<'_> {
         let curve = self.curve(first, &noise);
         said.extend(curve.map(|c| c.in_words()));
 
+        let level = level(self.floors) + self.step;
+        let stretches = [self.stretch(self.warm_up.floors), self.stretch(first)];
+        said.extend(stretches[0].gain.map(|g| g.in_words(level, unit)));
+
         let evidence = Evidence {
             looks: self.series.looks(),
             watch: self.series.span() as f64 / 1e9,
@@ -96,8 +100,10 @@ impl Found<'_> {
             plateau,
             curve,
             noise,
-            level: level(self.floors) + self.step,
+            level,
             swing: swing(self.cells, self.begin_of(first)),
+            stretches,
+            rises: rises(after_warm_up),
         };
         self.conclude(&evidence, first, said)
     }
@@ -134,6 +140,15 @@ impl Found<'_> {
         said.push(format!("so: {}", judgement.summary(self.settings.unit)));
         judgement.explanation = said;
         judgement
+    }
+
+    /// All from a floor on.
+    fn stretch(&self, from: usize) -> Stretch {
+        Stretch {
+            span: self.span_from(from),
+            swing: swing(self.cells, self.begin_of(from)),
+            gain: gain::of(&self.floors[from..]),
+        }
     }
 
     /// Slowing curves against the line. After a quiet beginning there is no warm-up to fit.
@@ -180,6 +195,13 @@ fn hardly_moves(floors: &[Floor]) -> bool {
     let high = values().fold(f64::NEG_INFINITY, f64::max);
     let trend = trend::mann_kendall(floors, autocorrelation::of(floors).inflation);
     high - low <= 0.01 * low.abs() && (trend.s <= 0 || trend.p_value > 0.01)
+}
+
+/// Whether the floors rise for sure, as a trend or as a walk that keeps on.
+fn rises(floors: &[Floor]) -> bool {
+    let trend = trend::mann_kendall(floors, autocorrelation::of(floors).inflation);
+    let drift = drift::test(floors).is_some_and(|d| d.t > 0.0 && d.p_value < 0.01 && d.keeps_on);
+    drift || (trend.s > 0 && trend.p_value < 0.01)
 }
 
 /// Takes a one-off step on a line out, unless what is left is a walk that it does not dwarf: then the

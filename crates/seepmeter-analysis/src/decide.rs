@@ -102,7 +102,10 @@ const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
 const SMALL_OF_LEVEL: f64 = 0.03;
 /// Nor does a gain under this part of the level.
-const SMALL_GAIN: f64 = 0.03;
+const SMALL_GAIN: f64 = 0.04;
+/// But a watch so many times as long as the least is asked for: a leak that gains little in half of the
+/// watch that would show it gains twice as much in the whole.
+const LONGER: u64 = 2;
 /// Growth under this part of the usual swing does not show.
 const LEAST_OF_SWING: f64 = 0.02;
 /// Nor does growth under this part of the usual swing.
@@ -127,6 +130,16 @@ impl Evidence {
 
     fn long_enough(&self, settings: &Settings) -> bool {
         self.looks >= settings.least_looks && self.watch * 1e9 >= settings.least_span as f64
+    }
+
+    /// Long enough to say that what was gained does not matter.
+    fn long_enough_for_little(&self, settings: &Settings) -> bool {
+        let twice = Settings {
+            least_looks: LONGER.saturating_mul(settings.least_looks),
+            least_span: LONGER.saturating_mul(settings.least_span),
+            ..settings.clone()
+        };
+        self.long_enough(&twice)
     }
 
     /// Noise about a line: Mann–Kendall and the plateau tests carry the claim.
@@ -205,7 +218,7 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
         return not_yet(Reason::TooShort, missing(e, settings));
     }
     let still = e.hardly_moves && e.warm_up_part <= LONGEST_WARM_UP;
-    let little = !e.unsettled && e.gained_little();
+    let little = !e.unsettled && e.long_enough_for_little(settings) && e.gained_little();
     if e.floors < settings.least_floors && e.stepped && little {
         return sure(Word::Steady);
     }

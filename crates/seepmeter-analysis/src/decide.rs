@@ -186,14 +186,15 @@ impl Evidence {
     /// may be: it is a leak that has not run for long.
     fn gained_little(&self) -> bool {
         let line = self.curve.is_some_and(|c| c.excluded()) && self.slope.rate.estimate > 0.0;
-        let little = |stretch: &Stretch| {
-            let small = SMALL_GAIN * self.level.abs();
-            let small = small.max(SMALL_OF_SWING * stretch.swing);
-            let long = stretch.span >= LEAST_STEADY_PART * self.watch;
-            long && stretch.gain.is_some_and(|gain| gain.high <= small)
-        };
         let keeps_rising = line || (self.rises && !self.stepped);
-        !keeps_rising && self.stretches.iter().any(little)
+        !keeps_rising && self.stretches.iter().any(|stretch| self.is_little(stretch))
+    }
+
+    /// Whether what was gained in a stretch is too little to matter.
+    pub fn is_little(&self, stretch: &Stretch) -> bool {
+        let small = (SMALL_GAIN * self.level.abs()).max(SMALL_OF_SWING * stretch.swing);
+        let long = stretch.span >= LEAST_STEADY_PART * self.watch;
+        long && stretch.gain.is_some_and(|gain| gain.high <= small)
     }
 
     /// Whether the rate's upper end would lift the level by so little that it does not matter.

@@ -70,7 +70,9 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
     let margin = error / 2f64.sqrt() * (1.0 + KEEPS * KEEPS).sqrt();
     let fifth = floors[floors.len() - 1].value - floors[floors.len() * 4 / 5].value;
     let eighth = floors[floors.len() - 1].value - floors[floors.len() * 7 / 8].value;
-    let keeps_on = late - KEEPS * early.max(0.0) > KEEPS_Z * margin && fifth > STILL * total / 5.0 && eighth > ENDED * total / 8.0;
+    let keeps_on = late - KEEPS * early.max(0.0) > KEEPS_Z * margin
+        && fifth > STILL * total / 5.0
+        && eighth > ENDED * total / 8.0;
     let span = (floors[floors.len() - 1].time - floors[0].time).max(f64::MIN_POSITIVE);
     let (estimate, half) = (total / span, 1.96 * error / span);
     let rate = Interval { estimate, low: estimate - half, high: estimate + half };

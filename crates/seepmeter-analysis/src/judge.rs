@@ -18,7 +18,7 @@ pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     let cells = Cells::of(series);
     let cycles = cycle::find(&cells);
     let (floors, buckets) = floors::choose(&cells, cycles.as_ref(), settings.least_floors);
-    let (floors, step) = without_step(floors);
+    let (mut floors, step) = without_step(floors);
     let mut said = vec![
         cells.in_words(series),
         cycle::in_words(cycles.as_ref(), &cells),
@@ -31,8 +31,24 @@ pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     let warm_up = warmup::find(&floors);
     said.push(warm_up.in_words(&floors));
     let step = step.and_then(|s| s.on_a_line).map_or(0.0, |s| s.height);
-    let found =
-        Found { series, settings, cells: &cells, cycles, buckets, step, floors: &floors, warm_up };
+    let mut given_back = 0.0;
+    if let Some(fall) = steps::fall(&floors[warm_up.floors..]) {
+        let height = words::amount(fall.height, settings.unit);
+        said.push(format!("a fall of {height}, taken out before the trend is tested"));
+        floors[warm_up.floors + fall.at..].iter_mut().for_each(|f| f.value -= fall.height);
+        given_back = fall.height;
+    }
+    let found = Found {
+        series,
+        settings,
+        cells: &cells,
+        cycles,
+        buckets,
+        step,
+        given_back,
+        floors: &floors,
+        warm_up,
+    };
     found.judge(said)
 }
 
@@ -45,6 +61,8 @@ struct Found<'a> {
     buckets: Buckets,
     /// What was taken out as a one-off step, base units.
     step: f64,
+    /// What was taken out as a fall, base units: 0 or less.
+    given_back: f64,
     floors: &'a [Floor],
     warm_up: WarmUp,
 }
@@ -78,7 +96,7 @@ impl Found<'_> {
         let curve = self.curve(first, &noise);
         said.extend(curve.map(|c| c.in_words()));
 
-        let level = level(self.floors) + self.step;
+        let level = level(self.floors) + self.step + self.given_back;
         let stretches = [self.stretch(self.warm_up.floors), self.stretch(first)];
         said.extend(stretches[0].gain.map(|g| g.in_words(level, unit)));
 
@@ -120,6 +138,18 @@ impl Found<'_> {
 
     fn conclude(&self, e: &Evidence, first: usize, mut said: Vec<String>) -> Judgement {
         let decision = decide::decide(e, self.settings);
+        // Where steps were weighed and found small, what is told is told of all since warm-up.
+        let since_warm_up =
+            decision.word == Word::Steady && e.stepped && e.is_little(&e.stretches[0]);
+        let (first, rate) = if since_warm_up {
+            let rest = &self.floors[self.warm_up.floors..];
+            let slope = slope::theil_sen(rest, autocorrelation::of(rest).inflation);
+            (self.warm_up.floors, slope.map_or(e.slope.rate, |s| s.rate))
+        } else {
+            (first, e.rate(decision.word))
+        };
+        // Whether it grows is asked without the fall; how fast, with it.
+        let rate = rate.shifted(self.given_back / self.span_from(self.warm_up.floors).max(1.0));
         let watch_longer = decision.longer.map(|s| (s.max(0.0) * 1e9) as u64);
         let warm_up_end = (self.warm_up.floors > 0 && !self.warm_up.unsettled)
             .then(|| self.begin_of(self.warm_up.floors));
@@ -127,10 +157,10 @@ impl Found<'_> {
             word: decision.word,
             reason: decision.reason,
             watch_longer,
-            rate: Some(e.rate(decision.word)),
+            rate: Some(rate),
             span: Some((self.begin_of(first), self.series.end())),
             warm_up_end,
-            floors_used: e.floors,
+            floors_used: self.floors.len() - first,
             cycle: self.cycle(),
             p_value: Some(e.p_value()),
             level: Some(e.level),

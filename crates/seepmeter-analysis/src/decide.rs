@@ -226,6 +226,9 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
     if e.floors < settings.least_floors {
         let more = (settings.least_floors - e.floors) as f64;
         let each = e.span / e.floors.max(1) as f64;
+        if let Some(lack) = e.cycles_lack.filter(|_| e.stepped) {
+            return not_yet(Reason::FewCycles, lack);
+        }
         let reason = if e.stepped { Reason::Steps } else { Reason::StillWarmingUp };
         return not_yet(reason, (more * each).max(e.watch / 4.0));
     }
@@ -260,7 +263,10 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
     };
     let z = e.slope.rate.estimate / e.slope.error.max(f64::MIN_POSITIVE);
     let significant = e.trend.s > 0 && e.p_value() < settings.alpha;
-    if e.stepped {
+    if let Some(lack) = e.cycles_lack.filter(|_| e.stepped) {
+        // The teeth of a cycle that came round too seldom look like steps.
+        (Reason::FewCycles, lack)
+    } else if e.stepped {
         (Reason::Steps, e.watch.min(2.0 * e.span))
     } else if e.unsettled && e.slope.rate.estimate > 0.0 && significant {
         (Reason::Slowing, e.watch)

@@ -60,6 +60,8 @@ fn folders_are_searched_in_their_order_and_never_the_current_one() {
         ("me/.local/lib/seepmeter/plugins", "executable"),
     ] {
         fs::remove_dir_all(path(gone)).unwrap();
+        // A folder that a flag names must be there.
+        fs::create_dir_all(path(gone)).unwrap();
         let told = ask(&flags);
         assert!(told.starts_with(&format!("sink {next} ")), "without {gone}: {told}");
     }

@@ -1,4 +1,4 @@
-//! Stage 10: the answer.
+//! Stage 11: the answer.
 //!
 //! `growing` needs everything at once: enough of a watch, a significant trend, growth that keeps on
 //! to the end, and no cheaper explanation. `steady` needs proof as well: an interval of the rate
@@ -10,6 +10,7 @@ use crate::Interval;
 use crate::autocorrelation::Autocorrelation;
 use crate::curve::Curve;
 use crate::drift::Drift;
+use crate::gain::Gain;
 use crate::judgement::{Reason, Word};
 use crate::plateau::Plateau;
 use crate::settings::Settings;
@@ -57,6 +58,21 @@ pub struct Evidence {
     pub level: f64,
     /// From the 5th to the 95th percentile within the judged span, base units.
     pub swing: f64,
+    /// The stretch since warm-up, and the one that is judged.
+    pub stretches: [Stretch; 2],
+    /// Whether the floors since warm-up rise for sure, about a line or as a walk, and keep on.
+    pub rises: bool,
+}
+
+/// A stretch of the watch that is weighed as a whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// How long, in seconds.
+    pub span: f64,
+    /// From the 5th to the 95th percentile within it, base units.
+    pub swing: f64,
+    /// What was gained.
+    pub gain: Option<Gain>,
 }
 
 /// The answer, why, and how much longer a watch it would take (seconds).
@@ -85,6 +101,11 @@ const EVEN: f64 = 0.7;
 const LEAST_STEADY_PART: f64 = 0.3;
 /// Growth under this part of the level within the judged span does not matter.
 const SMALL_OF_LEVEL: f64 = 0.03;
+/// Nor does a gain under this part of the level.
+const SMALL_GAIN: f64 = 0.04;
+/// But a watch so many times as long as the least is asked for: a leak that gains little in half of the
+/// watch that would show it gains twice as much in the whole.
+const LONGER: u64 = 2;
 /// Growth under this part of the usual swing does not show.
 const LEAST_OF_SWING: f64 = 0.02;
 /// Nor does growth under this part of the usual swing.
@@ -109,6 +130,16 @@ impl Evidence {
 
     fn long_enough(&self, settings: &Settings) -> bool {
         self.looks >= settings.least_looks && self.watch * 1e9 >= settings.least_span as f64
+    }
+
+    /// Long enough to say that what was gained does not matter.
+    fn long_enough_for_little(&self, settings: &Settings) -> bool {
+        let twice = Settings {
+            least_looks: LONGER.saturating_mul(settings.least_looks),
+            least_span: LONGER.saturating_mul(settings.least_span),
+            ..settings.clone()
+        };
+        self.long_enough(&twice)
     }
 
     /// Noise about a line: Mann–Kendall and the plateau tests carry the claim.
@@ -150,6 +181,22 @@ impl Evidence {
         self.slope.rate.estimate * self.span > LEAST_OF_SWING * self.swing
     }
 
+    /// Whether what was gained since warm-up, or since the last one-off step, is surely too little to
+    /// matter, however it came. What rises for sure and keeps on rising is not called so, small as it
+    /// may be: it is a leak that has not run for long.
+    fn gained_little(&self) -> bool {
+        let line = self.curve.is_some_and(|c| c.excluded()) && self.slope.rate.estimate > 0.0;
+        let keeps_rising = line || (self.rises && !self.stepped);
+        !keeps_rising && self.stretches.iter().any(|stretch| self.is_little(stretch))
+    }
+
+    /// Whether what was gained in a stretch is too little to matter.
+    pub fn is_little(&self, stretch: &Stretch) -> bool {
+        let small = (SMALL_GAIN * self.level.abs()).max(SMALL_OF_SWING * stretch.swing);
+        let long = stretch.span >= LEAST_STEADY_PART * self.watch;
+        long && stretch.gain.is_some_and(|gain| gain.high <= small)
+    }
+
     /// Whether the rate's upper end would lift the level by so little that it does not matter.
     fn hardly_grows(&self) -> bool {
         let most = self.slope.rate.high * self.span;
@@ -172,9 +219,16 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
         return not_yet(Reason::TooShort, missing(e, settings));
     }
     let still = e.hardly_moves && e.warm_up_part <= LONGEST_WARM_UP;
+    let little = !e.unsettled && e.long_enough_for_little(settings) && e.gained_little();
+    if e.floors < settings.least_floors && e.stepped && little {
+        return sure(Word::Steady);
+    }
     if e.floors < settings.least_floors {
         let more = (settings.least_floors - e.floors) as f64;
         let each = e.span / e.floors.max(1) as f64;
+        if let Some(lack) = e.cycles_lack.filter(|_| e.stepped) {
+            return not_yet(Reason::FewCycles, lack);
+        }
         let reason = if e.stepped { Reason::Steps } else { Reason::StillWarmingUp };
         return not_yet(reason, (more * each).max(e.watch / 4.0));
     }
@@ -185,7 +239,7 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
         return sure(Word::Growing);
     }
     let long = e.span >= LEAST_STEADY_PART * e.watch;
-    if still || (!e.unsettled && long && e.hardly_grows()) {
+    if still || little || (!e.unsettled && long && e.hardly_grows()) {
         return sure(Word::Steady);
     }
     let (reason, longer) = doubt(e, settings);
@@ -209,7 +263,10 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
     };
     let z = e.slope.rate.estimate / e.slope.error.max(f64::MIN_POSITIVE);
     let significant = e.trend.s > 0 && e.p_value() < settings.alpha;
-    if e.stepped {
+    if let Some(lack) = e.cycles_lack.filter(|_| e.stepped) {
+        // The teeth of a cycle that came round too seldom look like steps.
+        (Reason::FewCycles, lack)
+    } else if e.stepped {
         (Reason::Steps, e.watch.min(2.0 * e.span))
     } else if e.unsettled && e.slope.rate.estimate > 0.0 && significant {
         (Reason::Slowing, e.watch)

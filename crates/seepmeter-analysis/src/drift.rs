@@ -41,6 +41,9 @@ const LEAST_T: f64 = 2.5;
 const KEEPS_Z: f64 = 0.5;
 /// The last fifth must gain this part of its fair share: what has just ended has gained nothing.
 const STILL: f64 = 0.3;
+/// And the last eighth this part of its own: a heap that came to its size by stairs in the first half of
+/// the last fifth creeps on by a twentieth.
+const ENDED: f64 = 0.1;
 
 /// Tests the increments of the floors.
 pub fn test(floors: &[Floor]) -> Option<Drift> {
@@ -66,7 +69,10 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
     let late = floors[floors.len() - 1].value - floors[half].value;
     let margin = error / 2f64.sqrt() * (1.0 + KEEPS * KEEPS).sqrt();
     let fifth = floors[floors.len() - 1].value - floors[floors.len() * 4 / 5].value;
-    let keeps_on = late - KEEPS * early.max(0.0) > KEEPS_Z * margin && fifth > STILL * total / 5.0;
+    let eighth = floors[floors.len() - 1].value - floors[floors.len() * 7 / 8].value;
+    let keeps_on = late - KEEPS * early.max(0.0) > KEEPS_Z * margin
+        && fifth > STILL * total / 5.0
+        && eighth > ENDED * total / 8.0;
     let span = (floors[floors.len() - 1].time - floors[0].time).max(f64::MIN_POSITIVE);
     let (estimate, half) = (total / span, 1.96 * error / span);
     let rate = Interval { estimate, low: estimate - half, high: estimate + half };

@@ -3,13 +3,13 @@
 use crate::autocorrelation::Autocorrelation;
 use crate::cells::Cells;
 use crate::cycle::{self, Cycles};
-use crate::decide::{self, Evidence};
+use crate::decide::{self, Evidence, Stretch};
 use crate::floors::{self, Buckets, Floor};
 use crate::judgement::{Judgement, Reason, Word};
 use crate::settings::Settings;
 use crate::steps::{self, Steps};
 use crate::warmup::{self, WarmUp};
-use crate::{Series, autocorrelation, curve, drift, fit, plateau, slope, trend, words};
+use crate::{Series, autocorrelation, curve, drift, fit, gain, plateau, slope, trend, words};
 
 /// Judges whether a series grows.
 ///
@@ -18,7 +18,7 @@ pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     let cells = Cells::of(series);
     let cycles = cycle::find(&cells);
     let (floors, buckets) = floors::choose(&cells, cycles.as_ref(), settings.least_floors);
-    let (floors, step) = without_step(floors);
+    let (mut floors, step) = without_step(floors);
     let mut said = vec![
         cells.in_words(series),
         cycle::in_words(cycles.as_ref(), &cells),
@@ -31,8 +31,24 @@ pub fn judge(series: &Series, settings: &Settings) -> Judgement {
     let warm_up = warmup::find(&floors);
     said.push(warm_up.in_words(&floors));
     let step = step.and_then(|s| s.on_a_line).map_or(0.0, |s| s.height);
-    let found =
-        Found { series, settings, cells: &cells, cycles, buckets, step, floors: &floors, warm_up };
+    let mut given_back = 0.0;
+    if let Some(fall) = steps::fall(&floors[warm_up.floors..]) {
+        let height = words::amount(fall.height, settings.unit);
+        said.push(format!("a fall of {height}, taken out before the trend is tested"));
+        floors[warm_up.floors + fall.at..].iter_mut().for_each(|f| f.value -= fall.height);
+        given_back = fall.height;
+    }
+    let found = Found {
+        series,
+        settings,
+        cells: &cells,
+        cycles,
+        buckets,
+        step,
+        given_back,
+        floors: &floors,
+        warm_up,
+    };
     found.judge(said)
 }
 
@@ -45,6 +61,8 @@ struct Found<'a> {
     buckets: Buckets,
     /// What was taken out as a one-off step, base units.
     step: f64,
+    /// What was taken out as a fall, base units: 0 or less.
+    given_back: f64,
     floors: &'a [Floor],
     warm_up: WarmUp,
 }
@@ -78,6 +96,10 @@ impl Found<'_> {
         let curve = self.curve(first, &noise);
         said.extend(curve.map(|c| c.in_words()));
 
+        let level = level(self.floors) + self.step + self.given_back;
+        let stretches = [self.stretch(self.warm_up.floors), self.stretch(first)];
+        said.extend(stretches[0].gain.map(|g| g.in_words(level, unit)));
+
         let evidence = Evidence {
             looks: self.series.looks(),
             watch: self.series.span() as f64 / 1e9,
@@ -96,8 +118,10 @@ impl Found<'_> {
             plateau,
             curve,
             noise,
-            level: level(self.floors) + self.step,
+            level,
             swing: swing(self.cells, self.begin_of(first)),
+            stretches,
+            rises: rises(after_warm_up),
         };
         self.conclude(&evidence, first, said)
     }
@@ -114,6 +138,18 @@ impl Found<'_> {
 
     fn conclude(&self, e: &Evidence, first: usize, mut said: Vec<String>) -> Judgement {
         let decision = decide::decide(e, self.settings);
+        // Where steps were weighed and found small, what is told is told of all since warm-up.
+        let since_warm_up =
+            decision.word == Word::Steady && e.stepped && e.is_little(&e.stretches[0]);
+        let (first, rate) = if since_warm_up {
+            let rest = &self.floors[self.warm_up.floors..];
+            let slope = slope::theil_sen(rest, autocorrelation::of(rest).inflation);
+            (self.warm_up.floors, slope.map_or(e.slope.rate, |s| s.rate))
+        } else {
+            (first, e.rate(decision.word))
+        };
+        // Whether it grows is asked without the fall; how fast, with it.
+        let rate = rate.shifted(self.given_back / self.span_from(self.warm_up.floors).max(1.0));
         let watch_longer = decision.longer.map(|s| (s.max(0.0) * 1e9) as u64);
         let warm_up_end = (self.warm_up.floors > 0 && !self.warm_up.unsettled)
             .then(|| self.begin_of(self.warm_up.floors));
@@ -121,10 +157,10 @@ impl Found<'_> {
             word: decision.word,
             reason: decision.reason,
             watch_longer,
-            rate: Some(e.rate(decision.word)),
+            rate: Some(rate),
             span: Some((self.begin_of(first), self.series.end())),
             warm_up_end,
-            floors_used: e.floors,
+            floors_used: self.floors.len() - first,
             cycle: self.cycle(),
             p_value: Some(e.p_value()),
             level: Some(e.level),
@@ -134,6 +170,15 @@ impl Found<'_> {
         said.push(format!("so: {}", judgement.summary(self.settings.unit)));
         judgement.explanation = said;
         judgement
+    }
+
+    /// All from a floor on.
+    fn stretch(&self, from: usize) -> Stretch {
+        Stretch {
+            span: self.span_from(from),
+            swing: swing(self.cells, self.begin_of(from)),
+            gain: gain::of(&self.floors[from..]),
+        }
     }
 
     /// Slowing curves against the line. After a quiet beginning there is no warm-up to fit.
@@ -180,6 +225,13 @@ fn hardly_moves(floors: &[Floor]) -> bool {
     let high = values().fold(f64::NEG_INFINITY, f64::max);
     let trend = trend::mann_kendall(floors, autocorrelation::of(floors).inflation);
     high - low <= 0.01 * low.abs() && (trend.s <= 0 || trend.p_value > 0.01)
+}
+
+/// Whether the floors rise for sure, as a trend or as a walk that keeps on.
+fn rises(floors: &[Floor]) -> bool {
+    let trend = trend::mann_kendall(floors, autocorrelation::of(floors).inflation);
+    let drift = drift::test(floors).is_some_and(|d| d.t > 0.0 && d.p_value < 0.01 && d.keeps_on);
+    drift || (trend.s > 0 && trend.p_value < 0.01)
 }
 
 /// Takes a one-off step on a line out, unless what is left is a walk that it does not dwarf: then the

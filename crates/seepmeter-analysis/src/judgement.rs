@@ -89,6 +89,13 @@ pub struct Interval {
     pub high: f64,
 }
 
+impl Interval {
+    /// All of it moved by this much.
+    pub(crate) fn shifted(self, by: f64) -> Self {
+        Self { estimate: self.estimate + by, low: self.low + by, high: self.high + by }
+    }
+}
+
 /// What a series was judged to be. Times are ns since the start of the watch, rates are base units
 /// (bytes) a second.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,7 +18,8 @@
 //! 7. [`slope`]: Theil–Sen, with its confidence interval.
 //! 8. [`drift`]: the same question when the noise is itself a walk, as with bursts that stay.
 //! 9. [`plateau`] and [`curve`]: is the growth slowing down, and can it be told that it is not?
-//! 10. [`decide`]: the answer, the reason, and how much longer a watch it would take.
+//! 10. [`gain`]: what was gained on the whole, and whether that matters.
+//! 11. [`decide`]: the answer, the reason, and how much longer a watch it would take.
 //!
 //! # Example
 //!
@@ -45,6 +46,7 @@ pub mod decide;
 pub mod drift;
 mod fit;
 pub mod floors;
+pub mod gain;
 mod judge;
 mod judgement;
 mod parts;

@@ -109,9 +109,14 @@ fn line_with_step(t: &[f64], y: &[f64], ones: &[f64]) -> (f64, Step) {
 
 /// Whether the floors really jump up there, at once: a bend can be mended by a step that is not.
 fn is_a_jump(y: &[f64], step: Step) -> bool {
+    step.height > 0.0 && is_at_once(y, step)
+}
+
+/// Whether the floors beside a step are as far apart as it is high.
+fn is_at_once(y: &[f64], step: Step) -> bool {
     let beside = |from: usize, to: usize| fit::median(y[from..to.min(y.len())].to_vec());
     let jump = beside(step.at, step.at + 3) - beside(step.at.saturating_sub(3), step.at);
-    step.height > 0.0 && (0.6..1.7).contains(&(jump / step.height))
+    (0.6..1.7).contains(&(jump / step.height))
 }
 
 /// What part of the flight's climb is made at once, within two floors of its steps. A line, or noise
@@ -153,6 +158,35 @@ impl PrefixSums {
         let n = (to - from) as f64;
         (b.1 - a.1 - (b.0 - a.0).powi(2) / n).max(0.0)
     }
+}
+
+/// A fall gives back at most this part of all that was gained, or it is a collection and what follows
+/// the next tooth of a saw.
+const MOST_GIVEN_BACK: f64 = 1.0 / 6.0;
+
+/// Looks for one fall on a line that rises before it and after it: a trim, or a collector that found
+/// something for once. It leaves a leak as it is, and yet makes a walk of the noise about its line.
+pub fn fall(floors: &[Floor]) -> Option<Step> {
+    // What is left of a warm-up would outweigh it.
+    let skip = floors.len() / 10;
+    let (t, y) = fit::scaled(&floors[skip..]);
+    let n = y.len();
+    if n < 8 {
+        return None;
+    }
+    let ones = vec![1.0; n];
+    let (sse, step) = line_with_step(&t, &y, &ones);
+    let bic = |sse: f64, parameters: f64| {
+        n as f64 * (sse / n as f64).max(f64::MIN_POSITIVE).ln() + parameters * (n as f64).ln()
+    };
+    let squares: Vec<f64> = t.iter().map(|t| t * t).collect();
+    let parabola = fit::least_squares(&[&ones, &t, &squares], &y).sse;
+    let clear = bic(sse, 4.0) + VERY_STRONG < bic(parabola, 3.0);
+    let gained = y[n - 1] - step.height;
+    let inside = (n / 5..n - n / 5).contains(&step.at);
+    let small = step.height < 0.0 && -step.height <= MOST_GIVEN_BACK * gained;
+    let found = clear && inside && small && is_at_once(&y, step);
+    found.then_some(Step { at: step.at + skip, ..step })
 }
 
 impl Steps {
@@ -203,6 +237,17 @@ mod tests {
         assert_eq!(s.steps.len(), 1, "{s:?}");
         assert_eq!(s.steps[0].at, 40);
         assert!((s.steps[0].height - 100.0).abs() < 2.0);
+    }
+
+    #[test]
+    fn a_small_fall_on_a_rise_is_found_and_a_tooth_of_a_saw_is_not() {
+        let rise =
+            |given_back: f64| move |t: f64| if t < 45.0 { 5.0 * t } else { 5.0 * t - given_back };
+        let step = fall(&floors(90, rise(40.0))).unwrap();
+        assert!(step.at == 45 && (step.height + 40.0).abs() < 4.0, "{step:?}");
+        assert_eq!(fall(&floors(90, rise(150.0))), None);
+        assert_eq!(fall(&floors(90, rise(0.0))), None);
+        assert_eq!(fall(&floors(90, |t| if t < 45.0 { 40.0 } else { 0.0 })), None);
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Kind {
     /// The word in a subject's attribute `class`.
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::Heap => "heap",
+            Self::Heap => "[heap]",
             Self::MainStack | Self::ThreadStack => "stack",
             Self::Anonymous => "anonymous",
             Self::Named => "named",
@@ -248,7 +248,7 @@ b000-c000 ---p 00000000 00:00 0
         assert_eq!(
             titles(text, &[]),
             [
-                "heap",
+                "[heap]",
                 "[anon:jemalloc]",
                 "memfd:a b rw-s",
                 "shared anonymous memory rw-s",
@@ -276,7 +276,7 @@ b000-c000 ---p 00000000 00:00 0
             [
                 "glibc arenas",
                 "glibc arenas",
-                "anonymous, 64 KiB to 1 MiB",
+                "anonymous, mapped 64 KiB to 1 MiB",
                 "reserved, without access"
             ]
         );
@@ -288,7 +288,7 @@ b000-c000 ---p 00000000 00:00 0
         let stack = Stack { pointer: 0x3ff0, tid: 77, name: b"worker" };
         assert_eq!(
             titles(text, &[stack])[1..],
-            ["stack of thread 77 (worker)", "anonymous, under 64 KiB"]
+            ["stack of thread 77 (worker)", "anonymous, mapped under 64 KiB"]
         );
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     subject: SubjectId,
     /// The resident set of the whole.
     rss: MetricId,
+    /// The same in pages, as it was told last.
+    told: Option<i64>,
     page_size: i64,
     source: Source,
     threads: Threads,
@@ -64,6 +66,7 @@ impl Watch {
             pid: target.pid,
             subject: target.subject,
             rss: stream.metric("rss", Unit::Bytes, "resident set"),
+            told: None,
             page_size: i64::try_from(rustix::param::page_size()).unwrap_or(4096),
             source: Source::new(target),
             threads: Threads::default(),
@@ -95,7 +98,10 @@ impl Watch {
             Mode::Full => self.look_in_full(look)?,
         }
         let pages = i64::try_from(self.statm.resident).unwrap_or(i64::MAX);
-        look.point(self.subject, self.rss, pages.saturating_mul(self.page_size));
+        if self.told != Some(pages) {
+            self.told = Some(pages);
+            look.point(self.subject, self.rss, pages.saturating_mul(self.page_size));
+        }
         Ok(())
     }
 

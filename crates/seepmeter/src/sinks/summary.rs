@@ -40,6 +40,8 @@ pub struct Summary {
     peak: Option<i64>,
     samples: u64,
     last_t: u64,
+    /// When the last look was taken.
+    last_look: u64,
     samplers: Vec<SamplerInfo>,
     /// Which sampler tells the resident set.
     heard: Option<SamplerId>,
@@ -99,6 +101,7 @@ impl Summary {
             peak: None,
             samples: 0,
             last_t: 0,
+            last_look: 0,
             samplers: Vec::new(),
             heard: None,
             backed_off: BTreeMap::new(),
@@ -150,6 +153,7 @@ impl Summary {
     fn take(&mut self, sample: &Sample) {
         self.samples += 1;
         self.last_t = self.last_t.max(sample.t);
+        self.last_look = self.last_look.max(sample.t);
         let target: Option<SubjectId> = self.target.as_ref().map(|target| target.id);
         for point in sample.points.iter().filter(|point| Some(point.subject) == target) {
             let value = point.value;
@@ -300,7 +304,7 @@ impl Summary {
         if let Some(Footer { t, end: End::Exited(_) | End::Killed(_) | End::Gone, .. }) =
             self.footer
         {
-            let unseen = t.saturating_sub(span.last_t);
+            let unseen = t.saturating_sub(self.last_look);
             if unseen > t / UNSEEN_PART {
                 told.push_str(&format!("; not looked at in its last {}", human::duration(unseen)));
             }

@@ -103,6 +103,8 @@ const LEAST_STEADY_PART: f64 = 0.3;
 const SMALL_OF_LEVEL: f64 = 0.03;
 /// Nor does a gain under this part of the level.
 const SMALL_GAIN: f64 = 0.04;
+/// What is weighed since the last step alone takes this part of the watch.
+const LEAST_SINCE_STEP: f64 = 0.5;
 /// But a watch so many times as long as the least is asked for: a leak that gains little in half of the
 /// watch that would show it gains twice as much in the whole.
 const LONGER: u64 = 2;
@@ -187,7 +189,12 @@ impl Evidence {
     fn gained_little(&self) -> bool {
         let line = self.curve.is_some_and(|c| c.excluded()) && self.slope.rate.estimate > 0.0;
         let keeps_rising = line || (self.rises && !self.stepped);
-        !keeps_rising && self.stretches.iter().any(|stretch| self.is_little(stretch))
+        let [since_warm_up, since_step] = &self.stretches;
+        // Between two steps of a leak it is flat too, so what came before them must be the smaller part.
+        let since_step_only = since_step.span >= LEAST_SINCE_STEP * self.watch
+            && !(self.trend.s > 0 && self.trend.p_value < 0.01)
+            && self.is_little(since_step);
+        !keeps_rising && (self.is_little(since_warm_up) || since_step_only)
     }
 
     /// Whether what was gained in a stretch is too little to matter.

@@ -143,4 +143,10 @@ mod tests {
         let d = test(&floors((0..60).map(|i: i32| f64::from(i.min(25) / 2)))).unwrap();
         assert!(!d.keeps_on, "{d:?}");
     }
+
+    #[test]
+    fn a_climb_that_stands_still_in_its_last_eighth_does_not_keep_on() {
+        let until = |end: i32| test(&floors((0..60).map(|i: i32| f64::from(i.min(end))))).unwrap();
+        assert!(until(59).keeps_on && !until(52).keeps_on, "{:?}", until(52));
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use seepmeter_record::{Catalog, jsonl::Ending};
+use seepmeter_record::{Catalog, EventKind, jsonl::Ending};
 use seepmeter_tests::plugin::{abi, cc, cdylib, repository};
 use seepmeter_tests::{Done, Recording, program, seepmeter, words};
 
@@ -330,14 +330,18 @@ fn two_instances_of_one_plugin_coexist_in_one_run() {
     assert_eq!(lines, [format!("{samples} apples"), format!("{samples} pears")]);
 }
 
-/// What a sampler tells, by names: each metric of each subject, with the value that stands at the end
-/// where it is of a kind that no other process changes.
+/// What a sampler tells, by names: each metric of each subject that is there at the end, with the value
+/// that stands where it is of a kind that no other process changes.
 fn told(recording: &Recording, sampler: usize) -> BTreeMap<String, Option<i64>> {
     let mut catalog = Catalog::default();
     recording.records.iter().for_each(|record| catalog.learn(record));
+    // What was there for a moment only, one may see and the other not.
+    let gone = recording.events(&EventKind::Gone);
+    let gone: Vec<_> = gone.iter().filter_map(|event| event.subject).collect();
     let mut standing = BTreeMap::new();
     for sample in recording.samples().filter(|sample| usize::from(sample.sampler.0) == sampler) {
-        for point in &sample.points {
+        let lasting = sample.points.iter().filter(|point| !gone.contains(&point.subject));
+        for point in lasting {
             let metric = catalog.metric(point.metric).unwrap();
             let subject = catalog.subject(point.subject).unwrap();
             let key = format!("{} {}, {} {}", subject.kind, subject.name, metric.name, metric.unit);

@@ -106,15 +106,19 @@ impl Thinner {
 
     fn widen(&mut self) {
         self.width_log2 += 1;
-        let mut kept: Vec<Bucket> = Vec::with_capacity(self.buckets.len());
-        for b in &self.buckets {
-            let b = Bucket { number: b.number >> 1, ..*b };
-            match kept.last_mut() {
-                Some(k) if k.number == b.number => k.merge(&b),
-                _ => kept.push(b),
+        // In place: memory that is given back and asked for again leaves holes, and who watches for growth
+        // should not grow.
+        let mut kept = 0;
+        for i in 0..self.buckets.len() {
+            let b = Bucket { number: self.buckets[i].number >> 1, ..self.buckets[i] };
+            if kept > 0 && self.buckets[kept - 1].number == b.number {
+                self.buckets[kept - 1].merge(&b);
+            } else {
+                self.buckets[kept] = b;
+                kept += 1;
             }
         }
-        self.buckets = kept;
+        self.buckets.truncate(kept);
     }
 }
 

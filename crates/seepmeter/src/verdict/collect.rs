@@ -12,8 +12,8 @@ use seepmeter_record::{
 
 use super::{Nearest, Part, RSS, Verdict, unit_of};
 
-/// Buckets for the whole: the judge lays a series on a quarter as many cells.
-const WHOLE_BUCKETS: usize = 4096;
+/// Buckets for the whole: the judge lays a series on half as many cells.
+const WHOLE_BUCKETS: usize = 2048;
 
 /// Buckets for each of the first parts: attribution looks at an eighth as many.
 const PART_BUCKETS: usize = 256;

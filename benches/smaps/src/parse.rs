@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Error, Read};
 
-use seepmeter_sampler_smaps::smaps::Parser;
+use seepmeter_maps::smaps::Parser;
 
 use crate::phases::{median, thread_time};
 use crate::target::Target;

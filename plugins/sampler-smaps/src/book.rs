@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use seepmeter_plugin::record::{Attr, Event, EventKind, MetricId, SubjectId, subject_kind};
 use seepmeter_plugin::{Look, NewSubject, Stream};
 
-use crate::class::Class;
 use crate::metrics::{self, METRICS, RSS, Sums};
 use crate::options::Detail;
 use crate::table::{Mapping, Table};
+use seepmeter_maps::class::Class;
 
 /// What mappings have in common that are one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! What is known of a mapping's pages after a sweep.
 
-use crate::smaps::Figures;
+use seepmeter_maps::smaps::Figures;
 
 /// What a sweep can tell of a mapping, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,15 +6,13 @@
 //! ticks, it scans page tables by PAGEMAP_SCAN in slices well under a millisecond, within a budget,
 //! new and growing mappings first. Smaps itself is read seldom and a mapping at a time.
 //!
-//! - [`maps`] and [`smaps`] parse what the kernel writes.
-//! - `class` says what a mapping is, `table` which one it is from look to look.
+//! - The crate `seepmeter-maps` reads what the kernel writes, and says what a mapping is.
+//! - `table` says which mapping it is from look to look.
 //! - `scan` makes the call, `sweep` decides on what, `pass` and `reads` see to smaps.
 //! - `pace` keeps the budget, `priority` sees that a slice is not interrupted, `watch` puts it all together, `book` tells what changed.
 
 mod book;
-mod class;
 mod counts;
-pub mod maps;
 mod metrics;
 mod options;
 mod pace;
@@ -22,12 +20,9 @@ mod pass;
 mod priority;
 mod reads;
 mod scan;
-pub mod smaps;
 mod source;
 mod sweep;
 mod table;
-mod threads;
-mod title;
 mod watch;
 
 pub use options::{Detail, Mode, SmapsOptions};

@@ -4,7 +4,7 @@ use seepmeter_plugin::Stream;
 use seepmeter_plugin::record::{MetricId, Unit};
 
 use crate::counts::Counts;
-use crate::smaps::Figures;
+use seepmeter_maps::smaps::Figures;
 
 /// How many metrics there are.
 pub(crate) const METRICS: usize = 10;

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use crate::pace::{SLICE, thread_time};
-use crate::smaps::{Entry, Parser};
 use crate::table::Table;
+use seepmeter_maps::smaps::{Entry, Parser};
 
 /// What the kernel hands out at one read(2) it has gathered under one hold of the lock. A mapping's
 /// text is longer than this, so one read walks the pages of no more than one mapping; and none is

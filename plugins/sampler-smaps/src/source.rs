@@ -82,7 +82,7 @@ pub(crate) struct Statm {
 
 impl Statm {
     fn parse(text: &[u8]) -> Option<Self> {
-        let mut numbers = text.split(u8::is_ascii_whitespace).map(crate::maps::decimal);
+        let mut numbers = text.split(u8::is_ascii_whitespace).map(seepmeter_maps::maps::decimal);
         Some(Self { size: numbers.next()??, resident: numbers.next()?? })
     }
 }

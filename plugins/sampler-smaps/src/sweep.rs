@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use crate::class::Kind;
 use crate::counts::Counts;
 use crate::pace::{SLICE, thread_time};
 use crate::scan::{Ask, Region, Scanner};
 use crate::table::{Mapping, Table};
+use seepmeter_maps::class::Kind;
 
 const PAGE: u64 = 4096;
 

@@ -1,10 +1,10 @@
 //! The mappings as they were last seen, and which of them is which: identity across growth, splits,
 //! merges and moves.
 
-use crate::class::{Class, Kind};
 use crate::counts::Counts;
-use crate::maps::{Header, Perms};
-use crate::smaps::Figures;
+use seepmeter_maps::class::{Class, Kind};
+use seepmeter_maps::maps::{Header, Perms};
+use seepmeter_maps::smaps::Figures;
 
 /// One mapping.
 #[derive(Clone, Debug)]
@@ -190,8 +190,8 @@ fn grew_into(old: &Mapping, new: &Mapping) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::class::classify;
-    use crate::maps;
+    use seepmeter_maps::class::classify;
+    use seepmeter_maps::maps;
 
     fn see(table: &mut Table, text: &str) {
         let headers = maps::parse(text.as_bytes());

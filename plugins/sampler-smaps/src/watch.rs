@@ -9,8 +9,6 @@ use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, ErrorKind, Look, Stream, Target, Until, Waited};
 
 use crate::book::{Book, Edition};
-use crate::class::classify;
-use crate::maps;
 use crate::options::{Mode, SmapsOptions};
 use crate::pace::{Pace, thread_time};
 use crate::priority::Urgent;
@@ -19,7 +17,9 @@ use crate::scan;
 use crate::source::{self, Source, Statm};
 use crate::sweep::Sweep;
 use crate::table::Table;
-use crate::threads::Threads;
+use seepmeter_maps::class::classify;
+use seepmeter_maps::maps;
+use seepmeter_maps::threads::Threads;
 
 /// Reading maps, which holds next to nothing up, may take one part in so many of the time.
 const MAPS_SHARE: u32 = 200;

@@ -4,7 +4,8 @@ use crate::class::{Class, DELETED, Kind};
 
 impl Class {
     /// A group's name for people.
-    pub(crate) fn title(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn title(&self) -> Vec<u8> {
         let with_perms = |text: &[u8]| match self.perms {
             Some(perms) => [text, b" ", perms.to_string().as_bytes()].concat(),
             None => text.to_vec(),

@@ -11,8 +11,9 @@ use std::path::Path;
 /// Names are read again at each look only where there are no more threads than this.
 const FEW: usize = 256;
 
+/// The threads of a process, and where their stacks are.
 #[derive(Debug, Default)]
-pub(crate) struct Threads {
+pub struct Threads {
     known: HashMap<i32, Thread>,
     look: u32,
 }
@@ -26,15 +27,18 @@ struct Thread {
 
 /// A thread whose stack is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stack<'a> {
-    pub(crate) pointer: u64,
-    pub(crate) tid: i32,
-    pub(crate) name: &'a [u8],
+pub struct Stack<'a> {
+    /// An address within it.
+    pub pointer: u64,
+    /// The thread's id.
+    pub tid: i32,
+    /// The thread's name.
+    pub name: &'a [u8],
 }
 
 impl Threads {
     /// Looks for threads that came and went; the first is the main thread, whose stack has a name.
-    pub(crate) fn refresh(&mut self, tasks: &Path, pid: i32) {
+    pub fn refresh(&mut self, tasks: &Path, pid: i32) {
         self.look = self.look.wrapping_add(1);
         let Ok(folders) = fs::read_dir(tasks) else { return };
         let few = self.known.len() <= FEW;
@@ -56,7 +60,8 @@ impl Threads {
     }
 
     /// The known stacks, in the order of their addresses.
-    pub(crate) fn stacks(&self) -> Vec<Stack<'_>> {
+    #[must_use]
+    pub fn stacks(&self) -> Vec<Stack<'_>> {
         let mut stacks: Vec<Stack<'_>> = self
             .known
             .iter()

@@ -10,30 +10,45 @@ use crate::threads::Stack;
 const ARENA: u64 = 64 << 20;
 
 /// Behind the path of a file that is there no more.
-pub(crate) const DELETED: &[u8] = b" (deleted)";
+pub const DELETED: &[u8] = b" (deleted)";
 
 /// The kinds of mappings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// What brk(2) moves: `[heap]`.
     Heap,
+    /// The main thread's stack: `[stack]`.
     MainStack,
+    /// Another thread's stack, told by its stack pointer.
     ThreadStack,
+    /// Private memory of no file and no name.
     Anonymous,
+    /// Anonymous memory with a name of its own (prctl PR_SET_VMA_ANON_NAME).
     Named,
+    /// Address space with no access.
     Reserved,
+    /// A heap of one of glibc's arenas, or the rest that it may grow into.
     Arena,
+    /// Anonymous memory that can be executed.
     Jit,
+    /// A file.
     File,
+    /// Shared memory: of System V, /dev/shm, or shared and anonymous.
     Shm,
+    /// A memfd_create(2).
     Memfd,
+    /// A file that is there no more.
     Deleted,
+    /// Pages of hugetlbfs.
     Hugetlb,
+    /// What the kernel maps: `[vdso]` and its like.
     Kernel,
 }
 
 impl Kind {
     /// The word in a subject's attribute `class`.
-    pub(crate) fn word(self) -> &'static str {
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Heap => "[heap]",
             Self::MainStack | Self::ThreadStack => "stack",
@@ -54,16 +69,17 @@ impl Kind {
 
 /// A mapping's class. Mappings of equal classes are one group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Class {
-    pub(crate) kind: Kind,
+pub struct Class {
+    /// What it is.
+    pub kind: Kind,
     /// A path, a name, or nothing.
-    pub(crate) name: Rc<[u8]>,
+    pub name: Rc<[u8]>,
     /// The thread of a stack.
-    pub(crate) tid: Option<i32>,
+    pub tid: Option<i32>,
     /// Told of files, where they set parts of one file apart.
-    pub(crate) perms: Option<Perms>,
+    pub perms: Option<Perms>,
     /// Of anonymous mappings: how large it was when it was first seen.
-    pub(crate) size: Option<SizeClass>,
+    pub size: Option<SizeClass>,
 }
 
 impl Class {
@@ -76,12 +92,14 @@ impl Class {
     }
 
     /// The class of a mapping that a whole read has found to be of hugetlbfs.
-    pub(crate) fn hugetlb() -> Self {
+    #[must_use]
+    pub fn hugetlb() -> Self {
         Self::of(Kind::Hugetlb)
     }
 
     /// True where a mapping of this class that lies where one of class `old` lay is the same one.
-    pub(crate) fn continues(&self, old: &Self) -> bool {
+    #[must_use]
+    pub fn continues(&self, old: &Self) -> bool {
         use Kind::{Anonymous, Arena, Deleted, File, Hugetlb, Memfd, Reserved, Shm};
         match (self.kind, old.kind) {
             // An arena that is full has no rest that tells it; memory that was taken out of use by
@@ -95,7 +113,8 @@ impl Class {
 
     /// The class it has as the continuation of `old`: what an anonymous mapping was first seen as
     /// stays, so that growth does not carry it from group to group.
-    pub(crate) fn continuing(self, old: &Self) -> Self {
+    #[must_use]
+    pub fn continuing(self, old: &Self) -> Self {
         match self.kind {
             Kind::Anonymous | Kind::Reserved => old.clone(),
             _ if old.kind == Kind::Hugetlb => old.clone(),
@@ -104,7 +123,8 @@ impl Class {
     }
 
     /// True where every resident page is anonymous memory, so that nobody need ask.
-    pub(crate) fn all_anonymous(&self) -> bool {
+    #[must_use]
+    pub fn all_anonymous(&self) -> bool {
         matches!(
             self.kind,
             Kind::Heap
@@ -121,7 +141,7 @@ impl Class {
 
 /// How large an anonymous mapping was when it was first seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SizeClass(u8);
+pub struct SizeClass(u8);
 
 impl SizeClass {
     const UP_TO: [(u64, &'static str); 5] = [
@@ -137,7 +157,9 @@ impl SizeClass {
         Self(class.and_then(|class| u8::try_from(class).ok()).unwrap_or(4))
     }
 
-    pub(crate) fn words(self) -> &'static str {
+    /// As it is written.
+    #[must_use]
+    pub fn words(self) -> &'static str {
         Self::UP_TO[usize::from(self.0)].1
     }
 }
@@ -149,7 +171,8 @@ impl fmt::Display for SizeClass {
 }
 
 /// The class of each mapping. `stacks` stand in the order of their addresses.
-pub(crate) fn classify(headers: &[Header<'_>], stacks: &[Stack<'_>]) -> Vec<Class> {
+#[must_use]
+pub fn classify(headers: &[Header<'_>], stacks: &[Stack<'_>]) -> Vec<Class> {
     let mut classes: Vec<Class> = headers.iter().map(|header| alone(header, stacks)).collect();
     for (at, pair) in headers.windows(2).enumerate() {
         if is_arena(&pair[0], &pair[1]) && classes[at].kind == Kind::Anonymous {

@@ -15,6 +15,8 @@ pub struct Header<'a> {
     pub perms: Perms,
     /// Where in the file it begins.
     pub offset: u64,
+    /// The device of the file's file system, as makedev(3) packs it; 0 where there is no file.
+    pub device: u64,
     /// The file's inode number; 0 where there is no file.
     pub inode: u64,
     /// The file's path or the mapping's name, as the kernel writes it: a newline is `\012`.
@@ -78,11 +80,13 @@ impl<'a> Header<'a> {
         let (perms, rest) = until(rest, b' ')?;
         let perms = Perms::parse(perms)?;
         let (offset, rest) = hex_until(rest, b' ')?;
-        let (_device, rest) = until(rest, b' ')?;
+        let (major, rest) = hex_until(rest, b':')?;
+        let (minor, rest) = hex_until(rest, b' ')?;
+        let device = device(major, minor);
         let inode_end = memchr(b' ', rest).unwrap_or(rest.len());
         let inode = decimal(&rest[..inode_end])?;
         let path = rest[inode_end..].trim_ascii_start();
-        (start < end).then_some(Self { start, end, perms, offset, inode, path })
+        (start < end).then_some(Self { start, end, perms, offset, device, inode, path })
     }
 
     /// Its size in bytes.
@@ -111,6 +115,11 @@ pub fn parse(text: &[u8]) -> Vec<Header<'_>> {
     headers
 }
 
+/// A device number as stat(2) tells it: gnu_dev_makedev(3) of glibc.
+fn device(major: u64, minor: u64) -> u64 {
+    (major & 0xffff_f000) << 32 | (major & 0xfff) << 8 | (minor & 0xffff_ff00) << 12 | minor & 0xff
+}
+
 fn until(text: &[u8], stop: u8) -> Option<(&[u8], &[u8])> {
     let at = memchr(stop, text)?;
     Some((&text[..at], &text[at + 1..]))
@@ -134,7 +143,8 @@ fn hex_until(text: &[u8], stop: u8) -> Option<(u64, &[u8])> {
 }
 
 /// The value of decimal digits; none where there are none, or other bytes, or too many.
-pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
@@ -153,6 +163,7 @@ mod tests {
 
     #[test]
     fn a_line_is_read_with_whatever_stands_in_its_path() {
+        assert_eq!(Header::parse(b"1-2 r-xp 0 fe:00 5 /x").unwrap().device, 0xfe00);
         for path in ["/usr/lib/a b  c.so", "/tmp/x (deleted)", "[anon:my heap]", "/a\\012b", ""] {
             let line = format!("7f00-8000 rw-s 00001000 fe:00 42                      {path}");
             let header = Header::parse(line.as_bytes()).unwrap();

@@ -51,6 +51,7 @@ struct Open {
     end: u64,
     perms: Perms,
     offset: u64,
+    device: u64,
     inode: u64,
     figures: Figures,
     hugetlb: bool,
@@ -122,17 +123,17 @@ impl Parser {
     }
 
     fn open(&mut self, line: &[u8]) -> Option<Open> {
-        let Header { start, end, perms, offset, inode, path } = Header::parse(line)?;
+        let Header { start, end, perms, offset, device, inode, path } = Header::parse(line)?;
         self.path.clear();
         self.path.extend_from_slice(path);
         let figures = Figures::default();
-        Some(Open { start, end, perms, offset, inode, figures, hugetlb: false })
+        Some(Open { start, end, perms, offset, device, inode, figures, hugetlb: false })
     }
 
     fn close(&mut self, each: &mut impl FnMut(Entry<'_>)) {
         let Some(open) = self.open.take() else { return };
-        let Open { start, end, perms, offset, inode, figures, hugetlb } = open;
-        let header = Header { start, end, perms, offset, inode, path: &self.path };
+        let Open { start, end, perms, offset, device, inode, figures, hugetlb } = open;
+        let header = Header { start, end, perms, offset, device, inode, path: &self.path };
         each(Entry { header, figures, hugetlb });
     }
 }

@@ -6,7 +6,7 @@ use procfs::FromBufRead;
 use procfs::process::MemoryMaps;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use seepmeter_sampler_smaps::smaps::{Figures, Parser};
+use seepmeter_maps::smaps::{Figures, Parser};
 
 type Found = Vec<(u64, u64, String, Figures, bool)>;
 
@@ -14,7 +14,7 @@ type Found = Vec<(u64, u64, String, Figures, bool)>;
 fn ours(text: &[u8], piece: usize) -> Found {
     let mut parser = Parser::default();
     let mut found = Vec::new();
-    let mut take = |entry: seepmeter_sampler_smaps::smaps::Entry<'_>| {
+    let mut take = |entry: seepmeter_maps::smaps::Entry<'_>| {
         let header = entry.header;
         found.push((
             header.start,

@@ -1,0 +1,39 @@
+//! Names as the programmer wrote them.
+
+/// Demangles a symbol of Rust or C++; any other is left as it is.
+///
+/// Only what begins as such a symbol does is looked at: as a bare type, which is also a mangling, the C
+/// function `c` would be `char`.
+pub(crate) fn demangle(symbol: &str) -> String {
+    let plain = || symbol.to_owned();
+    if !["_Z", "_R", "__Z", "__R"].iter().any(|start| symbol.starts_with(start)) {
+        return plain();
+    }
+    if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
+        // Without the hash.
+        return format!("{rust:#}");
+    }
+    let cpp = cpp_demangle::Symbol::new(symbol).ok().and_then(|cpp| cpp.demangle().ok());
+    cpp.unwrap_or_else(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rust_and_cpp_are_demangled_and_c_is_left_alone() {
+        let told = [
+            ("_ZN5shape6CircleIdE4areaEv", "shape::Circle<double>::area()"),
+            ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad"),
+            ("_RNvCskwGfYPst2Cb_3foo3bar", "foo::bar"),
+            ("c", "c"),
+            ("_Zebra", "_Zebra"),
+            ("_start", "_start"),
+            ("", ""),
+        ];
+        for (symbol, name) in told {
+            assert_eq!(demangle(symbol), name);
+        }
+    }
+}

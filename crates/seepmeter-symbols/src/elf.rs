@@ -1,0 +1,164 @@
+//! What unwinding needs of an ELF file: its segments, its build-id, its unwind tables.
+//!
+//! The tables are read into memory, never mapped: a file that is cut short under a mapping would end
+//! this process by SIGBUS.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use object::LittleEndian;
+use object::elf::{FileHeader64, ProgramHeader64};
+use object::read::elf::{FileHeader as _, NoteIterator, ProgramHeader as _, SectionHeader as _};
+use object::read::{ReadRef, SectionIndex};
+
+use crate::arch;
+
+type Header = FileHeader64<LittleEndian>;
+
+/// What was read of an ELF file.
+#[derive(Debug, Default)]
+pub(crate) struct Elf {
+    /// Its loadable segments.
+    pub(crate) segments: Vec<Segment>,
+    /// What the linker wrote to tell this content from all others.
+    pub(crate) build_id: Option<Box<[u8]>>,
+    /// Its unwind tables.
+    pub(crate) tables: Tables,
+    /// True where it holds DWARF of its own.
+    pub(crate) debug_info: bool,
+}
+
+/// A stretch of the file and where it wants to lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    pub(crate) offset: u64,
+    pub(crate) address: u64,
+    pub(crate) size: u64,
+    pub(crate) exec: bool,
+}
+
+/// The sections that tell how to unwind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tables {
+    pub(crate) eh_frame: Option<Section>,
+    pub(crate) eh_frame_hdr: Option<Section>,
+    pub(crate) debug_frame: Option<Section>,
+    pub(crate) text: Range<u64>,
+    pub(crate) got: Range<u64>,
+}
+
+/// A section: its own addresses, and its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub(crate) range: Range<u64>,
+    pub(crate) bytes: Rc<[u8]>,
+}
+
+impl Elf {
+    /// Reads a file; none where it is no 64-bit ELF file for this machine.
+    pub(crate) fn read<'data, R: ReadRef<'data>>(data: R) -> Option<Self> {
+        let header = Header::parse(data).ok()?;
+        let endian = header.endian().ok()?;
+        if header.e_machine(endian).0 != arch::MACHINE {
+            return None;
+        }
+        let programs = header.program_headers(endian, data).ok()?;
+        let mut elf = Self {
+            segments: programs.iter().filter_map(|program| segment(program, endian)).collect(),
+            build_id: programs.iter().find_map(|program| build_id(program, endian, data)),
+            ..Self::default()
+        };
+        elf.read_sections(header, endian, data);
+        Some(elf)
+    }
+
+    fn read_sections<'data, R: ReadRef<'data>>(
+        &mut self,
+        header: &'data Header,
+        endian: LittleEndian,
+        data: R,
+    ) {
+        // A file without section headers, or with broken ones, is still a file with segments.
+        let Ok(sections) = header.sections(endian, data) else { return };
+        for (index, section) in sections.enumerate() {
+            let Ok(name) = sections.section_name(endian, section) else { continue };
+            let start = section.sh_addr(endian);
+            let range = start..start.saturating_add(section.sh_size(endian));
+            let read = || {
+                let plain = section.compression(endian, data).ok()?.is_none();
+                let bytes = section.data(endian, data).ok().filter(|bytes| !bytes.is_empty())?;
+                plain.then(|| Section { range: range.clone(), bytes: bytes.into() })
+            };
+            match name {
+                b".eh_frame" => self.tables.eh_frame = read(),
+                b".eh_frame_hdr" => self.tables.eh_frame_hdr = read(),
+                b".debug_frame" => self.tables.debug_frame = read(),
+                b".text" => self.tables.text = range.clone(),
+                b".got" => self.tables.got = range.clone(),
+                b".debug_info" | b".zdebug_info" => self.debug_info = index != SectionIndex(0),
+                _ => {}
+            }
+        }
+    }
+
+    /// The address that the file gives to the byte at `offset`, as it lies in a mapping that begins
+    /// at that offset. A page of a file can belong to two segments, so an executable mapping asks the
+    /// executable segments first.
+    pub(crate) fn address_of(&self, offset: u64, exec: bool) -> Option<u64> {
+        let holds = |segment: &&Segment| {
+            // A mapping begins at a page's boundary, up to a page (64 KiB on some aarch64) before.
+            let first = segment.offset & !0xffff;
+            (first..segment.offset.saturating_add(segment.size)).contains(&offset)
+        };
+        let by_kind = |exec| self.segments.iter().filter(move |segment| segment.exec == exec);
+        let segment = by_kind(exec).find(holds).or_else(|| by_kind(!exec).find(holds))?;
+        Some(segment.address.wrapping_add(offset).wrapping_sub(segment.offset))
+    }
+
+    /// Where in the file the byte at `address` stands.
+    pub(crate) fn offset_of(&self, address: u64) -> Option<u64> {
+        let holds = |segment: &&Segment| {
+            address.checked_sub(segment.address).is_some_and(|into| into < segment.size)
+        };
+        let segment = self.segments.iter().find(holds)?;
+        Some(segment.offset.wrapping_add(address - segment.address))
+    }
+
+    /// The lowest address of the file.
+    pub(crate) fn base(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.address).min().unwrap_or(0)
+    }
+
+    /// How many bytes its tables take.
+    pub(crate) fn weight(&self) -> usize {
+        let Tables { eh_frame, eh_frame_hdr, debug_frame, text: _, got: _ } = &self.tables;
+        let sections = [eh_frame, eh_frame_hdr, debug_frame];
+        sections.into_iter().flatten().map(|section| section.bytes.len()).sum()
+    }
+}
+
+fn segment(program: &ProgramHeader64<LittleEndian>, endian: LittleEndian) -> Option<Segment> {
+    let load = program.p_type(endian) == object::elf::PT_LOAD;
+    load.then(|| Segment {
+        offset: program.p_offset(endian),
+        address: program.p_vaddr(endian),
+        size: program.p_filesz(endian),
+        exec: program.p_flags(endian).0 & object::elf::PF_X.0 != 0,
+    })
+}
+
+fn build_id<'data, R: ReadRef<'data>>(
+    program: &ProgramHeader64<LittleEndian>,
+    endian: LittleEndian,
+    data: R,
+) -> Option<Box<[u8]>> {
+    let mut notes: NoteIterator<'data, Header> = program.notes(endian, data).ok()??;
+    while let Ok(Some(note)) = notes.next() {
+        let ours = note.name() == object::elf::ELF_NOTE_GNU
+            && note.n_type(endian) == object::elf::NT_GNU_BUILD_ID;
+        if ours && !note.desc().is_empty() {
+            return Some(note.desc().into());
+        }
+    }
+    None
+}

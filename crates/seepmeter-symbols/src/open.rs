@@ -1,0 +1,182 @@
+//! Opening the file behind a mapping: that file, or none.
+//!
+//! The path that the kernel tells may name another file by now. What is opened here is first looked
+//! at by a handle that reads nothing (O_PATH), so that no device or pipe in its place is touched.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use seepmeter_maps::maps::Header;
+
+/// What tells a file from all others, and its content from its earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// When it was last written to, in seconds and ns.
+    modified: (i64, i64),
+}
+
+impl Identity {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// Why the file behind a mapping can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unread {
+    /// Another file has its path now.
+    Replaced,
+    /// It has no path any more.
+    Deleted,
+    /// It may not be opened, or not be found from here.
+    Denied,
+    /// It is no file that holds 64-bit code of this machine.
+    Foreign,
+}
+
+impl Unread {
+    /// The word that stands behind a path.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Deleted => "deleted",
+            Self::Denied => "unreadable",
+            Self::Foreign => "no code of this machine",
+        }
+    }
+}
+
+/// Opens the file behind `header`, a mapping of process `pid`.
+///
+/// Its path is tried inside the process's own root, then here, for a process that has gone; then
+/// /proc/PID/map_files, which also reaches what has no path any more, for those with
+/// CAP_CHECKPOINT_RESTORE (proc(5)).
+pub(crate) fn open(pid: i32, header: &Header<'_>) -> Result<(File, Identity), Unread> {
+    let path = plain_path(header.path);
+    let mut within = format!("/proc/{pid}/root").into_bytes();
+    within.extend_from_slice(&path);
+    let direct =
+        PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", header.start, header.end));
+    let mut why = Unread::Deleted;
+    for path in [as_path(&within), as_path(&path), &direct] {
+        match open_same(path, header) {
+            Ok(found) => return Ok(found),
+            Err(Refused::Other) => why = Unread::Replaced,
+            Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(Refused::Io(_)) if why == Unread::Deleted && path != direct => why = Unread::Denied,
+            Err(Refused::Io(_)) => {}
+        }
+    }
+    Err(why)
+}
+
+enum Refused {
+    /// There is a file, and it is not this one.
+    Other,
+    Io(io::Error),
+}
+
+fn open_same(path: &Path, header: &Header<'_>) -> Result<(File, Identity), Refused> {
+    let handle = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path);
+    let handle = handle.map_err(Refused::Io)?;
+    let metadata = handle.metadata().map_err(Refused::Io)?;
+    let same = metadata.ino() == header.inode
+        && (metadata.dev() == header.device || devices_differ(&handle));
+    if !metadata.is_file() || !same {
+        return Err(Refused::Other);
+    }
+    let file = File::open(descriptor_path(&handle)).map_err(Refused::Io)?;
+    Ok((file, Identity::of(&metadata)))
+}
+
+/// The path by which this process reaches an open file, whatever became of its name.
+pub(crate) fn descriptor_path(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// True on file systems whose stat(2) tells another device than the kernel's list of mappings does:
+/// btrfs has one for each subvolume, overlayfs one for each layer.
+fn devices_differ(handle: &File) -> bool {
+    const BTRFS: i64 = 0x9123_683e;
+    const OVERLAY: i64 = 0x794c_7630;
+    // SAFETY: all zeros are a valid statfs, which is plain integers.
+    let mut told: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and `told` is a statfs to be written to.
+    let answered = unsafe { libc::fstatfs(handle.as_raw_fd(), &mut told) } == 0;
+    // Its type differs between architectures and C libraries.
+    #[allow(clippy::unnecessary_cast)]
+    let kind = told.f_type as i64;
+    answered && [BTRFS, OVERLAY].contains(&kind)
+}
+
+/// The path of a line of maps without what the kernel added: ` (deleted)`, and `\012` for a newline.
+pub(crate) fn plain_path(path: &[u8]) -> Vec<u8> {
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(b"\\012") {
+            plain.push(b'\n');
+            rest = after;
+        } else {
+            plain.push(byte);
+            rest = after;
+        }
+    }
+    plain
+}
+
+pub(crate) fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_added_to_a_path_is_taken_away() {
+        assert_eq!(plain_path(b"/a/b (deleted)"), b"/a/b");
+        assert_eq!(plain_path(b"/a\\012b"), b"/a\nb");
+        assert_eq!(plain_path(b"/a (deleted) b"), b"/a (deleted) b");
+    }
+
+    #[test]
+    fn another_file_at_the_path_is_never_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lib.so");
+        std::fs::write(&path, "one").unwrap();
+        let metadata = std::fs::metadata(&path).unwrap();
+        let bytes = path.as_os_str().as_bytes();
+        let line = format!("1000-2000 r-xp 0 0:0 {} x", metadata.ino());
+        let mut header = Header::parse(line.as_bytes()).unwrap();
+        header.device = metadata.dev();
+        header.path = bytes;
+        let pid = std::process::id() as i32;
+        assert_eq!(open(pid, &header).unwrap().1, Identity::of(&metadata));
+
+        let second = folder.path().join("new.so");
+        std::fs::write(&second, "two").unwrap();
+        std::fs::rename(&second, &path).unwrap();
+        assert_eq!(open(pid, &header).unwrap_err(), Unread::Replaced);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(open(pid, &header).unwrap_err(), Unread::Deleted);
+    }
+}

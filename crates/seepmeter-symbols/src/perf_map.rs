@@ -1,0 +1,189 @@
+//! Perf maps: where programs that generate code tell which function lies where.
+//!
+//! The file is /tmp/perf-PID.map, with the pid that the process knows itself by; a line is
+//! `START SIZE NAME`, the numbers in hexadecimal (tools/perf/Documentation/jit-interface.txt). It grows
+//! while the program runs, and a function that moved has another line further down.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// How much of a perf map is read at most. Lines behind that stay unread.
+pub const MAX_PERF_MAP: u64 = 64 << 20;
+
+/// What is known of the code that one process has generated.
+#[derive(Debug)]
+pub(crate) struct PerfMap {
+    pid: i32,
+    open: Option<Open>,
+    functions: BTreeMap<u64, Function>,
+}
+
+/// The file, and how far it has been read.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    inode: u64,
+    read: u64,
+}
+
+#[derive(Debug)]
+struct Function {
+    end: u64,
+    name: Rc<str>,
+}
+
+impl PerfMap {
+    pub(crate) fn new(pid: i32) -> Self {
+        Self { pid, open: None, functions: BTreeMap::new() }
+    }
+
+    /// Opens the file if there is one, so that it can be read when the process has gone.
+    pub(crate) fn prepare(&mut self) {
+        let found = candidates(self.pid).iter().find_map(|path| open(path));
+        let Some((file, inode)) = found else { return };
+        if self.open.as_ref().is_none_or(|open| open.inode != inode) {
+            // A new file is a new account of all code.
+            self.functions.clear();
+            self.open = Some(Open { file, inode, read: 0 });
+        }
+    }
+
+    /// The function at `address` and how far into it that is. What the file has gained since the last
+    /// time is read where the address is not found.
+    pub(crate) fn function(&mut self, address: u64) -> Option<(Rc<str>, u64)> {
+        if self.find(address).is_none() {
+            self.prepare();
+            self.read_on();
+        }
+        self.find(address)
+    }
+
+    fn find(&self, address: u64) -> Option<(Rc<str>, u64)> {
+        let (start, function) = self.functions.range(..=address).next_back()?;
+        (address < function.end).then(|| (function.name.clone(), address - start))
+    }
+
+    fn read_on(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        let size = open.file.metadata().map_or(0, |now| now.size());
+        if size < open.read {
+            // It was written anew.
+            open.read = 0;
+            self.functions.clear();
+        }
+        let wanted = size.min(MAX_PERF_MAP).saturating_sub(open.read);
+        let mut text = vec![0; usize::try_from(wanted).unwrap_or(0)];
+        let Ok(length) = open.file.read_at(&mut text, open.read) else { return };
+        // A line that is still being written is left for the next time.
+        let whole = text[..length].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        open.read += whole as u64;
+        for line in text[..whole].split(|&byte| byte == b'\n') {
+            if let Some((start, size, name)) = parse(line) {
+                self.insert(start, size, &name);
+            }
+        }
+    }
+
+    /// Puts a function in the place of all that lie where it lies.
+    fn insert(&mut self, start: u64, size: u64, name: &str) {
+        let end = start.saturating_add(size);
+        while let Some((&under, function)) = self.functions.range(..end).next_back() {
+            if function.end <= start {
+                break;
+            }
+            self.functions.remove(&under);
+        }
+        self.functions.insert(start, Function { end, name: name.into() });
+    }
+}
+
+/// Where the file of a process can be: in its own root, or here when the process has gone.
+fn candidates(pid: i32) -> [PathBuf; 2] {
+    let inner = inner_pid(pid).unwrap_or(pid);
+    [
+        PathBuf::from(format!("/proc/{pid}/root/tmp/perf-{inner}.map")),
+        PathBuf::from(format!("/tmp/perf-{pid}.map")),
+    ]
+}
+
+/// The pid that a process knows itself by: the last of `NSpid:` in its status (proc(5)).
+fn inner_pid(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().next_back()?.parse().ok()
+}
+
+/// Opens a regular file; anything else in its place, such as a pipe, is left alone.
+fn open(path: &Path) -> Option<(File, u64)> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some((file, metadata.ino()))
+}
+
+fn parse(line: &[u8]) -> Option<(u64, u64, String)> {
+    let line = String::from_utf8_lossy(line);
+    let mut fields = line.splitn(3, ' ');
+    let mut number = || {
+        let field = fields.next()?;
+        u64::from_str_radix(field.strip_prefix("0x").unwrap_or(field), 16).ok()
+    };
+    let (start, size) = (number()?, number()?);
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    (size > 0).then(|| (start, size, name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A perf map in a file that this test has.
+    fn map_of(text: &str) -> (PerfMap, File) {
+        let file = tempfile::tempfile().unwrap();
+        let mut writer = file.try_clone().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        // No process has this pid, so that nothing but the file is looked at.
+        let mut map = PerfMap::new(i32::MAX);
+        let inode = file.metadata().unwrap().ino();
+        map.open = Some(Open { file, inode, read: 0 });
+        (map, writer)
+    }
+
+    fn name(map: &mut PerfMap, address: u64) -> Option<String> {
+        map.function(address).map(|(name, offset)| format!("{name}+{offset:#x}"))
+    }
+
+    #[test]
+    fn a_line_names_the_code_from_its_start_to_its_end() {
+        let (mut map, _file) =
+            map_of("1000 10 JS:*add /a b.js:1\n0x2000 0x8 f\nbad line\n3000 0 g\n");
+        assert_eq!(name(&mut map, 0x1004).as_deref(), Some("JS:*add /a b.js:1+0x4"));
+        assert_eq!(name(&mut map, 0x1010), None);
+        assert_eq!(name(&mut map, 0x2007).as_deref(), Some("f+0x7"));
+        assert_eq!(name(&mut map, 0x3000), None);
+    }
+
+    #[test]
+    fn a_later_line_takes_the_place_of_earlier_ones() {
+        let (mut map, _file) = map_of("1000 10 a\n1010 10 b\n1020 10 c\n1008 10 moved\n");
+        assert_eq!(name(&mut map, 0x1004), None);
+        assert_eq!(name(&mut map, 0x1012).as_deref(), Some("moved+0xa"));
+        assert_eq!(name(&mut map, 0x1020).as_deref(), Some("c+0x0"));
+    }
+
+    #[test]
+    fn what_the_file_gained_is_read_when_an_address_is_not_found() {
+        let (mut map, mut file) = map_of("1000 10 a\n20");
+        assert_eq!(name(&mut map, 0x2000), None);
+        file.write_all(b"00 10 b\n").unwrap();
+        assert_eq!(name(&mut map, 0x2000).as_deref(), Some("b+0x0"));
+        file.set_len(0).unwrap();
+        assert_eq!(name(&mut map, 0x3000), None);
+        assert_eq!(name(&mut map, 0x1000), None, "the file was written anew, without it");
+    }
+}

@@ -1,0 +1,130 @@
+//! An address space as it was at one look.
+
+use std::rc::Rc;
+
+use seepmeter_maps::maps::{self, Header};
+
+use crate::code::{Code, Region};
+use crate::frame::{End, Frame, ImageId, Registers, StackCopy};
+use crate::image::{Content, Image};
+use crate::images::Images;
+use crate::name::Name;
+use crate::open::Unread;
+use crate::unwind;
+
+/// An address space as it was at one look.
+///
+/// It holds what it needs of the files: they stay open. So what was unloaded since, or deleted, can
+/// still be unwound and named, and so can a process that has gone.
+pub struct AddressSpace {
+    pub(crate) code: Rc<Code>,
+    /// Start and end of each mapping, in order.
+    mappings: Vec<(u64, u64)>,
+}
+
+impl AddressSpace {
+    /// Made by [`Process::space`](crate::Process::space).
+    pub(crate) fn new(code: Rc<Code>, headers: &[Header<'_>]) -> Self {
+        let mappings = headers.iter().map(|header| (header.start, header.end)).collect();
+        Self { code, mappings }
+    }
+
+    /// Appends the frames of a stack to `frames`, the innermost first, and says how it ended.
+    ///
+    /// Whatever the bytes are, this ends: every frame lies above the one before it, and there are at
+    /// most [`MAX_FRAMES`](crate::MAX_FRAMES).
+    pub fn unwind(
+        &self,
+        registers: &Registers,
+        stack: StackCopy<'_>,
+        frames: &mut Vec<Frame>,
+    ) -> End {
+        let limit = self.end_of_mapping(stack.base).unwrap_or(0);
+        unwind::walk(&self.code, registers, stack, limit, frames)
+    }
+
+    /// Where the mapping that holds `address` ends, if there is one. It bounds what is worth copying of
+    /// a stack.
+    #[must_use]
+    pub fn end_of_mapping(&self, address: u64) -> Option<u64> {
+        let after = self.mappings.partition_point(|&(start, _)| start <= address);
+        self.mappings[..after].last().map(|&(_, end)| end).filter(|&end| address < end)
+    }
+
+    /// Who a frame is: its function and those that were inlined there, the innermost first. There is
+    /// always one, with no function where none is known.
+    ///
+    /// It may take its time, tens of milliseconds the first time that a file's symbols are read.
+    pub fn name(&self, frame: &Frame, images: &mut Images) -> Rc<[Name]> {
+        let image = self.image(frame.image);
+        images.name(frame, image)
+    }
+
+    /// The files whose code could not be read, and why. Their frames are followed by frame pointers
+    /// and named by their offset.
+    pub fn unread(&self) -> impl Iterator<Item = (&[u8], Unread)> {
+        self.code.regions().iter().filter_map(|region| match region.image.content {
+            Content::Unread(why) => Some((&*region.image.path, why)),
+            _ => None,
+        })
+    }
+
+    fn image(&self, id: ImageId) -> Option<&Rc<Image>> {
+        let mut regions = self.code.regions().iter();
+        regions.find(|region| region.image.id == id).map(|region| &region.image)
+    }
+}
+
+/// The executable mappings, with their images: those of `before` where nothing changed.
+pub(crate) fn regions(
+    pid: i32,
+    headers: &[Header<'_>],
+    generated: &Rc<Image>,
+    images: &mut Images,
+) -> Vec<Region> {
+    let exec = headers.iter().filter(|header| header.perms.exec);
+    let made = exec.filter_map(|header| region(pid, header, generated, images));
+    made.collect()
+}
+
+fn region(
+    pid: i32,
+    header: &Header<'_>,
+    generated: &Rc<Image>,
+    images: &mut Images,
+) -> Option<Region> {
+    let image = match header.path {
+        // The kernel's own page in every process: its calls are long emulated by a trap.
+        b"[vsyscall]" => return None,
+        b"[vdso]" => images.vdso(header.len()).unwrap_or_else(|| generated.clone()),
+        _ if header.inode == 0 || is_memory(header.path) => generated.clone(),
+        _ => images.file(pid, header),
+    };
+    let bias = bias(&image, header);
+    Some(Region { start: header.start, end: header.end, bias, image })
+}
+
+/// Files that are memory by another name: what lies there is generated code.
+fn is_memory(path: &[u8]) -> bool {
+    let names: [&[u8]; 4] = [b"/memfd:", b"/dev/zero (deleted)", b"/SYSV", b"/anon_hugepage"];
+    names.iter().any(|name| path.starts_with(name))
+}
+
+fn bias(image: &Image, header: &Header<'_>) -> u64 {
+    match &image.content {
+        // Its addresses are those of the process.
+        Content::Generated(_) => 0,
+        // Offsets in the file are all there is.
+        Content::Unread(_) => header.start.wrapping_sub(header.offset),
+        Content::File(_) | Content::Memory { .. } => {
+            let address = image.elf().and_then(|elf| elf.address_of(header.offset, true));
+            header.start.wrapping_sub(address.unwrap_or(header.offset))
+        }
+    }
+}
+
+/// Reads the text of /proc/PID/maps; none where it has no mapping.
+pub(crate) fn headers(text: &[u8]) -> Option<Vec<Header<'_>>> {
+    let headers = maps::parse(text);
+    (!headers.is_empty()).then_some(headers)
+}

@@ -1,0 +1,109 @@
+//! The symbols of one image, by blazesym.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use blazesym::symbolize::source::{Elf as ElfSource, Source};
+use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
+use object::read::ReadCache;
+
+use crate::demangle::demangle;
+use crate::elf::Elf;
+use crate::image::ElfFile;
+use crate::open::descriptor_path;
+
+/// Symbols without a size end somewhere before the next one; further from their start than this an
+/// address is not called by their name.
+const REACH: usize = 4096;
+
+/// A function that an address belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    /// From the start of the function; of an inlined one that of the function it was put into.
+    pub(crate) offset: u64,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) line: Option<u32>,
+    pub(crate) inlined: bool,
+}
+
+/// Where the symbols of an image are looked up.
+#[derive(Debug)]
+pub(crate) struct Symbols {
+    symbolizer: Symbolizer,
+    /// In the order in which they are asked.
+    sources: Vec<Source<'static>>,
+    /// A separate debug file, kept open while its descriptor's path is among the sources.
+    _debug: Option<File>,
+}
+
+impl Symbols {
+    /// Finds out where an image's symbols are: its own DWARF; or a debug file with its build-id; or
+    /// one that it links to; or its table of symbols.
+    pub(crate) fn of(image: &ElfFile) -> Self {
+        let path = descriptor_path(&image.file);
+        let debug = (!image.elf.debug_info).then(|| debug_file(image)).flatten();
+        let sources = debug
+            .iter()
+            .map(|file| source(descriptor_path(file), true))
+            .chain([source(path.clone(), true), source(path, false)])
+            .collect();
+        // What is open does not change under its descriptor, so nothing is ever loaded again.
+        let builder = Symbolizer::builder().enable_auto_reload(false).enable_demangling(false);
+        Self { symbolizer: builder.build(), sources, _debug: debug }
+    }
+
+    /// The functions at an address, the innermost first.
+    pub(crate) fn functions(&mut self, address: u64) -> Vec<Function> {
+        let mut at = 0;
+        while let Some(source) = self.sources.get(at) {
+            match self.symbolizer.symbolize_single(source, Input::VirtOffset(address)) {
+                Ok(Symbolized::Sym(sym)) if is_near(&sym) => return functions(sym),
+                Ok(_) => at += 1,
+                // Such as a debug link to a file of another build: it is not asked again.
+                Err(_) => drop(self.sources.remove(at)),
+            }
+        }
+        Vec::new()
+    }
+}
+
+fn source(path: PathBuf, debug_syms: bool) -> Source<'static> {
+    let mut elf = ElfSource::new(path);
+    elf.debug_syms = debug_syms;
+    Source::Elf(elf)
+}
+
+fn is_near(sym: &Sym<'_>) -> bool {
+    sym.size.is_some_and(|size| size > 0) || sym.offset < REACH
+}
+
+/// The debug file of the image's build-id, in the root of its process or in ours. The folders are
+/// those of gdb ("Debugging Information in Separate Files").
+fn debug_file(image: &ElfFile) -> Option<File> {
+    let id = image.elf.build_id.as_deref().filter(|id| id.len() > 1)?;
+    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]);
+    let roots = [format!("/proc/{}/root", image.pid), String::new()];
+    roots.iter().find_map(|root| {
+        let file = File::open(format!("{root}/{name}")).ok()?;
+        let same = Elf::read(&ReadCache::new(&file))?.build_id.as_deref() == Some(id);
+        same.then_some(file)
+    })
+}
+
+/// A symbol and what was inlined into it at the address, the innermost first.
+fn functions(sym: Sym<'_>) -> Vec<Function> {
+    let offset = sym.offset as u64;
+    let made = |name: &str, place: Option<&CodeInfo<'_>>, inlined| Function {
+        name: demangle(name),
+        offset,
+        file: place.map(|place| place.to_path().into_owned()),
+        line: place.and_then(|place| place.line),
+        inlined,
+    };
+    let outer = made(&sym.name, sym.code_info.as_deref(), false);
+    let inlined = sym.inlined.iter().rev();
+    let inlined = inlined.map(|inner| made(&inner.name, inner.code_info.as_ref(), true));
+    inlined.chain([outer]).collect()
+}

@@ -1,0 +1,5 @@
+//! Real programs, stopped at a known place: are their stacks right, and are their names?
+#![allow(clippy::print_stderr, reason = "what is not run is said loudly")]
+
+mod c;
+mod support;

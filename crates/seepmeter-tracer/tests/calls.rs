@@ -54,7 +54,7 @@ fn a_wait_that_is_interrupted_again_and_again_is_over_when_it_should_be() {
         let target = Target::start(&format!("timed {call} 700"));
         let stops =
             stop_again_and_again(target.pid(), Duration::from_millis(100), |_| target.has_ended());
-        assert!((5..=9).contains(&stops), "{call}: {stops} stops");
+        assert!((3..=9).contains(&stops), "{call}: {stops} stops");
         let (said, _) = target.rest();
         let took = number(&said, "took");
         // What is not made by the C library ends at the first stop after its time.

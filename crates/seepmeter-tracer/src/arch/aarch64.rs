@@ -21,6 +21,8 @@ const SVC: u64 = 0xd400_0001;
 /// Its length in bytes.
 const SVC_LENGTH: u64 = 4;
 
+/// Bytes below the stack that belong to the function that runs, and that a signal leaves alone.
+pub(crate) const RED_ZONE: Option<u64> = None;
 /// io_pgetevents(2), which libc has for some C libraries alone.
 pub(crate) const IO_PGETEVENTS: i64 = 292;
 

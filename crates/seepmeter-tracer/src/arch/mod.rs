@@ -3,16 +3,16 @@
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::IO_PGETEVENTS;
-#[cfg(target_arch = "x86_64")]
 pub use x86_64::Registers;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64::{IO_PGETEVENTS, RED_ZONE};
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 #[cfg(target_arch = "aarch64")]
-pub(crate) use aarch64::IO_PGETEVENTS;
-#[cfg(target_arch = "aarch64")]
 pub use aarch64::Registers;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use aarch64::{IO_PGETEVENTS, RED_ZONE};
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("seepmeter-tracer knows the registers of x86-64 and aarch64 alone");

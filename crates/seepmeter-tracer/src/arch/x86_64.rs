@@ -24,6 +24,8 @@ const ERESTARTNOHAND: i64 = 514;
 /// Do the call again by way of restart_syscall(2), which knows what is left of its time.
 const ERESTART_RESTARTBLOCK: i64 = 516;
 
+/// Bytes below the stack that belong to the function that runs, and that a signal leaves alone.
+pub(crate) const RED_ZONE: Option<u64> = Some(128);
 /// io_pgetevents(2), which libc has for some C libraries alone.
 pub(crate) const IO_PGETEVENTS: i64 = 333;
 

@@ -15,11 +15,14 @@
 //!   that is over too early is the worse mistake, and is not made.
 //! - Where nothing is left, the call ends as it does when its time is over.
 //! - Else its argument is changed: the milliseconds in their register, or the register that points to
-//!   the time, which then points below the stack, where the kernel reads it before the program runs on.
-//!   A program may count on the register's old value, though: a system call changes no register of its
-//!   arguments. Code of the C library's does not, since registers of arguments need not survive a
-//!   function. So this is done for calls from the C library alone ([`wrappers`]); others wait their
-//!   whole time again until that is over as seen from here, which makes them late by one look at most.
+//!   the time. It then points to the far end of the red zone, the 128 bytes below the stack that the
+//!   System V ABI gives a function and that the frame of a signal handler leaves alone. (Below it a
+//!   handler that runs just before the call is made again would overwrite the time.) aarch64 has none.
+//!   Both are right for code of the C library's alone ([`wrappers`]): a program may count on the old
+//!   value of the register, since a system call changes none of its arguments, but the library's code
+//!   is behind a function call, which such registers need not survive; and its few instructions
+//!   around a call don't fill a red zone. Others wait their whole time again, until it is over as
+//!   seen from here; so they are late by one look at most.
 
 mod calls;
 mod clock;
@@ -35,14 +38,11 @@ use clock::Nanoseconds;
 use last_run::LastRun;
 use wrappers::Wrappers;
 
-use crate::arch::{Registers, SystemCall};
+use crate::arch::{RED_ZONE, Registers, SystemCall};
 use crate::memory::Memory;
 
 /// How long after it was let go a thread may still have run to go back to sleep.
 const BACK_TO_SLEEP: Nanoseconds = 3_000_000;
-/// Below the stack pointer: 128 bytes that belong to the program (the System V ABI's red zone), and a
-/// distance to them.
-const BELOW_THE_STACK: u64 = 128 + 64;
 const EINTR: i64 = -(libc::EINTR as i64);
 
 /// What is known of the calls that the threads of one process wait in.
@@ -57,8 +57,6 @@ pub(crate) struct Restarts {
 /// A thread that was looked at.
 #[derive(Debug, Default)]
 struct Waiter {
-    /// It has been in a call that is listed. Others are not asked before each halt.
-    waits: bool,
     /// What it was in before the halt, and since when.
     before: Option<Before>,
     /// The call that was made again at an earlier halt.
@@ -84,21 +82,12 @@ struct Again {
 }
 
 impl Restarts {
-    /// Asks what a thread waits in, before it is interrupted. Costs some µs, and only for threads that
-    /// are new or have been found in such a call.
+    /// Asks what a thread waits in, before it is interrupted. Costs some µs.
     pub(crate) fn ask(&mut self, pid: i32, tid: i32) {
-        let waiter = match self.threads.get_mut(&tid) {
-            Some(waiter) if !waiter.waits => {
-                waiter.before = None;
-                return;
-            }
-            Some(waiter) => waiter,
-            None => self.threads.entry(tid).or_default(),
-        };
+        let waiter = self.threads.entry(tid).or_default();
         waiter.before = None;
         let Some((call, instruction)) = current_call(pid, tid) else { return };
         if let Some(Repeatable { limit, .. }) = calls::repeatable(&call) {
-            waiter.waits = true;
             let timed = limit != Limit::None;
             let asleep_since = timed.then(|| self.last_run.of(pid, tid)).flatten();
             waiter.before = Some(Before { call, asleep_since });
@@ -150,7 +139,6 @@ impl Restarts {
         if !registers.called_by_instruction(tid) {
             return false;
         }
-        waiter.waits = true;
         let before = waiter.before.map(|before| before.call);
         let again = waiter.plan(&call, what.limit, registers.stack_pointer(), memory);
         let Some(mut again) = again else {
@@ -209,24 +197,25 @@ fn shortened(
     stack: u64,
     memory: &Memory,
 ) -> Option<(usize, u64)> {
-    let place = stack.checked_sub(BELOW_THE_STACK)? & !15;
+    let place = || stack.checked_sub(RED_ZONE?);
     match limit {
         Limit::None => None,
         // Rounded up, since a wait must not end too early.
         Limit::Milliseconds(index) => Some((index, (left as u64).div_ceil(1_000_000))),
         Limit::Timespec(index) => {
+            let place = place()?;
             write_time(place, left, memory)?;
             Some((index, place))
         }
         Limit::Uring(index) => {
+            let place = place()?;
             let mut argument = [0; URING_ARGUMENT];
             (memory.read(call.arguments[index], &mut argument).ok()? == argument.len())
                 .then_some(())?;
-            write_time(place, left, memory)?;
             argument[16..].copy_from_slice(&place.to_ne_bytes());
-            let place = place - 32;
-            memory.write(place, &argument).ok()?;
-            Some((index, place))
+            write_time(place, left, memory)?;
+            memory.write(place + 16, &argument).ok()?;
+            Some((index, place + 16))
         }
     }
 }

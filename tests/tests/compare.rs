@@ -77,6 +77,24 @@ fn versions_that_agree_are_alike_and_versions_that_scatter_cannot_be_told_apart(
 }
 
 #[test]
+fn growth_hidden_in_a_part_is_no_difference_of_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101, 100], 0);
+    let new: Vec<PathBuf> = (0..3)
+        .map(|n| {
+            Synthetic::rss(600, move |i| 100_000_000 + noise(n, i, 40_000))
+                .part("heap", "heap", |i| 50_000_000 + 30_000 * i)
+                .part("libc", "file", |i| 40_000_000 - 30_000 * i)
+                .write(folder.path(), &format!("hidden-{n}.jsonl"))
+        })
+        .collect();
+    let told = compare(&["--json"], &base, &new).expect(0).out();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert!(told["whole"]["rate"]["difference"].as_f64().unwrap().abs() < 500.0, "{told}");
+    assert_eq!(told["subjects"]["heap"]["rate"]["change"], "worse", "{told}");
+}
+
+#[test]
 fn one_run_a_side_cannot_tell() {
     let folder = tempfile::tempdir().unwrap();
     let base = runs(folder.path(), "base", &[100], 0);

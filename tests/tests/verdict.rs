@@ -319,17 +319,53 @@ fn parts_of_one_name_are_one_part_and_processes_of_one_name_are_two() {
     let _ = replay(&path, &["--fail-on", gate]).expect_complaint(100, &[gate]);
 }
 
+/// A heap that leaks 20 kB a second while a file of 90 MB loses as much, and a limit.
+fn hidden_leak(folder: &Path) -> PathBuf {
+    Synthetic::rss(800, |i| 140_000_000 + noise(9, i, 9_000))
+        .attr("limit.cgroup", 256 << 20)
+        .part("[heap]", "[heap]", |i| 50_000_000 + 20_000 * i + i % 7 * 900)
+        .part("/data r--s", "file", |i| 90_000_000 - 20_000 * i + i % 5 * 900)
+        .write(folder, "hidden.jsonl")
+}
+
 #[test]
 fn a_part_that_grows_behind_one_that_shrinks_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Synthetic::rss(800, |i| 140_000_000 + noise(9, i, 9_000))
-        .part("heap", "heap", |i| 50_000_000 + 20_000 * i + i % 7 * 900)
-        .part("cache", "file", |i| 90_000_000 - 20_000 * i + i % 5 * 900)
-        .write(folder.path(), "hidden.jsonl");
+    let path = hidden_leak(folder.path());
     let told = verdict(&path, "");
-    assert_eq!((&told["verdict"], &told["hidden"]), (&"growing".into(), &"heap".into()), "{told}");
+    assert_eq!(
+        (&told["verdict"], &told["hidden"]),
+        (&"growing".into(), &"[heap]".into()),
+        "{told}"
+    );
     let done = replay(&path, &["-o", "verdict"]).expect(0);
-    assert!(done.err().contains("it is heap that grows, hidden behind"), "{}", done.told());
+    let told = done.err();
+    assert!(told.starts_with("growing  [heap] +19.5 KiB/s ("), "{told}");
+    assert!(told.contains("), hidden in rss, which stands still ("), "{told}");
+    assert!(told.contains("\n  hidden behind /data r--s, which lost 15"), "{told}");
+}
+
+#[test]
+fn the_rate_of_a_hidden_part_is_not_told_as_the_wholes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = hidden_leak(folder.path());
+    let told = verdict(&path, "");
+    let rate = |field: &str| told[field]["estimate"].as_f64().unwrap();
+    assert!(rate("rate").abs() < 100.0, "{told}");
+    assert!((rate("hidden_rate") - 20_000.0).abs() < 200.0, "{told}");
+    // What the heap gains the file loses, so no limit is ever reached.
+    assert_eq!(told["limit"], Value::Null);
+    for gate in ["rate>1KiB/s", "time-to-limit<900h", "subject(/data r--s).rate>0"] {
+        assert_eq!(replay(&path, &["--fail-on", gate]).expect(0).err(), "", "{gate}");
+    }
+    for gate in ["growing", "subject([heap]).rate>1MiB/min"] {
+        let _ = replay(&path, &["--fail-on", gate]).expect_complaint(100, &[gate]);
+    }
+    // An explanation has one answer.
+    let explained = replay(&path, &["-o", "verdict,explain=yes"]).expect(0).err();
+    let answers = explained.lines().filter(|line| line.contains("- so: "));
+    assert_eq!(answers.collect::<Vec<_>>(), ["  - so: growing, by its part"]);
+    assert!(explained.contains("- the whole by itself: steady "), "{explained}");
 }
 
 #[test]

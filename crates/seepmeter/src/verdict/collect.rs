@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use seepmeter_analysis::{
-    Judgement, Series, Settings, Thinner, TimeToLimit, Word, attribute, judge, judge_with_parts,
+    Attribution, Judgement, Series, Settings, Thinner, TimeToLimit, Word, attribute, judge,
+    judge_with_parts,
 };
 use seepmeter_record::{
     Attr, Catalog, MetricId, Record, Sample, SamplerId, Subject, SubjectId, limit_attr,
     subject_kind,
 };
 
-use super::{Nearest, Part, RSS, Verdict, unit_of};
+use super::{Hidden, Nearest, Part, RSS, Verdict, unit_of};
 
 /// Buckets for the whole: the judge lays a series on half as many cells.
 const WHOLE_BUCKETS: usize = 2048;
@@ -180,13 +181,17 @@ impl Collector {
             parts.iter().map(|(part, series)| (part.clone(), series)).collect();
         let judged = judge_with_parts(&whole, &by_part, &settings);
         let mut judgement = judged.judgement;
-        // Where growth went so far is worth knowing before it is sure that it will go on.
-        let grows = judgement.word != Word::Steady && judgement.rate.is_some_and(|r| r.low > 0.0);
-        let attribution = judgement
-            .span
-            .filter(|_| grows && !parts.is_empty())
-            .map(|span| attribute(&whole, parts.iter().cloned(), span, judgement.cycle));
-        let limit = self.limit(&judgement, &whole, &settings);
+        let alone = judged.alone;
+        let hidden = judged.hidden.map(|(part, judgement)| Hidden {
+            name: part.name,
+            rate: judgement.rate,
+            span: judgement.span,
+            alone,
+        });
+        let attribution = attribution(&judgement, hidden.as_ref(), &whole, &parts);
+        // What a part gains, others lose: that reaches no limit.
+        let grows = hidden.is_none().then_some(&judgement);
+        let limit = self.limit(grows, &whole, &settings);
         judgement.peak = judgement.peak.max(self.kernel_peak);
         Some(Verdict {
             target: self.target_name(),
@@ -194,7 +199,7 @@ impl Collector {
             unit,
             limit,
             judgement,
-            hidden: judged.hidden.map(|(part, _)| part.name),
+            hidden,
             attribution,
             parts,
         })
@@ -245,14 +250,19 @@ impl Collector {
 
     /// The limit that is reached first. The cgroup and the machine bound what is resident, and
     /// RLIMIT_AS bounds the address space, which grows at a rate of its own.
-    fn limit(&self, judgement: &Judgement, whole: &Series, settings: &Settings) -> Option<Nearest> {
+    fn limit(
+        &self,
+        judgement: Option<&Judgement>,
+        whole: &Series,
+        settings: &Settings,
+    ) -> Option<Nearest> {
         let target = self.catalog.subject(self.target?)?;
         let limit = |name: &str| match target.attr(name)? {
             Attr::Int(bytes) => u64::try_from(*bytes).ok(),
             Attr::Text(_) => None,
         };
         let resident = |name, attr| {
-            let bytes = limit(attr)?;
+            let (bytes, judgement) = (limit(attr)?, judgement?);
             // Where there is a cycle, its peaks have to fit under the limit too.
             let swing = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
             let headroom = judgement.cycle.map_or(0.0, |_| swing.max(0.0));
@@ -273,6 +283,27 @@ impl Collector {
         }
         nearest.into_iter().min_by_key(|limit| limit.time.likely)
     }
+}
+
+/// Whose growth it is; none where it has not grown. Where growth went so far is worth knowing before it
+/// is sure that it will go on. Behind a hidden part there is no growth to have a share of, but who
+/// gained and who lost is known.
+fn attribution(
+    judgement: &Judgement,
+    hidden: Option<&Hidden>,
+    whole: &Series,
+    parts: &[(Part, Series)],
+) -> Option<Attribution<Part>> {
+    let rises = judgement.rate.is_some_and(|rate| rate.low > 0.0);
+    let grows = judgement.word != Word::Steady && rises;
+    let span = hidden.map_or(judgement.span, |hidden| hidden.span);
+    let span = span.filter(|_| (grows || hidden.is_some()) && !parts.is_empty())?;
+    let mut attribution = attribute(whole, parts.iter().cloned(), span, judgement.cycle);
+    if hidden.is_some() {
+        attribution.unexplained = None;
+        attribution.shares.iter_mut().for_each(|share| share.share = None);
+    }
+    Some(attribution)
 }
 
 /// The level is that of the watch's last fifth, and so a tenth of the watch old at its end.

@@ -341,6 +341,11 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
         let peak = judgement.peak.ok_or("nothing was sampled")?;
         return Ok(exactly(peak as f64));
     }
+    if let (None, Some(hidden)) = (subject, &verdict.hidden)
+        && hidden.alone == Word::Inconclusive
+    {
+        return Err(format!("only {} was judged, and nothing is known of the whole", hidden.name));
+    }
     if judgement.word == Word::Inconclusive {
         let why = judgement.reason.map_or("", |reason| reason.in_words());
         return Err(format!("the verdict is inconclusive ({why}), so nothing is known of it"));

@@ -39,7 +39,8 @@ impl Verdict {
             .collect();
         let mut told = json!({
             "schema": SCHEMA, "target": target, "metric": metric,
-            "unit": unit.to_string(), "hidden": hidden,
+            "unit": unit.to_string(), "hidden": hidden.as_ref().map(|hidden| &hidden.name),
+            "hidden_rate": hidden.as_ref().and_then(|hidden| hidden.rate).map(interval),
             "shares": shares, "limit": limit, "gates": gates,
         });
         if let (Value::Object(told), Value::Object(judged)) = (&mut told, judgement_json(judgement))

@@ -4,7 +4,9 @@
 //! what the analysis makes of them. It is told [in words](Verdict::told) or [as JSON](Verdict::json),
 //! and [gates](gate::Gate) turn it into an exit status.
 
-use seepmeter_analysis::{Attribution, Judgement, Series, Settings, TimeToLimit, judge};
+use seepmeter_analysis::{
+    Attribution, Interval, Judgement, Series, Settings, TimeToLimit, Word, judge,
+};
 use seepmeter_record::Unit;
 
 mod collect;
@@ -31,8 +33,9 @@ pub struct Verdict {
     pub unit: Unit,
     /// The answer and its evidence.
     pub judgement: Judgement,
-    /// The part that grows while the whole does not, if there is one.
-    pub hidden: Option<String>,
+    /// The part that grows while the whole does not, if there is one. The judgement's figures are the
+    /// whole's all the same.
+    pub hidden: Option<Hidden>,
     /// Whose growth it is; none where nothing but the whole was sampled, or nothing was judged.
     pub attribution: Option<Attribution<Part>>,
     /// Every part, each name once. [`Verdict::part`] judges one by itself: to judge ten thousand that
@@ -51,6 +54,19 @@ pub struct Part {
     pub kind: String,
     /// What sort of growth it would be, where the sampler says so.
     pub class: Option<String>,
+}
+
+/// A part that grows behind something that shrinks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hidden {
+    /// Its name.
+    pub name: String,
+    /// Its own rate, in base units a second.
+    pub rate: Option<Interval>,
+    /// The span of the part that was judged: (from, to) in ns.
+    pub span: Option<(u64, u64)>,
+    /// What the whole was judged by itself.
+    pub alone: Word,
 }
 
 /// The limit that is reached first.

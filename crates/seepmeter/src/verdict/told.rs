@@ -1,9 +1,9 @@
 //! A verdict in words.
 
 use seepmeter_analysis::words::{amount, duration, rate_interval};
-use seepmeter_analysis::{Share, Unit, Word};
+use seepmeter_analysis::{Interval, Share, Unit, Word};
 
-use super::{Nearest, Part, Verdict, unit_of};
+use super::{Hidden, Nearest, Part, Verdict, unit_of};
 
 /// No more shares than this are told, and none under a hundredth.
 const MOST_SHARES: usize = 4;
@@ -15,13 +15,12 @@ impl Verdict {
     /// The verdict in a few lines: the first begins with the word.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![self.headline(unit_of(self.unit))];
-        if let Some(hidden) = &self.hidden {
-            lines.push(format!(
-                "  it is {} that grows, hidden behind something that shrinks",
-                short(hidden)
-            ));
-        }
+        let unit = unit_of(self.unit);
+        let mut lines = match &self.hidden {
+            Some(hidden) => vec![self.hidden_headline(hidden, unit)],
+            None => vec![self.headline(unit)],
+        };
+        lines.extend(self.hidden.as_ref().and_then(|_| self.tell_hider(unit)));
         lines.extend(self.tell_shares());
         lines.extend(self.limit.as_ref().map(tell_limit));
         lines
@@ -56,6 +55,34 @@ impl Verdict {
             }
             (word, Some(rate)) => format!("{word}  {metric} {}{over}", rate_interval(rate, unit)),
         }
+    }
+
+    /// A part that grows, and the whole that does not show it: two rates that must not be taken for
+    /// each other.
+    fn hidden_headline(&self, hidden: &Hidden, unit: Unit) -> String {
+        let Self { judgement, metric, .. } = self;
+        let rate = |rate: Option<Interval>| rate.map_or(String::new(), |r| rate_interval(r, unit));
+        let over = hidden.span.map_or(String::new(), |(from, to)| {
+            format!(" over {}", duration(to.saturating_sub(from)))
+        });
+        let whole = match hidden.alone {
+            Word::Steady => format!("which stands still ({})", rate(judgement.rate)),
+            Word::Growing | Word::Inconclusive => "whose own rate can't be told".to_owned(),
+        };
+        let name = short(&hidden.name);
+        format!(
+            "{}  {name} {}{over}, hidden in {metric}, {whole}",
+            judgement.word,
+            rate(hidden.rate)
+        )
+    }
+
+    /// What the growth is hidden behind: the part that lost the most.
+    fn tell_hider(&self, unit: Unit) -> Option<String> {
+        let shares = self.attribution.iter().flat_map(|attribution| &attribution.shares);
+        let least = shares.min_by(|a, b| a.gain.total_cmp(&b.gain)).filter(|s| s.gain < 0.0)?;
+        let lost = amount(-least.gain, unit);
+        Some(format!("  hidden behind {}, which lost {lost} meanwhile", short(&least.id.name)))
     }
 
     /// Whose growth it is, the largest share first.

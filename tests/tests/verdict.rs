@@ -277,6 +277,44 @@ fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
 }
 
 #[test]
+fn a_metric_that_only_parts_have_is_judged_by_their_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(600, 21)
+        .metric("pss", Unit::Bytes, |_| 0)
+        .part("[heap]", "[heap]", |i| 30_000_000 + 20_000 * i)
+        .part("cache", "file", |i| 9_000_000 - 5_000 * i)
+        .write(folder.path(), "parts.jsonl");
+    // The process tells nothing of pss, and its parts tell nothing else.
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text: String = text
+        .lines()
+        .map(|line| {
+            let line = line.replace("[0,1,0],", "").replace("[1,0,", "[1,1,");
+            line.replace("[2,0,", "[2,1,") + "\n"
+        })
+        .collect();
+    std::fs::write(&path, text).unwrap();
+    let told = verdict(&path, ",metric=pss");
+    assert_eq!(told["verdict"], "growing", "{told}");
+    let rate = told["rate"]["estimate"].as_f64().unwrap();
+    assert!((rate - 15_000.0).abs() < 100.0, "{told}");
+    assert_eq!(told["shares"][0]["subject"], "[heap]", "{told}");
+    assert_eq!(told["explanation"][0], "pss is the sum of 2 parts");
+    assert_eq!(verdict(&path, "")["verdict"], "steady");
+}
+
+#[test]
+fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let path =
+        Synthetic::flat(600, 22).metric("pss", Unit::Bytes, |_| 0).write(folder.path(), "p.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap().replace(",[0,1,0]", "");
+    std::fs::write(&path, text).unwrap();
+    let done = replay(&path, &["-o", "verdict,metric=pss"]);
+    let _ = done.expect_complaint(125, &["in 600 looks no value of `pss` was told"]);
+}
+
+#[test]
 fn the_kernels_own_peak_counts_where_no_look_has_seen_it() {
     let folder = tempfile::tempdir().unwrap();
     let spike = |i| if i < 300 { 51_000_000 } else { 900_000_000 };

@@ -1,28 +1,20 @@
 //! From a stream to the series that are judged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use seepmeter_analysis::{
     Attribution, Judgement, Series, Settings, Thinner, TimeToLimit, Word, attribute, judge,
     judge_with_parts,
 };
 use seepmeter_record::{
-    Attr, Catalog, MetricId, Record, Sample, SamplerId, Subject, SubjectId, limit_attr,
-    subject_kind,
+    Attr, Catalog, MetricId, Record, Sample, SamplerId, SubjectId, limit_attr, subject_kind,
 };
 
+use super::parts::Parts;
 use super::{Hidden, Nearest, Part, RSS, Verdict, unit_of};
 
 /// Buckets for the whole: the judge lays a series on half as many cells.
 const WHOLE_BUCKETS: usize = 2048;
-
-/// Buckets for each of the first parts: attribution looks at an eighth as many.
-const PART_BUCKETS: usize = 256;
-
-/// So many parts are kept as finely as that, and all later ones as finely as attribution looks: so ten
-/// thousand parts that all change all the time take 30 MB. Parts that stand still take next to nothing.
-const FINE_PARTS: usize = 512;
-const COARSE_BUCKETS: usize = 32;
 
 /// Keeps of a stream what the judge needs, in bounded memory.
 #[derive(Debug)]
@@ -40,9 +32,10 @@ pub struct Collector {
     kernel_peak: Option<i64>,
     /// The address space, for the limit that bounds it.
     vsize: Option<Thinner>,
-    parts: HashMap<SubjectId, PartSeries>,
-    /// How many looks each sampler has taken, and when the last was.
+    parts: Parts,
+    /// How many looks each sampler has taken.
     looks: HashMap<SamplerId, u64>,
+    /// When the last look was, in ns.
     end: u64,
 }
 
@@ -62,12 +55,6 @@ struct Standing {
     swap: i64,
 }
 
-#[derive(Debug)]
-struct PartSeries {
-    series: Thinner,
-    sampler: SamplerId,
-}
-
 impl Collector {
     /// Collects what it takes to judge this metric (`rss`). With `rss`, what is swapped out counts in:
     /// swapping hides growth.
@@ -83,7 +70,7 @@ impl Collector {
             heard: None,
             kernel_peak: None,
             vsize: None,
-            parts: HashMap::new(),
+            parts: Parts::default(),
             looks: HashMap::new(),
             end: 0,
         }
@@ -112,8 +99,8 @@ impl Collector {
             }
             Record::Sample(sample) => self.take_sample(sample),
             Record::Event(event) if event.kind.ends_subject() => {
-                if let Some(part) = event.subject.and_then(|subject| self.parts.get_mut(&subject)) {
-                    part.series.push(event.t, 0);
+                if let Some(subject) = event.subject {
+                    self.parts.end(event.t, subject);
                 }
             }
             Record::Header(_) | Record::Subject(_) | Record::Event(_) | Record::Footer(_) => {}
@@ -128,13 +115,8 @@ impl Collector {
             let metric = Some(point.metric);
             if Some(point.subject) != self.target {
                 if metric == self.ids.judged {
-                    let many = self.parts.len() >= FINE_PARTS;
-                    let buckets = if many { COARSE_BUCKETS } else { PART_BUCKETS };
-                    let part = self.parts.entry(point.subject).or_insert_with(|| PartSeries {
-                        series: Thinner::new(buckets),
-                        sampler: sample.sampler,
-                    });
-                    part.series.push(t, point.value);
+                    let look = (t, sample.sampler);
+                    self.parts.take(look, (point.subject, point.value), &self.catalog);
                 }
             } else if metric == self.ids.judged {
                 // Of two samplers that tell it, the first to do so is heard.
@@ -156,6 +138,7 @@ impl Collector {
             let whole = self.whole.get_or_insert_with(|| Thinner::new(WHOLE_BUCKETS));
             whole.push(t, judged.saturating_add(self.standing.swap));
         }
+        self.parts.looked(t, sample.sampler);
     }
 
     /// Why there is no verdict, for a message.
@@ -166,17 +149,37 @@ impl Collector {
         if names.is_empty() {
             return "nothing was sampled".to_owned();
         }
+        if self.ids.judged.is_some() {
+            return format!("in {} looks no value of `{}` was told", self.all_looks(), self.metric);
+        }
         format!("there is no metric `{}`; there are: {}", self.metric, names.join(", "))
     }
 
-    /// The verdict; none where there is no such metric. A watch that ended before its first look is
-    /// too short, as any other.
+    fn all_looks(&self) -> u64 {
+        self.looks.values().sum()
+    }
+
+    /// What is judged, and true where it is a sum: a metric that the target itself does not have is
+    /// that of all its parts together.
+    fn whole(&self) -> (Option<Series>, bool) {
+        match &self.whole {
+            Some(whole) => (Some(whole.clone().finish()), false),
+            None => (self.parts.sum(), true),
+        }
+    }
+
+    /// The verdict; none where there is no such metric, or no value of it in looks enough. A watch that
+    /// ended before its first look is too short, as any other.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         let unit = self.catalog.metric(self.ids.judged?)?.unit;
         let settings = Settings { unit: unit_of(unit), ..Settings::default() };
-        let whole = self.whole.clone().map(Thinner::finish).unwrap_or_default();
-        let parts = self.parts();
+        let (whole, summed) = self.whole();
+        if whole.is_none() && self.all_looks() >= settings.least_looks {
+            return None;
+        }
+        let whole = whole.unwrap_or_default();
+        let parts = self.parts.named(&self.catalog, &self.looks, self.end);
         let by_part: Vec<(Part, &Series)> =
             parts.iter().map(|(part, series)| (part.clone(), series)).collect();
         let judged = judge_with_parts(&whole, &by_part, &settings);
@@ -193,6 +196,10 @@ impl Collector {
         let grows = hidden.is_none().then_some(&judgement);
         let limit = self.limit(grows, &whole, &settings);
         judgement.peak = judgement.peak.max(self.kernel_peak);
+        if summed && self.parts.len() > 0 {
+            let said = format!("{} is the sum of {} parts", self.metric, self.parts.len());
+            judgement.explanation.insert(0, said);
+        }
         Some(Verdict {
             target: self.target_name(),
             metric: self.metric.clone(),
@@ -203,44 +210,6 @@ impl Collector {
             attribution,
             parts,
         })
-    }
-
-    /// The parts in the order of their names, those of one name taken together: to whoever reads of
-    /// it, or names it in a gate, it is one thing. Processes are told apart by their pids.
-    fn parts(&self) -> Vec<(Part, Series)> {
-        let mut named: BTreeMap<Part, Vec<(SubjectId, Series)>> = BTreeMap::new();
-        for (id, part) in &self.parts {
-            if let Some((part, series)) = self.part((id, part)) {
-                named.entry(part).or_default().push((*id, series));
-            }
-        }
-        let mut parts = Vec::with_capacity(named.len());
-        for (part, mut series) in named {
-            if series.len() == 1 {
-                parts.extend(series.pop().map(|(_, series)| (part, series)));
-            } else if part.kind == subject_kind::PROCESS {
-                parts.extend(series.into_iter().map(|(id, series)| {
-                    let key = self.catalog.subject(id).and_then(Subject::process_key);
-                    let pid = key.map_or(String::new(), |(pid, _)| format!(" (pid {pid})"));
-                    (Part { name: format!("{}{pid}", part.name), ..part.clone() }, series)
-                }));
-            } else {
-                let of_one_name: Vec<&Series> = series.iter().map(|(_, series)| series).collect();
-                parts.push((part, Series::sum(&of_one_name)));
-            }
-        }
-        parts
-    }
-
-    fn part(&self, (id, part): (&SubjectId, &PartSeries)) -> Option<(Part, Series)> {
-        let Subject { name, kind, .. } = self.catalog.subject(*id)?;
-        let class = match self.catalog.subject(*id)?.attr("class") {
-            Some(Attr::Text(class)) => Some(class.to_string()),
-            _ => None,
-        };
-        let looks = self.looks.get(&part.sampler).copied().unwrap_or(0);
-        let series = part.series.clone().finish().with_looks(looks).with_end(self.end);
-        Some((Part { name: name.to_string(), kind: kind.to_string(), class }, series))
     }
 
     fn target_name(&self) -> String {

@@ -13,6 +13,7 @@ mod collect;
 pub mod foreign;
 pub mod gate;
 mod json;
+mod parts;
 mod told;
 
 pub use collect::Collector;

@@ -266,6 +266,50 @@ fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_told() {
 }
 
 #[test]
+fn summary_gates_and_sink_judge_the_metric_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(600, 4)
+        .metric("fds", Unit::Count, |i| 20 + i / 3)
+        .write(folder.path(), "fds.jsonl");
+    let growing = ["--metric", "fds", "--fail-on", "growing"];
+    let done = replay(&path, &growing).expect_complaint(100, &["the verdict is growing"]);
+    assert_eq!(done.complaints().len(), 1);
+    let done = seepmeter(words!["replay", "-q", "--metric", "fds", path]).done().expect(0);
+    assert!(done.err().contains("\nverdict    growing  fds +20/min"), "{}", done.told());
+    assert_eq!(verdict(&path, "")["metric"], "rss");
+    let sink = ["-o", "verdict,json=yes,path=-", "--metric", "fds"];
+    let told: Value = serde_json::from_str(&replay(&path, &sink).expect(0).out()).unwrap();
+    assert_eq!((&told["metric"], &told["verdict"]), (&"fds".into(), &"growing".into()));
+    let done = seepmeter(words!["replay", "-q", "--metric", "files", path]).done().expect(0);
+    assert!(
+        done.err().contains("verdict    none: there is no metric `files`; there are: rss, fds")
+    );
+    let files = ["--metric", "files", "--fail-on", "growing"];
+    let _ = replay(&path, &files).expect_complaint(125, &["no metric `files`", "not be checked"]);
+}
+
+#[test]
+fn the_json_of_one_metric_does_not_contradict_the_gates_on_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(600, 4)
+        .metric("fds", Unit::Count, |i| 20 + i / 3)
+        .write(folder.path(), "fds.jsonl");
+    let sink = ["-o", "verdict,json=yes,path=-,metric=fds"];
+    let gates = |flags: &[&str], status: i32| {
+        let flags: Vec<&str> = sink.iter().chain(flags).copied().collect();
+        let told: Value =
+            serde_json::from_str(&replay(&path, &flags).expect(status).out()).unwrap();
+        assert_eq!(told["metric"], "fds");
+        (told["gates"][0]["metric"].clone(), told["gates"][0]["fired"].clone())
+    };
+    let growing = ["--fail-on", "growing"];
+    assert_eq!(gates(&growing, 0), ("rss".into(), false.into()));
+    assert_eq!(gates(&["--fail-on", "steady"], 100), ("rss".into(), true.into()));
+    let of_fds = ["--metric", "fds", "--fail-on", "growing"];
+    assert_eq!(gates(&of_fds, 100), ("fds".into(), true.into()));
+}
+
+#[test]
 fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::leak(600, 5)

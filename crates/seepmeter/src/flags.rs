@@ -8,7 +8,9 @@ use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_plugin::parse_duration;
 
+use crate::sinks::Judging;
 use crate::spec::Spec;
+use crate::verdict::RSS;
 use crate::verdict::gate::Gate;
 
 /// Watch a program's memory: does it leak, how fast, and where does it go?
@@ -159,7 +161,7 @@ pub enum FailOn {
 #[derive(Debug, Args)]
 pub struct SeriesFlags {
     /// Which metric
-    #[arg(long, default_value = "rss")]
+    #[arg(long, value_name = "NAME", default_value = RSS)]
     pub metric: String,
     /// Of a CSV file: the column with the time in seconds
     #[arg(long, value_name = "COLUMN", requires = "value")]
@@ -241,12 +243,24 @@ pub struct SinkFlags {
     /// No summary at the end
     #[arg(long)]
     pub no_summary: bool,
+    /// Which metric is judged: by the summary, the gates, and the sink `verdict` unless it has a
+    /// metric= of its own
+    #[arg(long, value_name = "NAME", default_value = RSS)]
+    pub metric: String,
     /// What must not be.
     #[command(flatten)]
     pub gates: GateFlags,
     /// Where to look for plugins.
     #[command(flatten)]
     pub folders: FolderFlags,
+}
+
+impl SinkFlags {
+    /// The gates, with the metric that they ask of.
+    #[must_use]
+    pub fn judging(&self) -> Judging {
+        Judging::new(self.gates.fail_on.clone(), &self.metric)
+    }
 }
 
 /// What becomes of a spawned command when the watching stops before it ends.

@@ -155,6 +155,14 @@ impl Collector {
         format!("there is no metric `{}`; there are: {}", self.metric, names.join(", "))
     }
 
+    /// The verdict.
+    ///
+    /// # Errors
+    /// Why there is none, for a message.
+    pub fn verdict_or_lack(&self) -> Result<Verdict, String> {
+        self.verdict().ok_or_else(|| self.lack())
+    }
+
     fn all_looks(&self) -> u64 {
         self.looks.values().sum()
     }

@@ -60,11 +60,13 @@ enum Operator {
 pub struct Outcome {
     /// The gate as it was written.
     pub gate: String,
+    /// Which metric it was held against.
+    pub metric: String,
     /// True where what must not be is.
     pub fired: bool,
     /// The figure that decided, in words.
     pub why: String,
-    /// True where there is nothing of the name that the gate gives.
+    /// True where there is nothing of the name that the gate gives, or no verdict at all.
     pub unknown: bool,
 }
 
@@ -292,7 +294,14 @@ impl Gate {
                 }
             }
         };
-        Outcome { gate: self.text.clone(), fired, why, unknown }
+        Outcome { gate: self.text.clone(), metric: verdict.metric.clone(), fired, why, unknown }
+    }
+
+    /// What is said where there is no verdict, and why there is none.
+    #[must_use]
+    pub fn unchecked(&self, metric: &str, lack: &str) -> Outcome {
+        let (gate, metric, why) = (self.text.clone(), metric.to_owned(), lack.to_owned());
+        Outcome { gate, metric, fired: false, why, unknown: true }
     }
 }
 

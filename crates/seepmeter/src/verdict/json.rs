@@ -35,7 +35,9 @@ impl Verdict {
         });
         let gates: Vec<Value> = gates
             .iter()
-            .map(|gate| json!({"gate": gate.gate, "fired": gate.fired, "why": gate.why}))
+            .map(|Outcome { gate, metric, fired, why, unknown: _ }| {
+                json!({"gate": gate, "metric": metric, "fired": fired, "why": why})
+            })
             .collect();
         let mut told = json!({
             "schema": SCHEMA, "target": target, "metric": metric,

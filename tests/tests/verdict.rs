@@ -423,7 +423,7 @@ fn a_part_that_grows_behind_one_that_shrinks_is_found() {
     let done = replay(&path, &["-o", "verdict"]).expect(0);
     let told = done.err();
     assert!(told.starts_with("growing  [heap] +19.5 KiB/s ("), "{told}");
-    assert!(told.contains("), hidden in rss, which stands still ("), "{told}");
+    assert!(told.contains(" s, hidden in rss, which stands still ("), "{told}");
     assert!(told.contains("\n  hidden behind /data r--s, which lost 15"), "{told}");
 }
 

@@ -108,9 +108,12 @@ pub struct ReplayFlags {
 /// `seepmeter judge`.
 #[derive(Debug, Args)]
 pub struct JudgeFlags {
-    /// What to judge.
+    /// Which metric of a recording [default: rss]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// The columns of tables.
     #[command(flatten)]
-    pub series: SeriesFlags,
+    pub columns: ColumnFlags,
     /// What must not be.
     #[command(flatten)]
     pub gates: GateFlags,
@@ -128,9 +131,12 @@ pub struct JudgeFlags {
 /// `seepmeter compare`.
 #[derive(Debug, Args)]
 pub struct CompareFlags {
-    /// What to compare.
+    /// Which metric of the recordings; may be given several times [default: rss]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Vec<String>,
+    /// The columns of tables.
     #[command(flatten)]
-    pub series: SeriesFlags,
+    pub columns: ColumnFlags,
     /// Exit with --fail-status where the new version is so
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
@@ -157,12 +163,9 @@ pub enum FailOn {
     CannotTell,
 }
 
-/// What to judge or compare.
+/// What to read of a table.
 #[derive(Debug, Args)]
-pub struct SeriesFlags {
-    /// Which metric
-    #[arg(long, value_name = "NAME", default_value = RSS)]
-    pub metric: String,
+pub struct ColumnFlags {
     /// Of a CSV file: the column with the time in seconds
     #[arg(long, value_name = "COLUMN", requires = "value")]
     pub time: Option<String>,

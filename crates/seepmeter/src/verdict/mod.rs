@@ -7,7 +7,7 @@
 use seepmeter_analysis::{
     Attribution, Interval, Judgement, Series, Settings, TimeToLimit, Word, judge,
 };
-use seepmeter_record::Unit;
+use seepmeter_record::{Unit, subject_kind};
 
 mod collect;
 pub mod foreign;
@@ -56,6 +56,25 @@ pub struct Part {
     /// What sort of growth it would be, where the sampler says so.
     pub class: Option<String>,
 }
+
+impl Part {
+    /// What a part is called that has another name in each run, and may come many times: the stacks of
+    /// threads and the processes of one name are each one family.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        let is_stack = self.class.as_deref() == Some("stack");
+        if is_stack && self.name.starts_with("stack of thread ") {
+            return STACKS;
+        }
+        match self.name.rsplit_once(" (pid ") {
+            Some((name, _)) if self.kind == subject_kind::PROCESS => name,
+            _ => &self.name,
+        }
+    }
+}
+
+/// The family of all threads' stacks but the main one's.
+const STACKS: &str = "stacks of threads";
 
 /// A part that grows behind something that shrinks.
 #[derive(Clone, Debug, PartialEq)]

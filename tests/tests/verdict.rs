@@ -95,7 +95,10 @@ fn a_gate_on_a_subject_that_there_is_not_says_which_there_are_and_does_not_fire(
     let done = replay(&three.leak, &["--fail-on", "subject(haep).rate>0"]);
     let _ = done.expect_complaint(
         0,
-        &["was not checked: there was no subject `haep`", "/usr/lib/libc.so.6 r-xp, heap"],
+        &[
+            "was not checked: there was no subject `haep`",
+            "the largest first: heap, /usr/lib/libc.so.6 r-xp",
+        ],
     );
     let done = replay(&three.flat, &["--fail-on", "subject(heap).rate>0"]);
     let _ = done.expect_complaint(0, &["no parts were sampled", "--sampler smaps"]);
@@ -123,6 +126,13 @@ fn every_gate_that_fires_is_told_and_the_status_can_be_chosen() {
     let complaints = replay(&three.leak, &flags).expect(42).complaints();
     assert_eq!(complaints.len(), 2, "{complaints:?}");
     assert!(complaints[0].contains("`growing`") && complaints[1].contains("`peak>1MB`"));
+}
+
+#[test]
+fn no_gate_can_fire_unseen_by_a_status_of_0() {
+    let three = Three::new();
+    let done = replay(&three.leak, &["--fail-on", "growing", "--fail-status", "0"]).expect(125);
+    assert!(done.err().contains("0 is not in 1..=255"), "{}", done.told());
 }
 
 #[test]
@@ -180,6 +190,8 @@ fn a_bad_gate_is_pointed_at_before_anything_of_the_target_has_run() {
         ("share>5%", "^"),
         ("growing now", "        ^"),
         ("", "^"),
+        ("subject().rate>0", "        ^"),
+        ("subject(heap).share>nan%", "                    ^"),
     ] {
         let mark = folder.path().join("mark");
         let words = words!["run", "--fail-on", gate, "--", "touch", mark];

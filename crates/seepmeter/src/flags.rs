@@ -141,7 +141,7 @@ pub struct CompareFlags {
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
     /// The exit status where --fail-on says so
-    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS)]
+    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
     /// Print one JSON object
     #[arg(long)]
@@ -185,7 +185,7 @@ pub struct GateFlags {
     #[arg(long, value_name = "GATE")]
     pub fail_on: Vec<Gate>,
     /// The exit status where a gate fires and the target itself ended well
-    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS)]
+    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
 }
 

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_record::jsonl::{self, Ending};
 
 use crate::commands::{Outcome, print, shown};
 use crate::flags::{ColumnFlags, JudgeFlags};
-use crate::messages;
 use crate::verdict::foreign::{self, Columns};
 use crate::verdict::{Collector, RSS, Verdict};
+use crate::{human, messages};
 
 /// `seepmeter judge`.
 ///
@@ -67,16 +67,41 @@ pub(crate) fn verdict_on(
     };
     let mut input = foreign::Input::open(file).with_context(cannot)?;
     if let Some(series) = input.series(columns.as_ref()).with_context(cannot)? {
-        return Ok(Verdict::of_series(&shown(file), metric.unwrap_or(RSS), &series));
+        if let Some(other) = metric.filter(|metric| *metric != RSS) {
+            let file = shown(file);
+            bail!(
+                "cannot judge {file}: it is one series, and has no metric `{other}`; leave --metric out"
+            );
+        }
+        return Ok(Verdict::of_series(&shown(file), RSS, &series));
     }
     let mut recording = jsonl::read(Box::new(input)).with_context(cannot)?;
     let mut collector = Collector::new(metric.unwrap_or(RSS));
     while let Some(record) = recording.next_record().with_context(cannot)? {
         collector.take(&record);
     }
-    if let Ending::CutOff { line } = recording.ending() {
-        messages::notice(&format!("{}: line {line} is cut off and was left out", shown(file)));
+    let verdict = collector.verdict_or_lack();
+    let verdict = verdict.map_err(|lack| anyhow!("cannot judge {}: {lack}", shown(file)))?;
+    if let Some(doubt) = doubt(recording.ending(), collector.backwards()) {
+        messages::notice(&format!("{}: {doubt}", shown(file)));
     }
-    let verdict = collector.verdict();
-    verdict.ok_or_else(|| anyhow!("cannot judge {}: {}", shown(file), collector.lack()))
+    Ok(verdict)
+}
+
+/// What is odd about a recording that can be judged all the same.
+fn doubt(ending: Ending, backwards: u64) -> Option<String> {
+    let end = match ending {
+        Ending::Whole => None,
+        Ending::NoFooter => Some(
+            "it has no footer, so whoever wrote it was killed or goes on; it is judged as far as it goes"
+                .to_owned(),
+        ),
+        Ending::CutOff { line } => Some(format!("line {line} is cut off and was left out")),
+    };
+    let times = (backwards > 0).then(|| {
+        let looks = human::count(backwards, "time");
+        format!("{looks} it goes backwards in time; such a look is taken as at the time before it")
+    });
+    let all: Vec<String> = end.into_iter().chain(times).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }

@@ -37,6 +37,9 @@ pub struct Collector {
     looks: HashMap<SamplerId, u64>,
     /// When the last look was, in ns.
     end: u64,
+    /// When each sampler's last look was, in ns, and how many came before the one before them.
+    last: HashMap<SamplerId, u64>,
+    backwards: u64,
 }
 
 /// The metrics that are collected.
@@ -73,6 +76,8 @@ impl Collector {
             parts: Parts::default(),
             looks: HashMap::new(),
             end: 0,
+            last: HashMap::new(),
+            backwards: 0,
         }
     }
 
@@ -111,6 +116,8 @@ impl Collector {
         let t = sample.t;
         self.end = self.end.max(t);
         *self.looks.entry(sample.sampler).or_default() += 1;
+        let before = self.last.insert(sample.sampler, t);
+        self.backwards += u64::from(before.is_some_and(|before| before > t));
         for point in &sample.points {
             let metric = Some(point.metric);
             if Some(point.subject) != self.target {
@@ -139,6 +146,13 @@ impl Collector {
             whole.push(t, judged.saturating_add(self.standing.swap));
         }
         self.parts.looked(t, sample.sampler);
+    }
+
+    /// How many looks have a time before that of the same sampler's look before them: no clock that only
+    /// goes forwards has said so. They are taken as at the time of that.
+    #[must_use]
+    pub fn backwards(&self) -> u64 {
+        self.backwards
     }
 
     /// Why there is no verdict, for a message.

@@ -192,6 +192,9 @@ impl<'a> Reader<'a> {
         let Some(close) = close else {
             return self.bad(self.at, "this parenthesis is not closed");
         };
+        if inner[..close].trim().is_empty() {
+            return self.bad(self.at + 1, "here comes a subject's name: subject(heap).rate>0");
+        }
         self.at += close + 2;
         if !self.rest().starts_with('.') {
             return self.bad(self.at, "here comes a dot and a quantity: subject(heap).rate>0");
@@ -267,6 +270,7 @@ fn rate(text: &str) -> Result<f64, String> {
 fn percentage(text: &str) -> Result<f64, String> {
     let number =
         text.strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
+    let number = number.filter(|percent| percent.is_finite());
     number.map(|percent| percent / 100.0).ok_or_else(|| format!("`{text}` is no percentage: 50%"))
 }
 
@@ -386,10 +390,15 @@ fn part(verdict: &Verdict, name: &str) -> Result<Judgement, String> {
         if verdict.parts.is_empty() {
             format!("no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`")
         } else {
-            let names: Vec<String> =
-                verdict.parts.iter().take(MOST_NAMES).map(|(part, _)| short(&part.name)).collect();
-            let more = if verdict.parts.len() > MOST_NAMES { ", …" } else { "" };
-            format!("there was no subject `{name}`; there were: {}{more}", names.join(", "))
+            let mut parts: Vec<_> = verdict.parts.iter().collect();
+            parts.sort_by_key(|(_, series)| std::cmp::Reverse(series.peak()));
+            let names = parts.iter().take(MOST_NAMES).map(|(part, _)| short(&part.name));
+            let names: Vec<String> = names.collect();
+            let more = if parts.len() > MOST_NAMES { ", …" } else { "" };
+            format!(
+                "there was no subject `{name}`; there were, the largest first: {}{more}",
+                names.join(", ")
+            )
         }
     })
 }

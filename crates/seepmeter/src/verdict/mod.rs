@@ -12,6 +12,7 @@ use seepmeter_record::{Unit, subject_kind};
 mod collect;
 pub mod foreign;
 pub mod gate;
+mod gather;
 mod json;
 mod parts;
 mod told;

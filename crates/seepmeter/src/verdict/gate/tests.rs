@@ -84,6 +84,11 @@ fn a_bad_gate_is_pointed_at() {
         ("subject([heap]", "       ^"),
         ("subject([heap])rate>0", "               ^"),
         ("share>5%", "^"),
+        ("subject().rate>0", "        ^"),
+        ("subject( ).rate>0", "        ^"),
+        ("subject(heap).share>nan%", "                    ^"),
+        ("subject(heap).share>inf%", "                    ^"),
+        ("level>nanMiB", "      ^"),
         ("", "^"),
     ] {
         let message = text.parse::<Gate>().unwrap_err().to_string();

@@ -336,20 +336,11 @@ fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
 fn a_metric_that_only_parts_have_is_judged_by_their_sum() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::flat(600, 21)
-        .metric("pss", Unit::Bytes, |_| 0)
-        .part("[heap]", "[heap]", |i| 30_000_000 + 20_000 * i)
-        .part("cache", "file", |i| 9_000_000 - 5_000 * i)
+        .part("[heap]", "[heap]", |_| 20_000_000)
+        .of_part("pss", |i| 30_000_000 + 20_000 * i)
+        .part("cache", "file", |_| 9_000_000)
+        .of_part("pss", |i| 9_000_000 - 5_000 * i)
         .write(folder.path(), "parts.jsonl");
-    // The process tells nothing of pss, and its parts tell nothing else.
-    let text = std::fs::read_to_string(&path).unwrap();
-    let text: String = text
-        .lines()
-        .map(|line| {
-            let line = line.replace("[0,1,0],", "").replace("[1,0,", "[1,1,");
-            line.replace("[2,0,", "[2,1,") + "\n"
-        })
-        .collect();
-    std::fs::write(&path, text).unwrap();
     let told = verdict(&path, ",metric=pss");
     assert_eq!(told["verdict"], "growing", "{told}");
     let rate = told["rate"]["estimate"].as_f64().unwrap();
@@ -472,10 +463,85 @@ fn growth_that_is_usually_no_leak_is_named_and_long_names_fit_their_line() {
         .write(folder.path(), "no-leak.jsonl");
     let done = replay(&path, &["-o", "verdict"]).expect(0);
     let told = done.err();
-    assert!(told.contains("data.bin r--s; pages of a file, which the kernel can take"), "{told}");
-    assert!(told.contains("in glibc arenas; arenas of malloc, which keep what was freed"));
+    assert!(
+        told.contains("data.bin r--s, +14.6 KiB/s; pages of a file, which the kernel can take"),
+        "{told}"
+    );
+    assert!(
+        told.contains("in glibc arenas, +4.88 KiB/s; arenas of malloc, which keep what was freed")
+    );
     assert!(told.lines().all(|line| line.chars().count() < 140), "{told}");
     assert_eq!(verdict(&path, "")["shares"][0]["subject"], *long);
+}
+
+#[test]
+fn a_leak_of_threads_is_told_by_their_stacks_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut threads = Synthetic::rss(800, |i| 20_000_000 + 2_000 * i + 70_000 * (i / 2))
+        .part("[heap]", "[heap]", |i| 9_000_000 + 2_000 * i)
+        .part("stack of the main thread", "stack", |_| 130_000);
+    for n in 0..400_i64 {
+        let name = format!("stack of thread {} (worker)", 1_000 + n);
+        threads = threads.part(&name, "stack", move |i| if i / 2 > n { 70_000 } else { 0 });
+    }
+    let path = threads.write(folder.path(), "threads.jsonl");
+    let done = replay(&path, &["-o", "verdict"]).expect(0);
+    let lines: Vec<String> = done.err().lines().map(str::to_owned).collect();
+    assert!(lines[0].starts_with("growing  rss +36."), "{lines:?}");
+    assert!(lines[1].starts_with("  95 % of it in stacks of 39"), "{lines:?}");
+    assert!(lines[1].contains(" threads more, +34."), "{lines:?}");
+    assert!(lines[2].starts_with("  5 % of it in [heap], +1.9"), "{lines:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    // A class is one thing to a gate, and so is a family.
+    for (gate, fires) in [
+        ("subject(stack).share>90%", true),
+        ("subject(stacks of threads).rate>1MiB/min", true),
+        ("subject(stack).peak>25MB", true),
+        ("subject(stack of the main thread).rate>0", false),
+    ] {
+        let done = replay(&path, &["--fail-on", gate]).expect(if fires { 100 } else { 0 });
+        assert_eq!(done.complaints().len(), usize::from(fires), "{}", done.told());
+    }
+}
+
+#[test]
+fn what_has_small_shares_is_told_together_and_no_new_threads_are_told_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut many = Synthetic::rss(800, |i| 50_000_000 + 20_000 * i)
+        .part("[heap]", "[heap]", |i| 9_000_000 + 19_000 * i)
+        .part("stack of the main thread", "stack", |_| 130_000);
+    for n in 0..10 {
+        many = many.part(&format!("/lib/{n}.so r-xp"), "file", |i| 500_000 + 100 * i);
+    }
+    let path = many.write(folder.path(), "many.jsonl");
+    let told = replay(&path, &["-o", "verdict"]).expect(0).err();
+    let lines: Vec<&str> = told.lines().skip(1).collect();
+    assert_eq!(lines, ["  95 % of it in [heap]", "  5 % of it in 10 others; 0 new threads"]);
+}
+
+#[test]
+fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::leak(600, 31)
+        .part("anonymous, mapped over 16 MiB", "anonymous", |i| 12_000 * i)
+        .of_part("thp", |i| 11_000 * i)
+        .part("[heap]", "[heap]", |i| 5_000 * i)
+        .of_part("lazyfree", |i| 4_000 * i)
+        .part("glibc arenas", "arena", |i| 3_000 * i)
+        .of_part("thp", |i| 500 * i)
+        .write(folder.path(), "natures.jsonl");
+    let told = replay(&path, &["-o", "verdict"]).expect(0).err();
+    for (part, why) in [
+        ("mapped over 16 MiB, +", "; mostly transparent huge pages"),
+        ("[heap], +", "; mostly given back by MADV_FREE"),
+        ("glibc arenas, +", "; arenas of malloc"),
+    ] {
+        let line = told.lines().find(|line| line.contains(part));
+        assert!(line.is_some_and(|line| line.contains(why)), "{part}: {told}");
+    }
+    let shares = verdict(&path, "")["shares"].clone();
+    let mostly: Vec<&Value> = (0..3).map(|n| &shares[n]["mostly"]).collect();
+    assert_eq!(mostly, [&Value::from("thp"), &Value::from("lazyfree"), &Value::Null]);
 }
 
 #[test]

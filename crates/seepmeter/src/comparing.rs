@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use seepmeter_analysis::compare::Difference;
-use seepmeter_analysis::words::{amount, rate_interval};
+use seepmeter_analysis::words::amount;
 use seepmeter_analysis::{
-    Change, Comparison, Figures, Interval, Series, Settings, Unit, compare as compare_runs,
-    compare_parts, judge,
+    Change, Comparison, Figures, Series, Settings, Unit, compare as compare_runs, compare_parts,
+    judge,
 };
 use serde_json::{Value, json};
 
 use crate::commands::{Outcome, print, shown};
 use crate::flags::{ColumnFlags, CompareFlags, FailOn};
 use crate::judging::verdict_on;
-use crate::verdict::{RSS, Verdict, short, unit_of};
+use crate::verdict::{RSS, Verdict, rate_in_words, short, unit_of};
 
 /// No more subjects than this are told of in words.
 const MOST_SUBJECTS: usize = 10;
@@ -235,11 +235,7 @@ fn weight(comparison: &Comparison, span: f64) -> f64 {
 fn tell(comparison: &Comparison, unit: Unit, indent: &str) -> String {
     let Comparison { rate, level, peak } = comparison;
     let size = |value: f64| amount(value, unit);
-    let a_second = |value: f64| {
-        let exactly = Interval { estimate: value, low: value, high: value };
-        let told = rate_interval(exactly, unit);
-        told.split(" (").next().unwrap_or_default().to_owned()
-    };
+    let a_second = |value: f64| rate_in_words(value, unit);
     [
         line("rate", rate, indent, &a_second),
         line("level", level, indent, &size),

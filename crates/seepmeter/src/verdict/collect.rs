@@ -11,7 +11,8 @@ use seepmeter_record::{
 };
 
 use super::parts::Parts;
-use super::{Hidden, Nearest, Part, RSS, Verdict, unit_of};
+use super::shares::natures;
+use super::{Hidden, Nature, Nearest, Part, RSS, Verdict, unit_of};
 
 /// Buckets for the whole: the judge lays a series on half as many cells.
 const WHOLE_BUCKETS: usize = 2048;
@@ -49,6 +50,19 @@ struct Ids {
     swap: Option<MetricId>,
     vsize: Option<MetricId>,
     peak: Option<MetricId>,
+    thp: Option<MetricId>,
+    lazyfree: Option<MetricId>,
+}
+
+impl Ids {
+    /// The nature that a metric of a part tells of.
+    fn nature(&self, metric: MetricId) -> Option<Nature> {
+        match Some(metric) {
+            id if id == self.thp => Some(Nature::HugePages),
+            id if id == self.lazyfree => Some(Nature::LazyFree),
+            _ => None,
+        }
+    }
 }
 
 /// The target's values that stand.
@@ -86,16 +100,7 @@ impl Collector {
         self.catalog.learn(record);
         match record {
             Record::Metric(metric) => {
-                let name = &*metric.name;
-                if name == self.metric {
-                    self.ids.judged = Some(metric.id);
-                } else if name == "swap" && self.metric == RSS {
-                    self.ids.swap = Some(metric.id);
-                } else if name == "peak" && self.metric == RSS {
-                    self.ids.peak = Some(metric.id);
-                } else if name == "vsize" {
-                    self.ids.vsize = Some(metric.id);
-                }
+                self.meet(&metric.name, metric.id);
             }
             Record::Subject(subject)
                 if self.target.is_none() && &*subject.kind == subject_kind::PROCESS =>
@@ -112,6 +117,26 @@ impl Collector {
         }
     }
 
+    fn meet(&mut self, name: &str, id: MetricId) {
+        let of_rss = self.metric == RSS;
+        let place = match name {
+            // Whatever it is, it is judged.
+            name if name == self.metric => &mut self.ids.judged,
+            "swap" if of_rss => &mut self.ids.swap,
+            "peak" if of_rss => &mut self.ids.peak,
+            "thp" if self.is_resident() => &mut self.ids.thp,
+            "lazyfree" if self.is_resident() => &mut self.ids.lazyfree,
+            "vsize" => &mut self.ids.vsize,
+            _ => return,
+        };
+        *place = Some(id);
+    }
+
+    /// True where what is judged is resident memory, which the cgroup and the machine bound.
+    fn is_resident(&self) -> bool {
+        matches!(self.metric.as_str(), RSS | "pss")
+    }
+
     fn take_sample(&mut self, sample: &Sample) {
         let t = sample.t;
         self.end = self.end.max(t);
@@ -124,6 +149,8 @@ impl Collector {
                 if metric == self.ids.judged {
                     let look = (t, sample.sampler);
                     self.parts.take(look, (point.subject, point.value), &self.catalog);
+                } else if let Some(nature) = self.ids.nature(point.metric) {
+                    self.parts.take_nature(t, point.subject, nature, point.value);
                 }
             } else if metric == self.ids.judged {
                 // Of two samplers that tell it, the first to do so is heard.
@@ -214,6 +241,11 @@ impl Collector {
             alone,
         });
         let attribution = attribution(&judgement, hidden.as_ref(), &whole, &parts);
+        let natures = attribution.as_ref().map(|told| {
+            let cycle = judgement.cycle;
+            let gain = |series: &Series| gain_of(series, &whole, judgement.span, cycle);
+            natures(&told.shares, &self.parts.natures(&self.catalog, self.end, gain))
+        });
         // What a part gains, others lose: that reaches no limit.
         let grows = hidden.is_none().then_some(&judgement);
         let limit = self.limit(grows, &whole, &settings);
@@ -230,6 +262,7 @@ impl Collector {
             judgement,
             hidden,
             attribution,
+            natures: natures.unwrap_or_default(),
             parts,
         })
     }
@@ -261,7 +294,7 @@ impl Collector {
             Some(Nearest { name, bytes, time })
         };
         let mut nearest = Vec::new();
-        if matches!(self.metric.as_str(), "rss" | "pss") {
+        if self.is_resident() {
             nearest.extend(resident("cgroup", limit_attr::CGROUP));
             nearest.extend(resident("machine", limit_attr::MACHINE));
         }
@@ -295,6 +328,15 @@ fn attribution(
         attribution.shares.iter_mut().for_each(|share| share.share = None);
     }
     Some(attribution)
+}
+
+/// What a series gained over a span, as a share of the whole's growth would be made of it.
+fn gain_of(series: &Series, whole: &Series, span: Option<(u64, u64)>, cycle: Option<u64>) -> f64 {
+    let gain = |span| {
+        let attribution = attribute(whole, [((), series.clone())], span, cycle);
+        attribution.shares.first().map_or(0.0, |share| share.gain)
+    };
+    span.map_or(0.0, gain)
 }
 
 /// The level is that of the watch's last fifth, and so a tenth of the watch old at its end.

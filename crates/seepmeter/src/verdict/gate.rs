@@ -17,10 +17,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use seepmeter_analysis::words::{amount, duration};
-use seepmeter_analysis::{Judgement, Unit, Word};
+use seepmeter_analysis::{Judgement, Share, Unit, Word};
 use seepmeter_plugin::{parse_duration, parse_size};
 
-use super::{Verdict, short, unit_of};
+use super::{Part, Verdict, short, unit_of};
 
 /// No more names than this are told where one is wrong.
 const MOST_NAMES: usize = 20;
@@ -292,7 +292,7 @@ impl Gate {
                     }
                     Err(why) => {
                         unknown =
-                            subject.as_ref().is_some_and(|name| verdict.named(name).is_none());
+                            subject.as_ref().is_some_and(|name| verdict.named(name).is_empty());
                         (false, why)
                     }
                 }
@@ -372,9 +372,11 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
             judgement.level.map(exactly).ok_or_else(|| "there is no level".to_owned())
         }
         Quantity::Share => {
-            let part = subject.and_then(|name| verdict.named(name)).map(|(part, _)| part);
-            let mut shares = verdict.attribution.iter().flat_map(|attribution| &attribution.shares);
-            let share = shares.find(|share| Some(&share.id) == part).and_then(|share| share.share);
+            let parts = subject.map(|name| verdict.named(name)).unwrap_or_default();
+            let is_one = |share: &&Share<Part>| parts.iter().any(|(part, _)| *part == share.id);
+            let shares = verdict.attribution.iter().flat_map(|attribution| &attribution.shares);
+            let shares: Option<Vec<f64>> = shares.filter(is_one).map(|s| s.share).collect();
+            let share = shares.filter(|shares| !shares.is_empty()).map(|s| s.iter().sum());
             share.map(exactly).ok_or_else(|| "nothing grows that could be shared".to_owned())
         }
         Quantity::TimeToLimit => {

@@ -13,7 +13,8 @@ impl Verdict {
     /// One JSON object. Times are in seconds, amounts in the metric's unit, rates in it a second.
     #[must_use]
     pub fn json(&self, gates: &[Outcome]) -> Value {
-        let Self { target, metric, unit, judgement, hidden, attribution, parts: _, limit } = self;
+        let Self { target, metric, unit, judgement, hidden, attribution, natures, parts: _, limit } =
+            self;
         let shares: Option<Vec<Value>> = attribution.as_ref().map(|attribution| {
             let shares = attribution.shares.iter();
             shares
@@ -22,6 +23,7 @@ impl Verdict {
                     json!({
                         "subject": name, "kind": kind, "class": class, "share": share.share,
                         "gain": share.gain, "rate": interval(share.rate),
+                        "mostly": natures.get(&share.id).map(|nature| nature.metric()),
                     })
                 })
                 .collect()

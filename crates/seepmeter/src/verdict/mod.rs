@@ -4,6 +4,8 @@
 //! what the analysis makes of them. It is told [in words](Verdict::told) or [as JSON](Verdict::json),
 //! and [gates](gate::Gate) turn it into an exit status.
 
+use std::collections::BTreeMap;
+
 use seepmeter_analysis::{
     Attribution, Interval, Judgement, Series, Settings, TimeToLimit, Word, judge,
 };
@@ -15,10 +17,13 @@ pub mod gate;
 mod gather;
 mod json;
 mod parts;
+mod shares;
 mod told;
 
 pub use collect::Collector;
 pub(crate) use json::interval as interval_json;
+pub use shares::Nature;
+pub(crate) use shares::rate as rate_in_words;
 pub(crate) use told::short;
 
 /// The metric that is judged unless another is asked for.
@@ -40,6 +45,8 @@ pub struct Verdict {
     pub hidden: Option<Hidden>,
     /// Whose growth it is; none where nothing but the whole was sampled, or nothing was judged.
     pub attribution: Option<Attribution<Part>>,
+    /// Which parts grew mostly by something that is usually no leak.
+    pub natures: BTreeMap<Part, Nature>,
     /// Every part, each name once. [`Verdict::part`] judges one by itself: to judge ten thousand that
     /// nobody asks for would take longer than a run has at its end.
     pub parts: Vec<(Part, Series)>,
@@ -112,25 +119,42 @@ impl Verdict {
             judgement: judge(series, &Settings::default()),
             hidden: None,
             attribution: None,
+            natures: BTreeMap::new(),
             parts: Vec::new(),
             limit: None,
         }
     }
 
-    /// A part, judged by itself; none where there is none of this name.
+    /// A part, judged by itself, or all of a class or a family together; none where there is none of
+    /// this name.
     #[must_use]
     pub fn part(&self, name: &str) -> Option<Judgement> {
-        Some(self.judge(&self.named(name)?.1))
+        match self.named(name)[..] {
+            [] => None,
+            [(_, series)] => Some(self.judge(series)),
+            ref several => {
+                let several: Vec<&Series> = several.iter().map(|(_, series)| series).collect();
+                Some(self.judge(&Series::sum(&several)))
+            }
+        }
     }
 
-    /// The part of a name; `[heap]`, as the kernel writes it, is the same as `heap`.
-    fn named(&self, name: &str) -> Option<&(Part, Series)> {
-        let bare = |name: &str| {
+    /// The part of a name; else all parts of a family (`stacks of threads`) or a class (`stack`).
+    /// `[heap]`, as the kernel writes it, is the same as `heap`.
+    fn named(&self, name: &str) -> Vec<&(Part, Series)> {
+        fn bare(name: &str) -> &str {
             let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-            inner.unwrap_or(name).to_owned()
-        };
+            inner.unwrap_or(name)
+        }
+        let same = |other: &str| bare(other) == bare(name);
         let exactly = self.parts.iter().find(|(part, _)| part.name == name);
-        exactly.or_else(|| self.parts.iter().find(|(part, _)| bare(&part.name) == bare(name)))
+        let named = exactly.or_else(|| self.parts.iter().find(|(part, _)| same(&part.name)));
+        if let Some(named) = named {
+            return vec![named];
+        }
+        let of_kind =
+            |part: &Part| part.family() == name || part.class.as_deref().is_some_and(same);
+        self.parts.iter().filter(|(part, _)| of_kind(part)).collect()
     }
 
     /// Judges a series of the same metric.

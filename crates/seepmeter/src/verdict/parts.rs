@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use seepmeter_analysis::{Series, Thinner};
 use seepmeter_record::{Attr, Catalog, SamplerId, Subject, SubjectId, subject_kind};
 
-use super::Part;
+use super::{Nature, Part};
 
 /// Buckets for each of the first parts: attribution looks at an eighth as many.
 const PART_BUCKETS: usize = 256;
@@ -25,6 +25,8 @@ const DEEPEST: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     series: HashMap<SubjectId, PartSeries>,
+    /// What of a part is of a nature that is usually no leak; of most parts nothing is.
+    natures: HashMap<(SubjectId, Nature), Thinner>,
     sum: Sum,
 }
 
@@ -73,6 +75,32 @@ impl Parts {
         part.stands = value;
     }
 
+    /// Takes how much of a part is of a nature (bytes).
+    pub(super) fn take_nature(&mut self, t: u64, subject: SubjectId, nature: Nature, bytes: i64) {
+        if bytes != 0 || self.natures.contains_key(&(subject, nature)) {
+            let new = || Thinner::new(COARSE_BUCKETS);
+            self.natures.entry((subject, nature)).or_insert_with(new).push(t, bytes);
+        }
+    }
+
+    /// What was gained of each nature by the parts of each name, where anything was; `gain` says how
+    /// much a series has gained.
+    pub(super) fn natures(
+        &self,
+        catalog: &Catalog,
+        end: u64,
+        gain: impl Fn(&Series) -> f64,
+    ) -> BTreeMap<(Part, Nature), f64> {
+        let mut gains = BTreeMap::new();
+        for ((id, nature), thinner) in &self.natures {
+            if let Some(part) = catalog.subject(*id).map(part) {
+                let series = thinner.clone().finish().with_end(end);
+                *gains.entry((part, *nature)).or_default() += gain(&series);
+            }
+        }
+        gains
+    }
+
     /// A part is seen for the first time.
     fn meet(&mut self, subject: SubjectId, sampler: SamplerId, catalog: &Catalog) {
         let above = above(subject, catalog);
@@ -110,6 +138,9 @@ impl Parts {
                 self.sum.stands -= i128::from(part.stands);
             }
             part.stands = 0;
+        }
+        for nature in [Nature::HugePages, Nature::LazyFree] {
+            self.take_nature(t, subject, nature, 0);
         }
     }
 

@@ -1,12 +1,9 @@
 //! A verdict in words.
 
 use seepmeter_analysis::words::{amount, duration, rate_interval};
-use seepmeter_analysis::{Interval, Share, Unit, Word};
+use seepmeter_analysis::{Interval, Unit, Word};
 
-use super::{Hidden, Nearest, Part, Verdict, unit_of};
-
-/// No more shares than this are told, and none under a hundredth.
-const MOST_SHARES: usize = 4;
+use super::{Hidden, Nearest, Verdict, unit_of};
 
 /// No more characters of a name than this are told in words; JSON has all of it.
 const LONGEST_NAME: usize = 60;
@@ -84,28 +81,6 @@ impl Verdict {
         let lost = amount(-least.gain, unit);
         Some(format!("  hidden behind {}, which lost {lost} meanwhile", short(&least.id.name)))
     }
-
-    /// Whose growth it is, the largest share first.
-    fn tell_shares(&self) -> Vec<String> {
-        let Some(attribution) = &self.attribution else { return Vec::new() };
-        let told = |share: &&Share<Part>| share.share.is_some_and(|part| part >= 0.01);
-        attribution
-            .shares
-            .iter()
-            .filter(told)
-            .take(MOST_SHARES)
-            .map(|share| {
-                let percent = 100.0 * share.share.unwrap_or(0.0);
-                let harmless = share
-                    .id
-                    .class
-                    .as_deref()
-                    .and_then(usually_no_leak)
-                    .map_or(String::new(), |why| format!("; {why}"));
-                format!("  {percent:.0} % of it in {}{harmless}", short(&share.id.name))
-            })
-            .collect()
-    }
 }
 
 /// A name that fits into a line: a long path is told by its beginning and its end.
@@ -126,18 +101,6 @@ fn tell_limit(nearest: &Nearest) -> String {
         amount(*bytes as f64, Unit::Bytes),
         duration(time.likely)
     )
-}
-
-/// Growth that is usually no leak, by the class that the sampler gives a mapping.
-fn usually_no_leak(class: &str) -> Option<&'static str> {
-    Some(match class {
-        "file" => "pages of a file, which the kernel can take back",
-        "shm" | "memfd" => "shared memory: another process may be the one that grows it",
-        "stack" | "thread-stack" => "stacks: look at the number of threads",
-        "jit" => "code that a JIT compiler makes: it usually stops when all is compiled",
-        "arena" => "arenas of malloc, which keep what was freed",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

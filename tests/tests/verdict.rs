@@ -576,6 +576,62 @@ fn the_limit_that_is_reached_first_is_told_with_its_time() {
     assert_eq!(verdict(&path, "")["limit"], Value::Null);
 }
 
+#[test]
+fn an_address_space_that_grows_beside_a_steady_rss_is_told_with_its_own_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = |limit: i64| {
+        Synthetic::flat(600, 14)
+            .metric("vsize", Unit::Bytes, |i| 300_000_000 + 200_000 * i)
+            .metric("fds", Unit::Count, |i| 20 + i / 3)
+            .attr("limit.address_space", limit)
+    };
+    let path = space(1_000_000_000).write(folder.path(), "space.jsonl");
+    let done = replay(&path, &["-o", "verdict"]).expect(0);
+    let told = done.err();
+    assert!(told.starts_with("steady  rss "), "{told}");
+    assert!(told.contains("\n  the address space grows by +195 KiB/s (95 % CI "), "{told}");
+    assert!(told.contains("and its limit of 954 MiB is reached in 48 m 2"), "{told}");
+    assert!(!told.contains("at this rate"), "{told}");
+    let limit = verdict(&path, "")["limit"].clone();
+    assert!((limit["rate"]["estimate"].as_f64().unwrap() - 200_000.0).abs() < 500.0, "{limit}");
+    // A gate on the time fires for it, and one on the rate does not.
+    let _ = replay(&path, &["--fail-on", "time-to-limit<1h"]).expect_complaint(100, &["48 m 2"]);
+    assert_eq!(replay(&path, &["--fail-on", "rate>1KiB/s"]).expect(0).err(), "");
+    // Where the address space is judged, it is its rate that stands in the first line.
+    let told = replay(&path, &["-o", "verdict,metric=vsize"]).expect(0).err();
+    assert!(told.starts_with("growing  vsize +19"), "{told}");
+    assert!(told.contains("at this rate the limit of 954 MiB (address space) is reached in 48 m"));
+    // With other metrics it has nothing to do.
+    let told = replay(&path, &["-o", "verdict,metric=fds"]).expect(0).err();
+    assert!(told.starts_with("growing  fds ") && !told.contains("address space"), "{told}");
+}
+
+#[test]
+fn what_others_use_of_a_limit_is_left_out_of_the_room() {
+    let folder = tempfile::tempdir().unwrap();
+    // 50 MB of its own and 100 MB of others at the start; 20 kB a second from 62 MB on.
+    let leak = || Synthetic::leak(600, 11).attr("limit.cgroup", 200_000_000);
+    let alone = verdict(&leak().write(folder.path(), "old.jsonl"), "");
+    assert_eq!(alone["limit"]["others"], Value::Null);
+    assert!((alone["limit"]["likely"].as_f64().unwrap() - 6_900.0).abs() < 30.0, "{alone}");
+    let path = leak().attr("used.cgroup", 150_000_000).write(folder.path(), "shared.jsonl");
+    let shared = verdict(&path, "");
+    assert!((shared["limit"]["likely"].as_f64().unwrap() - 1_900.0).abs() < 30.0, "{shared}");
+    assert!((shared["limit"]["others"].as_f64().unwrap() - 1e8).abs() < 1e5, "{shared}");
+    let told = replay(&path, &["-o", "verdict"]).expect(0).err();
+    let wanted =
+        "the limit of 191 MiB (cgroup), of which others used 95.4 MiB at the start, is reached";
+    assert!(told.contains(wanted), "{told}");
+    // Of the machine, what is not available is used.
+    let path = Synthetic::leak(600, 11)
+        .attr("limit.machine", 8_000_000_000)
+        .attr("available.machine", 100_000_000)
+        .write(folder.path(), "machine.jsonl");
+    let machine = verdict(&path, "");
+    // 150 MB of the machine are the target's, of which it has 62.
+    assert!((machine["limit"]["likely"].as_f64().unwrap() - 4_400.0).abs() < 30.0, "{machine}");
+}
+
 /// A memory cgroup of its own, removed when it is dropped.
 struct Cgroup {
     folder: PathBuf,
@@ -633,11 +689,18 @@ fn the_limit_of_a_real_cgroup_stands_in_the_recording() {
         let words =
             words.into_iter().chain(words!["--no-summary", "-o", sink, "--", "sleep", "0.1"]);
         let _ = run("/bin/sh", words).done().expect(0);
-        let limit = Recording::read(&path).records.iter().find_map(|record| match record {
-            Record::Subject(subject) => subject.attr("limit.cgroup").cloned(),
-            _ => None,
-        });
-        assert_eq!(limit, Some(Attr::Int(LIMIT as i64)), "version {version}");
+        let recording = Recording::read(&path);
+        let attr = |name: &str| {
+            recording.records.iter().find_map(|record| match record {
+                Record::Subject(subject) => subject.attr(name).cloned(),
+                _ => None,
+            })
+        };
+        assert_eq!(attr("limit.cgroup"), Some(Attr::Int(LIMIT as i64)), "version {version}");
+        // The shell, seepmeter and its child are in it.
+        let Some(Attr::Int(used)) = attr("used.cgroup") else { panic!("version {version}") };
+        assert!(used > 0 && used < LIMIT as i64, "version {version}: {used}");
+        assert!(matches!(attr("available.machine"), Some(Attr::Int(1..))), "version {version}");
     }
 }
 

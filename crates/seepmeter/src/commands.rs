@@ -296,11 +296,14 @@ fn engine() -> Engine {
 
 fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
     let proc_root = PathBuf::from(PROC);
-    let Limits { cgroup, address_space, machine } = Limits::of(process.pid(), &proc_root);
+    let Limits { cgroup, address_space, machine, machine_available } =
+        Limits::of(process.pid(), &proc_root);
     let attrs = [
-        (limit_attr::CGROUP, cgroup),
+        (limit_attr::CGROUP, cgroup.map(|cgroup| cgroup.limit)),
+        (limit_attr::CGROUP_USED, cgroup.and_then(|cgroup| cgroup.used)),
         (limit_attr::ADDRESS_SPACE, address_space),
         (limit_attr::MACHINE, machine),
+        (limit_attr::MACHINE_AVAILABLE, machine_available),
     ];
     let attr = |(name, bytes): (&str, Option<u64>)| {
         Some((name.to_owned(), Attr::Int(i64::try_from(bytes?).ok()?)))

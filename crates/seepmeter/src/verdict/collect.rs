@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 
 use seepmeter_analysis::{
-    Attribution, Judgement, Series, Settings, Thinner, TimeToLimit, Word, attribute, judge,
-    judge_with_parts,
+    Attribution, Judgement, Series, Settings, Thinner, Word, attribute, judge_with_parts,
 };
-use seepmeter_record::{
-    Attr, Catalog, MetricId, Record, Sample, SamplerId, SubjectId, limit_attr, subject_kind,
-};
+use seepmeter_record::{Catalog, MetricId, Record, Sample, SamplerId, SubjectId, subject_kind};
 
+use super::limit::{Nearest, Seen, Space};
 use super::parts::Parts;
 use super::shares::natures;
-use super::{Hidden, Nature, Nearest, Part, RSS, Verdict, unit_of};
+use super::{Hidden, Nature, Part, RSS, Verdict, unit_of};
 
 /// Buckets for the whole: the judge lays a series on half as many cells.
 const WHOLE_BUCKETS: usize = 2048;
+
+/// The metric that the limit of the address space bounds.
+const VSIZE: &str = "vsize";
 
 /// Keeps of a stream what the judge needs, in bounded memory.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub struct Collector {
     /// The kernel's own mark of the largest resident set, which no spike between two looks escapes.
     kernel_peak: Option<i64>,
     /// The address space, for the limit that bounds it.
-    vsize: Option<Thinner>,
+    vsize: Option<Vsize>,
     parts: Parts,
     /// How many looks each sampler has taken.
     looks: HashMap<SamplerId, u64>,
@@ -70,6 +71,13 @@ impl Ids {
 struct Standing {
     judged: Option<i64>,
     swap: i64,
+}
+
+/// The address space, and which sampler tells it: the first to do so.
+#[derive(Debug)]
+struct Vsize {
+    series: Thinner,
+    sampler: SamplerId,
 }
 
 impl Collector {
@@ -126,7 +134,7 @@ impl Collector {
             "peak" if of_rss => &mut self.ids.peak,
             "thp" if self.is_resident() => &mut self.ids.thp,
             "lazyfree" if self.is_resident() => &mut self.ids.lazyfree,
-            "vsize" => &mut self.ids.vsize,
+            VSIZE => &mut self.ids.vsize,
             _ => return,
         };
         *place = Some(id);
@@ -162,9 +170,11 @@ impl Collector {
             } else if metric == self.ids.peak {
                 self.kernel_peak = self.kernel_peak.max(Some(point.value));
             } else if metric == self.ids.vsize {
-                self.vsize
-                    .get_or_insert_with(|| Thinner::new(WHOLE_BUCKETS / 4))
-                    .push(t, point.value);
+                let (series, sampler) = (Thinner::new(WHOLE_BUCKETS / 4), sample.sampler);
+                let vsize = self.vsize.get_or_insert(Vsize { series, sampler });
+                if vsize.sampler == sampler {
+                    vsize.series.push(t, point.value);
+                }
             }
         }
         let heard = self.heard == Some(sample.sampler);
@@ -248,7 +258,7 @@ impl Collector {
         });
         // What a part gains, others lose: that reaches no limit.
         let grows = hidden.is_none().then_some(&judgement);
-        let limit = self.limit(grows, &whole, &settings);
+        let limit = self.limit(grows, &whole);
         judgement.peak = judgement.peak.max(self.kernel_peak);
         if summed && self.parts.len() > 0 {
             let said = format!("{} is the sum of {} parts", self.metric, self.parts.len());
@@ -272,40 +282,17 @@ impl Collector {
         target.map_or_else(|| "the target".to_owned(), |target| target.name.to_string())
     }
 
-    /// The limit that is reached first. The cgroup and the machine bound what is resident, and
-    /// RLIMIT_AS bounds the address space, which grows at a rate of its own.
-    fn limit(
-        &self,
-        judgement: Option<&Judgement>,
-        whole: &Series,
-        settings: &Settings,
-    ) -> Option<Nearest> {
+    /// The limit that is reached first; a judgement is given where it is the whole that grows.
+    fn limit(&self, judgement: Option<&Judgement>, whole: &Series) -> Option<Nearest> {
+        let resident = self.is_resident();
+        let beside = self.vsize.as_ref().filter(|_| resident).map(|vsize| {
+            let looks = self.looks.get(&vsize.sampler).copied().unwrap_or(0);
+            let series = vsize.series.clone().finish().with_looks(looks).with_end(self.end);
+            Space::Beside(series)
+        });
+        let space = if self.metric == VSIZE { Some(Space::Judged) } else { beside };
         let target = self.catalog.subject(self.target?)?;
-        let limit = |name: &str| match target.attr(name)? {
-            Attr::Int(bytes) => u64::try_from(*bytes).ok(),
-            Attr::Text(_) => None,
-        };
-        let resident = |name, attr| {
-            let (bytes, judgement) = (limit(attr)?, judgement?);
-            // Where there is a cycle, its peaks have to fit under the limit too.
-            let swing = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
-            let headroom = judgement.cycle.map_or(0.0, |_| swing.max(0.0));
-            let time = from_the_end(judgement.time_to_limit(bytes as f64, headroom)?, whole);
-            Some(Nearest { name, bytes, time })
-        };
-        let mut nearest = Vec::new();
-        if self.is_resident() {
-            nearest.extend(resident("cgroup", limit_attr::CGROUP));
-            nearest.extend(resident("machine", limit_attr::MACHINE));
-        }
-        if let (Some(vsize), Some(bytes)) = (&self.vsize, limit(limit_attr::ADDRESS_SPACE)) {
-            let looks = self.looks.values().copied().max().unwrap_or(0);
-            let series = vsize.clone().finish().with_looks(looks).with_end(self.end);
-            let time = judge(&series, settings).time_to_limit(bytes as f64, 0.0);
-            let time = time.map(|time| from_the_end(time, &series));
-            nearest.extend(time.map(|time| Nearest { name: "address space", bytes, time }));
-        }
-        nearest.into_iter().min_by_key(|limit| limit.time.likely)
+        Seen { target, judgement, whole, resident, space }.nearest()
     }
 }
 
@@ -337,14 +324,4 @@ fn gain_of(series: &Series, whole: &Series, span: Option<(u64, u64)>, cycle: Opt
         attribution.shares.first().map_or(0.0, |share| share.gain)
     };
     span.map_or(0.0, gain)
-}
-
-/// The level is that of the watch's last fifth, and so a tenth of the watch old at its end.
-fn from_the_end(time: TimeToLimit, series: &Series) -> TimeToLimit {
-    let old = series.span() / 10;
-    TimeToLimit {
-        soonest: time.soonest.saturating_sub(old),
-        likely: time.likely.saturating_sub(old),
-        latest: time.latest.map(|latest| latest.saturating_sub(old)),
-    }
 }

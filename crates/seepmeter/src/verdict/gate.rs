@@ -350,9 +350,12 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
         None => verdict.judgement.clone(),
         Some(name) => part(verdict, name)?,
     };
-    if quantity == Quantity::Peak {
-        let peak = judgement.peak.ok_or("nothing was sampled")?;
+    if let (Quantity::Peak, Some(peak)) = (quantity, judgement.peak) {
         return Ok(exactly(peak as f64));
+    }
+    // It is known where there is one, be it of the address space beside a metric that stands still.
+    if let (Quantity::TimeToLimit, Some(limit)) = (quantity, &verdict.limit) {
+        return Ok(exactly(limit.time.likely as f64 / 1e9));
     }
     if let (None, Some(hidden)) = (subject, &verdict.hidden)
         && hidden.alone == Word::Inconclusive
@@ -379,11 +382,8 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
             let share = shares.filter(|shares| !shares.is_empty()).map(|s| s.iter().sum());
             share.map(exactly).ok_or_else(|| "nothing grows that could be shared".to_owned())
         }
-        Quantity::TimeToLimit => {
-            let limit = verdict.limit.as_ref().ok_or("no limit will be reached")?;
-            Ok(exactly(limit.time.likely as f64 / 1e9))
-        }
-        Quantity::Peak => Err(String::new()),
+        Quantity::TimeToLimit => Err("no limit will be reached".to_owned()),
+        Quantity::Peak => Err("nothing was sampled".to_owned()),
     }
 }
 

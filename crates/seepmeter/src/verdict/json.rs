@@ -30,7 +30,8 @@ impl Verdict {
         });
         let limit = limit.as_ref().map(|limit| {
             json!({
-                "name": limit.name, "bytes": limit.bytes,
+                "name": limit.name, "bytes": limit.bytes, "others": limit.others,
+                "rate": limit.rate.map(interval),
                 "soonest": seconds(limit.time.soonest), "likely": seconds(limit.time.likely),
                 "latest": limit.time.latest.map(seconds),
             })

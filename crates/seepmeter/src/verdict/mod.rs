@@ -6,9 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use seepmeter_analysis::{
-    Attribution, Interval, Judgement, Series, Settings, TimeToLimit, Word, judge,
-};
+use seepmeter_analysis::{Attribution, Interval, Judgement, Series, Settings, Word, judge};
 use seepmeter_record::{Unit, subject_kind};
 
 mod collect;
@@ -16,12 +14,14 @@ pub mod foreign;
 pub mod gate;
 mod gather;
 mod json;
+mod limit;
 mod parts;
 mod shares;
 mod told;
 
 pub use collect::Collector;
 pub(crate) use json::interval as interval_json;
+pub use limit::Nearest;
 pub use shares::Nature;
 pub(crate) use shares::rate as rate_in_words;
 pub(crate) use told::short;
@@ -95,17 +95,6 @@ pub struct Hidden {
     pub span: Option<(u64, u64)>,
     /// What the whole was judged by itself.
     pub alone: Word,
-}
-
-/// The limit that is reached first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nearest {
-    /// Which limit: `cgroup`, `address space`, `machine`.
-    pub name: &'static str,
-    /// The limit in bytes.
-    pub bytes: u64,
-    /// When.
-    pub time: TimeToLimit,
 }
 
 impl Verdict {

@@ -5,6 +5,9 @@ use seepmeter_analysis::{Interval, Unit, Word};
 
 use super::{Hidden, Nearest, Verdict, unit_of};
 
+/// What others use of a limit is told from one part in so many on.
+const LEAST_OF_LIMIT: u64 = 100;
+
 /// No more characters of a name than this are told in words; JSON has all of it.
 const LONGEST_NAME: usize = 60;
 
@@ -95,12 +98,20 @@ pub(crate) fn short(name: &str) -> String {
 }
 
 fn tell_limit(nearest: &Nearest) -> String {
-    let Nearest { name, bytes, time } = nearest;
-    format!(
-        "  at this rate the limit of {} ({name}) is reached in {}",
-        amount(*bytes as f64, Unit::Bytes),
-        duration(time.likely)
-    )
+    let Nearest { name, bytes, others, rate, time } = nearest;
+    let limit = amount(*bytes as f64, Unit::Bytes);
+    let when = duration(time.likely);
+    if let Some(rate) = rate {
+        let rate = rate_interval(*rate, Unit::Bytes);
+        return format!(
+            "  the {name} grows by {rate}, and its limit of {limit} is reached in {when}"
+        );
+    }
+    let others = others.filter(|others| *others >= bytes / LEAST_OF_LIMIT).map(|others| {
+        format!(", of which others used {} at the start,", amount(others as f64, Unit::Bytes))
+    });
+    let others = others.unwrap_or_default();
+    format!("  at this rate the limit of {limit} ({name}){others} is reached in {when}")
 }
 
 #[cfg(test)]

@@ -235,7 +235,7 @@ fn the_words_of_a_verdict_tell_how_fast_and_where() {
     assert!(!told.contains("libc"), "what does not grow has no share: {told}");
     assert!(words(&three.flat, "").starts_with("steady  rss "));
     let told = words(&three.short, "");
-    let wanted = "inconclusive  rss: too short a watch; about 3 m 20 s more would tell\n";
+    let wanted = "inconclusive  rss: too short a watch; it takes at least 3 m 20 s more\n";
     assert_eq!(told, wanted);
     let told = words(&three.leak, ",explain=yes");
     let stages: Vec<&str> = told.lines().filter(|line| line.starts_with("  - ")).collect();

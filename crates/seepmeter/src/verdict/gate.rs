@@ -9,9 +9,9 @@
 //!            a percentage (share: 50%), or a duration (time-to-limit: 2h)
 //! ```
 //!
-//! A gate on a rate or a level asks for the whole confidence interval, and never fires where the
-//! verdict is inconclusive: what is not known is no reason to fail. `peak` is what was seen, and so
-//! always known.
+//! A gate on a rate asks for the whole confidence interval; all other figures are exact. None fires
+//! where the verdict is inconclusive: what is not known is no reason to fail. `peak` is what was seen,
+//! and so always known, and so is a `time-to-limit` where there is one.
 
 use std::fmt;
 use std::str::FromStr;

@@ -48,9 +48,7 @@ impl Verdict {
         match (judgement.word, judgement.rate) {
             (Word::Inconclusive, _) | (_, None) => {
                 let why = judgement.reason.map_or("it can't be told", |reason| reason.in_words());
-                let longer = judgement.watch_longer.map_or(String::new(), |more| {
-                    format!("; about {} more would tell", duration(more))
-                });
+                let longer = judgement.longer_in_words();
                 format!("{}  {metric}: {why}{longer}", judgement.word)
             }
             (word, Some(rate)) => format!("{word}  {metric} {}{over}", rate_interval(rate, unit)),

@@ -6,6 +6,7 @@
 
 mod built;
 mod family;
+mod judged;
 pub mod plugin;
 mod recording;
 mod run;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use built::{folder, program, seepmeter_path};
 pub use family::Family;
+pub use judged::{replay, verdict};
 pub use recording::Recording;
 pub use run::{Done, Run, Running, run, seepmeter};
 pub use since::{eventually, not_run};

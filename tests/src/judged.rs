@@ -1,0 +1,29 @@
+//! What seepmeter says of a recording that is replayed.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{Done, seepmeter, words};
+
+/// A replay with these flags and nothing but what they ask for.
+///
+/// # Panics
+/// Where seepmeter can't be run.
+#[must_use]
+pub fn replay(recording: &Path, flags: &[&str]) -> Done {
+    let flags = flags.iter().map(Into::into);
+    let words = words!["replay", "-q", "--no-summary"].into_iter().chain(flags);
+    seepmeter(words.chain(words![recording])).done()
+}
+
+/// What the sink `verdict` writes as JSON.
+///
+/// # Panics
+/// Where it writes none.
+#[must_use]
+pub fn verdict(recording: &Path, options: &str) -> Value {
+    let sink = format!("verdict,json=yes,path=-{options}");
+    let done = replay(recording, &["-o", &sink]).expect(0);
+    serde_json::from_str(&done.out()).unwrap_or_else(|error| panic!("{error}\n{}", done.told()))
+}

@@ -1,0 +1,216 @@
+//! Whose growth it is: parts, their sum, and a part that hides.
+
+use std::path::{Path, PathBuf};
+
+use seepmeter_tests::synthetic::{Synthetic, noise};
+use seepmeter_tests::{Recording, replay, seepmeter, verdict, words};
+use serde_json::Value;
+
+#[test]
+fn a_metric_that_only_parts_have_is_judged_by_their_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(600, 21)
+        .part("[heap]", "[heap]", |_| 20_000_000)
+        .of_part("pss", |i| 30_000_000 + 20_000 * i)
+        .part("cache", "file", |_| 9_000_000)
+        .of_part("pss", |i| 9_000_000 - 5_000 * i)
+        .write(folder.path(), "parts.jsonl");
+    let told = verdict(&path, ",metric=pss");
+    assert_eq!(told["verdict"], "growing", "{told}");
+    let rate = told["rate"]["estimate"].as_f64().unwrap();
+    assert!((rate - 15_000.0).abs() < 100.0, "{told}");
+    assert_eq!(told["shares"][0]["subject"], "[heap]", "{told}");
+    assert_eq!(told["explanation"][0], "pss is the sum of 2 parts");
+    assert_eq!(verdict(&path, "")["verdict"], "steady");
+}
+
+#[test]
+fn parts_of_one_name_are_one_part_and_processes_of_one_name_are_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::leak(600, 8)
+        .part("anonymous", "anonymous", |i| 9_000 * i)
+        .part("anonymous", "anonymous", |i| 1_000_000 + 9_000 * i)
+        .child("worker", 11, |i| 2_000 * i)
+        .child("worker", 12, |_| 500_000)
+        .write(folder.path(), "twice.jsonl");
+    let told = verdict(&path, "");
+    let shares: Vec<(&str, f64)> = told["shares"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|share| (share["subject"].as_str().unwrap(), share["share"].as_f64().unwrap()))
+        .collect();
+    let names: Vec<&str> = shares.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["anonymous", "worker (pid 11)", "worker (pid 12)"]);
+    assert!((shares[0].1 - 0.9).abs() < 0.02, "{shares:?}");
+    let gate = "subject(anonymous).rate>17KB/s";
+    let _ = replay(&path, &["--fail-on", gate]).expect_complaint(100, &[gate]);
+}
+
+/// A heap that leaks 20 kB a second while a file of 90 MB loses as much, and a limit.
+fn hidden_leak(folder: &Path) -> PathBuf {
+    Synthetic::rss(800, |i| 140_000_000 + noise(9, i, 9_000))
+        .attr("limit.cgroup", 256 << 20)
+        .part("[heap]", "[heap]", |i| 50_000_000 + 20_000 * i + i % 7 * 900)
+        .part("/data r--s", "file", |i| 90_000_000 - 20_000 * i + i % 5 * 900)
+        .write(folder, "hidden.jsonl")
+}
+
+#[test]
+fn a_part_that_grows_behind_one_that_shrinks_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = hidden_leak(folder.path());
+    let told = verdict(&path, "");
+    assert_eq!(
+        (&told["verdict"], &told["hidden"]),
+        (&"growing".into(), &"[heap]".into()),
+        "{told}"
+    );
+    let done = replay(&path, &["-o", "verdict"]).expect(0);
+    let told = done.err();
+    assert!(told.starts_with("growing  [heap] +19.5 KiB/s ("), "{told}");
+    assert!(told.contains(" s, hidden in rss, which stands still ("), "{told}");
+    assert!(told.contains("\n  hidden behind /data r--s, which lost 15"), "{told}");
+}
+
+#[test]
+fn the_rate_of_a_hidden_part_is_not_told_as_the_wholes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = hidden_leak(folder.path());
+    let told = verdict(&path, "");
+    let rate = |field: &str| told[field]["estimate"].as_f64().unwrap();
+    assert!(rate("rate").abs() < 100.0, "{told}");
+    assert!((rate("hidden_rate") - 20_000.0).abs() < 200.0, "{told}");
+    // What the heap gains the file loses, so no limit is ever reached.
+    assert_eq!(told["limit"], Value::Null);
+    for gate in ["rate>1KiB/s", "time-to-limit<900h", "subject(/data r--s).rate>0"] {
+        assert_eq!(replay(&path, &["--fail-on", gate]).expect(0).err(), "", "{gate}");
+    }
+    for gate in ["growing", "subject([heap]).rate>1MiB/min"] {
+        let _ = replay(&path, &["--fail-on", gate]).expect_complaint(100, &[gate]);
+    }
+    // An explanation has one answer.
+    let explained = replay(&path, &["-o", "verdict,explain=yes"]).expect(0).err();
+    let answers = explained.lines().filter(|line| line.contains("- so: "));
+    assert_eq!(answers.collect::<Vec<_>>(), ["  - so: growing, by its part"]);
+    assert!(explained.contains("- the whole by itself: steady "), "{explained}");
+}
+
+#[test]
+fn growth_that_is_usually_no_leak_is_named_and_long_names_fit_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("/srv/{}data.bin r--s", "a/".repeat(300));
+    let path = Synthetic::leak(600, 10)
+        .part(&long, "file", |i| 15_000 * i)
+        .part("glibc arenas", "arena", |i| 5_000 * i)
+        .write(folder.path(), "no-leak.jsonl");
+    let done = replay(&path, &["-o", "verdict"]).expect(0);
+    let told = done.err();
+    assert!(
+        told.contains("data.bin r--s, +14.6 KiB/s; pages of a file, which the kernel can take"),
+        "{told}"
+    );
+    assert!(
+        told.contains("in glibc arenas, +4.88 KiB/s; arenas of malloc, which keep what was freed")
+    );
+    assert!(told.lines().all(|line| line.chars().count() < 140), "{told}");
+    assert_eq!(verdict(&path, "")["shares"][0]["subject"], *long);
+}
+
+#[test]
+fn a_leak_of_threads_is_told_by_their_stacks_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut threads = Synthetic::rss(800, |i| 20_000_000 + 2_000 * i + 70_000 * (i / 2))
+        .part("[heap]", "[heap]", |i| 9_000_000 + 2_000 * i)
+        .part("stack of the main thread", "stack", |_| 130_000);
+    for n in 0..400_i64 {
+        let name = format!("stack of thread {} (worker)", 1_000 + n);
+        threads = threads.part(&name, "stack", move |i| if i / 2 > n { 70_000 } else { 0 });
+    }
+    let path = threads.write(folder.path(), "threads.jsonl");
+    let done = replay(&path, &["-o", "verdict"]).expect(0);
+    let lines: Vec<String> = done.err().lines().map(str::to_owned).collect();
+    assert!(lines[0].starts_with("growing  rss +36."), "{lines:?}");
+    assert!(lines[1].starts_with("  95 % of it in stacks of 39"), "{lines:?}");
+    assert!(lines[1].contains(" threads more, +34."), "{lines:?}");
+    assert!(lines[2].starts_with("  5 % of it in [heap], +1.9"), "{lines:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    // A class is one thing to a gate, and so is a family.
+    for (gate, fires) in [
+        ("subject(stack).share>90%", true),
+        ("subject(stacks of threads).rate>1MiB/min", true),
+        ("subject(stack).peak>25MB", true),
+        ("subject(stack of the main thread).rate>0", false),
+    ] {
+        let done = replay(&path, &["--fail-on", gate]).expect(if fires { 100 } else { 0 });
+        assert_eq!(done.complaints().len(), usize::from(fires), "{}", done.told());
+    }
+}
+
+#[test]
+fn what_has_small_shares_is_told_together_and_no_new_threads_are_told_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut many = Synthetic::rss(800, |i| 50_000_000 + 20_000 * i)
+        .part("[heap]", "[heap]", |i| 9_000_000 + 19_000 * i)
+        .part("stack of the main thread", "stack", |_| 130_000);
+    for n in 0..10 {
+        many = many.part(&format!("/lib/{n}.so r-xp"), "file", |i| 500_000 + 100 * i);
+    }
+    let path = many.write(folder.path(), "many.jsonl");
+    let told = replay(&path, &["-o", "verdict"]).expect(0).err();
+    let lines: Vec<&str> = told.lines().skip(1).collect();
+    assert_eq!(lines, ["  95 % of it in [heap]", "  5 % of it in 10 others; 0 new threads"]);
+}
+
+#[test]
+fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::leak(600, 31)
+        .part("anonymous, mapped over 16 MiB", "anonymous", |i| 12_000 * i)
+        .of_part("thp", |i| 11_000 * i)
+        .part("[heap]", "[heap]", |i| 5_000 * i)
+        .of_part("lazyfree", |i| 4_000 * i)
+        .part("glibc arenas", "arena", |i| 3_000 * i)
+        .of_part("thp", |i| 500 * i)
+        .write(folder.path(), "natures.jsonl");
+    let told = replay(&path, &["-o", "verdict"]).expect(0).err();
+    for (part, why) in [
+        ("mapped over 16 MiB, +", "; mostly transparent huge pages"),
+        ("[heap], +", "; mostly given back by MADV_FREE"),
+        ("glibc arenas, +", "; arenas of malloc"),
+    ] {
+        let line = told.lines().find(|line| line.contains(part));
+        assert!(line.is_some_and(|line| line.contains(why)), "{part}: {told}");
+    }
+    let shares = verdict(&path, "")["shares"].clone();
+    let mostly: Vec<&Value> = (0..3).map(|n| &shares[n]["mostly"]).collect();
+    assert_eq!(mostly, [&Value::from("thp"), &Value::from("lazyfree"), &Value::Null]);
+}
+
+#[test]
+fn ten_thousand_parts_are_judged_in_little_time_and_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut many = Synthetic::leak(400, 13);
+    for n in 0..10_000_i64 {
+        // Each changes at every fortieth look, so that the file stays small; one of them leaks.
+        let leaks = if n == 7_777 { 20_000 } else { 0 };
+        many = many.part(&format!("mapping {n}"), "anonymous", move |i| {
+            8_192 + 4_096 * ((i + n) / 40 % 2) + leaks * i
+        });
+    }
+    let path = many.write(folder.path(), "many.jsonl");
+    let report = folder.path().join("own.jsonl");
+    let sink = format!("jsonl,path={}", report.display());
+    // Seepmeter watches itself.
+    let outer = words!["run", "-q", "--no-summary", "-i", "5ms", "-o", sink, "--"];
+    let inner = words!["judge", "--json", "--fail-on", "subject(mapping 7777).rate>0", path];
+    let words = outer.into_iter().chain(words![seepmeter_tests::seepmeter_path()]).chain(inner);
+    let begin = std::time::Instant::now();
+    let done = seepmeter(words).done().expect(100);
+    let took = begin.elapsed();
+    let told: Value = serde_json::from_str(&done.out()).unwrap();
+    assert_eq!(told["shares"][0]["subject"], "mapping 7777", "{}", told["verdict"]);
+    let peak = Recording::read(&report).largest("peak");
+    assert!(peak < 128 << 20, "{peak} bytes");
+    assert!(took.as_secs() < 40, "{took:?}");
+}

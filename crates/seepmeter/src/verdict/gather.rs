@@ -35,10 +35,10 @@ impl Gathered {
     /// be sorted.
     pub(super) fn push(&mut self, time: f64, value: f64) -> Result<()> {
         if time.abs() > MOST_SECONDS {
-            bail!("the time {time} is out of range; it should be in seconds");
+            bail!("the time {time:e} is out of range; it should be in seconds");
         }
         if value.abs() > MOST_BYTES {
-            bail!("the value {value} is out of range; it should be in bytes");
+            bail!("the value {value:e} is out of range; it should be in bytes");
         }
         if let Some(thinned) = &mut self.thinned {
             return thinned.push(time, value);

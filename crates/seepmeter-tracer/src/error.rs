@@ -39,7 +39,7 @@ pub enum TraceError {
     Traced {
         /// The process.
         pid: i32,
-        /// Its tracer: what `TracerPid` of its status says.
+        /// Its tracer: the process of the thread that `TracerPid` of its status names.
         tracer: i32,
         /// The tracer's name.
         name: String,
@@ -135,6 +135,8 @@ pub(crate) fn explain(pid: i32, tid: i32, source: io::Error) -> Option<TraceErro
     }
     let tracer = tasks::status(tid, "TracerPid").and_then(|value| value.parse().ok()).unwrap_or(0);
     if tracer != 0 {
+        let tracer =
+            tasks::status(tracer, "Tgid").and_then(|value| value.parse().ok()).unwrap_or(tracer);
         return Some(TraceError::Traced { pid, tracer, name: name(tracer) });
     }
     if is_of_the_kernel(pid) {

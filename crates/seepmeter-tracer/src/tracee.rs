@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use crate::error::{TraceError, explain};
+use crate::error::{Refusal, TraceError, explain};
 use crate::memory::Memory;
 use crate::patience::Patience;
 use crate::request;
@@ -17,6 +17,8 @@ use crate::wait::{Change, Ends};
 /// How long the end of a stop waits for threads that were killed meanwhile. They are on their way, and
 /// their process has not ended for its parent before its tracer has seen all of their ends.
 const DYING: Duration = Duration::from_millis(20);
+/// How often a refusal must be had before it is believed.
+const ATTEMPTS: u32 = 3;
 /// How long a refusal or the first try of all waits for threads to halt.
 const FIRST_TRY: Duration = Duration::from_secs(1);
 
@@ -163,21 +165,28 @@ impl Tracee {
         if self.threads.iter().any(|thread| thread.tid == tid) {
             return Ok(());
         }
-        match request::seize(tid, 0) {
-            Ok(()) => {
-                self.leader_ended &= tid != self.pid;
-                self.threads.push(Thread::new(tid, State::Running));
-                Ok(())
-            }
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-            Err(source) => match explain(self.pid, tid, source) {
-                Some(error) => Err(error),
-                None => {
-                    self.leader_ended |= tid == self.pid;
-                    Ok(())
+        for attempt in 1.. {
+            match request::seize(tid, 0) {
+                Ok(()) => {
+                    self.leader_ended &= tid != self.pid;
+                    self.threads.push(Thread::new(tid, State::Running));
+                    break;
                 }
-            },
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => break,
+                Err(source) => match explain(self.pid, tid, source) {
+                    Refusal::Ended => {
+                        self.leader_ended |= tid == self.pid;
+                        break;
+                    }
+                    // It executes a program, and is known by the tid that it had before.
+                    Refusal::OurOwn => break,
+                    // A leader that has ended may be another thread the next moment, by an exec.
+                    Refusal::For(error) if attempt == ATTEMPTS => return Err(error),
+                    Refusal::For(_) => {}
+                },
+            }
         }
+        Ok(())
     }
 
     fn interrupt_all(&mut self) {

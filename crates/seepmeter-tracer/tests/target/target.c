@@ -393,7 +393,7 @@ static void work(void) {
         usleep(1500);
         if (poll(NULL, 0, 2)) die("poll");
         for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
-        printf("%d %016lx %d %d %ld\n", round, hash, WEXITSTATUS(status), handled, born);
+        printf("%d %016llx %d %d %ld\n", round, (unsigned long long)hash, WEXITSTATUS(status), handled, born);
         fflush(stdout);
     }
     clean_calls();

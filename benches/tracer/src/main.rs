@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
+mod calls;
 mod pause;
 mod program;
 mod table;
@@ -21,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (threads, pairs) in [(1, 600), (8, 400), (64, 200)] {
         rows.push(pause::measure(&programs, threads, if quick { pairs / 4 } else { pairs })?);
     }
+    rows.push(calls::measure(&programs, if quick { 3 } else { 9 })?);
     rows.extend(pause::busy(&programs, if quick { 20 } else { 60 })?);
     rows.extend(throughput::measure(&programs, if quick { 4 } else { 12 })?);
     print!("{}", table::markdown(&rows));

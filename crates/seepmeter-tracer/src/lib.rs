@@ -42,10 +42,12 @@
 
 mod arch;
 mod error;
+mod follow;
 mod memory;
 mod patience;
 mod request;
 mod restart;
+mod rights;
 mod stop;
 mod tasks;
 mod thread;
@@ -55,7 +57,11 @@ mod wait;
 
 pub use arch::{Registers, SystemCall};
 pub use error::TraceError;
+pub use follow::{
+    FollowedStop, Follower, HELD_AT_MOST, Happening, MemoryCall, MemoryCallKind, Served, Space,
+};
 pub use memory::{Memory, Piece};
+pub use rights::gains_rights;
 pub use stop::{HaltedThread, Stop, Timing};
 pub use tracee::{Late, Options, Tracee};
 pub use wait::Halt;

@@ -3,11 +3,11 @@
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use crate::error::{TraceError, explain};
+use crate::error::{Refusal, TraceError, explain};
 use crate::memory::Memory;
 use crate::patience::Patience;
 use crate::request;
-use crate::restart::Restarts;
+use crate::restart::{Asked, Restarts};
 use crate::stop::Stop;
 use crate::tasks::{self, Tasks};
 use crate::thread::{State, Thread};
@@ -17,14 +17,16 @@ use crate::wait::{Change, Ends};
 /// How long the end of a stop waits for threads that were killed meanwhile. They are on their way, and
 /// their process has not ended for its parent before its tracer has seen all of their ends.
 const DYING: Duration = Duration::from_millis(20);
+/// How often a refusal must be had before it is believed.
+const ATTEMPTS: u32 = 3;
 /// How long a refusal or the first try of all waits for threads to halt.
 const FIRST_TRY: Duration = Duration::from_secs(1);
 
 /// How a tracee is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Let the tracer's thread not be preempted while the target stands still (SCHED_FIFO), where that
-    /// is allowed. On a busy machine a stop is over much sooner.
+    /// Let the tracer's thread not be preempted (SCHED_FIFO), where that is allowed, while it stops
+    /// threads that spin or that don't halt at once. On a busy machine a stop is over much sooner.
     pub urgent: bool,
     /// What to do where some threads have not halted in time.
     pub late: Late,
@@ -65,6 +67,8 @@ pub struct Tracee {
     tasks: Tasks,
     memory: Memory,
     restarts: Restarts,
+    /// During a stop, where it is needed and allowed.
+    pub(crate) urgent: Option<Urgent>,
     /// How the end of the leader is to be asked for.
     leader_ends: Ends,
     /// Not to be sent to another thread.
@@ -94,6 +98,7 @@ impl Tracee {
             tasks,
             memory: Memory::of(pid),
             restarts: Restarts::default(),
+            urgent: None,
             leader_ends: if ours { Ends::Peek } else { Ends::Reap },
             _bound: PhantomData,
         })
@@ -120,10 +125,11 @@ impl Tracee {
     /// Where the process has gone or may not be traced, where it executes 32-bit code, and, if the
     /// options say so, where some threads have not halted in time. It runs on then.
     pub fn stop(&mut self, deadline: Instant) -> Result<Stop<'_>, TraceError> {
-        self.prepare()?;
-        let urgent = if self.options.urgent { Urgent::now() } else { None };
+        let some_run = self.prepare()?;
+        // Threads that spin would preempt us between one interrupt and the next.
+        self.urgent = if some_run && self.options.urgent { Urgent::now() } else { None };
         // From here on, dropping the stop lets everything go, also where something panics.
-        let mut stop = Stop::begin(self, urgent);
+        let mut stop = Stop::begin(self);
         stop.tracee().halt(deadline);
         stop.tracee().read_registers();
         let refused = stop.tracee().refusal();
@@ -131,18 +137,19 @@ impl Tracee {
         refused.map_or(Ok(stop), Err)
     }
 
-    /// All that can be done while the process still runs.
-    fn prepare(&mut self) -> Result<(), TraceError> {
+    /// All that can be done while the process still runs. True where some of its threads were running.
+    fn prepare(&mut self) -> Result<bool, TraceError> {
         // The file of the memory of a program that has executed another is the old one's.
         self.memory = Memory::of(self.pid);
         self.restarts.check_program(self.pid);
         self.seize()?;
+        let mut some_run = false;
         for thread in &self.threads {
-            self.restarts.ask(self.pid, thread.tid);
+            some_run |= self.restarts.ask(self.pid, thread.tid) == Asked::Running;
         }
         let threads = &self.threads;
         self.restarts.keep(|tid| threads.iter().any(|thread| thread.tid == tid));
-        Ok(())
+        Ok(some_run)
     }
 
     /// Seizes every thread that is not seized.
@@ -163,21 +170,28 @@ impl Tracee {
         if self.threads.iter().any(|thread| thread.tid == tid) {
             return Ok(());
         }
-        match request::seize(tid, 0) {
-            Ok(()) => {
-                self.leader_ended &= tid != self.pid;
-                self.threads.push(Thread::new(tid, State::Running));
-                Ok(())
-            }
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-            Err(source) => match explain(self.pid, tid, source) {
-                Some(error) => Err(error),
-                None => {
-                    self.leader_ended |= tid == self.pid;
-                    Ok(())
+        for attempt in 1.. {
+            match request::seize(tid, 0) {
+                Ok(()) => {
+                    self.leader_ended &= tid != self.pid;
+                    self.threads.push(Thread::new(tid, State::Running));
+                    break;
                 }
-            },
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => break,
+                Err(source) => match explain(self.pid, tid, source) {
+                    Refusal::Ended => {
+                        self.leader_ended |= tid == self.pid;
+                        break;
+                    }
+                    // It executes a program, and is known by the tid that it had before.
+                    Refusal::OurOwn => break,
+                    // A leader that has ended may be another thread the next moment, by an exec.
+                    Refusal::For(error) if attempt == ATTEMPTS => return Err(error),
+                    Refusal::For(_) => {}
+                },
+            }
         }
+        Ok(())
     }
 
     fn interrupt_all(&mut self) {
@@ -214,7 +228,8 @@ impl Tracee {
 
     /// Waits for the threads that were interrupted. False where the deadline has come first.
     fn await_halts(&mut self, deadline: Instant) -> bool {
-        let mut patience = Patience::until(deadline);
+        let patience = Patience::until(deadline);
+        let mut patience = if self.urgent.is_some() { patience.by_sleeping() } else { patience };
         // All must come, so they are asked one after the other; who has come is not asked again.
         let mut first = 0;
         loop {
@@ -232,6 +247,9 @@ impl Tracee {
                 return !self.awaits_any();
             }
             if patience.is_long() {
+                if self.options.urgent && self.urgent.is_none() {
+                    self.urgent = Urgent::now();
+                }
                 // An exec waits for the ends of all other threads to be seen, in any order.
                 self.poll_all();
                 first = 0;

@@ -63,6 +63,14 @@ struct Waiter {
     again: Option<Again>,
 }
 
+/// What a thread was doing when it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Running,
+    /// It waited, or nothing can be said.
+    Other,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Before {
     call: SystemCall,
@@ -83,16 +91,23 @@ struct Again {
 
 impl Restarts {
     /// Asks what a thread waits in, before it is interrupted. Costs some µs.
-    pub(crate) fn ask(&mut self, pid: i32, tid: i32) {
+    pub(crate) fn ask(&mut self, pid: i32, tid: i32) -> Asked {
         let waiter = self.threads.entry(tid).or_default();
         waiter.before = None;
-        let Some((call, instruction)) = current_call(pid, tid) else { return };
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")) else {
+            return Asked::Other;
+        };
+        if text.starts_with("running") {
+            return Asked::Running;
+        }
+        let Some((call, instruction)) = parse_call(&text) else { return Asked::Other };
         if let Some(Repeatable { limit, .. }) = calls::repeatable(&call) {
             let timed = limit != Limit::None;
             let asleep_since = timed.then(|| self.last_run.of(pid, tid)).flatten();
             waiter.before = Some(Before { call, asleep_since });
             self.wrappers.learn(pid, instruction);
         }
+        Asked::Other
     }
 
     /// Forgets the threads that are no more.
@@ -230,10 +245,6 @@ fn write_time(place: u64, left: Nanoseconds, memory: &Memory) -> Option<()> {
 /// The call that a sleeping thread is in, and its instruction pointer, as /proc/PID/task/TID/syscall
 /// tells (proc(5)): `232 0x5 0x7f… 0x400 0x1388 0x0 0x0 SP PC`. A thread that runs says `running`, one
 /// that sleeps outside of a call `-1 SP PC`.
-fn current_call(pid: i32, tid: i32) -> Option<(SystemCall, u64)> {
-    parse_call(&fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).ok()?)
-}
-
 fn parse_call(text: &str) -> Option<(SystemCall, u64)> {
     let mut words = text.split_ascii_whitespace();
     let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;

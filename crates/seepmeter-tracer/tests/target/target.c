@@ -393,11 +393,43 @@ static void work(void) {
         usleep(1500);
         if (poll(NULL, 0, 2)) die("poll");
         for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
-        printf("%d %016lx %d %d %ld\n", round, hash, WEXITSTATUS(status), handled, born);
+        printf("%d %016llx %d %d %ld\n", round, (unsigned long long)hash, WEXITSTATUS(status), handled, born);
         fflush(stdout);
     }
     clean_calls();
     exit(7);
+}
+
+/* --- memory calls: each thread maps, advises, grows and unmaps blocks of a length of its own --- */
+static void *map(void *number) {
+    size_t length = (100 + (intptr_t)number) * 4096;
+    for (int i = 0; i < 40; i++) {
+        char *block = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (block == MAP_FAILED) die("mmap");
+        *block = 1;
+        if (madvise(block, length, MADV_DONTNEED)) die("madvise");
+        block = mremap(block, length, 2 * length, MREMAP_MAYMOVE);
+        if (block == MAP_FAILED) die("mremap");
+        if (munmap(block, 2 * length)) die("munmap");
+        /* And one of each that fails. */
+        if (munmap((void *)1, 4096) == 0 || mmap(NULL, 0, 0, 0, -1, 0) != MAP_FAILED) die("no failure");
+    }
+    return NULL;
+}
+static void maps(int count) {
+    pthread_t threads[64];
+    void *end = sbrk(0);
+    if (sbrk(8192) != end) die("sbrk");
+    for (int i = 0; i < count; i++) threads[i] = spawn(map, (void *)(intptr_t)i);
+    for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
+    pid_t child = fork();
+    if (child == 0) { map((void *)(intptr_t)50); _exit(4); }
+    int status;
+    if (waitpid(child, &status, 0) != child) die("waitpid");
+    child = vfork();
+    if (child == 0) { execl("/proc/self/exe", own_words[0], "say", "child", (char *)NULL); _exit(96); }
+    if (waitpid(child, NULL, 0) != child) die("waitpid");
+    printf("mapped %d\n", WEXITSTATUS(status));
 }
 
 int main(int count, char **words) {
@@ -422,6 +454,7 @@ int main(int count, char **words) {
     else if (!strcmp(what, "executes")) executes(number);
     else if (!strcmp(what, "leader-ends")) leader_ends();
     else if (!strcmp(what, "work")) work();
+    else if (!strcmp(what, "maps")) maps(number);
     else if (!strcmp(what, "say")) { puts(name); return 3; }
     else if (!strcmp(what, "not-dumpable")) { prctl(PR_SET_DUMPABLE, 0); idle(1); }
     else { fprintf(stderr, "no such target: %s\n", what); return 95; }

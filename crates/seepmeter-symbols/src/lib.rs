@@ -64,6 +64,7 @@ mod tables;
 mod unwind;
 mod vdso;
 
+pub use demangle::demangle;
 pub use frame::{Break, End, Frame, ImageId, Registers, StackCopy};
 pub use images::{Images, MAX_IDLE_IMAGES, MAX_IDLE_TABLES, MAX_NAMES, MAX_SYMBOLS};
 pub use name::Name;

@@ -90,7 +90,7 @@ fn whole(compiler: &str, name: &str, flags: &[&str], bottom: [&str; 2]) {
         // At varied instants: the target does other things in another time.
         std::thread::sleep(std::time::Duration::from_micros(stop as u64 * 37 % 1900));
     }
-    println!("{name}: {} of {stops} not whole; stopped in {leaves:?}", bad.len());
+    eprintln!("{name}: {} of {stops} not whole; stopped in {leaves:?}", bad.len());
     assert!(bad.len() * 100 <= stops, "{} of {stops}:\n{}", bad.len(), bad.join("\n\n"));
     assert!(leaves.len() > 5, "the stops were in too few places: {leaves:?}");
 }

@@ -31,10 +31,6 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
-
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
 }
 
 /// Why the file behind a mapping can't be read.

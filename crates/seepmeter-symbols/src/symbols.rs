@@ -1,14 +1,11 @@
 //! The symbols of one image, by blazesym.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use blazesym::symbolize::source::{Elf as ElfSource, Source};
 use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
-use object::read::ReadCache;
 
 use crate::demangle::demangle;
-use crate::elf::Elf;
 use crate::image::ElfFile;
 use crate::open::descriptor_path;
 
@@ -33,8 +30,6 @@ pub(crate) struct Symbols {
     symbolizer: Symbolizer,
     /// In the order in which they are asked.
     sources: Vec<Source<'static>>,
-    /// A separate debug file, kept open while its descriptor's path is among the sources.
-    _debug: Option<File>,
 }
 
 impl Symbols {
@@ -42,15 +37,14 @@ impl Symbols {
     /// one that it links to; or its table of symbols.
     pub(crate) fn of(image: &ElfFile) -> Self {
         let path = descriptor_path(&image.file);
-        let debug = (!image.elf.debug_info).then(|| debug_file(image)).flatten();
+        let debug = image.debug.iter().filter(|_| !image.elf.debug_info);
         let sources = debug
-            .iter()
             .map(|file| source(descriptor_path(file), true))
             .chain([source(path.clone(), true), source(path, false)])
             .collect();
         // What is open does not change under its descriptor, so nothing is ever loaded again.
         let builder = Symbolizer::builder().enable_auto_reload(false).enable_demangling(false);
-        Self { symbolizer: builder.build(), sources, _debug: debug }
+        Self { symbolizer: builder.build(), sources }
     }
 
     /// The functions at an address, the innermost first.
@@ -76,20 +70,6 @@ fn source(path: PathBuf, debug_syms: bool) -> Source<'static> {
 
 fn is_near(sym: &Sym<'_>) -> bool {
     sym.size.is_some_and(|size| size > 0) || sym.offset < REACH
-}
-
-/// The debug file of the image's build-id, in the root of its process or in ours. The folders are
-/// those of gdb ("Debugging Information in Separate Files").
-fn debug_file(image: &ElfFile) -> Option<File> {
-    let id = image.elf.build_id.as_deref().filter(|id| id.len() > 1)?;
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let name = format!("usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]);
-    let roots = [format!("/proc/{}/root", image.pid), String::new()];
-    roots.iter().find_map(|root| {
-        let file = File::open(format!("{root}/{name}")).ok()?;
-        let same = Elf::read(&ReadCache::new(&file))?.build_id.as_deref() == Some(id);
-        same.then_some(file)
-    })
 }
 
 /// A symbol and what was inlined into it at the address, the innermost first.

@@ -397,6 +397,36 @@ fn a_followed_target_ends_as_it_would_have_and_so_do_its_children() {
 }
 
 #[test]
+fn seepmeter_stays_with_a_followed_target_that_is_left_running() {
+    // Memory is asked for all the time, also long after the watching is over.
+    let script = format!(
+        "my @kept; sub keep {{ push @kept, 'x' x 5000 }} {}",
+        COUNTER.replace("print ", "keep; print ")
+    );
+    let words = words![
+        "run",
+        "-q",
+        "-d",
+        "300ms",
+        "-i",
+        "50ms",
+        "-s",
+        "ptrace,calls=memory",
+        "--",
+        "perl",
+        "-e",
+        script
+    ];
+    let done = seepmeter(words).done().expect(0);
+    assert!(done.out() == counted(), "{}", done.out());
+    let told = done.err();
+    assert!(
+        told.contains("still running") && told.contains("stays until the last of them ends"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_target_that_runs_already_can_not_be_followed_and_that_is_told() {
     let target = standing(0);
     let words = words!["attach", "-s", "ptrace,calls=memory", target.pid().to_string()];

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap_complete::Shell;
 use nix::libc;
-use seepmeter_engine::{Engine, Report, Watched};
+use seepmeter_engine::{Engine, Lingering, Report, Watched};
 use seepmeter_process::{Command, ExecError, Limits, Process};
 use seepmeter_record::jsonl::{self, Ending, ReadError};
 use seepmeter_record::{Attr, End, EventKind, TargetInfo, limit_attr};
@@ -134,12 +134,22 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
         }
     };
     let report = live.stop(end);
-    Ok(match (stopped, end) {
+    let outcome = match (stopped, end) {
         // That is what `--on-stop end` asked for.
         (Stopped::TargetEndedAsAsked, end) if ended_by_signal(end) => outcome(End::Left, &report),
         _ => outcome(end, &report),
     }
-    .gated(&judging, &flags.sinks.gates))
+    .gated(&judging, &flags.sinks.gates);
+    stay(report.lingering);
+    Ok(outcome)
+}
+
+/// Stays for as long as the target can't do without a sampler.
+fn stay(lingering: Vec<Lingering>) {
+    for sampler in lingering {
+        messages::notice(&sampler.told());
+        sampler.wait();
+    }
 }
 
 /// True for a target that TERM or KILL has ended, also where it caught TERM, tidied up and exited with
@@ -177,7 +187,9 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
         Stopped::Asked => End::Left,
     };
     let report = live.stop(end);
-    Ok(outcome(end, &report).gated(&judging, &flags.sinks.gates))
+    let outcome = outcome(end, &report).gated(&judging, &flags.sinks.gates);
+    stay(report.lingering);
+    Ok(outcome)
 }
 
 /// `seepmeter replay`.

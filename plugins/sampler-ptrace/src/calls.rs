@@ -12,7 +12,8 @@ use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, Look, Stream, Target};
 use seepmeter_symbols::StackCopy;
 use seepmeter_tracer::{
-    FollowedStop, Follower, Happening, MemoryCall, MemoryCallKind, Registers, Space, gains_rights,
+    FollowedStop, Follower, Happening, MemoryCall, MemoryCallKind, Registers, Served, Space,
+    gains_rights,
 };
 
 use crate::code::Code;
@@ -28,6 +29,12 @@ const QUEUE: usize = 2048;
 
 /// For no longer than this do calls wait in the queue.
 const SLICE: Duration = Duration::from_millis(50);
+
+/// So long after the watching a target that has ended may take until all of its ends have been seen.
+const ENDING: Duration = Duration::from_millis(200);
+
+/// How long it is served at a time when nobody asks any more.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// mremap(2): the old range stays mapped.
 const MREMAP_DONTUNMAP: u64 = 4;
@@ -115,8 +122,7 @@ impl Calls {
     ) -> Result<(), Error> {
         loop {
             let slice = deadline.min(Instant::now() + SLICE);
-            self.serve_once((slice, wake), (code, book), stream)
-                .map_err(|error| Error::io("cannot wait for the target's memory calls", &error))?;
+            self.serve_once((slice, wake), (code, book), stream).map_err(cannot_wait)?;
             if Instant::now() >= deadline || wake.is_some_and(is_readable) {
                 return Ok(());
             }
@@ -150,6 +156,24 @@ impl Calls {
         });
         enter(queue, ledger, (code, book), stream);
         served.map(drop)
+    }
+
+    /// Lets the followed ones do their calls until the last of them has ended: the filter can't be
+    /// taken off, and without a tracer their calls would fail.
+    pub(crate) fn serve_to_the_end(mut self, stream: &mut dyn Stream) -> Result<(), Error> {
+        let mut served = self.serve_untold(ENDING);
+        if matches!(served, Ok(Served::Long)) {
+            let text = "the target, or what it has started, still runs under the filter of calls=memory, and its memory calls would fail without seepmeter, which therefore stays until the last of them ends";
+            stream.event(Event::new(stream.now(), EventKind::Lingers).text(text));
+        }
+        while matches!(served, Ok(Served::Long)) {
+            served = self.serve_untold(HOUR);
+        }
+        served.map(drop).map_err(cannot_wait)
+    }
+
+    fn serve_untold(&mut self, time: Duration) -> io::Result<Served> {
+        self.follower.serve(Instant::now() + time, None, &mut |_| {})
     }
 
     /// Tells what has changed since the last look.
@@ -196,6 +220,10 @@ fn enter(
             }
         }
     }
+}
+
+fn cannot_wait(error: io::Error) -> Error {
+    Error::io("cannot wait for the target's memory calls", &error)
 }
 
 /// What the sampler's own options can't know: whether the target would be another program without the

@@ -64,9 +64,8 @@ impl Sampler for Ptrace {
         }
     }
 
-    fn stop(&mut self, _stream: &mut dyn Stream) -> Result<(), Error> {
-        self.watch = None;
-        Ok(())
+    fn stop(&mut self, stream: &mut dyn Stream) -> Result<(), Error> {
+        self.watch.take().map_or(Ok(()), |watch| watch.end(stream))
     }
 }
 

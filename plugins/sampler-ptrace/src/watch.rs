@@ -146,6 +146,14 @@ impl Watch {
         }
     }
 
+    /// Lets go of the target. One that is followed can't be let go of: then this lasts until it ends.
+    pub(crate) fn end(self, stream: &mut dyn Stream) -> Result<(), Error> {
+        match self.hold {
+            Hold::ForLooks { .. } => Ok(()),
+            Hold::Followed(calls) => calls.serve_to_the_end(stream),
+        }
+    }
+
     fn tell(&mut self, timing: Timing, look: &mut Look<'_>) {
         let process = self.process;
         let mut ns = |metric, time: Duration| {

@@ -9,7 +9,8 @@ use crate::judgement::{Judgement, Reason, Word};
 use crate::settings::Settings;
 use crate::steps::{self, Steps};
 use crate::warmup::{self, WarmUp};
-use crate::{Series, autocorrelation, curve, drift, fit, gain, plateau, slope, trend, words};
+use crate::{Series, autocorrelation, curve, drift, fit, gain, plateau, slope};
+use crate::{standstill, trend, words};
 
 /// Judges whether a series grows.
 ///
@@ -95,6 +96,8 @@ impl Found<'_> {
         said.extend(plateau.map(|p| p.in_words()));
         let curve = self.curve(first, &noise);
         said.extend(curve.map(|c| c.in_words()));
+        let standstill = standstill::test(tail);
+        said.extend(standstill.map(|s| s.in_words()));
 
         let level = level(self.floors) + self.step + self.given_back;
         let stretches = [self.stretch(self.warm_up.floors), self.stretch(first)];
@@ -117,6 +120,7 @@ impl Found<'_> {
             walks: autocorrelation::of(self.floors).looks_like_walk(),
             plateau,
             curve,
+            standstill,
             noise,
             level,
             swing: swing(self.cells, self.begin_of(first)),

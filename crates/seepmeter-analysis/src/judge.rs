@@ -96,7 +96,7 @@ impl Found<'_> {
         said.extend(plateau.map(|p| p.in_words()));
         let curve = self.curve(first, &noise);
         said.extend(curve.map(|c| c.in_words()));
-        let standstill = standstill::test(tail);
+        let standstill = self.standstill(first);
         said.extend(standstill.map(|s| s.in_words()));
 
         let level = level(self.floors) + self.step + self.given_back;
@@ -189,6 +189,18 @@ impl Found<'_> {
     fn curve(&self, first: usize, noise: &Autocorrelation) -> Option<curve::Curve> {
         let from = if self.warm_up.onset == Some(first) { first } else { 0 };
         curve::test(&self.floors[from..], first - from, noise)
+    }
+
+    /// Whether growth has just ended. Where floors are long, few of them lie behind the corner: then it is
+    /// looked for in short ones too, which a saw makes too noisy to have any.
+    fn standstill(&self, first: usize) -> Option<standstill::Standstill> {
+        let short = Buckets::short(self.cells);
+        standstill::test(&self.floors[first..]).or_else(|| {
+            let begin = self.begin_of(first) as f64 / 1e9;
+            let mut fine = floors::of(self.cells, short);
+            fine.retain(|f| f.time >= begin);
+            standstill::test(&fine).filter(|_| self.buckets.cells > short.cells)
+        })
     }
 
     /// Seconds until there are enough cycles, where there are cycles and too few of them.

@@ -285,9 +285,9 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
         // Growth after warm-up must outlast it one and a half times.
         let outlast = e.warm_up_part * e.watch / LONGEST_WARM_UP - e.watch;
         (Reason::StillWarmingUp, outlast.max(e.watch / 2.0))
-    } else if significant && e.standstill.is_some() {
-        (Reason::Slowing, e.watch)
-    } else if e.slope.rate.low > 0.0 && e.plateau.is_some_and(|p| p.settles) {
+    } else if (significant && e.standstill.is_some())
+        || (e.slope.rate.low > 0.0 && e.plateau.is_some_and(|p| p.settles))
+    {
         (Reason::Slowing, e.watch)
     } else if significant {
         // About 30 standard errors are needed to tell a line from a slowing curve.

@@ -12,7 +12,7 @@ use crate::stop::Stop;
 use crate::tasks::{self, Tasks};
 use crate::thread::{State, Thread};
 use crate::urgent::Urgent;
-use crate::wait::{Change, Ends};
+use crate::wait::{Change, Ends, Halt};
 
 /// How long the end of a stop waits for threads that were killed meanwhile. They are on their way, and
 /// their process has not ended for its parent before its tracer has seen all of their ends.
@@ -300,7 +300,9 @@ impl Tracee {
                 continue;
             }
             thread.read_registers();
-            if let Some(registers) = &mut thread.registers
+            // A process that is stopped as a group gets its EINTR when it goes on, as without us.
+            if !matches!(thread.state, State::Halted(Halt::Group(_)))
+                && let Some(registers) = &mut thread.registers
                 && self.restarts.mend(thread.tid, registers, &self.memory)
                 && registers.write(thread.tid).is_err()
             {

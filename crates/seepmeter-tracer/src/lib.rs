@@ -39,6 +39,9 @@
 //! - Where the tracer is killed while the target stands still, a call that was interrupted may give EINTR
 //!   if it had not been seen to yet.
 //!
+//! What the tracer's own process may notice: a real-time signal that had no handler gets one, for the sake of
+//! the deadlock between a seize and an exec (see `rescue.rs`).
+//!
 //! The kernel's rules that this rests on are in ptrace(2), and in kernel/ptrace.c and kernel/signal.c.
 
 mod arch;
@@ -47,6 +50,7 @@ mod follow;
 mod memory;
 mod patience;
 mod request;
+mod rescue;
 mod restart;
 mod rights;
 mod stop;

@@ -276,8 +276,9 @@ impl Tracee {
 
     fn poll_all(&mut self) {
         self.check_leader();
+        // Those that have halted too: an exec kills them, and waits for their ends to be seen.
         for index in 0..self.threads.len() {
-            if !matches!(self.threads[index].state, State::Halted(_) | State::Gone) {
+            if self.threads[index].state != State::Gone {
                 self.poll(index);
             }
         }
@@ -316,10 +317,17 @@ impl Tracee {
             return;
         }
         self.leader_ended = false;
-        match self.threads.iter_mut().find(|thread| thread.tid == self.pid) {
-            Some(Thread { state: State::Halted(_), .. }) => {}
-            Some(leader) => leader.state = State::Called,
-            None => self.threads.push(Thread::new(self.pid, State::Called)),
+        let pid = self.pid;
+        let index = self.threads.iter().position(|thread| thread.tid == pid).unwrap_or_else(|| {
+            self.threads.push(Thread::new(pid, State::Called));
+            self.threads.len() - 1
+        });
+        let leader = &mut self.threads[index];
+        // A halt that is known may be the former leader's, or the new one's, which has been seen already.
+        let halted = leader.poll(self.leader_ends).is_some()
+            || matches!(leader.state, State::Halted(_)) && tasks::state(pid, pid) == Some('t');
+        if !halted {
+            leader.state = State::Called;
         }
     }
 

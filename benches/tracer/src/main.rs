@@ -26,5 +26,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     rows.extend(pause::busy(&programs, if quick { 20 } else { 60 })?);
     rows.extend(throughput::measure(&programs, if quick { 4 } else { 12 })?);
     print!("{}", table::markdown(&rows));
-    Ok(if rows.iter().all(Row::is_reached) { () } else { Err("not all is reached")? })
+    if rows.iter().all(Row::is_reached) { Ok(()) } else { Err("not all is reached".into()) }
 }

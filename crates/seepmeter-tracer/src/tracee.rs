@@ -7,12 +7,13 @@ use crate::error::{Refusal, TraceError, explain};
 use crate::memory::Memory;
 use crate::patience::Patience;
 use crate::request;
+use crate::rescue::Rescue;
 use crate::restart::{Asked, Restarts};
 use crate::stop::Stop;
 use crate::tasks::{self, Tasks};
 use crate::thread::{State, Thread};
 use crate::urgent::Urgent;
-use crate::wait::{Change, Ends};
+use crate::wait::{Change, Ends, Halt};
 
 /// How long the end of a stop waits for threads that were killed meanwhile. They are on their way, and
 /// their process has not ended for its parent before its tracer has seen all of their ends.
@@ -67,6 +68,7 @@ pub struct Tracee {
     tasks: Tasks,
     memory: Memory,
     restarts: Restarts,
+    rescue: Rescue,
     /// During a stop, where it is needed and allowed.
     pub(crate) urgent: Option<Urgent>,
     /// How the end of the leader is to be asked for.
@@ -98,6 +100,7 @@ impl Tracee {
             tasks,
             memory: Memory::of(pid),
             restarts: Restarts::default(),
+            rescue: Rescue::new(),
             urgent: None,
             leader_ends: if ours { Ends::Peek } else { Ends::Reap },
             _bound: PhantomData,
@@ -154,24 +157,36 @@ impl Tracee {
 
     /// Seizes every thread that is not seized.
     fn seize(&mut self) -> Result<(), TraceError> {
-        for tid in self.tasks.list() {
-            if let Err(error) = self.seize_one(tid) {
-                // A seized thread can't be let go before it has halted.
-                self.interrupt_all();
-                self.settle(Instant::now() + FIRST_TRY);
-                return Err(error);
-            }
+        if let Err(error) = self.seize_listed() {
+            // A seized thread can't be let go before it has halted.
+            self.interrupt_all();
+            self.settle(Instant::now() + FIRST_TRY);
+            return Err(error);
         }
         if self.threads.is_empty() { Err(TraceError::Gone { pid: self.pid }) } else { Ok(()) }
     }
 
-    /// Seizes one thread, if it is not seized yet.
-    fn seize_one(&mut self, tid: i32) -> Result<(), TraceError> {
+    /// Seizes the threads that are listed and not seized yet.
+    fn seize_listed(&mut self) -> Result<(), TraceError> {
+        let mut ours: Vec<i32> =
+            self.threads.iter().map(|thread| thread.tid).filter(|tid| *tid != self.pid).collect();
+        for tid in self.tasks.list() {
+            let known = self.threads.len();
+            self.seize_one(tid, &ours)?;
+            if self.threads.len() > known && tid != self.pid {
+                ours.push(tid);
+            }
+        }
+        Ok(())
+    }
+
+    /// Seizes one thread, if it is not seized yet. `ours` are those that are, without the leader.
+    fn seize_one(&mut self, tid: i32, ours: &[i32]) -> Result<(), TraceError> {
         if self.threads.iter().any(|thread| thread.tid == tid) {
             return Ok(());
         }
         for attempt in 1.. {
-            match request::seize(tid, 0) {
+            match self.rescue.guard(ours, || request::seize(tid, 0)) {
                 Ok(()) => {
                     self.leader_ended &= tid != self.pid;
                     self.threads.push(Thread::new(tid, State::Running));
@@ -205,9 +220,7 @@ impl Tracee {
         while self.await_halts(deadline) && !self.has_all() {
             let known = self.threads.len();
             // What forbids one thread would have forbidden the others, so an error here is its end.
-            for tid in self.tasks.list() {
-                let _ = self.seize_one(tid);
-            }
+            let _ = self.seize_listed();
             // An ending thread can make the kernel skip another one in a list; not in three.
             lists_of_the_known =
                 if self.threads.len() > known { 0 } else { lists_of_the_known + 1 };
@@ -262,10 +275,25 @@ impl Tracee {
     }
 
     fn poll_all(&mut self) {
+        self.check_leader();
+        // Those that have halted too: an exec kills them, and waits for their ends to be seen.
         for index in 0..self.threads.len() {
-            if !matches!(self.threads[index].state, State::Halted(_) | State::Gone) {
+            if self.threads[index].state != State::Gone {
                 self.poll(index);
             }
+        }
+    }
+
+    /// A leader that is our process's child can be waited for even where it is not our tracee any more,
+    /// since a thread that was never seized has taken its place by an exec.
+    fn check_leader(&mut self) {
+        let pid = self.pid;
+        if let Some(leader) = self.threads.iter_mut().find(|thread| thread.tid == pid)
+            && self.leader_ends == Ends::Peek
+            && matches!(leader.state, State::Called | State::Dying | State::Zombie)
+            && !is_ours(pid)
+        {
+            leader.state = State::Gone;
         }
     }
 
@@ -285,11 +313,21 @@ impl Tracee {
     /// it was sent is still to come.
     fn leader_is_another(&mut self) {
         self.restarts.forget();
+        if !is_ours(self.pid) {
+            return;
+        }
         self.leader_ended = false;
-        match self.threads.iter_mut().find(|thread| thread.tid == self.pid) {
-            Some(Thread { state: State::Halted(_), .. }) => {}
-            Some(leader) => leader.state = State::Called,
-            None => self.threads.push(Thread::new(self.pid, State::Called)),
+        let pid = self.pid;
+        let index = self.threads.iter().position(|thread| thread.tid == pid).unwrap_or_else(|| {
+            self.threads.push(Thread::new(pid, State::Called));
+            self.threads.len() - 1
+        });
+        let leader = &mut self.threads[index];
+        // A halt that is known may be the former leader's, or the new one's, which has been seen already.
+        let halted = leader.poll(self.leader_ends).is_some()
+            || matches!(leader.state, State::Halted(_)) && tasks::state(pid, pid) == Some('t');
+        if !halted {
+            leader.state = State::Called;
         }
     }
 
@@ -300,7 +338,9 @@ impl Tracee {
                 continue;
             }
             thread.read_registers();
-            if let Some(registers) = &mut thread.registers
+            // A process that is stopped as a group gets its EINTR when it goes on, as without us.
+            if !matches!(thread.state, State::Halted(Halt::Group(_)))
+                && let Some(registers) = &mut thread.registers
                 && self.restarts.mend(thread.tid, registers, &self.memory)
                 && registers.write(thread.tid).is_err()
             {
@@ -375,6 +415,13 @@ impl Tracee {
             leader.state = State::Zombie;
         }
     }
+}
+
+/// True where this very thread traces it.
+fn is_ours(tid: i32) -> bool {
+    let tracer = tasks::status(tid, "TracerPid").and_then(|value| value.parse::<i32>().ok());
+    // SAFETY: asks for the caller's own tid.
+    tracer == Some(unsafe { libc::gettid() })
 }
 
 impl Drop for Tracee {

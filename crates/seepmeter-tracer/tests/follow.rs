@@ -150,7 +150,7 @@ fn job_control_of_a_followed_process_works() {
     let pid = target.pid();
     let mut follower = Follower::begin(pid).unwrap();
     target.say("go");
-    let mut for_some_ms = |follower: &mut Follower, ms| {
+    let for_some_ms = |follower: &mut Follower, ms| {
         let until = Instant::now() + Duration::from_millis(ms);
         assert_eq!(follower.serve(until, None, &mut |_| {}).unwrap(), Served::Long);
     };

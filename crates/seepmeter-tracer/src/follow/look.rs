@@ -113,7 +113,9 @@ impl FollowedStop<'_> {
                 {
                     self.follower.family.take_in(child);
                 }
-                self.follower.family.mend(tid);
+                if !matches!(halt, Halt::Group(_)) {
+                    self.follower.family.mend(tid);
+                }
                 let registers = Registers::read(tid).ok();
                 self.halted.push((tid, halt, registers));
                 true
@@ -156,9 +158,8 @@ impl FollowedStop<'_> {
         for (tid, halt, _) in std::mem::take(&mut self.halted) {
             match halt {
                 // Where it has died meanwhile, its end is still to come.
-                Halt::Interrupted => drop(request::run_on(tid, 0)),
                 Halt::Group(_) => drop(request::listen(tid)),
-                Halt::Signal(signal) => drop(request::run_on(tid, signal)),
+                Halt::Interrupted | Halt::Signal(_) => drop(request::run_on(tid, halt.signal())),
                 Halt::Event(_) | Halt::Call => self.follower.pending.push_back((tid, halt)),
             }
         }

@@ -272,11 +272,10 @@ impl Follower {
     fn see_to(&mut self, tid: i32, halt: Halt, tell: &mut dyn FnMut(Happening<'_>)) {
         let member = self.member(tid, tell);
         let _ = match halt {
-            Halt::Interrupted => request::run_on(tid, 0),
             Halt::Group(_) => request::listen(tid),
-            Halt::Signal(signal) => {
+            Halt::Interrupted | Halt::Signal(_) => {
                 self.family.mend(tid);
-                request::run_on(tid, signal)
+                request::run_on(tid, halt.signal())
             }
             Halt::Event(libc::PTRACE_EVENT_SECCOMP) => self.call_begins(tid, member),
             Halt::Call => {

@@ -27,6 +27,7 @@
 mod calls;
 mod clock;
 mod last_run;
+mod socket;
 mod wrappers;
 
 use std::collections::HashMap;
@@ -102,7 +103,12 @@ impl Restarts {
         }
         let Some((call, instruction)) = parse_call(&text) else { return Asked::Other };
         if let Some(Repeatable { limit, .. }) = calls::repeatable(&call) {
-            let timed = limit != Limit::None;
+            let timed = match limit {
+                Limit::None => false,
+                // Whether the socket has a limit is asked at the halt; most have none.
+                Limit::Socket(_) => waiter.again.is_some(),
+                Limit::Milliseconds(_) | Limit::Timespec(_) | Limit::Uring(_) => true,
+            };
             let asleep_since = timed.then(|| self.last_run.of(pid, tid)).flatten();
             waiter.before = Some(Before { call, asleep_since });
             self.wrappers.learn(pid, instruction);
@@ -158,7 +164,8 @@ impl Restarts {
         let again = waiter.plan(&call, what.limit, registers.stack_pointer(), memory);
         let Some(mut again) = again else {
             waiter.again = None;
-            return registers.do_call_again(before.as_ref());
+            let for_ever = !matches!(what.limit, Limit::Socket(_));
+            return for_ever && registers.do_call_again(before.as_ref());
         };
         let left = again.whole - (again.let_go - again.began);
         if left <= 0 {
@@ -214,7 +221,8 @@ fn shortened(
 ) -> Option<(usize, u64)> {
     let place = || stack.checked_sub(RED_ZONE?);
     match limit {
-        Limit::None => None,
+        // A socket's option is the program's own, and stays.
+        Limit::None | Limit::Socket(_) => None,
         // Rounded up, since a wait must not end too early.
         Limit::Milliseconds(index) => Some((index, (left as u64).div_ceil(1_000_000))),
         Limit::Timespec(index) => {

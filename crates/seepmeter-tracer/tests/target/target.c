@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
@@ -138,6 +139,22 @@ static int call(const char *name, int ms) {
     if (!strcmp(name, "futex")) return syscall(SYS_futex, &word, FUTEX_WAIT, 0, limit, NULL, 0);
     if (!strcmp(name, "read")) return read(pipes[0], &byte, 1);
     if (!strcmp(name, "recv")) return recv(sockets[0], &byte, 1, 0);
+    if (!strcmp(name, "recv-limited") || !strcmp(name, "accept-limited")) {
+        /* Nobody feeds these. */
+        static int limited[2], listener = -1;
+        struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
+        if (listener < 0) {
+            struct sockaddr_un any = {.sun_family = AF_UNIX};
+            listener = socket(AF_UNIX, SOCK_STREAM, 0);
+            if (bind(listener, (void *)&any, sizeof(sa_family_t)) || listen(listener, 1)) die("listen");
+            if (socketpair(AF_UNIX, SOCK_STREAM, 0, limited)) die("socketpair");
+            setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+            setsockopt(limited[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+        }
+        errno = 0;
+        if (name[0] == 'a') return accept(listener, NULL, NULL);
+        return recv(limited[0], &byte, 1, 0);
+    }
     if (!strcmp(name, "epoll_wait")) return epoll_wait(epoll, &event, 1, ms);
     if (!strcmp(name, "epoll_pwait")) return epoll_pwait(epoll, &event, 1, ms, &set);
     if (!strcmp(name, "epoll_pwait2")) return syscall(SYS_epoll_pwait2, epoll, &event, 1, limit, NULL, 0);

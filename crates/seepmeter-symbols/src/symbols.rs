@@ -1,5 +1,6 @@
 //! The symbols of one image, by blazesym.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use blazesym::symbolize::source::{Elf as ElfSource, Source};
@@ -51,14 +52,35 @@ impl Symbols {
     pub(crate) fn functions(&mut self, address: u64) -> Vec<Function> {
         let mut at = 0;
         while let Some(source) = self.sources.get(at) {
-            match self.symbolizer.symbolize_single(source, Input::VirtOffset(address)) {
-                Ok(Symbolized::Sym(sym)) if is_near(&sym) => return functions(sym),
-                Ok(_) => at += 1,
-                // Such as a debug link to a file of another build: it is not asked again.
-                Err(_) => drop(self.sources.remove(at)),
+            match ask(&self.symbolizer, source, address) {
+                Answer::Found(functions) => return functions,
+                Answer::Unknown => at += 1,
+                Answer::Failed => drop(self.sources.remove(at)),
+                Answer::Panicked => self.sources.clear(),
             }
         }
         Vec::new()
+    }
+}
+
+enum Answer {
+    Found(Vec<Function>),
+    Unknown,
+    /// Such as for a debug link to a file of another build: it is not asked again.
+    Failed,
+    /// What it left behind is not to be trusted: nothing of this image is asked again.
+    Panicked,
+}
+
+/// Asks blazesym. It panics over some damaged files (a symbol whose end is beyond the last address,
+/// where overflow is checked); that must cost the names of this file, and no more.
+fn ask(symbolizer: &Symbolizer, source: &Source<'static>, address: u64) -> Answer {
+    let asked = || symbolizer.symbolize_single(source, Input::VirtOffset(address));
+    match catch_unwind(AssertUnwindSafe(asked)) {
+        Ok(Ok(Symbolized::Sym(sym))) if is_near(&sym) => Answer::Found(functions(sym)),
+        Ok(Ok(_)) => Answer::Unknown,
+        Ok(Err(_)) => Answer::Failed,
+        Err(_) => Answer::Panicked,
     }
 }
 

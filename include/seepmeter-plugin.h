@@ -195,7 +195,8 @@ typedef struct seepmeter_option {
    */
   struct seepmeter_bytes key;
   /*
-   Its type: `duration`, `size`, `path`, `number`, `text`, `yes|no`, or the choices as `a|b`.
+   Its type: `duration`, `size`, `path`, `number`, `text`, `yes|no`, the choices as `a|b`, or as `a,b`
+   where several may be given.
    */
   struct seepmeter_bytes kind;
   /*

@@ -1,4 +1,4 @@
-//! The examples of the README and of the book do what is shown there.
+//! The examples of the README, of the book and of the plugins' pages do what is shown there.
 //!
 //! A block that begins with ```` ```console ```` is a session: each line that begins with `$ ` is run by
 //! `sh -c`, with the built seepmeter first on the PATH, and the lines below it are what it says on
@@ -93,13 +93,16 @@ fn forms_forgive_numbers_and_nothing_else() {
     assert!(!agree(&["…", "the end"].map(form), &["the end", "and more"].map(form)));
 }
 
-/// The README, and the pages of the book.
+/// The README, the pages of the book, and those that it includes: the plugins' own.
 fn files() -> Vec<PathBuf> {
     let pages = std::fs::read_dir(format!("{ROOT}/docs/src")).unwrap();
     let pages = pages.map(|entry| entry.unwrap().path());
     let pages = pages.filter(|path| path.extension().is_some_and(|end| end == "md"));
     let pages = pages.filter(|path| !path.ends_with(FOLLOWED_ELSEWHERE));
-    [PathBuf::from(format!("{ROOT}/README.md"))].into_iter().chain(pages).collect()
+    let plugins = std::fs::read_dir(format!("{ROOT}/plugins")).unwrap();
+    let plugins = plugins.map(|entry| entry.unwrap().path().join("README.md"));
+    let plugins = plugins.filter(|path| path.is_file());
+    [PathBuf::from(format!("{ROOT}/README.md"))].into_iter().chain(pages).chain(plugins).collect()
 }
 
 /// Runs the blocks of one file: what is wrong with them.

@@ -184,7 +184,8 @@ pub struct Plugin {
 pub struct OptionSpec {
     /// Its key.
     pub key: Bytes,
-    /// Its type: `duration`, `size`, `path`, `number`, `text`, `yes|no`, or the choices as `a|b`.
+    /// Its type: `duration`, `size`, `path`, `number`, `text`, `yes|no`, the choices as `a|b`, or as `a,b`
+    /// where several may be given.
     pub kind: Bytes,
     /// What it does.
     pub help: Bytes,

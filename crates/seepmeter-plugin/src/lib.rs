@@ -63,7 +63,7 @@ mod units;
 
 pub use error::{Error, ErrorKind};
 pub use factory::{DEFAULT_PATIENCE, Factory, Info, Plugin, SamplerFactory, SinkFactory};
-pub use options::{OptionError, OptionSpec, OptionValue, Options};
+pub use options::{List, OptionError, OptionSpec, OptionValue, Options};
 pub use sampler::{Look, NewSubject, Sampler, Stream, Target, Until, Waited};
 pub use seepmeter_record as record;
 pub use sink::Sink;

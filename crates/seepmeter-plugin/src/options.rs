@@ -23,7 +23,8 @@ pub trait Options: Sized {
 pub struct OptionSpec {
     /// Its key, words joined by dashes.
     pub key: String,
-    /// Its type's name: `duration`, `size`, `path`, `number`, `text`, `yes|no`, or the choices.
+    /// Its type's name: `duration`, `size`, `path`, `number`, `text`, `yes|no`, the choices as `a|b`, or
+    /// as `a,b` where several may be given.
     pub kind: String,
     /// Its default as one would write it; none where the option may be left out or must be given.
     pub default: Option<String>,
@@ -31,6 +32,14 @@ pub struct OptionSpec {
     pub required: bool,
     /// What it does.
     pub help: String,
+}
+
+impl OptionSpec {
+    /// True where several values may be given, with commas between them.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        self.kind.contains(',')
+    }
 }
 
 /// What is wrong with an option.
@@ -165,6 +174,20 @@ macro_rules! numbers {
 }
 numbers!(u16 u32 u64 i32 i64 f64);
 
+/// Several values of one type, with commas between them: `look=stacks,maps`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T: OptionValue> OptionValue for List<T> {
+    fn kind() -> String {
+        T::kind().replace('|', ",")
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.split(',').map(T::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 impl<T: OptionValue> OptionValue for Option<T> {
     fn kind() -> String {
         T::kind()
@@ -270,6 +293,11 @@ macro_rules! options {
 ///
 /// assert_eq!(Detail::parse("full"), Ok(Detail::Full));
 /// assert_eq!(Detail::parse("ful").unwrap_err(), "`ful` is none of brief|full");
+///
+/// // Where several may be given, the option's type is a list of them.
+/// use seepmeter_plugin::List;
+/// assert_eq!(List::parse("brief,full"), Ok(List(vec![Detail::Brief, Detail::Full])));
+/// assert_eq!(List::<Detail>::kind(), "brief,full");
 /// ```
 #[macro_export]
 macro_rules! choices {

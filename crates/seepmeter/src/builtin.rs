@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seepmeter_plugin::{SamplerFactory, SinkFactory};
 
 use crate::samplers::Statm;
-use crate::sinks::{Csv, Exec, Jsonl, Judging, Summary, Text, VerdictSink};
+use crate::sinks::{Csv, Exec, Jsonl, Judging, Stacks, Summary, Text, VerdictSink};
 
 /// The built-in samplers.
 #[must_use]
@@ -14,6 +14,8 @@ pub fn samplers() -> Vec<Arc<SamplerFactory>> {
         SamplerFactory::of::<Statm>().into(),
         #[cfg(feature = "bundled")]
         SamplerFactory::of::<seepmeter_sampler_smaps::Smaps>().into(),
+        #[cfg(feature = "bundled")]
+        SamplerFactory::of::<seepmeter_sampler_ptrace::Ptrace>().into(),
     ]
 }
 
@@ -25,6 +27,7 @@ pub fn sinks(judging: &Judging) -> Vec<Arc<SinkFactory>> {
         SinkFactory::of::<Csv>().into(),
         SinkFactory::of::<Jsonl>().into(),
         SinkFactory::of::<Exec>().into(),
+        SinkFactory::of::<Stacks>().into(),
         Summary::factory(judging.clone(), false),
         VerdictSink::factory(judging.clone()),
     ]

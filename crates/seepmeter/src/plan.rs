@@ -39,6 +39,8 @@ pub fn samplers(shelf: &Shelf, flags: &WatchFlags) -> Result<Vec<SamplerPlan>> {
 fn sampler(shelf: &Shelf, mut spec: Spec, flags: &WatchFlags) -> Result<SamplerPlan> {
     let Found { factory, page } = shelf.sampler(&spec.name)?;
     let origin = page.origin;
+    let options = &factory.info().options;
+    spec.join_lists(options).map_err(|why| anyhow!("sampler {}: {why}", spec.text))?;
     let interval = match spec.take("every") {
         Some(every) => parse_duration(&every)
             .map_err(|why| anyhow!(why))
@@ -91,8 +93,10 @@ pub fn sinks(
     let judges = asked.iter().any(|spec| spec.name == "summary");
     let mut plans = asked
         .into_iter()
-        .map(|spec| {
+        .map(|mut spec| {
             let factory = shelf.sink(&spec.name)?.factory;
+            let options = &factory.info().options;
+            spec.join_lists(options).map_err(|why| anyhow!("sink {}: {why}", spec.text))?;
             Ok(SinkPlan { label: spec.text, factory, options: spec.options })
         })
         .collect::<Result<Vec<_>>>()?;

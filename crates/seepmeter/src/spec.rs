@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use seepmeter_plugin::OptionSpec;
+
 /// A name and options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
@@ -9,7 +11,8 @@ pub struct Spec {
     pub text: String,
     /// The name.
     pub name: String,
-    /// The options in their order.
+    /// The options in their order. A word that stands alone behind an option has no key: it may belong to
+    /// a list before it, which [`Spec::join_lists`] finds out.
     pub options: Vec<(String, String)>,
     /// `NAME,help`: print what there is to say of it instead.
     pub help: bool,
@@ -27,6 +30,35 @@ impl Spec {
         let at = self.options.iter().position(|(k, _)| k == key)?;
         Some(self.options.remove(at).1)
     }
+
+    /// Hands words that stand alone to the list before them: `look=stacks,maps`. What is a list, the
+    /// plugin's `options` say.
+    ///
+    /// # Errors
+    /// A word behind an option that takes no list.
+    pub fn join_lists(&mut self, options: &[OptionSpec]) -> Result<(), String> {
+        let is_list = |key: &str| {
+            let key = key.replace('_', "-");
+            options.iter().any(|option| option.key == key && option.is_list())
+        };
+        let mut joined: Vec<(String, String)> = Vec::with_capacity(self.options.len());
+        for (key, value) in self.options.drain(..) {
+            match joined.last_mut() {
+                Some((list, values)) if key.is_empty() && is_list(list) => {
+                    values.push(',');
+                    values.push_str(&value);
+                }
+                _ if key.is_empty() => return Err(no_option(&value)),
+                _ => joined.push((key, value)),
+            }
+        }
+        self.options = joined;
+        Ok(())
+    }
+}
+
+fn no_option(piece: &str) -> String {
+    format!("`{piece}` is not KEY=VALUE (a comma inside a value is written twice: `,,`)")
 }
 
 impl FromStr for Spec {
@@ -37,14 +69,18 @@ impl FromStr for Spec {
         let help = pieces.len() > 1 && pieces.pop_if(|last| last == "help").is_some();
         let mut pieces = pieces.into_iter();
         let name = pieces.next().filter(|name| !name.is_empty()).ok_or("there is no name")?;
-        let options = pieces
-            .map(|piece| match piece.split_once('=') {
-                Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-                _ => Err(format!(
-                    "`{piece}` is not KEY=VALUE (a comma inside a value is written twice: `,,`)"
-                )),
-            })
-            .collect::<Result<_, _>>()?;
+        let mut options = Vec::new();
+        for piece in pieces {
+            match piece.split_once('=') {
+                Some((key, value)) if !key.is_empty() => {
+                    options.push((key.to_owned(), value.to_owned()));
+                }
+                None if !piece.is_empty() && !options.is_empty() => {
+                    options.push((String::new(), piece));
+                }
+                _ => return Err(no_option(&piece)),
+            }
+        }
         Ok(Self { text: text.to_owned(), name, options, help })
     }
 }
@@ -99,6 +135,24 @@ mod tests {
         let spec: Spec = "csv,help".parse().unwrap();
         assert!(spec.help && spec.options.is_empty());
         assert!(!"help".parse::<Spec>().unwrap().help);
+    }
+
+    #[test]
+    fn words_behind_a_list_belong_to_it_and_behind_another_option_they_are_told() {
+        let option = |key: &str, kind: &str| OptionSpec {
+            key: key.to_owned(),
+            kind: kind.to_owned(),
+            default: None,
+            required: false,
+            help: String::new(),
+        };
+        let options = [option("look", "stacks,maps"), option("path", "path")];
+        let mut spec: Spec = "x,look=stacks,maps,path=y".parse().unwrap();
+        spec.join_lists(&options).unwrap();
+        assert_eq!(spec.options[0], ("look".into(), "stacks,maps".into()));
+        assert_eq!(spec.options[1], ("path".into(), "y".into()));
+        let mut spec: Spec = "x,path=y,maps".parse().unwrap();
+        assert!(spec.join_lists(&options).unwrap_err().starts_with("`maps` is not KEY=VALUE"));
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! aarch64. Written from arch/arm64/kernel/signal.c, and not tried on a machine.
+//!
+//! There the kernel puts pc and x0 back for a call that is to be done again *before* a tracer sees the
+//! halt. A plain -EINTR it leaves, and by then the number of the call (forgotten) and its first
+//! argument (overwritten by the result) can be had neither by ptrace nor from /proc. So a call with a
+//! final EINTR can be made again only where it was seen before the interrupt; and where a handler
+//! runs, the call is made again after it, which without a tracer would have ended with EINTR.
+
+use std::mem::{MaybeUninit, size_of};
+
+use super::{RegistersError, SystemCall};
+use crate::request;
+
+/// A thread's registers.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Registers(libc::user_regs_struct);
+
+/// How the instruction `svc #0` is written.
+const SVC: u64 = 0xd400_0001;
+/// Its length in bytes.
+const SVC_LENGTH: u64 = 4;
+
+/// Bytes below the stack that belong to the function that runs, and that a signal leaves alone.
+pub(crate) const RED_ZONE: Option<u64> = None;
+/// io_pgetevents(2), which libc has for some C libraries alone.
+pub(crate) const IO_PGETEVENTS: i64 = 292;
+
+impl Registers {
+    pub(crate) fn read(tid: i32) -> Result<Self, RegistersError> {
+        let mut raw = MaybeUninit::<libc::user_regs_struct>::zeroed();
+        let filled = request::read_registers(tid, libc::NT_PRSTATUS, &mut raw)
+            .map_err(RegistersError::Kernel)?;
+        if filled != size_of::<libc::user_regs_struct>() {
+            return Err(RegistersError::ThirtyTwoBit);
+        }
+        // SAFETY: numbers only, and the kernel has filled in all of them.
+        Ok(Self(unsafe { raw.assume_init() }))
+    }
+
+    pub(crate) fn write(&self, tid: i32) -> std::io::Result<()> {
+        request::write_registers(tid, libc::NT_PRSTATUS, &self.0)
+    }
+
+    /// The address of the instruction that is next (pc).
+    #[must_use]
+    pub fn instruction_pointer(&self) -> u64 {
+        self.0.pc
+    }
+
+    /// The top of the stack (sp).
+    #[must_use]
+    pub fn stack_pointer(&self) -> u64 {
+        self.0.sp
+    }
+
+    /// x29: the frame, in code that keeps frame pointers.
+    #[must_use]
+    pub fn frame_pointer(&self) -> u64 {
+        self.0.regs[29]
+    }
+
+    /// All of them, as the kernel gives them; x30 is the link register.
+    #[must_use]
+    pub fn raw(&self) -> &libc::user_regs_struct {
+        &self.0
+    }
+
+    /// The system call that the thread was last in: its number as x8 still has it.
+    #[must_use]
+    pub fn system_call(&self) -> Option<SystemCall> {
+        let [a, b, c, d, e, f, ..] = self.0.regs;
+        Some(SystemCall { number: self.0.regs[8].cast_signed(), arguments: [a, b, c, d, e, f] })
+    }
+
+    /// The system call's result: an errno below 0.
+    pub(crate) fn result(&self) -> i64 {
+        self.0.regs[0].cast_signed()
+    }
+
+    pub(crate) fn set_result(&mut self, result: i64) {
+        self.0.regs[0] = result.cast_unsigned();
+    }
+
+    pub(crate) fn set_argument(&mut self, index: usize, value: u64) {
+        if let Some(place) = self.0.regs.get_mut(index).filter(|_| index < 6) {
+            *place = value;
+        }
+    }
+
+    /// True where the instruction before this one is a system call.
+    pub(crate) fn called_by_instruction(&self, tid: i32) -> bool {
+        request::peek(tid, self.0.pc.wrapping_sub(SVC_LENGTH))
+            .is_ok_and(|word| word & 0xffff_ffff == SVC)
+    }
+
+    /// Puts an interrupted call back, where it was the same one before the interrupt. Its first
+    /// argument is then that one's; the others are in their registers, as they are or as they were set.
+    pub(crate) fn do_call_again(&mut self, before: Option<&SystemCall>) -> bool {
+        let Some(before) =
+            before.filter(|call| Some(call.number) == self.system_call().map(|c| c.number))
+        else {
+            return false;
+        };
+        self.0.regs[0] = before.arguments[0];
+        self.0.pc -= SVC_LENGTH;
+        true
+    }
+
+    /// Nothing to do: the kernel has put pc and x0 back before the halt.
+    pub(crate) fn rewind_interrupted_call(&mut self) {}
+
+    /// Makes the registers those of a thread that is about to make `call`, by the instruction that
+    /// the thread has made its last call by. The kernel has put pc back to it for a call that is to be
+    /// done again; else it is the one before.
+    pub(crate) fn make_call(&mut self, call: &SystemCall) {
+        for (index, value) in call.arguments.into_iter().enumerate() {
+            self.set_argument(index, value);
+        }
+        self.0.regs[8] = call.number.cast_unsigned();
+        self.0.pc -= SVC_LENGTH;
+    }
+}
+
+impl std::fmt::Debug for Registers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,142 @@
+//! x86-64.
+//!
+//! A halt in the middle of a system call is inside the kernel's `get_signal()`
+//! (arch/x86/kernel/signal.c): the result is in rax already, the call's number still in orig_rax. A
+//! result of -512 to -516 is the kernel's note to do the call again, on which it acts when we have let
+//! go; a plain -EINTR is final.
+
+use std::mem::{MaybeUninit, size_of};
+
+use super::{RegistersError, SystemCall};
+use crate::request;
+
+/// A thread's registers.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Registers(libc::user_regs_struct);
+
+/// How the instruction `syscall` is written.
+const SYSCALL: u64 = 0x050f;
+/// Its length in bytes.
+const SYSCALL_LENGTH: u64 = 2;
+/// include/linux/errno.h: do the call again, unless a handler runs (then it gives EINTR).
+const ERESTARTNOHAND: i64 = 514;
+/// Do the call again by way of restart_syscall(2), which knows what is left of its time.
+const ERESTART_RESTARTBLOCK: i64 = 516;
+
+/// Bytes below the stack that belong to the function that runs, and that a signal leaves alone.
+pub(crate) const RED_ZONE: Option<u64> = Some(128);
+/// io_pgetevents(2), which libc has for some C libraries alone.
+pub(crate) const IO_PGETEVENTS: i64 = 333;
+
+impl Registers {
+    pub(crate) fn read(tid: i32) -> Result<Self, RegistersError> {
+        let mut raw = MaybeUninit::<libc::user_regs_struct>::zeroed();
+        let filled = request::read_registers(tid, libc::NT_PRSTATUS, &mut raw)
+            .map_err(RegistersError::Kernel)?;
+        if filled != size_of::<libc::user_regs_struct>() {
+            return Err(RegistersError::ThirtyTwoBit);
+        }
+        // SAFETY: numbers only, and the kernel has filled in all of them.
+        Ok(Self(unsafe { raw.assume_init() }))
+    }
+
+    pub(crate) fn write(&self, tid: i32) -> std::io::Result<()> {
+        request::write_registers(tid, libc::NT_PRSTATUS, &self.0)
+    }
+
+    /// The address of the instruction that is next (rip).
+    #[must_use]
+    pub fn instruction_pointer(&self) -> u64 {
+        self.0.rip
+    }
+
+    /// The top of the stack (rsp).
+    #[must_use]
+    pub fn stack_pointer(&self) -> u64 {
+        self.0.rsp
+    }
+
+    /// rbp: the frame, in code that keeps frame pointers.
+    #[must_use]
+    pub fn frame_pointer(&self) -> u64 {
+        self.0.rbp
+    }
+
+    /// All of them, as the kernel gives them.
+    #[must_use]
+    pub fn raw(&self) -> &libc::user_regs_struct {
+        &self.0
+    }
+
+    /// The system call that the thread is in. None where it was halted in code of its own.
+    #[must_use]
+    pub fn system_call(&self) -> Option<SystemCall> {
+        let r = &self.0;
+        let number = r.orig_rax.cast_signed();
+        (number >= 0)
+            .then_some(SystemCall { number, arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9] })
+    }
+
+    /// The system call's result: an errno below 0.
+    pub(crate) fn result(&self) -> i64 {
+        self.0.rax.cast_signed()
+    }
+
+    pub(crate) fn set_result(&mut self, result: i64) {
+        self.0.rax = result.cast_unsigned();
+    }
+
+    pub(crate) fn set_argument(&mut self, index: usize, value: u64) {
+        let r = &mut self.0;
+        let places = [&mut r.rdi, &mut r.rsi, &mut r.rdx, &mut r.r10, &mut r.r8, &mut r.r9];
+        if let Some(place) = places.into_iter().nth(index) {
+            *place = value;
+        }
+    }
+
+    /// True where the call was made by the 64-bit instruction, so that its number means what we think.
+    pub(crate) fn called_by_instruction(&self, tid: i32) -> bool {
+        request::peek(tid, self.0.rip.wrapping_sub(SYSCALL_LENGTH))
+            .is_ok_and(|word| word & 0xffff == SYSCALL)
+    }
+
+    /// Notes that an interrupted call is to be done again where no handler runs. The kernel acts on
+    /// it when it knows which it is, so nothing can come in between. `_before` is what the call was
+    /// before the interrupt, which other processors need.
+    pub(crate) fn do_call_again(&mut self, _before: Option<&SystemCall>) -> bool {
+        self.set_result(-ERESTARTNOHAND);
+        true
+    }
+
+    /// Turns the registers of a thread that was halted in a system call into those of one that is
+    /// about to make the call, for a halt after which the kernel does not look at the result any more.
+    pub(crate) fn rewind_interrupted_call(&mut self) {
+        let Some(call) = self.system_call() else { return };
+        let number = match -self.result() {
+            512..=514 => call.number,
+            ERESTART_RESTARTBLOCK => libc::SYS_restart_syscall,
+            _ => return,
+        };
+        self.set_result(number);
+        self.0.rip -= SYSCALL_LENGTH;
+        self.0.orig_rax = u64::MAX;
+    }
+
+    /// Makes the registers those of a thread that is about to make `call`, by the instruction that
+    /// the thread has made its last call by.
+    pub(crate) fn make_call(&mut self, call: &SystemCall) {
+        self.set_result(call.number);
+        for (index, value) in call.arguments.into_iter().enumerate() {
+            self.set_argument(index, value);
+        }
+        self.0.rip -= SYSCALL_LENGTH;
+        self.0.orig_rax = u64::MAX;
+    }
+}
+
+impl std::fmt::Debug for Registers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

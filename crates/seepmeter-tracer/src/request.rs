@@ -1,0 +1,101 @@
+//! The requests of ptrace(2) that are needed, one function each.
+//!
+//! All of them hold for the thread that seized alone: from any other the kernel answers ESRCH. So does
+//! it where the tracee is not halted, or is dying. The errors are the kernel's own.
+
+use std::io::{self, Error};
+use std::ptr;
+
+/// A tracee that has halted for a reason of ptrace's own: an interrupt, a group-stop, its birth.
+/// (libc has it for glibc alone.)
+pub(crate) const EVENT_STOP: i32 = 128;
+
+/// The type that the C library gives a request.
+#[cfg(target_env = "musl")]
+type Request = libc::c_int;
+/// The type that the C library gives a request.
+#[cfg(not(target_env = "musl"))]
+type Request = libc::c_uint;
+
+/// PTRACE_SYSCALL and the like take an address that they ignore, and data that is mostly a number.
+fn ptrace(request: Request, tid: i32, address: usize, data: usize) -> io::Result<i64> {
+    // SAFETY: the callers below pass a request that reads or writes no memory of ours, or a pointer to
+    // memory of ours that lives until the call is over.
+    let result = unsafe {
+        libc::ptrace(
+            request,
+            tid,
+            ptr::without_provenance_mut::<libc::c_void>(address),
+            ptr::without_provenance_mut::<libc::c_void>(data),
+        )
+    };
+    if result == -1 { Err(Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Makes this thread the tracer of thread `tid`, which runs on.
+pub(crate) fn seize(tid: i32, options: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_SEIZE, tid, 0, options as usize).map(drop)
+}
+
+/// Lets a tracee halt as soon as it can, which is when its next system call ends or is interrupted.
+pub(crate) fn interrupt(tid: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0).map(drop)
+}
+
+/// Lets a halted tracee run on, with the signal (0 is none) that it was halted on its way to.
+pub(crate) fn run_on(tid: i32, signal: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_CONT, tid, 0, signal as usize).map(drop)
+}
+
+/// As [`run_on`], but only to the next beginning or end of a system call.
+pub(crate) fn run_to_call(tid: i32, signal: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_SYSCALL, tid, 0, signal as usize).map(drop)
+}
+
+/// Leaves a tracee in its group-stop, and tells when that ends.
+pub(crate) fn listen(tid: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_LISTEN, tid, 0, 0).map(drop)
+}
+
+/// As [`run_on`], and ends the tracing. Where the process is stopped as a group, it stays so.
+pub(crate) fn detach(tid: i32, signal: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_DETACH, tid, 0, signal as usize).map(drop)
+}
+
+/// What the event is about: the child's tid, the exec's former tid, the exit status.
+pub(crate) fn event_message(tid: i32) -> io::Result<u64> {
+    let mut message: libc::c_ulong = 0;
+    let place = (&raw mut message).expose_provenance();
+    ptrace(libc::PTRACE_GETEVENTMSG, tid, 0, place)?;
+    Ok(message)
+}
+
+/// Reads a set of registers (`NT_PRSTATUS`…) into `place`; returns how many bytes the kernel filled.
+pub(crate) fn read_registers<T>(tid: i32, set: i32, place: &mut T) -> io::Result<usize> {
+    let mut part =
+        libc::iovec { iov_base: (&raw mut *place).cast(), iov_len: std::mem::size_of::<T>() };
+    let address = (&raw mut part).expose_provenance();
+    ptrace(libc::PTRACE_GETREGSET, tid, set as usize, address)?;
+    Ok(part.iov_len)
+}
+
+/// Writes a set of registers.
+pub(crate) fn write_registers<T>(tid: i32, set: i32, registers: &T) -> io::Result<()> {
+    let mut part = libc::iovec {
+        iov_base: (&raw const *registers).cast_mut().cast(),
+        iov_len: std::mem::size_of::<T>(),
+    };
+    let address = (&raw mut part).expose_provenance();
+    ptrace(libc::PTRACE_SETREGSET, tid, set as usize, address).map(drop)
+}
+
+/// Reads the word at an address of the tracee's. (The C library's function tells -1 and an error
+/// apart by errno alone; the bare system call writes the word to memory.)
+pub(crate) fn peek(tid: i32, address: u64) -> io::Result<u64> {
+    let mut word: libc::c_ulong = 0;
+    // SAFETY: the kernel writes one word to `word`.
+    let result = unsafe {
+        libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKDATA, tid, address, &raw mut word)
+    };
+    if result < 0 { Err(Error::last_os_error()) } else { Ok(word) }
+}

@@ -1,0 +1,135 @@
+//! The system calls that an interrupt ends with EINTR for good, and how long they were to wait.
+//!
+//! Most calls that wait are done again by the kernel after an interrupt, as if nothing had been: they
+//! show -512 to -516 at the halt, and nothing is to be done about them. Some give EINTR: those that
+//! signal(7) lists under "interruption of system calls by stop signals", and those that a read of the
+//! kernel adds (io_getevents, io_uring_enter, semop). Only those are listed here, of which it is sure
+//! that EINTR means that nothing was done. A close(2), which gives EINTR and has closed, must never be.
+
+use crate::arch::{IO_PGETEVENTS, SystemCall};
+use crate::memory::Memory;
+use crate::restart::clock::Nanoseconds;
+
+/// io_uring_enter(2): the fifth argument is a struct, which has the time.
+const IORING_ENTER_EXT_ARG: u64 = 1 << 3;
+/// …its time is one of the clock, and not how long to wait.
+const IORING_ENTER_ABS_TIMER: u64 = 1 << 5;
+/// …the fifth argument is a place in a registered region instead.
+const IORING_ENTER_EXT_ARG_REG: u64 = 1 << 6;
+/// Where `struct io_uring_getevents_arg` has the address of its time.
+const URING_TIME: usize = 16;
+/// Its size in bytes.
+pub(super) const URING_ARGUMENT: usize = 24;
+
+/// How a call is told how long to wait: by the argument of this number, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// In milliseconds; below 0 is for ever.
+    Milliseconds(usize),
+    /// By a timespec; null is for ever.
+    Timespec(usize),
+    /// By a timespec in a `struct io_uring_getevents_arg`.
+    Uring(usize),
+    /// It can't be told.
+    None,
+}
+
+/// A call that can be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Repeatable {
+    pub(super) limit: Limit,
+    /// Its result where the time is over.
+    pub(super) result_when_over: i64,
+}
+
+/// What is known of a call. None where it is not listed.
+pub(super) fn repeatable(call: &SystemCall) -> Option<Repeatable> {
+    const EAGAIN: i64 = -(libc::EAGAIN as i64);
+    const ETIME: i64 = -(libc::ETIME as i64);
+    let (limit, result_when_over) = match call.number {
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_epoll_wait => (Limit::Milliseconds(3), 0),
+        libc::SYS_epoll_pwait => (Limit::Milliseconds(3), 0),
+        libc::SYS_epoll_pwait2 => (Limit::Timespec(3), 0),
+        libc::SYS_rt_sigtimedwait => (Limit::Timespec(2), EAGAIN),
+        libc::SYS_semop => (Limit::None, 0),
+        libc::SYS_semtimedop => (Limit::Timespec(3), EAGAIN),
+        libc::SYS_io_getevents | IO_PGETEVENTS => (Limit::Timespec(4), 0),
+        libc::SYS_io_uring_enter => (uring_limit(call.arguments[3]), ETIME),
+        _ => return None,
+    };
+    Some(Repeatable { limit, result_when_over })
+}
+
+fn uring_limit(flags: u64) -> Limit {
+    let relative = flags & IORING_ENTER_EXT_ARG != 0
+        && flags & (IORING_ENTER_ABS_TIMER | IORING_ENTER_EXT_ARG_REG) == 0;
+    if relative { Limit::Uring(4) } else { Limit::None }
+}
+
+impl Limit {
+    /// How long the call was to wait. None is for ever, or till a time of the clock.
+    pub(super) fn read(self, call: &SystemCall, memory: &Memory) -> Option<Nanoseconds> {
+        match self {
+            Self::None => None,
+            Self::Milliseconds(index) => {
+                // The kernel takes the lower half of the register, as an int.
+                let milliseconds = call.arguments[index] as i32;
+                (milliseconds >= 0).then(|| i64::from(milliseconds) * 1_000_000)
+            }
+            Self::Timespec(index) => timespec(call.arguments[index], memory),
+            Self::Uring(index) => {
+                let address = call.arguments[index].checked_add(URING_TIME as u64)?;
+                timespec(memory.word(address)?, memory)
+            }
+        }
+    }
+}
+
+fn timespec(address: u64, memory: &Memory) -> Option<Nanoseconds> {
+    if address == 0 {
+        return None;
+    }
+    let seconds = memory.word(address)?.cast_signed();
+    let nanoseconds = memory.word(address.checked_add(8)?)?.cast_signed();
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(number: i64, arguments: [u64; 6]) -> SystemCall {
+        SystemCall { number, arguments }
+    }
+
+    fn wait(call: &SystemCall) -> Option<Nanoseconds> {
+        let memory = Memory::of(std::process::id().cast_signed());
+        repeatable(call).unwrap().limit.read(call, &memory)
+    }
+
+    #[test]
+    fn calls_that_have_done_something_when_they_give_eintr_are_never_made_again() {
+        for number in [libc::SYS_close, libc::SYS_write, libc::SYS_dup2, libc::SYS_connect] {
+            assert_eq!(repeatable(&call(number, [0; 6])), None);
+        }
+    }
+
+    #[test]
+    fn the_time_to_wait_is_read_as_the_kernel_reads_it() {
+        let time = [3u64, 500];
+        let address = time.as_ptr() as u64;
+        let uring = [0, 0, address];
+        let forever = call(libc::SYS_epoll_pwait, [0, 0, 0, 0xffff_ffff, 0, 0]);
+        assert_eq!(wait(&forever), None);
+        let brief = call(libc::SYS_epoll_pwait, [0, 0, 0, 0xdead_0000_0007, 0, 0]);
+        assert_eq!(wait(&brief), Some(7_000_000));
+        let timed = call(libc::SYS_semtimedop, [0, 0, 0, address, 0, 0]);
+        assert_eq!(wait(&timed), Some(3_000_000_500));
+        let uring = uring.as_ptr() as u64;
+        let timed = call(libc::SYS_io_uring_enter, [0, 0, 1, IORING_ENTER_EXT_ARG, uring, 24]);
+        assert_eq!(wait(&timed), Some(3_000_000_500));
+        let flags = IORING_ENTER_EXT_ARG | IORING_ENTER_ABS_TIMER;
+        assert_eq!(wait(&call(libc::SYS_io_uring_enter, [0, 0, 1, flags, uring, 24])), None);
+    }
+}

@@ -1,0 +1,281 @@
+//! One target under watch: a stop, a look, and what is told of it when the target runs on.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
+use seepmeter_plugin::{Error, Look, Stream, Target, Until};
+use seepmeter_symbols::{AddressSpace, End, Images, Process, StackCopy};
+use seepmeter_tracer::{Options, Timing, TraceError, Tracee};
+
+use crate::groups::Groups;
+use crate::options::{LookAt, PtraceOptions};
+use crate::program::Program;
+use crate::registers;
+use crate::stacks::StackBook;
+use crate::taken::{Taken, TakenThread};
+use crate::threads::Threads;
+
+/// How much of a stack is read at first; most are no deeper.
+const FIRST_DEPTH: usize = 8 << 10;
+
+/// How long the end of a stop is waited for at a time, so that whoever wants to wake us is heard.
+const SETTLE: Duration = Duration::from_millis(20);
+
+pub(crate) struct Watch {
+    options: PtraceOptions,
+    process: SubjectId,
+    tracee: Tracee,
+    /// What is left of the last stop has ended.
+    settled: bool,
+    metrics: Metrics,
+    threads: Threads,
+    groups: Option<Groups>,
+    code: Code,
+    book: StackBook,
+    taken: Taken,
+    page_size: i64,
+}
+
+/// The metrics of the process and of its threads.
+struct Metrics {
+    pause: MetricId,
+    stop: MetricId,
+    look: MetricId,
+    resume: MetricId,
+    threads: MetricId,
+    rss: MetricId,
+    stack: MetricId,
+    /// None where they are not asked for.
+    registers: Option<[MetricId; registers::COUNT]>,
+}
+
+/// What is known of the target's code.
+struct Code {
+    pid: i32,
+    images: Images,
+    process: Process,
+    program: Option<Program>,
+    space: Option<Rc<AddressSpace>>,
+    /// How much of a thread's stack is worth reading, where that is not [`FIRST_DEPTH`].
+    depths: HashMap<i32, usize>,
+}
+
+impl Watch {
+    pub(crate) fn new(
+        options: PtraceOptions,
+        target: &Target,
+        stream: &mut dyn Stream,
+    ) -> Result<Self, Error> {
+        let tracee = Tracee::new(target.pid, Options::default()).map_err(Error::failed)?;
+        let maps = options.takes(LookAt::Maps) || options.takes(LookAt::Smaps);
+        let tasks = target.proc_file("task");
+        Ok(Self {
+            process: target.subject,
+            tracee,
+            settled: true,
+            metrics: Metrics::define(&options, stream),
+            threads: Threads::new(target.subject, target.pid, tasks, options.pattern()?),
+            groups: maps.then(|| Groups::new(target.subject, stream)),
+            code: Code::of(target.pid),
+            book: StackBook::new(target.subject),
+            taken: Taken::default(),
+            // SAFETY: the call only asks.
+            page_size: unsafe { libc::sysconf(libc::_SC_PAGESIZE) },
+            options,
+        })
+    }
+
+    /// Stops the target, takes a look, lets it run on, and tells what was seen.
+    pub(crate) fn look(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
+        self.threads.begin();
+        let timing = self.stop_and_take()?;
+        look.held(timing.pause());
+        self.settled = self.tracee.settle(Instant::now() + SETTLE);
+        self.tell(timing, look);
+        Ok(())
+    }
+
+    fn stop_and_take(&mut self) -> Result<Timing, Error> {
+        let Self { tracee, options, threads, taken, code, .. } = self;
+        let deadline = Instant::now() + options.max_pause;
+        let most = usize::try_from(options.stack.0).unwrap_or(usize::MAX);
+        let stop = tracee.stop(deadline).map_err(what_it_means)?;
+        taken.take(&stop, (options, deadline), threads, |tid, sp| code.depth(tid, sp, most));
+        Ok(stop.detach())
+    }
+
+    /// Waits for what the last stop has left, if anything, until the deadline or until woken.
+    pub(crate) fn wait(&mut self, until: Until<'_>) {
+        while !self.settled && Instant::now() < until.deadline && !is_readable(until) {
+            self.settled = self.tracee.settle(until.deadline.min(Instant::now() + SETTLE));
+        }
+    }
+
+    fn tell(&mut self, timing: Timing, look: &mut Look<'_>) {
+        let process = self.process;
+        let mut ns = |metric, time: Duration| {
+            look.point(process, metric, i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
+        };
+        ns(self.metrics.pause, timing.pause());
+        ns(self.metrics.stop, timing.stop);
+        ns(self.metrics.look, timing.look);
+        ns(self.metrics.resume, timing.resume);
+        let threads = self.taken.all.len() + self.taken.late.len();
+        look.point(process, self.metrics.threads, i64::try_from(threads).unwrap_or(i64::MAX));
+        if let Some(pages) = self.taken.resident.and_then(|pages| i64::try_from(pages).ok()) {
+            look.point(process, self.metrics.rss, pages.saturating_mul(self.page_size));
+        }
+        self.tell_threads(look);
+        self.tell_mappings(look);
+        self.tell_what_is_missing(look.stream());
+    }
+
+    fn tell_threads(&mut self, look: &mut Look<'_>) {
+        for &(tid, pointer) in &self.taken.all {
+            self.threads.saw(tid, pointer);
+        }
+        for &(tid, _) in &self.taken.late {
+            self.threads.saw(tid, 0);
+        }
+        if let Some(text) = &self.taken.text {
+            self.code.learn(text.bytes());
+        }
+        let taken = std::mem::take(&mut self.taken);
+        for thread in &taken.threads {
+            self.tell_registers(thread, look);
+            self.tell_stack(thread, taken.stack(thread), look);
+        }
+        self.taken = taken;
+        self.threads.bury(look.stream());
+        self.code.forget_all_but(&self.taken.all);
+    }
+
+    fn tell_stack(&mut self, thread: &TakenThread, stack: Option<&[u8]>, look: &mut Look<'_>) {
+        let (Some(space), Some(bytes)) = (self.code.space.clone(), stack) else { return };
+        let registers = registers::to_unwind(&thread.registers);
+        let mut frames = Vec::new();
+        let copy = StackCopy { base: registers.sp, bytes };
+        let end = space.unwind(&registers, copy, &mut frames);
+        if let End::Cut { missing } = end {
+            self.code.deepen(thread.tid, bytes.len(), missing);
+        }
+        let known = (&*space, &mut self.code.images);
+        let stack = self.book.subject(&frames, end, known, look.stream());
+        if self.threads.moves(thread.tid, stack) {
+            let subject = self.threads.subject(thread.tid, look.stream());
+            look.point(subject, self.metrics.stack, stack.0.into());
+        }
+    }
+
+    fn tell_registers(&mut self, thread: &TakenThread, look: &mut Look<'_>) {
+        let Some(metrics) = &self.metrics.registers else { return };
+        let subject = self.threads.subject(thread.tid, look.stream());
+        for (metric, value) in metrics.iter().zip(registers::values(&thread.registers)) {
+            look.point(subject, *metric, value.cast_signed());
+        }
+    }
+
+    fn tell_mappings(&mut self, look: &mut Look<'_>) {
+        if let (Some(groups), Some(text)) = (&mut self.groups, &self.taken.text) {
+            groups.tell(text, &self.threads.stacks(), look);
+        }
+    }
+
+    fn tell_what_is_missing(&mut self, stream: &mut dyn Stream) {
+        let Taken { left_out, late, .. } = &self.taken;
+        let pause = self.options.max_pause;
+        if !left_out.is_empty() {
+            let what = left_out.join(", ");
+            let text =
+                format!("not taken within the pause of {pause:?}: {what}; `max-pause` allows more");
+            let count = i64::try_from(left_out.len()).unwrap_or(i64::MAX);
+            let kind = EventKind::Other("left-out".into());
+            stream.event(Event::new(stream.now(), kind).value(count).text(text));
+        }
+        if !late.is_empty() {
+            let some = late.iter().take(8).map(|(tid, state)| format!("{tid} in state {state}"));
+            let some = some.collect::<Vec<_>>().join(", ");
+            let count = i64::try_from(late.len()).unwrap_or(i64::MAX);
+            let text = format!("had not halted within {pause:?} and ran on meanwhile: {some}");
+            let kind = EventKind::Other("threads-late".into());
+            stream.event(Event::new(stream.now(), kind).value(count).text(text));
+        }
+    }
+}
+
+impl Metrics {
+    fn define(options: &PtraceOptions, stream: &mut dyn Stream) -> Self {
+        let mut ns = |name, help| stream.metric(name, Unit::Nanoseconds, help);
+        let pause = ns("pause", "from the first thread's interrupt until all ran again");
+        let stop = ns("stop", "of the pause: until all threads had halted");
+        let look = ns("look", "of the pause: the look itself");
+        let resume = ns("resume", "of the pause: until all threads ran again");
+        let registers = options.takes(LookAt::Registers).then(|| {
+            registers::NAMES
+                .map(|name| stream.metric(name, Unit::Count, "register, as a signed number"))
+        });
+        let mut count = |name, help| stream.metric(name, Unit::Count, help);
+        let threads = count("threads", "threads");
+        let stack = count("stack", "the number of the subject that is the thread's stack");
+        let rss = stream.metric("rss", Unit::Bytes, "resident set");
+        Self { pause, stop, look, resume, threads, rss, stack, registers }
+    }
+}
+
+impl Code {
+    fn of(pid: i32) -> Self {
+        let mut images = Images::new();
+        let process = Process::new(pid, &mut images);
+        Self { pid, images, process, program: None, space: None, depths: HashMap::new() }
+    }
+
+    /// Takes in the mappings as they were at the look.
+    fn learn(&mut self, text: &[u8]) {
+        let program = Program::of(text);
+        if self.program != program {
+            self.program = program;
+            self.process = Process::new(self.pid, &mut self.images);
+        }
+        self.space = self.process.space(text, &mut self.images).ok();
+    }
+
+    /// How much of a stack is worth reading from its pointer on: never beyond the end of its mapping,
+    /// since what lies there may be pages of the target's that nobody has touched yet.
+    fn depth(&self, tid: i32, pointer: u64, most: usize) -> usize {
+        let wanted = self.depths.get(&tid).copied().unwrap_or(FIRST_DEPTH).min(most);
+        let end = self.space.as_ref().and_then(|space| space.end_of_mapping(pointer));
+        let there = end.and_then(|end| usize::try_from(end - pointer).ok());
+        there.map_or(wanted, |there| wanted.min(there))
+    }
+
+    /// A thread's stack was deeper than what was read of it.
+    fn deepen(&mut self, tid: i32, read: usize, missing: u64) {
+        let wanted = read.saturating_add(usize::try_from(missing).unwrap_or(usize::MAX));
+        self.depths.insert(tid, wanted.saturating_mul(2));
+    }
+
+    fn forget_all_but(&mut self, threads: &[(i32, u64)]) {
+        self.depths.retain(|tid, _| threads.iter().any(|(other, _)| other == tid));
+    }
+}
+
+/// What it means for the run that the target could not be stopped.
+fn what_it_means(error: TraceError) -> Error {
+    match error {
+        TraceError::Gone { .. } => Error::gone(),
+        // The other tracer may let it go, and what was late or ended just now is another matter next time.
+        TraceError::Traced { .. } | TraceError::Late { .. } | TraceError::Request { .. } => {
+            Error::skip(error)
+        }
+        error => Error::failed(error),
+    }
+}
+
+fn is_readable(until: Until<'_>) -> bool {
+    use std::os::fd::AsRawFd;
+    let mut fd = libc::pollfd { fd: until.wake.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one descriptor, which lives through the call; no time is waited for.
+    unsafe { libc::poll(&raw mut fd, 1, 0) > 0 }
+}

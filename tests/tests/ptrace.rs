@@ -324,3 +324,83 @@ fn looks_of(folder: &Path) -> usize {
     let recording = Recording::read(&folder.join("r.jsonl"));
     recording.records.iter().filter(|record| matches!(record, Record::Sample(_))).count()
 }
+
+/// What is mapped by the stacks that pass through this function, at the end of a recording.
+fn mapped_by(recording: &Recording, function: &str) -> i64 {
+    let mut mapped: HashMap<SubjectId, i64> = HashMap::new();
+    for (_, stack, bytes) in recording.points("mapped") {
+        mapped.insert(stack, bytes);
+    }
+    let name = format!(";target_map::{function};");
+    mapped.iter().filter(|(stack, _)| recording.name(**stack).contains(&name)).map(|(_, b)| b).sum()
+}
+
+#[test]
+fn address_space_is_told_by_the_code_that_mapped_it_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = words![
+        "run",
+        "-q",
+        "--no-summary",
+        "-i",
+        "20ms",
+        "-s",
+        "ptrace,calls=memory",
+        "-o",
+        "jsonl,path=r.jsonl",
+        "--",
+        program("map"),
+        "3"
+    ];
+    let mut watcher = seepmeter(words).in_folder(folder.path()).start();
+    let _ = watcher.line("ready");
+    for turn in 1..=4 {
+        watcher.say("");
+        let _ = watcher.nth_line("mapped", turn);
+    }
+    let _ = watcher.finish().expect(0);
+    let recording = Recording::read(&folder.path().join("r.jsonl"));
+    // Three threads, four times.
+    const KIB: i64 = 12 << 10;
+    assert_eq!(mapped_by(&recording, "keeps"), 10 * 64 * KIB);
+    assert_eq!(mapped_by(&recording, "gives_back"), 32 * KIB);
+    assert_eq!(mapped_by(&recording, "moves"), 48 * KIB);
+    assert!(recording.largest("memory_calls") > 12 * 14);
+}
+
+#[test]
+fn a_followed_target_ends_as_it_would_have_and_so_do_its_children() {
+    let folder = tempfile::tempdir().unwrap();
+    let family = r#"my $pid = fork // die; unless ($pid) { my @kept = map { "x" x 200_000 } 1..50; exit 9 } waitpid $pid, 0; print "child ", $? >> 8, "\n"; print `echo from a shell`; "#;
+    let script = format!("{family} {COUNTER}");
+    let words = words![
+        "run",
+        "-q",
+        "--no-summary",
+        "-i",
+        "5ms",
+        "--budget",
+        "100%",
+        "-s",
+        "ptrace,calls=memory",
+        "-o",
+        "jsonl,path=r.jsonl",
+        "--",
+        "perl",
+        "-e",
+        script
+    ];
+    let done = seepmeter(words).in_folder(folder.path()).done().expect(23);
+    let out = done.out();
+    assert!(out == format!("child 9\nfrom a shell\n{}", counted()), "{out}");
+    assert!(looks_of(folder.path()) > 50);
+}
+
+#[test]
+fn a_target_that_runs_already_can_not_be_followed_and_that_is_told() {
+    let target = standing(0);
+    let words = words!["attach", "-s", "ptrace,calls=memory", target.pid().to_string()];
+    let told = ["calls=memory follows a target from its first instruction", "seepmeter run"];
+    let _ = seepmeter(words).done().expect_complaint(125, &told);
+    let _ = target.finish().expect(0);
+}

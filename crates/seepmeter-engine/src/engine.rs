@@ -122,6 +122,8 @@ pub struct Watched {
     pub attrs: Vec<(String, Attr)>,
     /// Where procfs is mounted.
     pub proc_root: PathBuf,
+    /// The file that a command will execute.
+    pub executable: Option<PathBuf>,
 }
 
 impl Ready {
@@ -159,6 +161,7 @@ impl Ready {
             subject,
             spawned,
             proc_root: watched.proc_root,
+            executable: watched.executable,
         };
         for (id, sampler) in (0..).zip(&samplers) {
             sampler.start(target.clone(), &inlet, SamplerId(id))?;

@@ -106,8 +106,10 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
 
     let signals = take_signals()?;
     let ready = engine().ready(samplers, sinks)?;
+    let executable = command.executable();
     let held = command.spawn(signals.before()).context("cannot spawn a child")?;
     let watched = watched(held.process(), TargetInfo::Command(words), name.clone().into_vec());
+    let watched = Watched { executable, ..watched };
     let armed = ready.arm(watched)?;
     let child = match held.release() {
         Ok(child) => child,
@@ -308,6 +310,7 @@ fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
         start_time: process.start_time(),
         attrs: attrs.into_iter().filter_map(attr).collect(),
         proc_root,
+        executable: None,
     }
 }
 

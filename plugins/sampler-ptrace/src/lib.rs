@@ -6,9 +6,13 @@
 //! - `taken` is what a look takes while the target stands still, and does nothing else.
 //! - `watch` stops, takes, lets go, and tells what was seen when the target runs on.
 //! - `threads`, `stacks` and `groups` are the subjects, `registers` those that are told by name.
-//! - `program` notices an exec.
+//! - `code` is what is known of the target's code, `program` notices an exec.
+//! - `calls` follows the memory calls of a target that asks for it, `ledger` keeps who mapped what.
 
+mod calls;
+mod code;
 mod groups;
+mod ledger;
 mod options;
 mod program;
 mod registers;
@@ -17,7 +21,7 @@ mod taken;
 mod threads;
 mod watch;
 
-pub use options::{LookAt, PtraceOptions};
+pub use options::{Calls, LookAt, PtraceOptions};
 
 use seepmeter_plugin::{Error, Look, Plugin, Sampler, Stream, Target, Until, Waited};
 use watch::Watch;
@@ -53,11 +57,11 @@ impl Sampler for Ptrace {
         }
     }
 
-    fn wait(&mut self, until: Until<'_>, _stream: &mut dyn Stream) -> Result<Waited, Error> {
-        if let Some(watch) = &mut self.watch {
-            watch.wait(until);
+    fn wait(&mut self, until: Until<'_>, stream: &mut dyn Stream) -> Result<Waited, Error> {
+        match &mut self.watch {
+            Some(watch) => watch.wait(until, stream),
+            None => Ok(Waited::PleaseSleep),
         }
-        Ok(Waited::PleaseSleep)
     }
 
     fn stop(&mut self, _stream: &mut dyn Stream) -> Result<(), Error> {

@@ -18,6 +18,16 @@ choices! {
     }
 }
 
+choices! {
+    /// Which system calls are followed.
+    pub enum Calls {
+        /// None.
+        Off = "off",
+        /// Those that map memory and give it back.
+        Memory = "memory",
+    }
+}
+
 options! {
     /// The options of [`Ptrace`](crate::Ptrace).
     pub struct PtraceOptions {
@@ -32,6 +42,10 @@ options! {
         max_pause: Duration = "10ms",
         /// How much of each stack to take, at most. A deeper one is told as far as that goes.
         stack: Size = "32KiB",
+        /// `memory` follows the calls that map memory, from the first instruction of a target that
+        /// seepmeter spawns, and tells how much is mapped by which code. Should seepmeter then be killed
+        /// by SIGKILL, these calls fail in the target from that moment on.
+        calls: Calls = "off",
     }
 }
 

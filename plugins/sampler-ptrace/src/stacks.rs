@@ -52,17 +52,20 @@ impl StackBook {
         &mut self,
         frames: &[Frame],
         end: End,
-        (space, images): (&AddressSpace, &mut Images),
+        known: Option<(&AddressSpace, &mut Images)>,
         stream: &mut dyn Stream,
     ) -> SubjectId {
         // How it ended is a part of what it is; the same frames may be cut once, and whole once.
-        let known = self.stacks.intern(frames).map(|known| known.id).filter(|_| end.is_whole());
-        if let Some(subject) = known.and_then(|id| self.by_stack.get(&id)) {
+        let stack = self.stacks.intern(frames).map(|stack| stack.id).filter(|_| end.is_whole());
+        if let Some(subject) = stack.and_then(|id| self.by_stack.get(&id)) {
             return *subject;
         }
-        let words = Words::of(frames, end, |frame| space.name(frame, images));
+        let words = match known {
+            Some((space, images)) => Words::of(frames, end, |frame| space.name(frame, images)),
+            None => Words::unknown(),
+        };
         let subject = self.named(words, stream);
-        if let Some(id) = known {
+        if let Some(id) = stack {
             self.by_stack.insert(id, subject);
         }
         subject
@@ -100,6 +103,11 @@ impl StackBook {
 }
 
 impl Words {
+    /// Of a stack of which nothing is known: its process has ended before its mappings were read.
+    fn unknown() -> Self {
+        Self { name: "[unknown]".to_owned(), frames: String::new() }
+    }
+
     fn of(frames: &[Frame], end: End, mut names: impl FnMut(&Frame) -> Rc<[Name]>) -> Self {
         let mut functions = Vec::new();
         let mut lines = Vec::new();

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
-use seepmeter_tracer::{HaltedThread, Piece, Registers, Stop};
+use seepmeter_tracer::{FollowedStop, Memory, Piece, Registers, Stop};
 
 use crate::groups::Text;
 use crate::options::{LookAt, PtraceOptions};
@@ -17,6 +17,44 @@ const BATCH: usize = 1 << 20;
 
 /// Smaps is read so much at a time.
 const PIECE: usize = 1 << 15;
+
+/// A target that stands still, whether it is followed or not.
+pub(crate) trait Halted {
+    /// Hands out each thread that stands still.
+    fn threads(&self, each: &mut dyn FnMut(i32, &Registers));
+    /// The threads that had not halted in time, with the letters of their states (proc(5)).
+    fn late(&self) -> Vec<(i32, char)>;
+    /// The target's memory.
+    fn memory(&self) -> &Memory;
+}
+
+impl Halted for Stop<'_> {
+    fn threads(&self, each: &mut dyn FnMut(i32, &Registers)) {
+        Stop::threads(self).for_each(|thread| each(thread.tid(), thread.registers()));
+    }
+
+    fn late(&self) -> Vec<(i32, char)> {
+        Stop::late(self)
+    }
+
+    fn memory(&self) -> &Memory {
+        Stop::memory(self)
+    }
+}
+
+impl Halted for FollowedStop<'_> {
+    fn threads(&self, each: &mut dyn FnMut(i32, &Registers)) {
+        FollowedStop::threads(self).for_each(|(tid, registers)| each(tid, registers));
+    }
+
+    fn late(&self) -> Vec<(i32, char)> {
+        FollowedStop::late(self).iter().map(|tid| (*tid, '?')).collect()
+    }
+
+    fn memory(&self) -> &Memory {
+        FollowedStop::memory(self)
+    }
+}
 
 /// What a look has taken.
 #[derive(Debug, Default)]
@@ -52,16 +90,14 @@ impl Taken {
     /// Takes all that the options ask for. `depth` says how much of a stack is worth reading.
     pub(crate) fn take(
         &mut self,
-        stop: &Stop<'_>,
+        stop: &dyn Halted,
         (options, deadline): (&PtraceOptions, Instant),
         threads: &mut Threads,
         depth: impl Fn(i32, u64) -> usize,
     ) {
         self.clear();
         self.late = stop.late();
-        for thread in stop.threads() {
-            self.meet(&thread, threads, &depth);
-        }
+        stop.threads(&mut |tid, registers| self.meet(tid, registers, threads, &depth));
         if options.takes(LookAt::Stacks) {
             self.take_stacks(stop, deadline);
         }
@@ -82,11 +118,12 @@ impl Taken {
 
     fn meet(
         &mut self,
-        thread: &HaltedThread<'_>,
+        tid: i32,
+        registers: &Registers,
         threads: &mut Threads,
         depth: &impl Fn(i32, u64) -> usize,
     ) {
-        let (tid, registers) = (thread.tid(), *thread.registers());
+        let registers = *registers;
         let pointer = registers.stack_pointer();
         self.all.push((tid, pointer));
         if threads.wants(tid) {
@@ -96,7 +133,7 @@ impl Taken {
         }
     }
 
-    fn take_stacks(&mut self, stop: &Stop<'_>, deadline: Instant) {
+    fn take_stacks(&mut self, stop: &dyn Halted, deadline: Instant) {
         let whole = self.threads.last().map_or(0, |last| last.from + last.asked);
         self.bytes.resize(whole.max(self.bytes.len()), 0);
         let mut rest = &mut self.bytes[..whole];
@@ -117,7 +154,7 @@ impl Taken {
                 (rest, size) = (others, size + thread.asked);
             }
             // Where nothing can be read the process has just been killed.
-            let read = stop.read_many(&mut pieces).is_ok();
+            let read = stop.memory().read_many(&mut pieces).is_ok();
             for (thread, piece) in self.threads[first..].iter_mut().zip(&pieces) {
                 thread.read = read.then_some(piece.read);
             }

@@ -1,24 +1,20 @@
 //! One target under watch: a stop, a look, and what is told of it when the target runs on.
 
-use std::collections::HashMap;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
-use seepmeter_plugin::{Error, Look, Stream, Target, Until};
-use seepmeter_symbols::{AddressSpace, End, Images, Process, StackCopy};
+use seepmeter_plugin::{Error, Look, Stream, Target, Until, Waited};
+use seepmeter_symbols::{End, StackCopy};
 use seepmeter_tracer::{Options, Timing, TraceError, Tracee};
 
+use crate::calls::{self, Calls, is_readable};
+use crate::code::Code;
 use crate::groups::Groups;
-use crate::options::{LookAt, PtraceOptions};
-use crate::program::Program;
+use crate::options::{self, LookAt, PtraceOptions};
 use crate::registers;
 use crate::stacks::StackBook;
-use crate::taken::{Taken, TakenThread};
+use crate::taken::{Halted, Taken, TakenThread};
 use crate::threads::Threads;
-
-/// How much of a stack is read at first; most are no deeper.
-const FIRST_DEPTH: usize = 8 << 10;
 
 /// How long the end of a stop is waited for at a time, so that whoever wants to wake us is heard.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -26,9 +22,7 @@ const SETTLE: Duration = Duration::from_millis(20);
 pub(crate) struct Watch {
     options: PtraceOptions,
     process: SubjectId,
-    tracee: Tracee,
-    /// What is left of the last stop has ended.
-    settled: bool,
+    hold: Hold,
     metrics: Metrics,
     threads: Threads,
     groups: Option<Groups>,
@@ -36,6 +30,14 @@ pub(crate) struct Watch {
     book: StackBook,
     taken: Taken,
     page_size: i64,
+}
+
+/// How the target is held.
+enum Hold {
+    /// Only for the time of a look. `settled`: what is left of the last stop has ended.
+    ForLooks { tracee: Box<Tracee>, settled: bool },
+    /// All the time, for its memory calls.
+    Followed(Box<Calls>),
 }
 
 /// The metrics of the process and of its threads.
@@ -51,38 +53,31 @@ struct Metrics {
     registers: Option<[MetricId; registers::COUNT]>,
 }
 
-/// What is known of the target's code.
-struct Code {
-    pid: i32,
-    images: Images,
-    process: Process,
-    program: Option<Program>,
-    space: Option<Rc<AddressSpace>>,
-    /// How much of a thread's stack is worth reading, where that is not [`FIRST_DEPTH`].
-    depths: HashMap<i32, usize>,
-}
-
 impl Watch {
     pub(crate) fn new(
         options: PtraceOptions,
         target: &Target,
         stream: &mut dyn Stream,
     ) -> Result<Self, Error> {
-        let tracee = Tracee::new(target.pid, Options::default()).map_err(Error::failed)?;
+        let hold = match options.calls {
+            options::Calls::Memory => Hold::Followed(Box::new(Calls::begin(target, stream)?)),
+            options::Calls::Off => {
+                let tracee = Tracee::new(target.pid, Options::default()).map_err(Error::failed)?;
+                Hold::ForLooks { tracee: Box::new(tracee), settled: true }
+            }
+        };
         let maps = options.takes(LookAt::Maps) || options.takes(LookAt::Smaps);
         let tasks = target.proc_file("task");
         Ok(Self {
             process: target.subject,
-            tracee,
-            settled: true,
+            hold,
             metrics: Metrics::define(&options, stream),
             threads: Threads::new(target.subject, target.pid, tasks, options.pattern()?),
             groups: maps.then(|| Groups::new(target.subject, stream)),
-            code: Code::of(target.pid),
+            code: Code::of(target),
             book: StackBook::new(target.subject),
             taken: Taken::default(),
-            // SAFETY: the call only asks.
-            page_size: unsafe { libc::sysconf(libc::_SC_PAGESIZE) },
+            page_size: calls::page_size(),
             options,
         })
     }
@@ -90,26 +85,64 @@ impl Watch {
     /// Stops the target, takes a look, lets it run on, and tells what was seen.
     pub(crate) fn look(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
         self.threads.begin();
+        if let Hold::Followed(calls) = &mut self.hold {
+            // What has happened since the wait was over belongs to this look.
+            let known = (&mut self.code, &mut self.book);
+            calls.serve((Instant::now(), None), known, look.stream())?;
+            if calls.has_ended() {
+                calls.tell(self.process, look);
+                return Ok(());
+            }
+        }
         let timing = self.stop_and_take()?;
         look.held(timing.pause());
-        self.settled = self.tracee.settle(Instant::now() + SETTLE);
+        if let Hold::ForLooks { tracee, settled } = &mut self.hold {
+            *settled = tracee.settle(Instant::now() + SETTLE);
+        }
         self.tell(timing, look);
         Ok(())
     }
 
     fn stop_and_take(&mut self) -> Result<Timing, Error> {
-        let Self { tracee, options, threads, taken, code, .. } = self;
+        let Self { hold, options, threads, taken, code, .. } = self;
         let deadline = Instant::now() + options.max_pause;
         let most = usize::try_from(options.stack.0).unwrap_or(usize::MAX);
-        let stop = tracee.stop(deadline).map_err(what_it_means)?;
-        taken.take(&stop, (options, deadline), threads, |tid, sp| code.depth(tid, sp, most));
-        Ok(stop.detach())
+        let mut take = |stop: &dyn Halted| {
+            taken.take(stop, (options, deadline), threads, |tid, sp| code.depth(tid, sp, most));
+        };
+        Ok(match hold {
+            Hold::ForLooks { tracee, .. } => {
+                let stop = tracee.stop(deadline).map_err(what_it_means)?;
+                take(&stop);
+                stop.detach()
+            }
+            Hold::Followed(calls) => {
+                let stop = calls.stop(deadline).ok_or_else(Error::gone)?;
+                take(&stop);
+                stop.resume()
+            }
+        })
     }
 
-    /// Waits for what the last stop has left, if anything, until the deadline or until woken.
-    pub(crate) fn wait(&mut self, until: Until<'_>) {
-        while !self.settled && Instant::now() < until.deadline && !is_readable(until) {
-            self.settled = self.tracee.settle(until.deadline.min(Instant::now() + SETTLE));
+    /// Waits until the deadline or until woken, where there is something to see to meanwhile.
+    pub(crate) fn wait(
+        &mut self,
+        until: Until<'_>,
+        stream: &mut dyn Stream,
+    ) -> Result<Waited, Error> {
+        match &mut self.hold {
+            Hold::ForLooks { tracee, settled } => {
+                let time_is_left = || Instant::now() < until.deadline && !is_readable(until.wake);
+                while !*settled && time_is_left() {
+                    *settled = tracee.settle(until.deadline.min(Instant::now() + SETTLE));
+                }
+                Ok(Waited::PleaseSleep)
+            }
+            Hold::Followed(calls) => {
+                let known = (&mut self.code, &mut self.book);
+                calls.serve((until.deadline, Some(until.wake)), known, stream)?;
+                Ok(Waited::Done)
+            }
         }
     }
 
@@ -129,6 +162,9 @@ impl Watch {
         }
         self.tell_threads(look);
         self.tell_mappings(look);
+        if let Hold::Followed(calls) = &mut self.hold {
+            calls.tell(process, look);
+        }
         self.tell_what_is_missing(look.stream());
     }
 
@@ -149,20 +185,17 @@ impl Watch {
         }
         self.taken = taken;
         self.threads.bury(look.stream());
-        self.code.forget_all_but(&self.taken.all);
+        self.code.forget_depths_but_of(&self.taken.all);
     }
 
     fn tell_stack(&mut self, thread: &TakenThread, stack: Option<&[u8]>, look: &mut Look<'_>) {
-        let (Some(space), Some(bytes)) = (self.code.space.clone(), stack) else { return };
+        let Some(bytes) = stack else { return };
         let registers = registers::to_unwind(&thread.registers);
-        let mut frames = Vec::new();
         let copy = StackCopy { base: registers.sp, bytes };
-        let end = space.unwind(&registers, copy, &mut frames);
+        let (stack, end) = self.code.stack(&registers, copy, &mut self.book, look.stream());
         if let End::Cut { missing } = end {
             self.code.deepen(thread.tid, bytes.len(), missing);
         }
-        let known = (&*space, &mut self.code.images);
-        let stack = self.book.subject(&frames, end, known, look.stream());
         if self.threads.moves(thread.tid, stack) {
             let subject = self.threads.subject(thread.tid, look.stream());
             look.point(subject, self.metrics.stack, stack.0.into());
@@ -224,43 +257,6 @@ impl Metrics {
     }
 }
 
-impl Code {
-    fn of(pid: i32) -> Self {
-        let mut images = Images::new();
-        let process = Process::new(pid, &mut images);
-        Self { pid, images, process, program: None, space: None, depths: HashMap::new() }
-    }
-
-    /// Takes in the mappings as they were at the look.
-    fn learn(&mut self, text: &[u8]) {
-        let program = Program::of(text);
-        if self.program != program {
-            self.program = program;
-            self.process = Process::new(self.pid, &mut self.images);
-        }
-        self.space = self.process.space(text, &mut self.images).ok();
-    }
-
-    /// How much of a stack is worth reading from its pointer on: never beyond the end of its mapping,
-    /// since what lies there may be pages of the target's that nobody has touched yet.
-    fn depth(&self, tid: i32, pointer: u64, most: usize) -> usize {
-        let wanted = self.depths.get(&tid).copied().unwrap_or(FIRST_DEPTH).min(most);
-        let end = self.space.as_ref().and_then(|space| space.end_of_mapping(pointer));
-        let there = end.and_then(|end| usize::try_from(end - pointer).ok());
-        there.map_or(wanted, |there| wanted.min(there))
-    }
-
-    /// A thread's stack was deeper than what was read of it.
-    fn deepen(&mut self, tid: i32, read: usize, missing: u64) {
-        let wanted = read.saturating_add(usize::try_from(missing).unwrap_or(usize::MAX));
-        self.depths.insert(tid, wanted.saturating_mul(2));
-    }
-
-    fn forget_all_but(&mut self, threads: &[(i32, u64)]) {
-        self.depths.retain(|tid, _| threads.iter().any(|(other, _)| other == tid));
-    }
-}
-
 /// What it means for the run that the target could not be stopped.
 fn what_it_means(error: TraceError) -> Error {
     match error {
@@ -271,11 +267,4 @@ fn what_it_means(error: TraceError) -> Error {
         }
         error => Error::failed(error),
     }
-}
-
-fn is_readable(until: Until<'_>) -> bool {
-    use std::os::fd::AsRawFd;
-    let mut fd = libc::pollfd { fd: until.wake.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one descriptor, which lives through the call; no time is waited for.
-    unsafe { libc::poll(&raw mut fd, 1, 0) > 0 }
 }

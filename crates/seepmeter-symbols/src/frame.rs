@@ -86,8 +86,8 @@ pub enum Break {
     },
     /// The next frame would lie below this one.
     Backwards,
-    /// What the next frame needs is not on this stack; or its table asks for a register that was not
-    /// given.
+    /// What the next frame needs is not on this stack, as where a signal's handler has one of its own;
+    /// or its table asks for a register that was not given.
     NotOnStack,
 }
 

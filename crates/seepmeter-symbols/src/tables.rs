@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use gimli::{
-    BaseAddresses, CfaRule, CieOrFde, DebugFrame, EhFrame, EhFrameHdr, Encoding, EndianSlice,
-    Expression, LittleEndian, RegisterRule, UnwindContext, UnwindExpression, UnwindSection,
+    BaseAddresses, CfaRule, CieOrFde, DebugFrame, EhFrame, Encoding, EndianSlice, Expression,
+    LittleEndian, RegisterRule, UnwindContext, UnwindExpression, UnwindSection,
 };
 
 use crate::arch;
@@ -74,6 +74,9 @@ pub(crate) enum Rule<'a> {
 impl Tables {
     /// Makes the indexes that are not in the file.
     pub(crate) fn index(&mut self) {
+        if self.eh_frame_hdr.as_ref().is_some_and(|header| !is_common(header)) {
+            self.eh_frame_hdr = None;
+        }
         let bases = self.bases();
         if let (Some(section), None) = (&self.eh_frame, &self.eh_frame_hdr) {
             self.eh_index = index(&eh_frame(section), &bases);
@@ -108,7 +111,7 @@ impl Tables {
     ) -> Option<Row<'_>> {
         let section = self.eh_frame.as_ref()?;
         let offset = match &self.eh_frame_hdr {
-            Some(header) => look_up(header, section, address, bases)?,
+            Some(header) => look_up(header, section, address)?,
             None => find(&self.eh_index, address)?,
         };
         row(&eh_frame(section), bases, offset, address, context)
@@ -143,17 +146,34 @@ fn debug_frame(section: &Section) -> DebugFrame<Slice<'_>> {
     frame
 }
 
+/// How many bytes stand before the table of an .eh_frame_hdr, and how many a line of it has.
+const TABLE: usize = 12;
+const LINE: usize = 8;
+
+/// True for an .eh_frame_hdr as all linkers write it, and whole: version 1, the section's place (pcrel,
+/// sdata4), the number of lines (udata4), and the lines: where the code begins and where its entry is
+/// (datarel, sdata4), in order (LSB, "Binary search table"). Any other is not used.
+fn is_common(header: &Section) -> bool {
+    header.bytes.starts_with(&[1, 0x1b, 0x03, 0x3b]) && lines(header).is_some()
+}
+
+fn lines(header: &Section) -> Option<&[[u8; LINE]]> {
+    let count = u32::from_le_bytes(*header.bytes.get(8..TABLE)?.first_chunk()?);
+    let length = usize::try_from(count).ok()?.checked_mul(LINE)?;
+    Some(header.bytes[TABLE..].get(..length)?.as_chunks().0)
+}
+
 /// Where the entry of an address is, by the table that the linker has made.
-fn look_up(
-    header: &Section,
-    section: &Section,
-    address: u64,
-    bases: &BaseAddresses,
-) -> Option<usize> {
-    let header = EhFrameHdr::new(&header.bytes, LittleEndian).parse(bases, 8).ok()?;
-    let pointer = header.table()?.lookup(address, bases).ok()?.direct().ok()?;
-    let offset = pointer.checked_sub(section.range.start)?;
-    usize::try_from(offset).ok().filter(|&offset| offset < section.bytes.len())
+fn look_up(header: &Section, section: &Section, address: u64) -> Option<usize> {
+    let lines = lines(header)?;
+    let field = |line: &[u8; LINE], at: usize| {
+        let distance = i32::from_le_bytes([line[at], line[at + 1], line[at + 2], line[at + 3]]);
+        header.range.start.wrapping_add_signed(distance.into())
+    };
+    let after = lines.partition_point(|line| field(line, 0) <= address);
+    let line = lines[..after].last()?;
+    let offset = usize::try_from(field(line, 4).checked_sub(section.range.start)?).ok()?;
+    (offset < section.bytes.len()).then_some(offset)
 }
 
 fn find(index: &[Entry], address: u64) -> Option<usize> {

@@ -70,6 +70,18 @@ fn lines_and_files_are_told_where_there_is_debug_information() {
     }
 }
 
+/// Compilers split off what is seldom executed. The function lies in two pieces then.
+#[test]
+fn a_function_in_two_pieces_is_named_with_its_offset() {
+    for flags in [&["-O2", "-g"][..], &["-O2"]] {
+        let Some(stack) = built("cc", "split.c", flags) else { return };
+        stack.must_have(&["rest", "split", "main"]);
+        let offset = stack.named("split").offset;
+        assert!(offset > 0 && offset < 0x400, "{stack}");
+        assert_eq!(stack.named("split").line.is_some(), flags.contains(&"-g"), "{stack}");
+    }
+}
+
 /// A stripped program has the frames of the one with symbols, told by their addresses.
 #[test]
 fn a_stripped_program_is_told_by_its_addresses() {

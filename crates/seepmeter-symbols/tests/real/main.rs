@@ -2,7 +2,9 @@
 #![allow(clippy::print_stderr, reason = "what is not run is said loudly")]
 
 mod anywhere;
+mod bounds;
 mod c;
+mod jit;
 mod languages;
 mod life;
 mod support;

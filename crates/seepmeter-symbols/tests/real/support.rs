@@ -113,7 +113,12 @@ impl Target {
 
     /// Waits until a thread sleeps in the kernel.
     pub(crate) fn asleep(&self, tid: i32) {
-        let stat = format!("/proc/{}/task/{tid}/stat", self.pid());
+        self.asleep_process(tid);
+    }
+
+    /// Waits until a thread of this or another process sleeps in the kernel.
+    pub(crate) fn asleep_process(&self, tid: i32) {
+        let stat = format!("/proc/{tid}/stat");
         for _ in 0..5000 {
             let text = std::fs::read_to_string(&stat).unwrap();
             if text.rsplit(')').next().unwrap().trim_start().starts_with('S') {

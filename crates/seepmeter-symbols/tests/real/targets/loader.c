@@ -31,8 +31,8 @@ int main(int argc, char **argv) {
     for (;;) {
         void *library = dlopen(argv[1], RTLD_NOW);
         if (!library) {
-            fprintf(stderr, "%s\n", dlerror());
-            return 1;
+            /* It was deleted. */
+            for (;;) pause();
         }
         void (*inside)(void (*)(void)) = (void (*)(void (*)(void)))dlsym(library, "inside_library");
         inside(back);

@@ -122,7 +122,10 @@ fn until(target: &Target, right: impl Fn(&Stack) -> bool) {
 #[test]
 fn javascript_is_named_by_its_perf_map() {
     let Some(node) = program("node") else { return };
+    // It writes a log where it runs.
+    let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(node);
+    command.current_dir(&folder);
     let options = ["--perf-basic-prof", "--interpreted-frames-native-stack", "--no-turbo-inlining"];
     let target = Target::start(command.args(options).arg(source("busy.js")));
     let _map = PerfMap(format!("/tmp/perf-{}.map", target.pid()));

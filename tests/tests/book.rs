@@ -84,6 +84,7 @@ fn forms_forgive_numbers_and_nothing_else() {
     ));
     assert!(same("watched    9 m 12 s: 6 samples, 0 late", "watched  3.0 s: 612 samples, 2 late"));
     assert!(same("2026-11-23T14:00:00.000000000+00:00", "2026-01-03T04:00:10.5Z"));
+    assert!(same(r#""host":"a","kernel":"6.1-v2""#, r#""host":"b c","kernel":"7.0""#));
     assert!(!same("exited with status 3", "exited with status three"));
     assert!(!same("3 samples", "3 ticks"));
     let shown = ["1 s", "2 s", "the end"].map(form);
@@ -244,7 +245,9 @@ impl Step<'_> {
 /// any space is one space.
 fn form(line: &str) -> String {
     let mut form = String::new();
-    let mut rest = line;
+    // Another machine has another name, and another kernel.
+    let line = ["host", "kernel"].iter().fold(line.to_owned(), |line, key| without(&line, key));
+    let mut rest = line.as_str();
     while let Some(c) = rest.chars().next() {
         let after_word = form.chars().last().is_some_and(|c| c.is_alphanumeric() || c == '_');
         let behind = if after_word { None } else { number(rest) };
@@ -276,6 +279,15 @@ fn form(line: &str) -> String {
     // Nor is every run over as soon as its last look, and a short one may have one look or two.
     let form = form.replace("; not looked at in its last #", "").replace("# samples", "# sample");
     form.trim().to_owned()
+}
+
+/// A line of JSON in which the text that belongs to a key is empty.
+fn without(line: &str, key: &str) -> String {
+    let key = format!("\"{key}\":\"");
+    match line.split_once(&key).and_then(|(before, rest)| Some((before, rest.split_once('"')?.1))) {
+        Some((before, behind)) => format!("{before}{key}\"{behind}"),
+        None => line.to_owned(),
+    }
 }
 
 /// What is behind a number, its sign, and its unit, where the text begins with one.

@@ -427,6 +427,28 @@ fn seepmeter_stays_with_a_followed_target_that_is_left_running() {
 }
 
 #[test]
+fn a_followed_target_that_its_parent_has_reaped_is_not_waited_for() {
+    // Who is first, the host that reaps or the tracer that looks, is chance.
+    for _ in 0..15 {
+        let words = words![
+            "run",
+            "-q",
+            "--no-summary",
+            "-s",
+            "ptrace,calls=memory",
+            "-o",
+            "jsonl,path=/dev/null",
+            "--",
+            "perl",
+            "-e",
+            "my @kept = map { 'x' x 200_000 } 1 .. 100; exit 5"
+        ];
+        let done = seepmeter(words).done().expect(5);
+        assert!(done.err().is_empty(), "{}", done.err());
+    }
+}
+
+#[test]
 fn a_target_that_runs_already_can_not_be_followed_and_that_is_told() {
     let target = standing(0);
     let words = words!["attach", "-s", "ptrace,calls=memory", target.pid().to_string()];

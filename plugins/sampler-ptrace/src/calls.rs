@@ -33,8 +33,9 @@ const SLICE: Duration = Duration::from_millis(50);
 /// So long after the watching a target that has ended may take until all of its ends have been seen.
 const ENDING: Duration = Duration::from_millis(200);
 
-/// How long it is served at a time when nobody asks any more.
-const HOUR: Duration = Duration::from_secs(3600);
+/// How long it is served at a time when nobody asks any more. The end of a target that its parent has
+/// reaped is seen only then.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// mremap(2): the old range stays mapped.
 const MREMAP_DONTUNMAP: u64 = 4;
@@ -167,7 +168,7 @@ impl Calls {
             stream.event(Event::new(stream.now(), EventKind::Lingers).text(text));
         }
         while matches!(served, Ok(Served::Long)) {
-            served = self.serve_untold(HOUR);
+            served = self.serve_untold(AFTERWARDS);
         }
         served.map(drop).map_err(cannot_wait)
     }

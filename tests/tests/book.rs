@@ -65,9 +65,10 @@ fn the_table_of_event_kinds_is_that_of_the_code() {
 fn every_test_that_the_book_names_for_a_trap_is_there() {
     let page = std::fs::read_to_string(format!("{ROOT}/docs/src/reliability.md")).unwrap();
     let (_, traps) = page.split_once("\n## Traps\n").unwrap();
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap();
-    let tests: String =
-        folder.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok()).collect();
+    let folders = ["tests/tests", "crates/seepmeter-tracer/tests"];
+    let folders = folders.map(|folder| std::fs::read_dir(format!("{ROOT}/{folder}")).unwrap());
+    let files = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let tests: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
     let names: Vec<&str> = traps.split('`').skip(1).step_by(2).filter(|n| n.len() > 20).collect();
     assert!(names.len() > 10, "{names:?}");
     for name in names {

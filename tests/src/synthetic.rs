@@ -19,6 +19,8 @@ pub struct Synthetic {
     /// Of the process: name, unit, and what it is at each look.
     metrics: Vec<(&'static str, Unit, Value)>,
     parts: Vec<(Subject, Value)>,
+    /// Other metrics of parts: the part's number, the metric's name, and what it is at each look.
+    of_parts: Vec<(u32, &'static str, Value)>,
     name: String,
 }
 
@@ -31,6 +33,7 @@ impl Synthetic {
             attrs: vec![("pid".into(), Attr::Int(7)), ("start".into(), Attr::Int(1))],
             metrics: vec![("rss", Unit::Bytes, Box::new(value))],
             parts: Vec::new(),
+            of_parts: Vec::new(),
             name: "made-up".to_owned(),
         }
     }
@@ -80,6 +83,13 @@ impl Synthetic {
         self.subject(subject_kind::MAPPING, name, attrs, value)
     }
 
+    /// The part that was made last has another metric, of bytes.
+    #[must_use]
+    pub fn of_part(mut self, name: &'static str, value: impl Fn(i64) -> i64 + 'static) -> Self {
+        self.of_parts.push((self.parts.len() as u32, name, Box::new(value)));
+        self
+    }
+
     /// Its process has a child.
     #[must_use]
     pub fn child(self, name: &str, pid: i64, value: impl Fn(i64) -> i64 + 'static) -> Self {
@@ -101,6 +111,17 @@ impl Synthetic {
         self
     }
 
+    /// Every metric once, in the order of their numbers.
+    fn metric_names(&self) -> Vec<(&'static str, Unit)> {
+        let mut names: Vec<_> = self.metrics.iter().map(|(name, unit, _)| (*name, *unit)).collect();
+        for (_, name, _) in &self.of_parts {
+            if !names.iter().any(|(known, _)| known == name) {
+                names.push((name, Unit::Bytes));
+            }
+        }
+        names
+    }
+
     /// Writes it into this folder. Of every value only the changes are told, but for the first metric.
     ///
     /// # Panics
@@ -111,14 +132,9 @@ impl Synthetic {
         let mut out = BufWriter::new(std::fs::File::create(&path).expect("a file"));
         let mut write = |record: &Record| jsonl::write_record(&mut out, record).expect("a line");
         write(&Record::Header(header()));
-        for (id, (name, unit, _)) in (0..).zip(&self.metrics) {
-            let help = "made up".into();
-            write(&Record::Metric(Metric {
-                id: MetricId(id),
-                name: (*name).into(),
-                unit: *unit,
-                help,
-            }));
+        for (id, (name, unit)) in (0..).zip(self.metric_names()) {
+            let (id, help) = (MetricId(id), "made up".into());
+            write(&Record::Metric(Metric { id, name: name.into(), unit, help }));
         }
         write(&Record::Subject(Subject {
             id: SubjectId(0),
@@ -132,7 +148,12 @@ impl Synthetic {
         }
         let metrics = (0..).zip(&self.metrics).map(|(id, (_, _, value))| (0, id, value));
         let parts = (1..).zip(&self.parts).map(|(id, (_, value))| (id, 0, value));
-        let all: Vec<(u32, u32, &Value)> = metrics.chain(parts).collect();
+        let names = self.metric_names();
+        let id = |wanted: &str| names.iter().position(|(name, _)| *name == wanted);
+        let of_parts = self.of_parts.iter();
+        let of_parts =
+            of_parts.map(|(part, name, value)| (*part, id(name).unwrap_or(0) as u32, value));
+        let all: Vec<(u32, u32, &Value)> = metrics.chain(parts).chain(of_parts).collect();
         let mut told = vec![None; all.len()];
         for i in 0..self.looks {
             let points =

@@ -77,6 +77,24 @@ fn versions_that_agree_are_alike_and_versions_that_scatter_cannot_be_told_apart(
 }
 
 #[test]
+fn growth_hidden_in_a_part_is_no_difference_of_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101, 100], 0);
+    let new: Vec<PathBuf> = (0..3)
+        .map(|n| {
+            Synthetic::rss(600, move |i| 100_000_000 + noise(n, i, 40_000))
+                .part("heap", "heap", |i| 50_000_000 + 30_000 * i)
+                .part("libc", "file", |i| 40_000_000 - 30_000 * i)
+                .write(folder.path(), &format!("hidden-{n}.jsonl"))
+        })
+        .collect();
+    let told = compare(&["--json"], &base, &new).expect(0).out();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert!(told["whole"]["rate"]["difference"].as_f64().unwrap().abs() < 500.0, "{told}");
+    assert_eq!(told["subjects"]["heap"]["rate"]["change"], "worse", "{told}");
+}
+
+#[test]
 fn one_run_a_side_cannot_tell() {
     let folder = tempfile::tempdir().unwrap();
     let base = runs(folder.path(), "base", &[100], 0);
@@ -84,6 +102,69 @@ fn one_run_a_side_cannot_tell() {
     let told = compare(&[], &base, &new).expect(0).out();
     assert!(told.starts_with("cannot tell  rss of 1 new against 1 base runs\n"), "{told}");
     assert!(!told.contains("CI") && !told.contains("p ="), "{told}");
+    assert!(told.contains("one run does not tell how runs of one version differ; give sev"));
+    let told: Value = serde_json::from_str(&compare(&["--json"], &base, &new).out()).unwrap();
+    assert!(told["lack"].as_str().unwrap().contains("give several of each"), "{told}");
+}
+
+#[test]
+fn a_part_that_the_base_lacks_is_found_and_comes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101, 100], 0);
+    let new: Vec<PathBuf> = (0..3)
+        .map(|n| {
+            let name = format!("stack of thread {} (worker)", 100 + n);
+            Synthetic::rss(600, move |i| 108_000_000 + noise(n, i, 40_000))
+                .part("heap", "heap", move |i| 51_500_000 + noise(n, i, 20_000))
+                .part("libc", "file", |_| 1_800_000)
+                // It comes in the middle of the run.
+                .part("/memfd:shots", "memfd", |i| if i < 300 { 0 } else { 4_600_000 })
+                .part(&name, "stack", |_| 2_000_000)
+                .write(folder.path(), &format!("new-{n}.jsonl"))
+        })
+        .collect();
+    let told = compare(&[], &base, &new).expect(0).out();
+    let subjects: Vec<&str> = told.lines().filter(|line| line.starts_with("  worse  ")).collect();
+    // The heaps of the base differ by as much among themselves, so that the heap is not blamed.
+    assert_eq!(subjects, ["  worse  /memfd:shots", "  worse  stacks of threads"], "{told}");
+    // And a part that is gone is better.
+    let back = compare(&[], &new, &base).expect(0).out();
+    assert!(back.contains("  better  /memfd:shots\n"), "{back}");
+}
+
+#[test]
+fn several_metrics_are_compared_in_one_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = |name: &str, fds: i64| -> Vec<PathBuf> {
+        (0..3_u64)
+            .map(|n| {
+                Synthetic::flat(600, n)
+                    .metric("fds", seepmeter_record::Unit::Count, move |_| fds)
+                    .write(folder.path(), &format!("{name}-{n}.jsonl"))
+            })
+            .collect()
+    };
+    let (base, new) = (runs("base", 20_000), runs("new", 40_000));
+    let metrics = ["--metric", "rss", "--metric", "fds"];
+    let told = compare(&metrics, &base, &new).expect(0).out();
+    assert!(told.starts_with("alike  rss of 3 new"), "{told}");
+    assert!(told.contains("\nworse  fds of 3 new"), "{told}");
+    let flags = ["--metric", "rss", "--metric", "fds", "--fail-on", "worse", "--json"];
+    let objects = compare(&flags, &base, &new).expect(100).out();
+    assert_eq!(objects.lines().count(), 2, "{objects}");
+}
+
+#[test]
+fn a_run_that_is_given_twice_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = runs(folder.path(), "base", &[100, 101], 0);
+    let link = folder.path().join("link.jsonl");
+    std::os::unix::fs::symlink(&base[1], &link).unwrap();
+    for new in [vec![base[0].clone()], vec![link]] {
+        let _ = compare(&[], &base, &new).expect_complaint(125, &["are one file", "each run once"]);
+    }
+    let input = vec![PathBuf::from("-"), PathBuf::from("-")];
+    let _ = compare(&[], &base, &input).expect_complaint(125, &["standard input", "only once"]);
 }
 
 #[test]
@@ -98,7 +179,8 @@ fn a_comparison_fails_where_it_is_asked_to() {
     assert_eq!(status(&["--fail-on", "cannot-tell"], &worse), Some(100));
     assert_eq!(status(&["--fail-on", "worse"], &wide), Some(0));
     assert_eq!(status(&["--fail-on", "cannot-tell"], &wide), Some(100));
-    assert_eq!(status(&["--fail-on", "worse"], &base), Some(0));
+    let same = runs(folder.path(), "same", &[100, 101, 100], 0);
+    assert_eq!(status(&["--fail-on", "worse"], &same), Some(0));
 }
 
 #[test]
@@ -109,7 +191,8 @@ fn runs_that_cannot_be_compared_are_named() {
     let _ = compare(&[], &base, &few).expect_complaint(125, &["few.jsonl", "record longer runs"]);
     let missing = vec![folder.path().join("missing.jsonl")];
     let _ = compare(&[], &missing, &base).expect_complaint(125, &["missing.jsonl", "No such file"]);
-    let _ = compare(&["--metric", "pss"], &base, &base).expect_complaint(125, &["no metric `pss`"]);
+    let more = runs(folder.path(), "more", &[100, 101], 0);
+    let _ = compare(&["--metric", "pss"], &base, &more).expect_complaint(125, &["no metric `pss`"]);
     let done = seepmeter(words!["compare", base[0], base[1]]).done().expect(125);
     assert!(done.err().contains("-- <NEW>..."), "{}", done.told());
 }

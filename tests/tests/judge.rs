@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use seepmeter_tests::synthetic::{Synthetic, noise};
-use seepmeter_tests::{Done, not_run, seepmeter, words};
+use seepmeter_tests::{Done, Recording, not_run, seepmeter, words};
 use serde_json::Value;
 
 fn judge(flags: &[&str], files: &[&PathBuf]) -> Done {
@@ -137,8 +137,9 @@ fn a_recording_that_is_cut_off_is_judged_by_what_is_whole() {
     // Without its footer, and then in the middle of the last look.
     let whole: String = text.split_inclusive('\n').take(lines - 1).collect();
     let no_footer = file(folder.path(), "no-footer.jsonl", &whole);
-    let done = judge(&[], &[&no_footer]).expect(0);
-    assert!(done.out().starts_with("growing") && done.err().is_empty(), "{}", done.told());
+    let done =
+        judge(&[], &[&no_footer]).expect_complaint(0, &["no-footer.jsonl: it has no footer"]);
+    assert!(done.out().starts_with("growing"), "{}", done.told());
     let cut = file(folder.path(), "cut.jsonl", &whole[..whole.len() - 9]);
     let line = format!("line {} is cut off and was left out", lines - 1);
     let done = judge(&[], &[&cut]).expect_complaint(0, &["cut.jsonl", &line]);
@@ -179,7 +180,8 @@ fn a_table_needs_both_its_columns_named() {
     let [_, _, table] = leak_of_others(folder.path());
     let done = judge(&["--time", "time"], &[&table]).expect(125);
     assert!(done.err().contains("--value <COLUMN>"), "{}", done.told());
-    let _ = judge(&[], &[&table]).expect_complaint(125, &["line 1 is no header", "table.csv"]);
+    let wanted = ["table.csv", "looks like a table", "--value COLUMN; there are: time, cpu, rss"];
+    let _ = judge(&[], &[&table]).expect_complaint(125, &wanted);
 }
 
 #[test]
@@ -210,6 +212,102 @@ fn a_table_of_the_sink_csv_is_judged_as_its_recording_is() {
     let _ = seepmeter(words!["replay", "-q", "--no-summary", "-o", sink, leak]).done().expect(0);
     let of_table = judge(&["--time", "elapsed_s", "--value", "rss"], &[&table]).expect(0).out();
     assert_eq!(of_table, judge(&[], &[&leak]).expect(0).out());
+}
+
+#[test]
+fn a_compressed_recording_that_is_cut_off_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(4000, 1).write(folder.path(), "leak.jsonl");
+    let packed = folder.path().join("packed.zst");
+    let sink = format!("jsonl,path={}", packed.display());
+    let _ = seepmeter(words!["replay", "-q", "--no-summary", "-o", sink, leak]).done().expect(0);
+    let bytes = std::fs::read(&packed).unwrap();
+    let cut = folder.path().join("cut.zst");
+    std::fs::write(&cut, &bytes[..bytes.len() - bytes.len() / 3]).unwrap();
+    let done = judge(&[], &[&cut]).expect(0);
+    assert!(done.err().contains("no footer") || done.err().contains("cut off"), "{}", done.told());
+    // What is damaged is told once.
+    let mut damaged = bytes;
+    damaged[20..60].fill(0xaa);
+    std::fs::write(&cut, damaged).unwrap();
+    let error = judge(&[], &[&cut]).expect(125).err();
+    let (_, words) = error.split_once("reading it failed ").unwrap_or_else(|| panic!("{error}"));
+    let (_, why) = words.trim_end().rsplit_once(": ").unwrap();
+    assert_eq!(words.matches(why).count(), 1, "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_recording_is_not_called_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, words) in [
+        ("zeros", &[0_u8; 100_000][..], "line 1 is no header"),
+        ("torn.zst", &[0x28, 0xb5, 0x2f, 0xfd], "cut off before its first line has ended"),
+        ("torn", b"{\"he", "cut off before its first line has ended"),
+        ("packed.gz", &[0x1f, 0x8b, 8, 0], "it is compressed"),
+        ("empty", b"", "it is empty"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let done = judge(&[], &[&path]).expect_complaint(125, &[name, words]);
+        assert_eq!(done.err().contains("empty"), name == "empty", "{}", done.told());
+    }
+}
+
+#[test]
+fn a_recording_whose_times_go_backwards_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("\"t\":300000000000,", "\"t\":100000000000,");
+    let back = file(folder.path(), "back.jsonl", &text);
+    let wanted = "back.jsonl: 1 time it goes backwards in time";
+    let done = judge(&[], &[&back]).expect_complaint(0, &[wanted]);
+    assert!(done.out().starts_with("growing"), "{}", done.told());
+}
+
+#[test]
+fn a_series_of_others_has_one_metric_and_no_number_is_cut_to_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let [mprof, psrecord, table] = leak_of_others(folder.path());
+    for path in [&mprof, &psrecord] {
+        let _ = judge(&["--metric", "nonsense"], &[path])
+            .expect_complaint(125, &["no metric `nonsense`", "leave --metric out"]);
+        assert!(judge(&["--metric", "rss"], &[path]).expect(0).out().starts_with("growing  rss"));
+    }
+    let flags = ["--time", "time", "--value", "rss"];
+    let of_table = [&flags[..], &["--metric", "cpu"]].concat();
+    let _ = judge(&of_table, &[&table]).expect_complaint(125, &["no metric `cpu`"]);
+    for (row, what) in [("2,1e300", "the value 1"), ("1e300,2", "the time 1")] {
+        let huge = file(folder.path(), "huge.csv", &format!("time,rss\n1,1\n{row}\n"));
+        let _ = judge(&flags, &[&huge])
+            .expect_complaint(125, &["huge.csv", "line 3", what, "out of range"]);
+    }
+}
+
+#[test]
+fn millions_of_rows_are_judged_in_little_memory() {
+    let rows = if cfg!(debug_assertions) { 1_000_000_u64 } else { 10_000_000 };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.csv");
+    let mut out = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
+    use std::io::Write;
+    writeln!(out, "t,rss").unwrap();
+    for i in 0..rows {
+        let bytes = 50_000_000 + 20 * i as i64 + noise(1, i as i64, 40_000);
+        writeln!(out, "{i},{bytes}").unwrap();
+    }
+    out.flush().unwrap();
+    drop(out);
+    // Seepmeter watches itself.
+    let report = folder.path().join("own.jsonl");
+    let sink = format!("jsonl,path={}", report.display());
+    let outer = words!["run", "-q", "--no-summary", "-i", "20ms", "-o", sink, "--"];
+    let inner = words!["judge", "--time", "t", "--value", "rss", path];
+    let words = outer.into_iter().chain(words![seepmeter_tests::seepmeter_path()]).chain(inner);
+    let done = seepmeter(words).done().expect(0);
+    assert!(done.out().starts_with("growing  rss +"), "{}", done.told());
+    let peak = Recording::read(&report).largest("peak");
+    assert!(peak < 64 << 20, "{peak} bytes");
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
     let all = Synthetic::leak(600, 1)
         .attr("limit.cgroup", 512_000_000)
         .part("heap", "heap", |i| 20_000 * i)
+        .of_part("thp", |i| 20_000 * i)
         .child("worker", 9, |_| 4_096)
         .write(folder.path(), "all.jsonl");
     let gates = ["--fail-on", "growing", "--fail-on", "subject(heap).rate>0"];

@@ -48,7 +48,8 @@ pub fn attribute<Id>(
     cycle: Option<u64>,
 ) -> Attribution<Id> {
     let length = span.1.saturating_sub(span.0).max(1);
-    let cycles = cycle.map_or(BUCKETS as u64, |c| length * 2 / (3 * c.max(1)));
+    let cycles =
+        cycle.map_or(BUCKETS as u64, |c| length.saturating_mul(2) / c.max(1).saturating_mul(3));
     let buckets = (cycles as usize).clamp(4, BUCKETS);
     let flat = Interval { estimate: 0.0, low: 0.0, high: 0.0 };
     let lay = |s: &Series| Laid::of(s, span, buckets);

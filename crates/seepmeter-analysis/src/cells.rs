@@ -69,7 +69,8 @@ impl Cells {
 
     /// The middle of cell `i`, in ns.
     pub fn middle(&self, i: usize) -> u64 {
-        self.start + i as u64 * self.width + self.width / 2
+        let begin = (i as u64).saturating_mul(self.width);
+        self.start.saturating_add(begin).saturating_add(self.width / 2)
     }
 
     /// The means of the cells that are known, with the cells' numbers.
@@ -83,7 +84,8 @@ impl Cells {
         let gaps = match series.gaps() {
             [] => String::new(),
             gaps => {
-                let lost: u64 = gaps.iter().map(|g| g.1 - g.0).sum();
+                let lost = gaps.iter().map(|g| g.1.saturating_sub(g.0));
+                let lost = lost.fold(0, u64::saturating_add);
                 let lost = crate::words::duration(lost);
                 format!("; {} gaps ({lost}) in which nobody looked", gaps.len())
             }
@@ -131,8 +133,9 @@ fn spread(cells: &mut [Building], from: u64, to: u64, width: u64, value: i64) {
     // A stretch that ends where a cell begins does not reach into it.
     let until = if to > from { ((to - 1) / width) as usize } else { first };
     for (i, cell) in cells.iter_mut().enumerate().take(until.min(last) + 1).skip(first) {
-        let begin = (i as u64 * width).max(from);
-        let end = ((i as u64 + 1) * width).min(to);
+        // The last cell may end behind all the time that there is.
+        let begin = (i as u64).saturating_mul(width).max(from);
+        let end = (i as u64 + 1).saturating_mul(width).min(to);
         let weight = end.saturating_sub(begin);
         cell.area += i128::from(weight) * i128::from(value);
         cell.weight += weight;

@@ -5,8 +5,10 @@
 //! 1947), which stays honest when the two sides spread differently and is advised in place of
 //! Student's for few observations (Ruxton, Behavioral Ecology 17, 2006). Rank tests are no choice
 //! here: with three runs a side they can't get under p = 0.1, whatever they see. One run on a side
-//! says nothing of how runs differ, and so "cannot tell". Three metrics are three chances of a false
-//! alarm; p-values are corrected by Holm's method (Scandinavian Journal of Statistics 6, 1979).
+//! says nothing of how runs differ, and so "cannot tell". Three figures are three chances of a false
+//! alarm, and a hundred parts are three hundred; p-values are corrected by Holm's method (Scandinavian
+//! Journal of Statistics 6, 1979). The whole's three figures are one family and those of all parts
+//! another, so that the answer on the whole does not depend on how many parts were sampled.
 
 use crate::{Interval, Judgement};
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -25,6 +27,12 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// The figures of a part that a run of so many seconds did not have: it holds nothing.
+    #[must_use]
+    pub fn absent(span: f64) -> Self {
+        Self { rate: 0.0, level: 0.0, peak: 0.0, span }
+    }
+
     /// The figures of a judged run; `None` when it was too short to have any.
     pub fn of(judgement: &Judgement) -> Option<Self> {
         let (from, to) = judgement.span?;
@@ -73,7 +81,7 @@ pub struct Difference {
     pub estimate: f64,
     /// The 95 % interval of new minus base; `None` with one run on a side.
     pub interval: Option<Interval>,
-    /// Two-sided, corrected for the three metrics.
+    /// Two-sided, corrected for all that are compared together.
     pub p_value: Option<f64>,
 }
 
@@ -89,7 +97,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Worse when any metric is, better when one is and none is worse, alike when all are.
+    /// Worse when any figure is; else "cannot tell" when that holds of any; else better when any is;
+    /// alike when all are.
     pub fn change(&self) -> Change {
         let all = [self.rate.change, self.level.change, self.peak.change];
         match all {
@@ -110,29 +119,73 @@ const PAGE: f64 = 4096.0;
 
 /// Compares the runs of a new version with those of a base; `None` when a side has no run.
 pub fn compare(base: &[Figures], new: &[Figures]) -> Option<Comparison> {
-    if base.is_empty() || new.is_empty() {
-        return None;
-    }
-    let pick = |runs: &[Figures], f: fn(&Figures) -> f64| runs.iter().map(f).collect::<Vec<_>>();
-    let both = |f: fn(&Figures) -> f64| (pick(base, f), pick(new, f));
-    let level = mean(&pick(base, |r| r.level)).abs().max(PAGE);
-    let peak = mean(&pick(base, |r| r.peak)).abs().max(PAGE);
-    let (base_spans, new_spans) = both(|r| r.span);
-    let span = mean(&base_spans).min(mean(&new_spans)).max(1e-9);
+    let scale = Scale::of(base, new)?;
+    let mut all = differences(base, new, &scale);
+    holm(&mut all);
+    Some(scale.weigh(all))
+}
 
-    let mut all = [
-        welch(both(|r| r.rate), PAGE / span),
+/// Compares parts of the runs, in their order: of each the figures in every base run and in every new
+/// one, [`Figures::absent`] where a run does not have it. What matters is weighed against the whole,
+/// whose figures are `base` and `new`: a part of some pages may well double. `None` when a side has no
+/// run.
+pub fn compare_parts(
+    (base, new): (&[Figures], &[Figures]),
+    parts: &[(Vec<Figures>, Vec<Figures>)],
+) -> Option<Vec<Comparison>> {
+    let scale = Scale::of(base, new)?;
+    let each = parts.iter().map(|(base, new)| differences(base, new, &scale));
+    let mut all: Vec<Difference> = each.flatten().collect();
+    holm(&mut all);
+    let (triples, _) = all.as_chunks::<3>();
+    Some(triples.iter().map(|triple| scale.weigh(*triple)).collect())
+}
+
+/// What differences are weighed against: the base's level and peak (base units), and the length of a
+/// run (seconds).
+struct Scale {
+    level: f64,
+    peak: f64,
+    span: f64,
+}
+
+impl Scale {
+    fn of(base: &[Figures], new: &[Figures]) -> Option<Self> {
+        if base.is_empty() || new.is_empty() {
+            return None;
+        }
+        let span = |runs| mean(&pick(runs, |r| r.span));
+        Some(Self {
+            level: mean(&pick(base, |r| r.level)).abs().max(PAGE),
+            peak: mean(&pick(base, |r| r.peak)).abs().max(PAGE),
+            span: span(base).min(span(new)).max(1e-9),
+        })
+    }
+
+    /// Says of each figure whether its difference matters.
+    fn weigh(&self, mut all: [Difference; 3]) -> Comparison {
+        // A rate matters by what it would add to the level within a run.
+        let scales = [self.level / self.span, self.level, self.peak];
+        for (difference, scale) in all.iter_mut().zip(scales) {
+            difference.change = change(difference, scale);
+        }
+        let [rate, level, peak] = all;
+        Comparison { rate, level, peak }
+    }
+}
+
+fn pick(runs: &[Figures], figure: fn(&Figures) -> f64) -> Vec<f64> {
+    runs.iter().map(figure).collect()
+}
+
+/// How rate, level and peak differ.
+fn differences(base: &[Figures], new: &[Figures], scale: &Scale) -> [Difference; 3] {
+    let both = |figure: fn(&Figures) -> f64| (pick(base, figure), pick(new, figure));
+    [
+        welch(both(|r| r.rate), PAGE / scale.span),
         welch(both(|r| r.level), PAGE),
         welch(both(|r| r.peak), PAGE),
-    ];
-    holm(&mut all);
-    // A rate matters by what it would add to the level within a run.
-    let scales = [level / span, level, peak];
-    for (difference, scale) in all.iter_mut().zip(scales) {
-        difference.change = change(difference, scale);
-    }
-    let [rate, level, peak] = all;
-    Some(Comparison { rate, level, peak })
+    ]
 }
 
 /// Welch's t, with `resolution` as the least spread that is believed.
@@ -147,6 +200,11 @@ fn welch((base, new): (Vec<f64>, Vec<f64>), resolution: f64) -> Difference {
     };
     if base.len() < 2 || new.len() < 2 {
         return untold;
+    }
+    // Runs that all say the very same, such as nothing, differ by nothing.
+    if base.iter().chain(&new).all(|value| *value == base[0]) {
+        let interval = Some(Interval { estimate: 0.0, low: 0.0, high: 0.0 });
+        return Difference { estimate: 0.0, interval, p_value: Some(1.0), ..untold };
     }
     // A value rounded to a resolution r has a variance of r²/12.
     let spread = |x: &[f64]| (variance(x) + resolution.powi(2) / 12.0) / x.len() as f64;
@@ -240,6 +298,47 @@ mod tests {
     fn a_difference_that_is_sure_but_tiny_is_not_worse() {
         let c = compare(&runs(&[100.0, 100.0, 100.0]), &runs(&[100.1, 100.1, 100.1])).unwrap();
         assert_eq!(c.change(), Change::Alike);
+    }
+
+    #[test]
+    fn nothing_against_nothing_is_alike() {
+        let none = [Figures::absent(600.0); 2];
+        assert_eq!(compare(&none, &none).unwrap().change(), Change::Alike);
+        // One run a side does not tell even that.
+        assert_eq!(compare(&none[..1], &none[..1]).unwrap().change(), Change::CannotTell);
+    }
+
+    #[test]
+    fn a_part_that_the_base_lacks_is_worse_and_a_part_of_some_pages_is_not() {
+        let (base, new) = (runs(&[100.0, 101.0, 100.0]), runs(&[105.0, 104.0, 105.0]));
+        let absent = vec![Figures::absent(600.0); 3];
+        let parts = [(absent.clone(), runs(&[4.6, 4.7, 4.6])), (absent, runs(&[0.1, 0.1, 0.1]))];
+        let compared = compare_parts((&base, &new), &parts).unwrap();
+        let words: Vec<Change> = compared.iter().map(Comparison::change).collect();
+        assert_eq!(words, [Change::Worse, Change::Alike]);
+    }
+
+    #[test]
+    fn many_parts_that_do_not_differ_raise_no_alarm() {
+        // Two hundred parts of noise: without the correction about one in twenty would be "worse".
+        let mut seed = 7u64;
+        let mut noise = || {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((seed >> 33) % 1_000) as f64 / 100.0
+        };
+        let mut part = || runs(&[50.0 + noise(), 50.0 + noise(), 50.0 + noise(), 50.0 + noise()]);
+        let parts: Vec<_> = (0..200).map(|_| (part(), part())).collect();
+        let whole = runs(&[100.0, 101.0, 100.0, 102.0]);
+        let compared = compare_parts((&whole, &whole), &parts).unwrap();
+        let alarm = |c: &Comparison| matches!(c.change(), Change::Worse | Change::Better);
+        assert!(!compared.iter().any(alarm));
+        let alone = parts.iter().filter(|(base, new)| {
+            let change = compare(base, new).unwrap().level.change;
+            change == Change::Worse || change == Change::Better
+        });
+        assert!(alone.count() > 2, "so this noise would raise some by themselves");
     }
 
     #[test]

@@ -109,7 +109,9 @@ fn floor_of(cells: &Cells, from: usize, to: usize, lowest: bool) -> Option<Floor
         return Some(Floor { time: seconds(cells.middle(i)), value });
     }
     let quarter = (known.len() - 1) / 4;
-    let middle = seconds(cells.middle(from) + cells.middle(to - 1)) / 2.0;
+    // Of times that are near the end of 64 bits the sum is not.
+    let sum = u128::from(cells.middle(from)) + u128::from(cells.middle(to - 1));
+    let middle = sum as f64 / 1e9 / 2.0;
     known.sort_by(|a, b| a.1.total_cmp(&b.1));
     Some(Floor { time: middle, value: known[quarter].1 })
 }
@@ -144,6 +146,16 @@ mod tests {
         let cells = Cells::of(&s);
         let floors = choose(&cells, cycle::find(&cells).as_ref(), 10).0;
         assert!(floors.iter().all(|f| f.value == 1_000.0), "{floors:?}");
+    }
+
+    #[test]
+    fn times_near_the_end_of_64_bits_do_no_harm() {
+        let each = u64::MAX / 700;
+        let s = Series::from_pairs((0..700).map(|t| (t * each, 1_000 + t as i64)));
+        let cells = Cells::of(&s);
+        let (floors, _) = choose(&cells, None, 10);
+        assert!(floors.is_sorted_by(|a, b| a.time < b.time), "{floors:?}");
+        assert!(floors.last().unwrap().time > 0.9 * u64::MAX as f64 / 1e9);
     }
 
     #[test]

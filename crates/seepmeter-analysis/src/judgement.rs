@@ -126,6 +126,9 @@ pub struct Judgement {
     pub explanation: Vec<String>,
 }
 
+/// No shorter time than this (ns) is promised to tell.
+const LEAST_TOLD: u64 = 1_000_000;
+
 /// When a limit will be reached at the present rate, in ns from the end of the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeToLimit {
@@ -150,6 +153,18 @@ impl Judgement {
         time_to_limit(self.level?, self.rate?, limit - headroom)
     }
 
+    /// Behind a reason, about how much longer a watch would tell; nothing where that is not known or
+    /// nothing that a watch could wait for. Of one that is too short only the least is known.
+    pub fn longer_in_words(&self) -> String {
+        match self.watch_longer.filter(|ns| *ns >= LEAST_TOLD) {
+            None => String::new(),
+            Some(ns) if self.reason == Some(Reason::TooShort) => {
+                format!("; it takes at least {} more", words::duration(ns))
+            }
+            Some(ns) => format!("; about {} more would tell", words::duration(ns)),
+        }
+    }
+
     /// One line without the target's name: the word, then the rate or the reason.
     pub fn summary(&self, unit: Unit) -> String {
         let after = match self.warm_up_end {
@@ -168,10 +183,7 @@ impl Judgement {
             }
             _ => {
                 let why = self.reason.map_or("", Reason::in_words);
-                let longer = self.watch_longer.map_or(String::new(), |ns| {
-                    format!("; about {} more would tell", words::duration(ns))
-                });
-                format!("{}: {why}{longer}", self.word)
+                format!("{}: {why}{}", self.word, self.longer_in_words())
             }
         }
     }
@@ -203,6 +215,19 @@ mod tests {
         let t = time_to_limit(100.0, rate, 200.0).unwrap();
         let s = 1_000_000_000;
         assert_eq!((t.soonest, t.likely, t.latest), (5 * s, 10 * s, Some(20 * s)));
+    }
+
+    #[test]
+    fn no_watch_is_told_to_go_on_for_nothing_and_a_short_one_to_go_on_at_least() {
+        let judged = |reason, watch_longer| {
+            let short = crate::Series::from_pairs([(0, 1)]);
+            let judgement = crate::judge(&short, &crate::Settings::default());
+            Judgement { reason: Some(reason), watch_longer, ..judgement }.longer_in_words()
+        };
+        assert_eq!(judged(Reason::Noise, Some(0)), "");
+        assert_eq!(judged(Reason::Noise, None), "");
+        assert_eq!(judged(Reason::Noise, Some(5_000_000_000)), "; about 5.0 s more would tell");
+        assert_eq!(judged(Reason::TooShort, Some(5_000_000_000)), "; it takes at least 5.0 s more");
     }
 
     #[test]

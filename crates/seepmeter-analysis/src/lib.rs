@@ -63,7 +63,7 @@ pub mod warmup;
 pub mod words;
 
 pub use attribution::{Attribution, Share, attribute};
-pub use compare::{Change, Comparison, Figures, compare};
+pub use compare::{Change, Comparison, Figures, compare, compare_parts};
 pub use judge::judge;
 pub use judgement::{Interval, Judgement, Reason, TimeToLimit, Word, time_to_limit};
 pub use parts::{PartsJudgement, judge_with_parts};

@@ -11,8 +11,11 @@ use crate::{Judgement, Reason, Series, Settings, Word, judge};
 /// The whole's judgement, and the part that changed it, if one did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartsJudgement<Id> {
-    /// The judgement, with the word changed where a part grows behind the whole's back.
+    /// The judgement, with the word changed where a part grows behind the whole's back. All its
+    /// figures are the whole's: a part's rate says nothing of when the whole reaches a limit.
     pub judgement: Judgement,
+    /// What the whole was judged by itself, its parts left aside.
+    pub alone: Word,
     /// The part that grows while the whole does not, with its own judgement.
     pub hidden: Option<(Id, Judgement)>,
 }
@@ -35,11 +38,13 @@ pub fn judge_with_parts<Id: Clone>(
     settings: &Settings,
 ) -> PartsJudgement<Id> {
     let judgement = judge(whole, settings);
-    if judgement.word == Word::Growing {
-        return PartsJudgement { judgement: doubted(judgement, parts, settings), hidden: None };
+    let alone = judgement.word;
+    if alone == Word::Growing {
+        let judgement = doubted(judgement, parts, settings);
+        return PartsJudgement { judgement, alone, hidden: None };
     }
     if judgement.reason == Some(Reason::TooShort) {
-        return PartsJudgement { judgement, hidden: None };
+        return PartsJudgement { judgement, alone, hidden: None };
     }
     let stricter =
         Settings { alpha: settings.alpha / parts.len().max(1) as f64, ..settings.clone() };
@@ -68,7 +73,7 @@ pub fn judge_with_parts<Id: Clone>(
             _ => judgement,
         },
     };
-    PartsJudgement { judgement, hidden }
+    PartsJudgement { judgement, alone, hidden }
 }
 
 /// The numbers of the parts with the largest difference between their last and first quarter.
@@ -154,12 +159,29 @@ fn gain(judgement: &Judgement) -> f64 {
     judgement.rate.map_or(0.0, |r| r.estimate * seconds)
 }
 
-/// The part's evidence takes the whole's place; level and peak stay the whole's.
+/// The part's word takes the whole's place; every figure stays the whole's.
 fn overruled(whole: Judgement, part: &Judgement) -> Judgement {
-    let Judgement { level, peak, mut explanation, .. } = whole;
-    explanation.push("a part of it grows while the rest hides it:".to_owned());
-    explanation.extend(part.explanation.iter().cloned());
-    Judgement { level, peak, explanation, ..part.clone() }
+    let Judgement { word, reason, watch_longer, ref explanation, .. } = *part;
+    let about = match word {
+        Word::Growing => "a part of it grows while the rest hides it:",
+        Word::Steady | Word::Inconclusive => "a part of it rises, and may go on to:",
+    };
+    let said = by_itself(&whole.explanation, "the whole");
+    let of_part = by_itself(explanation, "the part");
+    let last = match reason {
+        None => format!("so: {word}, by its part"),
+        Some(reason) => format!("so: {word}, by its part: {}", reason.in_words()),
+    };
+    let explanation = said.chain([about.to_owned()]).chain(of_part).chain([last]).collect();
+    Judgement { word, reason, watch_longer, explanation, ..whole }
+}
+
+/// An explanation whose end speaks of one thing alone, as there are two answers in one text.
+fn by_itself<'a>(explanation: &'a [String], of: &'a str) -> impl Iterator<Item = String> + 'a {
+    explanation.iter().map(move |said| match said.strip_prefix("so: ") {
+        Some(answer) => format!("{of} by itself: {answer}"),
+        None => said.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -180,8 +202,23 @@ mod tests {
         let s = Settings::default();
         assert_ne!(judge(&whole, &s).word, Word::Growing);
         let with = judge_with_parts(&whole, &[("heap", &heap), ("cache", &cache)], &s);
-        assert_eq!(with.judgement.word, Word::Growing);
-        assert_eq!(with.hidden.unwrap().0, "heap");
+        assert_eq!((with.judgement.word, with.alone), (Word::Growing, Word::Steady));
+        let (name, part) = with.hidden.unwrap();
+        assert_eq!(name, "heap");
+        assert!((part.rate.unwrap().estimate - 20_000.0).abs() < 200.0, "{part:?}");
+    }
+
+    #[test]
+    fn the_rate_beside_a_hidden_part_is_the_wholes_and_so_is_the_span() {
+        let heap = series(|i| 50_000_000 + 20_000 * i + i % 7 * 900);
+        let cache = series(|i| 90_000_000 - 20_000 * i + i % 5 * 900);
+        let whole = Series::sum(&[&heap, &cache]);
+        let settings = Settings::default();
+        let alone = judge(&whole, &settings);
+        let with = judge_with_parts(&whole, &[(1, &heap), (2, &cache)], &settings).judgement;
+        assert_eq!((with.rate, with.span, with.level), (alone.rate, alone.span, alone.level));
+        let answers: Vec<_> = with.explanation.iter().filter(|s| s.starts_with("so:")).collect();
+        assert_eq!(answers, ["so: growing, by its part"]);
     }
 
     #[test]

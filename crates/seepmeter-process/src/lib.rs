@@ -22,7 +22,7 @@ mod process;
 mod signals;
 mod spawn;
 
-pub use limits::Limits;
+pub use limits::{CgroupLimit, Limits};
 pub use process::{AttachError, Process};
 pub use signals::{Arrival, ChildSignals, Signals};
 pub use spawn::{Child, Command, ExecError, Held};

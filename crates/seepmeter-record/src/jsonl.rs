@@ -30,9 +30,12 @@ pub fn write_record(out: &mut impl Write, record: &Record) -> io::Result<()> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// There is not one whole line.
+    /// There is not one byte.
     #[error("it is empty: there is not even a header; was its run killed at once?")]
     Empty,
+    /// It ends within its first line.
+    #[error("it is cut off before its first line has ended; was its run killed at once?")]
+    CutHeader,
     /// Its first line is no header.
     #[error("line 1 is no header of a recording: {0}; a recording is what `--sink jsonl` writes")]
     NoHeader(String),
@@ -55,13 +58,17 @@ pub enum ReadError {
         what: String,
     },
     /// Reading failed.
-    #[error("reading it failed after line {line}: {source}")]
+    #[error("reading it failed {}", after(*.line))]
     Io {
         /// The last line that was read whole.
         line: u64,
         /// What the reader failed with.
         source: io::Error,
     },
+}
+
+fn after(line: u64) -> String {
+    if line == 0 { "in its first line".to_owned() } else { format!("after line {line}") }
 }
 
 fn lines(line: u64) -> String {
@@ -103,6 +110,8 @@ pub struct Reader<R> {
     line: u64,
     catalog: Catalog,
     ending: Ending,
+    /// Its compressed form ended inside a frame.
+    torn: bool,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -114,6 +123,7 @@ impl<R: BufRead> Reader<R> {
             line: 0,
             catalog: Catalog::default(),
             ending: Ending::NoFooter,
+            torn: false,
         }
     }
 
@@ -124,7 +134,7 @@ impl<R: BufRead> Reader<R> {
     pub fn next_record(&mut self) -> Result<Option<Record>, ReadError> {
         loop {
             if !self.read_line()? {
-                return if self.line == 0 { Err(ReadError::Empty) } else { Ok(None) };
+                return if self.line == 0 { Err(self.no_line()) } else { Ok(None) };
             }
             let line = self.line;
             let wrong = |what: String| ReadError::Line { line, what };
@@ -156,6 +166,16 @@ impl<R: BufRead> Reader<R> {
         self.ending
     }
 
+    /// Why there is not one whole line. What can't be the begin of a header is no recording at all.
+    fn no_line(&self) -> ReadError {
+        match self.buffer.first() {
+            None if self.torn => ReadError::CutHeader,
+            None => ReadError::Empty,
+            Some(b'{') => ReadError::CutHeader,
+            Some(_) => check_header(&self.buffer).err().unwrap_or(ReadError::CutHeader),
+        }
+    }
+
     /// Fills the buffer with the next whole line, without its newline; false at the end.
     fn read_line(&mut self) -> Result<bool, ReadError> {
         self.buffer.clear();
@@ -164,7 +184,10 @@ impl<R: BufRead> Reader<R> {
             Ok(0) => return Ok(false),
             Ok(_) => self.buffer.pop_if(|last| *last == b'\n').is_none(),
             // A compressed recording that was cut off ends inside a frame.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.torn = true;
+                true
+            }
             Err(source) => return Err(ReadError::Io { line: self.line, source }),
         };
         if cut && (self.buffer.is_empty() || parse(&self.buffer).is_err()) {

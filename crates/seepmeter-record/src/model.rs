@@ -174,10 +174,14 @@ impl Subject {
 pub mod limit_attr {
     /// The memory limit of its cgroup: it bounds what is resident.
     pub const CGROUP: &str = "limit.cgroup";
+    /// What of that was used when the watch began, by all its processes together.
+    pub const CGROUP_USED: &str = "used.cgroup";
     /// RLIMIT_AS: it bounds the address space.
     pub const ADDRESS_SPACE: &str = "limit.address_space";
     /// The machine's memory.
     pub const MACHINE: &str = "limit.machine";
+    /// What of that was still to be had when the watch began.
+    pub const MACHINE_AVAILABLE: &str = "available.machine";
 }
 
 /// The value of a subject's attribute.

@@ -58,11 +58,15 @@ impl Outcome {
         if !judging.has_gates() {
             return self;
         }
-        let Some(outcomes) = judging.outcomes() else {
-            messages::notice(
-                "the gates could not be checked: nothing was sampled that could be judged; was it too short for a look, or is there no sampler of rss?",
-            );
-            return if self == Self::Well { Self::OwnFailure } else { self };
+        let outcomes = match judging.outcomes() {
+            Ok(outcomes) => outcomes,
+            Err(why) => {
+                messages::notice(&format!(
+                    "the gates could not be checked: {why}; was it too short for a look, or is there no sampler of {}?",
+                    judging.metric()
+                ));
+                return if self == Self::Well { Self::OwnFailure } else { self };
+            }
         };
         let fired = messages::gates(&outcomes);
         if fired && self == Self::Well { Self::Gate(flags.fail_status) } else { self }
@@ -90,7 +94,7 @@ impl From<Outcome> for ExitCode {
 /// # Errors
 /// Whatever keeps seepmeter from doing its own work.
 pub fn run(flags: RunFlags) -> Result<Outcome> {
-    let judging = Judging::new(flags.sinks.gates.fail_on.clone());
+    let judging = flags.sinks.judging();
     let shelf = shelf(&flags.sinks.folders, &judging)?;
     if let Some(page) = plan::help(&shelf, &flags.watch.samplers, &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
@@ -164,7 +168,7 @@ fn ended_by_signal(end: End) -> bool {
 /// # Errors
 /// Whatever keeps seepmeter from doing its own work.
 pub fn attach(flags: AttachFlags) -> Result<Outcome> {
-    let judging = Judging::new(flags.sinks.gates.fail_on.clone());
+    let judging = flags.sinks.judging();
     let shelf = shelf(&flags.sinks.folders, &judging)?;
     if let Some(page) = plan::help(&shelf, &flags.watch.samplers, &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
@@ -197,7 +201,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 /// # Errors
 /// A recording that can't be read, or whatever else keeps seepmeter from doing its own work.
 pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
-    let judging = Judging::new(flags.sinks.gates.fail_on.clone());
+    let judging = flags.sinks.judging();
     let shelf = shelf(&flags.sinks.folders, &judging)?;
     if let Some(page) = plan::help(&shelf, &[], &flags.sinks.sinks)? {
         return print(listing::page(&page).as_bytes());
@@ -306,11 +310,14 @@ fn engine() -> Engine {
 
 fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
     let proc_root = PathBuf::from(PROC);
-    let Limits { cgroup, address_space, machine } = Limits::of(process.pid(), &proc_root);
+    let Limits { cgroup, address_space, machine, machine_available } =
+        Limits::of(process.pid(), &proc_root);
     let attrs = [
-        (limit_attr::CGROUP, cgroup),
+        (limit_attr::CGROUP, cgroup.map(|cgroup| cgroup.limit)),
+        (limit_attr::CGROUP_USED, cgroup.and_then(|cgroup| cgroup.used)),
         (limit_attr::ADDRESS_SPACE, address_space),
         (limit_attr::MACHINE, machine),
+        (limit_attr::MACHINE_AVAILABLE, machine_available),
     ];
     let attr = |(name, bytes): (&str, Option<u64>)| {
         Some((name.to_owned(), Attr::Int(i64::try_from(bytes?).ok()?)))

@@ -8,7 +8,9 @@ use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_plugin::parse_duration;
 
+use crate::sinks::Judging;
 use crate::spec::Spec;
+use crate::verdict::RSS;
 use crate::verdict::gate::Gate;
 
 /// Watch a program's memory: does it leak, how fast, and where does it go?
@@ -106,9 +108,12 @@ pub struct ReplayFlags {
 /// `seepmeter judge`.
 #[derive(Debug, Args)]
 pub struct JudgeFlags {
-    /// What to judge.
+    /// Which metric of a recording [default: rss]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// The columns of tables.
     #[command(flatten)]
-    pub series: SeriesFlags,
+    pub columns: ColumnFlags,
     /// What must not be.
     #[command(flatten)]
     pub gates: GateFlags,
@@ -126,14 +131,17 @@ pub struct JudgeFlags {
 /// `seepmeter compare`.
 #[derive(Debug, Args)]
 pub struct CompareFlags {
-    /// What to compare.
+    /// Which metric of the recordings; may be given several times [default: rss]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Vec<String>,
+    /// The columns of tables.
     #[command(flatten)]
-    pub series: SeriesFlags,
+    pub columns: ColumnFlags,
     /// Exit with --fail-status where the new version is so
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
     /// The exit status where --fail-on says so
-    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS)]
+    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
     /// Print one JSON object
     #[arg(long)]
@@ -155,12 +163,9 @@ pub enum FailOn {
     CannotTell,
 }
 
-/// What to judge or compare.
+/// What to read of a table.
 #[derive(Debug, Args)]
-pub struct SeriesFlags {
-    /// Which metric
-    #[arg(long, default_value = "rss")]
-    pub metric: String,
+pub struct ColumnFlags {
     /// Of a CSV file: the column with the time in seconds
     #[arg(long, value_name = "COLUMN", requires = "value")]
     pub time: Option<String>,
@@ -180,7 +185,7 @@ pub struct GateFlags {
     #[arg(long, value_name = "GATE")]
     pub fail_on: Vec<Gate>,
     /// The exit status where a gate fires and the target itself ended well
-    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS)]
+    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
 }
 
@@ -241,12 +246,24 @@ pub struct SinkFlags {
     /// No summary at the end
     #[arg(long)]
     pub no_summary: bool,
+    /// Which metric is judged: by the summary, the gates, and the sink `verdict` unless it has a
+    /// metric= of its own
+    #[arg(long, value_name = "NAME", default_value = RSS)]
+    pub metric: String,
     /// What must not be.
     #[command(flatten)]
     pub gates: GateFlags,
     /// Where to look for plugins.
     #[command(flatten)]
     pub folders: FolderFlags,
+}
+
+impl SinkFlags {
+    /// The gates, with the metric that they ask of.
+    #[must_use]
+    pub fn judging(&self) -> Judging {
+        Judging::new(self.gates.fail_on.clone(), &self.metric)
+    }
 }
 
 /// What becomes of a spawned command when the watching stops before it ends.

@@ -7,6 +7,7 @@
 
 pub mod builtin;
 pub mod commands;
+pub mod comparing;
 pub mod flags;
 mod human;
 pub mod judging;

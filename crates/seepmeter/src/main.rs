@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use seepmeter::commands::{self, Outcome};
 use seepmeter::flags::{Flags, Subcommand};
-use seepmeter::{judging, messages};
+use seepmeter::{comparing, judging, messages};
 
 fn main() -> ExitCode {
     let flags = match Flags::read() {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Subcommand::Attach(flags) => commands::attach(flags),
         Subcommand::Replay(flags) => commands::replay(flags),
         Subcommand::Judge(flags) => judging::judge(&flags),
-        Subcommand::Compare(flags) => judging::compare(&flags),
+        Subcommand::Compare(flags) => comparing::compare(&flags),
         Subcommand::Plugins(flags) => commands::plugins(flags),
         Subcommand::Completions { shell } => commands::completions(shell),
         Subcommand::Man => commands::man(),

@@ -4,32 +4,53 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use seepmeter_plugin::{Error, Factory, Info, Options, Plugin, Sink};
 
-use crate::verdict::Verdict;
 use crate::verdict::gate::{Gate, Outcome};
+use crate::verdict::{RSS, Verdict};
 
-/// The gates of a run, and where their outcomes are left for whoever makes the exit status.
-#[derive(Clone, Debug, Default)]
+/// The gates of a run, the metric that they ask of, and where their outcomes are left for whoever makes
+/// the exit status.
+#[derive(Clone, Debug)]
 pub struct Judging {
     gates: Arc<[Gate]>,
-    outcomes: Arc<Mutex<Option<Vec<Outcome>>>>,
+    metric: Arc<str>,
+    outcomes: Arc<Mutex<Option<Outcomes>>>,
+}
+
+/// What the gates said, or why there was no verdict to hold against them.
+type Outcomes = Result<Vec<Outcome>, String>;
+
+impl Default for Judging {
+    fn default() -> Self {
+        Self::new(Vec::new(), RSS)
+    }
 }
 
 impl Judging {
-    /// With these gates.
+    /// With these gates, on this metric.
     #[must_use]
-    pub fn new(gates: Vec<Gate>) -> Self {
-        Self { gates: gates.into(), outcomes: Arc::default() }
+    pub fn new(gates: Vec<Gate>, metric: &str) -> Self {
+        Self { gates: gates.into(), metric: metric.into(), outcomes: Arc::default() }
     }
 
-    /// What the gates say to a verdict.
+    /// The metric that the summary and the gates are about.
     #[must_use]
-    pub fn check(&self, verdict: &Verdict) -> Vec<Outcome> {
-        self.gates.iter().map(|gate| gate.check(verdict)).collect()
+    pub fn metric(&self) -> &str {
+        &self.metric
     }
 
-    /// Leaves the outcomes for the command.
-    pub(super) fn settle(&self, verdict: Verdict) {
-        let outcomes = self.check(&verdict);
+    /// What the gates say to what was collected of their metric.
+    #[must_use]
+    pub fn check(&self, verdict: Result<&Verdict, String>) -> Vec<Outcome> {
+        let check = |gate: &Gate| match &verdict {
+            Ok(verdict) => gate.check(verdict),
+            Err(lack) => gate.unchecked(&self.metric, lack),
+        };
+        self.gates.iter().map(check).collect()
+    }
+
+    /// Leaves the outcomes for the command, or why there are none.
+    pub(super) fn settle(&self, verdict: Result<&Verdict, String>) {
+        let outcomes = verdict.map(|verdict| self.check(Ok(verdict)));
         *self.outcomes.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcomes);
     }
 
@@ -39,10 +60,13 @@ impl Judging {
         !self.gates.is_empty()
     }
 
-    /// What the gates said; none where there was no verdict.
-    #[must_use]
-    pub fn outcomes(&self) -> Option<Vec<Outcome>> {
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What the gates said.
+    ///
+    /// # Errors
+    /// Why there was no verdict, for a message.
+    pub fn outcomes(&self) -> Result<Vec<Outcome>, String> {
+        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        outcomes.unwrap_or_else(|| Err("nothing was judged".to_owned()))
     }
 }
 

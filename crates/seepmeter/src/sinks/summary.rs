@@ -93,7 +93,7 @@ impl Summary {
     fn of(output: Option<Output>, judging: Judging) -> Self {
         Self {
             output,
-            collector: Collector::new(RSS),
+            collector: Collector::new(judging.metric()),
             judging,
             target: None,
             metrics: Metrics::default(),
@@ -138,11 +138,9 @@ impl Sink for Summary {
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        let verdict = self.collector.verdict();
+        let verdict = self.collector.verdict_or_lack();
         let lines = self.lines(verdict.as_ref());
-        if let Some(verdict) = verdict {
-            self.judging.settle(verdict);
-        }
+        self.judging.settle(verdict.as_ref().map_err(Clone::clone));
         let Some(output) = &mut self.output else { return Ok(()) };
         output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
         output.flush()
@@ -193,7 +191,7 @@ impl Summary {
         }
     }
 
-    fn lines(&self, verdict: Option<&Verdict>) -> Vec<String> {
+    fn lines(&self, verdict: Result<&Verdict, &String>) -> Vec<String> {
         if let Some(Footer { end: End::NotStarted(_), .. }) = &self.footer {
             // There was nothing to watch, and why has been said already.
             return Vec::new();
@@ -208,7 +206,13 @@ impl Summary {
             }
             None => {}
         }
-        for (place, line) in verdict.into_iter().flat_map(Verdict::lines).enumerate() {
+        let told = match verdict {
+            Ok(verdict) => verdict.lines(),
+            // Of what nobody asked for nothing need be said.
+            Err(_) if self.judging.metric() == RSS => Vec::new(),
+            Err(lack) => vec![format!("none: {lack}")],
+        };
+        for (place, line) in told.into_iter().enumerate() {
             lines.push(format!("{:9}  {line}", if place == 0 { "verdict" } else { "" }));
         }
         for (id, interval) in &self.backed_off {

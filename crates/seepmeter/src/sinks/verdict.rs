@@ -19,8 +19,8 @@ options! {
         json: bool = "no",
         /// Say what each stage of the judging found.
         explain: bool = "no",
-        /// Which metric to judge.
-        metric: String = "rss",
+        /// Which metric to judge; without it the one that --metric names.
+        metric: Option<String>,
     }
 }
 
@@ -30,6 +30,8 @@ pub struct VerdictSink {
     output: Output,
     collector: Collector,
     judging: Judging,
+    /// What the gates ask of, where that is another metric.
+    gated: Option<Collector>,
     /// There was no target to judge, and why has been said already.
     not_started: bool,
 }
@@ -54,14 +56,21 @@ impl VerdictSink {
 
     fn of(judging: Judging, options: VerdictOptions) -> Result<Self, Error> {
         let output = Output::create_or_stderr(options.path.as_deref())?;
-        let collector = Collector::new(&options.metric);
-        Ok(Self { options, output, collector, judging, not_started: false })
+        let asked = judging.metric();
+        let metric = options.metric.as_deref().unwrap_or(asked);
+        let gated =
+            (judging.has_gates() && options.json && metric != asked).then(|| Collector::new(asked));
+        let collector = Collector::new(metric);
+        Ok(Self { options, output, collector, judging, gated, not_started: false })
     }
 }
 
 impl Sink for VerdictSink {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.collector.take(record);
+        if let Some(gated) = &mut self.gated {
+            gated.take(record);
+        }
         if let Record::Footer(Footer { end: End::NotStarted(_), .. }) = record {
             self.not_started = true;
         }
@@ -72,11 +81,16 @@ impl Sink for VerdictSink {
         if self.not_started {
             return Ok(());
         }
-        let verdict = self.collector.verdict().ok_or_else(|| {
-            Error::failed(format!("there is nothing to judge: {}", self.collector.lack()))
-        })?;
+        let verdict = self
+            .collector
+            .verdict_or_lack()
+            .map_err(|lack| Error::failed(format!("there is nothing to judge: {lack}")))?;
         if self.options.json {
-            let told = verdict.json(&self.judging.check(&verdict));
+            let gates = match self.gated.as_ref().map(Collector::verdict_or_lack) {
+                None => self.judging.check(Ok(&verdict)),
+                Some(other) => self.judging.check(other.as_ref().map_err(Clone::clone)),
+            };
+            let told = verdict.json(&gates);
             self.output.print(|out| writeln!(out, "{told}"))?;
         } else {
             let lines = verdict.told(self.options.explain);

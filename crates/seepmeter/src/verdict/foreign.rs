@@ -1,11 +1,13 @@
 //! Other people's series: tables with a time and a value, mprof's `.dat`, psrecord's log.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_analysis::Series;
+
+use super::gather::Gathered;
 
 /// Which columns of a CSV file hold what.
 #[derive(Clone, Debug)]
@@ -16,8 +18,17 @@ pub struct Columns {
     pub value: String,
 }
 
-/// As many bytes as tell a form from others.
-const PEEK: u64 = 64;
+/// As many bytes as tell a form from others, and a table's columns.
+const PEEK: u64 = 4096;
+
+/// What can stand between the columns of a table.
+const DELIMITERS: [u8; 3] = *b",;\t";
+
+/// The first bytes of what gzip(1) has written (RFC 1952), and zstd(1) (RFC 8878).
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+const MIB: f64 = 1024.0 * 1024.0;
 
 /// A file whose form is not known yet. What was peeked at is read again by whoever reads it.
 pub struct Input {
@@ -41,23 +52,29 @@ impl Input {
         Ok(Self { all: Box::new(io::Cursor::new(first.clone()).chain(input)), first })
     }
 
-    /// Reads a series of resident memory in bytes from somebody else's file. `None` where it is of no
-    /// form that is known, and so perhaps a recording.
+    /// Reads a series of resident memory in bytes from somebody else's file, in bounded memory.
+    /// `None` where it is of no form that is known, and so perhaps a recording.
     ///
     /// # Errors
-    /// A file that can't be read, or a line in it that is not what its form asks for.
+    /// A file that can't be read, a line in it that is not what its form asks for, or a table whose
+    /// columns are not named.
     pub fn series(&mut self, columns: Option<&Columns>) -> Result<Option<Series>> {
         let begins = |words: &[&str]| words.iter().any(|w| self.first.starts_with(w.as_bytes()));
-        let parse = match columns {
-            Some(columns) => return csv(&mut self.all, columns).map(Some),
-            None if begins(&["CMDLINE ", "MEM ", "FUNC ", "CHLD "]) => mprof,
-            None if begins(&["# Elapsed time"]) => psrecord,
-            None => return Ok(None),
+        if self.first.starts_with(GZIP) || (columns.is_some() && self.first.starts_with(ZSTD)) {
+            bail!("it is compressed; unpack it, and give it as a file or at standard input (`-`)");
+        }
+        let gathered = match columns {
+            Some(columns) => csv(&mut self.all, columns, delimiter(&self.first))?,
+            None if begins(&["CMDLINE ", "MEM ", "FUNC ", "CHLD "]) => mprof(&mut self.all)?,
+            None if begins(&["# Elapsed time"]) => psrecord(&mut self.all)?,
+            None => match table(&self.first) {
+                Some(names) => bail!(
+                    "it looks like a table; say which columns hold the time in seconds and the value in bytes: --time COLUMN --value COLUMN; there are: {names}"
+                ),
+                None => return Ok(None),
+            },
         };
-        let mut text = Vec::new();
-        self.all.read_to_end(&mut text)?;
-        // A name that is no UTF-8 does no harm; a number that is none is told.
-        parse(&String::from_utf8_lossy(&text)).map(Some)
+        gathered.series().map(Some)
     }
 }
 
@@ -67,8 +84,32 @@ impl Read for Input {
     }
 }
 
-fn csv(input: impl Read, columns: &Columns) -> Result<Series> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(input);
+/// The first line, without the mark that some programs put before UTF-8.
+fn first_line(first: &[u8]) -> &[u8] {
+    let first = first.strip_prefix("\u{feff}".as_bytes()).unwrap_or(first);
+    first.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default()
+}
+
+/// What stands between the columns: that which comes most often in the first line.
+fn delimiter(first: &[u8]) -> u8 {
+    let line = first_line(first);
+    let often = |delimiter: u8| line.iter().filter(|byte| **byte == delimiter).count();
+    // Of those that come equally often the last is taken, and that is the comma.
+    DELIMITERS.into_iter().rev().max_by_key(|delimiter| often(*delimiter)).unwrap_or(b',')
+}
+
+/// The names of a table's columns, where a file begins as a table does.
+fn table(first: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(first_line(first)).ok()?;
+    let names: Vec<&str> = line.split(char::from(delimiter(first))).map(str::trim).collect();
+    let odd = |c: char| c.is_control() || matches!(c, '{' | '}' | '[' | ']' | ':');
+    let named = names.iter().all(|name| !name.is_empty() && !name.contains(odd));
+    (names.len() > 1 && named).then(|| names.join(", "))
+}
+
+fn csv(input: impl Read, columns: &Columns, delimiter: u8) -> Result<Gathered> {
+    let mut builder = csv::ReaderBuilder::new();
+    let mut reader = builder.trim(csv::Trim::All).delimiter(delimiter).from_reader(input);
     let headers = reader.headers()?.clone();
     let place = |name: &str| {
         headers.iter().position(|header| header == name).ok_or_else(|| {
@@ -77,41 +118,65 @@ fn csv(input: impl Read, columns: &Columns) -> Result<Series> {
         })
     };
     let (time, value) = (place(&columns.time)?, place(&columns.value)?);
-    let mut pairs = Vec::new();
-    for record in reader.records() {
-        let record = record?;
-        let field = |at: usize| number(record.get(at).unwrap_or_default());
-        let at = || format!("line {}", record.position().map_or(0, csv::Position::line));
-        pairs.push((field(time).with_context(at)?, field(value).with_context(at)?));
+    let mut gathered = Gathered::default();
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record)? {
+        let field =
+            |at: usize| number(&String::from_utf8_lossy(record.get(at).unwrap_or_default()));
+        let line = || format!("line {}", record.position().map_or(0, csv::Position::line));
+        let pair = || Ok((field(time)?, field(value)?));
+        pair().and_then(|(time, value)| gathered.push(time, value)).with_context(line)?;
     }
-    series(pairs)
+    Ok(gathered)
 }
 
 /// `MEM 12.5 1700000000.1234`: MiB, seconds since 1970. Other lines tell of functions and children.
-fn mprof(text: &str) -> Result<Series> {
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| line.starts_with("MEM "));
-    let pairs = lines.map(|(line, text)| {
+fn mprof(input: impl Read) -> Result<Gathered> {
+    lines(input, |text| {
+        if !text.starts_with("MEM ") {
+            return Ok(None);
+        }
         let fields: Vec<&str> = text.split_whitespace().collect();
-        let [_, mib, time, ..] = fields[..] else { bail!("line {line}: `{text}` lacks a number") };
-        let at = || format!("line {line}");
-        let mib = number(mib).with_context(at)?;
-        Ok((number(time).with_context(at)?, mib * 1024.0 * 1024.0))
-    });
-    series(pairs.collect::<Result<_>>()?)
+        let [_, mib, time, ..] = fields[..] else { bail!("`{text}` lacks a number") };
+        let mib = number(mib)?;
+        Ok(Some((number(time)?, mib * MIB)))
+    })
 }
 
 /// `   1.234    0.000   12.500   230.125`: seconds, CPU %, MiB resident, MiB virtual.
-fn psrecord(text: &str) -> Result<Series> {
-    let lines = (1..).zip(text.lines());
-    let lines = lines.filter(|(_, line)| !line.starts_with('#') && !line.trim().is_empty());
-    let pairs = lines.map(|(line, text)| {
+fn psrecord(input: impl Read) -> Result<Gathered> {
+    lines(input, |text| {
+        if text.starts_with('#') || text.trim().is_empty() {
+            return Ok(None);
+        }
         let fields: Vec<&str> = text.split_whitespace().collect();
-        let [time, _, mib, ..] = fields[..] else { bail!("line {line}: `{text}` lacks a number") };
+        let [time, _, mib, ..] = fields[..] else { bail!("`{text}` lacks a number") };
+        let mib = number(mib)?;
+        Ok(Some((number(time)?, mib * MIB)))
+    })
+}
+
+/// Gathers a time in seconds and a value in bytes from each line that has them.
+fn lines(
+    input: impl Read,
+    mut pair: impl FnMut(&str) -> Result<Option<(f64, f64)>>,
+) -> Result<Gathered> {
+    let mut input = BufReader::with_capacity(1 << 16, input);
+    let mut gathered = Gathered::default();
+    let mut bytes = Vec::new();
+    for line in 1_u64.. {
+        bytes.clear();
+        if input.read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        // A name that is no UTF-8 does no harm; a number that is none is told.
+        let text = String::from_utf8_lossy(&bytes);
         let at = || format!("line {line}");
-        let mib = number(mib).with_context(at)?;
-        Ok((number(time).with_context(at)?, mib * 1024.0 * 1024.0))
-    });
-    series(pairs.collect::<Result<_>>()?)
+        if let Some((time, value)) = pair(text.trim_end_matches(['\n', '\r'])).with_context(at)? {
+            gathered.push(time, value).with_context(at)?;
+        }
+    }
+    Ok(gathered)
 }
 
 fn number(text: &str) -> Result<f64> {
@@ -119,20 +184,6 @@ fn number(text: &str) -> Result<f64> {
         Ok(number) if number.is_finite() => Ok(number),
         _ => Err(anyhow!("`{text}` is not a number")),
     }
-}
-
-/// A series whose time begins with its first point.
-fn series(pairs: Vec<(f64, f64)>) -> Result<Series> {
-    let start = pairs.iter().map(|(time, _)| *time).fold(f64::INFINITY, f64::min);
-    if pairs.is_empty() {
-        bail!("there is not one line with a time and a value in it");
-    }
-    // `as` saturates, and a time is never before the start.
-    Ok(Series::from_pairs(
-        pairs
-            .into_iter()
-            .map(|(time, value)| (((time - start) * 1e9) as u64, value.round() as i64)),
-    ))
 }
 
 #[cfg(test)]
@@ -169,8 +220,33 @@ mod tests {
     }
 
     #[test]
+    fn a_table_may_have_semicolons_or_tabs_and_a_mark_of_utf8() {
+        let columns = Columns { time: "t".into(), value: "rss".into() };
+        for text in ["t;rss\n1;5\n2;6\n", "t\trss\n1\t5\n2\t6\n", "\u{feff}t,rss\n1,5\n2,6\n"] {
+            let series = read_text("a.csv", text, Some(&columns)).unwrap().unwrap();
+            assert_eq!(series.points(), [(0, 5), (1_000_000_000, 6)], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_whose_columns_are_not_named_tells_them() {
+        for text in ["t,rss bytes\n1,2\n", "\u{feff}t;rss bytes\r\n1;2\r\n"] {
+            let error = read_text("a.csv", text, None).unwrap_err().to_string();
+            assert!(
+                error.ends_with("--time COLUMN --value COLUMN; there are: t, rss bytes"),
+                "{error}"
+            );
+        }
+        for text in ["{\"header\":{\"format\":1,\"x\":2}}\n", "no table at all\n", "", "\0\0,\0"] {
+            assert!(read_text("a", text, None).unwrap().is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_broken_line_is_named_by_its_number() {
         let error = read_text("a.dat", "MEM 1 2\nMEM x 3\n", None).unwrap_err();
         assert_eq!(format!("{error:#}"), "line 2: `x` is not a number");
+        let error = read_text("a.dat", "MEM 1 2\nMEM 1e300 3\n", None).unwrap_err();
+        assert!(format!("{error:#}").starts_with("line 2: the value 1"), "{error:#}");
     }
 }

@@ -9,18 +9,18 @@
 //!            a percentage (share: 50%), or a duration (time-to-limit: 2h)
 //! ```
 //!
-//! A gate on a rate or a level asks for the whole confidence interval, and never fires where the
-//! verdict is inconclusive: what is not known is no reason to fail. `peak` is what was seen, and so
-//! always known.
+//! A gate on a rate asks for the whole confidence interval; all other figures are exact. None fires
+//! where the verdict is inconclusive: what is not known is no reason to fail. `peak` is what was seen,
+//! and so always known, and so is a `time-to-limit` where there is one.
 
 use std::fmt;
 use std::str::FromStr;
 
 use seepmeter_analysis::words::{amount, duration};
-use seepmeter_analysis::{Judgement, Unit, Word};
+use seepmeter_analysis::{Judgement, Share, Unit, Word};
 use seepmeter_plugin::{parse_duration, parse_size};
 
-use super::{Verdict, short, unit_of};
+use super::{Part, Verdict, short, unit_of};
 
 /// No more names than this are told where one is wrong.
 const MOST_NAMES: usize = 20;
@@ -60,11 +60,13 @@ enum Operator {
 pub struct Outcome {
     /// The gate as it was written.
     pub gate: String,
+    /// Which metric it was held against.
+    pub metric: String,
     /// True where what must not be is.
     pub fired: bool,
     /// The figure that decided, in words.
     pub why: String,
-    /// True where there is nothing of the name that the gate gives.
+    /// True where there is nothing of the name that the gate gives, or no verdict at all.
     pub unknown: bool,
 }
 
@@ -190,6 +192,9 @@ impl<'a> Reader<'a> {
         let Some(close) = close else {
             return self.bad(self.at, "this parenthesis is not closed");
         };
+        if inner[..close].trim().is_empty() {
+            return self.bad(self.at + 1, "here comes a subject's name: subject(heap).rate>0");
+        }
         self.at += close + 2;
         if !self.rest().starts_with('.') {
             return self.bad(self.at, "here comes a dot and a quantity: subject(heap).rate>0");
@@ -265,6 +270,7 @@ fn rate(text: &str) -> Result<f64, String> {
 fn percentage(text: &str) -> Result<f64, String> {
     let number =
         text.strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
+    let number = number.filter(|percent| percent.is_finite());
     number.map(|percent| percent / 100.0).ok_or_else(|| format!("`{text}` is no percentage: 50%"))
 }
 
@@ -286,13 +292,20 @@ impl Gate {
                     }
                     Err(why) => {
                         unknown =
-                            subject.as_ref().is_some_and(|name| verdict.named(name).is_none());
+                            subject.as_ref().is_some_and(|name| verdict.named(name).is_empty());
                         (false, why)
                     }
                 }
             }
         };
-        Outcome { gate: self.text.clone(), fired, why, unknown }
+        Outcome { gate: self.text.clone(), metric: verdict.metric.clone(), fired, why, unknown }
+    }
+
+    /// What is said where there is no verdict, and why there is none.
+    #[must_use]
+    pub fn unchecked(&self, metric: &str, lack: &str) -> Outcome {
+        let (gate, metric, why) = (self.text.clone(), metric.to_owned(), lack.to_owned());
+        Outcome { gate, metric, fired: false, why, unknown: true }
     }
 }
 
@@ -337,9 +350,17 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
         None => verdict.judgement.clone(),
         Some(name) => part(verdict, name)?,
     };
-    if quantity == Quantity::Peak {
-        let peak = judgement.peak.ok_or("nothing was sampled")?;
+    if let (Quantity::Peak, Some(peak)) = (quantity, judgement.peak) {
         return Ok(exactly(peak as f64));
+    }
+    // It is known where there is one, be it of the address space beside a metric that stands still.
+    if let (Quantity::TimeToLimit, Some(limit)) = (quantity, &verdict.limit) {
+        return Ok(exactly(limit.time.likely as f64 / 1e9));
+    }
+    if let (None, Some(hidden)) = (subject, &verdict.hidden)
+        && hidden.alone == Word::Inconclusive
+    {
+        return Err(format!("only {} was judged, and nothing is known of the whole", hidden.name));
     }
     if judgement.word == Word::Inconclusive {
         let why = judgement.reason.map_or("", |reason| reason.in_words());
@@ -354,16 +375,15 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
             judgement.level.map(exactly).ok_or_else(|| "there is no level".to_owned())
         }
         Quantity::Share => {
-            let part = subject.and_then(|name| verdict.named(name)).map(|(part, _)| part);
-            let mut shares = verdict.attribution.iter().flat_map(|attribution| &attribution.shares);
-            let share = shares.find(|share| Some(&share.id) == part).and_then(|share| share.share);
+            let parts = subject.map(|name| verdict.named(name)).unwrap_or_default();
+            let is_one = |share: &&Share<Part>| parts.iter().any(|(part, _)| *part == share.id);
+            let shares = verdict.attribution.iter().flat_map(|attribution| &attribution.shares);
+            let shares: Option<Vec<f64>> = shares.filter(is_one).map(|s| s.share).collect();
+            let share = shares.filter(|shares| !shares.is_empty()).map(|s| s.iter().sum());
             share.map(exactly).ok_or_else(|| "nothing grows that could be shared".to_owned())
         }
-        Quantity::TimeToLimit => {
-            let limit = verdict.limit.as_ref().ok_or("no limit will be reached")?;
-            Ok(exactly(limit.time.likely as f64 / 1e9))
-        }
-        Quantity::Peak => Err(String::new()),
+        Quantity::TimeToLimit => Err("no limit will be reached".to_owned()),
+        Quantity::Peak => Err("nothing was sampled".to_owned()),
     }
 }
 
@@ -372,10 +392,15 @@ fn part(verdict: &Verdict, name: &str) -> Result<Judgement, String> {
         if verdict.parts.is_empty() {
             format!("no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`")
         } else {
-            let names: Vec<String> =
-                verdict.parts.iter().take(MOST_NAMES).map(|(part, _)| short(&part.name)).collect();
-            let more = if verdict.parts.len() > MOST_NAMES { ", …" } else { "" };
-            format!("there was no subject `{name}`; there were: {}{more}", names.join(", "))
+            let mut parts: Vec<_> = verdict.parts.iter().collect();
+            parts.sort_by_key(|(_, series)| std::cmp::Reverse(series.peak()));
+            let names = parts.iter().take(MOST_NAMES).map(|(part, _)| short(&part.name));
+            let names: Vec<String> = names.collect();
+            let more = if parts.len() > MOST_NAMES { ", …" } else { "" };
+            format!(
+                "there was no subject `{name}`; there were, the largest first: {}{more}",
+                names.join(", ")
+            )
         }
     })
 }

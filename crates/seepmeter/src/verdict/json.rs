@@ -13,7 +13,8 @@ impl Verdict {
     /// One JSON object. Times are in seconds, amounts in the metric's unit, rates in it a second.
     #[must_use]
     pub fn json(&self, gates: &[Outcome]) -> Value {
-        let Self { target, metric, unit, judgement, hidden, attribution, parts: _, limit } = self;
+        let Self { target, metric, unit, judgement, hidden, attribution, natures, parts: _, limit } =
+            self;
         let shares: Option<Vec<Value>> = attribution.as_ref().map(|attribution| {
             let shares = attribution.shares.iter();
             shares
@@ -22,24 +23,29 @@ impl Verdict {
                     json!({
                         "subject": name, "kind": kind, "class": class, "share": share.share,
                         "gain": share.gain, "rate": interval(share.rate),
+                        "mostly": natures.get(&share.id).map(|nature| nature.metric()),
                     })
                 })
                 .collect()
         });
         let limit = limit.as_ref().map(|limit| {
             json!({
-                "name": limit.name, "bytes": limit.bytes,
+                "name": limit.name, "bytes": limit.bytes, "others": limit.others,
+                "rate": limit.rate.map(interval),
                 "soonest": seconds(limit.time.soonest), "likely": seconds(limit.time.likely),
                 "latest": limit.time.latest.map(seconds),
             })
         });
         let gates: Vec<Value> = gates
             .iter()
-            .map(|gate| json!({"gate": gate.gate, "fired": gate.fired, "why": gate.why}))
+            .map(|Outcome { gate, metric, fired, why, unknown: _ }| {
+                json!({"gate": gate, "metric": metric, "fired": fired, "why": why})
+            })
             .collect();
         let mut told = json!({
             "schema": SCHEMA, "target": target, "metric": metric,
-            "unit": unit.to_string(), "hidden": hidden,
+            "unit": unit.to_string(), "hidden": hidden.as_ref().map(|hidden| &hidden.name),
+            "hidden_rate": hidden.as_ref().and_then(|hidden| hidden.rate).map(interval),
             "shares": shares, "limit": limit, "gates": gates,
         });
         if let (Value::Object(told), Value::Object(judged)) = (&mut told, judgement_json(judgement))

@@ -4,17 +4,26 @@
 //! what the analysis makes of them. It is told [in words](Verdict::told) or [as JSON](Verdict::json),
 //! and [gates](gate::Gate) turn it into an exit status.
 
-use seepmeter_analysis::{Attribution, Judgement, Series, Settings, TimeToLimit, judge};
-use seepmeter_record::Unit;
+use std::collections::BTreeMap;
+
+use seepmeter_analysis::{Attribution, Interval, Judgement, Series, Settings, Word, judge};
+use seepmeter_record::{Unit, subject_kind};
 
 mod collect;
 pub mod foreign;
 pub mod gate;
+mod gather;
 mod json;
+mod limit;
+mod parts;
+mod shares;
 mod told;
 
 pub use collect::Collector;
 pub(crate) use json::interval as interval_json;
+pub use limit::Nearest;
+pub use shares::Nature;
+pub(crate) use shares::rate as rate_in_words;
 pub(crate) use told::short;
 
 /// The metric that is judged unless another is asked for.
@@ -31,10 +40,13 @@ pub struct Verdict {
     pub unit: Unit,
     /// The answer and its evidence.
     pub judgement: Judgement,
-    /// The part that grows while the whole does not, if there is one.
-    pub hidden: Option<String>,
+    /// The part that grows while the whole does not, if there is one. The judgement's figures are the
+    /// whole's all the same.
+    pub hidden: Option<Hidden>,
     /// Whose growth it is; none where nothing but the whole was sampled, or nothing was judged.
     pub attribution: Option<Attribution<Part>>,
+    /// Which parts grew mostly by something that is usually no leak.
+    pub natures: BTreeMap<Part, Nature>,
     /// Every part, each name once. [`Verdict::part`] judges one by itself: to judge ten thousand that
     /// nobody asks for would take longer than a run has at its end.
     pub parts: Vec<(Part, Series)>,
@@ -53,15 +65,36 @@ pub struct Part {
     pub class: Option<String>,
 }
 
-/// The limit that is reached first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nearest {
-    /// Which limit: `cgroup`, `address space`, `machine`.
-    pub name: &'static str,
-    /// The limit in bytes.
-    pub bytes: u64,
-    /// When.
-    pub time: TimeToLimit,
+impl Part {
+    /// What a part is called that has another name in each run, and may come many times: the stacks of
+    /// threads and the processes of one name are each one family.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        let is_stack = self.class.as_deref() == Some("stack");
+        if is_stack && self.name.starts_with("stack of thread ") {
+            return STACKS;
+        }
+        match self.name.rsplit_once(" (pid ") {
+            Some((name, _)) if self.kind == subject_kind::PROCESS => name,
+            _ => &self.name,
+        }
+    }
+}
+
+/// The family of all threads' stacks but the main one's.
+const STACKS: &str = "stacks of threads";
+
+/// A part that grows behind something that shrinks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hidden {
+    /// Its name.
+    pub name: String,
+    /// Its own rate, in base units a second.
+    pub rate: Option<Interval>,
+    /// The span of the part that was judged: (from, to) in ns.
+    pub span: Option<(u64, u64)>,
+    /// What the whole was judged by itself.
+    pub alone: Word,
 }
 
 impl Verdict {
@@ -75,25 +108,42 @@ impl Verdict {
             judgement: judge(series, &Settings::default()),
             hidden: None,
             attribution: None,
+            natures: BTreeMap::new(),
             parts: Vec::new(),
             limit: None,
         }
     }
 
-    /// A part, judged by itself; none where there is none of this name.
+    /// A part, judged by itself, or all of a class or a family together; none where there is none of
+    /// this name.
     #[must_use]
     pub fn part(&self, name: &str) -> Option<Judgement> {
-        Some(self.judge(&self.named(name)?.1))
+        match self.named(name)[..] {
+            [] => None,
+            [(_, series)] => Some(self.judge(series)),
+            ref several => {
+                let several: Vec<&Series> = several.iter().map(|(_, series)| series).collect();
+                Some(self.judge(&Series::sum(&several)))
+            }
+        }
     }
 
-    /// The part of a name; `[heap]`, as the kernel writes it, is the same as `heap`.
-    fn named(&self, name: &str) -> Option<&(Part, Series)> {
-        let bare = |name: &str| {
+    /// The part of a name; else all parts of a family (`stacks of threads`) or a class (`stack`).
+    /// `[heap]`, as the kernel writes it, is the same as `heap`.
+    fn named(&self, name: &str) -> Vec<&(Part, Series)> {
+        fn bare(name: &str) -> &str {
             let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-            inner.unwrap_or(name).to_owned()
-        };
+            inner.unwrap_or(name)
+        }
+        let same = |other: &str| bare(other) == bare(name);
         let exactly = self.parts.iter().find(|(part, _)| part.name == name);
-        exactly.or_else(|| self.parts.iter().find(|(part, _)| bare(&part.name) == bare(name)))
+        let named = exactly.or_else(|| self.parts.iter().find(|(part, _)| same(&part.name)));
+        if let Some(named) = named {
+            return vec![named];
+        }
+        let of_kind =
+            |part: &Part| part.family() == name || part.class.as_deref().is_some_and(same);
+        self.parts.iter().filter(|(part, _)| of_kind(part)).collect()
     }
 
     /// Judges a series of the same metric.

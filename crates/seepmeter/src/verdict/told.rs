@@ -1,12 +1,12 @@
 //! A verdict in words.
 
 use seepmeter_analysis::words::{amount, duration, rate_interval};
-use seepmeter_analysis::{Share, Unit, Word};
+use seepmeter_analysis::{Interval, Unit, Word};
 
-use super::{Nearest, Part, Verdict, unit_of};
+use super::{Hidden, Nearest, Verdict, unit_of};
 
-/// No more shares than this are told, and none under a hundredth.
-const MOST_SHARES: usize = 4;
+/// What others use of a limit is told from one part in so many on.
+const LEAST_OF_LIMIT: u64 = 100;
 
 /// No more characters of a name than this are told in words; JSON has all of it.
 const LONGEST_NAME: usize = 60;
@@ -15,13 +15,12 @@ impl Verdict {
     /// The verdict in a few lines: the first begins with the word.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![self.headline(unit_of(self.unit))];
-        if let Some(hidden) = &self.hidden {
-            lines.push(format!(
-                "  it is {} that grows, hidden behind something that shrinks",
-                short(hidden)
-            ));
-        }
+        let unit = unit_of(self.unit);
+        let mut lines = match &self.hidden {
+            Some(hidden) => vec![self.hidden_headline(hidden, unit)],
+            None => vec![self.headline(unit)],
+        };
+        lines.extend(self.hidden.as_ref().and_then(|_| self.tell_hider(unit)));
         lines.extend(self.tell_shares());
         lines.extend(self.limit.as_ref().map(tell_limit));
         lines
@@ -49,35 +48,39 @@ impl Verdict {
         match (judgement.word, judgement.rate) {
             (Word::Inconclusive, _) | (_, None) => {
                 let why = judgement.reason.map_or("it can't be told", |reason| reason.in_words());
-                let longer = judgement.watch_longer.map_or(String::new(), |more| {
-                    format!("; about {} more would tell", duration(more))
-                });
+                let longer = judgement.longer_in_words();
                 format!("{}  {metric}: {why}{longer}", judgement.word)
             }
             (word, Some(rate)) => format!("{word}  {metric} {}{over}", rate_interval(rate, unit)),
         }
     }
 
-    /// Whose growth it is, the largest share first.
-    fn tell_shares(&self) -> Vec<String> {
-        let Some(attribution) = &self.attribution else { return Vec::new() };
-        let told = |share: &&Share<Part>| share.share.is_some_and(|part| part >= 0.01);
-        attribution
-            .shares
-            .iter()
-            .filter(told)
-            .take(MOST_SHARES)
-            .map(|share| {
-                let percent = 100.0 * share.share.unwrap_or(0.0);
-                let harmless = share
-                    .id
-                    .class
-                    .as_deref()
-                    .and_then(usually_no_leak)
-                    .map_or(String::new(), |why| format!("; {why}"));
-                format!("  {percent:.0} % of it in {}{harmless}", short(&share.id.name))
-            })
-            .collect()
+    /// A part that grows, and the whole that does not show it: two rates that must not be taken for
+    /// each other.
+    fn hidden_headline(&self, hidden: &Hidden, unit: Unit) -> String {
+        let Self { judgement, metric, .. } = self;
+        let rate = |rate: Option<Interval>| rate.map_or(String::new(), |r| rate_interval(r, unit));
+        let over = hidden.span.map_or(String::new(), |(from, to)| {
+            format!(" over {}", duration(to.saturating_sub(from)))
+        });
+        let whole = match hidden.alone {
+            Word::Steady => format!("which stands still ({})", rate(judgement.rate)),
+            Word::Growing | Word::Inconclusive => "whose own rate can't be told".to_owned(),
+        };
+        let name = short(&hidden.name);
+        format!(
+            "{}  {name} {}{over}, hidden in {metric}, {whole}",
+            judgement.word,
+            rate(hidden.rate)
+        )
+    }
+
+    /// What the growth is hidden behind: the part that lost the most.
+    fn tell_hider(&self, unit: Unit) -> Option<String> {
+        let shares = self.attribution.iter().flat_map(|attribution| &attribution.shares);
+        let least = shares.min_by(|a, b| a.gain.total_cmp(&b.gain)).filter(|s| s.gain < 0.0)?;
+        let lost = amount(-least.gain, unit);
+        Some(format!("  hidden behind {}, which lost {lost} meanwhile", short(&least.id.name)))
     }
 }
 
@@ -93,24 +96,20 @@ pub(crate) fn short(name: &str) -> String {
 }
 
 fn tell_limit(nearest: &Nearest) -> String {
-    let Nearest { name, bytes, time } = nearest;
-    format!(
-        "  at this rate the limit of {} ({name}) is reached in {}",
-        amount(*bytes as f64, Unit::Bytes),
-        duration(time.likely)
-    )
-}
-
-/// Growth that is usually no leak, by the class that the sampler gives a mapping.
-fn usually_no_leak(class: &str) -> Option<&'static str> {
-    Some(match class {
-        "file" => "pages of a file, which the kernel can take back",
-        "shm" | "memfd" => "shared memory: another process may be the one that grows it",
-        "stack" | "thread-stack" => "stacks: look at the number of threads",
-        "jit" => "code that a JIT compiler makes: it usually stops when all is compiled",
-        "arena" => "arenas of malloc, which keep what was freed",
-        _ => return None,
-    })
+    let Nearest { name, bytes, others, rate, time } = nearest;
+    let limit = amount(*bytes as f64, Unit::Bytes);
+    let when = duration(time.likely);
+    if let Some(rate) = rate {
+        let rate = rate_interval(*rate, Unit::Bytes);
+        return format!(
+            "  the {name} grows by {rate}, and its limit of {limit} is reached in {when}"
+        );
+    }
+    let others = others.filter(|others| *others >= bytes / LEAST_OF_LIMIT).map(|others| {
+        format!(", of which others used {} at the start,", amount(others as f64, Unit::Bytes))
+    });
+    let others = others.unwrap_or_default();
+    format!("  at this rate the limit of {limit} ({name}){others} is reached in {when}")
 }
 
 #[cfg(test)]

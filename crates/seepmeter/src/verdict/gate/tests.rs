@@ -2,7 +2,6 @@ use proptest::prelude::*;
 use seepmeter_analysis::{Interval, Reason, Series};
 
 use super::*;
-use crate::verdict::Part;
 
 fn judgement(word: Word, low: f64, high: f64) -> Judgement {
     Judgement {
@@ -32,6 +31,7 @@ fn verdict(word: Word, low: f64, high: f64) -> Verdict {
         judgement: judgement(word, low, high),
         hidden: None,
         attribution: None,
+        natures: std::collections::BTreeMap::new(),
         parts: vec![(heap, leak)],
         limit: None,
     }
@@ -84,6 +84,11 @@ fn a_bad_gate_is_pointed_at() {
         ("subject([heap]", "       ^"),
         ("subject([heap])rate>0", "               ^"),
         ("share>5%", "^"),
+        ("subject().rate>0", "        ^"),
+        ("subject( ).rate>0", "        ^"),
+        ("subject(heap).share>nan%", "                    ^"),
+        ("subject(heap).share>inf%", "                    ^"),
+        ("level>nanMiB", "      ^"),
         ("", "^"),
     ] {
         let message = text.parse::<Gate>().unwrap_err().to_string();

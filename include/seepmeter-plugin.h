@@ -55,7 +55,7 @@
 /*
  The minor version of this face, for display only: what there is, the tables' sizes say.
  */
-#define SEEPMETER_MINOR 0
+#define SEEPMETER_MINOR 1
 
 /*
  A plugin's `kind`: a sampler.
@@ -425,6 +425,10 @@ typedef struct seepmeter_target {
    Where procfs is mounted.
    */
   struct seepmeter_bytes proc_root;
+  /*
+   The file that a spawned target will execute; empty where that is not known. Since 1.1.
+   */
+  struct seepmeter_bytes executable;
 } seepmeter_target;
 
 /*

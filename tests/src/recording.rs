@@ -5,7 +5,7 @@ use std::path::Path;
 
 use seepmeter_record::jsonl::{self, Ending};
 use seepmeter_record::{
-    Catalog, Event, EventKind, Footer, Header, Record, Sample, SubjectId, subject_kind,
+    Catalog, Event, EventKind, Footer, Header, Record, Sample, Subject, SubjectId, subject_kind,
 };
 
 /// A recording, read whole.
@@ -88,6 +88,38 @@ impl Recording {
             .collect()
     }
 
+    /// The subjects of a kind.
+    #[must_use]
+    pub fn subjects(&self, kind: &str) -> Vec<&Subject> {
+        let subjects = self.records.iter().filter_map(|record| match record {
+            Record::Subject(subject) if &*subject.kind == kind => Some(subject),
+            _ => None,
+        });
+        subjects.collect()
+    }
+
+    /// All points of a metric: when, of which subject, how much.
+    #[must_use]
+    pub fn points(&self, metric: &str) -> Vec<(u64, SubjectId, i64)> {
+        let Some(metric) = self.catalog.metric_named(metric) else { return Vec::new() };
+        let of_sample = |sample: &Sample| {
+            let t = sample.t;
+            let points = sample.points.iter().filter(|point| point.metric == metric);
+            points.map(|point| (t, point.subject, point.value)).collect::<Vec<_>>()
+        };
+        self.samples().flat_map(of_sample).collect()
+    }
+
+    /// A subject's name.
+    ///
+    /// # Panics
+    /// Where there is no such subject.
+    #[must_use]
+    #[track_caller]
+    pub fn name(&self, subject: SubjectId) -> String {
+        self.catalog.subject(subject).expect("a subject is defined").name.to_string()
+    }
+
     /// The target's process key: pid and start time.
     #[must_use]
     #[track_caller]
@@ -127,7 +159,11 @@ impl Recording {
     }
 
     /// The first process is the target.
-    fn target(&self) -> SubjectId {
+    ///
+    /// # Panics
+    /// Where there is no process.
+    #[must_use]
+    pub fn target(&self) -> SubjectId {
         self.records
             .iter()
             .find_map(|record| match record {

@@ -1,4 +1,4 @@
-//! The examples of the README and of the book do what is shown there.
+//! The examples of the README, of the book and of the plugins' pages do what is shown there.
 //!
 //! A block that begins with ```` ```console ```` is a session: each line that begins with `$ ` is run by
 //! `sh -c`, with the built seepmeter first on the PATH, and the lines below it are what it says on
@@ -65,9 +65,10 @@ fn the_table_of_event_kinds_is_that_of_the_code() {
 fn every_test_that_the_book_names_for_a_trap_is_there() {
     let page = std::fs::read_to_string(format!("{ROOT}/docs/src/reliability.md")).unwrap();
     let (_, traps) = page.split_once("\n## Traps\n").unwrap();
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap();
-    let tests: String =
-        folder.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok()).collect();
+    let folders = ["tests/tests", "crates/seepmeter-tracer/tests"];
+    let folders = folders.map(|folder| std::fs::read_dir(format!("{ROOT}/{folder}")).unwrap());
+    let files = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let tests: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
     let names: Vec<&str> = traps.split('`').skip(1).step_by(2).filter(|n| n.len() > 20).collect();
     assert!(names.len() > 10, "{names:?}");
     for name in names {
@@ -84,6 +85,7 @@ fn forms_forgive_numbers_and_nothing_else() {
     ));
     assert!(same("watched    9 m 12 s: 6 samples, 0 late", "watched  3.0 s: 612 samples, 2 late"));
     assert!(same("2026-11-23T14:00:00.000000000+00:00", "2026-01-03T04:00:10.5Z"));
+    assert!(same(r#""host":"a","kernel":"6.1-v2""#, r#""host":"b c","kernel":"7.0""#));
     assert!(!same("exited with status 3", "exited with status three"));
     assert!(!same("3 samples", "3 ticks"));
     let shown = ["1 s", "2 s", "the end"].map(form);
@@ -93,13 +95,16 @@ fn forms_forgive_numbers_and_nothing_else() {
     assert!(!agree(&["…", "the end"].map(form), &["the end", "and more"].map(form)));
 }
 
-/// The README, and the pages of the book.
+/// The README, the pages of the book, and those that it includes: the plugins' own.
 fn files() -> Vec<PathBuf> {
     let pages = std::fs::read_dir(format!("{ROOT}/docs/src")).unwrap();
     let pages = pages.map(|entry| entry.unwrap().path());
     let pages = pages.filter(|path| path.extension().is_some_and(|end| end == "md"));
     let pages = pages.filter(|path| !path.ends_with(FOLLOWED_ELSEWHERE));
-    [PathBuf::from(format!("{ROOT}/README.md"))].into_iter().chain(pages).collect()
+    let plugins = std::fs::read_dir(format!("{ROOT}/plugins")).unwrap();
+    let plugins = plugins.map(|entry| entry.unwrap().path().join("README.md"));
+    let plugins = plugins.filter(|path| path.is_file());
+    [PathBuf::from(format!("{ROOT}/README.md"))].into_iter().chain(pages).chain(plugins).collect()
 }
 
 /// Runs the blocks of one file: what is wrong with them.
@@ -241,7 +246,9 @@ impl Step<'_> {
 /// any space is one space.
 fn form(line: &str) -> String {
     let mut form = String::new();
-    let mut rest = line;
+    // Another machine has another name, and another kernel.
+    let line = ["host", "kernel"].iter().fold(line.to_owned(), |line, key| without(&line, key));
+    let mut rest = line.as_str();
     while let Some(c) = rest.chars().next() {
         let after_word = form.chars().last().is_some_and(|c| c.is_alphanumeric() || c == '_');
         let behind = if after_word { None } else { number(rest) };
@@ -273,6 +280,15 @@ fn form(line: &str) -> String {
     // Nor is every run over as soon as its last look, and a short one may have one look or two.
     let form = form.replace("; not looked at in its last #", "").replace("# samples", "# sample");
     form.trim().to_owned()
+}
+
+/// A line of JSON in which the text that belongs to a key is empty.
+fn without(line: &str, key: &str) -> String {
+    let key = format!("\"{key}\":\"");
+    match line.split_once(&key).and_then(|(before, rest)| Some((before, rest.split_once('"')?.1))) {
+        Some((before, behind)) => format!("{before}{key}\"{behind}"),
+        None => line.to_owned(),
+    }
 }
 
 /// What is behind a number, its sign, and its unit, where the text begins with one.

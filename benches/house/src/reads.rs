@@ -42,6 +42,10 @@ fn measure_on(pid: u32, turns: usize) -> Result<Vec<Row>> {
     let bare = bare.as_raw_fd();
     let mut seeking = File::open(path)?;
     let process = procfs::process::Process::new(i32::try_from(pid)?)?;
+    // Before it sleeps it is still being loaded, and grows.
+    while process.stat()?.state != 'S' {
+        std::thread::yield_now();
+    }
     let mut ways = [
         Way::new("a bare loop: pread, and the second number", move || bare_read(bare)),
         Way::new("seepmeter", move || Ok(u64::try_from(kept.read()?.resident)?)),

@@ -73,6 +73,7 @@ impl PluginAtWork {
             subject: SubjectId(0),
             spawned: false,
             proc_root: "/proc".into(),
+            executable: None,
         };
         sampler.start(&watched, &mut names).map_err(Error::other)?;
         let board = target.board;

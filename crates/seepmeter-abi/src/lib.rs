@@ -39,7 +39,7 @@ use core::ffi::{c_char, c_void};
 pub const MAJOR: u32 = 1;
 
 /// The minor version of this face, for display only: what there is, the tables' sizes say.
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 
 /// A plugin's `kind`: a sampler.
 pub const KIND_SAMPLER: u32 = 1;
@@ -257,6 +257,8 @@ pub struct Target {
     pub spawned: u32,
     /// Where procfs is mounted.
     pub proc_root: Bytes,
+    /// The file that a spawned target will execute; empty where that is not known. Since 1.1.
+    pub executable: Bytes,
 }
 
 /// What every record begins with.
@@ -501,7 +503,9 @@ mod layout {
             struct_size: 4, reserved: 4, context: 8, message: 8, get_extension: 8, now: 8, metric: 8,
             subject: 8, points: 8, event: 8, held: 8,
         } = 80
-        Target { struct_size: 4, pid: 4, start_time: 8, subject: 4, spawned: 4, proc_root: 16 } = 40
+        Target {
+            struct_size: 4, pid: 4, start_time: 8, subject: 4, spawned: 4, proc_root: 16, executable: 16,
+        } = 56
         Record { size: 4, kind: 4 } = 8
         Header {
             size: 4, kind: 4, format: 4, pid: 4, page_size: 8, seepmeter: 16, start: 16, host: 16,

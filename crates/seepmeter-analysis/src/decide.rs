@@ -15,6 +15,7 @@ use crate::judgement::{Reason, Word};
 use crate::plateau::Plateau;
 use crate::settings::Settings;
 use crate::slope::Slope;
+use crate::standstill::Standstill;
 use crate::trend::Trend;
 
 /// Everything the stages found that the answer depends on. Spans are in seconds.
@@ -52,6 +53,8 @@ pub struct Evidence {
     pub plateau: Option<Plateau>,
     /// The slowing curves.
     pub curve: Option<Curve>,
+    /// Where growth has just ended.
+    pub standstill: Option<Standstill>,
     /// The noise.
     pub noise: Autocorrelation,
     /// The level at the end, base units.
@@ -242,7 +245,8 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
     let settled = !e.unsettled && e.warm_up_part <= LONGEST_WARM_UP;
     let line =
         settled && (e.grows_about_a_line(settings.alpha) || e.grows_as_a_walk_after_warm_up());
-    if !e.stepped && e.shows() && (line || e.grows_as_a_walk(settings.alpha)) {
+    let goes_on = !e.stepped && e.standstill.is_none();
+    if goes_on && e.shows() && (line || e.grows_as_a_walk(settings.alpha)) {
         return sure(Word::Growing);
     }
     let long = e.span >= LEAST_STEADY_PART * e.watch;
@@ -281,7 +285,9 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
         // Growth after warm-up must outlast it one and a half times.
         let outlast = e.warm_up_part * e.watch / LONGEST_WARM_UP - e.watch;
         (Reason::StillWarmingUp, outlast.max(e.watch / 2.0))
-    } else if e.slope.rate.low > 0.0 && e.plateau.is_some_and(|p| p.settles) {
+    } else if (significant && e.standstill.is_some())
+        || (e.slope.rate.low > 0.0 && e.plateau.is_some_and(|p| p.settles))
+    {
         (Reason::Slowing, e.watch)
     } else if significant {
         // About 30 standard errors are needed to tell a line from a slowing curve.

@@ -9,7 +9,8 @@ use crate::judgement::{Judgement, Reason, Word};
 use crate::settings::Settings;
 use crate::steps::{self, Steps};
 use crate::warmup::{self, WarmUp};
-use crate::{Series, autocorrelation, curve, drift, fit, gain, plateau, slope, trend, words};
+use crate::{Series, autocorrelation, curve, drift, fit, gain, plateau, slope};
+use crate::{standstill, trend, words};
 
 /// Judges whether a series grows.
 ///
@@ -95,6 +96,8 @@ impl Found<'_> {
         said.extend(plateau.map(|p| p.in_words()));
         let curve = self.curve(first, &noise);
         said.extend(curve.map(|c| c.in_words()));
+        let standstill = self.standstill(first);
+        said.extend(standstill.map(|s| s.in_words()));
 
         let level = level(self.floors) + self.step + self.given_back;
         let stretches = [self.stretch(self.warm_up.floors), self.stretch(first)];
@@ -117,6 +120,7 @@ impl Found<'_> {
             walks: autocorrelation::of(self.floors).looks_like_walk(),
             plateau,
             curve,
+            standstill,
             noise,
             level,
             swing: swing(self.cells, self.begin_of(first)),
@@ -185,6 +189,18 @@ impl Found<'_> {
     fn curve(&self, first: usize, noise: &Autocorrelation) -> Option<curve::Curve> {
         let from = if self.warm_up.onset == Some(first) { first } else { 0 };
         curve::test(&self.floors[from..], first - from, noise)
+    }
+
+    /// Whether growth has just ended. Where floors are long, few of them lie behind the corner: then it is
+    /// looked for in short ones too, which a saw makes too noisy to have any.
+    fn standstill(&self, first: usize) -> Option<standstill::Standstill> {
+        let short = Buckets::short(self.cells);
+        standstill::test(&self.floors[first..]).or_else(|| {
+            let begin = self.begin_of(first) as f64 / 1e9;
+            let mut fine = floors::of(self.cells, short);
+            fine.retain(|f| f.time >= begin);
+            standstill::test(&fine).filter(|_| self.buckets.cells > short.cells)
+        })
     }
 
     /// Seconds until there are enough cycles, where there are cycles and too few of them.

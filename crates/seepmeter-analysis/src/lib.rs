@@ -17,7 +17,8 @@
 //! 6. [`trend`]: Mann–Kendall on the floors, with their autocorrelation taken into account.
 //! 7. [`slope`]: Theil–Sen, with its confidence interval.
 //! 8. [`drift`]: the same question when the noise is itself a walk, as with bursts that stay.
-//! 9. [`plateau`] and [`curve`]: is the growth slowing down, and can it be told that it is not?
+//! 9. [`plateau`], [`curve`] and [`standstill`]: is the growth slowing down, can it be told that it is
+//!    not, and has it just ended?
 //! 10. [`gain`]: what was gained on the whole, and whether that matters.
 //! 11. [`decide`]: the answer, the reason, and how much longer a watch it would take.
 //!
@@ -54,6 +55,7 @@ pub mod plateau;
 mod series;
 mod settings;
 pub mod slope;
+pub mod standstill;
 pub mod steps;
 mod thinner;
 pub mod trend;

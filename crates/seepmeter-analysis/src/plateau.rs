@@ -34,7 +34,7 @@ pub struct Plateau {
 /// What slows down has at most about this ratio of late to early slope.
 const SLOWING: f64 = 0.65;
 /// The last fifth must have this part of the slope of all: growth that has just ended has 0.
-const STILL: f64 = 0.3;
+pub(crate) const STILL: f64 = 0.3;
 /// One-sided 5 %.
 const Z_KEEPS: f64 = 1.645;
 /// One-sided 0.6 %: as many cuts are tried, a looser test would find warm-up in straight lines.

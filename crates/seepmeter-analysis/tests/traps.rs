@@ -168,3 +168,17 @@ fn a_flat_program_is_steady() {
     assert_eq!(j.word, Word::Steady, "{:#?}", j.explanation);
     assert!(j.summary(Default::default()).starts_with("steady"));
 }
+
+#[test]
+fn growth_that_ended_just_before_the_watch_does_is_not_called_growing() {
+    let ramp = |end: f64| watch(900, move |t| 50.0 * MB + 0.1 * MB * t.min(end));
+    assert_eq!(judged(&ramp(900.0)).word, Word::Growing);
+    for end in [700.0, 760.0, 800.0, 830.0] {
+        let j = judged(&ramp(end));
+        assert_eq!(j.word, Word::Inconclusive, "{end}: {:#?}", j.explanation);
+    }
+    let told = judged(&ramp(830.0));
+    assert_eq!(told.reason, Some(Reason::Slowing));
+    let ended = "growth ended";
+    assert!(told.explanation.iter().any(|line| line.starts_with(ended)), "{told:#?}");
+}

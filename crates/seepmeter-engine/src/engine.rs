@@ -20,7 +20,7 @@ use crate::header::header;
 use crate::plan::{SamplerPlan, SinkPlan, StartError};
 use crate::replay::Replay;
 use crate::router::route;
-use crate::sampler::{SamplerHandle, SamplerMaking, Tally};
+use crate::sampler::{Lingering, SamplerHandle, SamplerMaking, Tally};
 use crate::sink::{SinkHandle, SinkMaking, turns};
 use crate::stream::{Inlet, stream};
 use crate::trouble::Troubles;
@@ -122,6 +122,8 @@ pub struct Watched {
     pub attrs: Vec<(String, Attr)>,
     /// Where procfs is mounted.
     pub proc_root: PathBuf,
+    /// The file that a command will execute.
+    pub executable: Option<PathBuf>,
 }
 
 impl Ready {
@@ -159,6 +161,7 @@ impl Ready {
             subject,
             spawned,
             proc_root: watched.proc_root,
+            executable: watched.executable,
         };
         for (id, sampler) in (0..).zip(&samplers) {
             sampler.start(target.clone(), &inlet, SamplerId(id))?;
@@ -242,7 +245,7 @@ impl Session {
     fn stop(mut self, end: End) -> Report {
         // The target's end is now, however long a sampler takes to come back from its last look.
         let t = self.inlet.now();
-        let tally = stop_samplers(std::mem::take(&mut self.samplers), &self.troubles);
+        let (tally, lingering) = stop_samplers(std::mem::take(&mut self.samplers), &self.troubles);
         match end {
             End::Exited(status) => self.tell_at(t, EventKind::Exited, Some(status.into())),
             End::Killed(signal) => self.tell_at(t, EventKind::Killed, Some(signal.into())),
@@ -273,19 +276,20 @@ impl Session {
                 None => {}
             }
         }
-        Report { footer: Some(footer), failures: self.troubles.all(), lost }
+        Report { footer: Some(footer), failures: self.troubles.all(), lost, lingering }
     }
 }
 
-fn stop_samplers(samplers: Vec<SamplerHandle>, troubles: &Troubles) -> Tally {
+fn stop_samplers(samplers: Vec<SamplerHandle>, troubles: &Troubles) -> (Tally, Vec<Lingering>) {
     let since = Instant::now();
     let stopping: Vec<_> = samplers.into_iter().map(SamplerHandle::stop).collect();
-    stopping.into_iter().map(|sampler| sampler.join(since, troubles)).fold(
-        Tally::default(),
-        |sum, tally| Tally {
-            samples: sum.samples + tally.samples,
-            late: sum.late + tally.late,
-            missed: sum.missed + tally.missed,
-        },
-    )
+    let (mut sum, mut all) = (Tally::default(), Vec::new());
+    for sampler in stopping {
+        let (tally, lingering) = sampler.join(since, troubles);
+        sum.samples += tally.samples;
+        sum.late += tally.late;
+        sum.missed += tally.missed;
+        all.extend(lingering);
+    }
+    (sum, all)
 }

@@ -35,6 +35,7 @@ pub use engine::{Armed, Engine, Live, Ready, Watched};
 pub use plan::{SamplerPlan, SinkPlan, StartError};
 pub use plugins::{Call, Facts, LoadError, Loaded, Made, Search, Source, load};
 pub use replay::Replay;
+pub use sampler::Lingering;
 
 use std::sync::Arc;
 
@@ -54,4 +55,6 @@ pub struct Report {
     /// The samples that sinks did not get, also those given up after the footer was written: the
     /// sink, as the user named it, and how many.
     pub lost: Vec<(String, u64)>,
+    /// The samplers that the target can't do without: they are to be waited for before the process ends.
+    pub lingering: Vec<Lingering>,
 }

@@ -49,6 +49,11 @@ impl Replay {
         for sink in self.sinks {
             sink.join_patiently();
         }
-        Report { footer: self.footer, failures: self.troubles.all(), lost: Vec::new() }
+        Report {
+            footer: self.footer,
+            failures: self.troubles.all(),
+            lost: Vec::new(),
+            lingering: Vec::new(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -17,7 +17,7 @@ use seepmeter_record::{Event, EventKind, Points, Record, Sample, SamplerId};
 use crate::budget::Budget;
 use crate::clock::{Schedule, nanos};
 use crate::plan::{SamplerPlan, StartError};
-use crate::stream::Inlet;
+use crate::stream::{Ended, Inlet};
 use crate::trouble::{Troubles, answer, panic_text};
 
 /// How long a sampler may take to come back from its last look; then it is left behind.
@@ -42,7 +42,10 @@ pub(crate) struct SamplerHandle {
     /// A byte in it wakes the sampler for its end.
     wake: PipeWriter,
     counts: Arc<Counts>,
-    done: Receiver<()>,
+    ended: Receiver<Ended>,
+    /// A way to say so for the sampler itself.
+    lingers: Sender<Ended>,
+    thread: JoinHandle<()>,
 }
 
 /// What the thread is told, in this order.
@@ -88,19 +91,21 @@ impl SamplerMaking {
     pub(crate) fn begin(plan: SamplerPlan, troubles: &Arc<Troubles>) -> io::Result<Self> {
         let (orders, orders_receiver) = bounded(1);
         let (made_sender, made) = bounded(1);
-        let (done_sender, done) = bounded(1);
+        let (ends, ended) = bounded(1);
+        let lingers = ends.clone();
         let (wake_reader, wake) = io::pipe()?;
         let label = plan.label.clone();
         let troubles = Arc::clone(troubles);
         let counts = Arc::<Counts>::default();
         let own_counts = Arc::clone(&counts);
-        thread::Builder::new().name(format!("sampler {}", plan.factory.info().name)).spawn(
-            move || {
-                live(&plan, &made_sender, &orders_receiver, wake_reader, (&own_counts, &troubles));
-                let _ = done_sender.send(());
-            },
-        )?;
-        Ok(Self { handle: SamplerHandle { label, orders, wake, counts, done }, made })
+        let named = thread::Builder::new().name(format!("sampler {}", plan.factory.info().name));
+        let thread = named.spawn(move || {
+            live(&plan, &made_sender, &orders_receiver, wake_reader, (&own_counts, &troubles));
+            // Nobody waits any more for one that has lingered.
+            let _ = ends.try_send(Ended::LetGo);
+        })?;
+        let handle = SamplerHandle { label, orders, wake, counts, ended, lingers, thread };
+        Ok(Self { handle, made })
     }
 
     /// Waits until the instance is made.
@@ -121,7 +126,8 @@ impl SamplerHandle {
         id: SamplerId,
     ) -> Result<(), StartError> {
         let (started, has_started) = bounded(1);
-        let arming = Arming { target, inlet: inlet.of_sampler(id), id, started };
+        let inlet = inlet.of_sampler(id, self.lingers.clone());
+        let arming = Arming { target, inlet, id, started };
         let _ = self.orders.send(Order::Start(Box::new(arming)));
         answer(&has_started, "did not start")
             .map_err(|error| StartError::Sampler { label: self.label.clone(), error })
@@ -135,12 +141,12 @@ impl SamplerHandle {
 
     /// Ends the thread.
     pub(crate) fn stop(self) -> SamplerStopping {
-        let Self { label, orders, mut wake, counts, done } = self;
+        let Self { label, orders, mut wake, counts, ended, lingers: _, thread } = self;
         // A byte, and not the hang-up alone: that is no readability to poll(2), and it never comes where
         // the sampler has a child that holds the descriptor too.
         let _ = wake.write_all(&[1]);
         drop(orders);
-        SamplerStopping { label, counts, done, _wake: wake }
+        SamplerStopping { label, counts, ended, thread, _wake: wake }
     }
 }
 
@@ -148,25 +154,52 @@ impl SamplerHandle {
 pub(crate) struct SamplerStopping {
     label: String,
     counts: Arc<Counts>,
-    done: Receiver<()>,
+    ended: Receiver<Ended>,
+    thread: JoinHandle<()>,
     /// Kept open for as long as the sampler may look at the other end.
     _wake: PipeWriter,
 }
 
 impl SamplerStopping {
-    /// Waits until it has, and says how its ticks went.
-    pub(crate) fn join(self, since: Instant, troubles: &Troubles) -> Tally {
-        if self.done.recv_deadline(since + LAST_LOOK).is_err() {
-            let label = &self.label;
-            troubles.tell(
-                label,
-                format!(
+    /// Waits until it has, and says how its ticks went, and whether it lingers.
+    pub(crate) fn join(self, since: Instant, troubles: &Troubles) -> (Tally, Option<Lingering>) {
+        let Self { label, counts, ended, thread, _wake } = self;
+        let lingering = match ended.recv_deadline(since + LAST_LOOK) {
+            Ok(Ended::LetGo) => None,
+            Ok(Ended::Lingers(why)) => Some(Lingering { label, why, thread }),
+            Err(_) => {
+                let sentence = format!(
                     "sampler {label}: did not come back from its last call within {} seconds of the end and was left behind",
                     LAST_LOOK.as_secs()
-                ),
-            );
-        }
-        self.counts.tally()
+                );
+                troubles.tell(&label, sentence);
+                None
+            }
+        };
+        (counts.tally(), lingering)
+    }
+}
+
+/// A sampler that the target can't do without.
+#[derive(Debug)]
+pub struct Lingering {
+    label: String,
+    why: String,
+    thread: JoinHandle<()>,
+}
+
+impl Lingering {
+    /// Which sampler, and why, in words for the user.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("sampler {}: {}", self.label, self.why)
+    }
+
+    /// Waits until the target can do without it, which is mostly until it ends. A process that ends
+    /// earlier takes the sampler with it.
+    pub fn wait(self) {
+        // A panic of the thread's has been told by itself.
+        let _ = self.thread.join();
     }
 }
 

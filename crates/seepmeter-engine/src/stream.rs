@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use seepmeter_plugin::{NewSubject, Stream};
-use seepmeter_record::{Event, Metric, MetricId, Record, SamplerId, Subject, SubjectId, Unit};
+use seepmeter_record::{
+    Event, EventKind, Metric, MetricId, Record, SamplerId, Subject, SubjectId, Unit,
+};
 
 use crate::clock::Clock;
 
@@ -29,6 +31,17 @@ pub(crate) struct Inlet {
     records: Sender<Record>,
     bell: Sender<()>,
     sampler: Option<SamplerId>,
+    /// Who is told that the sampler lingers.
+    lingers: Option<Sender<Ended>>,
+}
+
+/// How a sampler's thread came to the end of its watching.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It has let go of the target.
+    LetGo,
+    /// The target can't do without it, and why.
+    Lingers(String),
 }
 
 /// The router's end.
@@ -49,14 +62,15 @@ pub(crate) fn stream() -> (Inlet, Outlet) {
         records,
         bell,
         sampler: None,
+        lingers: None,
     };
     (inlet, Outlet { records: records_out, bell: bell_out })
 }
 
 impl Inlet {
-    /// The way in of one sampler.
-    pub(crate) fn of_sampler(&self, id: SamplerId) -> Self {
-        Self { sampler: Some(id), ..self.clone() }
+    /// The way in of one sampler, which may say that it lingers.
+    pub(crate) fn of_sampler(&self, id: SamplerId, lingers: Sender<Ended>) -> Self {
+        Self { sampler: Some(id), lingers: Some(lingers), ..self.clone() }
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -107,6 +121,11 @@ impl Stream for Inlet {
 
     fn event(&mut self, event: Event) {
         let sampler = event.sampler.or(self.sampler);
+        let why = (event.kind == EventKind::Lingers).then(|| event.text.to_string());
         self.send(Record::Event(Event { sampler, ..event }));
+        if let (Some(why), Some(lingers)) = (why, &self.lingers) {
+            // Once is enough.
+            let _ = lingers.try_send(Ended::Lingers(why));
+        }
     }
 }

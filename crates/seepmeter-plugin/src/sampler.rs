@@ -76,6 +76,8 @@ pub struct Target {
     pub spawned: bool,
     /// Where procfs is mounted: `/proc`, or a made-up tree in a test.
     pub proc_root: PathBuf,
+    /// The file that a spawned target will execute, as far as that is known.
+    pub executable: Option<PathBuf>,
 }
 
 impl Target {

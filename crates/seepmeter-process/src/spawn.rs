@@ -9,11 +9,12 @@ use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use nix::errno::Errno;
 use nix::unistd::ForkResult;
+use rustix::fs::{Access, access};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use seepmeter_record::End;
 
@@ -75,6 +76,14 @@ impl Command {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no command"))?;
         let candidates = candidates(program, std::env::var_os("PATH").as_deref());
         Ok(Self { words, candidates })
+    }
+
+    /// The file that the exec will most likely find: the first that can be executed.
+    #[must_use]
+    pub fn executable(&self) -> Option<PathBuf> {
+        let mut files = self.candidates.iter();
+        let file = files.find(|file| access(file.as_c_str(), Access::EXEC_OK).is_ok())?;
+        Some(OsStr::from_bytes(file.as_bytes()).into())
     }
 
     /// Forks. The child is held before its exec; its standard streams, its process group and its

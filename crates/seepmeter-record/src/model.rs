@@ -363,6 +363,9 @@ event_kinds! {
     BackedOff = "backed-off",
     /// Seepmeter itself was stopped and now goes on (SIGCONT).
     Continued = "continued",
+    /// The target can't do without a sampler whose watching is over: seepmeter stays, and lets it see to
+    /// the target until that ends; `text` says why.
+    Lingers = "lingers",
     /// A signal was sent to the target, passed on or to end it; `value` is its number.
     Forwarded = "forwarded",
 }

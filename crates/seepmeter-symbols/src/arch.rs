@@ -1,21 +1,27 @@
-//! What differs between the architectures: registers, and what a signal leaves on the stack.
+//! What differs between the architectures: the numbers of registers, and what a signal leaves on the
+//! stack.
 //!
-//! A function that was interrupted by a signal has not called anything, so no unwind table of the
-//! common kind finds it: the kernel has put its registers on the stack, and the handler returns to a
-//! few instructions that ask the kernel to take them back. Those instructions are the same in every
-//! C library. What stands on the stack is the kernel's `struct rt_sigframe`.
-
-use framehop::UnwindRegsNative;
+//! A function that was interrupted by a signal has not called anything: the kernel has put its
+//! registers on the stack, and the handler returns to a few instructions that ask the kernel to take
+//! them back. Those instructions are the same in every C library; not all have a table that says what
+//! they do. What stands on the stack is the kernel's `struct rt_sigframe`.
 
 use crate::frame::Registers;
 use crate::stack::Reader;
 
 #[cfg(target_arch = "x86_64")]
 mod native {
-    use super::{Reader, Registers, UnwindRegsNative};
+    use gimli::{Register, X86_64};
+
+    use super::{Reader, Registers};
 
     /// The machine of an ELF file that can run here: EM_X86_64.
     pub(crate) const MACHINE: u16 = 62;
+    pub(crate) const SP: Register = X86_64::RSP;
+    pub(crate) const FP: Register = X86_64::RBP;
+    pub(crate) const RETURN: Register = X86_64::RA;
+    /// A call puts the return address on the stack: every frame has one there.
+    pub(crate) const LINKS: bool = false;
 
     /// `mov $15, %rax; syscall`: rt_sigreturn. glibc's, musl's and Go's `__restore_rt`.
     pub(crate) const TRAMPOLINE: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
@@ -27,16 +33,16 @@ mod native {
     const RSP: u64 = 40 + 8 * 15;
     const RIP: u64 = 40 + 8 * 16;
 
-    pub(crate) fn registers(registers: &Registers) -> UnwindRegsNative {
-        UnwindRegsNative::new(registers.ip, registers.sp, registers.fp)
+    /// True where the last of these bytes end a call: `e8` with a distance of four bytes, or `ff /2`,
+    /// which has two to seven bytes (Intel's manual, volume 2, CALL).
+    pub(crate) fn is_call(code: &[u8; 8]) -> bool {
+        let indirect = |length: usize| code[8 - length] == 0xff && code[9 - length] >> 3 & 7 == 2;
+        code[3] == 0xe8 || (2..=7).any(indirect)
     }
 
-    pub(crate) fn frame_pointer(registers: &UnwindRegsNative) -> u64 {
-        registers.bp()
-    }
-
-    pub(crate) fn set_frame_pointer(registers: &mut UnwindRegsNative, value: u64) {
-        registers.set_bp(value);
+    /// A return address as an address: nothing hides in it.
+    pub(crate) fn plain(address: u64) -> u64 {
+        address
     }
 
     /// The registers of the code that the signal interrupted; none where the copy does not hold them.
@@ -48,12 +54,17 @@ mod native {
 
 #[cfg(target_arch = "aarch64")]
 mod native {
-    use framehop::aarch64::PtrAuthMask;
+    use gimli::{AArch64, Register};
 
-    use super::{Reader, Registers, UnwindRegsNative};
+    use super::{Reader, Registers};
 
     /// The machine of an ELF file that can run here: EM_AARCH64.
     pub(crate) const MACHINE: u16 = 183;
+    pub(crate) const SP: Register = AArch64::SP;
+    pub(crate) const FP: Register = AArch64::X29;
+    pub(crate) const RETURN: Register = AArch64::X30;
+    /// A call puts the return address into a register, and a leaf leaves it there.
+    pub(crate) const LINKS: bool = true;
 
     /// `mov x8, #139; svc #0`: rt_sigreturn, in the vdso's `__kernel_rt_sigreturn`.
     pub(crate) const TRAMPOLINE: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4];
@@ -63,21 +74,16 @@ mod native {
     /// fault address (arch/arm64/include/uapi/asm/ucontext.h, sigcontext.h).
     const X0: u64 = 128 + 176 + 8;
 
-    /// User addresses have 48 bits, or 52; what authenticates a pointer stands above them
+    /// True where the last of these bytes are `bl` or `blr` (the architecture's manual, C6.2).
+    pub(crate) fn is_call(code: &[u8; 8]) -> bool {
+        let word = u32::from_le_bytes([code[4], code[5], code[6], code[7]]);
+        word >> 26 == 0b10_0101 || word & 0xffff_fc1f == 0xd63f_0000
+    }
+
+    /// A return address without what authenticates it, which stands above the 48 bits of an address
     /// (Documentation/arch/arm64/pointer-authentication.rst).
-    const ADDRESS_BITS: u64 = (1 << 52) - 1;
-
-    pub(crate) fn registers(registers: &Registers) -> UnwindRegsNative {
-        let mask = PtrAuthMask(ADDRESS_BITS);
-        UnwindRegsNative::new_with_ptr_auth_mask(mask, registers.lr, registers.sp, registers.fp)
-    }
-
-    pub(crate) fn frame_pointer(registers: &UnwindRegsNative) -> u64 {
-        registers.fp()
-    }
-
-    pub(crate) fn set_frame_pointer(registers: &mut UnwindRegsNative, value: u64) {
-        registers.set_fp(value);
+    pub(crate) fn plain(address: u64) -> u64 {
+        address & ((1 << 48) - 1)
     }
 
     /// The registers of the code that the signal interrupted; none where the copy does not hold them.
@@ -87,6 +93,4 @@ mod native {
     }
 }
 
-pub(crate) use native::{
-    MACHINE, TRAMPOLINE, frame_pointer, interrupted, registers, set_frame_pointer,
-};
+pub(crate) use native::{FP, LINKS, MACHINE, RETURN, SP, TRAMPOLINE, interrupted, is_call, plain};

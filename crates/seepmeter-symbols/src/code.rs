@@ -1,17 +1,15 @@
-//! All code of an address space, and the unwinder that knows its tables.
+//! All code of an address space, and what is known of its addresses.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use framehop::{
-    CacheNative, ExplicitModuleSectionInfo, MayAllocateDuringUnwind, Module, Unwinder,
-    UnwinderNative,
-};
+use gimli::UnwindContext;
 
 use crate::arch;
-use crate::elf::{Elf, Section, Tables};
 use crate::frame::Frame;
 use crate::image::Image;
+use crate::step::Step;
+use crate::tables::Row;
 
 /// An executable mapping.
 #[derive(Clone, Debug)]
@@ -25,17 +23,16 @@ pub(crate) struct Region {
 
 /// The executable mappings of an address space.
 pub(crate) struct Code {
+    /// In order; they do not overlap.
     regions: Vec<Region>,
-    pub(crate) unwinder: UnwinderNative<Rc<[u8]>, MayAllocateDuringUnwind>,
     pub(crate) state: RefCell<State>,
 }
 
 /// What is remembered from one unwinding to the next.
 pub(crate) struct State {
-    /// framehop's rules by address. They belong to one unwinder: its counter of changes has 16 bits,
-    /// and a cache that outlived many would find the rules of another.
-    pub(crate) rules: CacheNative<MayAllocateDuringUnwind>,
     seen: Box<[Option<Seen>]>,
+    /// gimli's, for reading the tables.
+    context: UnwindContext<usize>,
 }
 
 /// What an address is.
@@ -43,23 +40,16 @@ pub(crate) struct State {
 pub(crate) struct Seen {
     key: (u64, bool),
     pub(crate) frame: Frame,
-    /// It returns to the kernel from a signal handler.
-    pub(crate) trampoline: bool,
+    pub(crate) step: Step,
 }
 
-/// How many addresses are remembered: 40 KB of them. A thousand cover what dozens of threads do.
+/// How many addresses are remembered, in 80 bytes each. A thousand cover what dozens of threads do.
 const SEEN: usize = 1021;
 
 impl Code {
-    /// Makes an unwinder of mappings that are in order and do not overlap.
     pub(crate) fn new(regions: Vec<Region>) -> Self {
-        let mut unwinder = UnwinderNative::new();
-        for region in &regions {
-            let Some(elf) = region.image.elf() else { continue };
-            unwinder.add_module(module(region, elf));
-        }
-        let state = State { rules: CacheNative::new(), seen: vec![None; SEEN].into() };
-        Self { regions, unwinder, state: RefCell::new(state) }
+        let state = State { seen: vec![None; SEEN].into(), context: UnwindContext::new() };
+        Self { regions, state: RefCell::new(state) }
     }
 
     pub(crate) fn regions(&self) -> &[Region] {
@@ -79,35 +69,39 @@ impl Code {
             return Some(seen);
         }
         let region = self.region(address.checked_sub(u64::from(call))?)?;
-        let within = address.wrapping_sub(region.bias);
-        let seen = Seen {
-            key,
-            frame: Frame { image: region.image.id, address: within, call },
-            trampoline: region.image.has_code(within, &arch::TRAMPOLINE),
-        };
+        let (frame, step) = look_up(region, address, call, &mut state.context);
+        let seen = Seen { key, frame, step };
         state.seen[slot] = Some(seen);
         Some(seen)
     }
+
+    /// What the tables say of an address, and what they call it.
+    pub(crate) fn row<'a>(&'a self, frame: &Frame, at: u64, state: &mut State) -> Option<Row<'a>> {
+        let region = self.region(at.checked_sub(u64::from(frame.call))?)?;
+        region.image.elf()?.tables.row(frame.lookup(), &mut state.context)
+    }
+
+    /// True where a call to somewhere ends right before `address`.
+    pub(crate) fn follows_call(&self, address: u64) -> bool {
+        self.region(address)
+            .is_some_and(|region| region.image.follows_call(address.wrapping_sub(region.bias)))
+    }
 }
 
-/// Tells framehop where an image's tables are.
-fn module(region: &Region, elf: &Elf) -> Module<Rc<[u8]>> {
-    let base = elf.base();
-    let Tables { eh_frame, eh_frame_hdr, debug_frame, text, got } = elf.tables.clone();
-    let split = |section: Option<Section>| section.map(|it| (it.range, it.bytes)).unzip();
-    let (eh_frame_svma, eh_frame) = split(eh_frame);
-    let (eh_frame_hdr_svma, eh_frame_hdr) = split(eh_frame_hdr);
-    let info = ExplicitModuleSectionInfo {
-        base_svma: base,
-        text_svma: Some(text),
-        got_svma: Some(got),
-        eh_frame_svma,
-        eh_frame,
-        eh_frame_hdr_svma,
-        eh_frame_hdr,
-        debug_frame: debug_frame.map(|section| section.bytes),
-        ..ExplicitModuleSectionInfo::default()
-    };
-    let range = region.start..region.end;
-    Module::new(String::new(), range, base.wrapping_add(region.bias), info)
+fn look_up(
+    region: &Region,
+    address: u64,
+    call: bool,
+    context: &mut UnwindContext<usize>,
+) -> (Frame, Step) {
+    let image = &region.image;
+    let mut frame = Frame { image: image.id, address: address.wrapping_sub(region.bias), call };
+    if image.has_code(frame.address, &arch::TRAMPOLINE) {
+        // Nothing called it, and the function that it is in begins right there.
+        frame.call = false;
+        return (frame, Step::Handler);
+    }
+    let row = image.elf().and_then(|elf| elf.tables.row(frame.lookup(), context));
+    let guess = Step::Guess { file: image.elf().is_some() };
+    (frame, row.map_or(guess, |row| Step::of(&row)))
 }

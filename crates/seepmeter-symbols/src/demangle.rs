@@ -4,7 +4,7 @@
 ///
 /// Only what begins as such a symbol does is looked at: as a bare type, which is also a mangling, the C
 /// function `c` would be `char`.
-pub(crate) fn demangle(symbol: &str) -> String {
+pub fn demangle(symbol: &str) -> String {
     let plain = || symbol.to_owned();
     if !["_Z", "_R", "__Z", "__R"].iter().any(|start| symbol.starts_with(start)) {
         return plain();

@@ -1,10 +1,7 @@
 //! What unwinding needs of an ELF file: its segments, its build-id, its unwind tables.
 //!
-//! The tables are read into memory, never mapped: a file that is cut short under a mapping would end
+//! They are read into memory, never mapped: a file that is cut short under a mapping would end
 //! this process by SIGBUS.
-
-use std::ops::Range;
-use std::rc::Rc;
 
 use object::LittleEndian;
 use object::elf::{FileHeader64, ProgramHeader64};
@@ -12,6 +9,8 @@ use object::read::elf::{FileHeader as _, NoteIterator, ProgramHeader as _, Secti
 use object::read::{ReadRef, SectionIndex};
 
 use crate::arch;
+use crate::decompress::decompress;
+use crate::tables::{Section, Tables};
 
 type Header = FileHeader64<LittleEndian>;
 
@@ -35,23 +34,6 @@ pub(crate) struct Segment {
     pub(crate) address: u64,
     pub(crate) size: u64,
     pub(crate) exec: bool,
-}
-
-/// The sections that tell how to unwind.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tables {
-    pub(crate) eh_frame: Option<Section>,
-    pub(crate) eh_frame_hdr: Option<Section>,
-    pub(crate) debug_frame: Option<Section>,
-    pub(crate) text: Range<u64>,
-    pub(crate) got: Range<u64>,
-}
-
-/// A section: its own addresses, and its bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct Section {
-    pub(crate) range: Range<u64>,
-    pub(crate) bytes: Rc<[u8]>,
 }
 
 impl Elf {
@@ -85,20 +67,25 @@ impl Elf {
             let start = section.sh_addr(endian);
             let range = start..start.saturating_add(section.sh_size(endian));
             let read = || {
-                let plain = section.compression(endian, data).ok()?.is_none();
-                let bytes = section.data(endian, data).ok().filter(|bytes| !bytes.is_empty())?;
-                plain.then(|| Section { range: range.clone(), bytes: bytes.into() })
+                let bytes = match section.compression(endian, data).ok()? {
+                    None => section.data(endian, data).ok()?.into(),
+                    Some((header, offset, size)) => {
+                        decompress(header, data.read_bytes_at(offset, size).ok()?)?
+                    }
+                };
+                Some(Section { range: range.clone(), bytes }).filter(|it| !it.bytes.is_empty())
             };
             match name {
                 b".eh_frame" => self.tables.eh_frame = read(),
                 b".eh_frame_hdr" => self.tables.eh_frame_hdr = read(),
                 b".debug_frame" => self.tables.debug_frame = read(),
-                b".text" => self.tables.text = range.clone(),
-                b".got" => self.tables.got = range.clone(),
+                b".text" => self.tables.text = start,
+                b".got" => self.tables.got = start,
                 b".debug_info" | b".zdebug_info" => self.debug_info = index != SectionIndex(0),
                 _ => {}
             }
         }
+        self.tables.index();
     }
 
     /// The address that the file gives to the byte at `offset`, as it lies in a mapping that begins
@@ -122,18 +109,6 @@ impl Elf {
         };
         let segment = self.segments.iter().find(holds)?;
         Some(segment.offset.wrapping_add(address - segment.address))
-    }
-
-    /// The lowest address of the file.
-    pub(crate) fn base(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.address).min().unwrap_or(0)
-    }
-
-    /// How many bytes its tables take.
-    pub(crate) fn weight(&self) -> usize {
-        let Tables { eh_frame, eh_frame_hdr, debug_frame, text: _, got: _ } = &self.tables;
-        let sections = [eh_frame, eh_frame_hdr, debug_frame];
-        sections.into_iter().flatten().map(|section| section.bytes.len()).sum()
     }
 }
 

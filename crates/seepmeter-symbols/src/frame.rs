@@ -62,9 +62,9 @@ pub enum End {
     /// At the root: the unwind table says that the last frame has no caller (`_start`, `clone`), or
     /// its return address is 0.
     Root,
-    /// In code without an unwind table the frame pointer was 0. So the ABI marks the outermost frame;
-    /// but code that uses the register for something else can look the same.
-    FramePointerZero,
+    /// The chain of frame pointers ended in a 0, in code without an unwind table. So the ABIs mark the
+    /// outermost frame; but code that uses the register for something else can look the same.
+    FramePointersEnd,
     /// The copy of the stack ended before the stack did.
     Cut {
         /// How many bytes more, at least, the next frame needs.
@@ -86,7 +86,8 @@ pub enum Break {
     },
     /// The next frame would lie below this one.
     Backwards,
-    /// What the next frame needs was in none of the bytes given, nor would more of this stack hold it.
+    /// What the next frame needs is not on this stack, as where a signal's handler has one of its own;
+    /// or its table asks for a register that was not given.
     NotOnStack,
 }
 
@@ -94,6 +95,6 @@ impl End {
     /// True where all frames are there: the stack was followed to the thread's start.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        matches!(self, Self::Root | Self::FramePointerZero)
+        matches!(self, Self::Root | Self::FramePointersEnd)
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use object::read::ReadCache;
 
+use crate::arch;
 use crate::elf::Elf;
 use crate::frame::ImageId;
 use crate::open::{Identity, Unread};
@@ -45,14 +46,18 @@ pub(crate) struct ElfFile {
     pub(crate) elf: Elf,
     pub(crate) file: File,
     pub(crate) identity: Identity,
-    /// The process that it was first seen in, for its folder of debug files.
-    pub(crate) pid: i32,
+    /// What a distribution has put elsewhere of it.
+    pub(crate) debug: Option<File>,
 }
 
 impl ElfFile {
     pub(crate) fn read(file: File, identity: Identity, pid: i32) -> Result<Self, Unread> {
-        let elf = Elf::read(&ReadCache::new(&file)).ok_or(Unread::Foreign)?;
-        Ok(Self { elf, file, identity, pid })
+        let mut elf = Elf::read(&ReadCache::new(&file)).ok_or(Unread::Foreign)?;
+        let debug = debug_file(&elf, pid).map(|(file, debug)| {
+            elf.tables.add(debug.tables);
+            file
+        });
+        Ok(Self { elf, file, identity, debug })
     }
 
     /// True where the file is still as it was when it was opened. One that was written over must not
@@ -77,23 +82,49 @@ impl Image {
     }
 
     /// True where the code at `address` begins with `code`.
-    pub(crate) fn has_code(&self, address: u64, code: &[u8]) -> bool {
-        let Some(offset) = self.elf().and_then(|elf| elf.offset_of(address)) else { return false };
+    pub(crate) fn has_code<const N: usize>(&self, address: u64, code: &[u8; N]) -> bool {
+        self.code(address).is_some_and(|found: [u8; N]| found == *code)
+    }
+
+    /// True where a call ends right before `address`.
+    pub(crate) fn follows_call(&self, address: u64) -> bool {
+        address
+            .checked_sub(8)
+            .and_then(|from| self.code(from))
+            .is_some_and(|code| arch::is_call(&code))
+    }
+
+    /// The bytes of the code at `address`, as the file has them.
+    fn code<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
+        let offset = self.elf()?.offset_of(address)?;
+        let mut found = [0; N];
         match &self.content {
-            Content::File(ElfFile { file, .. }) => {
-                let mut found = vec![0; code.len()];
-                file.read_exact_at(&mut found, offset).is_ok() && found == code
+            Content::File(ElfFile { file, .. }) => file.read_exact_at(&mut found, offset).ok()?,
+            Content::Memory { bytes, .. } => {
+                let rest = bytes.get(usize::try_from(offset).ok()?..)?;
+                found = *rest.first_chunk()?;
             }
-            Content::Memory { bytes, .. } => usize::try_from(offset)
-                .ok()
-                .and_then(|offset| bytes.get(offset..))
-                .is_some_and(|rest| rest.starts_with(code)),
-            Content::Unread(_) | Content::Generated(_) => false,
+            Content::Unread(_) | Content::Generated(_) => return None,
         }
+        Some(found)
     }
 
     /// How many bytes of tables it keeps in memory.
     pub(crate) fn weight(&self) -> usize {
-        self.elf().map_or(0, Elf::weight)
+        self.elf().map_or(0, |elf| elf.tables.weight())
     }
+}
+
+/// The debug file of a build-id, in the root of process `pid` or in ours. The folders are those of gdb
+/// ("Debugging Information in Separate Files").
+fn debug_file(elf: &Elf, pid: i32) -> Option<(File, Elf)> {
+    let id = elf.build_id.as_deref().filter(|id| id.len() > 1)?;
+    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]);
+    let roots = [format!("/proc/{pid}/root"), String::new()];
+    roots.iter().find_map(|root| {
+        let file = File::open(format!("{root}/{name}")).ok()?;
+        let debug = Elf::read(&ReadCache::new(&file))?;
+        (debug.build_id.as_deref() == Some(id)).then_some((file, debug))
+    })
 }

@@ -63,6 +63,18 @@ impl Images {
         Self::default()
     }
 
+    /// How many files are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// True where none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Takes the bytes of the vdso from the process that is looked at, instead of our own.
     ///
     /// The kernel gives every 64-bit process the same one, so that this is needed only for a process

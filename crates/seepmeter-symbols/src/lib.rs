@@ -34,8 +34,8 @@
 //!
 //! - A [`Frame`] is an address in an image, wherever the image lay: so a stack is the same stack after
 //!   a library was loaded again, and in the next run.
-//! - Unwinding is framehop's, over .eh_frame and .debug_frame, with frame pointers where there is
-//!   neither. Signal frames are followed here.
+//! - Unwinding goes by .eh_frame and .debug_frame, which gimli reads, and by frame pointers where there
+//!   is neither. Where a table can't be followed the stack ends there: nothing is guessed past it.
 //! - Names are blazesym's, from DWARF with its inlined functions, from separate debug files, from
 //!   tables of symbols; perf maps and the vdso are read here.
 //! - A file is opened when it is first seen mapped, only if it is the one that is mapped, and it stays
@@ -45,6 +45,7 @@
 
 mod arch;
 mod code;
+mod decompress;
 mod demangle;
 mod elf;
 mod frame;
@@ -57,10 +58,13 @@ mod process;
 mod space;
 mod stack;
 mod stacks;
+mod step;
 mod symbols;
+mod tables;
 mod unwind;
 mod vdso;
 
+pub use demangle::demangle;
 pub use frame::{Break, End, Frame, ImageId, Registers, StackCopy};
 pub use images::{Images, MAX_IDLE_IMAGES, MAX_IDLE_TABLES, MAX_NAMES, MAX_SYMBOLS};
 pub use name::Name;

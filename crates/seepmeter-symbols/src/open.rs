@@ -31,10 +31,6 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
-
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
 }
 
 /// Why the file behind a mapping can't be read.
@@ -65,26 +61,25 @@ impl Unread {
 
 /// Opens the file behind `header`, a mapping of process `pid`.
 ///
-/// Its path is tried inside the process's own root, then here, for a process that has gone; then
-/// /proc/PID/map_files, which also reaches what has no path any more, for those with
-/// CAP_CHECKPOINT_RESTORE (proc(5)).
+/// Its path is tried inside the process's own root, and here, for a process that has gone. Then what
+/// also reaches a file that has no path any more: /proc/PID/exe, if it is that one, and
+/// /proc/PID/map_files, for those with CAP_CHECKPOINT_RESTORE (proc(5)).
 pub(crate) fn open(pid: i32, header: &Header<'_>) -> Result<(File, Identity), Unread> {
-    let path = plain_path(header.path);
-    let mut within = format!("/proc/{pid}/root").into_bytes();
-    within.extend_from_slice(&path);
-    let direct =
-        PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", header.start, header.end));
-    let mut why = Unread::Deleted;
-    for path in [as_path(&within), as_path(&path), &direct] {
-        match open_same(path, header) {
-            Ok(found) => return Ok(found),
-            Err(Refused::Other) => why = Unread::Replaced,
-            Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(Refused::Io(_)) if why == Unread::Deleted && path != direct => why = Unread::Denied,
-            Err(Refused::Io(_)) => {}
-        }
-    }
-    Err(why)
+    let process = format!("/proc/{pid}");
+    let here = as_path(&plain_path(header.path)).to_owned();
+    let within =
+        as_path(&[process.as_bytes(), b"/root", &plain_path(header.path)].concat()).to_owned();
+    let exe = PathBuf::from(format!("{process}/exe"));
+    let mapped = PathBuf::from(format!("{process}/map_files/{:x}-{:x}", header.start, header.end));
+    // What is at the path in another root says nothing about this file.
+    let told = if Path::new(&process).exists() { within } else { here.clone() };
+    let why = match open_same(&told, header) {
+        Ok(found) => return Ok(found),
+        Err(Refused::Other) => Unread::Replaced,
+        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => Unread::Deleted,
+        Err(Refused::Io(_)) => Unread::Denied,
+    };
+    [here, exe, mapped].iter().find_map(|path| open_same(path, header).ok()).ok_or(why)
 }
 
 enum Refused {

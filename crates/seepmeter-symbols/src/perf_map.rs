@@ -13,6 +13,9 @@ use std::rc::Rc;
 /// How much of a perf map is read at most. Lines behind that stay unread.
 pub const MAX_PERF_MAP: u64 = 64 << 20;
 
+/// How much is read at a time.
+const PIECE: u64 = 1 << 20;
+
 /// What is known of the code that one process has generated.
 #[derive(Debug)]
 pub(crate) struct PerfMap {
@@ -74,30 +77,37 @@ impl PerfMap {
             open.read = 0;
             self.functions.clear();
         }
-        let wanted = size.min(MAX_PERF_MAP).saturating_sub(open.read);
-        let mut text = vec![0; usize::try_from(wanted).unwrap_or(0)];
-        let Ok(length) = open.file.read_at(&mut text, open.read) else { return };
-        // A line that is still being written is left for the next time.
-        let whole = text[..length].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        open.read += whole as u64;
-        for line in text[..whole].split(|&byte| byte == b'\n') {
-            if let Some((start, size, name)) = parse(line) {
-                self.insert(start, size, &name);
+        let end = size.min(MAX_PERF_MAP);
+        while let Some(lines) = open.lines(end) {
+            for (start, size, name) in lines.split(|&byte| byte == b'\n').filter_map(parse) {
+                insert(&mut self.functions, start, size, &name);
             }
         }
     }
+}
 
-    /// Puts a function in the place of all that lie where it lies.
-    fn insert(&mut self, start: u64, size: u64, name: &str) {
-        let end = start.saturating_add(size);
-        while let Some((&under, function)) = self.functions.range(..end).next_back() {
-            if function.end <= start {
-                break;
-            }
-            self.functions.remove(&under);
-        }
-        self.functions.insert(start, Function { end, name: name.into() });
+impl Open {
+    /// The next whole lines before `end`. A line that is still being written is left for the next time.
+    fn lines(&mut self, end: u64) -> Option<Vec<u8>> {
+        let wanted = end.saturating_sub(self.read).min(PIECE);
+        let mut text = vec![0; usize::try_from(wanted).ok()?];
+        let length = self.file.read_at(&mut text, self.read).ok()?;
+        text.truncate(text[..length].iter().rposition(|&byte| byte == b'\n')? + 1);
+        self.read += text.len() as u64;
+        Some(text)
     }
+}
+
+/// Puts a function in the place of all that lie where it lies.
+fn insert(functions: &mut BTreeMap<u64, Function>, start: u64, size: u64, name: &str) {
+    let end = start.saturating_add(size);
+    while let Some((&under, function)) = functions.range(..end).next_back() {
+        if function.end <= start {
+            break;
+        }
+        functions.remove(&under);
+    }
+    functions.insert(start, Function { end, name: name.into() });
 }
 
 /// Where the file of a process can be: in its own root, or here when the process has gone.

@@ -97,14 +97,18 @@ fn region(
         // The kernel's own page in every process: its calls are long emulated by a trap.
         b"[vsyscall]" => return None,
         b"[vdso]" => images.vdso(header.len()).unwrap_or_else(|| generated.clone()),
-        _ if header.inode == 0 || is_memory(header.path) => generated.clone(),
-        _ => images.file(pid, header),
+        _ if header.inode == 0 => generated.clone(),
+        path => {
+            let image = images.file(pid, header);
+            let memory = is_memory(path) && matches!(image.content, Content::Unread(_));
+            if memory { generated.clone() } else { image }
+        }
     };
     let bias = bias(&image, header);
     Some(Region { start: header.start, end: header.end, bias, image })
 }
 
-/// Files that are memory by another name: what lies there is generated code.
+/// Files that are memory by another name: what lies there is generated code, unless it is an ELF file.
 fn is_memory(path: &[u8]) -> bool {
     let names: [&[u8]; 4] = [b"/memfd:", b"/dev/zero (deleted)", b"/SYSV", b"/anon_hugepage"];
     names.iter().any(|name| path.starts_with(name))

@@ -1,14 +1,12 @@
 //! The symbols of one image, by blazesym.
 
-use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use blazesym::symbolize::source::{Elf as ElfSource, Source};
 use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
-use object::read::ReadCache;
 
 use crate::demangle::demangle;
-use crate::elf::Elf;
 use crate::image::ElfFile;
 use crate::open::descriptor_path;
 
@@ -32,69 +30,99 @@ pub(crate) struct Function {
 pub(crate) struct Symbols {
     symbolizer: Symbolizer,
     /// In the order in which they are asked.
-    sources: Vec<Source<'static>>,
-    /// A separate debug file, kept open while its descriptor's path is among the sources.
-    _debug: Option<File>,
+    places: Vec<Place>,
+}
+
+/// A file with symbols.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    /// Its debug information is asked, and not its table of symbols alone.
+    debug: bool,
 }
 
 impl Symbols {
-    /// Finds out where an image's symbols are: its own DWARF; or a debug file with its build-id; or
-    /// one that it links to; or its table of symbols.
+    /// Finds out where an image's symbols are: in its own DWARF; or in a debug file with its build-id;
+    /// or in one that it links to; or in its table of symbols.
     pub(crate) fn of(image: &ElfFile) -> Self {
-        let path = descriptor_path(&image.file);
-        let debug = (!image.elf.debug_info).then(|| debug_file(image)).flatten();
-        let sources = debug
-            .iter()
-            .map(|file| source(descriptor_path(file), true))
-            .chain([source(path.clone(), true), source(path, false)])
-            .collect();
+        let separate = image.debug.iter().filter(|_| !image.elf.debug_info);
+        let files = separate.chain([&image.file]);
+        let places = files.map(|file| Place { path: descriptor_path(file), debug: true }).collect();
         // What is open does not change under its descriptor, so nothing is ever loaded again.
         let builder = Symbolizer::builder().enable_auto_reload(false).enable_demangling(false);
-        Self { symbolizer: builder.build(), sources, _debug: debug }
+        Self { symbolizer: builder.build(), places }
     }
 
     /// The functions at an address, the innermost first.
     pub(crate) fn functions(&mut self, address: u64) -> Vec<Function> {
-        let mut at = 0;
-        while let Some(source) = self.sources.get(at) {
-            match self.symbolizer.symbolize_single(source, Input::VirtOffset(address)) {
-                Ok(Symbolized::Sym(sym)) if is_near(&sym) => return functions(sym),
-                Ok(_) => at += 1,
-                // Such as a debug link to a file of another build: it is not asked again.
-                Err(_) => drop(self.sources.remove(at)),
+        let Self { symbolizer, places } = self;
+        for place in places.iter_mut() {
+            let mut answer = ask(symbolizer, place, address);
+            if matches!(answer, Answer::Failed) && place.debug {
+                // Such as for a debug link to a file of another build: it is not followed again.
+                place.debug = false;
+                answer = ask(symbolizer, place, address);
+            }
+            match answer {
+                Answer::Found(sym) => {
+                    return functions(&sym, start(symbolizer, place, &sym, address));
+                }
+                Answer::Unknown | Answer::Failed => {}
+                Answer::Panicked => {
+                    // What it left behind is not to be trusted.
+                    places.clear();
+                    return Vec::new();
+                }
             }
         }
         Vec::new()
     }
 }
 
-fn source(path: PathBuf, debug_syms: bool) -> Source<'static> {
-    let mut elf = ElfSource::new(path);
-    elf.debug_syms = debug_syms;
-    Source::Elf(elf)
+enum Answer<'a> {
+    Found(Sym<'a>),
+    Unknown,
+    Failed,
+    Panicked,
 }
 
+/// Asks blazesym. It panics over some damaged files (a symbol whose end is beyond the last address,
+/// where overflow is checked); that must cost the names of this file, and no more.
+fn ask<'a>(symbolizer: &'a Symbolizer, place: &Place, address: u64) -> Answer<'a> {
+    let mut elf = ElfSource::new(&place.path);
+    elf.debug_syms = place.debug;
+    let asked = || symbolizer.symbolize_single(&Source::Elf(elf), Input::VirtOffset(address));
+    match catch_unwind(AssertUnwindSafe(asked)) {
+        Ok(Ok(Symbolized::Sym(sym))) if is_near(&sym) => Answer::Found(sym),
+        Ok(Ok(_)) => Answer::Unknown,
+        Ok(Err(_)) => Answer::Failed,
+        Err(_) => Answer::Panicked,
+    }
+}
+
+/// A symbol without a size reaches to the next one, which may be far where most were stripped. One of
+/// the debug information covers the address, whatever its size.
 fn is_near(sym: &Sym<'_>) -> bool {
-    sym.size.is_some_and(|size| size > 0) || sym.offset < REACH
+    sym.size.is_some_and(|size| size > 0) || sym.code_info.is_some() || sym.offset < REACH
 }
 
-/// The debug file of the image's build-id, in the root of its process or in ours. The folders are
-/// those of gdb ("Debugging Information in Separate Files").
-fn debug_file(image: &ElfFile) -> Option<File> {
-    let id = image.elf.build_id.as_deref().filter(|id| id.len() > 1)?;
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let name = format!("usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]);
-    let roots = [format!("/proc/{}/root", image.pid), String::new()];
-    roots.iter().find_map(|root| {
-        let file = File::open(format!("{root}/{name}")).ok()?;
-        let same = Elf::read(&ReadCache::new(&file))?.build_id.as_deref() == Some(id);
-        same.then_some(file)
-    })
+/// Where the function begins. blazesym says 0 for one that lies in several pieces, as compilers split
+/// off what is seldom executed; then its table of symbols is asked for the piece's start.
+fn start(symbolizer: &Symbolizer, place: &Place, sym: &Sym<'_>, address: u64) -> u64 {
+    if sym.addr != 0 {
+        return sym.addr;
+    }
+    let plain = Place { path: place.path.clone(), debug: false };
+    match ask(symbolizer, &plain, address) {
+        Answer::Found(piece) => piece.addr,
+        _ => sym.addr,
+    }
 }
 
 /// A symbol and what was inlined into it at the address, the innermost first.
-fn functions(sym: Sym<'_>) -> Vec<Function> {
-    let offset = sym.offset as u64;
+fn functions(sym: &Sym<'_>, start: u64) -> Vec<Function> {
+    let address = sym.addr.saturating_add(sym.offset as u64);
+    let offset = address.saturating_sub(start);
     let made = |name: &str, place: Option<&CodeInfo<'_>>, inlined| Function {
         name: demangle(name),
         offset,

@@ -1,11 +1,10 @@
 //! Following a stack from its first frame to its last.
 
-use framehop::{FrameAddress, UnwindRegsNative, Unwinder as _};
-
 use crate::arch;
 use crate::code::{Code, Seen, State};
 use crate::frame::{Break, End, Frame, Registers, StackCopy};
 use crate::stack::Reader;
+use crate::step::{self, Step};
 
 /// The most frames that a stack is followed for. A recursion is deeper than anybody reads by then.
 pub const MAX_FRAMES: usize = 2048;
@@ -18,26 +17,19 @@ pub(crate) fn walk(
     limit: u64,
     frames: &mut Vec<Frame>,
 ) -> End {
-    let mut state = code.state.borrow_mut();
-    let Some(seen) = code.look_up(start.ip, false, &mut state) else {
-        return End::Broken(Break::NoCode { address: start.ip });
+    let state = &mut code.state.borrow_mut();
+    let stack = Reader::new(copy, limit);
+    let mut walk = Walk { code, state, stack, registers: *start, first: true };
+    let mut seen = match code.look_up(start.ip, false, walk.state) {
+        Some(seen) => seen,
+        None => return End::Broken(Break::NoCode { address: start.ip }),
     };
-    let mut walk = Walk {
-        code,
-        state: &mut state,
-        stack: Reader::new(copy, limit),
-        registers: arch::registers(start),
-        at: FrameAddress::from_instruction_pointer(start.ip),
-    };
-    let most = frames.len() + MAX_FRAMES;
-    let mut last = seen;
-    while frames.len() < most {
-        frames.push(last.frame);
-        let next = if last.trampoline { walk.leave_handler() } else { walk.leave_function() };
-        match next {
-            Ok(seen) => last = seen,
+    for _ in 0..MAX_FRAMES {
+        frames.push(seen.frame);
+        seen = match walk.leave(&seen) {
+            Ok(caller) => caller,
             Err(end) => return end,
-        }
+        };
     }
     End::Deep
 }
@@ -47,69 +39,72 @@ struct Walk<'a> {
     code: &'a Code,
     state: &'a mut State,
     stack: Reader<'a>,
-    registers: UnwindRegsNative,
-    at: FrameAddress,
+    /// Those of the frame that is left next.
+    registers: Registers,
+    /// It is the frame that the thread was in, or one that a signal interrupted: it has called nothing.
+    first: bool,
 }
 
 impl Walk<'_> {
-    /// To the caller.
-    fn leave_function(&mut self) -> Result<Seen, End> {
-        let (sp, fp) = (self.registers.sp(), arch::frame_pointer(&self.registers));
-        let next = self.step();
-        // framehop tries frame pointers where a table could not be followed. Where it could not be
-        // followed because the copy is too short, those would find what is not the caller.
-        if self.stack.missing > 0 {
-            return Err(End::Cut { missing: self.stack.missing });
+    /// Goes to the caller.
+    fn leave(&mut self, seen: &Seen) -> Result<Seen, End> {
+        if seen.step == Step::Root {
+            return Err(End::Root);
         }
-        let address = match next {
-            Ok(Some(address)) => address,
-            Ok(None) => return Err(self.root(fp)),
-            Err(_) => return Err(End::Broken(Break::NotOnStack)),
-        };
-        // Only a function that has not touched the stack yet leaves it where it is, and only where
-        // return addresses come in a register.
-        let moved = self.registers.sp() > sp;
-        let leaf = cfg!(target_arch = "aarch64") && self.registers.sp() == sp;
-        if !moved && !(leaf && !self.at.is_return_address()) {
-            return Err(End::Broken(Break::Backwards));
-        }
-        let at = FrameAddress::from_return_address(address);
-        self.arrive(address, at)
-    }
-
-    fn step(&mut self) -> Result<Option<u64>, framehop::Error> {
-        let Self { code, state, stack, registers, at } = self;
-        code.unwinder.unwind_frame(*at, registers, &mut state.rules, &mut |at| stack.read(at))
-    }
-
-    /// From the end of a signal handler to what the signal interrupted.
-    fn leave_handler(&mut self) -> Result<Seen, End> {
-        let found = arch::interrupted(self.registers.sp(), &mut self.stack);
-        let Some(found) = found else {
+        let Some(caller) = self.caller(seen) else {
             let missing = self.stack.missing;
             let cut = End::Cut { missing };
             return Err(if missing > 0 { cut } else { End::Broken(Break::NotOnStack) });
         };
-        self.registers = arch::registers(&found);
-        self.arrive(found.ip, Some(FrameAddress::from_instruction_pointer(found.ip)))
+        if caller.ip == 0 {
+            return Err(self.ended_by_zero(seen.step));
+        }
+        let signal = seen.step == Step::Handler;
+        // A signal's handler may have a stack of its own. Otherwise only a function that has not
+        // touched the stack yet leaves it where it is, and only where a return address comes in a
+        // register.
+        let leaf = arch::LINKS && self.first && caller.sp == self.registers.sp;
+        if caller.sp <= self.registers.sp && !leaf && !signal {
+            return Err(End::Broken(Break::Backwards));
+        }
+        (self.registers, self.first) = (caller, signal);
+        let found = self.code.look_up(caller.ip, !signal, self.state);
+        found.ok_or(End::Broken(Break::NoCode { address: caller.ip }))
     }
 
-    fn arrive(&mut self, address: u64, at: Option<FrameAddress>) -> Result<Seen, End> {
-        let no_code = End::Broken(Break::NoCode { address });
-        self.at = at.ok_or(no_code)?;
-        let call = self.at.is_return_address();
-        self.code.look_up(address, call, self.state).ok_or(no_code)
+    fn caller(&mut self, seen: &Seen) -> Option<Registers> {
+        let Self { code, state, stack, registers, first } = self;
+        match seen.step {
+            Step::Root => None,
+            Step::Plain(rule) => rule.caller(registers, *first, stack),
+            Step::Worked => {
+                let row = code.row(&seen.frame, registers.ip, state)?;
+                step::worked(&row, registers, stack)
+            }
+            Step::Handler => arch::interrupted(registers.sp, stack),
+            Step::Guess { file } => self.guess(file),
+        }
     }
 
-    /// Which kind of root this is. framehop says no more than that there is no caller. But a table
-    /// that says so says it without looking at the stack, whatever the frame pointer is.
-    fn root(&mut self, fp: u64) -> End {
-        let mut registers = self.registers;
-        let sp = registers.sp();
-        arch::set_frame_pointer(&mut registers, sp);
-        let rules = &mut self.state.rules;
-        let told =
-            self.code.unwinder.unwind_frame(self.at, &mut registers, rules, &mut |_| Err(()));
-        if fp == 0 && told != Ok(None) { End::FramePointerZero } else { End::Root }
+    /// Where there is no table. Stubs, such as those by which a library is called, have put nothing on
+    /// the stack; that is taken for true where what stands there is where a call returns to.
+    fn guess(&mut self, file: bool) -> Option<Registers> {
+        if self.first && file {
+            let caller = step::by_return(&self.registers, &mut self.stack);
+            if let Some(caller) = caller.filter(|caller| self.code.follows_call(caller.ip)) {
+                return Some(caller);
+            }
+        }
+        if self.registers.fp == 0 {
+            return Some(Registers::default());
+        }
+        step::by_frame_pointer(&self.registers, &mut self.stack)
+    }
+
+    fn ended_by_zero(&self, step: Step) -> End {
+        match step {
+            Step::Guess { .. } => End::FramePointersEnd,
+            _ => End::Root,
+        }
     }
 }

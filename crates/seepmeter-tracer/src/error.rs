@@ -39,7 +39,7 @@ pub enum TraceError {
     Traced {
         /// The process.
         pid: i32,
-        /// Its tracer: what `TracerPid` of its status says.
+        /// Its tracer: the process of the thread that `TracerPid` of its status names.
         tracer: i32,
         /// The tracer's name.
         name: String,
@@ -125,32 +125,52 @@ fn listed(threads: &[(i32, char)]) -> String {
 /// /proc/PID/stat's flag of kernel threads (include/linux/sched.h).
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// What the kernel's EPERM means here. None where the thread has ended meanwhile.
-pub(crate) fn explain(pid: i32, tid: i32, source: io::Error) -> Option<TraceError> {
+/// What a refusal to seize a thread means.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It has ended.
+    Ended,
+    /// This very thread traces it already.
+    OurOwn,
+    For(TraceError),
+}
+
+/// What the kernel's EPERM means here.
+pub(crate) fn explain(pid: i32, tid: i32, source: io::Error) -> Refusal {
     if tasks::has_ended(pid, tid) {
-        return None;
-    }
-    if pid == std::process::id().cast_signed() {
-        return Some(TraceError::Own { pid });
+        return Refusal::Ended;
     }
     let tracer = tasks::status(tid, "TracerPid").and_then(|value| value.parse().ok()).unwrap_or(0);
-    if tracer != 0 {
-        return Some(TraceError::Traced { pid, tracer, name: name(tracer) });
+    // SAFETY: asks for the caller's own tid.
+    if tracer == unsafe { libc::gettid() } {
+        return Refusal::OurOwn;
     }
-    if is_of_the_kernel(pid) {
-        return Some(TraceError::Kernel { pid, name: name(pid) });
-    }
+    Refusal::For(if pid == std::process::id().cast_signed() {
+        TraceError::Own { pid }
+    } else if tracer != 0 {
+        // What the kernel names is a thread.
+        let tracer =
+            tasks::status(tracer, "Tgid").and_then(|value| value.parse().ok()).unwrap_or(tracer);
+        TraceError::Traced { pid, tracer, name: name(tracer) }
+    } else if is_of_the_kernel(pid) {
+        TraceError::Kernel { pid, name: name(pid) }
+    } else {
+        not_allowed(pid, source)
+    })
+}
+
+fn not_allowed(pid: i32, source: io::Error) -> TraceError {
     // SAFETY: asks for the caller's own id.
     let own = unsafe { libc::geteuid() };
     let owner =
         tasks::status(pid, "Uid").and_then(|ids| ids.split_ascii_whitespace().next()?.parse().ok());
-    // The kernel gives the folder of a process that is not dumpable to root (proc(5)).
-    let folder = fs::metadata(format!("/proc/{pid}")).map(|folder| folder.uid()).ok();
-    Some(match (owner, folder) {
+    // The kernel gives what is in the folder of a process that is not dumpable to root (proc(5)).
+    let file = fs::metadata(format!("/proc/{pid}/stat")).map(|file| file.uid()).ok();
+    match (owner, file) {
         (Some(owner), _) if owner != own && own != 0 => TraceError::OtherUser { pid, owner, own },
-        (Some(owner), Some(folder)) if folder != owner => TraceError::NotDumpable { pid },
+        (Some(owner), Some(file)) if file != owner => TraceError::NotDumpable { pid },
         _ => scope(pid).unwrap_or(TraceError::Forbidden { pid, source }),
-    })
+    }
 }
 
 /// Yama's objection (Documentation/admin-guide/LSM/Yama.rst), where it is there and has one.

@@ -33,19 +33,26 @@
 //!
 //! - A write(2) to a pipe or a socket that had to wait in the middle ends with what it has written, and
 //!   so does a read(2) with MSG_WAITALL.
-//! - A read or write of a socket with SO_RCVTIMEO or SO_SNDTIMEO gives EINTR.
+//! - A connect(2) of a socket with SO_SNDTIMEO gives EINTR. Other calls of sockets with such limits are
+//!   made again, and late by one stop at most.
 //! - Signals that the target ignores end its calls for a moment while it is traced; they are made again.
 //! - Where the tracer is killed while the target stands still, a call that was interrupted may give EINTR
 //!   if it had not been seen to yet.
+//!
+//! What the tracer's own process may notice: a real-time signal that had no handler gets one, for the sake of
+//! the deadlock between a seize and an exec (see `rescue.rs`).
 //!
 //! The kernel's rules that this rests on are in ptrace(2), and in kernel/ptrace.c and kernel/signal.c.
 
 mod arch;
 mod error;
+mod follow;
 mod memory;
 mod patience;
 mod request;
+mod rescue;
 mod restart;
+mod rights;
 mod stop;
 mod tasks;
 mod thread;
@@ -55,7 +62,11 @@ mod wait;
 
 pub use arch::{Registers, SystemCall};
 pub use error::TraceError;
+pub use follow::{
+    FollowedStop, Follower, HELD_AT_MOST, Happening, MemoryCall, MemoryCallKind, Served, Space,
+};
 pub use memory::{Memory, Piece};
+pub use rights::gains_rights;
 pub use stop::{HaltedThread, Stop, Timing};
 pub use tracee::{Late, Options, Tracee};
 pub use wait::Halt;

@@ -43,6 +43,10 @@ impl Memory {
         Self { pid, file: OnceCell::new() }
     }
 
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
     /// Reads all the pieces, as much of each as can be read; says in each how much that was.
     ///
     /// # Errors

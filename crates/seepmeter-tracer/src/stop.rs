@@ -7,7 +7,6 @@ use crate::arch::Registers;
 use crate::memory::{Memory, Piece};
 use crate::thread::{State, Thread};
 use crate::tracee::Tracee;
-use crate::urgent::Urgent;
 use crate::wait::Halt;
 
 /// A process of which no thread runs, except those that were [late](Stop::late).
@@ -16,7 +15,6 @@ use crate::wait::Halt;
 #[derive(Debug)]
 pub struct Stop<'t> {
     tracee: &'t mut Tracee,
-    urgent: Option<Urgent>,
     began: Instant,
     look_began: Instant,
     over: bool,
@@ -71,9 +69,9 @@ impl HaltedThread<'_> {
 }
 
 impl<'t> Stop<'t> {
-    pub(crate) fn begin(tracee: &'t mut Tracee, urgent: Option<Urgent>) -> Self {
+    pub(crate) fn begin(tracee: &'t mut Tracee) -> Self {
         let now = Instant::now();
-        Self { tracee, urgent, began: now, look_began: now, over: false }
+        Self { tracee, began: now, look_began: now, over: false }
     }
 
     pub(crate) fn tracee(&mut self) -> &mut Tracee {
@@ -131,7 +129,7 @@ impl<'t> Stop<'t> {
         self.over = true;
         self.tracee.let_go();
         let ended = Instant::now();
-        drop(self.urgent.take());
+        self.tracee.urgent = None;
         self.tracee.reap_the_dying();
         Timing {
             stop: self.look_began - self.began,

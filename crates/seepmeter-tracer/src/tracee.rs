@@ -3,28 +3,31 @@
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use crate::error::{TraceError, explain};
+use crate::error::{Refusal, TraceError, explain};
 use crate::memory::Memory;
 use crate::patience::Patience;
 use crate::request;
-use crate::restart::Restarts;
+use crate::rescue::Rescue;
+use crate::restart::{Asked, Restarts};
 use crate::stop::Stop;
 use crate::tasks::{self, Tasks};
 use crate::thread::{State, Thread};
 use crate::urgent::Urgent;
-use crate::wait::{Change, Ends};
+use crate::wait::{Change, Ends, Halt};
 
 /// How long the end of a stop waits for threads that were killed meanwhile. They are on their way, and
 /// their process has not ended for its parent before its tracer has seen all of their ends.
 const DYING: Duration = Duration::from_millis(20);
+/// How often a refusal must be had before it is believed.
+const ATTEMPTS: u32 = 3;
 /// How long a refusal or the first try of all waits for threads to halt.
 const FIRST_TRY: Duration = Duration::from_secs(1);
 
 /// How a tracee is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Let the tracer's thread not be preempted while the target stands still (SCHED_FIFO), where that
-    /// is allowed. On a busy machine a stop is over much sooner.
+    /// Let the tracer's thread not be preempted (SCHED_FIFO), where that is allowed, while it stops
+    /// threads that spin or that don't halt at once. On a busy machine a stop is over much sooner.
     pub urgent: bool,
     /// What to do where some threads have not halted in time.
     pub late: Late,
@@ -65,6 +68,9 @@ pub struct Tracee {
     tasks: Tasks,
     memory: Memory,
     restarts: Restarts,
+    rescue: Rescue,
+    /// During a stop, where it is needed and allowed.
+    pub(crate) urgent: Option<Urgent>,
     /// How the end of the leader is to be asked for.
     leader_ends: Ends,
     /// Not to be sent to another thread.
@@ -94,6 +100,8 @@ impl Tracee {
             tasks,
             memory: Memory::of(pid),
             restarts: Restarts::default(),
+            rescue: Rescue::new(),
+            urgent: None,
             leader_ends: if ours { Ends::Peek } else { Ends::Reap },
             _bound: PhantomData,
         })
@@ -120,10 +128,11 @@ impl Tracee {
     /// Where the process has gone or may not be traced, where it executes 32-bit code, and, if the
     /// options say so, where some threads have not halted in time. It runs on then.
     pub fn stop(&mut self, deadline: Instant) -> Result<Stop<'_>, TraceError> {
-        self.prepare()?;
-        let urgent = if self.options.urgent { Urgent::now() } else { None };
+        let some_run = self.prepare()?;
+        // Threads that spin would preempt us between one interrupt and the next.
+        self.urgent = if some_run && self.options.urgent { Urgent::now() } else { None };
         // From here on, dropping the stop lets everything go, also where something panics.
-        let mut stop = Stop::begin(self, urgent);
+        let mut stop = Stop::begin(self);
         stop.tracee().halt(deadline);
         stop.tracee().read_registers();
         let refused = stop.tracee().refusal();
@@ -131,53 +140,73 @@ impl Tracee {
         refused.map_or(Ok(stop), Err)
     }
 
-    /// All that can be done while the process still runs.
-    fn prepare(&mut self) -> Result<(), TraceError> {
+    /// All that can be done while the process still runs. True where some of its threads were running.
+    fn prepare(&mut self) -> Result<bool, TraceError> {
         // The file of the memory of a program that has executed another is the old one's.
         self.memory = Memory::of(self.pid);
         self.restarts.check_program(self.pid);
         self.seize()?;
+        let mut some_run = false;
         for thread in &self.threads {
-            self.restarts.ask(self.pid, thread.tid);
+            some_run |= self.restarts.ask(self.pid, thread.tid) == Asked::Running;
         }
         let threads = &self.threads;
         self.restarts.keep(|tid| threads.iter().any(|thread| thread.tid == tid));
-        Ok(())
+        Ok(some_run)
     }
 
     /// Seizes every thread that is not seized.
     fn seize(&mut self) -> Result<(), TraceError> {
-        for tid in self.tasks.list() {
-            if let Err(error) = self.seize_one(tid) {
-                // A seized thread can't be let go before it has halted.
-                self.interrupt_all();
-                self.settle(Instant::now() + FIRST_TRY);
-                return Err(error);
-            }
+        if let Err(error) = self.seize_listed() {
+            // A seized thread can't be let go before it has halted.
+            self.interrupt_all();
+            self.settle(Instant::now() + FIRST_TRY);
+            return Err(error);
         }
         if self.threads.is_empty() { Err(TraceError::Gone { pid: self.pid }) } else { Ok(()) }
     }
 
-    /// Seizes one thread, if it is not seized yet.
-    fn seize_one(&mut self, tid: i32) -> Result<(), TraceError> {
+    /// Seizes the threads that are listed and not seized yet.
+    fn seize_listed(&mut self) -> Result<(), TraceError> {
+        let mut ours: Vec<i32> =
+            self.threads.iter().map(|thread| thread.tid).filter(|tid| *tid != self.pid).collect();
+        for tid in self.tasks.list() {
+            let known = self.threads.len();
+            self.seize_one(tid, &ours)?;
+            if self.threads.len() > known && tid != self.pid {
+                ours.push(tid);
+            }
+        }
+        Ok(())
+    }
+
+    /// Seizes one thread, if it is not seized yet. `ours` are those that are, without the leader.
+    fn seize_one(&mut self, tid: i32, ours: &[i32]) -> Result<(), TraceError> {
         if self.threads.iter().any(|thread| thread.tid == tid) {
             return Ok(());
         }
-        match request::seize(tid, 0) {
-            Ok(()) => {
-                self.leader_ended &= tid != self.pid;
-                self.threads.push(Thread::new(tid, State::Running));
-                Ok(())
-            }
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-            Err(source) => match explain(self.pid, tid, source) {
-                Some(error) => Err(error),
-                None => {
-                    self.leader_ended |= tid == self.pid;
-                    Ok(())
+        for attempt in 1.. {
+            match self.rescue.guard(ours, || request::seize(tid, 0)) {
+                Ok(()) => {
+                    self.leader_ended &= tid != self.pid;
+                    self.threads.push(Thread::new(tid, State::Running));
+                    break;
                 }
-            },
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => break,
+                Err(source) => match explain(self.pid, tid, source) {
+                    Refusal::Ended => {
+                        self.leader_ended |= tid == self.pid;
+                        break;
+                    }
+                    // It executes a program, and is known by the tid that it had before.
+                    Refusal::OurOwn => break,
+                    // A leader that has ended may be another thread the next moment, by an exec.
+                    Refusal::For(error) if attempt == ATTEMPTS => return Err(error),
+                    Refusal::For(_) => {}
+                },
+            }
         }
+        Ok(())
     }
 
     fn interrupt_all(&mut self) {
@@ -191,9 +220,7 @@ impl Tracee {
         while self.await_halts(deadline) && !self.has_all() {
             let known = self.threads.len();
             // What forbids one thread would have forbidden the others, so an error here is its end.
-            for tid in self.tasks.list() {
-                let _ = self.seize_one(tid);
-            }
+            let _ = self.seize_listed();
             // An ending thread can make the kernel skip another one in a list; not in three.
             lists_of_the_known =
                 if self.threads.len() > known { 0 } else { lists_of_the_known + 1 };
@@ -214,7 +241,8 @@ impl Tracee {
 
     /// Waits for the threads that were interrupted. False where the deadline has come first.
     fn await_halts(&mut self, deadline: Instant) -> bool {
-        let mut patience = Patience::until(deadline);
+        let patience = Patience::until(deadline);
+        let mut patience = if self.urgent.is_some() { patience.by_sleeping() } else { patience };
         // All must come, so they are asked one after the other; who has come is not asked again.
         let mut first = 0;
         loop {
@@ -232,6 +260,9 @@ impl Tracee {
                 return !self.awaits_any();
             }
             if patience.is_long() {
+                if self.options.urgent && self.urgent.is_none() {
+                    self.urgent = Urgent::now();
+                }
                 // An exec waits for the ends of all other threads to be seen, in any order.
                 self.poll_all();
                 first = 0;
@@ -244,10 +275,25 @@ impl Tracee {
     }
 
     fn poll_all(&mut self) {
+        self.check_leader();
+        // Those that have halted too: an exec kills them, and waits for their ends to be seen.
         for index in 0..self.threads.len() {
-            if !matches!(self.threads[index].state, State::Halted(_) | State::Gone) {
+            if self.threads[index].state != State::Gone {
                 self.poll(index);
             }
+        }
+    }
+
+    /// A leader that is our process's child can be waited for even where it is not our tracee any more,
+    /// since a thread that was never seized has taken its place by an exec.
+    fn check_leader(&mut self) {
+        let pid = self.pid;
+        if let Some(leader) = self.threads.iter_mut().find(|thread| thread.tid == pid)
+            && self.leader_ends == Ends::Peek
+            && matches!(leader.state, State::Called | State::Dying | State::Zombie)
+            && !is_ours(pid)
+        {
+            leader.state = State::Gone;
         }
     }
 
@@ -267,11 +313,21 @@ impl Tracee {
     /// it was sent is still to come.
     fn leader_is_another(&mut self) {
         self.restarts.forget();
+        if !is_ours(self.pid) {
+            return;
+        }
         self.leader_ended = false;
-        match self.threads.iter_mut().find(|thread| thread.tid == self.pid) {
-            Some(Thread { state: State::Halted(_), .. }) => {}
-            Some(leader) => leader.state = State::Called,
-            None => self.threads.push(Thread::new(self.pid, State::Called)),
+        let pid = self.pid;
+        let index = self.threads.iter().position(|thread| thread.tid == pid).unwrap_or_else(|| {
+            self.threads.push(Thread::new(pid, State::Called));
+            self.threads.len() - 1
+        });
+        let leader = &mut self.threads[index];
+        // A halt that is known may be the former leader's, or the new one's, which has been seen already.
+        let halted = leader.poll(self.leader_ends).is_some()
+            || matches!(leader.state, State::Halted(_)) && tasks::state(pid, pid) == Some('t');
+        if !halted {
+            leader.state = State::Called;
         }
     }
 
@@ -282,7 +338,9 @@ impl Tracee {
                 continue;
             }
             thread.read_registers();
-            if let Some(registers) = &mut thread.registers
+            // A process that is stopped as a group gets its EINTR when it goes on, as without us.
+            if !matches!(thread.state, State::Halted(Halt::Group(_)))
+                && let Some(registers) = &mut thread.registers
                 && self.restarts.mend(thread.tid, registers, &self.memory)
                 && registers.write(thread.tid).is_err()
             {
@@ -357,6 +415,13 @@ impl Tracee {
             leader.state = State::Zombie;
         }
     }
+}
+
+/// True where this very thread traces it.
+fn is_ours(tid: i32) -> bool {
+    let tracer = tasks::status(tid, "TracerPid").and_then(|value| value.parse::<i32>().ok());
+    // SAFETY: asks for the caller's own tid.
+    tracer == Some(unsafe { libc::gettid() })
 }
 
 impl Drop for Tracee {

@@ -52,9 +52,9 @@ pub(crate) fn poll(tid: i32, ends: Ends) -> io::Result<Option<Change>> {
         Ends::Reap => libc::WSTOPPED | libc::WEXITED,
         Ends::Peek => libc::WSTOPPED,
     };
-    match (wait(tid, kinds | libc::WNOHANG)?, ends) {
+    match (ask(tid, kinds | libc::WNOHANG)?, ends) {
         (None, Ends::Peek) => {
-            let ended = wait(tid, libc::WEXITED | libc::WNOWAIT | libc::WNOHANG)?;
+            let ended = ask(tid, libc::WEXITED | libc::WNOWAIT | libc::WNOHANG)?;
             Ok(ended.filter(|change| *change == Change::Ended))
         }
         (change, _) => Ok(change),
@@ -68,10 +68,33 @@ pub(crate) fn block(tid: i32, ends: Ends) -> io::Result<Change> {
         Ends::Peek => libc::WSTOPPED,
     };
     // Without WNOHANG there always is a change.
-    Ok(wait(tid, kinds)?.unwrap_or(Change::Vanished))
+    Ok(ask(tid, kinds)?.unwrap_or(Change::Vanished))
 }
 
-fn wait(tid: i32, options: i32) -> io::Result<Option<Change>> {
+/// Which child or tracee of this very thread has something new to be asked for. Leaves it there. None,
+/// where `wait` is not to, if there is none. ECHILD where there is nobody to wait for.
+pub(crate) fn any(wait: bool) -> io::Result<Option<i32>> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let mut options =
+        libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT | libc::__WALL | libc::__WNOTHREAD;
+    if !wait {
+        options |= libc::WNOHANG;
+    }
+    loop {
+        // SAFETY: as in `ask`.
+        let (result, pid) = unsafe {
+            let result = libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options);
+            (result, info.assume_init_ref().si_pid())
+        };
+        match (result, Error::last_os_error()) {
+            (0, _) => return Ok((pid != 0).then_some(pid)),
+            (_, error) if error.raw_os_error() == Some(libc::EINTR) => {}
+            (_, error) => return Err(error),
+        }
+    }
+}
+
+fn ask(tid: i32, options: i32) -> io::Result<Option<Change>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     loop {
         // SAFETY: the kernel writes to `info`, which lives until the call is over; a siginfo_t of zeros

@@ -47,7 +47,7 @@ fn nothing_moves_during_a_stop_and_everything_after_it() {
     for _ in 0..20 {
         let stop = tracee.stop(later()).unwrap();
         assert_eq!(stop.late(), []);
-        let mut counts = || {
+        let counts = || {
             let mut bytes = [[0; 64]; 9];
             let read = stop.memory().read(address, bytes.as_flattened_mut()).unwrap();
             assert_eq!(read, 9 * 64);

@@ -14,6 +14,8 @@ pub fn samplers() -> Vec<Arc<SamplerFactory>> {
         SamplerFactory::of::<Statm>().into(),
         #[cfg(feature = "bundled")]
         SamplerFactory::of::<seepmeter_sampler_smaps::Smaps>().into(),
+        #[cfg(feature = "bundled")]
+        SamplerFactory::of::<seepmeter_sampler_ptrace::Ptrace>().into(),
     ]
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap_complete::Shell;
 use nix::libc;
-use seepmeter_engine::{Engine, Report, Watched};
+use seepmeter_engine::{Engine, Lingering, Report, Watched};
 use seepmeter_process::{Command, ExecError, Limits, Process};
 use seepmeter_record::jsonl::{self, Ending, ReadError};
 use seepmeter_record::{Attr, End, EventKind, TargetInfo, limit_attr};
@@ -110,8 +110,10 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
 
     let signals = take_signals()?;
     let ready = engine().ready(samplers, sinks)?;
+    let executable = command.executable();
     let held = command.spawn(signals.before()).context("cannot spawn a child")?;
     let watched = watched(held.process(), TargetInfo::Command(words), name.clone().into_vec());
+    let watched = Watched { executable, ..watched };
     let armed = ready.arm(watched)?;
     let child = match held.release() {
         Ok(child) => child,
@@ -136,12 +138,22 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
         }
     };
     let report = live.stop(end);
-    Ok(match (stopped, end) {
+    let outcome = match (stopped, end) {
         // That is what `--on-stop end` asked for.
         (Stopped::TargetEndedAsAsked, end) if ended_by_signal(end) => outcome(End::Left, &report),
         _ => outcome(end, &report),
     }
-    .gated(&judging, &flags.sinks.gates))
+    .gated(&judging, &flags.sinks.gates);
+    stay(report.lingering);
+    Ok(outcome)
+}
+
+/// Stays for as long as the target can't do without a sampler.
+fn stay(lingering: Vec<Lingering>) {
+    for sampler in lingering {
+        messages::notice(&sampler.told());
+        sampler.wait();
+    }
 }
 
 /// True for a target that TERM or KILL has ended, also where it caught TERM, tidied up and exited with
@@ -179,7 +191,9 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
         Stopped::Asked => End::Left,
     };
     let report = live.stop(end);
-    Ok(outcome(end, &report).gated(&judging, &flags.sinks.gates))
+    let outcome = outcome(end, &report).gated(&judging, &flags.sinks.gates);
+    stay(report.lingering);
+    Ok(outcome)
 }
 
 /// `seepmeter replay`.
@@ -315,6 +329,7 @@ fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
         start_time: process.start_time(),
         attrs: attrs.into_iter().filter_map(attr).collect(),
         proc_root,
+        executable: None,
     }
 }
 

@@ -180,7 +180,14 @@ fn look() {
     }
     let pid = std::env::args().nth(2).and_then(|pid| pid.parse().ok()).unwrap_or(0);
     let subject = record::SubjectId(0);
-    let target = Target { pid, start_time: 0, subject, spawned: false, proc_root: "/proc".into() };
+    let target = Target {
+        pid,
+        start_time: 0,
+        subject,
+        spawned: false,
+        proc_root: "/proc".into(),
+        executable: None,
+    };
     let options = seepmeter_sampler_smaps::SmapsOptions::from_pairs(&[]);
     let outcome = options.map_err(|error| error.to_string()).and_then(|options| {
         let mut smaps =

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,6 +46,7 @@ impl Sampler for LoadedSampler {
     fn start(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error> {
         let Instance { context, table, handle } = &self.instance;
         context.knows(target.subject);
+        let executable = target.executable.as_deref().unwrap_or(Path::new(""));
         let target = abi::Target {
             struct_size: u32::try_from(size_of::<abi::Target>()).unwrap_or(u32::MAX),
             pid: target.pid,
@@ -52,6 +54,7 @@ impl Sampler for LoadedSampler {
             subject: target.subject.0,
             spawned: target.spawned.into(),
             proc_root: to_c(target.proc_root.as_os_str().as_bytes()),
+            executable: to_c(executable.as_os_str().as_bytes()),
         };
         let Some(start) = table.calls.start else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance; the target lives through it.

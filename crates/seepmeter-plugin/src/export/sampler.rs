@@ -48,17 +48,20 @@ unsafe extern "C" fn start<P: Plugin + Sampler>(
 }
 
 /// # Safety
-/// Its path can be read.
+/// Its paths can be read.
 unsafe fn target_from_c(target: &abi::Target) -> Result<Target, Error> {
     // SAFETY: the caller's promise.
     let proc_root = unsafe { from_c(target.proc_root) }
         .ok_or_else(|| Error::failed("the host has named no /proc"))?;
+    // SAFETY: the caller's promise.
+    let executable = unsafe { from_c(target.executable) }.filter(|path| !path.is_empty());
     Ok(Target {
         pid: target.pid,
         start_time: target.start_time,
         subject: SubjectId(target.subject),
         spawned: target.spawned != 0,
         proc_root: OsStr::from_bytes(proc_root).into(),
+        executable: executable.map(|path| OsStr::from_bytes(path).into()),
     })
 }
 

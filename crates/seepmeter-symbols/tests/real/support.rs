@@ -32,6 +32,29 @@ pub(crate) fn build(compiler: &str, source: &Path, to: &Path, flags: &[&str]) ->
     }
 }
 
+/// Where a program is; none, and a word about it, where it is not on this machine.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(name));
+    let found = found.filter(|path| path.is_file()).find_map(|path| real(&path));
+    if found.is_none() {
+        eprintln!("NOT RUN: there is no {name} here");
+    }
+    found
+}
+
+/// The program itself, where the one in PATH is a script that executes it.
+fn real(path: &Path) -> Option<PathBuf> {
+    let is_elf = |path: &Path| std::fs::read(path).is_ok_and(|text| text.starts_with(b"\x7fELF"));
+    if is_elf(path) {
+        return Some(path.to_owned());
+    }
+    let asked =
+        Command::new(path).args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
+    let path = PathBuf::from(String::from_utf8(asked.stdout).ok()?.trim());
+    is_elf(&path).then_some(path)
+}
+
 /// A running target; it ends with the test.
 pub(crate) struct Target {
     child: Child,
@@ -90,7 +113,12 @@ impl Target {
 
     /// Waits until a thread sleeps in the kernel.
     pub(crate) fn asleep(&self, tid: i32) {
-        let stat = format!("/proc/{}/task/{tid}/stat", self.pid());
+        self.asleep_process(tid);
+    }
+
+    /// Waits until a thread of this or another process sleeps in the kernel.
+    pub(crate) fn asleep_process(&self, tid: i32) {
+        let stat = format!("/proc/{tid}/stat");
         for _ in 0..5000 {
             let text = std::fs::read_to_string(&stat).unwrap();
             if text.rsplit(')').next().unwrap().trim_start().starts_with('S') {
@@ -137,6 +165,19 @@ impl Taken {
         Self { pid, registers, stack, maps }
     }
 
+    /// Looks at a thread before each of its next instructions.
+    pub(crate) fn at_steps(pid: i32, steps: usize) -> Vec<Self> {
+        let stopped = Stopped::seize(pid);
+        let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap();
+        let looks = (0..steps).map(|_| {
+            stopped.step();
+            let registers = stopped.registers();
+            let stack = read_memory(pid, registers.sp, COPY);
+            Self { pid, registers, stack, maps: maps.clone() }
+        });
+        looks.collect()
+    }
+
     pub(crate) fn copy(&self) -> StackCopy<'_> {
         StackCopy { base: self.registers.sp, bytes: &self.stack }
     }
@@ -158,7 +199,7 @@ impl Taken {
     pub(crate) fn named(&self, space: &AddressSpace, images: &mut Images) -> Stack {
         let (frames, end) = self.unwind(space);
         let names = frames.iter().map(|frame| space.name(frame, images)).collect();
-        Stack { names, end }
+        Stack { names, frames, end }
     }
 }
 
@@ -166,6 +207,7 @@ impl Taken {
 #[derive(Debug)]
 pub(crate) struct Stack {
     pub(crate) names: Vec<Rc<[Name]>>,
+    pub(crate) frames: Vec<Frame>,
     pub(crate) end: End,
 }
 
@@ -242,6 +284,17 @@ impl Stopped {
             // SAFETY: the thread is stopped; the signal is a number.
             unsafe { libc::ptrace(libc::PTRACE_CONT, self.tid, 0, signal) };
         }
+    }
+
+    /// Lets the thread execute one instruction.
+    fn step(&self) {
+        // SAFETY: the thread is stopped; no memory is passed.
+        let stepped = unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, self.tid, 0, 0) };
+        assert_eq!(stepped, 0, "step: {}", std::io::Error::last_os_error());
+        let mut status = 0;
+        // SAFETY: `status` is an int to be written to.
+        let waited = unsafe { libc::waitpid(self.tid, &mut status, libc::__WALL) };
+        assert!(waited == self.tid && libc::WIFSTOPPED(status), "{status:#x}");
     }
 
     fn registers(&self) -> Registers {

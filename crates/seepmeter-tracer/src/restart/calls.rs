@@ -4,11 +4,13 @@
 //! show -512 to -516 at the halt, and nothing is to be done about them. Some give EINTR: those that
 //! signal(7) lists under "interruption of system calls by stop signals", and those that a read of the
 //! kernel adds (io_getevents, io_uring_enter, semop). Only those are listed here, of which it is sure
-//! that EINTR means that nothing was done. A close(2), which gives EINTR and has closed, must never be.
+//! that EINTR means that nothing was done. A close(2), which gives EINTR and has closed, must never be; nor
+//! a connect(2) with SO_SNDTIMEO, which made again gives EALREADY where it should give EINPROGRESS.
 
 use crate::arch::{IO_PGETEVENTS, SystemCall};
 use crate::memory::Memory;
 use crate::restart::clock::Nanoseconds;
+use crate::restart::socket;
 
 /// io_uring_enter(2): the fifth argument is a struct, which has the time.
 const IORING_ENTER_EXT_ARG: u64 = 1 << 3;
@@ -30,6 +32,9 @@ pub(super) enum Limit {
     Timespec(usize),
     /// By a timespec in a `struct io_uring_getevents_arg`.
     Uring(usize),
+    /// By an option of the socket that the first argument is a descriptor of. Only a socket with a limit
+    /// gives EINTR; of anything else nobody knows what EINTR means.
+    Socket(i32),
     /// It can't be told.
     None,
 }
@@ -56,6 +61,15 @@ pub(super) fn repeatable(call: &SystemCall) -> Option<Repeatable> {
         libc::SYS_semtimedop => (Limit::Timespec(3), EAGAIN),
         libc::SYS_io_getevents | IO_PGETEVENTS => (Limit::Timespec(4), 0),
         libc::SYS_io_uring_enter => (uring_limit(call.arguments[3]), ETIME),
+        libc::SYS_read
+        | libc::SYS_readv
+        | libc::SYS_recvfrom
+        | libc::SYS_recvmsg
+        | libc::SYS_accept
+        | libc::SYS_accept4 => (Limit::Socket(libc::SO_RCVTIMEO), EAGAIN),
+        libc::SYS_write | libc::SYS_writev | libc::SYS_sendto | libc::SYS_sendmsg => {
+            (Limit::Socket(libc::SO_SNDTIMEO), EAGAIN)
+        }
         _ => return None,
     };
     Some(Repeatable { limit, result_when_over })
@@ -78,6 +92,7 @@ impl Limit {
                 (milliseconds >= 0).then(|| i64::from(milliseconds) * 1_000_000)
             }
             Self::Timespec(index) => timespec(call.arguments[index], memory),
+            Self::Socket(option) => socket::limit(memory.pid(), call.arguments[0], option),
             Self::Uring(index) => {
                 let address = call.arguments[index].checked_add(URING_TIME as u64)?;
                 timespec(memory.word(address)?, memory)
@@ -110,7 +125,7 @@ mod tests {
 
     #[test]
     fn calls_that_have_done_something_when_they_give_eintr_are_never_made_again() {
-        for number in [libc::SYS_close, libc::SYS_write, libc::SYS_dup2, libc::SYS_connect] {
+        for number in [libc::SYS_close, libc::SYS_dup3, libc::SYS_connect, libc::SYS_recvmmsg] {
             assert_eq!(repeatable(&call(number, [0; 6])), None);
         }
     }

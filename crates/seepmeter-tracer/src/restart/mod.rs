@@ -27,6 +27,7 @@
 mod calls;
 mod clock;
 mod last_run;
+mod socket;
 mod wrappers;
 
 use std::collections::HashMap;
@@ -63,6 +64,14 @@ struct Waiter {
     again: Option<Again>,
 }
 
+/// What a thread was doing when it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Running,
+    /// It waited, or nothing can be said.
+    Other,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Before {
     call: SystemCall,
@@ -83,16 +92,28 @@ struct Again {
 
 impl Restarts {
     /// Asks what a thread waits in, before it is interrupted. Costs some µs.
-    pub(crate) fn ask(&mut self, pid: i32, tid: i32) {
+    pub(crate) fn ask(&mut self, pid: i32, tid: i32) -> Asked {
         let waiter = self.threads.entry(tid).or_default();
         waiter.before = None;
-        let Some((call, instruction)) = current_call(pid, tid) else { return };
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")) else {
+            return Asked::Other;
+        };
+        if text.starts_with("running") {
+            return Asked::Running;
+        }
+        let Some((call, instruction)) = parse_call(&text) else { return Asked::Other };
         if let Some(Repeatable { limit, .. }) = calls::repeatable(&call) {
-            let timed = limit != Limit::None;
+            let timed = match limit {
+                Limit::None => false,
+                // Whether the socket has a limit is asked at the halt; most have none.
+                Limit::Socket(_) => waiter.again.is_some(),
+                Limit::Milliseconds(_) | Limit::Timespec(_) | Limit::Uring(_) => true,
+            };
             let asleep_since = timed.then(|| self.last_run.of(pid, tid)).flatten();
             waiter.before = Some(Before { call, asleep_since });
             self.wrappers.learn(pid, instruction);
         }
+        Asked::Other
     }
 
     /// Forgets the threads that are no more.
@@ -143,7 +164,8 @@ impl Restarts {
         let again = waiter.plan(&call, what.limit, registers.stack_pointer(), memory);
         let Some(mut again) = again else {
             waiter.again = None;
-            return registers.do_call_again(before.as_ref());
+            let for_ever = !matches!(what.limit, Limit::Socket(_));
+            return for_ever && registers.do_call_again(before.as_ref());
         };
         let left = again.whole - (again.let_go - again.began);
         if left <= 0 {
@@ -199,7 +221,8 @@ fn shortened(
 ) -> Option<(usize, u64)> {
     let place = || stack.checked_sub(RED_ZONE?);
     match limit {
-        Limit::None => None,
+        // A socket's option is the program's own, and stays.
+        Limit::None | Limit::Socket(_) => None,
         // Rounded up, since a wait must not end too early.
         Limit::Milliseconds(index) => Some((index, (left as u64).div_ceil(1_000_000))),
         Limit::Timespec(index) => {
@@ -230,10 +253,6 @@ fn write_time(place: u64, left: Nanoseconds, memory: &Memory) -> Option<()> {
 /// The call that a sleeping thread is in, and its instruction pointer, as /proc/PID/task/TID/syscall
 /// tells (proc(5)): `232 0x5 0x7f… 0x400 0x1388 0x0 0x0 SP PC`. A thread that runs says `running`, one
 /// that sleeps outside of a call `-1 SP PC`.
-fn current_call(pid: i32, tid: i32) -> Option<(SystemCall, u64)> {
-    parse_call(&fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).ok()?)
-}
-
 fn parse_call(text: &str) -> Option<(SystemCall, u64)> {
     let mut words = text.split_ascii_whitespace();
     let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;

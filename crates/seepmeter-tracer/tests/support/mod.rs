@@ -106,6 +106,11 @@ impl Target {
         }
     }
 
+    /// Writes a line to its standard input.
+    pub fn say(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
     /// Ends its standard input.
     pub fn end_input(&mut self) {
         self.input = None;

@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
@@ -138,6 +139,22 @@ static int call(const char *name, int ms) {
     if (!strcmp(name, "futex")) return syscall(SYS_futex, &word, FUTEX_WAIT, 0, limit, NULL, 0);
     if (!strcmp(name, "read")) return read(pipes[0], &byte, 1);
     if (!strcmp(name, "recv")) return recv(sockets[0], &byte, 1, 0);
+    if (!strcmp(name, "recv-limited") || !strcmp(name, "accept-limited")) {
+        /* Nobody feeds these. */
+        static int limited[2], listener = -1;
+        struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
+        if (listener < 0) {
+            struct sockaddr_un any = {.sun_family = AF_UNIX};
+            listener = socket(AF_UNIX, SOCK_STREAM, 0);
+            if (bind(listener, (void *)&any, sizeof(sa_family_t)) || listen(listener, 1)) die("listen");
+            if (socketpair(AF_UNIX, SOCK_STREAM, 0, limited)) die("socketpair");
+            setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+            setsockopt(limited[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+        }
+        errno = 0;
+        if (name[0] == 'a') return accept(listener, NULL, NULL);
+        return recv(limited[0], &byte, 1, 0);
+    }
     if (!strcmp(name, "epoll_wait")) return epoll_wait(epoll, &event, 1, ms);
     if (!strcmp(name, "epoll_pwait")) return epoll_pwait(epoll, &event, 1, ms, &set);
     if (!strcmp(name, "epoll_pwait2")) return syscall(SYS_epoll_pwait2, epoll, &event, 1, limit, NULL, 0);
@@ -393,11 +410,43 @@ static void work(void) {
         usleep(1500);
         if (poll(NULL, 0, 2)) die("poll");
         for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
-        printf("%d %016lx %d %d %ld\n", round, hash, WEXITSTATUS(status), handled, born);
+        printf("%d %016llx %d %d %ld\n", round, (unsigned long long)hash, WEXITSTATUS(status), handled, born);
         fflush(stdout);
     }
     clean_calls();
     exit(7);
+}
+
+/* --- memory calls: each thread maps, advises, grows and unmaps blocks of a length of its own --- */
+static void *map(void *number) {
+    size_t length = (100 + (intptr_t)number) * 4096;
+    for (int i = 0; i < 40; i++) {
+        char *block = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (block == MAP_FAILED) die("mmap");
+        *block = 1;
+        if (madvise(block, length, MADV_DONTNEED)) die("madvise");
+        block = mremap(block, length, 2 * length, MREMAP_MAYMOVE);
+        if (block == MAP_FAILED) die("mremap");
+        if (munmap(block, 2 * length)) die("munmap");
+        /* And one of each that fails. */
+        if (munmap((void *)1, 4096) == 0 || mmap(NULL, 0, 0, 0, -1, 0) != MAP_FAILED) die("no failure");
+    }
+    return NULL;
+}
+static void maps(int count) {
+    pthread_t threads[64];
+    void *end = sbrk(0);
+    if (sbrk(8192) != end) die("sbrk");
+    for (int i = 0; i < count; i++) threads[i] = spawn(map, (void *)(intptr_t)i);
+    for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
+    pid_t child = fork();
+    if (child == 0) { map((void *)(intptr_t)50); _exit(4); }
+    int status;
+    if (waitpid(child, &status, 0) != child) die("waitpid");
+    child = vfork();
+    if (child == 0) { execl("/proc/self/exe", own_words[0], "say", "child", (char *)NULL); _exit(96); }
+    if (waitpid(child, NULL, 0) != child) die("waitpid");
+    printf("mapped %d\n", WEXITSTATUS(status));
 }
 
 int main(int count, char **words) {
@@ -422,6 +471,7 @@ int main(int count, char **words) {
     else if (!strcmp(what, "executes")) executes(number);
     else if (!strcmp(what, "leader-ends")) leader_ends();
     else if (!strcmp(what, "work")) work();
+    else if (!strcmp(what, "maps")) maps(number);
     else if (!strcmp(what, "say")) { puts(name); return 3; }
     else if (!strcmp(what, "not-dumpable")) { prctl(PR_SET_DUMPABLE, 0); idle(1); }
     else { fprintf(stderr, "no such target: %s\n", what); return 95; }

@@ -160,7 +160,10 @@ impl Text {
                 human::duration(value.unsigned_abs())
             ),
             EventKind::Continued => "goes on after a stop".to_owned(),
-            EventKind::Marker | EventKind::SamplerFailed | EventKind::SinkFailed => {
+            EventKind::Lingers
+            | EventKind::Marker
+            | EventKind::SamplerFailed
+            | EventKind::SinkFailed => {
                 format!("{}: {}", event.kind.as_str(), event.text)
             }
             // A sampler's own news: how it looks, and what it had to leave out.

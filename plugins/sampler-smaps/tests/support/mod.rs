@@ -177,6 +177,7 @@ impl Watcher {
             subject: SubjectId(0),
             spawned: false,
             proc_root: proc_root.to_owned(),
+            executable: None,
         };
         smaps.start(&target, &mut memory)?;
         let (reader, writer) = io::pipe().expect("a pipe");

@@ -47,7 +47,7 @@ impl Thread {
     /// has vanished.
     pub(crate) fn poll(&mut self, ends: Ends) -> Option<Change> {
         // An error here is of our own making (a bad argument), so there is nobody to wait for.
-        let change = wait::poll(self.tid, ends).unwrap_or(Some(Change::Vanished))?;
+        let change = wait::peek(self.tid, ends).unwrap_or(Some(Change::Vanished))?;
         self.state = match change {
             Change::Halted(halt) => State::Halted(halt),
             Change::Ended | Change::Vanished => State::Gone,

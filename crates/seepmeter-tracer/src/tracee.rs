@@ -282,6 +282,7 @@ impl Tracee {
                 self.poll(index);
             }
         }
+        self.bury_the_leader();
     }
 
     /// A leader that is our process's child can be waited for even where it is not our tracee any more,
@@ -322,11 +323,9 @@ impl Tracee {
             self.threads.push(Thread::new(pid, State::Called));
             self.threads.len() - 1
         });
+        // A halt that is known of may be the former leader's.
         let leader = &mut self.threads[index];
-        // A halt that is known may be the former leader's, or the new one's, which has been seen already.
-        let halted = leader.poll(self.leader_ends).is_some()
-            || matches!(leader.state, State::Halted(_)) && tasks::state(pid, pid) == Some('t');
-        if !halted {
+        if leader.poll(self.leader_ends).is_none() {
             leader.state = State::Called;
         }
     }
@@ -393,8 +392,10 @@ impl Tracee {
         loop {
             self.poll_all();
             self.let_go();
-            self.bury_the_leader();
-            if self.threads.iter().all(|thread| thread.state == State::Zombie) {
+            // A leader that has outlived all others is ours to reap now, if it is ours at all.
+            let outlived = || self.tasks.count() > Some(1);
+            let only_zombie = self.threads.iter().all(|thread| thread.state == State::Zombie);
+            if self.threads.is_empty() || only_zombie && outlived() {
                 return true;
             }
             if !patience.wait() {

@@ -46,22 +46,27 @@ pub(crate) enum Ends {
     Peek,
 }
 
-/// Asks, without waiting.
-pub(crate) fn poll(tid: i32, ends: Ends) -> io::Result<Option<Change>> {
-    let kinds = match ends {
-        Ends::Reap => libc::WSTOPPED | libc::WEXITED,
-        Ends::Peek => libc::WSTOPPED,
-    };
-    match (ask(tid, kinds | libc::WNOHANG)?, ends) {
-        (None, Ends::Peek) => {
-            let ended = ask(tid, libc::WEXITED | libc::WNOWAIT | libc::WNOHANG)?;
-            Ok(ended.filter(|change| *change == Change::Ended))
-        }
+/// Asks, without waiting, and leaves a halt where it is. So it is told again until the thread is let go;
+/// and where the tracer is killed, the thread still gets the signal that it was on its way to. (A wait that
+/// takes the halt clears `exit_code`, from which the kernel learns what to do with a thread that is let
+/// go by its tracer's end: `ptrace_signal()` in kernel/signal.c.)
+pub(crate) fn peek(tid: i32, ends: Ends) -> io::Result<Option<Change>> {
+    let leave = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
+    match (ask(tid, leave)?, ends) {
+        (Some(Change::Ended), Ends::Reap) => ask(tid, libc::WEXITED | libc::WNOHANG),
         (change, _) => Ok(change),
     }
 }
 
-/// Waits for a halt, or for an end that is ours to reap, for as long as it takes.
+/// Asks, without waiting, and takes a halt, so that it is told once.
+pub(crate) fn take(tid: i32, ends: Ends) -> io::Result<Option<Change>> {
+    match peek(tid, ends)? {
+        Some(Change::Halted(_)) => ask(tid, libc::WSTOPPED | libc::WNOHANG),
+        change => Ok(change),
+    }
+}
+
+/// Waits for a halt, and takes it, or for an end that is ours to reap, for as long as it takes.
 pub(crate) fn block(tid: i32, ends: Ends) -> io::Result<Change> {
     let kinds = match ends {
         Ends::Reap => libc::WSTOPPED | libc::WEXITED,

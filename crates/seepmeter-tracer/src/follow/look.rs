@@ -101,7 +101,7 @@ impl FollowedStop<'_> {
     /// Asks a thread that was interrupted. True where it runs no more.
     fn has_halted(&mut self, tid: i32) -> bool {
         let ends = if tid == self.follower.root { self.follower.root_ends } else { Ends::Reap };
-        match wait::poll(tid, ends) {
+        match wait::take(tid, ends) {
             Ok(Some(Change::Halted(halt))) => {
                 if let Halt::Event(
                     libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK,

@@ -47,7 +47,7 @@ use crate::request;
 use crate::tasks;
 use crate::wait::{self, Change, Ends, Halt};
 
-/// How long a call is held for another one in the same address space.
+/// How long a call is held for another one in the same address space that does not run.
 pub const HELD_AT_MOST: Duration = Duration::from_millis(5);
 
 /// What a followed process's threads do that is told.
@@ -251,7 +251,7 @@ impl Follower {
     /// Asks what has become of a thread, and sees to it. False where that is nothing.
     fn ask(&mut self, tid: i32, tell: &mut dyn FnMut(Happening<'_>)) -> bool {
         let ends = if tid == self.root { self.root_ends } else { Ends::Reap };
-        match wait::poll(tid, ends) {
+        match wait::take(tid, ends) {
             Ok(Some(Change::Halted(halt))) => {
                 self.see_to(tid, halt, tell);
                 true
@@ -283,8 +283,10 @@ impl Follower {
             Halt::Event(libc::PTRACE_EVENT_SECCOMP) => self.call_begins(tid, member),
             Halt::Call => {
                 self.call_is_over(tid, member.space);
+                // It runs on also where the caller panics.
+                let _end = RunOn(tid);
                 self.tell_call(tid, member, tell);
-                request::run_on(tid, 0)
+                Ok(())
             }
             Halt::Event(event) => {
                 self.event(tid, event, tell);
@@ -350,13 +352,25 @@ impl Follower {
     }
 
     fn let_the_long_held_go(&mut self) {
-        while let Some((tid, since)) = self.held.front().copied()
+        while let Some((_, since)) = self.held.front()
             && since.elapsed() > HELD_AT_MOST
+            && let Some((tid, _)) = self.held.pop_front()
         {
-            self.held.pop_front();
+            if self.is_held_by_one_that_runs(tid) {
+                // It only waits for a processor; the held one has the same time again.
+                self.held.push_back((tid, Instant::now()));
+                continue;
+            }
             self.family.out_of_order(tid);
             let _ = request::run_to_call(tid, 0);
         }
+    }
+
+    fn is_held_by_one_that_runs(&self, tid: i32) -> bool {
+        let Some(member) = self.family.member(tid) else { return false };
+        // A thread has a folder of its own, whatever its process.
+        let holder = self.under_way.get(&member.space);
+        holder.is_some_and(|holder| tasks::state(*holder, *holder) == Some('R'))
     }
 
     fn tell_call(&mut self, tid: i32, member: Member, tell: &mut dyn FnMut(Happening<'_>)) {
@@ -366,6 +380,15 @@ impl Follower {
         if let Some(call) = MemoryCall::finished(tid, member, &registers, memory, in_order) {
             tell(Happening::Call(call));
         }
+    }
+}
+
+/// Lets a halted thread run on when this is dropped. One that has died meanwhile is told of by its end.
+struct RunOn(i32);
+
+impl Drop for RunOn {
+    fn drop(&mut self) {
+        let _ = request::run_on(self.0, 0);
     }
 }
 

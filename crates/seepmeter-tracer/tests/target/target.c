@@ -85,11 +85,11 @@ static void spinning(int count) {
 static volatile int stop_births;
 static void *brief(void *place) { (*(_Atomic long *)place)++; return NULL; }
 static void *bear(void *place) {
-    while (!stop_births) {
+    do {
         pthread_t children[4];
         for (int i = 0; i < 4; i++) children[i] = spawn(brief, place);
         for (int i = 0; i < 4; i++) pthread_join(children[i], NULL);
-    }
+    } while (!stop_births);
     return NULL;
 }
 static void births(void) {

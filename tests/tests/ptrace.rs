@@ -8,7 +8,9 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use seepmeter_record::{EventKind, Record, SubjectId, subject_kind};
-use seepmeter_tests::{Recording, Running, eventually, folder, program, run, seepmeter, words};
+use seepmeter_tests::{
+    Recording, Running, eventually, folder, not_run, program, run, seepmeter, words,
+};
 
 /// A target that has said that it is ready.
 fn standing(threads: u32) -> Running {
@@ -445,6 +447,79 @@ fn a_followed_target_that_its_parent_has_reaped_is_not_waited_for() {
         ];
         let done = seepmeter(words).done().expect(5);
         assert!(done.err().is_empty(), "{}", done.err());
+    }
+}
+
+#[test]
+fn a_followed_target_that_forks_all_the_time_is_not_waited_for_when_it_has_ended() {
+    // A child's own first stop may be seen before its birth is told, and be its last.
+    let script = "for i in $(seq 60); do /bin/true; done; echo out; exit 4";
+    let words = words![
+        "run",
+        "-q",
+        "--no-summary",
+        "-s",
+        "ptrace,calls=memory",
+        "-o",
+        "jsonl,path=/dev/null",
+        "--",
+        "sh",
+        "-c",
+        script
+    ];
+    let done = seepmeter(words).done().expect(4);
+    assert_eq!((done.out().as_str(), done.err().as_str()), ("out\n", ""));
+}
+
+#[test]
+fn a_followed_targets_waits_are_over_when_they_should_be() {
+    if run("python3", words!["-c", ""]).try_start().is_err() {
+        return not_run("waits of a followed target", "there is no python3 here");
+    }
+    let script = "import select, time\nbegin = time.monotonic()\nselect.epoll().poll(0.7)\nprint(time.monotonic() - begin)";
+    let words = words![
+        "run",
+        "-q",
+        "--no-summary",
+        "-i",
+        "50ms",
+        "--budget",
+        "100%",
+        "-s",
+        "ptrace,calls=memory",
+        "-o",
+        "jsonl,path=/dev/null",
+        "--",
+        "python3",
+        "-c",
+        script
+    ];
+    let done = seepmeter(words).done().expect(0);
+    let waited: f64 = done.out().trim().parse().expect("a time");
+    // It would never end if each look began its time anew.
+    assert!((0.65..10.0).contains(&waited), "{waited}");
+}
+
+#[test]
+fn a_setuid_target_that_would_lose_its_rights_is_refused_before_it_is_followed() {
+    // SAFETY: asks for our own id.
+    if unsafe { nix::libc::geteuid() } != 0 {
+        return not_run("a setuid target as an ordinary user", "only root can become one");
+    }
+    let words = words!["run", "-s", "ptrace,calls=memory", "--", "su", "--version"];
+    let ordinary = seepmeter(words).before_exec(|| {
+        // SAFETY: async-signal-safe, and the child's own business.
+        match unsafe { nix::libc::setuid(65534) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    });
+    match ordinary.try_start() {
+        Ok(running) => {
+            let told = ["calls=memory would change the target", "is setuid", "as root"];
+            let _ = running.finish().expect_complaint(125, &told);
+        }
+        Err(error) => not_run("a setuid target", &format!("nobody may not run it: {error}")),
     }
 }
 

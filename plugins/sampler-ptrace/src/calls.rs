@@ -78,8 +78,8 @@ impl Calls {
                 "calls=memory follows a target from its first instruction: it takes a filter that can't be taken off again, so only for a command that seepmeter spawns (seepmeter run); leave calls= out to attach",
             ));
         }
+        refuse_where_rights_are_lost(target)?;
         let follower = Follower::begin(target.pid).map_err(Error::failed)?;
-        refuse_where_rights_are_lost(&follower, target)?;
         let page = u64::try_from(page_size()).unwrap_or(4096);
         let mut metric = |name, unit, help| stream.metric(name, unit, help);
         let metrics = Metrics {
@@ -123,7 +123,11 @@ impl Calls {
     ) -> Result<(), Error> {
         loop {
             let slice = deadline.min(Instant::now() + SLICE);
-            self.serve_once((slice, wake), (code, book), stream).map_err(cannot_wait)?;
+            let served = self.serve_once((slice, wake), (code, book), stream);
+            if served.map_err(cannot_wait)? == Served::AllEnded {
+                // Whoever watches for the end will stop us.
+                return Ok(());
+            }
             if Instant::now() >= deadline || wake.is_some_and(is_readable) {
                 return Ok(());
             }
@@ -135,7 +139,7 @@ impl Calls {
         (until, wake): (Instant, Option<BorrowedFd<'_>>),
         (code, book): (&mut Code, &mut StackBook),
         stream: &mut dyn Stream,
-    ) -> io::Result<()> {
+    ) -> io::Result<Served> {
         let Self { pid, follower, space, queue, count, out_of_order, ledger, .. } = self;
         let served = follower.serve(until, wake, &mut |happening| {
             match happening {
@@ -156,7 +160,7 @@ impl Calls {
             }
         });
         enter(queue, ledger, (code, book), stream);
-        served.map(drop)
+        served
     }
 
     /// Lets the followed ones do their calls until the last of them has ended: the filter can't be
@@ -228,9 +232,9 @@ fn cannot_wait(error: io::Error) -> Error {
 }
 
 /// What the sampler's own options can't know: whether the target would be another program without the
-/// rights that its file gives.
-fn refuse_where_rights_are_lost(follower: &Follower, target: &Target) -> Result<(), Error> {
-    let Some(file) = target.executable.as_deref().filter(|_| follower.set_no_new_privs()) else {
+/// rights that its file gives. Before it is followed, since that can't be taken back.
+fn refuse_where_rights_are_lost(target: &Target) -> Result<(), Error> {
+    let Some(file) = target.executable.as_deref().filter(|_| !may_filter_anything()) else {
         return Ok(());
     };
     match gains_rights(file) {
@@ -240,6 +244,15 @@ fn refuse_where_rights_are_lost(follower: &Follower, target: &Target) -> Result<
             file.display()
         ))),
     }
+}
+
+/// True with CAP_SYS_ADMIN, with which a filter needs no no_new_privs (seccomp(2)).
+fn may_filter_anything() -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|caps| u64::from_str_radix(caps.trim(), 16).ok());
+    effective.is_some_and(|caps| caps >> CAP_SYS_ADMIN & 1 == 1)
 }
 
 /// None for a call that changes nothing of what is told.

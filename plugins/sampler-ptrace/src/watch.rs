@@ -141,7 +141,7 @@ impl Watch {
             Hold::Followed(calls) => {
                 let known = (&mut self.code, &mut self.book);
                 calls.serve((until.deadline, Some(until.wake)), known, stream)?;
-                Ok(Waited::Done)
+                Ok(if calls.has_ended() { Waited::PleaseSleep } else { Waited::Done })
             }
         }
     }

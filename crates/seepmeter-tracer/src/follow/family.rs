@@ -125,6 +125,17 @@ impl Family {
         &self.processes[&pid].memory
     }
 
+    /// Asks what the threads of a process wait in, before they are interrupted.
+    pub(super) fn ask(&mut self, pid: i32) {
+        let tids = self.threads_of(pid);
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        process.restarts.check_program(pid);
+        process.restarts.keep(|tid| tids.contains(&tid));
+        for tid in tids {
+            process.restarts.ask(pid, tid);
+        }
+    }
+
     /// Sees to the interrupted call of a thread that is on its way to a signal.
     pub(super) fn mend(&mut self, tid: i32) {
         let Some(pid) = self.threads.get(&tid) else { return };
@@ -135,6 +146,7 @@ impl Family {
             // It fails where the thread has died, and then does not matter.
             let _ = registers.write(tid);
         }
+        process.restarts.asked_no_more(tid);
     }
 
     pub(super) fn out_of_order(&mut self, tid: i32) {

@@ -29,6 +29,7 @@ impl Follower {
     /// followed (any more).
     pub fn stop(&mut self, pid: i32, deadline: Instant) -> Option<FollowedStop<'_>> {
         self.family.space(pid)?;
+        self.family.ask(pid);
         let began = Instant::now();
         let mut stop = FollowedStop {
             follower: self,

@@ -115,7 +115,11 @@ pub struct Follower {
     held: VecDeque<(i32, Instant)>,
     /// Halts that are still to be seen to.
     pending: VecDeque<(i32, Halt)>,
+    swept: Instant,
 }
+
+/// How often those that are known are held against those that there are.
+const SWEEP: Duration = Duration::from_millis(500);
 
 impl Follower {
     /// Follows a process of one thread, which should be held before its exec, in a system call that it
@@ -155,6 +159,7 @@ impl Follower {
             under_way: HashMap::new(),
             held: VecDeque::new(),
             pending: VecDeque::new(),
+            swept: Instant::now(),
         })
     }
 
@@ -208,8 +213,7 @@ impl Follower {
             match wait::any(self.held.is_empty())? {
                 Some(pid) if pid == self.alarm.pid() => {
                     self.await_alarm()?;
-                    // Its parent may have reaped it before we have seen its end, which nobody tells us.
-                    self.ask(self.root, tell);
+                    self.sweep(tell);
                     let all_ended = self.family.is_empty();
                     return Ok(if all_ended { Served::AllEnded } else { Served::Long });
                 }
@@ -321,10 +325,26 @@ impl Follower {
                 let space = self.family.executed(tid);
                 tell(Happening::Executed { pid: tid, space });
             }
-            libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => {
+            // One that was seen itself before its birth was told may have ended by now.
+            libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK
+                if is_ours(other) =>
+            {
                 self.member(other, tell);
             }
             _ => {}
+        }
+    }
+
+    /// Removes those whose ends nobody tells: the parent of the root may have reaped it first.
+    fn sweep(&mut self, tell: &mut dyn FnMut(Happening<'_>)) {
+        self.ask(self.root, tell);
+        if self.swept.elapsed() < SWEEP {
+            return;
+        }
+        self.swept = Instant::now();
+        let tids: Vec<i32> = self.family.tids().collect();
+        for tid in tids.into_iter().filter(|tid| !is_ours(*tid)) {
+            self.gone(tid, tell);
         }
     }
 
@@ -390,6 +410,13 @@ impl Drop for RunOn {
     fn drop(&mut self) {
         let _ = request::run_on(self.0, 0);
     }
+}
+
+/// True for a thread that this one traces, also one that has ended and was not waited for.
+fn is_ours(tid: i32) -> bool {
+    // SAFETY: asks for the caller's own tid.
+    let own = unsafe { libc::gettid() };
+    tasks::status(tid, "TracerPid") == Some(own.to_string())
 }
 
 /// Ends the tracing of a thread that takes no filter. It runs, so it must halt first.

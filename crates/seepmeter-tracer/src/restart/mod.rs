@@ -116,6 +116,13 @@ impl Restarts {
         Asked::Other
     }
 
+    /// What was asked of a thread is over: it runs on, and is not asked before its next halt.
+    pub(crate) fn asked_no_more(&mut self, tid: i32) {
+        if let Some(waiter) = self.threads.get_mut(&tid) {
+            waiter.before = None;
+        }
+    }
+
     /// Forgets the threads that are no more.
     pub(crate) fn keep(&mut self, lives: impl Fn(i32) -> bool) {
         self.threads.retain(|tid, _| lives(*tid));

@@ -211,10 +211,9 @@ impl Evidence {
     fn leaks_perhaps(&self) -> bool {
         let ahead = DOUBLES_WITHIN.max(DOUBLES_WITHIN_WATCHES * self.watch);
         let doubles = |low: f64| low > 0.0 && low * ahead > self.level.abs();
-        let [since_warm_up, judged] = &self.stretches;
-        // Where steps are found small, it is the rate since warm-up that is told.
-        let told = if self.stepped { since_warm_up } else { judged };
-        !told.levels_off && told.rate.is_some_and(|rate| doubles(rate.low))
+        // Where steps are found small, it is the rate since warm-up that is told, or else of what is judged.
+        let leaks = |s: &Stretch| !s.levels_off && s.rate.is_some_and(|rate| doubles(rate.low));
+        self.stretches.iter().any(leaks)
     }
 
     /// Whether what was gained since warm-up, or since the last one-off step, is surely too little to

@@ -3,8 +3,10 @@
 //! `cargo run --release -p seepmeter-judgement-bench -- [--split tuning|spent|reported]
 //! [--draws N] [--length X] [--only NAME] [--no-rivals] [--by-shape] [--explain [--unsure]]`
 //!
+//! Where no split is named it is `tuning`, so that forgetting the flag spends nothing.
+//!
 //! `-- --speed` measures the time of a million-look judgement and of thinning ten million looks.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to a person")]
 
 use seepmeter_analysis::{Series, Settings, Thinner, judge};
 use seepmeter_judgement_bench::run::{BETWEEN, LENGTHS, Plan, judged, run};
@@ -24,9 +26,14 @@ fn main() -> ExitCode {
         return speed();
     }
     let split = match after("--split").map(String::as_str) {
-        Some("tuning") => Split::Tuning,
+        // Whoever forgets the flag spends nothing.
+        None | Some("tuning") => Split::Tuning,
         Some("spent") => Split::Spent,
-        _ => Split::Reported,
+        Some("reported") => Split::Reported,
+        Some(other) => {
+            eprintln!("there is no split `{other}`: it is tuning, spent or reported");
+            return ExitCode::from(2);
+        }
     };
     let lengths = [LENGTHS.as_slice(), &BETWEEN].concat();
     let plan = Plan {

@@ -6,7 +6,6 @@
 //! instead of two is the way of equivalence testing (Schuirmann, Journal of Pharmacokinetics and
 //! Biopharmaceutics 15, 1987).
 
-use crate::Interval;
 use crate::autocorrelation::Autocorrelation;
 use crate::curve::Curve;
 use crate::drift::Drift;
@@ -17,6 +16,7 @@ use crate::settings::Settings;
 use crate::slope::Slope;
 use crate::standstill::Standstill;
 use crate::trend::Trend;
+use crate::{Interval, Unit};
 
 /// Everything the stages found that the answer depends on. Spans are in seconds.
 #[derive(Debug, Clone)]
@@ -76,6 +76,10 @@ pub struct Stretch {
     pub swing: f64,
     /// What was gained.
     pub gain: Option<Gain>,
+    /// The interval of its slope, base units a second.
+    pub rate: Option<Interval>,
+    /// Whether it settles, or a slowing curve explains it at least as well as a line.
+    pub levels_off: bool,
 }
 
 /// The answer, why, and how much longer a watch it would take (seconds).
@@ -108,9 +112,19 @@ const SMALL_OF_LEVEL: f64 = 0.03;
 const SMALL_GAIN: f64 = 0.04;
 /// What is weighed since the last step alone takes this part of the watch.
 const LEAST_SINCE_STEP: f64 = 0.5;
-/// But a watch so many times as long as the least is asked for: a leak that gains little in half of the
-/// watch that would show it gains twice as much in the whole.
+/// But a watch so many times as long as the least is asked for, to call what was gained little as well as
+/// to call it growth: a leak that gains little in half of the watch that would show it gains twice as much
+/// in the whole.
 const LONGER: u64 = 2;
+/// A shorter watch does not call growth what gained less than this part of the level: a heap that finds
+/// its size still takes a page now and then after a minute, as regularly as a leak.
+const LEAST_OF_LEVEL: f64 = 0.01;
+/// Nor what gained less than sixteen pages of 4 KiB, the steps in which a small program's memory is told.
+const LEAST_BYTES: f64 = 65_536.0;
+/// What surely doubles the level within a day is not steady, be it little so far (seconds).
+const DOUBLES_WITHIN: f64 = 86_400.0;
+/// Nor is what doubles it within so many watches: who looks once a minute thinks in more than days.
+const DOUBLES_WITHIN_WATCHES: f64 = 100.0;
 /// Growth under this part of the usual swing does not show.
 const LEAST_OF_SWING: f64 = 0.02;
 /// Nor does growth under this part of the usual swing.
@@ -137,14 +151,9 @@ impl Evidence {
         self.looks >= settings.least_looks && self.watch * 1e9 >= settings.least_span as f64
     }
 
-    /// Long enough to say that what was gained does not matter.
+    /// Long enough to say of little what it is: growth, or nothing that matters.
     fn long_enough_for_little(&self, settings: &Settings) -> bool {
-        let twice = Settings {
-            least_looks: LONGER.saturating_mul(settings.least_looks),
-            least_span: LONGER.saturating_mul(settings.least_span),
-            ..settings.clone()
-        };
-        self.long_enough(&twice)
+        self.long_enough(&longer(settings))
     }
 
     /// Noise about a line: Mann–Kendall and the plateau tests carry the claim.
@@ -184,6 +193,27 @@ impl Evidence {
     /// by a little, and significantly so.
     fn shows(&self) -> bool {
         self.slope.rate.estimate * self.span > LEAST_OF_SWING * self.swing
+    }
+
+    /// Whether so little was gained that only a longer watch can call it growth.
+    fn grew_too_little(&self, settings: &Settings) -> bool {
+        let pages = if settings.unit == Unit::Bytes { LEAST_BYTES } else { 0.0 };
+        let least = (LEAST_OF_LEVEL * self.level.abs()).max(pages);
+        !self.long_enough_for_little(settings) && self.slope.rate.estimate * self.span < least
+    }
+
+    /// Whether it surely grows, by so much in the time to come that `steady` would be the wrong word however
+    /// little it was so far, and neither a settling nor a slowing curve explains it better than a line.
+    ///
+    /// A slow leak in a large program gains a hundredth of the level in minutes and all of it in a night, and
+    /// noise that wanders keeps the trend test from telling. So what is small is measured against the level
+    /// *and* against time.
+    fn leaks_perhaps(&self) -> bool {
+        let ahead = DOUBLES_WITHIN.max(DOUBLES_WITHIN_WATCHES * self.watch);
+        let doubles = |low: f64| low > 0.0 && low * ahead > self.level.abs();
+        // Where steps are found small, it is the rate since warm-up that is told, or else of what is judged.
+        let leaks = |s: &Stretch| !s.levels_off && s.rate.is_some_and(|rate| doubles(rate.low));
+        self.stretches.iter().any(leaks)
     }
 
     /// Whether what was gained since warm-up, or since the last one-off step, is surely too little to
@@ -247,14 +277,27 @@ pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
         settled && (e.grows_about_a_line(settings.alpha) || e.grows_as_a_walk_after_warm_up());
     let goes_on = !e.stepped && e.standstill.is_none();
     if goes_on && e.shows() && (line || e.grows_as_a_walk(settings.alpha)) {
-        return sure(Word::Growing);
+        return match e.grew_too_little(settings) {
+            true => not_yet(Reason::TooShort, missing(e, &longer(settings))),
+            false => sure(Word::Growing),
+        };
     }
     let long = e.span >= LEAST_STEADY_PART * e.watch;
-    if still || little || (!e.unsettled && long && e.hardly_grows()) {
+    let small = little || (!e.unsettled && long && e.hardly_grows());
+    if still || (small && !e.leaks_perhaps()) {
         return sure(Word::Steady);
     }
     let (reason, longer) = doubt(e, settings);
     not_yet(reason, longer)
+}
+
+/// What a watch takes that tells what is little.
+fn longer(settings: &Settings) -> Settings {
+    Settings {
+        least_looks: LONGER.saturating_mul(settings.least_looks),
+        least_span: LONGER.saturating_mul(settings.least_span),
+        ..settings.clone()
+    }
 }
 
 /// Seconds until the least looks and the least span are reached.
@@ -274,6 +317,7 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
     };
     let z = e.slope.rate.estimate / e.slope.error.max(f64::MIN_POSITIVE);
     let significant = e.trend.s > 0 && e.p_value() < settings.alpha;
+    let surely_rises = e.slope.rate.low > 0.0;
     if let Some(lack) = e.cycles_lack.filter(|_| e.stepped) {
         // The teeth of a cycle that came round too seldom look like steps.
         (Reason::FewCycles, lack)
@@ -285,11 +329,11 @@ fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
         // Growth after warm-up must outlast it one and a half times.
         let outlast = e.warm_up_part * e.watch / LONGEST_WARM_UP - e.watch;
         (Reason::StillWarmingUp, outlast.max(e.watch / 2.0))
-    } else if (significant && e.standstill.is_some())
-        || (e.slope.rate.low > 0.0 && e.plateau.is_some_and(|p| p.settles))
+    } else if (e.standstill.is_some() && (significant || surely_rises))
+        || (surely_rises && e.plateau.is_some_and(|p| p.settles))
     {
         (Reason::Slowing, e.watch)
-    } else if significant {
+    } else if significant || e.leaks_perhaps() {
         // About 30 standard errors are needed to tell a line from a slowing curve.
         (Reason::MayBeSlowing, until(30.0, z).max(e.cycles_lack.unwrap_or(0.0)))
     } else if let Some(lack) = e.cycles_lack {

@@ -26,7 +26,8 @@ pub fn judge(series: &Series, settings: &Settings) -> Judgement {
         floors::in_words(&floors, &cells, buckets),
     ];
     if floors.len() < 4 {
-        return too_little(series, settings, &cells, cycles.as_ref(), floors.len(), said);
+        let few = Few { series, settings, cells: &cells, buckets, floors: floors.len() };
+        return few.judge(cycles.as_ref(), said);
     }
     said.extend(step.as_ref().map(|s| s.in_words(settings.unit)));
     let warm_up = warmup::find(&floors);
@@ -83,9 +84,10 @@ impl Found<'_> {
         let noise = autocorrelation::of(tail);
         let trend = trend::mann_kendall(tail, noise.inflation);
         let Some(slope) = slope::theil_sen(tail, noise.inflation) else {
-            let count = self.floors.len();
-            let cycles = self.cycles.as_ref();
-            return too_little(self.series, self.settings, self.cells, cycles, count, said);
+            let (series, settings, cells) = (self.series, self.settings, self.cells);
+            let few =
+                Few { series, settings, cells, buckets: self.buckets, floors: self.floors.len() };
+            return few.judge(self.cycles.as_ref(), said);
         };
         let drift = drift::test(self.floors);
         let plateau = plateau::test(tail, &noise);
@@ -146,9 +148,7 @@ impl Found<'_> {
         let since_warm_up =
             decision.word == Word::Steady && e.stepped && e.is_little(&e.stretches[0]);
         let (first, rate) = if since_warm_up {
-            let rest = &self.floors[self.warm_up.floors..];
-            let slope = slope::theil_sen(rest, autocorrelation::of(rest).inflation);
-            (self.warm_up.floors, slope.map_or(e.slope.rate, |s| s.rate))
+            (self.warm_up.floors, e.stretches[0].rate.unwrap_or(e.slope.rate))
         } else {
             (first, e.rate(decision.word))
         };
@@ -178,10 +178,15 @@ impl Found<'_> {
 
     /// All from a floor on.
     fn stretch(&self, from: usize) -> Stretch {
+        let floors = &self.floors[from..];
+        let noise = autocorrelation::of(floors);
+        let settles = plateau::test(floors, &noise).is_some_and(|p| p.settles);
         Stretch {
             span: self.span_from(from),
             swing: swing(self.cells, self.begin_of(from)),
-            gain: gain::of(&self.floors[from..]),
+            gain: gain::of(floors),
+            rate: slope::theil_sen(floors, noise.inflation).map(|s| s.rate),
+            levels_off: settles || self.curve(from, &noise).is_none_or(|c| c.worse <= 0.0),
         }
     }
 
@@ -291,41 +296,54 @@ fn swing(cells: &Cells, from: u64) -> f64 {
 }
 
 /// A watch of too few floors for any test.
-fn too_little(
-    series: &Series,
-    settings: &Settings,
-    cells: &Cells,
-    cycles: Option<&Cycles>,
+struct Few<'a> {
+    series: &'a Series,
+    settings: &'a Settings,
+    cells: &'a Cells,
+    buckets: Buckets,
     floors: usize,
-    mut explanation: Vec<String>,
-) -> Judgement {
-    let cycle = cycles.filter(|c| c.regular()).map(|c| (c.length * cells.width as f64) as u64);
-    let enough = series.looks() >= settings.least_looks && series.span() >= settings.least_span;
-    let each = series.span() / series.looks().max(2).saturating_sub(1);
-    let by_looks = settings.least_looks.saturating_sub(series.looks()).saturating_mul(each);
-    let by_span = settings.least_span.saturating_sub(series.span());
-    let more_floors = settings.least_floors.saturating_sub(floors) as u64;
-    let by_floors = cycle.unwrap_or(0).saturating_mul(3 * more_floors) / 2;
-    let few = cycle.is_some() && enough;
-    let reason = if few { Reason::FewCycles } else { Reason::TooShort };
-    let longer = by_looks.max(by_span).max(by_floors);
-    explanation.push(format!(
-        "so: inconclusive: {}; about {} more would tell",
-        reason.in_words(),
-        words::duration(longer)
-    ));
-    Judgement {
-        word: Word::Inconclusive,
-        reason: Some(reason),
-        watch_longer: Some(longer),
-        rate: None,
-        span: None,
-        warm_up_end: None,
-        floors_used: floors,
-        cycle,
-        p_value: None,
-        level: series.points().last().map(|p| p.1 as f64),
-        peak: series.peak(),
-        explanation,
+}
+
+impl Few<'_> {
+    fn judge(&self, cycles: Option<&Cycles>, explanation: Vec<String>) -> Judgement {
+        let width = self.cells.width as f64;
+        let cycle = cycles.filter(|c| c.regular()).map(|c| (c.length * width) as u64);
+        let enough = self.series.looks() >= self.settings.least_looks
+            && self.series.span() >= self.settings.least_span;
+        let few = cycle.is_some() && enough;
+        let mut judgement = Judgement {
+            word: Word::Inconclusive,
+            reason: Some(if few { Reason::FewCycles } else { Reason::TooShort }),
+            watch_longer: Some(self.lack(cycle)),
+            rate: None,
+            span: None,
+            warm_up_end: None,
+            floors_used: self.floors,
+            cycle,
+            p_value: None,
+            level: self.series.points().last().map(|p| p.1 as f64),
+            peak: self.series.peak(),
+            explanation,
+        };
+        let said = format!("so: {}", judgement.summary(self.settings.unit));
+        judgement.explanation.push(said);
+        judgement
+    }
+
+    /// How much longer a watch it takes at least, in ns. Looks enough on both sides of a long gap make few
+    /// floors all the same; then it is floors that lack, each of which takes a bucket.
+    fn lack(&self, cycle: Option<u64>) -> u64 {
+        let (series, settings) = (self.series, self.settings);
+        let each = series.span() / series.looks().max(2).saturating_sub(1);
+        let by_looks = settings.least_looks.saturating_sub(series.looks()).saturating_mul(each);
+        let by_span = settings.least_span.saturating_sub(series.span());
+        let floors = settings.least_floors.saturating_sub(self.floors) as u64;
+        let bucket = (self.buckets.cells as u64).saturating_mul(self.cells.width);
+        let by_floors = match cycle {
+            Some(cycle) => cycle.saturating_mul(3 * floors) / 2,
+            None if by_looks.max(by_span) == 0 => bucket.saturating_mul(floors),
+            None => 0,
+        };
+        by_looks.max(by_span).max(by_floors)
     }
 }

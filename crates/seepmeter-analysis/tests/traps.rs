@@ -182,3 +182,71 @@ fn growth_that_ended_just_before_the_watch_does_is_not_called_growing() {
     let ended = "growth ended";
     assert!(told.explanation.iter().any(|line| line.starts_with(ended)), "{told:#?}");
 }
+
+/// Looks every 50 ms, `value` rounded down to whole pages.
+fn quick_watch(seconds: u64, mut value: impl FnMut(f64) -> f64) -> Series {
+    let look = 50_000_000;
+    Series::from_pairs((0..=seconds * S / look).map(|i| {
+        let pages = value(i as f64 * 0.05) as i64 / 4096 * 4096;
+        (i * look, pages)
+    }))
+}
+
+#[test]
+fn a_few_pages_gained_in_a_short_watch_are_not_called_growing_before_it_is_twice_as_long() {
+    let mut state = 7u64;
+    let mut creep = |seconds, level: f64, rate: f64| {
+        judged(&quick_watch(seconds, |t| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let noise = (state >> 33) as f64 / (1u64 << 31) as f64;
+            level + rate * t + noise * 16_384.0
+        }))
+    };
+    let short = creep(75, 10.6 * MB, 800.0);
+    let told = (short.word, short.reason, short.watch_longer.map(|ns| ns / S));
+    assert_eq!(told, (Word::Inconclusive, Some(Reason::TooShort), Some(45)), "{short:#?}");
+    assert!(short.longer_in_words().contains("at least 45 s"), "{}", short.longer_in_words());
+    assert_eq!(creep(150, 10.6 * MB, 800.0).word, Word::Growing);
+    // What gains more than a hundredth of the level is told at once.
+    assert_eq!(creep(75, 10.6 * MB, 4_000.0).word, Word::Growing);
+}
+
+/// A leak of 12 kB/s in 110 MB for 130 s, under noise that wanders by half of what it gains.
+fn slow_leak_in_a_large_program(seed: u64) -> Judgement {
+    let (mut state, mut noise) = (seed, 0.0);
+    judged(&quick_watch(130, |t| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        noise = 0.998 * noise + ((state >> 33) as f64 / (1u64 << 31) as f64 - 0.5) * 40_000.0;
+        110.0 * MB + 12_000.0 * t + noise
+    }))
+}
+
+#[test]
+fn a_slow_leak_in_a_large_program_is_hardly_ever_called_steady_beside_a_rate_surely_above_nothing()
+{
+    let contradicts = |seed: &u64| {
+        let j = slow_leak_in_a_large_program(*seed);
+        j.word == Word::Steady && j.rate.is_some_and(|r| r.low * 86_400.0 > 110.0 * MB)
+    };
+    let wrong: Vec<u64> = (0..40).filter(contradicts).collect();
+    // It was six of forty when what is little was measured against the level alone. Of the one that is
+    // left an exponential makes at least as much as a line does.
+    assert!(wrong.len() <= 1, "{wrong:?}");
+}
+
+#[test]
+fn a_plateau_that_creeps_ever_more_slowly_stays_steady() {
+    let j = judged(&watch(900, |t| 50.0 * MB + 0.3 * MB * (1.0 + t / 20.0).ln()));
+    assert_eq!(j.word, Word::Steady, "{:#?}", j.explanation);
+}
+
+#[test]
+fn looks_on_both_sides_of_a_long_gap_are_told_how_much_longer_a_watch_takes() {
+    let gap = 10_000_000 * S;
+    let looks = (0..500).map(|i| i * S).chain((0..500).map(|i| gap + i * S));
+    let j = judged(&Series::from_pairs(looks.map(|t| (t, 50_000_000))));
+    assert_eq!((j.word, j.reason), (Word::Inconclusive, Some(Reason::TooShort)));
+    assert!(j.watch_longer.is_some_and(|ns| ns > S), "{:?}", j.watch_longer);
+    assert!(j.explanation.iter().all(|line| !line.contains("0 ms")), "{:#?}", j.explanation);
+    assert!(j.explanation.last().is_some_and(|so| so.contains("at least")), "{:#?}", j.explanation);
+}

@@ -70,6 +70,17 @@ pub(crate) fn event_message(tid: i32) -> io::Result<u64> {
     Ok(message)
 }
 
+/// What a thread has halted for: the signal, and the code, which for ptrace's own halts has the event above
+/// the signal. Fails with ESRCH where the thread has not halted.
+pub(crate) fn signal_information(tid: i32) -> io::Result<(i32, i32)> {
+    let mut information = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let place = information.as_mut_ptr().expose_provenance();
+    ptrace(libc::PTRACE_GETSIGINFO, tid, 0, place)?;
+    // SAFETY: zeros are a good siginfo_t, and the kernel has filled it in.
+    let information = unsafe { information.assume_init() };
+    Ok((information.si_signo, information.si_code))
+}
+
 /// Reads a set of registers (`NT_PRSTATUS`…) into `place`; returns how many bytes the kernel filled.
 pub(crate) fn read_registers<T>(tid: i32, set: i32, place: &mut T) -> io::Result<usize> {
     let mut part =

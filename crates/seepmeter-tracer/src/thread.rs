@@ -55,6 +55,18 @@ impl Thread {
         Some(change)
     }
 
+    /// As [`Thread::poll`] for one that was interrupted, by asking the thread itself. Under signals of job
+    /// control on a busy machine the kernel now and then forgets the halt of a thread that is seized soon
+    /// after it was let go (`exit_code` is 0), so that no wait tells of it: the thread would stand still
+    /// for ever. (Linux 6.18; in 40 runs of a hundred stops and continuations each, in 8.)
+    pub(crate) fn find_halted(&mut self) {
+        if self.state == State::Called
+            && let Ok((signal, code)) = request::signal_information(self.tid)
+        {
+            self.state = State::Halted(wait::halt_of(signal, code));
+        }
+    }
+
     /// Reads the registers of a halted thread.
     pub(crate) fn read_registers(&mut self) {
         self.registers = match Registers::read(self.tid) {

@@ -278,8 +278,8 @@ impl Tracee {
         self.check_leader();
         // Those that have halted too: an exec kills them, and waits for their ends to be seen.
         for index in 0..self.threads.len() {
-            if self.threads[index].state != State::Gone {
-                self.poll(index);
+            if self.threads[index].state != State::Gone && !self.poll(index) {
+                self.threads[index].find_halted();
             }
         }
         self.bury_the_leader();

@@ -139,9 +139,27 @@ fn change(code: i32, status: i32) -> Change {
     })
 }
 
+/// The halt that a siginfo_t of the thread's describes. In those of ptrace's own halts the code is what
+/// wait(2) tells as the status.
+pub(crate) fn halt_of(signal: i32, code: i32) -> Halt {
+    let own = code >> 8 == EVENT_STOP;
+    match change(libc::CLD_TRAPPED, if own { code } else { signal }) {
+        Change::Halted(halt) => halt,
+        Change::Ended | Change::Vanished => Halt::Interrupted,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_halt_is_known_by_the_siginfo_of_its_thread() {
+        assert_eq!(halt_of(libc::SIGTRAP, libc::SIGTRAP | EVENT_STOP << 8), Halt::Interrupted);
+        assert_eq!(halt_of(libc::SIGSTOP, libc::SIGSTOP | EVENT_STOP << 8), Halt::Group(19));
+        assert_eq!(halt_of(libc::SIGUSR1, libc::SI_USER), Halt::Signal(libc::SIGUSR1));
+        assert_eq!(halt_of(libc::SIGTRAP, libc::SI_TKILL), Halt::Signal(libc::SIGTRAP));
+    }
 
     #[test]
     fn a_sigtrap_of_the_targets_own_is_a_signal_and_no_interrupt() {

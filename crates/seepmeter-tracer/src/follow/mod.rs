@@ -388,9 +388,10 @@ impl Follower {
 
     fn is_held_by_one_that_runs(&self, tid: i32) -> bool {
         let Some(member) = self.family.member(tid) else { return false };
-        // A thread has a folder of its own, whatever its process.
+        // A thread has a folder of its own, whatever its process. One that has halted behind its call is
+        // seen to next.
         let holder = self.under_way.get(&member.space);
-        holder.is_some_and(|holder| tasks::state(*holder, *holder) == Some('R'))
+        holder.is_some_and(|holder| matches!(tasks::state(*holder, *holder), Some('R' | 't')))
     }
 
     fn tell_call(&mut self, tid: i32, member: Member, tell: &mut dyn FnMut(Happening<'_>)) {

@@ -1,6 +1,7 @@
 //! The sampler `ptrace`: what it tells of a target that stands still, and that the target does not mind.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use seepmeter_record::{EventKind, Record, SubjectId, subject_kind};
 use seepmeter_tests::{
-    Recording, Running, eventually, folder, not_run, program, run, seepmeter, words,
+    Recording, Run, Running, eventually, folder, not_run, program, run, seepmeter, words,
 };
 
 /// A target that has said that it is ready.
@@ -43,6 +44,25 @@ fn attached(target: &Running, sampler: &str, looks: usize) -> Recording {
     let path = folder.path().join("r.jsonl");
     std::fs::write(&path, done.stdout).unwrap();
     Recording::read(&path)
+}
+
+/// A run of a command under looks that may take all of the time, recorded in a folder as `r.jsonl`.
+fn sampled_by(folder: &Path, sampler: &str, interval: &str, command: Vec<OsString>) -> Run {
+    let watching = words![
+        "run",
+        "-q",
+        "--no-summary",
+        "-i",
+        interval,
+        "--budget",
+        "100%",
+        "-s",
+        sampler,
+        "-o",
+        "jsonl,path=r.jsonl",
+        "--"
+    ];
+    seepmeter(watching.into_iter().chain(command)).in_folder(folder)
 }
 
 /// Where each thread stood when it was told last, by the thread's name.
@@ -80,22 +100,9 @@ fn each_thread_is_told_with_the_functions_that_it_stands_in() {
 #[test]
 fn a_target_that_was_spawned_is_looked_at_from_its_first_instruction() {
     let folder = tempfile::tempdir().unwrap();
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-i",
-        "10ms",
-        "-s",
-        "ptrace",
-        "-o",
-        "jsonl,path=r.jsonl",
-        "--",
-        "sh",
-        "-c",
-        "sleep 0.2; exit 7"
-    ];
-    let _ = seepmeter(words).in_folder(folder.path()).done().expect(7);
+    let watching =
+        sampled_by(folder.path(), "ptrace", "10ms", words!["sh", "-c", "sleep 0.2; exit 7"]);
+    let _ = watching.done().expect(7);
     let recording = Recording::read(&folder.path().join("r.jsonl"));
     let stacks: Vec<String> = recording
         .subjects(subject_kind::STACK)
@@ -300,24 +307,8 @@ fn kill_one(pid: i32, turn: u32) -> bool {
 #[test]
 fn a_target_under_looks_without_pause_ends_as_it_would_have() {
     let folder = tempfile::tempdir().unwrap();
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-i",
-        "1ms",
-        "--budget",
-        "100%",
-        "-s",
-        "ptrace",
-        "-o",
-        "jsonl,path=r.jsonl",
-        "--",
-        "perl",
-        "-e",
-        COUNTER
-    ];
-    let done = seepmeter(words).in_folder(folder.path()).done().expect(23);
+    let watching = sampled_by(folder.path(), "ptrace", "1ms", words!["perl", "-e", COUNTER]);
+    let done = watching.done().expect(23);
     assert!(done.out() == counted());
     assert!(looks_of(folder.path()) > 100);
 }
@@ -340,21 +331,9 @@ fn mapped_by(recording: &Recording, function: &str) -> i64 {
 #[test]
 fn address_space_is_told_by_the_code_that_mapped_it_to_the_byte() {
     let folder = tempfile::tempdir().unwrap();
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-i",
-        "20ms",
-        "-s",
-        "ptrace,calls=memory",
-        "-o",
-        "jsonl,path=r.jsonl",
-        "--",
-        program("map"),
-        "3"
-    ];
-    let mut watcher = seepmeter(words).in_folder(folder.path()).start();
+    let watching =
+        sampled_by(folder.path(), "ptrace,calls=memory", "20ms", words![program("map"), "3"]);
+    let mut watcher = watching.start();
     let _ = watcher.line("ready");
     for turn in 1..=4 {
         watcher.say("");
@@ -375,24 +354,9 @@ fn a_followed_target_ends_as_it_would_have_and_so_do_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let family = r#"my $pid = fork // die; unless ($pid) { my @kept = map { "x" x 200_000 } 1..50; exit 9 } waitpid $pid, 0; print "child ", $? >> 8, "\n"; print `echo from a shell`; "#;
     let script = format!("{family} {COUNTER}");
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-i",
-        "5ms",
-        "--budget",
-        "100%",
-        "-s",
-        "ptrace,calls=memory",
-        "-o",
-        "jsonl,path=r.jsonl",
-        "--",
-        "perl",
-        "-e",
-        script
-    ];
-    let done = seepmeter(words).in_folder(folder.path()).done().expect(23);
+    let watching =
+        sampled_by(folder.path(), "ptrace,calls=memory", "5ms", words!["perl", "-e", script]);
+    let done = watching.done().expect(23);
     let out = done.out();
     assert!(out == format!("child 9\nfrom a shell\n{}", counted()), "{out}");
     assert!(looks_of(folder.path()) > 50);
@@ -432,20 +396,14 @@ fn seepmeter_stays_with_a_followed_target_that_is_left_running() {
 fn a_followed_target_that_its_parent_has_reaped_is_not_waited_for() {
     // Who is first, the host that reaps or the tracer that looks, is chance.
     for _ in 0..15 {
-        let words = words![
-            "run",
-            "-q",
-            "--no-summary",
-            "-s",
+        let folder = tempfile::tempdir().unwrap();
+        let watching = sampled_by(
+            folder.path(),
             "ptrace,calls=memory",
-            "-o",
-            "jsonl,path=/dev/null",
-            "--",
-            "perl",
-            "-e",
-            "my @kept = map { 'x' x 200_000 } 1 .. 100; exit 5"
-        ];
-        let done = seepmeter(words).done().expect(5);
+            "1s",
+            words!["perl", "-e", "my @kept = map { 'x' x 200_000 } 1 .. 100; exit 5"],
+        );
+        let done = watching.done().expect(5);
         assert!(done.err().is_empty(), "{}", done.err());
     }
 }
@@ -454,20 +412,10 @@ fn a_followed_target_that_its_parent_has_reaped_is_not_waited_for() {
 fn a_followed_target_that_forks_all_the_time_is_not_waited_for_when_it_has_ended() {
     // A child's own first stop may be seen before its birth is told, and be its last.
     let script = "for i in $(seq 60); do /bin/true; done; echo out; exit 4";
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-s",
-        "ptrace,calls=memory",
-        "-o",
-        "jsonl,path=/dev/null",
-        "--",
-        "sh",
-        "-c",
-        script
-    ];
-    let done = seepmeter(words).done().expect(4);
+    let folder = tempfile::tempdir().unwrap();
+    let watching =
+        sampled_by(folder.path(), "ptrace,calls=memory", "1s", words!["sh", "-c", script]);
+    let done = watching.done().expect(4);
     assert_eq!((done.out().as_str(), done.err().as_str()), ("out\n", ""));
 }
 
@@ -477,24 +425,10 @@ fn a_followed_targets_waits_are_over_when_they_should_be() {
         return not_run("waits of a followed target", "there is no python3 here");
     }
     let script = "import select, time\nbegin = time.monotonic()\nselect.epoll().poll(0.7)\nprint(time.monotonic() - begin)";
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-i",
-        "50ms",
-        "--budget",
-        "100%",
-        "-s",
-        "ptrace,calls=memory",
-        "-o",
-        "jsonl,path=/dev/null",
-        "--",
-        "python3",
-        "-c",
-        script
-    ];
-    let done = seepmeter(words).done().expect(0);
+    let folder = tempfile::tempdir().unwrap();
+    let watching =
+        sampled_by(folder.path(), "ptrace,calls=memory", "50ms", words!["python3", "-c", script]);
+    let done = watching.done().expect(0);
     let waited: f64 = done.out().trim().parse().expect("a time");
     // It would never end if each look began its time anew.
     assert!((0.65..10.0).contains(&waited), "{waited}");

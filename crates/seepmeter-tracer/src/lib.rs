@@ -35,6 +35,7 @@
 //!   so does a read(2) with MSG_WAITALL.
 //! - A connect(2) of a socket with SO_SNDTIMEO gives EINTR. Other calls of sockets with such limits are
 //!   made again, and late by one stop at most.
+//! - A wait with a limit may be over some milliseconds early where a virtual machine loses its processors.
 //! - Signals that the target ignores end its calls for a moment while it is traced; they are made again.
 //! - Where the tracer is killed while the target stands still, a call that was interrupted may give EINTR
 //!   if it had not been seen to yet.

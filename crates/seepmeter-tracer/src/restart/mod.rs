@@ -11,8 +11,10 @@
 //!
 //! - How long it has waited: where it is the call that was made again at an earlier halt, and the thread
 //!   has slept since, that is known exactly. Else it has waited since the thread last ran
-//!   ([`LastRun`]). Where the kernel does not tell that, the call is taken to have just begun. A time
-//!   that is over too early is the worse mistake, and is not made.
+//!   ([`LastRun`]). Where the kernel does not tell that, the call is taken to have just begun, since
+//!   a time that is over too early is the worse mistake. By some milliseconds it can be made on a virtual
+//!   machine whose processors are taken away: the scheduler's clock by which a thread's last run is told
+//!   does not count that time as ours does. Up to 23 ms were seen on a busy one.
 //! - Where nothing is left, the call ends as it does when its time is over.
 //! - Else its argument is changed: the milliseconds in their register, or the register that points to
 //!   the time. It then points to the far end of the red zone, the 128 bytes below the stack that the

@@ -319,6 +319,10 @@ fn started_at(folder: &Path) -> Option<u64> {
 fn open_clear_refs(folder: &Path) -> Result<File, Error> {
     let path = folder.join("clear_refs");
     OpenOptions::new().write(true).open(&path).map_err(|error| {
+        // The thread that was found alive may be gone by now.
+        if is_gone(&error) {
+            return Error::gone();
+        }
         let what = format!(
             "cannot open {} to reset the peak of an interval (only the process's own user and root may; peak=run needs no right)",
             path.display()
@@ -349,4 +353,18 @@ fn page_size() -> Result<i64, Error> {
         .ok()
         .flatten()
         .ok_or_else(|| Error::failed("the system does not tell its page size"))
+}
+
+#[cfg(test)]
+mod tests {
+    use seepmeter_plugin::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn trap_8_a_thread_that_dies_before_its_mark_is_opened_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open_clear_refs(&folder.path().join("17")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Gone);
+    }
 }

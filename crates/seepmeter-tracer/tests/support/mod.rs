@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "it is a module of several test programs")]
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -75,6 +76,9 @@ impl Target {
 
     /// Starts any command.
     pub fn spawn(mut command: Command) -> Self {
+        // A group of its own, whose parent is in another one of the session: a group that is orphaned, as
+        // that of tests in the background can be, takes no SIGTSTP (setpgid(2)).
+        command.process_group(0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().unwrap());

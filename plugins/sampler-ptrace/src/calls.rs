@@ -2,7 +2,7 @@
 //! made it.
 //!
 //! A call is taken while its thread stands still, with a copy of its stack, and put into a queue. Its
-//! stack is followed and named when the thread runs on.
+//! stack is unwound and named when the thread runs on.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -24,7 +24,7 @@ use crate::stacks::StackBook;
 /// How much of a caller's stack is copied. Allocators are called from anywhere, seldom deep.
 const DEPTH: usize = 8 << 10;
 
-/// So many calls may wait for their stacks to be followed: 16 MiB of stacks.
+/// So many calls may wait for their stacks to be unwound: 16 MiB of stacks.
 const QUEUE: usize = 2048;
 
 /// For no longer than this do calls wait in the queue.

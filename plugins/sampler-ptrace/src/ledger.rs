@@ -84,7 +84,8 @@ impl Ledger {
                 }
             }
             Call::GiveBack { length } => {
-                self.accounts.entry(owner).or_default().given_back += length;
+                let given_back = self.pages(length);
+                self.accounts.entry(owner).or_default().given_back += given_back;
                 self.changed.insert(owner);
             }
         }
@@ -266,7 +267,7 @@ mod tests {
         ledger.enter(Call::GiveBack { length: 5 }, 1);
         ledger.take_changes();
         ledger.clear();
-        assert_eq!(ledger.take_changes(), [(1, Account { mapped: 0, given_back: 5 })]);
+        assert_eq!(ledger.take_changes(), [(1, Account { mapped: 0, given_back: PAGE })]);
     }
 
     /// The same book-keeping a page at a time.

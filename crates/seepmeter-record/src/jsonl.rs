@@ -10,7 +10,10 @@ use std::io::{self, BufRead, Write};
 use serde::Deserializer;
 use serde::de::{Deserialize, IgnoredAny, MapAccess, Visitor};
 
-use crate::{Catalog, Dangling, FORMAT, Footer, Record};
+use crate::{FORMAT, Record};
+
+mod defined;
+use defined::Defined;
 
 #[cfg(feature = "zstd")]
 mod file;
@@ -49,6 +52,11 @@ pub enum ReadError {
         /// Who wrote it.
         by: String,
     },
+    /// It has a format that was never released.
+    #[error(
+        "it is of a format from before the first release, which no release reads; record it anew"
+    )]
+    Unreleased,
     /// A line is not a record.
     #[error("line {line} is not a record: {what}; the {} before it are good (head -n {} keeps them)", lines(*.line), .line - 1)]
     Line {
@@ -96,7 +104,7 @@ pub enum Ending {
 ///
 /// let text = concat!(
 ///     r#"{"header":{"format":1,"seepmeter":"0.1.0","start":"2026-11-23T12:00:00Z","host":"h","#,
-///     r#""kernel":"6.18","page_size":4096,"target":{"pid":7},"samplers":[]}}"#, "\n",
+///     r#""kernel":"6.18","page_size":4096,"targets":[{"subject":0,"pid":7}],"samplers":[]}}"#, "\n",
 ///     r#"{"event":{"t":5,"kind":"mar"#,
 /// );
 /// let mut reader = Reader::new(text.as_bytes());
@@ -108,7 +116,7 @@ pub struct Reader<R> {
     input: R,
     buffer: Vec<u8>,
     line: u64,
-    catalog: Catalog,
+    defined: Defined,
     ending: Ending,
     /// Its compressed form ended inside a frame.
     torn: bool,
@@ -121,7 +129,7 @@ impl<R: BufRead> Reader<R> {
             input,
             buffer: Vec::new(),
             line: 0,
-            catalog: Catalog::default(),
+            defined: Defined::default(),
             ending: Ending::NoFooter,
             torn: false,
         }
@@ -148,14 +156,10 @@ impl<R: BufRead> Reader<R> {
             };
             match &record {
                 Record::Header(_) if line > 1 => return Err(wrong("a second header".to_owned())),
-                Record::Sample(sample) => {
-                    self.catalog
-                        .check(sample)
-                        .map_err(|error: Dangling| wrong(error.to_string()))?;
-                }
-                Record::Footer(Footer { .. }) => self.ending = Ending::Whole,
-                definition => self.catalog.learn(definition),
+                Record::Footer(_) => self.ending = Ending::Whole,
+                _ => {}
             }
+            self.defined.apply(&record).map_err(|misfit| wrong(misfit.to_string()))?;
             return Ok(Some(record));
         }
     }
@@ -212,6 +216,10 @@ fn check_header(line: &[u8]) -> Result<(), ReadError> {
         serde_json::from_slice(line).map_err(|error| ReadError::NoHeader(what_of(&error)))?;
     let header =
         value.get("header").ok_or_else(|| ReadError::NoHeader("it has no `header`".to_owned()))?;
+    // Such were written before there was a release, and no release reads them.
+    if header.get("target").is_some() {
+        return Err(ReadError::Unreleased);
+    }
     match header.get("format").and_then(serde_json::Value::as_u64) {
         Some(format) if format == u64::from(FORMAT) => Ok(()),
         Some(found) => Err(ReadError::Format {
@@ -253,6 +261,9 @@ pub fn parse(line: &[u8]) -> Result<Option<Record>, serde_json::Error> {
                 Kind::Event => Record::Event(map.next_value()?),
                 Kind::Metric => Record::Metric(map.next_value()?),
                 Kind::Subject => Record::Subject(map.next_value()?),
+                Kind::Image => Record::Image(map.next_value()?),
+                Kind::Frame => Record::Frame(map.next_value()?),
+                Kind::Stack => Record::Stack(map.next_value()?),
                 Kind::Header => Record::Header(map.next_value()?),
                 Kind::Footer => Record::Footer(map.next_value()?),
                 Kind::Unknown => {
@@ -271,6 +282,9 @@ enum Kind {
     Header,
     Metric,
     Subject,
+    Image,
+    Frame,
+    Stack,
     Sample,
     Event,
     Footer,

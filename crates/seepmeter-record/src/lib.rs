@@ -1,47 +1,51 @@
 //! What flows through Seepmeter.
 //!
 //! A run is one stream of [`Record`]s. Its first record is the [`Header`], its last the [`Footer`];
-//! between them stand definitions ([`Metric`], [`Subject`]), looks ([`Sample`]) and happenings
-//! ([`Event`]). Samplers make records and know no sink; sinks take records and know no sampler.
-//! Live, written to disk ([`jsonl`]) and replayed, the stream is the same.
+//! between them are definitions ([`Metric`], [`Subject`], [`Image`], [`Frame`], [`Stack`]), [`Sample`]s
+//! and [`Event`]s. Samplers emit records and know no sink; sinks consume records and know no sampler.
+//! Live, recorded ([`jsonl`]) and replayed, the stream is the same.
 //!
 //! A series is a step function: a [`Point`] stands until the next point of the same subject and
-//! metric, or until its subject's end ([`EventKind::ends_subject`]). So a sampler needs to tell only
-//! what changed.
+//! metric, or until its subject ends ([`EventKind::ends_subject`]). So a sampler emits only what
+//! changed. [`CurrentValues`] knows which values stand, and names and metrics are agreed on in
+//! [`conventions`].
 //!
 //! ```
-//! use seepmeter_record::{jsonl, Metric, MetricId, Point, Record, Sample, SamplerId, SubjectId, Unit};
+//! use seepmeter_record::{MetricId, Point, Record, Sample, SamplerId, SubjectId, jsonl};
 //!
-//! let rss = Metric {
-//!     id: MetricId(0),
-//!     name: "rss".into(),
-//!     unit: Unit::Bytes,
-//!     help: "resident set".into(),
-//! };
-//! let look = Sample {
+//! let sample = Sample {
 //!     t: 1_000_000_000,
 //!     sampler: SamplerId(0),
-//!     took: 780,
-//!     points: [Point { subject: SubjectId(0), metric: rss.id, value: 4096 }].into_iter().collect(),
+//!     duration: 780,
+//!     partial: false,
+//!     points: [Point { subject: SubjectId(0), metric: MetricId(0), value: 4096 }].into_iter().collect(),
 //! };
 //! let mut line = Vec::new();
-//! jsonl::write_record(&mut line, &Record::Sample(look)).unwrap();
-//! assert_eq!(line, b"{\"sample\":{\"t\":1000000000,\"sampler\":0,\"took\":780,\"points\":[[0,0,4096]]}}\n");
+//! jsonl::write_record(&mut line, &Record::Sample(sample)).unwrap();
+//! assert_eq!(
+//!     line,
+//!     b"{\"sample\":{\"t\":1000000000,\"sampler\":0,\"duration\":780,\"points\":[[0,0,4096]]}}\n"
+//! );
 //! ```
 
 mod bytes;
-mod catalog;
+pub mod conventions;
+mod current;
 pub mod jsonl;
 mod model;
 mod pairs;
+mod stacks;
 
 pub use bytes::Bytes;
-pub use catalog::{Catalog, Dangling};
+pub use conventions::MappingClass;
+pub use current::{CurrentPoint, CurrentValues};
 pub use model::{
-    Attr, Cost, End, Event, EventKind, Footer, Header, Lost, Metric, MetricId, Point, Points,
-    Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId, TargetInfo, Unit, limit_attr,
-    subject_kind,
+    AttributeKey, AttributeType, AttributeValue, Attributes, Cost, Dropped, End, Event, EventKind,
+    Footer, Frame, FrameId, Header, Image, ImageId, InlinedCall, InvalidEvent, Metric, MetricId,
+    MetricKind, MetricSpec, Point, Points, Record, Sample, SamplerId, SamplerInfo, Stack, StackId,
+    Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
 };
+pub use stacks::StackDefinitions;
 
 /// The version of the recording format that this crate writes and reads.
 ///

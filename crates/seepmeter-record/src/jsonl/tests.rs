@@ -5,12 +5,13 @@ use crate::*;
 
 const HEADER: &str = concat!(
     r#"{"header":{"format":1,"seepmeter":"0.1.0","start":"2026-11-23T12:00:00Z","host":"h","#,
-    r#""kernel":"6.18","page_size":4096,"target":{"command":["perl","-e","1"]},"samplers":[]}}"#,
+    r#""kernel":"6.18","page_size":4096,"targets":[{"subject":9,"command":["perl","-e","1"]}],"samplers":[]}}"#,
     "\n"
 );
-const METRIC: &str = "{\"metric\":{\"id\":3,\"name\":\"rss\",\"unit\":\"bytes\",\"help\":\"\"}}\n";
+const METRIC: &str = "{\"metric\":{\"id\":3,\"name\":\"rss\",\"unit\":\"bytes\",\"kind\":\"gauge\",\"subject_kind\":\"process\",\"sampler\":0,\"help\":\"\"}}\n";
 const SUBJECT: &str = "{\"subject\":{\"id\":9,\"kind\":\"process\",\"name\":\"perl\"}}\n";
-const SAMPLE: &str = "{\"sample\":{\"t\":1,\"sampler\":0,\"took\":2,\"points\":[[9,3,4096]]}}\n";
+const SAMPLE: &str =
+    "{\"sample\":{\"t\":1,\"sampler\":0,\"duration\":2,\"points\":[[9,3,4096]]}}\n";
 
 fn read(text: &str) -> Result<(Vec<Record>, Ending), ReadError> {
     let mut reader = Reader::new(text.as_bytes());
@@ -54,6 +55,54 @@ fn a_recording_of_another_format_is_refused_by_its_number() {
 }
 
 #[test]
+fn a_recording_from_before_the_first_release_is_refused_in_one_sentence() {
+    let old = HEADER
+        .replace("\"targets\":[{\"subject\":9,", "\"target\":{")
+        .replace("}],\"samp", "},\"samp");
+    let message = read(&old).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "it is of a format from before the first release, which no release reads; record it anew"
+    );
+}
+
+#[test]
+fn numbers_of_definitions_increase() {
+    let message = read(&[HEADER, SUBJECT, SUBJECT].concat()).unwrap_err().to_string();
+    assert!(message.contains("subject 9 is defined behind subject 9"), "{message}");
+    let sparse = SUBJECT.replace("\"id\":9", "\"id\":1000");
+    let sample = SAMPLE.replace("[9,3", "[500,3");
+    let message = read(&[HEADER, METRIC, SUBJECT, &sparse, &sample].concat()).unwrap_err();
+    assert!(message.to_string().contains("subject 500"), "{message}");
+}
+
+#[test]
+fn a_stack_names_frames_that_name_images() {
+    let image = "{\"image\":{\"id\":0,\"path\":\"/usr/bin/perl\",\"build_id\":\"c0ffee\"}}\n";
+    let frame = concat!(
+        r#"{"frame":{"id":0,"image":0,"address":4660,"function":"main","file":"perl.c","line":7,"#,
+        r#""inlined":[{"function":"run","file":"run.h","line":9}]}}"#,
+        "\n"
+    );
+    let stack = "{\"stack\":{\"id\":0,\"frames\":[0]}}\n";
+    let (records, _) = read(&[HEADER, image, frame, stack].concat()).unwrap();
+    let mut written = Vec::new();
+    for record in &records[1..] {
+        write_record(&mut written, record).unwrap();
+    }
+    assert_eq!(String::from_utf8(written).unwrap(), [image, frame, stack].concat());
+    assert!(read(&[HEADER, frame, stack].concat()).unwrap_err().to_string().contains("image 0"));
+    assert!(read(&[HEADER, stack].concat()).unwrap_err().to_string().contains("frame 0"));
+}
+
+#[test]
+fn an_event_that_lacks_its_field_is_named() {
+    let event = "{\"event\":{\"t\":1,\"kind\":\"missed\"}}\n";
+    let message = read(&[HEADER, event].concat()).unwrap_err().to_string();
+    assert!(message.contains("an event `missed` needs a number `ticks`"), "{message}");
+}
+
+#[test]
 fn what_is_no_recording_is_told_as_such() {
     for (text, part) in [
         ("", "empty"),
@@ -70,7 +119,7 @@ fn what_is_no_recording_is_told_as_such() {
 #[test]
 fn nothing_may_stand_behind_the_footer_and_no_second_header() {
     let footer = concat!(
-        r#"{"footer":{"t":9,"end":{"exited":0},"samples":1,"late":0,"missed":0,"lost":[],"#,
+        r#"{"footer":{"t":9,"ends":[],"samples":1,"late":0,"missed":0,"dropped":[],"#,
         r#""cost":{"cpu":1,"peak_rss":2}}}"#,
         "\n"
     );
@@ -86,7 +135,7 @@ fn kinds_and_fields_of_a_later_version_are_passed_over() {
     let richer = METRIC.replace("\"id\"", "\"colour\":\"red\",\"id\"");
     let (records, _) = read(&[HEADER, later, &richer].concat()).unwrap();
     assert_eq!(records.len(), 2);
-    let event = "{\"event\":{\"t\":1,\"kind\":\"eclipse\",\"value\":3}}\n";
+    let event = "{\"event\":{\"t\":1,\"kind\":\"eclipse\",\"number\":3}}\n";
     let (records, _) = read(&[HEADER, event].concat()).unwrap();
     let mut line = Vec::new();
     write_record(&mut line, &records[1]).unwrap();
@@ -97,45 +146,62 @@ fn any_bytes() -> impl Strategy<Value = Bytes> {
     prop_oneof![any::<String>().prop_map(Bytes::from), any::<Vec<u8>>().prop_map(Bytes::from)]
 }
 
-fn any_record() -> impl Strategy<Value = Record> {
+fn any_sample() -> impl Strategy<Value = Sample> {
     let point = (any::<u32>(), any::<u32>(), any::<i64>()).prop_map(|(subject, metric, value)| {
         Point { subject: SubjectId(subject), metric: MetricId(metric), value }
     });
-    let sample = (any::<u64>(), any::<u16>(), any::<u64>(), prop::collection::vec(point, 0..20))
-        .prop_map(|(t, sampler, took, points)| Sample {
+    let points = prop::collection::vec(point, 0..20);
+    (any::<u64>(), any::<u16>(), any::<u64>(), any::<bool>(), points).prop_map(
+        |(t, sampler, duration, partial, points)| Sample {
             t,
             sampler: SamplerId(sampler),
-            took,
+            duration,
+            partial,
             points: points.into(),
-        });
-    let attr = prop_oneof![any::<i64>().prop_map(Attr::Int), any_bytes().prop_map(Attr::Text)];
-    let subject = (
-        any::<u32>(),
-        any::<Option<u32>>(),
-        ".*",
-        any_bytes(),
-        prop::collection::vec((".*", attr), 0..4),
+        },
     )
-        .prop_map(|(id, parent, kind, name, attrs)| Subject {
+}
+
+fn any_subject() -> impl Strategy<Value = Subject> {
+    let value = prop_oneof![
+        any::<i64>().prop_map(AttributeValue::Int),
+        any_bytes().prop_map(AttributeValue::Text)
+    ];
+    let attributes = prop::collection::vec((".*", value), 0..4);
+    (any::<u32>(), any::<Option<u32>>(), ".*", any_bytes(), attributes).prop_map(
+        |(id, parent, kind, name, attributes)| Subject {
             id: SubjectId(id),
             parent: parent.map(SubjectId),
-            kind: kind.into(),
-            name,
-            attrs,
-        });
-    let event = (any::<u64>(), "[a-z-]+", any::<Option<u32>>(), any::<Option<i64>>(), any_bytes())
-        .prop_map(|(t, kind, subject, value, text)| Event {
-            t,
             kind: (&*kind).into(),
-            subject: subject.map(SubjectId),
-            sampler: None,
-            value,
-            text,
-        });
+            name,
+            attributes: attributes.into_iter().collect(),
+        },
+    )
+}
+
+/// Events of every kind there is, and of one that there is not.
+fn any_event() -> impl Strategy<Value = Event> {
+    let kinds = EventKind::KNOWN.iter().map(|(kind, _)| *kind).chain(["eclipse"]);
+    let kind = prop::sample::select(kinds.collect::<Vec<_>>());
+    (any::<u64>(), kind, any::<Option<u32>>(), any::<i32>(), any_bytes()).prop_map(
+        |(t, kind, subject, number, text)| {
+            let field = |_: &str, is_text: bool| {
+                Some(match is_text {
+                    true => AttributeValue::Text(text.clone()),
+                    false => AttributeValue::Int(i64::from(number).abs() / 2),
+                })
+            };
+            let kind = EventKind::from_fields(kind, field).unwrap();
+            Event { t, subject: subject.map(SubjectId), sampler: None, kind }
+        },
+    )
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
     prop_oneof![
-        sample.prop_map(Record::Sample),
-        subject.prop_map(Record::Subject),
-        event.prop_map(Record::Event),
+        any_sample().prop_map(Record::Sample),
+        any_subject().prop_map(|subject| Record::Subject(subject.into())),
+        any_event().prop_map(Record::Event),
     ]
 }
 

@@ -1,0 +1,138 @@
+//! The names that seepmeter's own samplers and readers agree on.
+//!
+//! A plugin may use others; if it means one of these, it uses this name, and every reader understands
+//! it. They are documented in the book, in the chapter on the recording format.
+
+use crate::model::open_words;
+use crate::{AttributeType, AttributeValue};
+
+/// Metrics. A sampler defines one of another kind of subject by [`MetricSpec::of`].
+///
+/// [`MetricSpec::of`]: crate::MetricSpec::of
+pub mod metric {
+    use crate::{MetricKind, MetricSpec, Unit};
+
+    macro_rules! metrics {
+        ($($name:ident = $word:literal, $unit:ident, $kind:ident, $help:literal;)+) => {
+            $(
+                #[doc = concat!("`", $word, "`: ", $help, ".")]
+                pub const $name: MetricSpec<'static> =
+                    MetricSpec::new($word, Unit::$unit, MetricKind::$kind, $help);
+            )+
+
+            /// All of them, in the order of the book.
+            pub const ALL: &[MetricSpec<'static>] = &[$($name,)+];
+        };
+    }
+
+    metrics! {
+        RSS = "rss", Bytes, Gauge, "resident set: memory that is in RAM";
+        VSIZE = "vsize", Bytes, Gauge, "address space: all that is mapped, in RAM or not";
+        SHARED = "shared", Bytes, Gauge, "resident memory of files and of shared memory";
+        TEXT = "text", Bytes, Gauge, "address space of the program's code";
+        DATA = "data", Bytes, Gauge, "private writable address space, and the stack";
+        PEAK = "peak", Bytes, HighWater, "largest resident set since the start (VmHWM)";
+        INTERVAL_PEAK = "interval_peak", Bytes, Gauge, "largest resident set since the last sample";
+        SWAP = "swap", Bytes, Gauge, "anonymous memory that is swapped out";
+        PSS = "pss", Bytes, Gauge, "resident set, each page divided by the number of processes that map it";
+        PRIVATE_DIRTY = "private_dirty", Bytes, Gauge, "resident pages that were written and that no other process maps";
+        SWAP_PSS = "swap_pss", Bytes, Gauge, "swapped out, each page divided by the number of processes that have it";
+        ANONYMOUS = "anonymous", Bytes, Gauge, "resident pages of no file";
+        THP = "thp", Bytes, Gauge, "mapped by transparent huge pages";
+        HUGETLB = "hugetlb", Bytes, Gauge, "resident in pages of hugetlbfs, which rss leaves out";
+        LAZYFREE = "lazyfree", Bytes, Gauge, "given back by MADV_FREE and not yet taken by the kernel";
+        LOCKED = "locked", Bytes, Gauge, "locked into memory";
+        THREADS = "threads", Count, Gauge, "threads";
+        STACK = "stack", Stack, Gauge, "the stack of a thread when it was sampled";
+        PAUSE = "pause", Nanoseconds, Gauge, "from the first thread's interrupt until all threads ran again";
+        PAUSE_STOP = "pause_stop", Nanoseconds, Gauge, "of the pause: until all threads had stopped";
+        PAUSE_READ = "pause_read", Nanoseconds, Gauge, "of the pause: reading the stopped target";
+        PAUSE_RESUME = "pause_resume", Nanoseconds, Gauge, "of the pause: until all threads ran again";
+        MEMORY_CALLS = "memory_calls", Count, Counter, "memory calls that have succeeded so far";
+        MAPPED = "mapped", Bytes, Gauge, "address space mapped here and not unmapped since";
+        GIVEN_BACK = "given_back", Bytes, Counter, "given back by madvise(2) here so far";
+    }
+}
+
+/// Attributes of subjects.
+pub mod attribute {
+    use super::MappingClass;
+    use crate::{AttributeKey, Bytes, StackId};
+
+    macro_rules! attributes {
+        ($($name:ident: $type:ty = $word:literal, $help:literal;)+) => {
+            $(
+                #[doc = concat!("`", $word, "`: ", $help, ".")]
+                pub const $name: AttributeKey<$type> = AttributeKey::new($word);
+            )+
+
+            /// The name and the meaning of each, in the order of the book.
+            pub const ALL: &[(&str, &str)] = &[$(($word, $help),)+];
+        };
+    }
+
+    attributes! {
+        PID: i32 = "pid", "of a process: its pid";
+        START_TIME: u64 = "start", "of a process: its start time in clock ticks since boot (field 22 of /proc/PID/stat); with the pid it identifies the process, since pids are used again";
+        TID: i32 = "tid", "of a thread and of its stack: the thread's id";
+        CGROUP_LIMIT: u64 = "limit.cgroup", "of a target: the memory limit of its cgroup or of one above it, that with the least room, in bytes";
+        CGROUP_USED: u64 = "used.cgroup", "of a target: what of that was used when the watch began, by all processes together, without idle pages of files, in bytes";
+        ADDRESS_SPACE_LIMIT: u64 = "limit.address_space", "of a target: RLIMIT_AS in bytes";
+        MACHINE_LIMIT: u64 = "limit.machine", "of a target: the machine's memory in bytes";
+        MACHINE_AVAILABLE: u64 = "available.machine", "of a target: what of that was available when the watch began, in bytes";
+        CLASS: MappingClass = "class", "of a mapping and of a mapping group: its class";
+        FILE: Bytes = "file", "of a mapping and of a mapping group: the file's path, or the name that the program gave the memory";
+        LEAST_SIZE: u64 = "least_size", "of a mapping group: its mappings are at least this large, in bytes";
+        SIZE_BOUND: u64 = "size_bound", "of a mapping group: its mappings are smaller than this, in bytes";
+        PERMISSIONS: Bytes = "permissions", "of a mapping: `rwxp` as in /proc/PID/maps";
+        RANGE: Bytes = "range", "of a mapping: its addresses when it was first seen, as in /proc/PID/maps";
+        STACK: StackId = "stack", "of a stack: its definition";
+    }
+}
+
+open_words! {
+    /// What a mapping is for.
+    MappingClass {
+        /// What brk(2) moves: `[heap]`.
+        Heap = "heap",
+        /// The main thread's stack: `[stack]`.
+        MainStack = "main-stack",
+        /// Another thread's stack.
+        ThreadStack = "thread-stack",
+        /// Private memory of no file and no name.
+        Anonymous = "anonymous",
+        /// Anonymous memory with a name of its own (PR_SET_VMA_ANON_NAME of prctl(2)).
+        Named = "named",
+        /// Address space with no access.
+        Reserved = "reserved",
+        /// A heap of one of glibc's malloc arenas, or the rest that it may grow into.
+        Arena = "arena",
+        /// Anonymous memory that can be executed.
+        Jit = "jit",
+        /// A file.
+        File = "file",
+        /// Shared memory: of System V, of /dev/shm, or shared and anonymous.
+        SharedMemory = "shared-memory",
+        /// Memory of memfd_create(2).
+        Memfd = "memfd",
+        /// A file that was deleted.
+        DeletedFile = "deleted-file",
+        /// Pages of hugetlbfs.
+        Hugetlb = "hugetlb",
+        /// What the kernel maps: `[vdso]` and the like.
+        Kernel = "kernel",
+    }
+}
+
+impl AttributeType for MappingClass {
+    fn from_value(value: &AttributeValue) -> Option<Self> {
+        match value {
+            AttributeValue::Text(word) => std::str::from_utf8(word.as_bytes()).ok().map(Self::from),
+            AttributeValue::Int(_) => None,
+        }
+    }
+
+    fn into_value(self) -> AttributeValue {
+        AttributeValue::Text(self.as_str().into())
+    }
+}

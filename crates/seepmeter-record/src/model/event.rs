@@ -1,0 +1,357 @@
+//! Something that happened.
+
+use serde::de::Error as _;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{AttributeValue, Attributes, SamplerId, SubjectId};
+use crate::Bytes;
+
+/// Something that happened.
+///
+/// In a recording it is one flat object: `t`, `kind`, `subject` and `sampler`, where there are such,
+/// and the fields of the kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When, in nanoseconds since the stream's start.
+    pub t: u64,
+    /// To which subject.
+    pub subject: Option<SubjectId>,
+    /// To, or by, which sampler.
+    pub sampler: Option<SamplerId>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+impl Event {
+    /// An event of no subject and no sampler.
+    #[must_use]
+    pub fn new(t: u64, kind: EventKind) -> Self {
+        Self { t, subject: None, sampler: None, kind }
+    }
+
+    /// The same, of a subject.
+    #[must_use]
+    pub fn of(self, subject: SubjectId) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+
+    /// The same, of a sampler.
+    #[must_use]
+    pub fn by(self, sampler: SamplerId) -> Self {
+        Self { sampler: Some(sampler), ..self }
+    }
+}
+
+/// An event that lacks a field, or whose field is of another type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an event `{kind}` needs {what} `{field}`")]
+pub struct InvalidEvent {
+    /// The kind's word.
+    pub kind: &'static str,
+    /// The field's name.
+    pub field: &'static str,
+    /// The field's type in words, with its article.
+    pub what: &'static str,
+}
+
+/// The type of a kind's field. A kind has one number and one text at most, so that the plugin ABI
+/// needs but one struct for all of them.
+trait EventField: Sized {
+    /// The type in words, with its article.
+    const WHAT: &'static str;
+    /// True of a text, false of a number.
+    const IS_TEXT: bool;
+
+    fn from_value(value: Option<&AttributeValue>) -> Option<Self>;
+
+    /// None where the field is optional and absent.
+    fn to_value(&self) -> Option<AttributeValue>;
+}
+
+macro_rules! number_fields {
+    ($($number:ty),+) => {$(
+        impl EventField for $number {
+            const WHAT: &'static str = "a number";
+            const IS_TEXT: bool = false;
+
+            fn from_value(value: Option<&AttributeValue>) -> Option<Self> {
+                match value? {
+                    AttributeValue::Int(number) => Self::try_from(*number).ok(),
+                    AttributeValue::Text(_) => None,
+                }
+            }
+
+            fn to_value(&self) -> Option<AttributeValue> {
+                Some(AttributeValue::Int(i64::try_from(*self).unwrap_or(i64::MAX)))
+            }
+        }
+    )+};
+}
+
+number_fields!(i32, i64, u64);
+
+impl EventField for Option<i64> {
+    const WHAT: &'static str = "a number or no";
+    const IS_TEXT: bool = false;
+
+    fn from_value(value: Option<&AttributeValue>) -> Option<Self> {
+        match value {
+            None => Some(None),
+            Some(AttributeValue::Int(number)) => Some(Some(*number)),
+            Some(AttributeValue::Text(_)) => None,
+        }
+    }
+
+    fn to_value(&self) -> Option<AttributeValue> {
+        self.map(AttributeValue::Int)
+    }
+}
+
+impl EventField for Bytes {
+    const WHAT: &'static str = "a text";
+    const IS_TEXT: bool = true;
+
+    fn from_value(value: Option<&AttributeValue>) -> Option<Self> {
+        match value? {
+            AttributeValue::Text(text) => Some(text.clone()),
+            AttributeValue::Int(_) => None,
+        }
+    }
+
+    fn to_value(&self) -> Option<AttributeValue> {
+        Some(AttributeValue::Text(self.clone()))
+    }
+}
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])+ $variant:ident = $word:literal {
+        $($(#[$field_doc:meta])+ $field:ident: $type:ty,)*
+    })+) => {
+        /// What happened, with what is known of it.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum EventKind {
+            $($(#[$doc])+ $variant { $($(#[$field_doc])+ $field: $type,)* },)+
+            /// A kind that this version does not know: a plugin's own, or a later version's.
+            Other {
+                /// The kind's word.
+                kind: Box<str>,
+                /// The kind's number, if it has one.
+                number: Option<i64>,
+                /// The kind's text, if it has one.
+                text: Bytes,
+            },
+        }
+
+        impl EventKind {
+            /// The words of all kinds that this version knows, each with the names of its fields, in the
+            /// order of the book.
+            pub const KNOWN: &[(&'static str, &[&'static str])] =
+                &[$(($word, &[$(stringify!($field),)*]),)+];
+
+            /// The kind's word in a recording.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant { .. } => $word,)+
+                    Self::Other { kind, .. } => kind,
+                }
+            }
+
+            /// The kind's fields, by their names.
+            #[must_use]
+            pub fn fields(&self) -> Attributes {
+                let fields: Vec<(&str, Option<AttributeValue>)> = match self {
+                    $(Self::$variant { $($field,)* } =>
+                        vec![$((stringify!($field), EventField::to_value($field)),)*],)+
+                    Self::Other { kind: _, number, text } => vec![
+                        ("number", number.to_value()),
+                        ("text", text.to_value().filter(|_| !text.is_empty())),
+                    ],
+                };
+                let known = |(name, value): (&str, Option<_>)| Some((name.to_owned(), value?));
+                fields.into_iter().filter_map(known).collect()
+            }
+
+            /// A kind from its word and its fields; `field` finds a field by its name, and by whether it
+            /// is a text.
+            ///
+            /// # Errors
+            /// A field that is not there, or of another type.
+            pub fn from_fields(
+                word: &str,
+                field: impl Fn(&str, bool) -> Option<AttributeValue>,
+            ) -> Result<Self, InvalidEvent> {
+                Ok(match word {
+                    $($word => Self::$variant { $($field: find($word, stringify!($field), &field)?,)* },)+
+                    other => Self::Other {
+                        kind: other.into(),
+                        number: find("other", "number", &field)?,
+                        text: find("other", "text", &field).unwrap_or_default(),
+                    },
+                })
+            }
+        }
+    };
+}
+
+fn find<T: EventField>(
+    kind: &'static str,
+    name: &'static str,
+    field: impl Fn(&str, bool) -> Option<AttributeValue>,
+) -> Result<T, InvalidEvent> {
+    let value = field(name, T::IS_TEXT);
+    T::from_value(value.as_ref()).ok_or(InvalidEvent { kind, field: name, what: T::WHAT })
+}
+
+event_kinds! {
+    /// The target was spawned and is held before its exec.
+    Spawned = "spawned" {}
+    /// The watch of a running target began.
+    Attached = "attached" {}
+    /// The target's exec succeeded; its own code runs from here on.
+    Exec = "exec" {}
+    /// The target's exec failed.
+    ExecFailed = "exec-failed" {
+        /// Why, as in errno(3).
+        errno: i32,
+    }
+    /// A process was forked: the subject of the event.
+    Forked = "forked" {}
+    /// A process exited.
+    Exited = "exited" {
+        /// Its exit status.
+        status: i32,
+    }
+    /// A process was killed by a signal.
+    Killed = "killed" {
+        /// The signal's number.
+        signal: i32,
+    }
+    /// A subject ended, and how is not known.
+    Gone = "gone" {}
+    /// The watch of a target ended before the target did.
+    Detached = "detached" {}
+    /// A sampler failed and takes no more samples.
+    SamplerFailed = "sampler-failed" {
+        /// Why.
+        reason: Bytes,
+    }
+    /// A sink failed and was closed.
+    SinkFailed = "sink-failed" {
+        /// Which, and why.
+        reason: Bytes,
+    }
+    /// Samples began more than half an interval after their tick.
+    Late = "late" {
+        /// How many.
+        samples: u64,
+    }
+    /// Ticks passed without a sample.
+    Missed = "missed" {
+        /// How many.
+        ticks: u64,
+    }
+    /// A sampler left samples out.
+    Skipped = "skipped" {
+        /// How many.
+        samples: u64,
+        /// Why the last of them was.
+        reason: Bytes,
+    }
+    /// A sink was too slow and did not get samples.
+    Dropped = "dropped" {
+        /// How many.
+        samples: u64,
+        /// Which sink, as the user named it.
+        sink: Bytes,
+    }
+    /// A mark that the user set.
+    Marker = "marker" {
+        /// The user's number, if there is one.
+        number: Option<i64>,
+        /// The user's text.
+        text: Bytes,
+    }
+    /// Sampling cost more than the budget and was slowed down, or is cheap again and was sped up.
+    BackedOff = "backed-off" {
+        /// Nanoseconds from tick to tick from here on.
+        interval: u64,
+    }
+    /// A sampler could not observe all that it was to observe.
+    Incomplete = "incomplete" {
+        /// How many things it left out, if that can be counted.
+        count: Option<i64>,
+        /// What, and why.
+        text: Bytes,
+    }
+    /// A sampler measures in another way than usual, since the usual one can't be had.
+    Fallback = "fallback" {
+        /// How, and why.
+        text: Bytes,
+    }
+    /// Seepmeter itself was stopped and now goes on (SIGCONT).
+    Continued = "continued" {}
+    /// The target still needs a sampler after the run: seepmeter stays until the target ends.
+    KeepAlive = "keep-alive" {
+        /// Why.
+        reason: Bytes,
+    }
+    /// Seepmeter sent a signal to the target: one that it passed on, or to end the target.
+    Forwarded = "forwarded" {
+        /// The signal's number.
+        signal: i32,
+    }
+}
+
+impl EventKind {
+    /// True where the subject of such an event, and all that is a part of it, has no values any more.
+    #[must_use]
+    pub fn ends_subject(&self) -> bool {
+        matches!(
+            self,
+            Self::Exited { .. } | Self::Killed { .. } | Self::Gone {} | Self::Detached {}
+        )
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { t, subject, sampler, kind } = self;
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("t", t)?;
+        object.serialize_entry("kind", kind.as_str())?;
+        if let Some(subject) = subject {
+            object.serialize_entry("subject", subject)?;
+        }
+        if let Some(sampler) = sampler {
+            object.serialize_entry("sampler", sampler)?;
+        }
+        for (name, value) in kind.fields().iter() {
+            object.serialize_entry(name, value)?;
+        }
+        object.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Flat {
+            t: u64,
+            kind: String,
+            subject: Option<SubjectId>,
+            sampler: Option<SamplerId>,
+            // Fields of any type: those of a kind that is not known are passed over.
+            #[serde(flatten)]
+            fields: serde_json::Map<String, serde_json::Value>,
+        }
+        let Flat { t, kind, subject, sampler, fields } = Flat::deserialize(deserializer)?;
+        let field = |name: &str, _| {
+            fields.get(name).and_then(|value| AttributeValue::deserialize(value).ok())
+        };
+        let kind = EventKind::from_fields(&kind, field).map_err(D::Error::custom)?;
+        Ok(Self { t, subject, sampler, kind })
+    }
+}

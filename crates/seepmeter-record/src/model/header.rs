@@ -1,0 +1,67 @@
+//! The stream's first record.
+
+use serde::{Deserialize, Serialize};
+
+use super::SubjectId;
+use crate::Bytes;
+
+/// What the whole stream is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The recording format's version, [`crate::FORMAT`].
+    pub format: u32,
+    /// The version of the seepmeter that sampled.
+    pub seepmeter: String,
+    /// Wall-clock time of the stream's time 0, RFC 3339 with its offset from UTC.
+    pub start: String,
+    /// The machine's name (`uname -n`).
+    pub host: Bytes,
+    /// The kernel's release (`uname -r`).
+    pub kernel: Bytes,
+    /// Which boot of the machine it was: /proc/sys/kernel/random/boot_id, where that can be read.
+    /// Start times of processes are comparable within one boot only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// The size of a page in bytes.
+    pub page_size: u64,
+    /// What is watched from the start. A target that comes later is announced by an event of kind
+    /// [`attached`](crate::EventKind::Attached).
+    pub targets: Vec<TargetInfo>,
+    /// The samplers, in the order of their [`SamplerId`](crate::SamplerId)s, which is the order in
+    /// which the user named them.
+    pub samplers: Vec<SamplerInfo>,
+}
+
+/// One target of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// Its subject, which is defined behind the header.
+    pub subject: SubjectId,
+    /// How the user named it.
+    #[serde(flatten)]
+    pub origin: TargetOrigin,
+}
+
+/// How the user named a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetOrigin {
+    /// A command that seepmeter spawned: its words.
+    Command(Vec<Bytes>),
+    /// A process that ran already: its pid.
+    Pid(i32),
+    /// A cgroup: its path below the mount point of cgroups.
+    Cgroup(Bytes),
+}
+
+/// One sampler of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SamplerInfo {
+    /// The sampler's name (`statm`).
+    pub name: String,
+    /// Nanoseconds from tick to tick, as asked for.
+    pub interval: u64,
+    /// Every option with its value, defaults included.
+    #[serde(with = "crate::pairs")]
+    pub options: Vec<(String, String)>,
+}

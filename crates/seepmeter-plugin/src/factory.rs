@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::{Error, OptionSpec, Options, Sampler, Sink};
+use crate::{Error, OptionSpec, Options, RunningSampler, Sampler, Sink, Stream};
 
-/// See [`Plugin::PATIENCE`].
-pub const DEFAULT_PATIENCE: Duration = Duration::from_millis(250);
+/// See [`Plugin::MAX_BATCH_DELAY`].
+pub const DEFAULT_MAX_BATCH_DELAY: Duration = Duration::from_millis(250);
 
 /// What a plugin is called, which options it takes, and how an instance is made of them.
 pub trait Plugin: Sized {
@@ -17,14 +17,13 @@ pub trait Plugin: Sized {
     /// Its options; see [`crate::options!`].
     type Options: Options;
 
-    /// Of a sampler: true where its looks hold the target up. Its interval is stretched where they cost
-    /// more than the budget.
+    /// Of a sampler: true if its samples pause or block the target. Its interval is stretched if they
+    /// cost more than the budget.
     const DISTURBS: bool = false;
 
-    /// Of a sink: how long a record may wait for others before this sink gets it. Each waking of a
-    /// thread costs more than a sample does, so only a live view asks for less than the usual quarter of
-    /// a second.
-    const PATIENCE: Duration = DEFAULT_PATIENCE;
+    /// Of a sink: how long a record may wait for others before this sink gets it. Waking a thread costs
+    /// more than a sample does, so only a live view asks for less than the usual quarter of a second.
+    const MAX_BATCH_DELAY: Duration = DEFAULT_MAX_BATCH_DELAY;
 
     /// Makes an instance, and makes sure that it can work: opens its output, checks that its options
     /// go together. Nothing of the target has run yet.
@@ -47,8 +46,8 @@ pub struct Info {
     pub options: Vec<OptionSpec>,
     /// See [`Plugin::DISTURBS`].
     pub disturbs: bool,
-    /// See [`Plugin::PATIENCE`].
-    pub patience: Duration,
+    /// See [`Plugin::MAX_BATCH_DELAY`].
+    pub max_batch_delay: Duration,
 }
 
 impl Info {
@@ -61,12 +60,31 @@ impl Info {
             version: version.to_owned(),
             options: P::Options::specs(),
             disturbs: P::DISTURBS,
-            patience: P::PATIENCE,
+            max_batch_delay: P::MAX_BATCH_DELAY,
         }
     }
 }
 
-/// Makes instances of one plugin; `T` is `dyn Sampler` or `dyn Sink`.
+/// A sampler with its options, whatever its type.
+pub trait ConfiguredSampler {
+    /// The stream begins; see [`Sampler::start`].
+    ///
+    /// # Errors
+    /// As [`Sampler::start`].
+    fn start(self: Box<Self>, stream: &mut dyn Stream) -> Result<Box<dyn RunningSampler>, Error>;
+}
+
+impl<S> ConfiguredSampler for S
+where
+    S: Sampler,
+    S::Running: 'static,
+{
+    fn start(self: Box<Self>, stream: &mut dyn Stream) -> Result<Box<dyn RunningSampler>, Error> {
+        Ok(Box::new(Sampler::start(*self, stream)?))
+    }
+}
+
+/// Makes instances of one plugin; `T` is `dyn ConfiguredSampler` or `dyn Sink`.
 pub trait Factory<T: ?Sized>: Send + Sync {
     /// What is known of the plugin.
     fn info(&self) -> &Info;
@@ -78,52 +96,40 @@ pub trait Factory<T: ?Sized>: Send + Sync {
     fn make(&self, options: &[(String, String)]) -> Result<Box<T>, Error>;
 }
 
-struct Native<P> {
-    info: Info,
-    plugin: PhantomData<fn() -> P>,
-}
-
-impl<P: Plugin> Native<P> {
-    fn new() -> Self {
-        Self { info: Info::of::<P>(env!("CARGO_PKG_VERSION")), plugin: PhantomData }
-    }
-
-    fn instance(options: &[(String, String)]) -> Result<P, Error> {
-        P::new(P::Options::from_pairs(options).map_err(Error::failed)?)
-    }
-}
-
-impl<P: Plugin + Sampler + 'static> Factory<dyn Sampler> for Native<P> {
-    fn info(&self) -> &Info {
-        &self.info
-    }
-
-    fn make(&self, options: &[(String, String)]) -> Result<Box<dyn Sampler>, Error> {
-        Ok(Box::new(Self::instance(options)?))
-    }
-}
-
-impl<P: Plugin + Sink + 'static> Factory<dyn Sink> for Native<P> {
-    fn info(&self) -> &Info {
-        &self.info
-    }
-
-    fn make(&self, options: &[(String, String)]) -> Result<Box<dyn Sink>, Error> {
-        Ok(Box::new(Self::instance(options)?))
-    }
-}
-
 /// A factory of samplers.
-pub type SamplerFactory = dyn Factory<dyn Sampler>;
+pub type SamplerFactory = dyn Factory<dyn ConfiguredSampler>;
 
 /// A factory of sinks.
 pub type SinkFactory = dyn Factory<dyn Sink>;
 
+struct Native<P, T: ?Sized> {
+    info: Info,
+    boxed: fn(P) -> Box<T>,
+    plugin: PhantomData<fn() -> P>,
+}
+
+impl<P: Plugin, T: ?Sized> Native<P, T> {
+    fn new(boxed: fn(P) -> Box<T>) -> Self {
+        Self { info: Info::of::<P>(env!("CARGO_PKG_VERSION")), boxed, plugin: PhantomData }
+    }
+}
+
+impl<P: Plugin, T: ?Sized> Factory<T> for Native<P, T> {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn make(&self, options: &[(String, String)]) -> Result<Box<T>, Error> {
+        let options = P::Options::from_pairs(options).map_err(Error::failed)?;
+        P::new(options).map(self.boxed)
+    }
+}
+
 impl SamplerFactory {
     /// The factory of a sampler that is linked in.
     #[must_use]
-    pub fn of<P: Plugin + Sampler + 'static>() -> Box<Self> {
-        Box::new(Native::<P>::new())
+    pub fn of<P: Plugin + Sampler<Running: 'static> + 'static>() -> Box<Self> {
+        Box::new(Native::<P, dyn ConfiguredSampler>::new(|plugin| Box::new(plugin)))
     }
 }
 
@@ -131,6 +137,6 @@ impl SinkFactory {
     /// The factory of a sink that is linked in.
     #[must_use]
     pub fn of<P: Plugin + Sink + 'static>() -> Box<Self> {
-        Box::new(Native::<P>::new())
+        Box::new(Native::<P, dyn Sink>::new(|plugin| Box::new(plugin)))
     }
 }

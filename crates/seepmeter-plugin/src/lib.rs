@@ -19,7 +19,7 @@
 //!
 //! pub struct Count {
 //!     options: CountOptions,
-//!     seen: u64,
+//!     samples: u64,
 //! }
 //!
 //! impl Plugin for Count {
@@ -28,16 +28,16 @@
 //!     type Options = CountOptions;
 //!
 //!     fn new(options: CountOptions) -> Result<Self, Error> {
-//!         Ok(Self { options, seen: 0 })
+//!         Ok(Self { options, samples: 0 })
 //!     }
 //! }
 //!
 //! impl Sink for Count {
 //!     fn write(&mut self, record: &Record) -> Result<(), Error> {
 //!         if let Record::Sample(_) = record {
-//!             self.seen += 1;
-//!             if self.seen % self.options.every == 0 {
-//!                 eprintln!("{} samples", self.seen);
+//!             self.samples += 1;
+//!             if self.samples % self.options.every == 0 {
+//!                 eprintln!("{} samples", self.samples);
 //!             }
 //!         }
 //!         Ok(())
@@ -59,14 +59,21 @@ mod factory;
 mod options;
 mod sampler;
 mod sink;
+mod subject_table;
 mod units;
 
 pub use error::{Error, ErrorKind};
-pub use factory::{DEFAULT_PATIENCE, Factory, Info, Plugin, SamplerFactory, SinkFactory};
+pub use factory::{
+    ConfiguredSampler, DEFAULT_MAX_BATCH_DELAY, Factory, Info, Plugin, SamplerFactory, SinkFactory,
+};
 pub use options::{List, OptionError, OptionSpec, OptionValue, Options};
-pub use sampler::{Look, NewSubject, Sampler, Stream, Target, Until, Waited};
+pub use sampler::{
+    NewFrame, NewSubject, RunningSampler, SampleBuilder, SampleFacts, Sampler, Stream, Target,
+    Until, Waited,
+};
 pub use seepmeter_record as record;
 pub use sink::Sink;
+pub use subject_table::SubjectTable;
 pub use units::{Size, parse_duration, parse_size};
 
 /// What the macros of this crate need and nobody else should.

@@ -1,44 +1,71 @@
-//! What looks at processes.
+//! What observes processes.
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::record::{Attr, Bytes, Event, MetricId, Point, Points, SubjectId, Unit};
+use crate::record::{
+    Attributes, Bytes, Event, FrameId, ImageId, InlinedCall, MetricId, MetricSpec, Point, Points,
+    StackId, SubjectId, SubjectKind,
+};
 
-/// Looks at a target and emits what it sees.
+/// A sampler with its options, before the run.
 ///
 /// Every call on one instance comes from one and the same thread, as ptrace(2) demands.
 pub trait Sampler {
-    /// The target stands: defines metrics and subjects. A spawned target is still held before its
-    /// exec and runs none of its own code until all samplers have started.
+    /// What it is while the run lasts.
+    type Running: RunningSampler;
+
+    /// The stream begins: defines metrics. The targets come one by one by
+    /// [`RunningSampler::add_target`].
     ///
     /// # Errors
     /// An error here ends the run before it has begun.
-    fn start(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error>;
+    fn start(self, stream: &mut dyn Stream) -> Result<Self::Running, Error>;
+}
 
-    /// Takes one look.
+/// A sampler while the run lasts: observes its targets and emits what it observes.
+pub trait RunningSampler {
+    /// A target has come: defines its subjects. A spawned target is held before its exec and runs none
+    /// of its own code until all samplers have it.
     ///
     /// # Errors
-    /// [`Gone`](crate::ErrorKind::Gone) and [`Skip`](crate::ErrorKind::Skip) leave this look out;
+    /// Of a target of the run's beginning, an error ends the run. Of one that comes later,
+    /// [`Gone`](crate::ErrorKind::Gone) and [`Skip`](crate::ErrorKind::Skip) leave this target out, and
+    /// another error ends this sampler.
+    fn add_target(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error>;
+
+    /// A target is watched no more, since it has ended or since somebody asked for that: lets go of it.
+    /// The engine ends its subject, and with that all that is a part of it.
+    ///
+    /// # Errors
+    /// As [`RunningSampler::sample`].
+    fn remove_target(&mut self, subject: SubjectId, stream: &mut dyn Stream) -> Result<(), Error>;
+
+    /// Takes one sample of all targets.
+    ///
+    /// A target that is gone is no error as long as another one is there; its points are left out.
+    ///
+    /// # Errors
+    /// [`Gone`](crate::ErrorKind::Gone) and [`Skip`](crate::ErrorKind::Skip) leave this sample out;
     /// another error ends this sampler, and the others go on.
-    fn sample(&mut self, look: &mut Look<'_>) -> Result<(), Error>;
+    fn sample(&mut self, sample: &mut SampleBuilder<'_>) -> Result<(), Error>;
 
     /// Waits for the next tick in a way of its own, for a sampler that has events to serve meanwhile.
     /// It returns at the deadline, or as soon as `until.wake` can be read.
     ///
     /// # Errors
-    /// As [`Sampler::sample`].
+    /// As [`RunningSampler::sample`].
     fn wait(&mut self, until: Until<'_>, stream: &mut dyn Stream) -> Result<Waited, Error> {
         let _ = (until, stream);
         Ok(Waited::PleaseSleep)
     }
 
-    /// The watching is over: lets go of the target. Called once, also when the target has ended.
+    /// The run is over: lets go of all targets. Called once, also if they have ended.
     ///
     /// # Errors
-    /// An error is told to the user.
+    /// An error is shown to the user.
     fn stop(&mut self, stream: &mut dyn Stream) -> Result<(), Error> {
         let _ = stream;
         Ok(())
@@ -63,7 +90,7 @@ pub enum Waited {
     PleaseSleep,
 }
 
-/// Whom to look at.
+/// A process to observe.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its process id.
@@ -72,7 +99,7 @@ pub struct Target {
     pub start_time: u64,
     /// Its subject in the stream.
     pub subject: SubjectId,
-    /// True where seepmeter spawned it.
+    /// True if seepmeter spawned it.
     pub spawned: bool,
     /// Where procfs is mounted: `/proc`, or a made-up tree in a test.
     pub proc_root: PathBuf,
@@ -93,40 +120,79 @@ pub trait Stream {
     /// Nanoseconds since the stream's start.
     fn now(&self) -> u64;
 
-    /// Defines a metric. One of the same name and unit is defined but once, whoever asks.
-    fn metric(&mut self, name: &str, unit: Unit, help: &str) -> MetricId;
+    /// Defines a metric. One of the same name, unit, kind and kind of subject is defined but once.
+    fn metric(&mut self, metric: &MetricSpec<'_>) -> MetricId;
 
     /// Defines a subject.
     fn subject(&mut self, subject: NewSubject) -> SubjectId;
 
-    /// Tells of an event; the engine fills in which sampler told it.
+    /// Defines a file that holds code. `build_id` is in hexadecimal digits.
+    fn image(&mut self, path: Bytes, build_id: Option<Box<str>>) -> ImageId;
+
+    /// Defines an address in an image.
+    fn frame(&mut self, frame: NewFrame) -> FrameId;
+
+    /// Defines a stack, its innermost frame first; `truncated` says why it ends before the outermost.
+    fn stack(&mut self, frames: Vec<FrameId>, truncated: Option<Bytes>) -> StackId;
+
+    /// Emits an event; the engine fills in which sampler it is of.
     fn event(&mut self, event: Event);
+
+    /// Asks for this sampler to be kept alive after the run, until it has come to its end by itself: the
+    /// targets need it. `reason` is for the user.
+    fn keep_alive(&mut self, reason: &str);
 }
 
 /// A subject that has no number yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NewSubject {
     /// What it is a part of.
     pub parent: Option<SubjectId>,
-    /// What it is, see [`crate::record::subject_kind`].
-    pub kind: Box<str>,
+    /// What it is.
+    pub kind: SubjectKind,
     /// Its name for people.
     pub name: Bytes,
     /// What else is known of it.
-    pub attrs: Vec<(String, Attr)>,
+    pub attributes: Attributes,
 }
 
-/// One look in the making.
-pub struct Look<'a> {
+/// A frame that has no number yet; see [`Frame`](crate::record::Frame).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NewFrame {
+    /// Where it is; none for code that is in no file.
+    pub image: Option<ImageId>,
+    /// The address in the image, or of code that is in no file, in memory.
+    pub address: u64,
+    /// The function, if its name is known.
+    pub function: Option<Bytes>,
+    /// The source file, if it is known.
+    pub file: Option<Bytes>,
+    /// The line in that file, from 1.
+    pub line: Option<u32>,
+    /// The calls that the compiler has inlined here, the innermost first.
+    pub inlined: Vec<InlinedCall>,
+}
+
+/// One sample while it is built.
+pub struct SampleBuilder<'a> {
     points: &'a mut Points,
     stream: &'a mut dyn Stream,
-    held: Option<Duration>,
+    facts: SampleFacts,
 }
 
-impl<'a> Look<'a> {
-    /// A look whose points go to `points`.
+/// What a sampler says of a sample beside its points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleFacts {
+    /// See [`SampleBuilder::paused`].
+    pub paused: Option<Duration>,
+    /// See [`SampleBuilder::partial`].
+    pub partial: bool,
+}
+
+impl<'a> SampleBuilder<'a> {
+    /// A sample whose points go to `points`.
     pub fn new(points: &'a mut Points, stream: &'a mut dyn Stream) -> Self {
-        Self { points, stream, held: None }
+        Self { points, stream, facts: SampleFacts::default() }
     }
 
     /// This metric of this subject has this value from now on.
@@ -134,24 +200,30 @@ impl<'a> Look<'a> {
         self.points.push(Point { subject, metric, value });
     }
 
-    /// Says how long this look has held the target up, for a sampler that knows better than that it was
-    /// all of the look's time. The budget is held against it.
-    pub fn held(&mut self, time: Duration) {
-        self.held = Some(self.held.unwrap_or_default().saturating_add(time));
+    /// Says for how long the target was paused or blocked for this sample, for a sampler that knows
+    /// better than that it was all of the sample's time. The budget is charged with it.
+    pub fn paused(&mut self, time: Duration) {
+        self.facts.paused = Some(self.facts.paused.unwrap_or_default().saturating_add(time));
     }
 
-    /// How long the look has held the target up, where the sampler has said so.
+    /// Says that this sample covers only some of the sampler's subjects: those that it has points of,
+    /// whether they have changed or not. The others were not observed.
+    pub fn partial(&mut self) {
+        self.facts.partial = true;
+    }
+
+    /// What was said of the sample beside its points.
     #[must_use]
-    pub fn held_for(&self) -> Option<Duration> {
-        self.held
+    pub fn facts(&self) -> SampleFacts {
+        self.facts
     }
 
-    /// All that a look is made of, for whoever hands it on.
-    pub fn parts(&mut self) -> (&mut Points, &mut dyn Stream, &mut Option<Duration>) {
-        (self.points, self.stream, &mut self.held)
+    /// All that a sample is made of, for whoever hands it on.
+    pub fn parts(&mut self) -> (&mut Points, &mut dyn Stream, &mut SampleFacts) {
+        (self.points, self.stream, &mut self.facts)
     }
 
-    /// The stream, for a subject or an event that comes up in a look.
+    /// The stream, for a subject or an event that comes up in a sample.
     pub fn stream(&mut self) -> &mut dyn Stream {
         self.stream
     }

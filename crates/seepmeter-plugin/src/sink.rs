@@ -1,12 +1,12 @@
-//! What takes records.
+//! What consumes records.
 
 use crate::Error;
 use crate::record::Record;
 
-/// Takes the records of one stream, in their order, from the header to the footer.
+/// Consumes the records of one stream, in their order, from the header to the footer.
 ///
 /// Every call on one instance comes from one and the same thread. A sink that falls behind loses
-/// samples, never definitions or events, and is told how many by an event of kind `lost`.
+/// samples, never definitions or events, and gets an event of kind `dropped` that says how many.
 pub trait Sink {
     /// Takes one record.
     ///

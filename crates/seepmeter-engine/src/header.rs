@@ -9,7 +9,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use seepmeter_record::{FORMAT, Header, SamplerInfo, TargetInfo};
 
 /// The header of a stream that starts now.
-pub(crate) fn header(target: TargetInfo, samplers: Vec<SamplerInfo>) -> io::Result<Header> {
+pub(crate) fn header(targets: Vec<TargetInfo>, samplers: Vec<SamplerInfo>) -> io::Result<Header> {
     use std::os::unix::ffi::OsStrExt;
     let system = uname()?;
     Ok(Header {
@@ -18,8 +18,9 @@ pub(crate) fn header(target: TargetInfo, samplers: Vec<SamplerInfo>) -> io::Resu
         start: wall_clock().strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string(),
         host: system.nodename().as_bytes().into(),
         kernel: system.release().as_bytes().into(),
+        boot_id: boot_id(),
         page_size: page_size()?,
-        target,
+        targets,
         samplers,
     })
 }
@@ -48,6 +49,12 @@ fn local_offset(now: Timestamp) -> Offset {
         .ok()
         .and_then(|seconds| Offset::from_seconds(seconds).ok())
         .unwrap_or(Offset::UTC)
+}
+
+/// Which boot of the machine this is (proc_sys_kernel(5)); none where it can't be read.
+fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim_end().to_owned())
 }
 
 /// Bytes in a page: sysconf(3).

@@ -60,7 +60,8 @@ impl Engine {
             .collect::<io::Result<Vec<_>>>()?;
         let samplers =
             pending_samplers.into_iter().map(PendingSampler::finish).collect::<Result<_, _>>()?;
-        let sinks = pending_sinks.into_iter().map(PendingSink::finish).collect::<Result<Vec<_>, _>>()?;
+        let sinks =
+            pending_sinks.into_iter().map(PendingSink::finish).collect::<Result<Vec<_>, _>>()?;
         let (sinks, queues) = sinks.into_iter().unzip();
         Ok(Prepared { infos, samplers, sinks, queues, max_batch_delay, failures })
     }
@@ -126,7 +127,8 @@ impl Prepared {
         let subjects = writer.reserve_subjects(targets.len());
         let origins = targets.iter().map(|target| target.origin.clone());
         let named = subjects.iter().zip(origins);
-        let named = named.map(|(subject, origin)| TargetInfo { subject: *subject, origin }).collect();
+        let named =
+            named.map(|(subject, origin)| TargetInfo { subject: *subject, origin }).collect();
         let header = header(named, infos)?;
         writer.send(Record::Header(header.into()));
         let session = Session {

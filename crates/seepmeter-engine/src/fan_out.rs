@@ -99,7 +99,11 @@ mod tests {
     fn one_queue(batches: usize) -> (FanOut, Receiver<Delivery>, Arc<AtomicUsize>) {
         let (queue, taken) = bounded(batches);
         let pending = Arc::new(AtomicUsize::new(0));
-        (FanOut::new(vec![SinkQueue::new("slow".into(), queue, Arc::clone(&pending))]), taken, pending)
+        (
+            FanOut::new(vec![SinkQueue::new("slow".into(), queue, Arc::clone(&pending))]),
+            taken,
+            pending,
+        )
     }
 
     fn records_of(delivery: Delivery) -> Vec<Record> {
@@ -137,10 +141,7 @@ mod tests {
         fan_out.offer(vec![event(2), sample(2)]);
         assert_eq!(all(&taken, &pending), [event(0)]);
         fan_out.offer(vec![event(3), sample(3)]);
-        assert_eq!(
-            all(&taken, &pending),
-            [event(1), event(2), event(3), dropped(3, 2), sample(3)]
-        );
+        assert_eq!(all(&taken, &pending), [event(1), event(2), event(3), dropped(3, 2), sample(3)]);
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::Receiver;
-use seepmeter_record::{
-    Dropped, End, Event, EventKind, Footer, Record, SubjectId, TargetEnd,
-};
+use seepmeter_record::{Dropped, End, Event, EventKind, Footer, Record, SubjectId, TargetEnd};
 
 use crate::RunReport;
 use crate::cost::own_cost;

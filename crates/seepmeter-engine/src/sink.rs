@@ -160,7 +160,8 @@ fn live(
         Ok(Err(error)) if error.kind() == ErrorKind::Closed => {}
         Ok(Err(error)) => failures.report(label, format!("sink {label}: {error}")),
         Err(panic) => {
-            failures.report(label, format!("sink {label}: panicked: {}", panic_text(panic.as_ref())));
+            failures
+                .report(label, format!("sink {label}: panicked: {}", panic_text(panic.as_ref())));
         }
     }
     let _ = done.send(queue.given_up);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -116,7 +117,9 @@ impl Prepared {
         let Self { infos, samplers, sinks, queues, max_batch_delay, failures } = self;
         let (writer, reader) = stream();
         let (report, router) = bounded(1);
+        let open = Arc::new(AtomicBool::new(false));
         let routing = Router {
+            open: Arc::clone(&open),
             stream: reader,
             fan_out: FanOut::new(queues),
             collector,
@@ -139,6 +142,7 @@ impl Prepared {
             samplers,
             sinks,
             router,
+            open,
             failures,
         };
         session.begin(targets)?;

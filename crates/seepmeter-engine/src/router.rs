@@ -2,6 +2,7 @@
 //! records on in batches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -29,12 +30,19 @@ pub(crate) struct Router {
     /// flush requests alone, so that samples come in without waking it.
     pub(crate) max_batch_delay: Duration,
     pub(crate) failures: Arc<Failures>,
+    /// False until the run has really begun: what was emitted until then waits here, and is of no
+    /// consequence if the run is aborted.
+    pub(crate) open: Arc<AtomicBool>,
 }
 
 impl Router {
     /// Routes records until the footer has passed, reports, and hands over what is left as sinks make
     /// room for it.
     pub(crate) fn run(mut self, report: &Sender<RouterReport>) {
+        let Some(first_records) = self.until_open() else { return };
+        if let Some(footer) = self.route(first_records) {
+            return self.finish(footer, report);
+        }
         let mut usual = 0;
         loop {
             let idle = self.stream.records.is_empty();
@@ -48,11 +56,21 @@ impl Router {
             batch.extend(self.stream.records.try_iter().take(self.stream.records.len()));
             usual = batch.len();
             if let Some(footer) = self.route(batch) {
-                self.finish(footer, report);
-                return;
+                return self.finish(footer, report);
             }
             // While records come, the next batch gathers here, and its first record wakes nobody.
             self.wait();
+        }
+    }
+
+    /// The records from before the run has really begun; none if it was aborted.
+    fn until_open(&self) -> Option<Vec<Record>> {
+        let mut records = Vec::new();
+        loop {
+            records.push(self.stream.records.recv().ok()?);
+            if self.open.load(Ordering::Acquire) {
+                return Some(records);
+            }
         }
     }
 

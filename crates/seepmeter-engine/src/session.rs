@@ -32,9 +32,16 @@ impl Armed {
         &self.session.targets
     }
 
+    /// The names of all metrics that the samplers have defined, each once.
+    #[must_use]
+    pub fn metric_names(&self) -> Vec<String> {
+        self.session.writer.metric_names()
+    }
+
     /// Lets the samplers tick; their first tick is due now.
     #[must_use]
     pub fn go(self) -> Live {
+        self.session.open.store(true, Ordering::Release);
         let now = Instant::now();
         for sampler in &self.session.samplers {
             sampler.go(now);
@@ -42,8 +49,10 @@ impl Armed {
         Live { session: self.session }
     }
 
-    /// Ends the run before it has begun, since the exec of a target failed with this errno.
+    /// Ends the run before it has begun, since the exec of a target failed with this errno. The sinks get
+    /// to know that; if this value is dropped instead, they get nothing.
     pub fn abort(mut self, subject: SubjectId, errno: i32) -> RunReport {
+        self.session.open.store(true, Ordering::Release);
         self.session.emit(EventKind::ExecFailed { errno }, subject);
         self.session.ends.push(TargetEnd { subject, end: End::NotStarted(errno) });
         self.session.targets.retain(|target| *target != subject);
@@ -106,6 +115,8 @@ pub(crate) struct Session {
     pub(crate) samplers: Vec<SamplerHandle>,
     pub(crate) sinks: Vec<SinkHandle>,
     pub(crate) router: Receiver<RouterReport>,
+    /// True once the sinks are to get records.
+    pub(crate) open: Arc<AtomicBool>,
     pub(crate) failures: Arc<Failures>,
 }
 

@@ -88,6 +88,17 @@ impl StreamWriter {
         }
     }
 
+    /// The names of the metrics that were defined so far, each once.
+    pub(crate) fn metric_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for metric in &self.lock().metrics {
+            if !names.iter().any(|name| **name == *metric.name) {
+                names.push(metric.name.to_string());
+            }
+        }
+        names
+    }
+
     /// Numbers for subjects that will be defined soon, for a header that names them before.
     pub(crate) fn reserve_subjects(&self, count: usize) -> Vec<SubjectId> {
         let mut numbers = self.lock();

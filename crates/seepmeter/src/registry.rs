@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use seepmeter_engine::{Facts, LoadError, Loaded, Made, Notices, Search, Source, load};
-use seepmeter_plugin::{Factory, Info, SamplerFactory, SinkFactory};
+use seepmeter_plugin::{
+    ConfiguredSampler, Factory, Info, SamplerFactory, Sink, SinkFactory,
+};
 
 use crate::builtin;
-use crate::sinks::Judging;
 
 /// Sampler or sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Looks at processes.
+pub enum PluginKind {
+    /// Observes processes.
     Sampler,
-    /// Takes records.
+    /// Consumes records.
     Sink,
 }
 
-impl Kind {
+impl PluginKind {
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -32,7 +33,7 @@ impl Kind {
 
 /// Where a plugin comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum PluginOrigin {
     /// It is part of the command.
     BuiltIn,
     /// A file that was named, or found in a folder that is searched.
@@ -41,41 +42,40 @@ pub enum Origin {
 
 /// All that there is to say of a plugin.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct PluginDescription {
     /// What it is.
-    pub kind: Kind,
+    pub kind: PluginKind,
     /// What it says of itself.
     pub info: Info,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: PluginOrigin,
     /// How its table looks, of one in a file.
     pub facts: Option<Facts>,
 }
 
-/// A plugin that was found; `T` is `dyn Sampler` or `dyn Sink`.
-pub struct Found<T: ?Sized> {
+/// A plugin of the registry; `T` is `dyn ConfiguredSampler` or `dyn Sink`.
+pub struct RegisteredPlugin<T: ?Sized> {
     /// Who makes its instances.
     pub factory: Arc<dyn Factory<T>>,
     /// What there is to say of it.
-    pub page: Page,
+    pub description: PluginDescription,
 }
 
 /// Where plugins are taken from.
-pub struct Shelf {
+pub struct Registry {
     samplers: Vec<Arc<SamplerFactory>>,
     sinks: Vec<Arc<SinkFactory>>,
     search: Search,
     notices: Notices,
 }
 
-impl Shelf {
-    /// The built-in plugins, and those in files; `folders` are searched first. The sinks that judge
-    /// know of `judging`'s gates.
+impl Registry {
+    /// The built-in plugins, and those in files; `folders` are searched first.
     #[must_use]
-    pub fn new(folders: &[PathBuf], notices: Notices, judging: &Judging) -> Self {
+    pub fn new(folders: &[PathBuf], notices: Notices) -> Self {
         Self {
             samplers: builtin::samplers(),
-            sinks: builtin::sinks(judging),
+            sinks: builtin::sinks(),
             search: Search::new(folders),
             notices,
         }
@@ -84,9 +84,9 @@ impl Shelf {
     /// Finds a sampler: a built-in one, or a file.
     ///
     /// # Errors
-    /// Where there is none of this name, or its file can't be used.
-    pub fn sampler(&self, name: &str) -> Result<Found<dyn seepmeter_plugin::Sampler>> {
-        find(self, Kind::Sampler, &self.samplers, name, |made| match made {
+    /// There is none of this name, or its file can't be used.
+    pub fn sampler(&self, name: &str) -> Result<RegisteredPlugin<dyn ConfiguredSampler>> {
+        find(self, PluginKind::Sampler, &self.samplers, name, |made| match made {
             Made::Samplers(factory) => Some(Arc::clone(factory)),
             Made::Sinks(_) => None,
         })
@@ -95,63 +95,63 @@ impl Shelf {
     /// Finds a sink: a built-in one, or a file.
     ///
     /// # Errors
-    /// Where there is none of this name, or its file can't be used.
-    pub fn sink(&self, name: &str) -> Result<Found<dyn seepmeter_plugin::Sink>> {
-        find(self, Kind::Sink, &self.sinks, name, |made| match made {
+    /// There is none of this name, or its file can't be used.
+    pub fn sink(&self, name: &str) -> Result<RegisteredPlugin<dyn Sink>> {
+        find(self, PluginKind::Sink, &self.sinks, name, |made| match made {
             Made::Sinks(factory) => Some(Arc::clone(factory)),
             Made::Samplers(_) => None,
         })
     }
 
-    /// The page of every plugin that can be found, and why the others can't be used.
+    /// The description of every plugin that can be found, and why the others can't be used.
     #[must_use]
-    pub fn pages(&self) -> (Vec<Page>, Vec<LoadError>) {
-        let samplers = self.samplers.iter().map(|factory| built_in(Kind::Sampler, factory.info()));
-        let sinks = self.sinks.iter().map(|factory| built_in(Kind::Sink, factory.info()));
-        let mut pages: Vec<Page> = samplers.chain(sinks).collect();
+    pub fn describe_all(&self) -> (Vec<PluginDescription>, Vec<LoadError>) {
+        let samplers = self.samplers.iter().map(|factory| built_in(PluginKind::Sampler, factory.info()));
+        let sinks = self.sinks.iter().map(|factory| built_in(PluginKind::Sink, factory.info()));
+        let mut descriptions: Vec<PluginDescription> = samplers.chain(sinks).collect();
         let mut errors = Vec::new();
         for (file, source) in self.search.all() {
             match load(&file, &self.notices) {
-                Ok(loaded) => pages.push(page(&loaded, Some(source))),
+                Ok(loaded) => descriptions.push(describe_file(&loaded, Some(source))),
                 Err(error) => errors.push(error),
             }
         }
-        (pages, errors)
+        (descriptions, errors)
     }
 
-    /// The pages of the plugins of one name: there may be a sampler and a sink.
+    /// The descriptions of the plugins of one name: there may be a sampler and a sink.
     ///
     /// # Errors
-    /// Where there is none.
-    pub fn pages_of(&self, name: &str) -> Result<Vec<Page>> {
+    /// There is none.
+    pub fn describe(&self, name: &str) -> Result<Vec<PluginDescription>> {
         if name.contains('/') && !Search::privileged() {
-            return Ok(vec![page(&load(Path::new(name), &self.notices)?, None)]);
+            return Ok(vec![describe_file(&load(Path::new(name), &self.notices)?, None)]);
         }
-        let found = [self.sampler(name).map(|f| f.page), self.sink(name).map(|f| f.page)];
+        let found = [self.sampler(name).map(|f| f.description), self.sink(name).map(|f| f.description)];
         let mut errors = Vec::new();
-        let mut pages = Vec::new();
-        for page in found {
-            match page {
-                Ok(page) => pages.push(page),
+        let mut descriptions = Vec::new();
+        for description in found {
+            match description {
+                Ok(description) => descriptions.push(description),
                 Err(error) => errors.push(error),
             }
         }
         // A file that is there and can't be used says more than that there is none.
-        match pages.is_empty().then(|| errors.into_iter().max_by_key(|e| e.is::<LoadError>())) {
+        match descriptions.is_empty().then(|| errors.into_iter().max_by_key(|e| e.is::<LoadError>())) {
             Some(Some(error)) if error.is::<LoadError>() => Err(error),
             Some(_) => Err(no_such("plugin", name, &self.names(None))),
-            None => Ok(pages),
+            None => Ok(descriptions),
         }
     }
 
-    fn names(&self, kind: Option<Kind>) -> Vec<String> {
-        let samplers = self.samplers.iter().map(|factory| (Kind::Sampler, factory.info()));
-        let sinks = self.sinks.iter().map(|factory| (Kind::Sink, factory.info()));
+    fn names(&self, kind: Option<PluginKind>) -> Vec<String> {
+        let samplers = self.samplers.iter().map(|factory| (PluginKind::Sampler, factory.info()));
+        let sinks = self.sinks.iter().map(|factory| (PluginKind::Sink, factory.info()));
         let built_in = samplers.chain(sinks).map(|(of, info)| (of, info.name.clone()));
         let in_files = self.search.all().into_iter().filter_map(|(file, _)| {
             let stem = file.file_stem()?.to_str()?.strip_prefix("seepmeter-")?.to_owned();
             let (name, of) = stem.rsplit_once('-')?;
-            let of = if of == "sink" { Kind::Sink } else { Kind::Sampler };
+            let of = if of == "sink" { PluginKind::Sink } else { PluginKind::Sampler };
             Some((of, name.to_owned()))
         });
         let all = built_in.chain(in_files).filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
@@ -162,14 +162,14 @@ impl Shelf {
 /// Finds a plugin. A name with a `/` is a file; any other is looked for among the built-in ones, and
 /// then as a file in the folders that are searched.
 fn find<T: ?Sized>(
-    shelf: &Shelf,
-    kind: Kind,
+    registry: &Registry,
+    kind: PluginKind,
     built_in_ones: &[Arc<dyn Factory<T>>],
     name: &str,
     of_this_kind: impl Fn(&Made) -> Option<Arc<dyn Factory<T>>>,
-) -> Result<Found<T>> {
+) -> Result<RegisteredPlugin<T>> {
     if let Some(factory) = built_in_ones.iter().find(|factory| factory.info().name == name) {
-        return Ok(Found { factory: Arc::clone(factory), page: built_in(kind, factory.info()) });
+        return Ok(RegisteredPlugin { factory: Arc::clone(factory), description: built_in(kind, factory.info()) });
     }
     let file = match name.contains('/') {
         true if Search::privileged() => {
@@ -178,30 +178,30 @@ fn find<T: ?Sized>(
             );
         }
         true => Some(PathBuf::from(name)),
-        false => shelf.search.find(name, kind.word()),
+        false => registry.search.find(name, kind.word()),
     };
-    let file = file.ok_or_else(|| no_such(kind.word(), name, &shelf.names(Some(kind))))?;
-    let loaded = load(&file, &shelf.notices)?;
-    let page = page(&loaded, None);
+    let file = file.ok_or_else(|| no_such(kind.word(), name, &registry.names(Some(kind))))?;
+    let loaded = load(&file, &registry.notices)?;
+    let description = describe_file(&loaded, None);
     let factory = of_this_kind(&loaded.made).ok_or_else(|| {
-        let is = page.kind.word();
+        let is = description.kind.word();
         anyhow!("{} is a {is}, not a {}; use it with --{is}", file.display(), kind.word())
     })?;
-    Ok(Found { factory, page })
+    Ok(RegisteredPlugin { factory, description })
 }
 
-fn built_in(kind: Kind, info: &Info) -> Page {
-    Page { kind, info: info.clone(), origin: Origin::BuiltIn, facts: None }
+fn built_in(kind: PluginKind, info: &Info) -> PluginDescription {
+    PluginDescription { kind, info: info.clone(), origin: PluginOrigin::BuiltIn, facts: None }
 }
 
-fn page(loaded: &Loaded, source: Option<Source>) -> Page {
-    Page {
+fn describe_file(loaded: &Loaded, source: Option<Source>) -> PluginDescription {
+    PluginDescription {
         kind: match loaded.made {
-            Made::Samplers(_) => Kind::Sampler,
-            Made::Sinks(_) => Kind::Sink,
+            Made::Samplers(_) => PluginKind::Sampler,
+            Made::Sinks(_) => PluginKind::Sink,
         },
         info: loaded.info.clone(),
-        origin: Origin::File(loaded.path.clone(), source),
+        origin: PluginOrigin::File(loaded.path.clone(), source),
         facts: Some(loaded.facts.clone()),
     }
 }
@@ -215,7 +215,7 @@ fn no_such(what: &str, name: &str, names: &[String]) -> anyhow::Error {
     anyhow!("there is no {what} `{name}`; {hint} (a file is named with a `/` in it: ./{file}.so)")
 }
 
-/// The name that is most like what was typed, where one is like it at all.
+/// The name that is most like what was typed, if one is like it at all.
 fn nearest<'a>(typed: &str, names: &'a [String]) -> Option<&'a str> {
     names
         .iter()

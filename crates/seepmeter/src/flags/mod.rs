@@ -7,11 +7,10 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_plugin::parse_duration;
+use seepmeter_record::conventions::metric;
+use seepmeter_verdict::{Columns, Gate};
 
-use crate::sinks::Judging;
 use crate::spec::Spec;
-use crate::verdict::RSS;
-use crate::verdict::gate::Gate;
 
 /// Watch a program's memory: does it leak, how fast, and where does it go?
 #[derive(Debug, Parser)]
@@ -28,28 +27,28 @@ pub enum Subcommand {
     /// Spawn a command and watch it
     ///
     /// The command's standard streams, signals and exit status are its own: seepmeter ends as it
-    /// ended, with its status, or with 128+N where signal N killed it. 125 is seepmeter's own failure,
+    /// ended, with its status, or with 128+N if signal N killed it. 125 is seepmeter's own failure,
     /// 126 a command that can't be executed, 127 one that was not found.
     #[command(override_usage = "seepmeter run [OPTIONS] [--] COMMAND [ARG]...")]
     Run(RunFlags),
-    /// Watch a process that runs already
+    /// Watch processes that run already
     ///
-    /// Ends when the process ends, at --duration, or at Ctrl-C. The process is left as it was.
-    #[command(override_usage = "seepmeter attach [OPTIONS] PID")]
+    /// Ends when all of them have ended, at --duration, or at Ctrl-C. The processes are left as they were.
+    #[command(override_usage = "seepmeter attach [OPTIONS] PID...")]
     Attach(AttachFlags),
     /// Feed a recording to sinks
     #[command(override_usage = "seepmeter replay [OPTIONS] RECORDING")]
     Replay(ReplayFlags),
     /// Judge recordings: growing, steady or inconclusive?
     ///
-    /// Other people's series too: mprof's .dat and psrecord's log are known by their first line, and
-    /// any CSV by the names of its columns.
+    /// Reads what other tools write, too: mprof's .dat and psrecord's log are known by their first line,
+    /// and any CSV by the names of its columns.
     Judge(JudgeFlags),
     /// Compare runs of a new version with runs of a base: is it worse?
     ///
     /// Give several runs of each; one run says nothing of how runs differ.
     Compare(CompareFlags),
-    /// List the samplers and sinks that there are, or tell all of one
+    /// List the samplers and sinks, or describe one
     Plugins(PluginsFlags),
     /// Print a completion script for a shell
     Completions {
@@ -90,9 +89,9 @@ pub struct AttachFlags {
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
-    /// The process
-    #[arg(value_parser = clap::value_parser!(i32).range(1..))]
-    pub pid: Option<i32>,
+    /// The processes
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pids: Vec<i32>,
 }
 
 /// `seepmeter replay`.
@@ -114,13 +113,13 @@ pub struct JudgeFlags {
     /// The columns of tables.
     #[command(flatten)]
     pub columns: ColumnFlags,
-    /// What must not be.
+    /// What must not be true.
     #[command(flatten)]
     pub gates: GateFlags,
     /// Print one JSON object a file
     #[arg(long)]
     pub json: bool,
-    /// Say what each stage of the judging found
+    /// Show the evidence: what each stage of the judging found
     #[arg(long)]
     pub explain: bool,
     /// The recordings; `-` is standard input
@@ -137,10 +136,10 @@ pub struct CompareFlags {
     /// The columns of tables.
     #[command(flatten)]
     pub columns: ColumnFlags,
-    /// Exit with --fail-status where the new version is so
+    /// Exit with --fail-status if the new version is so
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
-    /// The exit status where --fail-on says so
+    /// The exit status if --fail-on says so
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
     /// Print one JSON object
@@ -159,7 +158,7 @@ pub struct CompareFlags {
 pub enum FailOn {
     /// Its rate, level or peak is higher, significantly and by an amount that matters
     Worse,
-    /// That, or it can't be told
+    /// That, or it can't be known
     CannotTell,
 }
 
@@ -174,17 +173,25 @@ pub struct ColumnFlags {
     pub value: Option<String>,
 }
 
-/// The exit status where a gate fires.
+impl ColumnFlags {
+    /// The columns, if both are named.
+    pub(crate) fn columns(&self) -> Option<Columns> {
+        let (time, value) = self.time.clone().zip(self.value.clone())?;
+        Some(Columns { time, value })
+    }
+}
+
+/// The exit status if a gate fires.
 const FAIL_STATUS: u8 = 100;
 
 /// What must not be.
 #[derive(Debug, Args)]
 pub struct GateFlags {
-    /// Fail where this is so: growing, 'rate>1MiB/min', 'peak>512MiB', 'subject(heap).rate>0', …;
+    /// Fail if this is so: growing, 'rate>1MiB/min', 'peak>512MiB', 'subject(heap).rate>0', …;
     /// may be given several times
     #[arg(long, value_name = "GATE")]
     pub fail_on: Vec<Gate>,
-    /// The exit status where a gate fires and the target itself ended well
+    /// The exit status if a gate fires and the target itself ended well
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
 }
@@ -216,14 +223,14 @@ pub struct WatchFlags {
     /// A sampler and its options; may be given several times [default: statm]
     ///
     /// A name with a `/` in it is a plugin's file. `every=DURATION` sets one sampler's own interval. A
-    /// comma inside a value is written twice. `NAME,help` tells of its options.
+    /// comma inside a value is written twice. `NAME,help` lists its options.
     #[arg(short, long = "sampler", value_name = "NAME[,KEY=VALUE…]")]
     pub samplers: Vec<Spec>,
-    /// From one look to the next
+    /// From one sample to the next
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     pub interval: Duration,
-    /// How much of its interval a sampler that holds the target up may spend in its looks; where
-    /// they cost more, they are made rarer
+    /// How much of its interval a sampler that pauses or blocks the target may take; if its samples
+    /// cost more, sampling is slowed down
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_share)]
     pub budget: f64,
     /// Stop watching after this time
@@ -237,7 +244,7 @@ pub struct SinkFlags {
     /// A sink and its options; may be given several times [default: text]
     ///
     /// A name with a `/` in it is a plugin's file. A comma inside a value is written twice. `NAME,help`
-    /// tells of its options.
+    /// lists its options.
     #[arg(short = 'o', long = "sink", value_name = "NAME[,KEY=VALUE…]")]
     pub sinks: Vec<Spec>,
     /// No live lines, only the summary
@@ -246,11 +253,10 @@ pub struct SinkFlags {
     /// No summary at the end
     #[arg(long)]
     pub no_summary: bool,
-    /// Which metric is judged: by the summary, the gates, and the sink `verdict` unless it has a
-    /// metric= of its own
-    #[arg(long, value_name = "NAME", default_value = RSS)]
-    pub metric: String,
-    /// What must not be.
+    /// Which metric is judged; may be given several times, and gates are on the first
+    #[arg(long = "metric", value_name = "NAME", default_value = metric::RSS.name)]
+    pub metrics: Vec<String>,
+    /// What must not be true.
     #[command(flatten)]
     pub gates: GateFlags,
     /// Where to look for plugins.
@@ -258,21 +264,12 @@ pub struct SinkFlags {
     pub folders: FolderFlags,
 }
 
-impl SinkFlags {
-    /// The gates, with the metric that they ask of.
-    #[must_use]
-    pub fn judging(&self) -> Judging {
-        Judging::new(self.gates.fail_on.clone(), &self.metric)
-    }
-}
-
 /// What becomes of a spawned command when the watching stops before it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnStop {
     /// It goes on, unwatched
     Leave,
-    /// It gets TERM, and KILL where the grace period does not suffice; that it dies of them is no
-    /// failure
+    /// It gets TERM, and KILL after the grace period; that it dies of them is no failure
     End,
 }
 
@@ -289,12 +286,12 @@ impl Flags {
     /// Reads the command line.
     ///
     /// # Errors
-    /// What clap has to say, help and version included.
+    /// What clap reports, help and version included.
     pub fn read() -> Result<Self, clap::Error> {
         Self::try_parse()
     }
 
-    /// What clap says where a subcommand lacks its main argument, which can't be required: with
+    /// What clap reports if a subcommand lacks its main argument, which can't be required: with
     /// `NAME,help` there is none.
     #[must_use]
     pub fn missing(subcommand: &str, argument: &str) -> clap::Error {

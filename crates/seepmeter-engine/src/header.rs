@@ -5,7 +5,7 @@ use std::io;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ZonedDateTime};
 use nix::sys::utsname::uname;
-use nix::unistd::{SysconfVar, sysconf};
+use seepmeter_process::system::page_size;
 use seepmeter_record::{FORMAT, Header, SamplerInfo, TargetInfo};
 
 /// The header of a stream that starts now.
@@ -18,7 +18,7 @@ pub(crate) fn header(target: TargetInfo, samplers: Vec<SamplerInfo>) -> io::Resu
         start: wall_clock().strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string(),
         host: system.nodename().as_bytes().into(),
         kernel: system.release().as_bytes().into(),
-        page_size: page_size()?,
+        page_size: page_size(),
         target,
         samplers,
     })
@@ -48,13 +48,6 @@ fn local_offset(now: Timestamp) -> Offset {
         .ok()
         .and_then(|seconds| Offset::from_seconds(seconds).ok())
         .unwrap_or(Offset::UTC)
-}
-
-/// Bytes in a page: sysconf(3).
-fn page_size() -> io::Result<u64> {
-    sysconf(SysconfVar::PAGE_SIZE)?
-        .and_then(|size| u64::try_from(size).ok())
-        .ok_or_else(|| io::Error::other("the system does not tell its page size"))
 }
 
 #[cfg(test)]

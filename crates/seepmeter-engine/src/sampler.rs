@@ -9,9 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use seepmeter_plugin::{Error, ErrorKind, Look, Sampler, Stream, Target, Until, Waited};
+use seepmeter_process::wait::wait_readable;
 use seepmeter_record::{Event, EventKind, Points, Record, Sample, SamplerId};
 
 use crate::budget::Budget;
@@ -410,12 +409,9 @@ impl Ticker<'_> {
     }
 }
 
-/// Waits for the end, but no longer than `timeout`; true where the end has come.
+/// Waits for the end, but no longer than `timeout`; true if the end has come.
 fn continue_or_end(wake: &PipeReader, timeout: Duration) -> Result<bool, Error> {
-    let mut fds = [PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
-    match ppoll(&mut fds, Some(timeout.into()), None) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::EINTR) => Ok(false),
-        Err(errno) => Err(Error::io("cannot wait for the next tick", &errno.into())),
-    }
+    let woken = wait_readable([wake.as_fd()], Instant::now().checked_add(timeout));
+    let [ended] = woken.map_err(|error| Error::io("cannot wait for the next tick", &error))?;
+    Ok(ended)
 }

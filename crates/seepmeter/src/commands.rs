@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap_complete::Shell;
 use nix::libc;
 use seepmeter_engine::{Engine, Lingering, Report, Watched};
+use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{Command, ExecError, Limits, Process};
 use seepmeter_record::jsonl::{self, Ending, ReadError};
 use seepmeter_record::{Attr, End, EventKind, TargetInfo, limit_attr};
@@ -22,9 +23,6 @@ use crate::plugins::Shelf;
 use crate::sinks::Judging;
 use crate::watch::{Manners, Stopped, Watch, take_signals};
 use crate::{listing, messages, plan};
-
-/// Where procfs is mounted.
-const PROC: &str = "/proc";
 
 /// What the exit status tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +176,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
     };
     let samplers = plan::samplers(&shelf, &flags.watch)?;
     let sinks = plan::sinks(&shelf, &flags.sinks, &judging, None)?;
-    let process = Process::open(pid, Path::new(PROC))?;
+    let process = Process::open(pid, &ProcRoot::default())?;
 
     let signals = take_signals()?;
     let ready = engine().ready(samplers, sinks)?;
@@ -309,9 +307,9 @@ fn engine() -> Engine {
 }
 
 fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
-    let proc_root = PathBuf::from(PROC);
+    let root = ProcRoot::default();
     let Limits { cgroup, address_space, machine, machine_available } =
-        Limits::of(process.pid(), &proc_root);
+        Limits::of(process.pid(), &root);
     let attrs = [
         (limit_attr::CGROUP, cgroup.map(|cgroup| cgroup.limit)),
         (limit_attr::CGROUP_USED, cgroup.and_then(|cgroup| cgroup.used)),
@@ -328,7 +326,7 @@ fn watched(process: &Process, target: TargetInfo, name: Vec<u8>) -> Watched {
         pid: process.pid(),
         start_time: process.start_time(),
         attrs: attrs.into_iter().filter_map(attr).collect(),
-        proc_root,
+        proc_root: root.path().to_owned(),
         executable: None,
     }
 }

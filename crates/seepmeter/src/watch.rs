@@ -4,11 +4,10 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 use seepmeter_engine::Live;
+use seepmeter_process::wait::wait_readable;
 use seepmeter_process::{Arrival, Process, Signals};
 use seepmeter_record::EventKind;
 
@@ -120,16 +119,10 @@ impl<'a> Watch<'a> {
     /// Waits for a signal, the target's end, or the next of the times.
     fn wait(&self) -> Result<(bool, bool)> {
         let next = [self.stop_at, self.kill_at].into_iter().flatten().min();
-        let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).into());
-        let mut fds = [
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.process.pidfd(), PollFlags::POLLIN),
-        ];
-        match ppoll(&mut fds, timeout, None) {
-            Ok(_) => Ok((fds[0].any().unwrap_or(true), fds[1].any().unwrap_or(true))),
-            Err(Errno::EINTR) => Ok((false, false)),
-            Err(errno) => Err(errno).context("cannot wait for the target's end"),
-        }
+        let fds = [self.signals.as_fd(), self.process.pidfd()];
+        let [signalled, ended] =
+            wait_readable(fds, next).context("cannot wait for the target's end")?;
+        Ok((signalled, ended))
     }
 
     fn serve_signals(&mut self) -> Result<Option<Stopped>> {

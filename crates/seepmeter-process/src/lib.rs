@@ -24,6 +24,7 @@ mod process;
 mod signals;
 mod spawn;
 pub mod system;
+pub mod threads;
 pub mod wait;
 
 pub use limits::{CgroupLimit, Limits};

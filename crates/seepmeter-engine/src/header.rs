@@ -5,7 +5,7 @@ use std::io;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ZonedDateTime};
 use nix::sys::utsname::uname;
-use nix::unistd::{SysconfVar, sysconf};
+use seepmeter_process::system::page_size;
 use seepmeter_record::{FORMAT, Header, SamplerInfo, TargetInfo};
 
 /// The header of a stream that starts now.
@@ -18,9 +18,14 @@ pub(crate) fn header(targets: Vec<TargetInfo>, samplers: Vec<SamplerInfo>) -> io
         start: wall_clock().strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string(),
         host: system.nodename().as_bytes().into(),
         kernel: system.release().as_bytes().into(),
+<<<<<<< HEAD
         boot_id: boot_id(),
         page_size: page_size()?,
         targets,
+=======
+        page_size: page_size(),
+        target,
+>>>>>>> process
         samplers,
     })
 }
@@ -51,6 +56,7 @@ fn local_offset(now: Timestamp) -> Offset {
         .unwrap_or(Offset::UTC)
 }
 
+<<<<<<< HEAD
 /// Which boot of the machine this is (proc_sys_kernel(5)); none where it can't be read.
 fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -64,6 +70,8 @@ fn page_size() -> io::Result<u64> {
         .ok_or_else(|| io::Error::other("the system does not tell its page size"))
 }
 
+=======
+>>>>>>> process
 #[cfg(test)]
 mod tests {
     use super::*;

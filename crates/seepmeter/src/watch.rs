@@ -4,13 +4,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
+<<<<<<< HEAD
 use seepmeter_engine::{Live, RunReport};
 use seepmeter_process::{Process, ReceivedSignal, Signals};
 use seepmeter_record::{End, EventKind, SubjectId};
+=======
+use seepmeter_engine::Live;
+use seepmeter_process::wait::wait_readable;
+use seepmeter_process::{Arrival, Process, Signals};
+use seepmeter_record::EventKind;
+>>>>>>> process
 
 use crate::flags::OnStop;
 use crate::messages;
@@ -140,6 +145,7 @@ impl<'a> Watch<'a> {
     /// signals, and the targets that have ended.
     fn wait(&self) -> Result<(bool, Vec<WatchedTarget<'a>>)> {
         let next = [self.stop_at, self.kill_at].into_iter().flatten().min();
+<<<<<<< HEAD
         let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).into());
         let readable = |fd: BorrowedFd<'a>| PollFd::new(fd, PollFlags::POLLIN);
         let pidfds = self.targets.iter().map(|target| readable(target.process.pidfd()));
@@ -153,6 +159,12 @@ impl<'a> Watch<'a> {
             Err(Errno::EINTR) => Ok((false, Vec::new())),
             Err(errno) => Err(errno).context("cannot wait for the target's end"),
         }
+=======
+        let fds = [self.signals.as_fd(), self.process.pidfd()];
+        let [signalled, ended] =
+            wait_readable(fds, next).context("cannot wait for the target's end")?;
+        Ok((signalled, ended))
+>>>>>>> process
     }
 
     fn serve_signals(&mut self) -> Result<Option<StopReason>> {

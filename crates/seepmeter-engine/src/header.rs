@@ -18,14 +18,9 @@ pub(crate) fn header(targets: Vec<TargetInfo>, samplers: Vec<SamplerInfo>) -> io
         start: wall_clock().strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string(),
         host: system.nodename().as_bytes().into(),
         kernel: system.release().as_bytes().into(),
-<<<<<<< HEAD
         boot_id: boot_id(),
-        page_size: page_size()?,
-        targets,
-=======
         page_size: page_size(),
-        target,
->>>>>>> process
+        targets,
         samplers,
     })
 }
@@ -56,22 +51,12 @@ fn local_offset(now: Timestamp) -> Offset {
         .unwrap_or(Offset::UTC)
 }
 
-<<<<<<< HEAD
 /// Which boot of the machine this is (proc_sys_kernel(5)); none where it can't be read.
 fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim_end().to_owned())
 }
 
-/// Bytes in a page: sysconf(3).
-fn page_size() -> io::Result<u64> {
-    sysconf(SysconfVar::PAGE_SIZE)?
-        .and_then(|size| u64::try_from(size).ok())
-        .ok_or_else(|| io::Error::other("the system does not tell its page size"))
-}
-
-=======
->>>>>>> process
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::proc::{ProcError, ProcRoot};
-use crate::wait::{is_readable, wait_readable};
+use crate::wait::{is_readable, wait_one_readable};
 
 /// What tells a process from every other of this boot: a pid alone is given to another process
 /// after its end.
@@ -163,7 +163,7 @@ impl Process {
     /// # Errors
     /// What ppoll(2) fails with.
     pub fn wait(&self) -> io::Result<()> {
-        wait_readable([self.pidfd()], None).map(drop)
+        wait_one_readable(self.pidfd(), None).map(drop)
     }
 
     /// Sends it a signal, and never to another process of the same pid. False if it has ended.

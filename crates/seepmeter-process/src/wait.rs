@@ -15,15 +15,31 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 ///
 /// # Errors
 /// What ppoll(2) fails with.
-pub fn wait_readable<const N: usize>(
-    fds: [BorrowedFd<'_>; N],
+pub fn wait_readable(
+    fds: &[BorrowedFd<'_>],
     deadline: Option<Instant>,
-) -> io::Result<[bool; N]> {
-    let mut polled = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+) -> io::Result<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> =
+        fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    poll(&mut polled, deadline)?;
+    Ok(polled.iter().map(|fd| fd.any().unwrap_or(true)).collect())
+}
+
+/// The same of one descriptor, for a caller in a hurry: nothing is allocated.
+///
+/// # Errors
+/// What ppoll(2) fails with.
+pub fn wait_one_readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
+    let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
+    poll(&mut polled, deadline)?;
+    Ok(polled[0].any().unwrap_or(true))
+}
+
+fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<()> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        match ppoll(&mut polled, left.map(Into::into), None) {
-            Ok(_) => return Ok(polled.map(|fd| fd.any().unwrap_or(true))),
+        match ppoll(fds, left.map(Into::into), None) {
+            Ok(_) => return Ok(()),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -35,7 +51,7 @@ pub fn wait_readable<const N: usize>(
 /// # Errors
 /// What ppoll(2) fails with.
 pub fn is_readable(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    wait_readable([fd], Some(Instant::now())).map(|[ready]| ready)
+    wait_one_readable(fd, Some(Instant::now()))
 }
 
 #[cfg(test)]
@@ -56,12 +72,12 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         let (other, other_writer) = io::pipe().unwrap();
         let fds = [reader.as_fd(), other.as_fd()];
-        assert_eq!(wait_readable(fds, Some(Instant::now())).unwrap(), [false, false]);
+        assert_eq!(wait_readable(&fds, Some(Instant::now())).unwrap(), [false, false]);
         assert!(!is_readable(reader.as_fd()).unwrap());
         writer.write_all(b"x").unwrap();
-        assert_eq!(wait_readable(fds, None).unwrap(), [true, false]);
+        assert_eq!(wait_readable(&fds, None).unwrap(), [true, false]);
         drop(other_writer);
-        assert_eq!(wait_readable(fds, None).unwrap(), [true, true]);
+        assert_eq!(wait_readable(&fds, None).unwrap(), [true, true]);
     }
 
     extern "C" fn nothing(_: i32) {}
@@ -78,7 +94,7 @@ mod tests {
             let begin = Instant::now();
             say.send(()).unwrap();
             let time = Duration::from_millis(100);
-            let ready = wait_readable([reader.as_fd()], Some(begin + time)).unwrap();
+            let ready = wait_one_readable(reader.as_fd(), Some(begin + time)).unwrap();
             (ready, begin.elapsed() >= time)
         });
         hear.recv().unwrap();
@@ -87,6 +103,6 @@ mod tests {
             let _ = pthread_kill(waiting.as_pthread_t(), Signal::SIGWINCH);
             std::thread::yield_now();
         }
-        assert_eq!(waiting.join().unwrap(), ([false], true));
+        assert_eq!(waiting.join().unwrap(), (false, true));
     }
 }

@@ -1,21 +1,15 @@
 //! Watching targets until they end or the watch should stop, and passing signals on.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
-<<<<<<< HEAD
 use seepmeter_engine::{Live, RunReport};
+use seepmeter_process::wait::wait_readable;
 use seepmeter_process::{Process, ReceivedSignal, Signals};
 use seepmeter_record::{End, EventKind, SubjectId};
-=======
-use seepmeter_engine::Live;
-use seepmeter_process::wait::wait_readable;
-use seepmeter_process::{Arrival, Process, Signals};
-use seepmeter_record::EventKind;
->>>>>>> process
 
 use crate::flags::OnStop;
 use crate::messages;
@@ -145,26 +139,11 @@ impl<'a> Watch<'a> {
     /// signals, and the targets that have ended.
     fn wait(&self) -> Result<(bool, Vec<WatchedTarget<'a>>)> {
         let next = [self.stop_at, self.kill_at].into_iter().flatten().min();
-<<<<<<< HEAD
-        let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).into());
-        let readable = |fd: BorrowedFd<'a>| PollFd::new(fd, PollFlags::POLLIN);
-        let pidfds = self.targets.iter().map(|target| readable(target.process.pidfd()));
-        let mut fds: Vec<PollFd<'_>> = [readable(self.signals.as_fd())].into_iter().chain(pidfds).collect();
-        match ppoll(&mut fds, timeout, None) {
-            Ok(_) => {
-                let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
-                let ended = self.targets.iter().zip(&fds[1..]).filter(|(_, fd)| is_ready(fd));
-                Ok((is_ready(&fds[0]), ended.map(|(target, _)| *target).collect()))
-            }
-            Err(Errno::EINTR) => Ok((false, Vec::new())),
-            Err(errno) => Err(errno).context("cannot wait for the target's end"),
-        }
-=======
-        let fds = [self.signals.as_fd(), self.process.pidfd()];
-        let [signalled, ended] =
-            wait_readable(fds, next).context("cannot wait for the target's end")?;
-        Ok((signalled, ended))
->>>>>>> process
+        let pidfds = self.targets.iter().map(|target| target.process.pidfd());
+        let fds: Vec<_> = [self.signals.as_fd()].into_iter().chain(pidfds).collect();
+        let ready = wait_readable(&fds, next).context("cannot wait for the target's end")?;
+        let ended = self.targets.iter().zip(&ready[1..]).filter(|(_, ready)| **ready);
+        Ok((ready[0], ended.map(|(target, _)| *target).collect()))
     }
 
     fn serve_signals(&mut self) -> Result<Option<StopReason>> {

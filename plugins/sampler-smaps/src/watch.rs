@@ -21,7 +21,7 @@ use seepmeter_maps::{DeletedFiles, maps};
 use seepmeter_process::priority::RealtimePriority;
 use seepmeter_process::proc::Statm;
 use seepmeter_process::system::{page_size, thread_cpu_time};
-use seepmeter_process::wait::wait_readable;
+use seepmeter_process::wait::wait_one_readable;
 
 /// Reading maps, which holds next to nothing up, may take one part in so many of the time.
 const MAPS_SHARE: u32 = 200;
@@ -157,7 +157,7 @@ impl Watch {
             if left.is_zero() || pause >= left {
                 break;
             }
-            let [woken] = wait_readable([until.wake], Some(Instant::now() + pause))
+            let woken = wait_one_readable(until.wake, Some(Instant::now() + pause))
                 .map_err(|error| Error::io("cannot wait for the next slice", &error))?;
             if woken {
                 return Ok(Waited::Done);

@@ -5,9 +5,8 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use seepmeter_plugin::{Error, ErrorKind, RunningSampler, SampleBuilder, Until, Waited};
+use seepmeter_process::wait::wait_one_readable;
 use seepmeter_record::{Event, EventKind, Points, Record, Sample};
 
 use super::{Order, SamplerThread};
@@ -139,12 +138,9 @@ impl<'a> TickLoop<'a> {
 
     /// Waits for orders, but no longer than `timeout`.
     fn has_orders(&self, timeout: Duration) -> Result<bool, Error> {
-        let mut fds = [PollFd::new(self.thread.wake.as_fd(), PollFlags::POLLIN)];
-        match ppoll(&mut fds, Some(timeout.into()), None) {
-            Ok(ready) => Ok(ready > 0),
-            Err(Errno::EINTR) => Ok(false),
-            Err(errno) => Err(Error::io("cannot wait for the next tick", &errno.into())),
-        }
+        let deadline = Instant::now().checked_add(timeout);
+        wait_one_readable(self.thread.wake.as_fd(), deadline)
+            .map_err(|error| Error::io("cannot wait for the next tick", &error))
     }
 
     /// Carries out what was ordered; false if the sampler is to stop.

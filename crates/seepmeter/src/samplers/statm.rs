@@ -17,7 +17,7 @@ use seepmeter_process::proc::{
     ProcError, ProcFolder, ProcRoot, Statm as Pages, StatmFile, StatusFile,
 };
 use seepmeter_process::system::page_size;
-use seepmeter_process::wait::wait_readable;
+use seepmeter_process::wait::wait_one_readable;
 use seepmeter_record::{MetricId, SubjectId, Unit};
 
 /// No more often than this, in nanoseconds, is the peak of the run read.
@@ -237,7 +237,7 @@ impl Watching {
             if next >= until.deadline {
                 return Ok(Waited::PleaseSleep);
             }
-            let [woken] = wait_readable([until.wake], Some(next))
+            let woken = wait_one_readable(until.wake, Some(next))
                 .map_err(|error| Error::io("cannot wait for the next tick", &error))?;
             if woken {
                 return Ok(Waited::Done);

@@ -59,7 +59,6 @@ mod factory;
 mod options;
 mod sampler;
 mod sink;
-mod units;
 
 pub use error::{Error, ErrorKind};
 pub use factory::{DEFAULT_PATIENCE, Factory, Info, Plugin, SamplerFactory, SinkFactory};
@@ -67,7 +66,7 @@ pub use options::{List, OptionError, OptionSpec, OptionValue, Options};
 pub use sampler::{Look, NewSubject, Sampler, Stream, Target, Until, Waited};
 pub use seepmeter_record as record;
 pub use sink::Sink;
-pub use units::{Size, parse_duration, parse_size};
+pub use seepmeter_record::human::{Size, parse_duration, parse_size};
 
 /// What the macros of this crate need and nobody else should.
 #[doc(hidden)]

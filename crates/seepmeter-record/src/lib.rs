@@ -31,6 +31,7 @@
 
 mod bytes;
 mod catalog;
+pub mod human;
 pub mod jsonl;
 mod model;
 mod pairs;

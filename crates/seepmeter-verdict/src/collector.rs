@@ -1,327 +1,312 @@
-//! From a stream to the series that are judged.
+//! From a stream of records to the series that are judged.
 
 use std::collections::HashMap;
 
-use seepmeter_analysis::{
-    Attribution, Judgement, Series, Settings, Thinner, Word, attribute, judge_with_parts,
+use seepmeter_analysis::{Series, Settings, Thinner};
+use seepmeter_record::{
+    Catalog, Metric, MetricId, Point, Record, Sample, SamplerId, Subject, SubjectId, subject_kind,
 };
-use seepmeter_record::{Catalog, MetricId, Record, Sample, SamplerId, SubjectId, subject_kind};
 
-use super::limit::{Nearest, Seen, Space};
-use super::parts::Parts;
-use super::shares::natures;
-use super::{Hidden, Nature, Part, RSS, Verdict, unit_of};
+use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
+use crate::growth_cause::GrowthCause;
+use crate::limit::MemoryBounds;
+use crate::names::metric;
+use crate::part_table::PartTable;
+use crate::run_series::{RunSeries, Scope};
 
 /// Buckets for the whole: the judge lays a series on half as many cells.
 const WHOLE_BUCKETS: usize = 2048;
 
-/// The metric that the limit of the address space bounds.
-const VSIZE: &str = "vsize";
+/// Buckets for the address space.
+const ADDRESS_SPACE_BUCKETS: usize = WHOLE_BUCKETS / 4;
 
-/// Keeps of a stream what the judge needs, in bounded memory.
+/// Keeps of a stream what a verdict needs, in bounded memory.
 #[derive(Debug)]
 pub struct Collector {
-    metric: String,
+    options: JudgeOptions,
     catalog: Catalog,
+    ids: MetricIds,
     /// The first process of the stream.
     target: Option<SubjectId>,
-    ids: Ids,
-    standing: Standing,
-    whole: Option<Thinner>,
-    /// Which sampler tells the judged metric of the whole: what its looks do not tell stands as it was.
-    heard: Option<SamplerId>,
-    /// The kernel's own mark of the largest resident set, which no spike between two looks escapes.
-    kernel_peak: Option<i64>,
-    /// The address space, for the limit that bounds it.
-    vsize: Option<Vsize>,
-    parts: Parts,
-    /// How many looks each sampler has taken.
-    looks: HashMap<SamplerId, u64>,
-    /// When the last look was, in ns.
+    samples: SampleClock,
+    address_space: SourceSeries,
+    /// One for each metric of the options.
+    metrics: Vec<MetricCollector>,
+}
+
+/// The metrics that are collected beside those that are judged.
+#[derive(Debug, Default)]
+struct MetricIds {
+    swap: Option<MetricId>,
+    peak: Option<MetricId>,
+    address_space: Option<MetricId>,
+    causes: [Option<MetricId>; GrowthCause::MEASURED.len()],
+}
+
+impl MetricIds {
+    fn define(&mut self, metric: &Metric) {
+        let place = match &*metric.name {
+            metric::SWAP => &mut self.swap,
+            metric::PEAK => &mut self.peak,
+            metric::VSIZE => &mut self.address_space,
+            name => {
+                let cause = GrowthCause::MEASURED.iter().position(|c| c.metric() == Some(name));
+                let Some(cause) = cause else { return };
+                &mut self.causes[cause]
+            }
+        };
+        *place = Some(metric.id);
+    }
+
+    /// The cause of growth that a metric of a part measures.
+    fn cause(&self, metric: MetricId) -> Option<GrowthCause> {
+        let place = self.causes.iter().position(|id| *id == Some(metric))?;
+        Some(GrowthCause::MEASURED[place])
+    }
+}
+
+/// When each sampler took its samples.
+#[derive(Debug, Default)]
+pub(crate) struct SampleClock {
+    samplers: HashMap<SamplerId, SamplerTimes>,
+    /// When the last sample was, in ns.
     end: u64,
-    /// When each sampler's last look was, in ns, and how many came before the one before them.
-    last: HashMap<SamplerId, u64>,
     backwards: u64,
 }
 
-/// The metrics that are collected.
 #[derive(Debug, Default)]
-struct Ids {
-    judged: Option<MetricId>,
-    swap: Option<MetricId>,
-    vsize: Option<MetricId>,
-    peak: Option<MetricId>,
-    thp: Option<MetricId>,
-    lazyfree: Option<MetricId>,
+struct SamplerTimes {
+    samples: u64,
+    /// When its last sample was, in ns.
+    last: u64,
 }
 
-impl Ids {
-    /// The nature that a metric of a part tells of.
-    fn nature(&self, metric: MetricId) -> Option<Nature> {
-        match Some(metric) {
-            id if id == self.thp => Some(Nature::HugePages),
-            id if id == self.lazyfree => Some(Nature::LazyFree),
-            _ => None,
-        }
+impl SampleClock {
+    fn observe(&mut self, sample: &Sample) {
+        self.end = self.end.max(sample.t);
+        let times = self.samplers.entry(sample.sampler).or_default();
+        self.backwards += u64::from(times.last > sample.t);
+        times.samples += 1;
+        times.last = sample.t;
+    }
+
+    /// A series of what a sampler emits only if it changes: each of its samples counts.
+    pub(crate) fn extended(&self, series: Series, source: SamplerId) -> Series {
+        let samples = self.samplers.get(&source).map_or(0, |times| times.samples);
+        series.with_looks(samples).with_end(self.end)
+    }
+
+    fn all_samples(&self) -> u64 {
+        self.samplers.values().map(|times| times.samples).sum()
     }
 }
 
-/// The target's values that stand.
+/// A series and the sampler it comes from: of several that measure the same, the first to emit it.
 #[derive(Debug, Default)]
-struct Standing {
-    judged: Option<i64>,
-    swap: i64,
+struct SourceSeries {
+    source: Option<SamplerId>,
+    series: Option<Thinner>,
 }
 
-/// The address space, and which sampler tells it: the first to do so.
+impl SourceSeries {
+    /// True if what this sampler emits counts.
+    fn accepts(&mut self, sampler: SamplerId) -> bool {
+        *self.source.get_or_insert(sampler) == sampler
+    }
+
+    fn push(&mut self, t: u64, value: i64, buckets: usize) {
+        self.series.get_or_insert_with(|| Thinner::new(buckets)).push(t, value);
+    }
+
+    fn series(&self) -> Option<Series> {
+        self.series.clone().map(Thinner::finish)
+    }
+}
+
+/// Keeps what it takes to judge one metric.
 #[derive(Debug)]
-struct Vsize {
-    series: Thinner,
-    sampler: SamplerId,
+struct MetricCollector {
+    name: String,
+    id: Option<MetricId>,
+    whole: SourceSeries,
+    /// The target's current value.
+    current: Option<i64>,
+    /// What of the target is swapped out at present.
+    swap: i64,
+    kernel_peak: Option<i64>,
+    parts: PartTable,
+}
+
+impl MetricCollector {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            id: None,
+            whole: SourceSeries::default(),
+            current: None,
+            swap: 0,
+            kernel_peak: None,
+            parts: PartTable::default(),
+        }
+    }
+
+    fn observe_target(&mut self, point: &Point, sampler: SamplerId, ids: &MetricIds) {
+        let metric = Some(point.metric);
+        let of_rss = self.name == metric::RSS;
+        if metric == self.id {
+            if self.whole.accepts(sampler) {
+                self.current = Some(point.value);
+            }
+        } else if of_rss && metric == ids.swap {
+            // Swapping hides growth.
+            self.swap = point.value;
+        } else if of_rss && metric == ids.peak {
+            self.kernel_peak = self.kernel_peak.max(Some(point.value));
+        }
+    }
+
+    fn observe_part(&mut self, point: &Point, sample: &Sample, ids: &MetricIds, known: &Catalog) {
+        if Some(point.metric) == self.id {
+            self.parts.set(point, sample, known);
+        } else if matches!(self.name.as_str(), metric::RSS | metric::PSS)
+            && let Some(cause) = ids.cause(point.metric)
+        {
+            self.parts.set_cause(sample.t, point.subject, cause, point.value);
+        }
+    }
+
+    /// All points of a sample have been observed.
+    fn end_sample(&mut self, sample: &Sample) {
+        if let (true, Some(current)) = (self.whole.source == Some(sample.sampler), self.current) {
+            self.whole.push(sample.t, current.saturating_add(self.swap), WHOLE_BUCKETS);
+        }
+        self.parts.end_sample(sample);
+    }
 }
 
 impl Collector {
-    /// Collects what it takes to judge this metric (`rss`). With `rss`, what is swapped out counts in:
-    /// swapping hides growth.
+    /// Collects what it takes to judge the metrics of the options. With `rss`, what is swapped out counts
+    /// in: swapping hides growth.
     #[must_use]
-    pub fn new(metric: &str) -> Self {
+    pub fn new(options: JudgeOptions) -> Self {
+        let metrics = options.metrics.iter().map(|name| MetricCollector::new(name)).collect();
         Self {
-            metric: metric.to_owned(),
+            options,
             catalog: Catalog::default(),
+            ids: MetricIds::default(),
             target: None,
-            ids: Ids::default(),
-            standing: Standing::default(),
-            whole: None,
-            heard: None,
-            kernel_peak: None,
-            vsize: None,
-            parts: Parts::default(),
-            looks: HashMap::new(),
-            end: 0,
-            last: HashMap::new(),
-            backwards: 0,
+            samples: SampleClock::default(),
+            address_space: SourceSeries::default(),
+            metrics,
         }
     }
 
-    /// Takes one record.
-    pub fn take(&mut self, record: &Record) {
+    /// Observes one record of the stream.
+    pub fn observe(&mut self, record: &Record) {
         self.catalog.learn(record);
         match record {
-            Record::Metric(metric) => {
-                self.meet(&metric.name, metric.id);
+            Record::Metric(defined) => {
+                self.ids.define(defined);
+                for metric in self.metrics.iter_mut().filter(|m| *m.name == *defined.name) {
+                    metric.id = Some(defined.id);
+                }
             }
             Record::Subject(subject)
                 if self.target.is_none() && &*subject.kind == subject_kind::PROCESS =>
             {
                 self.target = Some(subject.id);
             }
-            Record::Sample(sample) => self.take_sample(sample),
+            Record::Sample(sample) => self.observe_sample(sample),
             Record::Event(event) if event.kind.ends_subject() => {
-                if let Some(subject) = event.subject {
-                    self.parts.end(event.t, subject);
+                for metric in &mut self.metrics {
+                    event.subject.inspect(|subject| metric.parts.end(event.t, *subject));
                 }
             }
             Record::Header(_) | Record::Subject(_) | Record::Event(_) | Record::Footer(_) => {}
         }
     }
 
-    fn meet(&mut self, name: &str, id: MetricId) {
-        let of_rss = self.metric == RSS;
-        let place = match name {
-            // Whatever it is, it is judged.
-            name if name == self.metric => &mut self.ids.judged,
-            "swap" if of_rss => &mut self.ids.swap,
-            "peak" if of_rss => &mut self.ids.peak,
-            "thp" if self.is_resident() => &mut self.ids.thp,
-            "lazyfree" if self.is_resident() => &mut self.ids.lazyfree,
-            VSIZE => &mut self.ids.vsize,
-            _ => return,
-        };
-        *place = Some(id);
-    }
-
-    /// True where what is judged is resident memory, which the cgroup and the machine bound.
-    fn is_resident(&self) -> bool {
-        matches!(self.metric.as_str(), RSS | "pss")
-    }
-
-    fn take_sample(&mut self, sample: &Sample) {
-        let t = sample.t;
-        self.end = self.end.max(t);
-        *self.looks.entry(sample.sampler).or_default() += 1;
-        let before = self.last.insert(sample.sampler, t);
-        self.backwards += u64::from(before.is_some_and(|before| before > t));
-        for point in &sample.points {
-            let metric = Some(point.metric);
-            if Some(point.subject) != self.target {
-                if metric == self.ids.judged {
-                    let look = (t, sample.sampler);
-                    self.parts.take(look, (point.subject, point.value), &self.catalog);
-                } else if let Some(nature) = self.ids.nature(point.metric) {
-                    self.parts.take_nature(t, point.subject, nature, point.value);
-                }
-            } else if metric == self.ids.judged {
-                // Of two samplers that tell it, the first to do so is heard.
-                if *self.heard.get_or_insert(sample.sampler) == sample.sampler {
-                    self.standing.judged = Some(point.value);
-                }
-            } else if metric == self.ids.swap {
-                self.standing.swap = point.value;
-            } else if metric == self.ids.peak {
-                self.kernel_peak = self.kernel_peak.max(Some(point.value));
-            } else if metric == self.ids.vsize {
-                let (series, sampler) = (Thinner::new(WHOLE_BUCKETS / 4), sample.sampler);
-                let vsize = self.vsize.get_or_insert(Vsize { series, sampler });
-                if vsize.sampler == sampler {
-                    vsize.series.push(t, point.value);
+    fn observe_sample(&mut self, sample: &Sample) {
+        self.samples.observe(sample);
+        let Self { catalog, ids, target, address_space, metrics, .. } = self;
+        for metric in metrics {
+            for point in &sample.points {
+                if Some(point.subject) == *target {
+                    metric.observe_target(point, sample.sampler, ids);
+                } else {
+                    metric.observe_part(point, sample, ids, catalog);
                 }
             }
+            metric.end_sample(sample);
         }
-        let heard = self.heard == Some(sample.sampler);
-        if let (true, Some(judged)) = (heard, self.standing.judged) {
-            let whole = self.whole.get_or_insert_with(|| Thinner::new(WHOLE_BUCKETS));
-            whole.push(t, judged.saturating_add(self.standing.swap));
+        let of_space =
+            |p: &&Point| Some(p.subject) == *target && Some(p.metric) == ids.address_space;
+        for point in sample.points.iter().filter(of_space) {
+            if address_space.accepts(sample.sampler) {
+                address_space.push(sample.t, point.value, ADDRESS_SPACE_BUCKETS);
+            }
         }
-        self.parts.looked(t, sample.sampler);
     }
 
-    /// How many looks have a time before that of the same sampler's look before them: no clock that only
-    /// goes forwards has said so. They are taken as at the time of that.
+    /// How many samples have a time before that of the same sampler's sample before them, which no clock
+    /// that only goes forwards has given. They are taken as at the time of that.
     #[must_use]
     pub fn backwards(&self) -> u64 {
-        self.backwards
+        self.samples.backwards
     }
 
-    /// Why there is no verdict, for a message.
+    /// What is concluded from all that was observed so far.
     #[must_use]
-    pub fn lack(&self) -> String {
-        let metrics = self.catalog.metrics();
-        let names: Vec<&str> = metrics.iter().map(|metric| &*metric.name).collect();
-        if names.is_empty() {
-            return "nothing was sampled".to_owned();
-        }
-        if self.ids.judged.is_some() {
-            return format!("in {} looks no value of `{}` was told", self.all_looks(), self.metric);
-        }
-        format!("there is no metric `{}`; there are: {}", self.metric, names.join(", "))
+    pub fn conclude(&self) -> Conclusion {
+        Conclusion::of(&self.options, |metric| self.series(metric))
     }
 
-    /// The verdict.
+    /// The series of one of the options' metrics: one for each target and, if there are several, that of
+    /// their sum as the last. A run that ended before its first sample has one with no points.
     ///
     /// # Errors
-    /// Why there is none, for a message.
-    pub fn verdict_or_lack(&self) -> Result<Verdict, String> {
-        self.verdict().ok_or_else(|| self.lack())
-    }
-
-    fn all_looks(&self) -> u64 {
-        self.looks.values().sum()
-    }
-
-    /// What is judged, and true where it is a sum: a metric that the target itself does not have is
-    /// that of all its parts together.
-    fn whole(&self) -> (Option<Series>, bool) {
-        match &self.whole {
-            Some(whole) => (Some(whole.clone().finish()), false),
-            None => (self.parts.sum(), true),
+    /// Why there is none.
+    pub fn series(&self, metric: &str) -> Result<Vec<RunSeries>, NoVerdict> {
+        let metrics = self.catalog.metrics();
+        if metrics.is_empty() {
+            return Err(NoVerdict::NothingSampled);
         }
+        let collected = self.metrics.iter().find(|collected| collected.name == metric);
+        let defined = collected.and_then(|collected| self.catalog.metric(collected.id?));
+        let (Some(collected), Some(defined)) = (collected, defined) else {
+            let known = metrics.iter().map(|known| known.name.to_string()).collect();
+            return Err(NoVerdict::NoSuchMetric { metric: metric.to_owned(), known });
+        };
+        Ok(vec![self.series_of(collected, defined)?])
     }
 
-    /// The verdict; none where there is no such metric, or no value of it in looks enough. A watch that
-    /// ended before its first look is too short, as any other.
-    #[must_use]
-    pub fn verdict(&self) -> Option<Verdict> {
-        let unit = self.catalog.metric(self.ids.judged?)?.unit;
-        let settings = Settings { unit: unit_of(unit), ..Settings::default() };
-        let (whole, summed) = self.whole();
-        if whole.is_none() && self.all_looks() >= settings.least_looks {
-            return None;
+    fn series_of(&self, of: &MetricCollector, defined: &Metric) -> Result<RunSeries, NoVerdict> {
+        let own = of.whole.series();
+        let sum = if own.is_none() { of.parts.sum() } else { None };
+        let summed_parts = sum.as_ref().map(|_| of.parts.len());
+        let whole = own.or(sum);
+        let samples = self.samples.all_samples();
+        if whole.is_none() && samples >= Settings::default().least_looks {
+            return Err(NoVerdict::NeverEmitted { metric: of.name.clone(), samples });
         }
-        let whole = whole.unwrap_or_default();
-        let parts = self.parts.named(&self.catalog, &self.looks, self.end);
-        let by_part: Vec<(Part, &Series)> =
-            parts.iter().map(|(part, series)| (part.clone(), series)).collect();
-        let judged = judge_with_parts(&whole, &by_part, &settings);
-        let mut judgement = judged.judgement;
-        let alone = judged.alone;
-        let hidden = judged.hidden.map(|(part, judgement)| Hidden {
-            name: part.name,
-            rate: judgement.rate,
-            span: judgement.span,
-            alone,
-        });
-        let attribution = attribution(&judgement, hidden.as_ref(), &whole, &parts);
-        let natures = attribution.as_ref().map(|told| {
-            let cycle = judgement.cycle;
-            let gain = |series: &Series| gain_of(series, &whole, judgement.span, cycle);
-            natures(&told.shares, &self.parts.natures(&self.catalog, self.end, gain))
-        });
-        // What a part gains, others lose: that reaches no limit.
-        let grows = hidden.is_none().then_some(&judgement);
-        let limit = self.limit(grows, &whole);
-        judgement.peak = judgement.peak.max(self.kernel_peak);
-        if summed && self.parts.len() > 0 {
-            let said = format!("{} is the sum of {} parts", self.metric, self.parts.len());
-            judgement.explanation.insert(0, said);
-        }
-        Some(Verdict {
-            target: self.target_name(),
-            metric: self.metric.clone(),
-            unit,
-            limit,
-            judgement,
-            hidden,
-            attribution,
-            natures: natures.unwrap_or_default(),
-            parts,
-        })
-    }
-
-    fn target_name(&self) -> String {
         let target = self.target.and_then(|id| self.catalog.subject(id));
-        target.map_or_else(|| "the target".to_owned(), |target| target.name.to_string())
+        let mut run = RunSeries {
+            target: target.map_or_else(|| "the target".to_owned(), |it| it.name.to_string()),
+            pid: target.and_then(Subject::process_key).map(|(pid, _)| pid),
+            scope: Scope::Target,
+            metric: of.name.clone(),
+            unit: defined.unit,
+            whole: whole.unwrap_or_default(),
+            summed_parts,
+            parts: of.parts.series(&self.catalog, &self.samples),
+            kernel_peak: of.kernel_peak,
+            bounds: target.map_or_else(MemoryBounds::default, MemoryBounds::of),
+            address_space: None,
+        };
+        let space = self.address_space.series().zip(self.address_space.source);
+        if let (true, Some((series, source))) = (run.is_resident(), space) {
+            run.address_space = Some(self.samples.extended(series, source));
+        }
+        Ok(run)
     }
-
-    /// The limit that is reached first; a judgement is given where it is the whole that grows.
-    fn limit(&self, judgement: Option<&Judgement>, whole: &Series) -> Option<Nearest> {
-        let resident = self.is_resident();
-        let beside = self.vsize.as_ref().filter(|_| resident).map(|vsize| {
-            let looks = self.looks.get(&vsize.sampler).copied().unwrap_or(0);
-            let series = vsize.series.clone().finish().with_looks(looks).with_end(self.end);
-            Space::Beside(series)
-        });
-        let space = if self.metric == VSIZE { Some(Space::Judged) } else { beside };
-        let target = self.catalog.subject(self.target?)?;
-        Seen { target, judgement, whole, resident, space }.nearest()
-    }
-}
-
-/// Whose growth it is; none where it has not grown. Where growth went so far is worth knowing before it
-/// is sure that it will go on. Behind a hidden part there is no growth to have a share of, but who
-/// gained and who lost is known.
-fn attribution(
-    judgement: &Judgement,
-    hidden: Option<&Hidden>,
-    whole: &Series,
-    parts: &[(Part, Series)],
-) -> Option<Attribution<Part>> {
-    let rises = judgement.rate.is_some_and(|rate| rate.low > 0.0);
-    let grows = judgement.word != Word::Steady && rises;
-    let span = hidden.map_or(judgement.span, |hidden| hidden.span);
-    let span = span.filter(|_| (grows || hidden.is_some()) && !parts.is_empty())?;
-    let mut attribution = attribute(whole, parts.iter().cloned(), span, judgement.cycle);
-    if hidden.is_some() {
-        attribution.unexplained = None;
-        attribution.shares.iter_mut().for_each(|share| share.share = None);
-    }
-    Some(attribution)
-}
-
-/// What a series gained over a span, as a share of the whole's growth would be made of it.
-fn gain_of(series: &Series, whole: &Series, span: Option<(u64, u64)>, cycle: Option<u64>) -> f64 {
-    let gain = |span| {
-        let attribution = attribute(whole, [((), series.clone())], span, cycle);
-        attribution.shares.first().map_or(0.0, |share| share.gain)
-    };
-    span.map_or(0.0, gain)
 }

@@ -1,150 +1,99 @@
-//! `seepmeter compare`: is a new version worse than a base?
+//! Is a new version worse than a base?
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail};
 use seepmeter_analysis::compare::Difference;
-use seepmeter_analysis::words::amount;
-use seepmeter_analysis::{
-    Change, Comparison, Figures, Series, Settings, Unit, compare as compare_runs, compare_parts,
-    judge,
-};
+use seepmeter_analysis::{Change, Comparison, Figures, Series, compare, compare_parts};
+use seepmeter_record::{Unit, human};
 use serde_json::{Value, json};
 
-use crate::commands::{Outcome, print, shown};
-use crate::flags::{ColumnFlags, CompareFlags, FailOn};
-use crate::judging::verdict_on;
-use crate::verdict::{RSS, Verdict, rate_in_words, short, unit_of};
+use crate::run_series::RunSeries;
+use crate::text::{in_words, short};
 
-/// No more subjects than this are told of in words.
+/// No more subjects than this have lines of their own.
 const MOST_SUBJECTS: usize = 10;
 
 /// A subject that never holds this part of the whole, in no run, is not compared.
 const LEAST_PART: f64 = 1e-3;
 
-/// `seepmeter compare`.
-///
-/// # Errors
-/// A file that can't be read, or is too short to be compared, or is given twice.
-pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
-    let named = flags.metric.iter().map(|metric| Some(metric.as_str()));
-    let metrics: Vec<_> = if flags.metric.is_empty() { vec![None] } else { named.collect() };
-    check_files(flags, metrics.len())?;
-    let mut fails = false;
-    for metric in metrics {
-        let read = |files: &[PathBuf]| -> Result<Vec<Run>> {
-            files.iter().map(|file| Run::read(file, metric, &flags.columns)).collect()
-        };
-        let (base, new) = (read(&flags.base)?, read(&flags.new)?);
-        let compared =
-            Compared::of(&base, &new).ok_or_else(|| anyhow!("there is nothing to compare"))?;
-        let metric = metric.unwrap_or(RSS);
-        let told =
-            if flags.json { format!("{}\n", compared.json(metric)) } else { compared.told(metric) };
-        print(told.as_bytes())?;
-        fails |= fails_on(flags.fail_on, compared.whole.change());
-    }
-    Ok(if fails { Outcome::Gate(flags.fail_status) } else { Outcome::Well })
+/// Why a run can't be compared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}; record longer runs")]
+pub struct NotComparable {
+    why: &'static str,
 }
 
-fn fails_on(fail_on: Option<FailOn>, change: Change) -> bool {
-    match (fail_on, change) {
-        (Some(_), Change::Worse) => true,
-        (Some(FailOn::CannotTell), Change::CannotTell) => true,
-        (Some(_), Change::Better | Change::Alike | Change::CannotTell) | (None, _) => false,
-    }
-}
-
-/// A run that counts twice would be taken for two that agree. Standard input can be read once.
-fn check_files(flags: &CompareFlags, metrics: usize) -> Result<()> {
-    let mut seen: BTreeMap<(u64, u64), &Path> = BTreeMap::new();
-    let mut inputs = 0;
-    for file in flags.base.iter().chain(&flags.new) {
-        if file == Path::new("-") {
-            inputs += metrics;
-            continue;
-        }
-        // One that can't be found is told when it is read.
-        let Ok(found) = file.metadata() else { continue };
-        if let Some(other) = seen.insert((found.dev(), found.ino()), file) {
-            let (file, other) = (shown(file), shown(other));
-            bail!("cannot compare: {file} and {other} are one file; give each run once");
-        }
-    }
-    if inputs > 1 {
-        bail!("cannot compare: standard input can be read only once; give files");
-    }
-    Ok(())
-}
-
-/// What is compared of one run.
-struct Run {
-    unit: Unit,
+/// A run that is long enough to be compared.
+#[derive(Clone, Debug)]
+pub struct ComparableRun {
+    run: RunSeries,
     whole: Figures,
-    /// From when on it was looked at, in ns.
-    start: u64,
-    /// The parts by their families, or none where none were sampled.
+    /// The series of each family of parts; none at all if no parts were sampled.
     families: BTreeMap<String, Series>,
 }
 
-impl Run {
-    fn read(file: &Path, metric: Option<&str>, columns: &ColumnFlags) -> Result<Self> {
-        let verdict = verdict_on(file, metric, columns)?;
-        let whole = Figures::of(&verdict.judgement).ok_or_else(|| {
-            let why = verdict.judgement.reason.map_or("nothing could be judged", |r| r.in_words());
-            anyhow!("cannot compare {}: {why}; record longer runs", shown(file))
-        })?;
-        Ok(Self {
-            unit: unit_of(verdict.unit),
-            whole,
-            start: verdict.parts.iter().map(|(_, series)| series.start()).min().unwrap_or(0),
-            families: families(verdict),
-        })
+impl ComparableRun {
+    /// The figures of a run.
+    ///
+    /// # Errors
+    /// It is too short to have any.
+    pub fn of(run: RunSeries) -> Result<Self, NotComparable> {
+        let judgement = run.judge().judgement;
+        let why = || NotComparable { why: judgement.reason.map_or("nothing was judged", in_words) };
+        let whole = Figures::of(&judgement).ok_or_else(why)?;
+        Ok(Self { families: families(&run), run, whole })
     }
 
-    /// The figures of a family: those of nothing where the run has no such part.
-    fn figures(&self, family: &str) -> Option<Figures> {
+    /// The figures of a family: those of nothing if the run has no such part.
+    fn of_family(&self, family: &str) -> Option<Figures> {
         let Some(series) = self.families.get(family) else {
             return Some(Figures::absent(self.whole.span));
         };
         // Before it came it was nothing, and that is a part of its run.
-        let nothing = Series::from_pairs([(self.start, 0)]).with_end(series.end());
-        let series = Series::sum(&[&nothing, series]);
-        Figures::of(&judge(&series, &Settings { unit: self.unit, ..Settings::default() }))
+        let start = self.run.parts.iter().map(|known| known.series.start()).min().unwrap_or(0);
+        let nothing = Series::from_pairs([(start, 0)]).with_end(series.end());
+        Figures::of(&self.run.judge_series(&Series::sum(&[&nothing, series])))
     }
 }
 
-fn families(verdict: Verdict) -> BTreeMap<String, Series> {
-    let mut families: BTreeMap<String, Vec<Series>> = BTreeMap::new();
-    for (part, series) in verdict.parts {
-        families.entry(part.family().to_owned()).or_default().push(series);
+fn families(run: &RunSeries) -> BTreeMap<String, Series> {
+    let mut families: BTreeMap<String, Vec<&Series>> = BTreeMap::new();
+    for known in &run.parts {
+        families.entry(known.part.family.clone()).or_default().push(&known.series);
     }
-    let sum = |series: Vec<Series>| match <[Series; 1]>::try_from(series) {
-        Ok([one]) => one,
-        Err(several) => Series::sum(&several.iter().collect::<Vec<_>>()),
+    let sum = |series: Vec<&Series>| match series[..] {
+        [one] => one.clone(),
+        _ => Series::sum(&series),
     };
     families.into_iter().map(|(family, series)| (family, sum(series))).collect()
 }
 
-/// The whole, and every subject that matters in any of the runs.
-struct Compared {
-    unit: Unit,
-    runs: (usize, usize),
-    whole: Comparison,
-    /// The largest difference first.
-    subjects: Vec<(String, Comparison)>,
+/// How runs of a new version compare with runs of a base, by one metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunComparison {
+    /// The metric.
+    pub metric: String,
+    /// What its integers count.
+    pub unit: Unit,
+    /// How many runs of the base there are.
+    pub base_runs: usize,
+    /// How many runs of the new version there are.
+    pub new_runs: usize,
+    /// The whole.
+    pub whole: Comparison,
+    /// Every family of parts that matters in any of the runs, the largest difference first.
+    pub subjects: Vec<(String, Comparison)>,
 }
 
-impl Compared {
-    fn of(base: &[Run], new: &[Run]) -> Option<Self> {
-        let wholes = |runs: &[Run]| runs.iter().map(|run| run.whole).collect::<Vec<_>>();
+impl RunComparison {
+    /// Compares runs by the metric that all of them are series of; none if a side has no run.
+    #[must_use]
+    pub fn of(base: &[ComparableRun], new: &[ComparableRun]) -> Option<Self> {
+        let wholes = |runs: &[ComparableRun]| runs.iter().map(|run| run.whole).collect::<Vec<_>>();
         let wholes = (wholes(base), wholes(new));
-        let whole = compare_runs(&wholes.0, &wholes.1)?;
-        let figures = |runs: &[Run], name: &str| {
-            runs.iter().map(|run| run.figures(name)).collect::<Option<Vec<_>>>()
+        let whole = compare(&wholes.0, &wholes.1)?;
+        let figures = |runs: &[ComparableRun], name: &str| {
+            runs.iter().map(|run| run.of_family(name)).collect::<Option<Vec<_>>>()
         };
         let (names, parts): (Vec<String>, Vec<_>) = subjects(base, new)
             .into_iter()
@@ -155,61 +104,65 @@ impl Compared {
             .unzip();
         let compared = compare_parts((&wholes.0, &wholes.1), &parts)?;
         let mut subjects: Vec<(String, Comparison)> = names.into_iter().zip(compared).collect();
-        let span = whole_span(&wholes.0);
+        let span = mean_span(&wholes.0);
         subjects.sort_by(|(_, a), (_, b)| weight(b, span).total_cmp(&weight(a, span)));
-        let runs = (base.len(), new.len());
-        Some(Self { unit: base.first()?.unit, runs, whole, subjects })
+        let RunSeries { metric, unit, .. } = &base.first()?.run;
+        let (base_runs, new_runs) = (base.len(), new.len());
+        Some(Self { metric: metric.clone(), unit: *unit, base_runs, new_runs, whole, subjects })
     }
 
-    /// Why nothing can be told, and what to do about it.
-    fn lack(&self) -> Option<&'static str> {
-        (self.runs.0 < 2 || self.runs.1 < 2).then_some(
-            "one run does not tell how runs of one version differ; give several of each, three or better five",
+    /// Why there can be no answer, and what to do about it; none if there can.
+    #[must_use]
+    pub fn lack(&self) -> Option<&'static str> {
+        (self.base_runs < 2 || self.new_runs < 2).then_some(
+            "one run does not show how runs of one version differ; give several of each, three or better five",
         )
     }
 
-    fn told(&self, metric: &str) -> String {
-        let (base, new) = self.runs;
-        let change = self.whole.change().as_str();
-        let mut told = format!("{change}  {metric} of {new} new against {base} base runs\n");
-        // Writing to a string can't fail.
-        if let Some(lack) = self.lack() {
-            let _ = writeln!(told, "  {lack}");
-        }
-        told.push_str(&tell(&self.whole, self.unit, "  "));
-        let changed = self.subjects.iter().filter(|(_, comparison)| {
+    /// The comparison for people.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let Self { metric, unit, base_runs, new_runs, whole, .. } = self;
+        let change = whole.change().as_str();
+        let runs = human::count(*base_runs as u64, "base run");
+        let mut lines = vec![format!("{change}  {metric} of {new_runs} new against {runs}")];
+        lines.extend(self.lack().map(|lack| format!("  {lack}")));
+        lines.extend(difference_lines(whole, *unit, "  "));
+        let differs = |(_, comparison): &&(String, Comparison)| {
             matches!(comparison.change(), Change::Worse | Change::Better)
-        });
-        for (name, comparison) in changed.take(MOST_SUBJECTS) {
-            let _ = writeln!(told, "  {}  {}", comparison.change().as_str(), short(name));
-            told.push_str(&tell(comparison, self.unit, "    "));
+        };
+        for (name, comparison) in self.subjects.iter().filter(differs).take(MOST_SUBJECTS) {
+            lines.push(format!("  {}  {}", comparison.change().as_str(), short(name)));
+            lines.extend(difference_lines(comparison, *unit, "    "));
         }
-        told
+        lines
     }
 
-    fn json(&self, metric: &str) -> Value {
+    /// The comparison as a JSON object.
+    #[must_use]
+    pub fn json(&self) -> Value {
         let subjects: serde_json::Map<String, Value> = self
             .subjects
             .iter()
             .map(|(name, comparison)| (name.clone(), comparison_json(comparison)))
             .collect();
         json!({
-            "schema": "seepmeter.comparison/1", "metric": metric,
+            "schema": "seepmeter.comparison/1", "metric": self.metric,
             "change": self.whole.change().as_str(), "lack": self.lack(),
-            "base_runs": self.runs.0, "new_runs": self.runs.1,
+            "base_runs": self.base_runs, "new_runs": self.new_runs,
             "whole": comparison_json(&self.whole), "subjects": subjects,
         })
     }
 }
 
-/// The names of the families that hold enough of the whole in any run. Where a run has sampled no
-/// parts at all, they are not nothing there but unknown, and none are compared.
-fn subjects(base: &[Run], new: &[Run]) -> BTreeSet<String> {
+/// The names of the families that hold enough of the whole in any run. If no parts were sampled in one
+/// of the runs, they are not nothing there but unknown, and none are compared.
+fn subjects(base: &[ComparableRun], new: &[ComparableRun]) -> BTreeSet<String> {
     let runs = || base.iter().chain(new);
     if runs().any(|run| run.families.is_empty()) {
         return BTreeSet::new();
     }
-    let matters = |run: &Run, series: &Series| {
+    let matters = |run: &ComparableRun, series: &Series| {
         series.peak().is_some_and(|peak| peak as f64 >= LEAST_PART * run.whole.peak)
     };
     runs()
@@ -218,7 +171,7 @@ fn subjects(base: &[Run], new: &[Run]) -> BTreeSet<String> {
         .collect()
 }
 
-fn whole_span(runs: &[Figures]) -> f64 {
+fn mean_span(runs: &[Figures]) -> f64 {
     runs.iter().map(|run| run.span).sum::<f64>() / runs.len().max(1) as f64
 }
 
@@ -232,33 +185,37 @@ fn weight(comparison: &Comparison, span: f64) -> f64 {
         .fold(0.0, f64::max)
 }
 
-fn tell(comparison: &Comparison, unit: Unit, indent: &str) -> String {
+fn difference_lines(comparison: &Comparison, unit: Unit, indent: &str) -> [String; 3] {
     let Comparison { rate, level, peak } = comparison;
-    let size = |value: f64| amount(value, unit);
-    let a_second = |value: f64| rate_in_words(value, unit);
+    let size = |value: f64| human::change(value, unit);
+    let a_second = |value: f64| human::rate(value, unit);
     [
         line("rate", rate, indent, &a_second),
         line("level", level, indent, &size),
         line("peak", peak, indent, &size),
     ]
-    .concat()
 }
 
-fn line(name: &str, difference: &Difference, indent: &str, tell: &dyn Fn(f64) -> String) -> String {
+/// One figure; `signed` renders it with its sign.
+fn line(
+    name: &str,
+    difference: &Difference,
+    indent: &str,
+    signed: &dyn Fn(f64) -> String,
+) -> String {
     let Difference { change, base, estimate, interval, p_value } = difference;
-    let sign = if *estimate > 0.0 { "+" } else { "" };
-    let estimate = tell(*estimate);
-    let estimate = estimate.strip_prefix('+').unwrap_or(&estimate);
+    let unsigned = |value: f64| signed(value).trim_start_matches('+').to_owned();
     let interval = interval.map_or(String::new(), |interval| {
-        format!(" (95 % CI {} to {})", tell(interval.low), tell(interval.high))
+        format!(" (95 % CI {} to {})", unsigned(interval.low), unsigned(interval.high))
     });
     let p_value = p_value.map_or(String::new(), |p| {
         if p < 0.001 { ", p < 0.001".to_owned() } else { format!(", p = {p:.3}") }
     });
     format!(
-        "{indent}{name:6} {:11} base {}, change {sign}{estimate}{interval}{p_value}\n",
+        "{indent}{name:6} {:11} base {}, change {}{interval}{p_value}",
         change.as_str(),
-        tell(*base)
+        unsigned(*base),
+        signed(*estimate)
     )
 }
 
@@ -272,8 +229,9 @@ fn comparison_json(comparison: &Comparison) -> Value {
 
 fn difference_json(difference: &Difference) -> Value {
     let Difference { change, base, estimate, interval, p_value } = difference;
+    let interval = interval.map(|i| json!({"estimate": i.estimate, "low": i.low, "high": i.high}));
     json!({
         "change": change.as_str(), "base": base, "difference": estimate,
-        "interval": interval.map(crate::verdict::interval_json), "p_value": p_value,
+        "interval": interval, "p_value": p_value,
     })
 }

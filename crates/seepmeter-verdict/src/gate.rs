@@ -1,28 +1,33 @@
-//! Gates: what must not be, in a little language.
+//! Gates: what must not be, in a small language.
 //!
 //! ```text
 //! gate     = word | term operator value
 //! word     = "growing" | "steady" | "inconclusive"
 //! term     = [ "subject(" NAME ")." ] ( "rate" | "level" | "peak" | "share" | "time-to-limit" )
 //! operator = ">" | ">=" | "<" | "<="
-//! value    = a size a time (rate: 1MiB/min, 0), a size (level, peak: 512MiB),
+//! value    = a size per time (rate: 1MiB/min, 0), a size (level, peak: 512MiB),
 //!            a percentage (share: 50%), or a duration (time-to-limit: 2h)
 //! ```
 //!
 //! A gate on a rate asks for the whole confidence interval; all other figures are exact. None fires
-//! where the verdict is inconclusive: what is not known is no reason to fail. `peak` is what was seen,
-//! and so always known, and so is a `time-to-limit` where there is one.
+//! if the verdict is inconclusive: what is not known is no reason to fail. `peak` is what was sampled,
+//! and so always known, and so is a `time-to-limit` if there is one.
 
 use std::fmt;
 use std::str::FromStr;
 
-use seepmeter_analysis::words::{amount, duration};
-use seepmeter_analysis::{Judgement, Share, Unit, Word};
-use seepmeter_plugin::{parse_duration, parse_size};
+use seepmeter_analysis::{Judgement, Word};
+use seepmeter_record::Unit;
+use seepmeter_record::human::{self, parse_duration, parse_size};
+use serde::{Deserialize, Serialize};
 
-use super::{Part, Verdict, short, unit_of};
+use crate::conclusion::NoVerdict;
+use crate::part::Part;
+use crate::run_series::RunSeries;
+use crate::text::{in_words, short};
+use crate::verdict::Verdict;
 
-/// No more names than this are told where one is wrong.
+/// No more names than this are listed if one is wrong.
 const MOST_NAMES: usize = 20;
 
 /// One gate.
@@ -55,31 +60,31 @@ enum Operator {
     AtMost,
 }
 
-/// What a gate said to a verdict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+/// What a gate found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateOutcome {
     /// The gate as it was written.
     pub gate: String,
-    /// Which metric it was held against.
+    /// The metric that it was evaluated on.
     pub metric: String,
-    /// True where what must not be is.
+    /// True if what must not be is.
     pub fired: bool,
-    /// The figure that decided, in words.
+    /// False if there is nothing of the name that the gate gives, or no verdict at all.
+    pub checked: bool,
+    /// The figure that decided, or why it is not known, for people.
     pub why: String,
-    /// True where there is nothing of the name that the gate gives, or no verdict at all.
-    pub unknown: bool,
 }
 
 /// What is wrong with a gate, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadGate {
+pub struct GateError {
     text: String,
     /// Where in the text, in bytes.
     at: usize,
     what: String,
 }
 
-impl fmt::Display for BadGate {
+impl fmt::Display for GateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, at, what } = self;
         let indent = text[..*at].chars().count();
@@ -87,31 +92,30 @@ impl fmt::Display for BadGate {
     }
 }
 
-impl std::error::Error for BadGate {}
+impl std::error::Error for GateError {}
 
 impl FromStr for Gate {
-    type Err = BadGate;
+    type Err = GateError;
 
-    fn from_str(text: &str) -> Result<Self, BadGate> {
-        let mut reader = Reader { text, at: 0 };
-        let condition = reader.condition()?;
+    fn from_str(text: &str) -> Result<Self, GateError> {
+        let condition = Parser { text, at: 0 }.condition()?;
         Ok(Self { text: text.trim().to_owned(), condition })
     }
 }
 
 /// Reads a gate from left to right, and knows where it is.
-struct Reader<'a> {
+struct Parser<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Parser<'a> {
     fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
-    fn bad<T>(&self, at: usize, what: impl Into<String>) -> Result<T, BadGate> {
-        Err(BadGate { text: self.text.to_owned(), at, what: what.into() })
+    fn bad<T>(&self, at: usize, what: impl Into<String>) -> Result<T, GateError> {
+        Err(GateError { text: self.text.to_owned(), at, what: what.into() })
     }
 
     fn skip_blanks(&mut self) {
@@ -127,7 +131,7 @@ impl<'a> Reader<'a> {
         &rest[..end]
     }
 
-    fn condition(&mut self) -> Result<Condition, BadGate> {
+    fn condition(&mut self) -> Result<Condition, GateError> {
         self.skip_blanks();
         let begin = self.at;
         let mut word = self.word();
@@ -137,7 +141,7 @@ impl<'a> Reader<'a> {
             word = self.word();
             if word.is_empty() {
                 return self
-                    .bad(begin, "behind the subject comes a quantity: rate, level, peak or share");
+                    .bad(begin, "after the subject comes a quantity: rate, level, peak or share");
             }
             Some(name)
         } else {
@@ -157,15 +161,17 @@ impl<'a> Reader<'a> {
             "level" => Quantity::Level,
             "peak" => Quantity::Peak,
             "share" if subject.is_some() => Quantity::Share,
-            "share" => return self.bad(begin, "a share is a subject's: subject(NAME).share>50%"),
+            "share" => {
+                return self.bad(begin, "only a subject has a share: subject(NAME).share>50%");
+            }
             "time-to-limit" if subject.is_none() => Quantity::TimeToLimit,
             _ if subject.is_some() => {
-                return self.bad(at, "here a subject's gate has one of: rate, level, peak, share");
+                return self.bad(at, "a gate on a subject needs one of: rate, level, peak, share");
             }
             _ => {
                 return self.bad(
                     at,
-                    "here a gate has one of: growing, steady, inconclusive, rate, level, peak, time-to-limit, subject(NAME)",
+                    "a gate begins with one of: growing, steady, inconclusive, rate, level, peak, time-to-limit, subject(NAME)",
                 );
             }
         };
@@ -175,10 +181,9 @@ impl<'a> Reader<'a> {
     }
 
     /// `(NAME).`, where the name may have balanced parentheses in it.
-    fn subject_name(&mut self) -> Result<String, BadGate> {
+    fn subject_name(&mut self) -> Result<String, GateError> {
         let Some(inner) = self.rest().strip_prefix('(') else {
-            return self
-                .bad(self.at, "behind `subject` comes a name in parentheses: subject(heap)");
+            return self.bad(self.at, "after `subject` comes a name in parentheses: subject(heap)");
         };
         let mut depth = 1;
         let close = inner.char_indices().find_map(|(at, c)| {
@@ -193,17 +198,17 @@ impl<'a> Reader<'a> {
             return self.bad(self.at, "this parenthesis is not closed");
         };
         if inner[..close].trim().is_empty() {
-            return self.bad(self.at + 1, "here comes a subject's name: subject(heap).rate>0");
+            return self.bad(self.at + 1, "a subject's name is missing: subject(heap).rate>0");
         }
         self.at += close + 2;
         if !self.rest().starts_with('.') {
-            return self.bad(self.at, "here comes a dot and a quantity: subject(heap).rate>0");
+            return self.bad(self.at, "a dot and a quantity are missing: subject(heap).rate>0");
         }
         self.at += 1;
         Ok(inner[..close].to_owned())
     }
 
-    fn operator(&mut self) -> Result<Operator, BadGate> {
+    fn operator(&mut self) -> Result<Operator, GateError> {
         self.skip_blanks();
         for (sign, operator) in [
             (">=", Operator::AtLeast),
@@ -216,10 +221,10 @@ impl<'a> Reader<'a> {
                 return Ok(operator);
             }
         }
-        self.bad(self.at, "here comes one of > >= < <=")
+        self.bad(self.at, "an operator is missing: > >= < <=")
     }
 
-    fn value(&mut self, quantity: Quantity) -> Result<f64, BadGate> {
+    fn value(&mut self, quantity: Quantity) -> Result<f64, GateError> {
         self.skip_blanks();
         let at = self.at;
         let text = self.rest().trim_end();
@@ -231,7 +236,7 @@ impl<'a> Reader<'a> {
                 Quantity::Share => "50%",
                 Quantity::TimeToLimit => "2h",
             };
-            return self.bad(at, format!("here comes a value, such as {example}"));
+            return self.bad(at, format!("a value is missing, such as {example}"));
         }
         let read = match quantity {
             Quantity::Rate => rate(text),
@@ -242,9 +247,9 @@ impl<'a> Reader<'a> {
         read.or_else(|what| self.bad(at, what))
     }
 
-    fn end(&mut self) -> Result<(), BadGate> {
+    fn end(&mut self) -> Result<(), GateError> {
         self.skip_blanks();
-        if self.rest().is_empty() { Ok(()) } else { self.bad(self.at, "nothing can stand here") }
+        if self.rest().is_empty() { Ok(()) } else { self.bad(self.at, "nothing may follow here") }
     }
 }
 
@@ -253,9 +258,9 @@ fn rate(text: &str) -> Result<f64, String> {
     if text == "0" {
         return Ok(0.0);
     }
-    let wanted = "a rate is a size a time: 1MiB/min, 4KiB/s, 100MB/h, or 0";
+    let wanted = "a rate is a size per time: 1MiB/min, 4KiB/s, 100MB/h, or 0";
     let (size, time) =
-        text.split_once('/').ok_or_else(|| format!("`{text}` is no rate; {wanted}"))?;
+        text.split_once('/').ok_or_else(|| format!("`{text}` is not a rate; {wanted}"))?;
     let seconds = match time.trim() {
         "s" | "sec" => 1.0,
         "min" | "m" => 60.0,
@@ -271,138 +276,167 @@ fn percentage(text: &str) -> Result<f64, String> {
     let number =
         text.strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
     let number = number.filter(|percent| percent.is_finite());
-    number.map(|percent| percent / 100.0).ok_or_else(|| format!("`{text}` is no percentage: 50%"))
+    number
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| format!("`{text}` is not a percentage: 50%"))
 }
 
 impl Gate {
-    /// Holds the gate against a verdict.
+    /// Evaluates the gate on a verdict; `run` is what the verdict was made from.
     #[must_use]
-    pub fn check(&self, verdict: &Verdict) -> Outcome {
-        let mut unknown = false;
+    pub fn evaluate(&self, verdict: &Verdict, run: &RunSeries) -> GateOutcome {
+        let mut checked = true;
         let (fired, why) = match &self.condition {
             Condition::Word(word) => {
                 let is = verdict.judgement.word;
                 (is == *word, format!("the verdict is {is}"))
             }
             Condition::Compare { subject, quantity, operator, value } => {
-                match figure(verdict, subject.as_deref(), *quantity) {
-                    Ok(figure) => {
-                        let told = figure.told(*quantity, unit_of(verdict.unit));
-                        (operator.holds(figure, *value), told)
+                match bounds_of(verdict, run, subject.as_deref(), *quantity) {
+                    Ok(bounds) => {
+                        let why = bounds.in_words(*quantity, verdict.unit);
+                        (operator.holds(bounds, *value), why)
                     }
                     Err(why) => {
-                        unknown =
-                            subject.as_ref().is_some_and(|name| verdict.named(name).is_empty());
+                        let known = |name: &String| !run.parts_named(name).is_empty();
+                        checked = subject.as_ref().is_none_or(known);
                         (false, why)
                     }
                 }
             }
         };
-        Outcome { gate: self.text.clone(), metric: verdict.metric.clone(), fired, why, unknown }
+        GateOutcome { gate: self.text.clone(), metric: verdict.metric.clone(), fired, checked, why }
     }
 
-    /// What is said where there is no verdict, and why there is none.
+    /// The outcome if there is no verdict on the metric.
     #[must_use]
-    pub fn unchecked(&self, metric: &str, lack: &str) -> Outcome {
-        let (gate, metric, why) = (self.text.clone(), metric.to_owned(), lack.to_owned());
-        Outcome { gate, metric, fired: false, why, unknown: true }
+    pub fn unknown(&self, metric: &str, why: &NoVerdict) -> GateOutcome {
+        GateOutcome {
+            gate: self.text.clone(),
+            metric: metric.to_owned(),
+            fired: false,
+            checked: false,
+            why: why.to_string(),
+        }
     }
 }
 
 /// What is known of a quantity: the ends of its interval.
 #[derive(Clone, Copy)]
-struct Figure {
+struct Bounds {
     low: f64,
     high: f64,
 }
 
-impl Figure {
-    fn told(self, quantity: Quantity, unit: Unit) -> String {
-        let tell = |value: f64| match quantity {
-            Quantity::Rate => format!("{}/min", amount(value * 60.0, unit)),
-            Quantity::Level | Quantity::Peak => amount(value, unit),
-            Quantity::Share => format!("{:.0} %", value * 100.0),
-            Quantity::TimeToLimit => duration((value * 1e9) as u64),
+impl Bounds {
+    fn exactly(value: f64) -> Self {
+        Self { low: value, high: value }
+    }
+
+    fn in_words(self, quantity: Quantity, unit: Unit) -> String {
+        let in_words = |value: f64| match quantity {
+            Quantity::Rate => format!("{}/min", human::amount(value * 60.0, unit)),
+            Quantity::Level | Quantity::Peak => human::amount(value, unit),
+            Quantity::Share => human::percent(value),
+            Quantity::TimeToLimit => human::duration((value * 1e9) as u64),
         };
         if self.low == self.high {
-            format!("it is {}", tell(self.low))
+            format!("it is {}", in_words(self.low))
         } else {
-            format!("it is between {} and {}", tell(self.low), tell(self.high))
+            format!("it is between {} and {}", in_words(self.low), in_words(self.high))
         }
     }
 }
 
 impl Operator {
-    /// True where the whole interval is on the far side of the value.
-    fn holds(self, figure: Figure, value: f64) -> bool {
+    /// True if the whole interval is on the far side of the value.
+    fn holds(self, bounds: Bounds, value: f64) -> bool {
         match self {
-            Self::Over => figure.low > value,
-            Self::AtLeast => figure.low >= value,
-            Self::Under => figure.high < value,
-            Self::AtMost => figure.high <= value,
+            Self::Over => bounds.low > value,
+            Self::AtLeast => bounds.low >= value,
+            Self::Under => bounds.high < value,
+            Self::AtMost => bounds.high <= value,
         }
     }
 }
 
-fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Result<Figure, String> {
-    let exactly = |value: f64| Figure { low: value, high: value };
-    let judgement = match subject {
-        None => verdict.judgement.clone(),
-        Some(name) => part(verdict, name)?,
-    };
+/// The bounds of a quantity of the whole, or of a subject.
+///
+/// # Errors
+/// Why they are not known, for people.
+fn bounds_of(
+    verdict: &Verdict,
+    run: &RunSeries,
+    subject: Option<&str>,
+    quantity: Quantity,
+) -> Result<Bounds, String> {
+    let of_part = subject.map(|name| run.judge_part(name).ok_or_else(|| no_such_part(run, name)));
+    let of_part = of_part.transpose()?;
+    let judgement = of_part.as_ref().unwrap_or(&verdict.judgement);
     if let (Quantity::Peak, Some(peak)) = (quantity, judgement.peak) {
-        return Ok(exactly(peak as f64));
+        return Ok(Bounds::exactly(peak as f64));
     }
-    // It is known where there is one, be it of the address space beside a metric that stands still.
+    // It is known if there is one, even of the address space beside a metric that does not grow.
     if let (Quantity::TimeToLimit, Some(limit)) = (quantity, &verdict.limit) {
-        return Ok(exactly(limit.time.likely as f64 / 1e9));
+        return Ok(Bounds::exactly(limit.time.likely as f64 / 1e9));
     }
-    if let (None, Some(hidden)) = (subject, &verdict.hidden)
-        && hidden.alone == Word::Inconclusive
+    if let (None, Some(masked)) = (subject, &verdict.masked)
+        && masked.whole == Word::Inconclusive
     {
-        return Err(format!("only {} was judged, and nothing is known of the whole", hidden.name));
+        let name = &masked.part.name;
+        return Err(format!("only {name} was judged, and nothing is known of the whole"));
     }
     if judgement.word == Word::Inconclusive {
-        let why = judgement.reason.map_or("", |reason| reason.in_words());
-        return Err(format!("the verdict is inconclusive ({why}), so nothing is known of it"));
+        return Err(inconclusive(judgement));
     }
     match quantity {
         Quantity::Rate => {
             let rate = judgement.rate.ok_or("there is no rate")?;
-            Ok(Figure { low: rate.low, high: rate.high })
+            Ok(Bounds { low: rate.low, high: rate.high })
         }
         Quantity::Level => {
-            judgement.level.map(exactly).ok_or_else(|| "there is no level".to_owned())
+            judgement.level.map(Bounds::exactly).ok_or_else(|| "there is no level".to_owned())
         }
         Quantity::Share => {
-            let parts = subject.map(|name| verdict.named(name)).unwrap_or_default();
-            let is_one = |share: &&Share<Part>| parts.iter().any(|(part, _)| *part == share.id);
-            let shares = verdict.attribution.iter().flat_map(|attribution| &attribution.shares);
-            let shares: Option<Vec<f64>> = shares.filter(is_one).map(|s| s.share).collect();
-            let share = shares.filter(|shares| !shares.is_empty()).map(|s| s.iter().sum());
-            share.map(exactly).ok_or_else(|| "nothing grows that could be shared".to_owned())
+            let share = subject.and_then(|name| share_of(verdict, run, name));
+            share
+                .map(Bounds::exactly)
+                .ok_or_else(|| "nothing grows that could be shared".to_owned())
         }
         Quantity::TimeToLimit => Err("no limit will be reached".to_owned()),
         Quantity::Peak => Err("nothing was sampled".to_owned()),
     }
 }
 
-fn part(verdict: &Verdict, name: &str) -> Result<Judgement, String> {
-    verdict.part(name).ok_or_else(|| {
-        if verdict.parts.is_empty() {
-            format!("no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`")
-        } else {
-            let mut parts: Vec<_> = verdict.parts.iter().collect();
-            parts.sort_by_key(|(_, series)| std::cmp::Reverse(series.peak()));
-            let names = parts.iter().take(MOST_NAMES).map(|(part, _)| short(&part.name));
-            let names: Vec<String> = names.collect();
-            let more = if parts.len() > MOST_NAMES { ", …" } else { "" };
-            format!(
-                "there was no subject `{name}`; there were, the largest first: {}{more}",
-                names.join(", ")
-            )
-        }
-    })
+fn inconclusive(judgement: &Judgement) -> String {
+    let why = judgement.reason.map_or(String::new(), |reason| format!(" ({})", in_words(reason)));
+    format!("the verdict is inconclusive{why}, so nothing is known of it")
+}
+
+/// The share of all parts of a name; none if the whole does not grow.
+fn share_of(verdict: &Verdict, run: &RunSeries, name: &str) -> Option<f64> {
+    let parts = run.parts_named(name);
+    let is_one = |part: &Part| parts.iter().any(|known| known.part == *part);
+    let shares = verdict.shares.iter().flatten().filter(|growth| is_one(&growth.part));
+    let shares: Vec<f64> = shares.map(|growth| growth.share).collect::<Option<_>>()?;
+    (!shares.is_empty()).then(|| shares.iter().sum())
+}
+
+fn no_such_part(run: &RunSeries, name: &str) -> String {
+    if run.parts.is_empty() {
+        return format!(
+            "no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`"
+        );
+    }
+    let mut parts: Vec<_> = run.parts.iter().collect();
+    parts.sort_by_key(|known| std::cmp::Reverse(known.series.peak()));
+    let names = parts.iter().take(MOST_NAMES).map(|known| short(&known.part.name));
+    let names: Vec<String> = names.collect();
+    let more = if parts.len() > MOST_NAMES { ", …" } else { "" };
+    format!(
+        "there was no subject `{name}`; there were, the largest first: {}{more}",
+        names.join(", ")
+    )
 }
 
 #[cfg(test)]

@@ -1,162 +1,94 @@
-//! The verdict on a run: does it leak, how fast, where, and when does it reach a limit?
-//!
-//! A [`Collector`] takes a stream and keeps the series that matter in bounded memory; a [`Verdict`] is
-//! what the analysis makes of them. It is told [in words](Verdict::told) or [as JSON](Verdict::json),
-//! and [gates](gate::Gate) turn it into an exit status.
+//! The verdict on one metric of one target.
 
-use std::collections::BTreeMap;
+use seepmeter_analysis::{Interval, Judgement, Word};
+use seepmeter_record::Unit;
+use serde::{Deserialize, Serialize};
 
-use seepmeter_analysis::{Attribution, Interval, Judgement, Series, Settings, Word, judge};
-use seepmeter_record::{Unit, subject_kind};
+use crate::growth_cause::GrowthCause;
+use crate::json::{
+    IntervalJson, JudgementJson, WordJson, optional_interval, optional_span, seconds,
+};
+use crate::limit::LimitForecast;
+use crate::part::Part;
+use crate::run_series::Scope;
 
-mod collect;
-pub mod foreign;
-pub mod gate;
-mod gather;
-mod json;
-mod limit;
-mod parts;
-mod shares;
-mod told;
-
-pub use collect::Collector;
-pub(crate) use json::interval as interval_json;
-pub use limit::Nearest;
-pub use shares::Nature;
-pub(crate) use shares::rate as rate_in_words;
-pub(crate) use told::short;
-
-/// The metric that is judged unless another is asked for.
-pub const RSS: &str = "rss";
-
-/// What one run was judged to be.
-#[derive(Clone, Debug)]
+/// What one metric of one target was judged to be.
+///
+/// In JSON times are in seconds, amounts in the metric's unit, and rates in that unit a second;
+/// docs/verdict.schema.json is its schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Whom it is about, for people.
+    /// What it is on, for people: the name of a process, or of a file.
     pub target: String,
-    /// Which metric was judged.
+    /// The process, if it is one.
+    pub pid: Option<i64>,
+    /// How much of a run it is on.
+    pub scope: Scope,
+    /// The metric that was judged.
     pub metric: String,
     /// What its integers count.
     pub unit: Unit,
-    /// The answer and its evidence.
+    /// How many parts were added up, if the target has no value of its own.
+    pub summed_parts: Option<usize>,
+    /// The answer and its figures, which are the whole's.
+    #[serde(flatten, with = "JudgementJson")]
     pub judgement: Judgement,
-    /// The part that grows while the whole does not, if there is one. The judgement's figures are the
-    /// whole's all the same.
-    pub hidden: Option<Hidden>,
-    /// Whose growth it is; none where nothing but the whole was sampled, or nothing was judged.
-    pub attribution: Option<Attribution<Part>>,
-    /// Which parts grew mostly by something that is usually no leak.
-    pub natures: BTreeMap<Part, Nature>,
-    /// Every part, each name once. [`Verdict::part`] judges one by itself: to judge ten thousand that
-    /// nobody asks for would take longer than a run has at its end.
-    pub parts: Vec<(Part, Series)>,
-    /// The limit that is reached first at this rate; none where it does not grow or there is no limit.
-    pub limit: Option<Nearest>,
+    /// The part that grows although the whole does not, if there is one.
+    pub masked: Option<MaskedGrowth>,
+    /// Which parts gained how much, the largest gain first; none if the whole does not grow and nothing
+    /// is masked, or if no parts were sampled.
+    pub shares: Option<Vec<PartGrowth>>,
+    /// How many threads more there were at the end of the judged span than at its begin; none if no stacks
+    /// were sampled.
+    pub new_threads: Option<u64>,
+    /// The limit that is reached first; none if nothing that has one grows.
+    pub limit: Option<LimitForecast>,
+    /// How an answer could be had sooner, if there is none yet.
+    pub hint: Option<SamplingHint>,
 }
 
-/// A part of the target.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Part {
-    /// Its name (`heap`).
-    pub name: String,
-    /// What it is (`mapping`, `process`, …).
-    pub kind: String,
-    /// What sort of growth it would be, where the sampler says so.
-    pub class: Option<String>,
-}
-
-impl Part {
-    /// What a part is called that has another name in each run, and may come many times: the stacks of
-    /// threads and the processes of one name are each one family.
-    #[must_use]
-    pub fn family(&self) -> &str {
-        let is_stack = self.class.as_deref() == Some("stack");
-        if is_stack && self.name.starts_with("stack of thread ") {
-            return STACKS;
-        }
-        match self.name.rsplit_once(" (pid ") {
-            Some((name, _)) if self.kind == subject_kind::PROCESS => name,
-            _ => &self.name,
-        }
-    }
-}
-
-/// The family of all threads' stacks but the main one's.
-const STACKS: &str = "stacks of threads";
-
-/// A part that grows behind something that shrinks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hidden {
-    /// Its name.
-    pub name: String,
+/// A part that grows although the whole does not: something else shrinks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MaskedGrowth {
+    /// The part.
+    #[serde(flatten)]
+    pub part: Part,
     /// Its own rate, in base units a second.
+    #[serde(with = "optional_interval")]
     pub rate: Option<Interval>,
     /// The span of the part that was judged: (from, to) in ns.
+    #[serde(with = "optional_span")]
     pub span: Option<(u64, u64)>,
-    /// What the whole was judged by itself.
-    pub alone: Word,
+    /// What the whole was judged to be by itself.
+    #[serde(with = "WordJson")]
+    pub whole: Word,
 }
 
-impl Verdict {
-    /// The verdict on a series of which nothing else is known.
-    #[must_use]
-    pub fn of_series(target: &str, metric: &str, series: &Series) -> Self {
-        Self {
-            target: target.to_owned(),
-            metric: metric.to_owned(),
-            unit: Unit::Bytes,
-            judgement: judge(series, &Settings::default()),
-            hidden: None,
-            attribution: None,
-            natures: BTreeMap::new(),
-            parts: Vec::new(),
-            limit: None,
-        }
-    }
-
-    /// A part, judged by itself, or all of a class or a family together; none where there is none of
-    /// this name.
-    #[must_use]
-    pub fn part(&self, name: &str) -> Option<Judgement> {
-        match self.named(name)[..] {
-            [] => None,
-            [(_, series)] => Some(self.judge(series)),
-            ref several => {
-                let several: Vec<&Series> = several.iter().map(|(_, series)| series).collect();
-                Some(self.judge(&Series::sum(&several)))
-            }
-        }
-    }
-
-    /// The part of a name; else all parts of a family (`stacks of threads`) or a class (`stack`).
-    /// `[heap]`, as the kernel writes it, is the same as `heap`.
-    fn named(&self, name: &str) -> Vec<&(Part, Series)> {
-        fn bare(name: &str) -> &str {
-            let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-            inner.unwrap_or(name)
-        }
-        let same = |other: &str| bare(other) == bare(name);
-        let exactly = self.parts.iter().find(|(part, _)| part.name == name);
-        let named = exactly.or_else(|| self.parts.iter().find(|(part, _)| same(&part.name)));
-        if let Some(named) = named {
-            return vec![named];
-        }
-        let of_kind =
-            |part: &Part| part.family() == name || part.class.as_deref().is_some_and(same);
-        self.parts.iter().filter(|(part, _)| of_kind(part)).collect()
-    }
-
-    /// Judges a series of the same metric.
-    #[must_use]
-    pub fn judge(&self, series: &Series) -> Judgement {
-        judge(series, &Settings { unit: unit_of(self.unit), ..Settings::default() })
-    }
+/// How much a part has gained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartGrowth {
+    /// The part.
+    #[serde(flatten)]
+    pub part: Part,
+    /// Its part of the growth, 1 for all of it: more if others shrink, below 0 if it shrinks itself. None
+    /// if the whole does not grow.
+    pub share: Option<f64>,
+    /// What it gained over the judged span, in base units.
+    pub gain: f64,
+    /// Its slope, in base units a second.
+    #[serde(with = "IntervalJson")]
+    pub rate: Interval,
+    /// Why this may be harmless, if it may.
+    pub cause: Option<GrowthCause>,
 }
 
-/// What the analysis is told of a unit: it sets bytes apart from all other numbers.
-pub(crate) fn unit_of(unit: Unit) -> seepmeter_analysis::Unit {
-    match unit {
-        Unit::Bytes => seepmeter_analysis::Unit::Bytes,
-        _ => seepmeter_analysis::Unit::Count,
-    }
+/// Sampling that would give an answer sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SamplingHint {
+    /// The interval from sample to sample, in ns.
+    #[serde(with = "seconds")]
+    pub interval: u64,
+    /// The least time that a run takes then, in ns.
+    #[serde(with = "seconds")]
+    pub takes: u64,
 }

@@ -14,6 +14,7 @@ use seepmeter_engine::{Engine, Lingering, Report, Watched};
 use seepmeter_process::{Command, ExecError, Limits, Process};
 use seepmeter_record::jsonl::{self, Ending, ReadError};
 use seepmeter_record::{Attr, End, EventKind, TargetInfo, limit_attr};
+use seepmeter_verdict::Conclusion;
 
 use crate::flags::{
     AttachFlags, Flags, FolderFlags, GateFlags, PluginsFlags, ReplayFlags, RunFlags,
@@ -58,17 +59,20 @@ impl Outcome {
         if !judging.has_gates() {
             return self;
         }
-        let outcomes = match judging.outcomes() {
-            Ok(outcomes) => outcomes,
-            Err(why) => {
-                messages::notice(&format!(
-                    "the gates could not be checked: {why}; was it too short for a look, or is there no sampler of {}?",
-                    judging.metric()
-                ));
-                return if self == Self::Well { Self::OwnFailure } else { self };
-            }
+        let conclusion = judging.conclusion();
+        let why = match conclusion.as_ref().map(Conclusion::main) {
+            Some(Ok(_)) => None,
+            Some(Err(why)) => Some(why.to_string()),
+            None => Some("nothing was judged".to_owned()),
         };
-        let fired = messages::gates(&outcomes);
+        if let Some(why) = why {
+            messages::notice(&format!(
+                "the gates could not be checked: {why}; was the run too short for a sample, or is there no sampler of {}?",
+                judging.metric()
+            ));
+            return if self == Self::Well { Self::OwnFailure } else { self };
+        }
+        let fired = conclusion.is_some_and(|conclusion| messages::gates(&conclusion.gates));
         if fired && self == Self::Well { Self::Gate(flags.fail_status) } else { self }
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_plugin::parse_duration;
+use seepmeter_verdict::names::metric::RSS;
+use seepmeter_verdict::{Columns, Gate};
 
 use crate::sinks::Judging;
 use crate::spec::Spec;
-use crate::verdict::RSS;
-use crate::verdict::gate::Gate;
 
 /// Watch a program's memory: does it leak, how fast, and where does it go?
 #[derive(Debug, Parser)]
@@ -172,6 +172,14 @@ pub struct ColumnFlags {
     /// Of a CSV file: the column with the value in bytes
     #[arg(long, value_name = "COLUMN", requires = "time")]
     pub value: Option<String>,
+}
+
+impl ColumnFlags {
+    /// The columns, if both are named.
+    pub(crate) fn columns(&self) -> Option<Columns> {
+        let (time, value) = self.time.clone().zip(self.value.clone())?;
+        Some(Columns { time, value })
+    }
 }
 
 /// The exit status where a gate fires.

@@ -7,10 +7,9 @@
 
 pub mod builtin;
 pub mod commands;
-pub mod comparing;
+pub mod compare;
 pub mod flags;
-mod human;
-pub mod judging;
+pub mod judge;
 mod listing;
 pub mod messages;
 pub mod plan;
@@ -18,5 +17,4 @@ pub mod plugins;
 pub mod samplers;
 pub mod sinks;
 mod spec;
-pub mod verdict;
 mod watch;

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use crate::verdict::gate::Outcome;
+use seepmeter_verdict::GateOutcome;
 
 /// Says what made the command fail: every cause on one line.
 pub fn error(error: &anyhow::Error) {
@@ -19,9 +19,9 @@ pub fn notice(sentence: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Says which gates fired, and why, and which name nothing that there is; true where any fired.
-pub fn gates(outcomes: &[Outcome]) -> bool {
-    for outcome in outcomes.iter().filter(|outcome| outcome.unknown) {
+/// Says which gates fired, and why, and which could not be checked; true if any fired.
+pub fn gates(outcomes: &[GateOutcome]) -> bool {
+    for outcome in outcomes.iter().filter(|outcome| !outcome.checked) {
         notice(&format!("gate `{}` was not checked: {}", outcome.gate, outcome.why));
     }
     let fired = outcomes.iter().filter(|outcome| outcome.fired);

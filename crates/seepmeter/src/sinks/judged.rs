@@ -1,23 +1,19 @@
-//! What ties the sinks that judge to the command, which holds their verdict against gates.
+//! What ties the sinks that judge to the command, which makes the exit status.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seepmeter_plugin::{Error, Factory, Info, Options, Plugin, Sink};
+use seepmeter_verdict::names::metric::RSS;
+use seepmeter_verdict::{Collector, Conclusion, Gate, JudgeOptions};
 
-use crate::verdict::gate::{Gate, Outcome};
-use crate::verdict::{RSS, Verdict};
-
-/// The gates of a run, the metric that they ask of, and where their outcomes are left for whoever makes
-/// the exit status.
+/// The gates of a run, the metric that they are evaluated on, and where the conclusion is left for
+/// whoever makes the exit status.
 #[derive(Clone, Debug)]
 pub struct Judging {
     gates: Arc<[Gate]>,
     metric: Arc<str>,
-    outcomes: Arc<Mutex<Option<Outcomes>>>,
+    conclusion: Arc<Mutex<Option<Conclusion>>>,
 }
-
-/// What the gates said, or why there was no verdict to hold against them.
-type Outcomes = Result<Vec<Outcome>, String>;
 
 impl Default for Judging {
     fn default() -> Self {
@@ -29,7 +25,7 @@ impl Judging {
     /// With these gates, on this metric.
     #[must_use]
     pub fn new(gates: Vec<Gate>, metric: &str) -> Self {
-        Self { gates: gates.into(), metric: metric.into(), outcomes: Arc::default() }
+        Self { gates: gates.into(), metric: metric.into(), conclusion: Arc::default() }
     }
 
     /// The metric that the summary and the gates are about.
@@ -38,35 +34,29 @@ impl Judging {
         &self.metric
     }
 
-    /// What the gates say to what was collected of their metric.
+    /// A collector that judges the metric, and another one if it is asked for.
     #[must_use]
-    pub fn check(&self, verdict: Result<&Verdict, String>) -> Vec<Outcome> {
-        let check = |gate: &Gate| match &verdict {
-            Ok(verdict) => gate.check(verdict),
-            Err(lack) => gate.unchecked(&self.metric, lack),
-        };
-        self.gates.iter().map(check).collect()
+    pub(super) fn collector(&self, other: Option<&str>) -> Collector {
+        let mut metrics = vec![self.metric.to_string()];
+        metrics.extend(other.filter(|other| **other != *self.metric).map(str::to_owned));
+        Collector::new(JudgeOptions { metrics, gates: self.gates.to_vec() })
     }
 
-    /// Leaves the outcomes for the command, or why there are none.
-    pub(super) fn settle(&self, verdict: Result<&Verdict, String>) {
-        let outcomes = verdict.map(|verdict| self.check(Ok(verdict)));
-        *self.outcomes.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcomes);
+    /// Leaves the conclusion for the command.
+    pub(super) fn settle(&self, conclusion: Conclusion) {
+        *self.conclusion.lock().unwrap_or_else(PoisonError::into_inner) = Some(conclusion);
     }
 
-    /// True where there is a gate to check.
+    /// True if there is a gate.
     #[must_use]
     pub fn has_gates(&self) -> bool {
         !self.gates.is_empty()
     }
 
-    /// What the gates said.
-    ///
-    /// # Errors
-    /// Why there was no verdict, for a message.
-    pub fn outcomes(&self) -> Result<Vec<Outcome>, String> {
-        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        outcomes.unwrap_or_else(|| Err("nothing was judged".to_owned()))
+    /// What was concluded; none if no sink has judged.
+    #[must_use]
+    pub fn conclusion(&self) -> Option<Conclusion> {
+        self.conclusion.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use seepmeter_analysis::{Interval, Reason, Series};
 
 use super::*;
+use crate::{Part, PartSeries};
 
 fn judgement(word: Word, low: f64, high: f64) -> Judgement {
     Judgement {
@@ -20,25 +21,27 @@ fn judgement(word: Word, low: f64, high: f64) -> Judgement {
     }
 }
 
-fn verdict(word: Word, low: f64, high: f64) -> Verdict {
-    let heap = Part { name: "[heap]".into(), kind: "mapping".into(), class: None };
+/// What is judged so, and a heap that leaks.
+fn verdict(word: Word, low: f64, high: f64) -> (Verdict, RunSeries) {
+    let name = "[heap]".to_owned();
+    let heap = Part { family: name.clone(), name, kind: "mapping".into(), class: None };
     let leak =
         Series::from_pairs((0..600).map(|i| (i * 1_000_000_000, 5_000_000 + 9_000 * i as i64)));
-    Verdict {
-        target: "t".into(),
-        metric: "rss".into(),
-        unit: seepmeter_record::Unit::Bytes,
+    let mut run = RunSeries::of_resident("t", leak.clone());
+    run.parts = vec![PartSeries { part: heap, series: leak, causes: Vec::new() }];
+    let verdict = Verdict {
         judgement: judgement(word, low, high),
-        hidden: None,
-        attribution: None,
-        natures: std::collections::BTreeMap::new(),
-        parts: vec![(heap, leak)],
+        masked: None,
+        shares: None,
         limit: None,
-    }
+        ..run.judge()
+    };
+    (verdict, run)
 }
 
-fn fires(gate: &str, verdict: &Verdict) -> bool {
-    gate.parse::<Gate>().unwrap_or_else(|error| panic!("{error}")).check(verdict).fired
+fn fires(gate: &str, (verdict, run): &(Verdict, RunSeries)) -> bool {
+    let gate = gate.parse::<Gate>().unwrap_or_else(|error| panic!("{error}"));
+    gate.evaluate(verdict, run).fired
 }
 
 #[test]
@@ -69,8 +72,9 @@ fn a_subject_is_judged_by_itself() {
     let steady = verdict(Word::Steady, -1.0, 1.0);
     assert!(fires("subject([heap]).rate>0", &steady));
     let gate: Gate = "subject(gone).rate>0".parse().unwrap();
-    let outcome = gate.check(&steady);
-    assert!(!outcome.fired && outcome.why.contains("no subject `gone`"), "{}", outcome.why);
+    let (verdict, run) = &steady;
+    let outcome = gate.evaluate(verdict, run);
+    assert!(!outcome.checked && outcome.why.contains("no subject `gone`"), "{}", outcome.why);
 }
 
 #[test]

@@ -1,13 +1,14 @@
-//! Other people's series: tables with a time and a value, mprof's `.dat`, psrecord's log.
+//! Series that other tools have written: tables with a time and a value, mprof's `.dat`, psrecord's log.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_analysis::Series;
 
-use super::gather::Gathered;
+use crate::foreign_points::PointBuffer;
+
+type Result<T> = std::result::Result<T, SeriesError>;
 
 /// Which columns of a CSV file hold what.
 #[derive(Clone, Debug)]
@@ -16,6 +17,76 @@ pub struct Columns {
     pub time: String,
     /// The column of the value, in bytes.
     pub value: String,
+}
+
+/// Why a series of another tool can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeriesError {
+    /// It is compressed.
+    #[error("it is compressed; unpack it, and give it as a file or at standard input (`-`)")]
+    Compressed,
+    /// It is a table, and its columns are not named.
+    #[error(
+        "it looks like a table; say which columns hold the time in seconds and the value in bytes: --time COLUMN --value COLUMN; there are: {known}"
+    )]
+    UnnamedColumns {
+        /// The columns that there are.
+        known: String,
+    },
+    /// It has no column of this name.
+    #[error("there is no column `{name}`; there are: {known}")]
+    NoColumn {
+        /// The name.
+        name: String,
+        /// The columns that there are.
+        known: String,
+    },
+    /// It has no pair of a time and a value.
+    #[error("there is not one line with a time and a value in it")]
+    NoPoints,
+    /// A line can't be read.
+    #[error("line {line}")]
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// Why.
+        source: Box<Self>,
+    },
+    /// A line has fewer numbers than it should.
+    #[error("`{0}` lacks a number")]
+    NumberMissing(String),
+    /// What should be a number is none.
+    #[error("`{0}` is not a number")]
+    NotANumber(String),
+    /// A time is out of range.
+    #[error("the time {0:e} is out of range; it should be in seconds")]
+    TimeOutOfRange(f64),
+    /// A value is out of range.
+    #[error("the value {0:e} is out of range; it should be in bytes")]
+    ValueOutOfRange(f64),
+    /// The lines are not in the order of their times, and too many to be sorted.
+    #[error(
+        "its time {time} is before {before}, the time of the line before it; sort the lines by their times"
+    )]
+    NotSorted {
+        /// The time of the line.
+        time: f64,
+        /// The time of the line before it.
+        before: f64,
+    },
+    /// Reading failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is no CSV.
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+}
+
+impl SeriesError {
+    fn at(self, line: u64) -> Self {
+        Self::Line { line, source: Box::new(self) }
+    }
 }
 
 /// As many bytes as tell a form from others, and a table's columns.
@@ -31,17 +102,17 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// A file whose form is not known yet. What was peeked at is read again by whoever reads it.
-pub struct Input {
+pub(crate) struct PeekedFile {
     first: Vec<u8>,
     all: Box<dyn Read>,
 }
 
-impl Input {
+impl PeekedFile {
     /// Opens a file; `-` is standard input.
     ///
     /// # Errors
     /// What opening or the first read fails with.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut input: Box<dyn Read> = if path == Path::new("-") {
             Box::new(io::stdin().lock())
         } else {
@@ -52,33 +123,31 @@ impl Input {
         Ok(Self { all: Box::new(io::Cursor::new(first.clone()).chain(input)), first })
     }
 
-    /// Reads a series of resident memory in bytes from somebody else's file, in bounded memory.
-    /// `None` where it is of no form that is known, and so perhaps a recording.
+    /// Reads a series of resident memory in bytes, in bounded memory; none if it is of no form that is
+    /// known, and so perhaps a recording.
     ///
     /// # Errors
     /// A file that can't be read, a line in it that is not what its form asks for, or a table whose
     /// columns are not named.
-    pub fn series(&mut self, columns: Option<&Columns>) -> Result<Option<Series>> {
+    pub(crate) fn series(&mut self, columns: Option<&Columns>) -> Result<Option<Series>> {
         let begins = |words: &[&str]| words.iter().any(|w| self.first.starts_with(w.as_bytes()));
         if self.first.starts_with(GZIP) || (columns.is_some() && self.first.starts_with(ZSTD)) {
-            bail!("it is compressed; unpack it, and give it as a file or at standard input (`-`)");
+            return Err(SeriesError::Compressed);
         }
-        let gathered = match columns {
+        let points = match columns {
             Some(columns) => csv(&mut self.all, columns, delimiter(&self.first))?,
             None if begins(&["CMDLINE ", "MEM ", "FUNC ", "CHLD "]) => mprof(&mut self.all)?,
             None if begins(&["# Elapsed time"]) => psrecord(&mut self.all)?,
             None => match table(&self.first) {
-                Some(names) => bail!(
-                    "it looks like a table; say which columns hold the time in seconds and the value in bytes: --time COLUMN --value COLUMN; there are: {names}"
-                ),
+                Some(known) => return Err(SeriesError::UnnamedColumns { known }),
                 None => return Ok(None),
             },
         };
-        gathered.series().map(Some)
+        points.series().map(Some)
     }
 }
 
-impl Read for Input {
+impl Read for PeekedFile {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.all.read(bytes)
     }
@@ -107,82 +176,88 @@ fn table(first: &[u8]) -> Option<String> {
     (names.len() > 1 && named).then(|| names.join(", "))
 }
 
-fn csv(input: impl Read, columns: &Columns, delimiter: u8) -> Result<Gathered> {
+fn csv(input: impl Read, columns: &Columns, delimiter: u8) -> Result<PointBuffer> {
     let mut builder = csv::ReaderBuilder::new();
     let mut reader = builder.trim(csv::Trim::All).delimiter(delimiter).from_reader(input);
     let headers = reader.headers()?.clone();
     let place = |name: &str| {
         headers.iter().position(|header| header == name).ok_or_else(|| {
-            let known: Vec<&str> = headers.iter().collect();
-            anyhow!("there is no column `{name}`; there are: {}", known.join(", "))
+            let known = headers.iter().collect::<Vec<_>>().join(", ");
+            SeriesError::NoColumn { name: name.to_owned(), known }
         })
     };
     let (time, value) = (place(&columns.time)?, place(&columns.value)?);
-    let mut gathered = Gathered::default();
+    let mut points = PointBuffer::default();
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record)? {
         let field =
             |at: usize| number(&String::from_utf8_lossy(record.get(at).unwrap_or_default()));
-        let line = || format!("line {}", record.position().map_or(0, csv::Position::line));
-        let pair = || Ok((field(time)?, field(value)?));
-        pair().and_then(|(time, value)| gathered.push(time, value)).with_context(line)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let pair = field(time).and_then(|time| Ok((time, field(value)?)));
+        pair.and_then(|(time, value)| points.push(time, value)).map_err(|error| error.at(line))?;
     }
-    Ok(gathered)
+    Ok(points)
 }
 
-/// `MEM 12.5 1700000000.1234`: MiB, seconds since 1970. Other lines tell of functions and children.
-fn mprof(input: impl Read) -> Result<Gathered> {
+/// `MEM 12.5 1700000000.1234`: MiB, seconds since 1970. Other lines are on functions and children.
+fn mprof(input: impl Read) -> Result<PointBuffer> {
     lines(input, |text| {
         if !text.starts_with("MEM ") {
             return Ok(None);
         }
         let fields: Vec<&str> = text.split_whitespace().collect();
-        let [_, mib, time, ..] = fields[..] else { bail!("`{text}` lacks a number") };
+        let [_, mib, time, ..] = fields[..] else {
+            return Err(SeriesError::NumberMissing(text.to_owned()));
+        };
         let mib = number(mib)?;
         Ok(Some((number(time)?, mib * MIB)))
     })
 }
 
 /// `   1.234    0.000   12.500   230.125`: seconds, CPU %, MiB resident, MiB virtual.
-fn psrecord(input: impl Read) -> Result<Gathered> {
+fn psrecord(input: impl Read) -> Result<PointBuffer> {
     lines(input, |text| {
         if text.starts_with('#') || text.trim().is_empty() {
             return Ok(None);
         }
         let fields: Vec<&str> = text.split_whitespace().collect();
-        let [time, _, mib, ..] = fields[..] else { bail!("`{text}` lacks a number") };
+        let [time, _, mib, ..] = fields[..] else {
+            return Err(SeriesError::NumberMissing(text.to_owned()));
+        };
         let mib = number(mib)?;
         Ok(Some((number(time)?, mib * MIB)))
     })
 }
 
-/// Gathers a time in seconds and a value in bytes from each line that has them.
+/// Takes a time in seconds and a value in bytes from each line that has them.
 fn lines(
     input: impl Read,
     mut pair: impl FnMut(&str) -> Result<Option<(f64, f64)>>,
-) -> Result<Gathered> {
+) -> Result<PointBuffer> {
     let mut input = BufReader::with_capacity(1 << 16, input);
-    let mut gathered = Gathered::default();
+    let mut points = PointBuffer::default();
     let mut bytes = Vec::new();
     for line in 1_u64.. {
         bytes.clear();
         if input.read_until(b'\n', &mut bytes)? == 0 {
             break;
         }
-        // A name that is no UTF-8 does no harm; a number that is none is told.
+        // A name that is not UTF-8 does no harm; a number that is none is an error.
         let text = String::from_utf8_lossy(&bytes);
-        let at = || format!("line {line}");
-        if let Some((time, value)) = pair(text.trim_end_matches(['\n', '\r'])).with_context(at)? {
-            gathered.push(time, value).with_context(at)?;
-        }
+        let pair = pair(text.trim_end_matches(['\n', '\r']));
+        let pushed = pair.and_then(|pair| match pair {
+            Some((time, value)) => points.push(time, value),
+            None => Ok(()),
+        });
+        pushed.map_err(|error| error.at(line))?;
     }
-    Ok(gathered)
+    Ok(points)
 }
 
 fn number(text: &str) -> Result<f64> {
     match text.trim().parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
-        _ => Err(anyhow!("`{text}` is not a number")),
+        _ => Err(SeriesError::NotANumber(text.to_owned())),
     }
 }
 
@@ -194,7 +269,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        Input::open(&path)?.series(columns)
+        PeekedFile::open(&path)?.series(columns)
+    }
+
+    /// An error and what it comes from, as the command prints it.
+    fn chain(error: &dyn std::error::Error) -> String {
+        let source = error.source().map_or(String::new(), |source| format!(": {}", chain(source)));
+        format!("{error}{source}")
     }
 
     #[test]
@@ -216,7 +297,7 @@ mod tests {
         let error = read_text("a.csv", "time,rss\n1,2\n", Some(&columns)).unwrap_err();
         assert_eq!(error.to_string(), "there is no column `t`; there are: time, rss");
         let error = read_text("a.csv", "t,rss\n1,2\n2,many\n", Some(&columns)).unwrap_err();
-        assert_eq!(format!("{error:#}"), "line 3: `many` is not a number");
+        assert_eq!(chain(&error), "line 3: `many` is not a number");
     }
 
     #[test]
@@ -229,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_whose_columns_are_not_named_tells_them() {
+    fn a_table_whose_columns_are_not_named_names_them() {
         for text in ["t,rss bytes\n1,2\n", "\u{feff}t;rss bytes\r\n1;2\r\n"] {
             let error = read_text("a.csv", text, None).unwrap_err().to_string();
             assert!(
@@ -245,8 +326,8 @@ mod tests {
     #[test]
     fn a_broken_line_is_named_by_its_number() {
         let error = read_text("a.dat", "MEM 1 2\nMEM x 3\n", None).unwrap_err();
-        assert_eq!(format!("{error:#}"), "line 2: `x` is not a number");
+        assert_eq!(chain(&error), "line 2: `x` is not a number");
         let error = read_text("a.dat", "MEM 1 2\nMEM 1e300 3\n", None).unwrap_err();
-        assert!(format!("{error:#}").starts_with("line 2: the value 1"), "{error:#}");
+        assert!(chain(&error).starts_with("line 2: the value 1"), "{error}");
     }
 }

@@ -162,7 +162,7 @@ fn rate_time(rate: f64, unit: Unit) -> (f64, &'static str) {
 fn scale_of(size: f64, unit: Unit) -> (f64, &'static str) {
     let scales = match unit {
         Unit::Bytes => BYTES,
-        Unit::Count => COUNTS,
+        Unit::Count | Unit::Stack => COUNTS,
         Unit::Nanoseconds => NANOSECONDS,
     };
     let smallest = scales[scales.len() - 1];

@@ -20,14 +20,22 @@ pub fn wait_readable<const N: usize>(
     deadline: Option<Instant>,
 ) -> io::Result<[bool; N]> {
     let mut polled = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        match ppoll(&mut polled, left.map(Into::into), None) {
-            Ok(_) => return Ok(polled.map(|fd| fd.any().unwrap_or(true))),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
+    poll_until(&mut polled, deadline)?;
+    Ok(polled.map(|fd| is_ready(&fd)))
+}
+
+/// The same for any number of descriptors, as those of many targets.
+///
+/// # Errors
+/// What ppoll(2) fails with.
+pub fn wait_readable_of_many(
+    fds: &[BorrowedFd<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> =
+        fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    poll_until(&mut polled, deadline)?;
+    Ok(polled.iter().map(is_ready).collect())
 }
 
 /// True if a descriptor can be read, or its other end is closed, at this moment.
@@ -36,6 +44,22 @@ pub fn wait_readable<const N: usize>(
 /// What ppoll(2) fails with.
 pub fn is_readable(fd: BorrowedFd<'_>) -> io::Result<bool> {
     wait_readable([fd], Some(Instant::now())).map(|[ready]| ready)
+}
+
+fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<()> {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match ppoll(fds, left.map(Into::into), None) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// An event that nix does not know is one.
+fn is_ready(fd: &PollFd<'_>) -> bool {
+    fd.any().unwrap_or(true)
 }
 
 #[cfg(test)]
@@ -62,6 +86,8 @@ mod tests {
         assert_eq!(wait_readable(fds, None).unwrap(), [true, false]);
         drop(other_writer);
         assert_eq!(wait_readable(fds, None).unwrap(), [true, true]);
+        assert_eq!(wait_readable_of_many(&fds, None).unwrap(), [true, true]);
+        assert_eq!(wait_readable_of_many(&fds[..1], None).unwrap(), [true]);
     }
 
     extern "C" fn nothing(_: i32) {}

@@ -8,25 +8,20 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use seepmeter_plugin::{
     Error, ErrorKind, Look, Plugin, Sampler, Stream, Target, Until, Waited, choices, options,
 };
+use seepmeter_process::proc::{
+    ProcError, ProcFolder, ProcRoot, Statm as Pages, StatmFile, StatusFile,
+};
+use seepmeter_process::system::page_size;
+use seepmeter_process::wait::wait_one_readable;
 use seepmeter_record::{MetricId, SubjectId, Unit};
-
-mod proc_files;
-
-pub use proc_files::{Pages, StatmFile, StatusFile};
 
 /// No more often than this, in nanoseconds, is the peak of the run read.
 const PEAK_EVERY: u64 = 100_000_000;
-
-/// No value is like this, so that the first look tells all of them, zeros too.
-const NEVER_TOLD: Pages = Pages { size: -1, resident: -1, shared: -1, text: -1, data: -1 };
 
 /// How soon after the first look the peak is read again; each pause is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -60,18 +55,18 @@ pub struct Statm {
 
 /// What is known once there is a target.
 struct Watching {
-    folder: PathBuf,
+    folder: ProcFolder,
     start_time: u64,
     files: Files,
     clear_refs: Option<File>,
     subject: SubjectId,
     metrics: Metrics,
-    page_size: i64,
     /// What the stream was told last; a value stands until the next.
-    told: Pages,
-    peak: i64,
-    told_peak: i64,
-    told_swap: i64,
+    told: Option<Pages>,
+    /// In bytes; none until it was read.
+    peak: Option<u64>,
+    told_peak: Option<u64>,
+    told_swap: Option<u64>,
     peak_read_at: Option<u64>,
     /// From one read of the peak to the next between looks.
     pause: Duration,
@@ -79,6 +74,7 @@ struct Watching {
 
 /// The files of the process, or of a thread that lives on after its leader.
 struct Files {
+    folder: ProcFolder,
     statm: StatmFile,
     status: StatusFile,
 }
@@ -107,9 +103,8 @@ impl Plugin for Statm {
 
 impl Sampler for Statm {
     fn start(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error> {
-        let folder = target.proc_root.join(target.pid.to_string());
-        let files = Files::open(&folder)
-            .map_err(|error| Error::io(format!("cannot read {}", folder.display()), &error))?;
+        let folder = ProcRoot::new(&target.proc_root).process(target.pid);
+        let files = Files::open(&folder).map_err(Error::failed)?;
         let clear_refs = match self.options.peak {
             Peak::Interval => Some(open_clear_refs(&folder)?),
             Peak::Run | Peak::Off => None,
@@ -119,11 +114,10 @@ impl Sampler for Statm {
             clear_refs,
             subject: target.subject,
             metrics: Metrics::define(stream, self.options.peak),
-            page_size: page_size()?,
-            told: NEVER_TOLD,
-            peak: 0,
-            told_peak: 0,
-            told_swap: -1,
+            told: None,
+            peak: None,
+            told_peak: None,
+            told_swap: None,
             peak_read_at: None,
             pause: FIRST_PAUSE,
             start_time: target.start_time,
@@ -175,41 +169,44 @@ impl Watching {
             Ok(pages) => pages,
             // The last that is known of a target that has ended since.
             Err(error) if error.kind() == ErrorKind::Gone && self.peak > self.told_peak => {
-                if let Some(metric) = self.metrics.peak {
-                    self.tell_peak(metric, look);
-                }
+                self.tell_peak(look);
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
-        if let Some(metric) = self.metrics.peak
-            && self.peak_is_due(look.stream().now())
-        {
+        if self.metrics.peak.is_some() && self.peak_is_due(look.stream().now()) {
             // The mark and the size must come from one read, or the peak can seem to be under the
             // current value; so the size of this look is taken from there too.
-            if let Some(marks) = self.files.status.read().map_err(gone_or_failed)? {
-                pages.resident = marks.rss / self.page_size;
-                self.peak = self.peak.max(marks.peak).max(marks.rss);
-                if let Some(swap) = self.metrics.swap
-                    && marks.swap != self.told_swap
-                {
-                    self.told_swap = marks.swap;
-                    look.point(self.subject, swap, marks.swap);
-                }
-                if let Some(interval_peak) = self.metrics.interval_peak {
-                    look.point(self.subject, interval_peak, marks.peak.max(marks.rss));
-                }
+            if let Some(rss) = self.look_at_marks(look)? {
+                pages.resident = rss / page_size();
             }
-            if let Some(clear_refs) = &mut self.clear_refs {
-                reset_mark(clear_refs)?;
-            }
-            self.tell_peak(metric, look);
-        } else if let Some(metric) = self.metrics.peak {
-            self.peak = self.peak.max(pages.resident * self.page_size);
-            self.tell_peak(metric, look);
+        } else {
+            self.raise_peak(Some(pages.resident * page_size()));
         }
+        self.tell_peak(look);
         self.tell_pages(pages, look);
         Ok(())
+    }
+
+    /// Reads status, and tells what only that knows; the resident set in bytes, if there is one.
+    fn look_at_marks(&mut self, look: &mut Look<'_>) -> Result<Option<u64>, Error> {
+        let status = self.files.status.read().map_err(gone_or_failed)?;
+        self.raise_peak(status.peak_rss.max(status.rss));
+        if let (Some(metric), Some(swap)) = (self.metrics.swap, status.swap)
+            && self.told_swap != Some(swap)
+        {
+            self.told_swap = Some(swap);
+            look.point(self.subject, metric, signed(swap));
+        }
+        if let (Some(metric), Some(peak)) =
+            (self.metrics.interval_peak, status.peak_rss.max(status.rss))
+        {
+            look.point(self.subject, metric, signed(peak));
+        }
+        if let Some(clear_refs) = &mut self.clear_refs {
+            reset_mark(clear_refs)?;
+        }
+        Ok(status.rss)
     }
 
     /// What statm says. It is all zeros of a leader that has ended while other threads run on, as after
@@ -218,16 +215,15 @@ impl Watching {
         match self.files.statm.read() {
             Ok(pages) if pages.size > 0 => return Ok(pages),
             Ok(_) => {}
-            Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(Error::io("cannot read statm", &error)),
+            Err(error) if error.is_gone() => {}
+            Err(error) => return Err(Error::failed(error)),
         }
-        let (folder, files, pages) =
-            find_living(&self.folder, self.start_time).ok_or_else(Error::gone)?;
-        self.files = files;
+        let (files, pages) = find_living(&self.folder, self.start_time).map_err(gone_or_failed)?;
         if self.clear_refs.is_some() {
             // That of a leader that has ended takes the 5 and does nothing.
-            self.clear_refs = Some(open_clear_refs(&folder)?);
+            self.clear_refs = Some(open_clear_refs(&files.folder)?);
         }
+        self.files = files;
         Ok(pages)
     }
 
@@ -236,22 +232,22 @@ impl Watching {
         if self.metrics.peak.is_none() {
             return Ok(Waited::PleaseSleep);
         }
-        while Instant::now() + self.pause < until.deadline {
-            let mut fds = [PollFd::new(until.wake, PollFlags::POLLIN)];
-            match ppoll(&mut fds, Some(self.pause.into()), None) {
-                Ok(0) => {}
-                Ok(_) | Err(Errno::EINTR) => return Ok(Waited::Done),
-                Err(errno) => {
-                    return Err(Error::io("cannot wait for the next tick", &errno.into()));
-                }
+        loop {
+            let next = Instant::now() + self.pause;
+            if next >= until.deadline {
+                return Ok(Waited::PleaseSleep);
+            }
+            let woken = wait_one_readable(until.wake, Some(next))
+                .map_err(|error| Error::io("cannot wait for the next tick", &error))?;
+            if woken {
+                return Ok(Waited::Done);
             }
             self.pause = (self.pause * 2).min(Duration::from_nanos(PEAK_EVERY));
             // A target that has just ended has no mark any more; the next look sees to that.
-            if let Ok(Some(marks)) = self.files.status.read() {
-                self.peak = self.peak.max(marks.peak).max(marks.rss);
+            if let Ok(status) = self.files.status.read() {
+                self.raise_peak(status.peak_rss.max(status.rss));
             }
         }
-        Ok(Waited::PleaseSleep)
     }
 
     fn peak_is_due(&mut self, now: u64) -> bool {
@@ -263,61 +259,74 @@ impl Watching {
         due
     }
 
-    fn tell_peak(&mut self, metric: MetricId, look: &mut Look<'_>) {
-        if self.peak != self.told_peak {
-            self.told_peak = self.peak;
-            look.point(self.subject, metric, self.peak);
+    fn raise_peak(&mut self, peak: Option<u64>) {
+        if self.metrics.peak.is_some() {
+            self.peak = self.peak.max(peak);
+        }
+    }
+
+    fn tell_peak(&mut self, look: &mut Look<'_>) {
+        if let (Some(metric), Some(peak)) = (self.metrics.peak, self.peak)
+            && self.told_peak != Some(peak)
+        {
+            self.told_peak = Some(peak);
+            look.point(self.subject, metric, signed(peak));
         }
     }
 
     fn tell_pages(&mut self, pages: Pages, look: &mut Look<'_>) {
+        let bytes = |pages: u64| signed(pages.saturating_mul(page_size()));
         // The resident set is told at every look, so that every look has its line.
-        look.point(self.subject, self.metrics.rss, pages.resident * self.page_size);
+        look.point(self.subject, self.metrics.rss, bytes(pages.resident));
+        let told = self.told.replace(pages);
         for (metric, now, before) in [
-            (self.metrics.vsize, pages.size, self.told.size),
-            (self.metrics.shared, pages.shared, self.told.shared),
-            (self.metrics.text, pages.text, self.told.text),
-            (self.metrics.data, pages.data, self.told.data),
+            (self.metrics.vsize, pages.size, told.map(|told| told.size)),
+            (self.metrics.shared, pages.shared, told.map(|told| told.shared)),
+            (self.metrics.text, pages.text, told.map(|told| told.text)),
+            (self.metrics.data, pages.data, told.map(|told| told.data)),
         ] {
-            if now != before {
-                look.point(self.subject, metric, now * self.page_size);
+            if before != Some(now) {
+                look.point(self.subject, metric, bytes(now));
             }
         }
-        self.told = pages;
     }
 }
 
 impl Files {
-    fn open(folder: &Path) -> io::Result<Self> {
+    fn open(folder: &ProcFolder) -> Result<Self, ProcError> {
         Ok(Self {
-            statm: StatmFile::open(&folder.join("statm"))?,
-            status: StatusFile::open(&folder.join("status"))?,
+            statm: StatmFile::open(folder)?,
+            status: StatusFile::open(folder)?,
+            folder: folder.clone(),
         })
     }
 }
 
-/// The files of the process itself or of one of its threads, whichever still has memory. Threads end
-/// between being listed and being read: then the next one serves. What is found is asked whose it is
-/// once it is open and can't change any more: by now another process may have got the pid.
-fn find_living(folder: &Path, start_time: u64) -> Option<(PathBuf, Files, Pages)> {
-    let threads = std::fs::read_dir(folder.join("task")).into_iter().flatten();
-    let threads = threads.filter_map(|entry| Some(entry.ok()?.path()));
-    let found = [folder.to_owned()].into_iter().chain(threads).find_map(|folder| {
-        let mut files = Files::open(&folder).ok()?;
-        let pages = files.statm.read().ok()?;
-        (pages.size > 0).then_some((folder, files, pages))
-    });
-    found.filter(|_| started_at(folder) == Some(start_time))
+/// The files of the process itself or of one of its threads, whichever still has memory. What is found
+/// is asked whose it is once it is open and can't change any more: by now another process may have got
+/// the pid.
+fn find_living(folder: &ProcFolder, start_time: u64) -> Result<(Files, Pages), ProcError> {
+    loop {
+        let living = folder.with_memory()?;
+        let read = Files::open(&living).and_then(|files| {
+            let pages = files.statm.read()?;
+            Ok((files, pages))
+        });
+        match read {
+            Ok((_, Pages { size: 0, .. })) => {}
+            // It has ended since it was found, and another one may live.
+            Err(error) if error.is_gone() => {}
+            Err(error) => return Err(error),
+            Ok(_) if folder.stat()?.start_time != start_time => {
+                return Err(ProcError::Gone { path: folder.path().to_owned() });
+            }
+            Ok(found) => return Ok(found),
+        }
+    }
 }
 
-/// Field 22 of /proc/PID/stat: with the pid it makes a process's key.
-fn started_at(folder: &Path) -> Option<u64> {
-    let process = procfs::process::Process::new_with_root(folder.to_owned()).ok()?;
-    Some(process.stat().ok()?.starttime)
-}
-
-fn open_clear_refs(folder: &Path) -> Result<File, Error> {
-    let path = folder.join("clear_refs");
+fn open_clear_refs(folder: &ProcFolder) -> Result<File, Error> {
+    let path = folder.file("clear_refs");
     OpenOptions::new().write(true).open(&path).map_err(|error| {
         // The thread that was found alive may be gone by now.
         if is_gone(&error) {
@@ -344,15 +353,13 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(nix::libc::ESRCH | nix::libc::ENOENT))
 }
 
-fn gone_or_failed(error: io::Error) -> Error {
-    if is_gone(&error) { Error::gone() } else { Error::io("cannot read status", &error) }
+fn gone_or_failed(error: ProcError) -> Error {
+    if error.is_gone() { Error::gone() } else { Error::failed(error) }
 }
 
-fn page_size() -> Result<i64, Error> {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .ok_or_else(|| Error::failed("the system does not tell its page size"))
+/// As the stream has it.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -364,7 +371,7 @@ mod tests {
     #[test]
     fn trap_8_a_thread_that_dies_before_its_mark_is_opened_is_no_failure() {
         let folder = tempfile::tempdir().unwrap();
-        let error = open_clear_refs(&folder.path().join("17")).unwrap_err();
+        let error = open_clear_refs(&ProcRoot::new(folder.path()).process(17)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Gone);
     }
 }

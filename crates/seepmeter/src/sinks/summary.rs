@@ -9,13 +9,13 @@ use nix::sys::signal::Signal;
 use seepmeter_plugin::{Error, Plugin, Sink, SinkFactory, options};
 use seepmeter_record::{
     End, Event, EventKind, Footer, MetricId, Record, Sample, SamplerId, SamplerInfo, Subject,
-    SubjectId, Unit, subject_kind,
+    SubjectId, Unit, human, subject_kind,
 };
+use seepmeter_verdict::names::metric;
+use seepmeter_verdict::{Collector, NoVerdict, Verdict};
 
 use super::judged::{Judged, Judging};
 use super::output::Output;
-use crate::human;
-use crate::verdict::{Collector, RSS, Verdict};
 
 /// From one part in so many on, the time between the last look and the target's end is told.
 const UNSEEN_PART: u64 = 10;
@@ -93,7 +93,7 @@ impl Summary {
     fn of(output: Option<Output>, judging: Judging) -> Self {
         Self {
             output,
-            collector: Collector::new(judging.metric()),
+            collector: judging.collector(None),
             judging,
             target: None,
             metrics: Metrics::default(),
@@ -112,11 +112,11 @@ impl Summary {
 
 impl Sink for Summary {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.collector.take(record);
+        self.collector.observe(record);
         match record {
             Record::Metric(metric) if metric.unit == Unit::Bytes => match &*metric.name {
-                "rss" => self.metrics.rss = Some(metric.id),
-                "peak" => self.metrics.peak = Some(metric.id),
+                metric::RSS => self.metrics.rss = Some(metric.id),
+                metric::PEAK => self.metrics.peak = Some(metric.id),
                 _ => {}
             },
             // The first process of a stream is the target.
@@ -138,9 +138,9 @@ impl Sink for Summary {
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        let verdict = self.collector.verdict_or_lack();
-        let lines = self.lines(verdict.as_ref());
-        self.judging.settle(verdict.as_ref().map_err(Clone::clone));
+        let conclusion = self.collector.conclude();
+        let lines = self.lines(conclusion.main());
+        self.judging.settle(conclusion);
         let Some(output) = &mut self.output else { return Ok(()) };
         output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
         output.flush()
@@ -191,7 +191,7 @@ impl Summary {
         }
     }
 
-    fn lines(&self, verdict: Result<&Verdict, &String>) -> Vec<String> {
+    fn lines(&self, verdict: Result<&Verdict, &NoVerdict>) -> Vec<String> {
         if let Some(Footer { end: End::NotStarted(_), .. }) = &self.footer {
             // There was nothing to watch, and why has been said already.
             return Vec::new();
@@ -201,16 +201,17 @@ impl Summary {
         match &self.rss {
             Some(span) => lines.push(format!("rss        {}", self.tell_rss(span))),
             None if self.ended_unseen() => {
-                lines
-                    .push("rss        not seen: the target ended before the first look".to_owned());
+                lines.push(
+                    "rss        not sampled: the target ended before the first sample".to_owned(),
+                );
             }
             None => {}
         }
         let told = match verdict {
             Ok(verdict) => verdict.lines(),
             // Of what nobody asked for nothing need be said.
-            Err(_) if self.judging.metric() == RSS => Vec::new(),
-            Err(lack) => vec![format!("none: {lack}")],
+            Err(_) if self.judging.metric() == metric::RSS => Vec::new(),
+            Err(why) => vec![format!("none: {why}")],
         };
         for (place, line) in told.into_iter().enumerate() {
             lines.push(format!("{:9}  {line}", if place == 0 { "verdict" } else { "" }));
@@ -218,10 +219,10 @@ impl Summary {
         for (id, interval) in &self.backed_off {
             if let Some(sampler) = self.samplers.get(usize::from(id.0)) {
                 lines.push(format!(
-                    "budget     sampler {} looked but once in {} at times, not once in {}: its looks cost more",
+                    "budget     sampler {}: sampling slowed from every {} to every {} (budget)",
                     sampler.name,
-                    human::duration(*interval),
-                    human::duration(sampler.interval)
+                    human::duration(sampler.interval),
+                    human::duration(*interval)
                 ));
             }
         }
@@ -235,7 +236,7 @@ impl Summary {
             for lost in lost {
                 let samples = human::count(lost.samples, "sample");
                 lines.push(format!(
-                    "lost       {samples} by sink {}, which was too slow",
+                    "dropped    {samples} by sink {}, which was too slow",
                     lost.sink
                 ));
             }
@@ -267,7 +268,9 @@ impl Summary {
             Some(End::NotStarted(errno)) => {
                 format!("not started: {}", Errno::from_raw(errno).desc())
             }
-            None => "and there the recording ends, with no footer".to_owned(),
+            None => {
+                "the recording has no end: its writer was killed or is still running".to_owned()
+            }
         };
         format!("{name}, {end}")
     }
@@ -301,8 +304,8 @@ impl Summary {
         );
         if span.last_t > span.first_t {
             let seconds = (span.last_t - span.first_t) as f64 / 1e9;
-            let rate = (span.last.saturating_sub(span.first) as f64 / seconds).round() as i64;
-            told.push_str(&format!("; {}/s on the whole", human::change(rate)));
+            let rate = span.last.saturating_sub(span.first) as f64 / seconds;
+            told.push_str(&format!("; average {}", human::rate(rate, Unit::Bytes)));
         }
         // With the target goes the kernel's mark of its peak, so what came after the last look is unknown.
         if let Some(Footer { t, end: End::Exited(_) | End::Killed(_) | End::Gone, .. }) =
@@ -310,7 +313,7 @@ impl Summary {
         {
             let unseen = t.saturating_sub(self.last_look);
             if unseen > t / UNSEEN_PART {
-                told.push_str(&format!("; not looked at in its last {}", human::duration(unseen)));
+                told.push_str(&format!("; not sampled in its last {}", human::duration(unseen)));
             }
         }
         told

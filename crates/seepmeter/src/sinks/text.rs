@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::fmt::strtime;
+use nix::sys::signal::Signal;
 use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
+use seepmeter_record::human;
 use seepmeter_record::{
     Catalog, Event, EventKind, Header, MetricId, Record, Sample, SamplerId, SubjectId, Unit,
     subject_kind,
 };
 
 use super::output::Output;
-use crate::human;
 
 choices! {
     /// How a line looks.
@@ -128,8 +129,9 @@ impl Text {
         let change = match self.before.insert(subject, (t, rss)) {
             Some((before, old)) if t > before => {
                 let seconds = (t - before) as f64 / 1e9;
-                let rate = (rss.saturating_sub(old) as f64 / seconds).round() as i64;
-                format!("{}/s", human::change(rate))
+                let rate = rss.saturating_sub(old) as f64 / seconds;
+                // Always a second, so that the lines can be compared.
+                format!("{}/s", human::change(rate, Unit::Bytes))
             }
             _ => String::new(),
         };
@@ -154,7 +156,7 @@ impl Text {
             EventKind::Lost => {
                 format!("{} lost by {}", human::count(value.unsigned_abs(), "sample"), event.text)
             }
-            EventKind::Forwarded => format!("{} sent to the target", human::signal(value)),
+            EventKind::Forwarded => format!("{} sent to the target", signal_name(value)),
             EventKind::BackedOff => format!(
                 "looks cost more than the budget: from now on one in {}",
                 human::duration(value.unsigned_abs())
@@ -183,5 +185,21 @@ impl Text {
             .and_then(|start| start.checked_add(SignedDuration::from_nanos(nanos)).ok())
             .map_or_else(|| "--:--:--".to_owned(), |now| now.strftime("%H:%M:%S").to_string());
         format!("{clock}  {:>9.3} s", t as f64 / 1e9)
+    }
+}
+
+/// `SIGTERM`; `signal 40` if it has no name.
+fn signal_name(number: i64) -> String {
+    let named = i32::try_from(number).ok().and_then(|number| Signal::try_from(number).ok());
+    named.map_or_else(|| format!("signal {number}"), |signal| signal.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signal_name;
+
+    #[test]
+    fn a_signal_without_a_name_is_shown_by_its_number() {
+        assert_eq!([signal_name(15), signal_name(40)], ["SIGTERM", "signal 40"]);
     }
 }

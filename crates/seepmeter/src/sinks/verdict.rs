@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use seepmeter_plugin::{Error, Plugin, Sink, SinkFactory, options};
 use seepmeter_record::{End, Footer, Record};
+use seepmeter_verdict::Collector;
 
 use super::judged::{Judged, Judging};
 use super::output::Output;
-use crate::verdict::Collector;
 
 options! {
     /// Options of the sink `verdict`.
@@ -28,10 +28,9 @@ options! {
 pub struct VerdictSink {
     options: VerdictOptions,
     output: Output,
+    /// The metric that is shown.
+    metric: String,
     collector: Collector,
-    judging: Judging,
-    /// What the gates ask of, where that is another metric.
-    gated: Option<Collector>,
     /// There was no target to judge, and why has been said already.
     not_started: bool,
 }
@@ -56,21 +55,15 @@ impl VerdictSink {
 
     fn of(judging: Judging, options: VerdictOptions) -> Result<Self, Error> {
         let output = Output::create_or_stderr(options.path.as_deref())?;
-        let asked = judging.metric();
-        let metric = options.metric.as_deref().unwrap_or(asked);
-        let gated =
-            (judging.has_gates() && options.json && metric != asked).then(|| Collector::new(asked));
-        let collector = Collector::new(metric);
-        Ok(Self { options, output, collector, judging, gated, not_started: false })
+        let metric = options.metric.clone().unwrap_or_else(|| judging.metric().to_owned());
+        let collector = judging.collector(Some(&metric));
+        Ok(Self { options, output, metric, collector, not_started: false })
     }
 }
 
 impl Sink for VerdictSink {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.collector.take(record);
-        if let Some(gated) = &mut self.gated {
-            gated.take(record);
-        }
+        self.collector.observe(record);
         if let Record::Footer(Footer { end: End::NotStarted(_), .. }) = record {
             self.not_started = true;
         }
@@ -81,21 +74,16 @@ impl Sink for VerdictSink {
         if self.not_started {
             return Ok(());
         }
-        let verdict = self
-            .collector
-            .verdict_or_lack()
-            .map_err(|lack| Error::failed(format!("there is nothing to judge: {lack}")))?;
-        if self.options.json {
-            let gates = match self.gated.as_ref().map(Collector::verdict_or_lack) {
-                None => self.judging.check(Ok(&verdict)),
-                Some(other) => self.judging.check(other.as_ref().map_err(Clone::clone)),
-            };
-            let told = verdict.json(&gates);
-            self.output.print(|out| writeln!(out, "{told}"))?;
-        } else {
-            let lines = verdict.told(self.options.explain);
-            self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
-        }
+        let conclusion = self.collector.conclude();
+        let verdict = conclusion
+            .verdict(&self.metric)
+            .map_err(|why| Error::failed(format!("there is nothing to judge: {why}")))?;
+        let lines = match (self.options.json, self.options.explain) {
+            (true, _) => vec![verdict.document(&conclusion.gates, None).to_string()],
+            (false, true) => verdict.explained_lines(),
+            (false, false) => verdict.lines(),
+        };
+        self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
         self.output.flush()
     }
 }

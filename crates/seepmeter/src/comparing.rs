@@ -8,16 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use seepmeter_analysis::compare::Difference;
 use seepmeter_analysis::words::amount;
-use seepmeter_analysis::{
-    Change, Comparison, Figures, Series, Settings, Unit, compare as compare_runs, compare_parts,
-    judge,
-};
+use seepmeter_analysis::{Change, Comparison, Figures, Runs, Series, explain, judge};
+use seepmeter_record::Unit;
 use serde_json::{Value, json};
 
 use crate::commands::{Outcome, print, shown};
 use crate::flags::{ColumnFlags, CompareFlags, FailOn};
 use crate::judging::verdict_on;
-use crate::verdict::{RSS, Verdict, rate_in_words, short, unit_of};
+use crate::verdict::{RSS, Verdict, format_of, rate_in_words, settings_of, short};
 
 /// No more subjects than this are told of in words.
 const MOST_SUBJECTS: usize = 10;
@@ -94,11 +92,11 @@ impl Run {
     fn read(file: &Path, metric: Option<&str>, columns: &ColumnFlags) -> Result<Self> {
         let verdict = verdict_on(file, metric, columns)?;
         let whole = Figures::of(&verdict.judgement).ok_or_else(|| {
-            let why = verdict.judgement.reason.map_or("nothing could be judged", |r| r.in_words());
+            let why = verdict.judgement.reason.map_or("nothing could be judged", explain::reason);
             anyhow!("cannot compare {}: {why}; record longer runs", shown(file))
         })?;
         Ok(Self {
-            unit: unit_of(verdict.unit),
+            unit: verdict.unit,
             whole,
             start: verdict.parts.iter().map(|(_, series)| series.start()).min().unwrap_or(0),
             families: families(verdict),
@@ -113,7 +111,7 @@ impl Run {
         // Before it came it was nothing, and that is a part of its run.
         let nothing = Series::from_pairs([(self.start, 0)]).with_end(series.end());
         let series = Series::sum(&[&nothing, series]);
-        Figures::of(&judge(&series, &Settings { unit: self.unit, ..Settings::default() }))
+        Figures::of(&judge(&series, &settings_of(self.unit)))
     }
 }
 
@@ -141,24 +139,25 @@ struct Compared {
 impl Compared {
     fn of(base: &[Run], new: &[Run]) -> Option<Self> {
         let wholes = |runs: &[Run]| runs.iter().map(|run| run.whole).collect::<Vec<_>>();
-        let wholes = (wholes(base), wholes(new));
-        let whole = compare_runs(&wholes.0, &wholes.1)?;
+        let unit = base.first()?.unit;
+        let wholes = Runs { base: wholes(base), new: wholes(new) };
+        let whole = wholes.compare(resolution(unit))?;
         let figures = |runs: &[Run], name: &str| {
             runs.iter().map(|run| run.figures(name)).collect::<Option<Vec<_>>>()
         };
         let (names, parts): (Vec<String>, Vec<_>) = subjects(base, new)
             .into_iter()
             .filter_map(|name| {
-                let parts = (figures(base, &name)?, figures(new, &name)?);
+                let parts = Runs { base: figures(base, &name)?, new: figures(new, &name)? };
                 Some((name, parts))
             })
             .unzip();
-        let compared = compare_parts((&wholes.0, &wholes.1), &parts)?;
+        let compared = wholes.compare_parts(&parts, resolution(unit))?;
         let mut subjects: Vec<(String, Comparison)> = names.into_iter().zip(compared).collect();
-        let span = whole_span(&wholes.0);
+        let span = whole_span(&wholes.base);
         subjects.sort_by(|(_, a), (_, b)| weight(b, span).total_cmp(&weight(a, span)));
         let runs = (base.len(), new.len());
-        Some(Self { unit: base.first()?.unit, runs, whole, subjects })
+        Some(Self { unit, runs, whole, subjects })
     }
 
     /// Why nothing can be told, and what to do about it.
@@ -202,6 +201,14 @@ impl Compared {
     }
 }
 
+/// What values of a unit come in: memory in pages, a count by one.
+fn resolution(unit: Unit) -> f64 {
+    match unit {
+        Unit::Bytes => 4096.0,
+        _ => 1.0,
+    }
+}
+
 /// The names of the families that hold enough of the whole in any run. Where a run has sampled no
 /// parts at all, they are not nothing there but unknown, and none are compared.
 fn subjects(base: &[Run], new: &[Run]) -> BTreeSet<String> {
@@ -234,8 +241,8 @@ fn weight(comparison: &Comparison, span: f64) -> f64 {
 
 fn tell(comparison: &Comparison, unit: Unit, indent: &str) -> String {
     let Comparison { rate, level, peak } = comparison;
-    let size = |value: f64| amount(value, unit);
-    let a_second = |value: f64| rate_in_words(value, unit);
+    let size = |value: f64| amount(value, format_of(unit));
+    let a_second = |value: f64| rate_in_words(value, format_of(unit));
     [
         line("rate", rate, indent, &a_second),
         line("level", level, indent, &size),

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use seepmeter_analysis::{
-    Attribution, Judgement, Series, Settings, Thinner, Word, attribute, judge_with_parts,
+    Attribution, Classification, Downsampler, Judgement, Override, PartSeries, Series, Span,
+    attribute, judge_with_parts,
 };
 use seepmeter_record::{Catalog, MetricId, Record, Sample, SamplerId, SubjectId, subject_kind};
 
 use super::limit::{Nearest, Seen, Space};
 use super::parts::Parts;
 use super::shares::natures;
-use super::{Hidden, Nature, Part, RSS, Verdict, unit_of};
+use super::{Hidden, Nature, Part, RSS, Verdict, settings_of};
 
 /// Buckets for the whole: the judge lays a series on half as many cells.
 const WHOLE_BUCKETS: usize = 2048;
@@ -27,7 +28,7 @@ pub struct Collector {
     target: Option<SubjectId>,
     ids: Ids,
     standing: Standing,
-    whole: Option<Thinner>,
+    whole: Option<Downsampler>,
     /// Which sampler tells the judged metric of the whole: what its looks do not tell stands as it was.
     heard: Option<SamplerId>,
     /// The kernel's own mark of the largest resident set, which no spike between two looks escapes.
@@ -35,6 +36,8 @@ pub struct Collector {
     /// The address space, for the limit that bounds it.
     vsize: Option<Vsize>,
     parts: Parts,
+    /// The intervals that the samplers were asked for, ns, in the order of their ids.
+    intervals: Vec<u64>,
     /// How many looks each sampler has taken.
     looks: HashMap<SamplerId, u64>,
     /// When the last look was, in ns.
@@ -76,7 +79,7 @@ struct Standing {
 /// The address space, and which sampler tells it: the first to do so.
 #[derive(Debug)]
 struct Vsize {
-    series: Thinner,
+    series: Downsampler,
     sampler: SamplerId,
 }
 
@@ -96,6 +99,7 @@ impl Collector {
             kernel_peak: None,
             vsize: None,
             parts: Parts::default(),
+            intervals: Vec::new(),
             looks: HashMap::new(),
             end: 0,
             last: HashMap::new(),
@@ -121,7 +125,10 @@ impl Collector {
                     self.parts.end(event.t, subject);
                 }
             }
-            Record::Header(_) | Record::Subject(_) | Record::Event(_) | Record::Footer(_) => {}
+            Record::Header(header) => {
+                self.intervals = header.samplers.iter().map(|sampler| sampler.interval).collect();
+            }
+            Record::Subject(_) | Record::Event(_) | Record::Footer(_) => {}
         }
     }
 
@@ -170,7 +177,7 @@ impl Collector {
             } else if metric == self.ids.peak {
                 self.kernel_peak = self.kernel_peak.max(Some(point.value));
             } else if metric == self.ids.vsize {
-                let (series, sampler) = (Thinner::new(WHOLE_BUCKETS / 4), sample.sampler);
+                let (series, sampler) = (Downsampler::new(WHOLE_BUCKETS / 4), sample.sampler);
                 let vsize = self.vsize.get_or_insert(Vsize { series, sampler });
                 if vsize.sampler == sampler {
                     vsize.series.push(t, point.value);
@@ -179,7 +186,7 @@ impl Collector {
         }
         let heard = self.heard == Some(sample.sampler);
         if let (true, Some(judged)) = (heard, self.standing.judged) {
-            let whole = self.whole.get_or_insert_with(|| Thinner::new(WHOLE_BUCKETS));
+            let whole = self.whole.get_or_insert_with(|| Downsampler::new(WHOLE_BUCKETS));
             whole.push(t, judged.saturating_add(self.standing.swap));
         }
         self.parts.looked(t, sample.sampler);
@@ -222,9 +229,15 @@ impl Collector {
     /// that of all its parts together.
     fn whole(&self) -> (Option<Series>, bool) {
         match &self.whole {
-            Some(whole) => (Some(whole.clone().finish()), false),
+            Some(whole) => (Some(self.scheduled(whole.clone().finish())), false),
             None => (self.parts.sum(), true),
         }
+    }
+
+    /// With the interval that the judged metric's sampler was asked for.
+    fn scheduled(&self, whole: Series) -> Series {
+        let interval = self.heard.and_then(|sampler| self.intervals.get(sampler.0 as usize));
+        interval.map_or(whole.clone(), |interval| whole.with_scheduled_interval(*interval))
     }
 
     /// The verdict; none where there is no such metric, or no value of it in looks enough. A watch that
@@ -232,23 +245,21 @@ impl Collector {
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         let unit = self.catalog.metric(self.ids.judged?)?.unit;
-        let settings = Settings { unit: unit_of(unit), ..Settings::default() };
+        let settings = settings_of(unit);
         let (whole, summed) = self.whole();
-        if whole.is_none() && self.all_looks() >= settings.least_looks {
+        if whole.is_none() && self.all_looks() >= settings.least_samples {
             return None;
         }
         let whole = whole.unwrap_or_default();
         let parts = self.parts.named(&self.catalog, &self.looks, self.end);
-        let by_part: Vec<(Part, &Series)> =
-            parts.iter().map(|(part, series)| (part.clone(), series)).collect();
+        let by_part: Vec<PartSeries<Part>> =
+            parts.iter().map(|(part, series)| PartSeries::current(part.clone(), series)).collect();
         let judged = judge_with_parts(&whole, &by_part, &settings);
         let mut judgement = judged.judgement;
-        let alone = judged.alone;
-        let hidden = judged.hidden.map(|(part, judgement)| Hidden {
-            name: part.name,
-            rate: judgement.rate,
-            span: judgement.span,
-            alone,
+        let hidden = judged.masked.zip(judgement.overruled.as_deref()).and_then(|(id, by)| {
+            let Override::MaskedGrowth { whole, part } = by else { return None };
+            let alone = whole.classification;
+            Some(Hidden { name: id.name, rate: part.rate, span: part.span, alone })
         });
         let attribution = attribution(&judgement, hidden.as_ref(), &whole, &parts);
         let natures = attribution.as_ref().map(|told| {
@@ -260,10 +271,6 @@ impl Collector {
         let grows = hidden.is_none().then_some(&judgement);
         let limit = self.limit(grows, &whole);
         judgement.peak = judgement.peak.max(self.kernel_peak);
-        if summed && self.parts.len() > 0 {
-            let said = format!("{} is the sum of {} parts", self.metric, self.parts.len());
-            judgement.explanation.insert(0, said);
-        }
         Some(Verdict {
             target: self.target_name(),
             metric: self.metric.clone(),
@@ -274,6 +281,7 @@ impl Collector {
             attribution,
             natures: natures.unwrap_or_default(),
             parts,
+            sum_of: (summed && self.parts.len() > 0).then(|| self.parts.len()),
         })
     }
 
@@ -287,7 +295,7 @@ impl Collector {
         let resident = self.is_resident();
         let beside = self.vsize.as_ref().filter(|_| resident).map(|vsize| {
             let looks = self.looks.get(&vsize.sampler).copied().unwrap_or(0);
-            let series = vsize.series.clone().finish().with_looks(looks).with_end(self.end);
+            let series = vsize.series.clone().finish().with_samples(looks).with_end(self.end);
             Space::Beside(series)
         });
         let space = if self.metric == VSIZE { Some(Space::Judged) } else { beside };
@@ -306,7 +314,7 @@ fn attribution(
     parts: &[(Part, Series)],
 ) -> Option<Attribution<Part>> {
     let rises = judgement.rate.is_some_and(|rate| rate.low > 0.0);
-    let grows = judgement.word != Word::Steady && rises;
+    let grows = judgement.classification != Classification::Steady && rises;
     let span = hidden.map_or(judgement.span, |hidden| hidden.span);
     let span = span.filter(|_| (grows || hidden.is_some()) && !parts.is_empty())?;
     let mut attribution = attribute(whole, parts.iter().cloned(), span, judgement.cycle);
@@ -318,7 +326,7 @@ fn attribution(
 }
 
 /// What a series gained over a span, as a share of the whole's growth would be made of it.
-fn gain_of(series: &Series, whole: &Series, span: Option<(u64, u64)>, cycle: Option<u64>) -> f64 {
+fn gain_of(series: &Series, whole: &Series, span: Option<Span>, cycle: Option<u64>) -> f64 {
     let gain = |span| {
         let attribution = attribute(whole, [((), series.clone())], span, cycle);
         attribution.shares.first().map_or(0.0, |share| share.gain)

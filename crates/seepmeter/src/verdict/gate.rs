@@ -16,11 +16,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use seepmeter_analysis::words::{amount, duration};
-use seepmeter_analysis::{Judgement, Share, Unit, Word};
+use seepmeter_analysis::words::{NumberFormat, amount, duration};
+use seepmeter_analysis::{Classification, Judgement, Share, explain};
 use seepmeter_plugin::{parse_duration, parse_size};
 
-use super::{Part, Verdict, short, unit_of};
+use super::{Part, Verdict, format_of, short};
 
 /// No more names than this are told where one is wrong.
 const MOST_NAMES: usize = 20;
@@ -34,7 +34,7 @@ pub struct Gate {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Condition {
-    Word(Word),
+    Word(Classification),
     Compare { subject: Option<String>, quantity: Quantity, operator: Operator, value: f64 },
 }
 
@@ -145,7 +145,9 @@ impl<'a> Reader<'a> {
         };
         let at = self.at - word.len();
         if subject.is_none() {
-            for known in [Word::Growing, Word::Steady, Word::Inconclusive] {
+            for known in
+                [Classification::Growing, Classification::Steady, Classification::Inconclusive]
+            {
                 if word == known.as_str() {
                     self.end()?;
                     return Ok(Condition::Word(known));
@@ -281,13 +283,13 @@ impl Gate {
         let mut unknown = false;
         let (fired, why) = match &self.condition {
             Condition::Word(word) => {
-                let is = verdict.judgement.word;
+                let is = verdict.judgement.classification;
                 (is == *word, format!("the verdict is {is}"))
             }
             Condition::Compare { subject, quantity, operator, value } => {
                 match figure(verdict, subject.as_deref(), *quantity) {
                     Ok(figure) => {
-                        let told = figure.told(*quantity, unit_of(verdict.unit));
+                        let told = figure.told(*quantity, format_of(verdict.unit));
                         (operator.holds(figure, *value), told)
                     }
                     Err(why) => {
@@ -317,7 +319,7 @@ struct Figure {
 }
 
 impl Figure {
-    fn told(self, quantity: Quantity, unit: Unit) -> String {
+    fn told(self, quantity: Quantity, unit: NumberFormat) -> String {
         let tell = |value: f64| match quantity {
             Quantity::Rate => format!("{}/min", amount(value * 60.0, unit)),
             Quantity::Level | Quantity::Peak => amount(value, unit),
@@ -358,12 +360,12 @@ fn figure(verdict: &Verdict, subject: Option<&str>, quantity: Quantity) -> Resul
         return Ok(exactly(limit.time.likely as f64 / 1e9));
     }
     if let (None, Some(hidden)) = (subject, &verdict.hidden)
-        && hidden.alone == Word::Inconclusive
+        && hidden.alone == Classification::Inconclusive
     {
         return Err(format!("only {} was judged, and nothing is known of the whole", hidden.name));
     }
-    if judgement.word == Word::Inconclusive {
-        let why = judgement.reason.map_or("", |reason| reason.in_words());
+    if judgement.classification == Classification::Inconclusive {
+        let why = judgement.reason.map_or("", explain::reason);
         return Err(format!("the verdict is inconclusive ({why}), so nothing is known of it"));
     }
     match quantity {

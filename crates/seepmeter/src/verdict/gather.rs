@@ -1,7 +1,7 @@
 //! A series of any length, gathered from somebody else's lines in bounded memory.
 
 use anyhow::{Result, bail};
-use seepmeter_analysis::{Series, Thinner};
+use seepmeter_analysis::{Downsampler, Series};
 
 /// So many pairs are kept as they are, in whatever order they come: 2 MB. From there on they are thinned
 /// as they come, which asks for their order.
@@ -22,7 +22,7 @@ pub(super) struct Gathered {
 }
 
 struct Thinned {
-    thinner: Thinner,
+    thinner: Downsampler,
     start: f64,
     last: f64,
 }
@@ -57,7 +57,7 @@ impl Gathered {
     fn thin(&mut self) -> Result<Thinned> {
         self.sort();
         let start = self.kept[0].0;
-        let mut thinned = Thinned { thinner: Thinner::default(), start, last: start };
+        let mut thinned = Thinned { thinner: Downsampler::default(), start, last: start };
         for (time, value) in self.kept.drain(..) {
             thinned.push(time, value)?;
         }
@@ -126,7 +126,7 @@ mod tests {
         let count = KEPT as u64 * 3;
         let spike = |i: u64| if i == 300_000 { 9e9 } else { 1e6 };
         let series = gathered((0..count).map(|i| (i as f64, spike(i)))).unwrap();
-        assert_eq!((series.looks(), series.peak()), (count, Some(9_000_000_000)));
+        assert_eq!((series.samples(), series.peak()), (count, Some(9_000_000_000)));
         assert!(series.points().len() < KEPT);
     }
 

@@ -13,7 +13,7 @@ impl Verdict {
     /// One JSON object. Times are in seconds, amounts in the metric's unit, rates in it a second.
     #[must_use]
     pub fn json(&self, gates: &[Outcome]) -> Value {
-        let Self { target, metric, unit, judgement, hidden, attribution, natures, parts: _, limit } =
+        let Self { target, metric, unit, judgement, hidden, attribution, natures, limit, .. } =
             self;
         let shares: Option<Vec<Value>> = attribution.as_ref().map(|attribution| {
             let shares = attribution.shares.iter();
@@ -47,6 +47,7 @@ impl Verdict {
             "unit": unit.to_string(), "hidden": hidden.as_ref().map(|hidden| &hidden.name),
             "hidden_rate": hidden.as_ref().and_then(|hidden| hidden.rate).map(interval),
             "shares": shares, "limit": limit, "gates": gates,
+            "explanation": self.explanation(),
         });
         if let (Value::Object(told), Value::Object(judged)) = (&mut told, judgement_json(judgement))
         {
@@ -58,9 +59,9 @@ impl Verdict {
 
 fn judgement_json(judgement: &Judgement) -> Value {
     let Judgement {
-        word,
+        classification,
         reason,
-        watch_longer,
+        needs_more,
         rate,
         span,
         warm_up_end,
@@ -69,21 +70,21 @@ fn judgement_json(judgement: &Judgement) -> Value {
         p_value,
         level,
         peak,
-        explanation,
+        evidence: _,
+        overruled: _,
     } = judgement;
     json!({
-        "verdict": word.as_str(),
+        "verdict": classification.as_str(),
         "reason": reason.map(|reason| reason.as_str()),
-        "watch_longer": watch_longer.map(seconds),
+        "watch_longer": needs_more.map(seconds),
         "rate": rate.map(interval),
-        "span": span.map(|(from, to)| json!({"from": seconds(from), "to": seconds(to)})),
+        "span": span.map(|span| json!({"from": seconds(span.from), "to": seconds(span.to)})),
         "warm_up_end": warm_up_end.map(seconds),
         "floors": floors_used,
         "cycle": cycle.map(seconds),
         "p_value": p_value,
         "level": level,
         "peak": peak,
-        "explanation": explanation,
     })
 }
 

@@ -73,8 +73,8 @@ impl Seen<'_> {
         let own = u64::try_from(own).unwrap_or(0);
         let others = used.map(|used| used.saturating_sub(own));
         // Where there is a cycle, its peaks have to fit under the limit too.
-        let swing = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
-        let headroom = judgement.cycle.map_or(0.0, |_| swing.max(0.0));
+        let amplitude = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
+        let headroom = judgement.cycle.map_or(0.0, |_| amplitude.max(0.0));
         let room = bytes.saturating_sub(others.unwrap_or(0)) as f64;
         let time = from_the_end(judgement.time_to_limit(room, headroom)?, self.whole);
         Some(Nearest { name, bytes, others, rate: None, time })

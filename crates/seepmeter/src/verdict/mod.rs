@@ -6,7 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use seepmeter_analysis::{Attribution, Interval, Judgement, Series, Settings, Word, judge};
+use seepmeter_analysis::words::NumberFormat;
+use seepmeter_analysis::{
+    Attribution, Classification, Interval, Judgement, Series, Settings, Span, explain, judge,
+};
 use seepmeter_record::{Unit, subject_kind};
 
 mod collect;
@@ -52,6 +55,8 @@ pub struct Verdict {
     pub parts: Vec<(Part, Series)>,
     /// The limit that is reached first at this rate; none where it does not grow or there is no limit.
     pub limit: Option<Nearest>,
+    /// Of how many parts what was judged is the sum; none where the target itself has the metric.
+    pub sum_of: Option<usize>,
 }
 
 /// A part of the target.
@@ -91,10 +96,10 @@ pub struct Hidden {
     pub name: String,
     /// Its own rate, in base units a second.
     pub rate: Option<Interval>,
-    /// The span of the part that was judged: (from, to) in ns.
-    pub span: Option<(u64, u64)>,
+    /// The span of the part that was judged.
+    pub span: Option<Span>,
     /// What the whole was judged by itself.
-    pub alone: Word,
+    pub alone: Classification,
 }
 
 impl Verdict {
@@ -111,6 +116,7 @@ impl Verdict {
             natures: BTreeMap::new(),
             parts: Vec::new(),
             limit: None,
+            sum_of: None,
         }
     }
 
@@ -146,17 +152,33 @@ impl Verdict {
         self.parts.iter().filter(|(part, _)| of_kind(part)).collect()
     }
 
+    /// What each stage of the judging found, in words.
+    #[must_use]
+    pub fn explanation(&self) -> Vec<String> {
+        let sum = self.sum_of.map(|parts| format!("{} is the sum of {parts} parts", self.metric));
+        let stages = explain::explanation(&self.judgement, format_of(self.unit));
+        sum.into_iter().chain(stages).collect()
+    }
+
     /// Judges a series of the same metric.
     #[must_use]
     pub fn judge(&self, series: &Series) -> Judgement {
-        judge(series, &Settings { unit: unit_of(self.unit), ..Settings::default() })
+        judge(series, &settings_of(self.unit))
     }
 }
 
-/// What the analysis is told of a unit: it sets bytes apart from all other numbers.
-pub(crate) fn unit_of(unit: Unit) -> seepmeter_analysis::Unit {
+/// How values of a unit are written.
+pub(crate) fn format_of(unit: Unit) -> NumberFormat {
     match unit {
-        Unit::Bytes => seepmeter_analysis::Unit::Bytes,
-        _ => seepmeter_analysis::Unit::Count,
+        Unit::Bytes => NumberFormat::Bytes,
+        _ => NumberFormat::Plain,
+    }
+}
+
+/// How a metric of a unit is judged.
+pub(crate) fn settings_of(unit: Unit) -> Settings {
+    match unit {
+        Unit::Bytes => Settings::default(),
+        _ => Settings::for_counts(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use seepmeter_analysis::{Series, Thinner};
+use seepmeter_analysis::{Downsampler, Series};
 use seepmeter_record::{Attr, Catalog, SamplerId, Subject, SubjectId, subject_kind};
 
 use super::{Nature, Part};
@@ -26,13 +26,13 @@ const DEEPEST: usize = 64;
 pub(super) struct Parts {
     series: HashMap<SubjectId, PartSeries>,
     /// What of a part is of a nature that is usually no leak; of most parts nothing is.
-    natures: HashMap<(SubjectId, Nature), Thinner>,
+    natures: HashMap<(SubjectId, Nature), Downsampler>,
     sum: Sum,
 }
 
 #[derive(Debug)]
 struct PartSeries {
-    series: Thinner,
+    series: Downsampler,
     sampler: SamplerId,
     stands: i64,
     /// False for a part of a part, which has been counted with that.
@@ -46,7 +46,7 @@ struct Sum {
     stands: i128,
     /// The first sampler to tell of a part: each of its looks is one at the sum.
     heard: Option<SamplerId>,
-    series: Option<Thinner>,
+    series: Option<Downsampler>,
     /// Whatever has parts that are counted.
     above: HashSet<SubjectId>,
 }
@@ -78,7 +78,7 @@ impl Parts {
     /// Takes how much of a part is of a nature (bytes).
     pub(super) fn take_nature(&mut self, t: u64, subject: SubjectId, nature: Nature, bytes: i64) {
         if bytes != 0 || self.natures.contains_key(&(subject, nature)) {
-            let new = || Thinner::new(COARSE_BUCKETS);
+            let new = || Downsampler::new(COARSE_BUCKETS);
             self.natures.entry((subject, nature)).or_insert_with(new).push(t, bytes);
         }
     }
@@ -117,7 +117,7 @@ impl Parts {
         self.sum.above.extend(above);
         self.sum.heard.get_or_insert(sampler);
         let many = self.series.len() >= FINE_PARTS;
-        let series = Thinner::new(if many { COARSE_BUCKETS } else { PART_BUCKETS });
+        let series = Downsampler::new(if many { COARSE_BUCKETS } else { PART_BUCKETS });
         self.series.insert(subject, PartSeries { series, sampler, stands: 0, counted });
     }
 
@@ -125,7 +125,7 @@ impl Parts {
     pub(super) fn looked(&mut self, t: u64, sampler: SamplerId) {
         if self.sum.heard == Some(sampler) {
             let stands = self.sum.stands.clamp(i64::MIN.into(), i64::MAX.into());
-            let series = self.sum.series.get_or_insert_with(|| Thinner::new(SUM_BUCKETS));
+            let series = self.sum.series.get_or_insert_with(|| Downsampler::new(SUM_BUCKETS));
             series.push(t, i64::try_from(stands).unwrap_or(i64::MAX));
         }
     }
@@ -146,7 +146,7 @@ impl Parts {
 
     /// The sum of all; none where there was no part.
     pub(super) fn sum(&self) -> Option<Series> {
-        self.sum.series.clone().map(Thinner::finish)
+        self.sum.series.clone().map(Downsampler::finish)
     }
 
     /// The parts in the order of their names, those of one name taken together: to whoever reads of
@@ -163,7 +163,7 @@ impl Parts {
         for (id, told) in &self.series {
             if let Some(part) = catalog.subject(*id).map(part) {
                 let looks = looks.get(&told.sampler).copied().unwrap_or(0);
-                let series = told.series.clone().finish().with_looks(looks).with_end(end);
+                let series = told.series.clone().finish().with_samples(looks).with_end(end);
                 named.entry(part).or_default().push((*id, series));
             }
         }

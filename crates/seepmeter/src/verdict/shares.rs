@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use seepmeter_analysis::words::rate_interval;
-use seepmeter_analysis::{Interval, Series, Share, Unit};
+use seepmeter_analysis::words::{NumberFormat, rate_interval};
+use seepmeter_analysis::{Interval, Series, Share, Span};
 
-use super::{Part, STACKS, Verdict, short, unit_of};
+use super::{Part, STACKS, Verdict, format_of, short};
 
 /// No more shares than this are told one by one, and none under this part of the growth.
 const MOST_SHARES: usize = 4;
@@ -117,10 +117,10 @@ impl Verdict {
 
     fn tell(&self, item: &Item, several: bool) -> String {
         let Item { name, share, gain, class, nature, is_stacks: _ } = item;
-        let seconds = self.judgement.span.map_or(0.0, |(from, to)| (to - from) as f64 / 1e9);
+        let seconds = self.judgement.span.map_or(0.0, Span::seconds);
         // The rate of the only one is in the line above.
         let rate = match several && seconds > 0.0 {
-            true => format!(", {}", rate(gain / seconds, unit_of(self.unit))),
+            true => format!(", {}", rate(gain / seconds, format_of(self.unit))),
             false => String::new(),
         };
         let why = nature.map(Nature::in_words).or_else(|| class.and_then(usually_no_leak));
@@ -132,7 +132,7 @@ impl Verdict {
     /// stacks; none where no stacks were sampled. Stacks may be looked at for the first time a moment
     /// after the begin: those that are there then are not new.
     fn new_threads(&self) -> Option<i64> {
-        let (from, to) = self.judgement.span?;
+        let Span { from, to } = self.judgement.span?;
         let is_stack = |part: &Part| part.class.as_deref() == Some("stack");
         self.parts.iter().find(|(part, _)| is_stack(part))?;
         let first_look = self.parts.iter().map(|(_, series)| series.start()).min()?;
@@ -163,9 +163,9 @@ pub(super) fn natures(
 }
 
 /// A rate without an interval: `+43.2 KiB/s`. In base units a second.
-pub(crate) fn rate(value: f64, unit: Unit) -> String {
+pub(crate) fn rate(value: f64, format: NumberFormat) -> String {
     let exactly = Interval { estimate: value, low: value, high: value };
-    let told = rate_interval(exactly, unit);
+    let told = rate_interval(exactly, format);
     told.split(" (").next().unwrap_or_default().to_owned()
 }
 

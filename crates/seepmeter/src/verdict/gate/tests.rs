@@ -1,26 +1,24 @@
 use proptest::prelude::*;
-use seepmeter_analysis::{Interval, Reason, Series};
+use seepmeter_analysis::{Interval, Reason, Series, Settings, Span, judge};
 
 use super::*;
 
-fn judgement(word: Word, low: f64, high: f64) -> Judgement {
+fn judgement(classification: Classification, low: f64, high: f64) -> Judgement {
+    let inconclusive = classification == Classification::Inconclusive;
     Judgement {
-        word,
-        reason: (word == Word::Inconclusive).then_some(Reason::TooShort),
-        watch_longer: None,
+        classification,
+        reason: inconclusive.then_some(Reason::TooShort),
+        needs_more: None,
         rate: Some(Interval { estimate: f64::midpoint(low, high), low, high }),
-        span: Some((0, 600_000_000_000)),
-        warm_up_end: None,
-        floors_used: 30,
-        cycle: None,
+        span: Some(Span { from: 0, to: 600_000_000_000 }),
         p_value: Some(0.0),
         level: Some(100.0 * 1024.0 * 1024.0),
         peak: Some(600 << 20),
-        explanation: Vec::new(),
+        ..judge(&Series::default(), &Settings::default())
     }
 }
 
-fn verdict(word: Word, low: f64, high: f64) -> Verdict {
+fn verdict(word: Classification, low: f64, high: f64) -> Verdict {
     let heap = Part { name: "[heap]".into(), kind: "mapping".into(), class: None };
     let leak =
         Series::from_pairs((0..600).map(|i| (i * 1_000_000_000, 5_000_000 + 9_000 * i as i64)));
@@ -34,6 +32,7 @@ fn verdict(word: Word, low: f64, high: f64) -> Verdict {
         natures: std::collections::BTreeMap::new(),
         parts: vec![(heap, leak)],
         limit: None,
+        sum_of: None,
     }
 }
 
@@ -43,30 +42,30 @@ fn fires(gate: &str, verdict: &Verdict) -> bool {
 
 #[test]
 fn a_word_fires_on_that_verdict_alone() {
-    let growing = verdict(Word::Growing, 10.0, 20.0);
+    let growing = verdict(Classification::Growing, 10.0, 20.0);
     assert!(fires("growing", &growing) && !fires("steady", &growing));
-    assert!(fires(" inconclusive ", &verdict(Word::Inconclusive, 0.0, 0.0)));
+    assert!(fires(" inconclusive ", &verdict(Classification::Inconclusive, 0.0, 0.0)));
 }
 
 #[test]
 fn a_rate_must_be_over_the_value_with_its_whole_interval() {
-    let growing = verdict(Word::Growing, 20_000.0, 30_000.0);
+    let growing = verdict(Classification::Growing, 20_000.0, 30_000.0);
     assert!(fires("rate>1MiB/min", &growing), "20000 bytes a second are 1.14 MiB a minute");
     assert!(!fires("rate>1.5MiB/min", &growing), "the lower end is not over it");
     assert!(fires("rate > 0", &growing) && !fires("rate < 1KiB/s", &growing));
-    assert!(!fires("rate>0", &verdict(Word::Inconclusive, 20_000.0, 30_000.0)));
+    assert!(!fires("rate>0", &verdict(Classification::Inconclusive, 20_000.0, 30_000.0)));
 }
 
 #[test]
 fn a_peak_is_known_whatever_the_verdict() {
-    assert!(fires("peak>512MiB", &verdict(Word::Inconclusive, 0.0, 0.0)));
-    assert!(!fires("peak>1GiB", &verdict(Word::Growing, 1.0, 2.0)));
-    assert!(fires("peak>=600MiB", &verdict(Word::Steady, 0.0, 0.0)));
+    assert!(fires("peak>512MiB", &verdict(Classification::Inconclusive, 0.0, 0.0)));
+    assert!(!fires("peak>1GiB", &verdict(Classification::Growing, 1.0, 2.0)));
+    assert!(fires("peak>=600MiB", &verdict(Classification::Steady, 0.0, 0.0)));
 }
 
 #[test]
 fn a_subject_is_judged_by_itself() {
-    let steady = verdict(Word::Steady, -1.0, 1.0);
+    let steady = verdict(Classification::Steady, -1.0, 1.0);
     assert!(fires("subject([heap]).rate>0", &steady));
     let gate: Gate = "subject(gone).rate>0".parse().unwrap();
     let outcome = gate.check(&steady);

@@ -278,7 +278,7 @@ fn form(line: &str) -> String {
         form = form.replace(&format!(",\"limit.{limit}\":#"), "");
     }
     // Nor is every run over as soon as its last look, and a short one may have one look or two.
-    let form = form.replace("; not looked at in its last #", "").replace("# samples", "# sample");
+    let form = form.replace("; not sampled in its last #", "").replace("# samples", "# sample");
     form.trim().to_owned()
 }
 

@@ -206,7 +206,7 @@ fn a_recording_survives_that_seepmeter_is_killed_and_replays() {
         assert!(!matches!(recording.ending, Ending::Whole));
         let done = seepmeter(words!["replay", "-o", "csv", path]).done().expect(0);
         assert_eq!(done.out().lines().count(), recording.samples().count() + 1);
-        assert!(done.err().contains("with no footer"), "{}", done.told());
+        assert!(done.err().contains("the recording has no end"), "{}", done.told());
     }
 }
 

@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getpid};
 use seepmeter_process::{AttachError, ChildSignals, Command, Process};
 use seepmeter_record::{End, EventKind};
 use seepmeter_tests::{
-    Recording, eventually, not_run, program, run, seepmeter, seepmeter_path, words,
+    Recording, eventually, not_run, run_target, seepmeter, seepmeter_path, test_target, words,
 };
 
 fn spawn(words: &[&str]) -> seepmeter_process::Held {
@@ -45,7 +45,7 @@ fn trap_1_a_held_child_is_still_the_old_program_and_release_returns_at_the_exec_
 fn trap_1_a_held_child_waits_as_long_as_it_must() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("mark");
-    let mut holder = run(program("holder"), words![program("mark"), mark]).start();
+    let mut holder = run_target("holder", words![test_target(), "mark", mark]).start();
     let pid = holder.number("held", 1);
     eventually("it sleeps in its read", || {
         let wchan = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
@@ -64,7 +64,7 @@ fn trap_1_no_sample_of_the_command_is_of_seepmeter_itself() {
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
     for _ in 0..10 {
-        let words = words!["run", "-i", "1ms", "-o", sink, "--", program("exit-code"), "0"];
+        let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "exit-code", "0"];
         let _ = seepmeter(words).done().expect(0);
         let recording = Recording::read(&path);
         let exec = recording.events(&EventKind::Exec)[0].t;
@@ -82,7 +82,7 @@ fn trap_1_no_sample_of_the_command_is_of_seepmeter_itself() {
 fn trap_2_a_failed_exec_is_told_with_its_errno_and_the_child_is_reaped() {
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("binary");
-    std::fs::copy(program("mark"), &binary).unwrap();
+    std::fs::copy(test_target(), &binary).unwrap();
     let writer = std::fs::OpenOptions::new().append(true).open(&binary).unwrap();
     for (name, errno) in [
         ("/no/such/file", libc::ENOENT),
@@ -114,7 +114,7 @@ fn trap_2_the_command_tells_a_failed_exec_from_a_program_that_ends_at_once() {
 fn a_held_child_whose_seepmeter_is_killed_ends_and_never_executes_its_command() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("mark");
-    let mut holder = run(program("holder"), words![program("mark"), mark]).start();
+    let mut holder = run_target("holder", words![test_target(), "mark", mark]).start();
     let held = holder.number("held", 1);
     assert!(holder.family.members().contains(&held));
     holder.signal(Signal::SIGKILL);
@@ -128,7 +128,7 @@ fn a_held_child_whose_seepmeter_is_killed_ends_and_never_executes_its_command() 
 fn a_seepmeter_that_is_killed_at_its_fork_leaves_no_held_child() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("mark");
-    let words = words!["run", "-q", "--", program("mark"), mark];
+    let words = words!["run", "-q", "--", test_target(), "mark", mark];
     // A tracee stops at its exec, and its tracer is the thread that has spawned it: this one.
     let running = seepmeter(words).before_exec(|| ptrace::traceme().map_err(Into::into)).start();
     let pid = Pid::from_raw(running.pid());
@@ -191,7 +191,7 @@ fn trap_7_the_command_never_samples_a_process_that_got_the_pid_of_its_target() {
         let path = folder.path().join(format!("{round}.jsonl"));
         let sink = format!("jsonl,path={}", path.display());
         // Larger than this test, which is what gets the pid.
-        let mut target = run(program("hold"), words!["256"]).start();
+        let mut target = run_target("hold", words!["256"]).start();
         let pid = target.number("ready", 1);
         let mut running =
             seepmeter(words!["attach", "-i", "1ms", "-o", sink, pid.to_string()]).start();
@@ -276,7 +276,7 @@ fn trap_8_children_and_threads_that_die_during_a_look_cost_no_sample_and_no_word
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
-    let words = words!["run", "-i", "1ms", "-o", sink, "--", program("churn"), "300", "4"];
+    let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "churn", "300", "4"];
     let done = seepmeter(words).done().expect(0);
     assert_eq!(done.complaints(), [""; 0], "{}", done.told());
     let recording = Recording::read(&path);
@@ -342,7 +342,7 @@ fn trap_16_a_target_that_a_debugger_stops_is_watched_on_and_ends_as_ever() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
-    let words = words!["run", "-i", "1ms", "-o", sink, "--", program("hold"), "2"];
+    let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "hold", "2"];
     let mut running = seepmeter(words).start();
     let target = Pid::from_raw(running.number("ready", 1));
     ptrace::seize(target, ptrace::Options::empty()).unwrap();
@@ -372,9 +372,11 @@ fn an_exec_chain_is_one_process_to_its_end() {
         "-o",
         sink,
         "--",
-        program("exec-chain"),
+        test_target(),
+        "exec-chain",
         "20",
-        program("saw"),
+        test_target(),
+        "saw",
         "8",
         "2",
         "5"
@@ -389,7 +391,7 @@ fn an_exec_chain_is_one_process_to_its_end() {
 
 #[test]
 fn a_target_that_leaves_a_child_behind_ends_when_it_ends_and_the_child_lives_on() {
-    let mut running = seepmeter(words!["run", "-q", "--", program("fork-and-exit")]).start();
+    let mut running = seepmeter(words!["run", "-q", "--", test_target(), "fork-and-exit"]).start();
     let orphan = running.number("left", 1);
     let done = running.wait().expect(0);
     assert!(done.err().contains("exited with status 0"), "{}", done.told());

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use seepmeter_tests::{Recording, program, seepmeter, words};
+use seepmeter_tests::{Recording, seepmeter, test_target, words};
 
 /// Runs a target that leaves a mark, with these flags, and asserts that it has not run.
 fn refused(flags: &[&str], parts: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("mark");
     let words = words!["run"].into_iter().chain(flags.iter().map(Into::into));
-    let words = words.chain(words!["--", program("mark"), mark]);
+    let words = words.chain(words!["--", test_target(), "mark", mark]);
     let done = seepmeter(words).in_folder(folder.path()).done().expect(125);
     assert!(!mark.exists(), "the target has run: {flags:?}");
     let complaints = done.complaints();
@@ -24,7 +24,7 @@ fn refused(flags: &[&str], parts: &[&str]) {
 fn a_good_run_leaves_the_mark() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("mark");
-    let _ = seepmeter(words!["run", "-q", "--", program("mark"), mark]).done().expect(0);
+    let _ = seepmeter(words!["run", "-q", "--", test_target(), "mark", mark]).done().expect(0);
     assert!(mark.exists());
 }
 
@@ -97,7 +97,8 @@ fn a_pid_that_is_none_is_told_with_the_next_step() {
 fn good(folder: &Path) -> String {
     let path = folder.join("good.jsonl");
     let sink = format!("jsonl,path={}", path.display());
-    let words = words!["run", "-q", "-i", "1ms", "-o", sink, "--", program("saw"), "1", "2", "5"];
+    let words =
+        words!["run", "-q", "-i", "1ms", "-o", sink, "--", test_target(), "saw", "1", "2", "5"];
     let _ = seepmeter(words).done().expect(0);
     assert!(Recording::read(&path).samples().count() > 3);
     std::fs::read_to_string(path).unwrap()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use seepmeter_record::Unit;
 use seepmeter_tests::synthetic::Synthetic;
-use seepmeter_tests::{program, replay, run, seepmeter, verdict, words};
+use seepmeter_tests::{replay, run_target, seepmeter, test_target, verdict, words};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -151,7 +151,7 @@ fn the_targets_own_failure_comes_through_a_gate_that_fires() {
 
 #[test]
 fn gates_hold_for_a_process_that_is_attached_to() {
-    let mut target = run(program("hold"), words!["16"]).start();
+    let mut target = run_target("hold", words!["16"]).start();
     let pid = target.number("ready", 1).to_string();
     let attach = |gate: &str| {
         let words = words!["attach", "-q", "--no-summary", "-d", "200ms", "-i", "20ms"];
@@ -355,7 +355,8 @@ fn a_run_that_is_ended_by_a_signal_is_judged_all_the_same() {
     let path = folder.path().join("verdict.json");
     let sink = format!("verdict,json=yes,path={}", path.display());
     let words = words!["run", "-q", "--no-summary", "-i", "5ms", "-o", sink, "--"];
-    let mut running = seepmeter(words.into_iter().chain(words![program("hold"), "4"])).start();
+    let mut running =
+        seepmeter(words.into_iter().chain(words![test_target(), "hold", "4"])).start();
     let _ = running.line("ready");
     running.signal(Signal::SIGTERM);
     let done = running.wait();

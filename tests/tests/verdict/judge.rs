@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use seepmeter_tests::synthetic::{Synthetic, noise};
-use seepmeter_tests::{Done, Recording, not_run, seepmeter, words};
+use seepmeter_tests::{Done, Recording, long_or_not_run, seepmeter, words};
 use serde_json::Value;
 
 fn judge(flags: &[&str], files: &[&PathBuf]) -> Done {
@@ -312,8 +312,8 @@ fn millions_of_rows_are_judged_in_little_memory() {
 
 #[test]
 fn a_million_samples_are_judged_in_a_second() {
-    if std::env::var_os("SEEPMETER_LONG").is_none_or(|value| value != "1") {
-        return not_run("a million samples", "it takes long; SEEPMETER_LONG=1 runs it");
+    if !long_or_not_run("a million samples") {
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::leak(1_000_000, 1).write(folder.path(), "million.jsonl");

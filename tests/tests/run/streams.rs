@@ -1,6 +1,6 @@
 //! Standard input, output and error belong to the target, byte for byte.
 
-use seepmeter_tests::{program, run, seepmeter, seepmeter_path, words};
+use seepmeter_tests::{run, seepmeter, seepmeter_path, test_target, words};
 
 /// Every byte there is, and more of them than a pipe holds.
 fn bytes() -> Vec<u8> {
@@ -10,10 +10,18 @@ fn bytes() -> Vec<u8> {
 #[test]
 fn the_targets_streams_are_untouched_byte_for_byte() {
     let input = bytes();
-    let done =
-        seepmeter(words!["run", "-q", "--no-summary", "-i", "1ms", "--", program("echo-stdio")])
-            .with_input(&input)
-            .expect(0);
+    let done = seepmeter(words![
+        "run",
+        "-q",
+        "--no-summary",
+        "-i",
+        "1ms",
+        "--",
+        test_target(),
+        "echo-stdio"
+    ])
+    .with_input(&input)
+    .expect(0);
     let turned: Vec<u8> = input.iter().map(|byte| !byte).collect();
     assert!(done.stdout == input, "standard output is not what went in");
     assert!(done.stderr == turned, "standard error is not the target's alone");
@@ -96,7 +104,8 @@ fn head_may_end_a_replay_too() {
         "-o",
         sink,
         "--",
-        program("saw"),
+        test_target(),
+        "saw",
         "1",
         "4",
         "5"

@@ -2,13 +2,14 @@
 
 use nix::sys::signal::Signal;
 use seepmeter_record::{End, EventKind};
-use seepmeter_tests::{Recording, program, seepmeter, words};
+use seepmeter_tests::{Recording, run, seepmeter, test_target, words};
 
 #[test]
 fn the_exit_status_is_the_targets_own() {
     for status in [0, 1, 3, 42, 124, 125, 126, 127, 128, 255] {
         let done =
-            seepmeter(words!["run", "-q", "--", program("exit-code"), status.to_string()]).done();
+            seepmeter(words!["run", "-q", "--", test_target(), "exit-code", status.to_string()])
+                .done();
         assert!(done.expect(status).err().contains(&format!("exited with status {status}")));
     }
 }
@@ -20,7 +21,8 @@ fn a_target_that_a_signal_killed_gives_128_and_the_signals_number() {
     {
         let number = signal as i32;
         let done =
-            seepmeter(words!["run", "-q", "--", program("kill-self"), number.to_string()]).done();
+            seepmeter(words!["run", "-q", "--", test_target(), "kill-self", number.to_string()])
+                .done();
         let told = done.expect(128 + number).err();
         assert!(told.contains(&format!("killed by signal {number} ({signal})")), "{told}");
     }
@@ -109,10 +111,10 @@ fn completions_and_the_manual_page_are_printed() {
     assert!(seepmeter(words!["man"]).done().expect(0).out().contains(".TH seepmeter"));
 }
 
+/// Another program writes it, for the reason of [`seepmeter_tests::copy_seepmeter`].
 fn script(folder: &std::path::Path, text: &str) -> std::path::PathBuf {
-    use std::os::unix::fs::PermissionsExt;
     let path = folder.join("script");
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let words = words!["-c", r#"cat > "$0" && chmod 755 "$0""#, path];
+    let _ = run("sh", words).with_input(text.as_bytes()).expect(0);
     path
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use seepmeter_tests::plugin::{abi, cc};
-use seepmeter_tests::{Run, not_run, run, seepmeter, seepmeter_path, words};
+use seepmeter_tests::{Run, copy_seepmeter, not_run, run, seepmeter, words};
 
 /// Puts a sink into a folder, as `seepmeter-found-sink.so`; its options tell it from others.
 fn put(folder: &Path, name: &str) {
@@ -30,7 +30,7 @@ fn folders_are_searched_in_their_order_and_never_the_current_one() {
     // A copy of the command, for the folder beside it.
     fs::create_dir(path("bin")).unwrap();
     let copy = path("bin/seepmeter");
-    let _ = fs::copy(seepmeter_path(), &copy).unwrap();
+    copy_seepmeter(&copy);
     put(&path("here"), "here");
     put(&path("bin"), "executable");
     put(&path("me/.local/lib/seepmeter/plugins"), "home");
@@ -158,7 +158,7 @@ fn with_raised_rights_the_environment_and_the_home_folder_are_not_asked() {
     let home = folder.path().join("me");
     put(&home.join(".local/lib/seepmeter/plugins"), "home");
     let copy = folder.path().join("seepmeter");
-    let _ = fs::copy(seepmeter_path(), &copy).unwrap();
+    copy_seepmeter(&copy);
     let ask = |mode: u32, variable: &str| {
         fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).unwrap();
         let done = Command::new(&copy)

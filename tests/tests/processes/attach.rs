@@ -10,12 +10,12 @@ use nix::sys::signal::{SigHandler, Signal};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use seepmeter_record::{End, EventKind, TargetInfo};
 use seepmeter_tests::{
-    Recording, Run, Running, eventually, not_run, program, run, seepmeter, seepmeter_path, words,
+    Recording, Run, Running, copy_seepmeter, eventually, not_run, run, run_target, seepmeter, words,
 };
 
 /// A target that holds 4 MiB until its input ends, and its pid.
 fn target() -> (Running, i32) {
-    let target = run(program("hold"), words!["4", "1"]).start();
+    let target = run_target("hold", words!["4", "1"]).start();
     let pid = target.number("ready", 1);
     (target, pid)
 }
@@ -57,7 +57,7 @@ fn attach_ends_at_its_duration_and_leaves_the_process_running() {
 #[test]
 fn attach_ends_well_at_a_signal_and_sends_none_on() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let target = run(program("catch-signals"), []).start();
+        let target = run_target("catch-signals", []).start();
         let pid = target.number("ready", 1);
         let running = attach(pid, &["-i", "5ms"]).start();
         let _ = running.error_line("rss");
@@ -139,6 +139,8 @@ fn attach_works_as_another_user_as_far_as_procfs_lets_it() {
     let refused =
         copy.attach(pid, &["-s", "statm,peak=interval"]).before_exec(become_nobody).done();
     let _ = refused.expect_complaint(125, &["clear_refs", "Permission denied", "peak=run"]);
+    let refused = copy.attach(pid, &["-s", "smaps"]).before_exec(become_nobody).done();
+    let _ = refused.expect_complaint(125, &["/smaps: permission denied", "CAP_SYS_PTRACE"]);
     let _ = target.finish().expect(0);
 }
 
@@ -179,7 +181,7 @@ impl Copy {
     fn new() -> Self {
         let mode = Permissions::from_mode(0o755);
         let folder = tempfile::Builder::new().permissions(mode).tempdir().unwrap();
-        std::fs::copy(seepmeter_path(), folder.path().join("seepmeter")).unwrap();
+        copy_seepmeter(&folder.path().join("seepmeter"));
         Self(folder)
     }
 

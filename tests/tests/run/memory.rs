@@ -1,7 +1,7 @@
 //! Traps 3, 4, 5 and 6: the numbers are the target's own, and right.
 
 use seepmeter_record::{End, EventKind};
-use seepmeter_tests::{Recording, eventually, program, run, seepmeter, words};
+use seepmeter_tests::{Recording, eventually, run_target, seepmeter, test_target, words};
 
 const MIB: i64 = 1 << 20;
 
@@ -33,7 +33,8 @@ fn trap_3_a_zombie_leader_whose_thread_lives_on_has_not_ended_and_its_memory_is_
             "-o",
             sink,
             "--",
-            program("zombie-leader"),
+            test_target(),
+            "zombie-leader",
             "32",
             "5"
         ];
@@ -68,7 +69,8 @@ fn trap_3_the_peak_of_an_interval_comes_down_again_after_a_zombie_leader_too() {
         "-o",
         sink,
         "--",
-        program("zombie-leader")
+        test_target(),
+        "zombie-leader"
     ];
     let mut running = seepmeter(words).start();
     let _ = running.line("ready");
@@ -88,7 +90,7 @@ fn trap_3_the_peak_of_an_interval_comes_down_again_after_a_zombie_leader_too() {
 #[test]
 fn trap_3_a_zombie_leader_can_be_attached_to() {
     let (_folder, path, sink) = recorded();
-    let target = run(program("zombie-leader"), words!["32"]).start();
+    let target = run_target("zombie-leader", words!["32"]).start();
     let pid = target.number("ready", 1);
     let running = seepmeter(words!["attach", "-i", "5ms", "-o", sink, pid.to_string()]).start();
     wait_for_samples(&path, 10);
@@ -113,7 +115,8 @@ fn trap_4_the_resident_set_is_that_of_statm_to_the_page_and_not_the_one_of_stat(
             "-o",
             sink,
             "--",
-            program("hold"),
+            test_target(),
+            "hold",
             "10",
             "4"
         ];
@@ -151,7 +154,8 @@ fn trap_5_a_peak_is_never_under_the_resident_set_of_the_same_look() {
             "-o",
             sink,
             "--",
-            program("saw"),
+            test_target(),
+            "saw",
             "32",
             "10",
             "3"
@@ -186,7 +190,8 @@ fn trap_5_a_spike_of_50_ms_is_caught_at_1_hz_by_the_peak_of_the_run_and_of_its_i
             "-o",
             sink,
             "--",
-            program("spike"),
+            test_target(),
+            "spike",
             "64",
             "50"
         ];
@@ -223,7 +228,8 @@ fn peak_off_reads_no_peak() {
         "-o",
         sink,
         "--",
-        program("saw"),
+        test_target(),
+        "saw",
         "4",
         "2",
         "5"
@@ -263,8 +269,21 @@ fn trap_6_a_large_seepmeters_size_is_never_reported_as_its_small_targets_peak() 
     if !cc.is_ok_and(|status| status.success()) {
         return seepmeter_tests::not_run("trap 6", "there is no C compiler");
     }
-    let words =
-        words!["run", "-i", "1ms", "-o", sink, "-o", "text", "--", program("saw"), "4", "3", "5"];
+    let words = words![
+        "run",
+        "-i",
+        "1ms",
+        "-o",
+        sink,
+        "-o",
+        "text",
+        "--",
+        test_target(),
+        "saw",
+        "4",
+        "3",
+        "5"
+    ];
     let done = seepmeter(words).env("LD_PRELOAD", &library).done().expect(0);
     let recording = Recording::read(&path);
     assert!(recording.footer().cost.peak_rss > 200 << 20, "the trap is not there");
@@ -292,7 +311,7 @@ fn trap_6_a_large_parents_size_is_never_reported_as_seepmeters_own_peak() {
 fn a_target_that_grows_is_seen_to_grow_and_a_saw_to_come_back() {
     let (_folder, path, sink) = recorded();
     let run = |target: &str, arguments: &[&str]| {
-        let words = words!["run", "-i", "5ms", "-o", sink, "--", program(target)];
+        let words = words!["run", "-i", "5ms", "-o", sink, "--", test_target(), target];
         let words = words.into_iter().chain(arguments.iter().map(Into::into));
         let _ = seepmeter(words).done().expect(0);
         Recording::read(&path).series("rss").into_iter().map(|(_, rss)| rss).collect::<Vec<_>>()
@@ -309,7 +328,7 @@ fn a_target_that_grows_is_seen_to_grow_and_a_saw_to_come_back() {
 #[test]
 fn an_interval_of_a_millisecond_works() {
     let (_folder, path, sink) = recorded();
-    let words = words!["run", "-i", "1ms", "-o", sink, "--", program("saw"), "4", "5", "10"];
+    let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "saw", "4", "5", "10"];
     let _ = seepmeter(words).done().expect(0);
     let recording = Recording::read(&path);
     let footer = recording.footer();

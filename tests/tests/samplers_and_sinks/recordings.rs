@@ -2,13 +2,13 @@
 
 use seepmeter_record::jsonl::Ending;
 use seepmeter_record::{End, TargetInfo};
-use seepmeter_tests::{Recording, program, seepmeter, words};
+use seepmeter_tests::{Recording, seepmeter, test_target, words};
 
 /// A short run whose records go to all these sinks.
 fn record(sinks: &[String]) {
     let options = sinks.iter().flat_map(|sink| words!["-o", sink]);
     let words = words!["run", "-i", "2ms"].into_iter().chain(options);
-    let words = words.chain(words!["--", program("saw"), "4", "4", "5"]);
+    let words = words.chain(words!["--", test_target(), "saw", "4", "4", "5"]);
     let _ = seepmeter(words).done().expect(0);
 }
 
@@ -128,7 +128,8 @@ fn the_text_style_pages_is_one_number_a_line_as_the_ancestor_printed_it() {
         "-o",
         "text,style=pages,path=-",
         "--",
-        program("spike"),
+        test_target(),
+        "spike",
         "1",
         "1"
     ];
@@ -148,7 +149,10 @@ fn the_text_style_pages_is_one_number_a_line_as_the_ancestor_printed_it() {
 fn the_live_lines_go_to_standard_error_and_quiet_leaves_the_summary_alone() {
     let run = |flags: &[&str]| {
         let words = words!["run", "-i", "2ms"].into_iter().chain(flags.iter().map(Into::into));
-        seepmeter(words.chain(words!["--", program("saw"), "4", "2", "5"])).done().expect(0).err()
+        seepmeter(words.chain(words!["--", test_target(), "saw", "4", "2", "5"]))
+            .done()
+            .expect(0)
+            .err()
     };
     let is_live = |line: &&str| line.contains(" s  rss ");
     let is_summary = |line: &&str| {
@@ -166,7 +170,8 @@ fn the_live_lines_go_to_standard_error_and_quiet_leaves_the_summary_alone() {
 #[test]
 fn the_summary_tells_how_long_how_much_and_at_what_cost() {
     let done =
-        seepmeter(words!["run", "-q", "-i", "2ms", "--", program("saw"), "16", "2", "5"]).done();
+        seepmeter(words!["run", "-q", "-i", "2ms", "--", test_target(), "saw", "16", "2", "5"])
+            .done();
     let told = done.expect(0).err();
     for part in ["exited with status 0", "late", "missed", "first", "last", "peak", "CPU time"] {
         assert!(told.contains(part), "{part:?} is missing in:\n{told}");
@@ -196,7 +201,8 @@ fn a_cut_off_last_line_is_told_and_the_lines_before_it_are_replayed() {
         "-o",
         "text",
         "--",
-        program("saw"),
+        test_target(),
+        "saw",
         "4",
         "8",
         "5"
@@ -223,7 +229,8 @@ fn a_sampler_has_its_own_interval_where_every_says_so() {
         "-o",
         to_path,
         "--",
-        program("saw"),
+        test_target(),
+        "saw",
         "4",
         "4",
         "5"

@@ -1,25 +1,16 @@
 //! What takes longer than a test should: with `SEEPMETER_LONG=1`.
 
-use seepmeter_tests::{Recording, not_run, program, seepmeter, words};
-
-/// True where the long tests were asked for; says so where not.
-fn asked_for(test: &str) -> bool {
-    let asked = std::env::var_os("SEEPMETER_LONG").is_some_and(|value| value == "1");
-    if !asked {
-        not_run(test, "it takes long; SEEPMETER_LONG=1 runs it");
-    }
-    asked
-}
+use seepmeter_tests::{Recording, long_or_not_run, seepmeter, test_target, words};
 
 #[test]
 fn ten_thousand_looks_a_second_for_ten_seconds_lose_nothing_untold() {
-    if !asked_for("10 kHz for 10 s") {
+    if !long_or_not_run("10 kHz for 10 s") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
-    let words = words!["run", "-i", "100us", "-o", sink, "--", program("grow"), "4", "10"];
+    let words = words!["run", "-i", "100us", "-o", sink, "--", test_target(), "grow", "4", "10"];
     let _ = seepmeter(words).done().expect(0);
     let recording = Recording::read(&path);
     let footer = recording.footer();
@@ -32,7 +23,7 @@ fn ten_thousand_looks_a_second_for_ten_seconds_lose_nothing_untold() {
 
 #[test]
 fn a_run_of_a_minute_at_one_kilohertz_does_not_let_seepmeter_grow() {
-    if !asked_for("a minute at 1 kHz") {
+    if !long_or_not_run("a minute at 1 kHz") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +51,8 @@ fn a_run_of_a_minute_at_one_kilohertz_does_not_let_seepmeter_grow() {
         "-o",
         to_inner,
         "--",
-        program("grow"),
+        test_target(),
+        "grow",
         "1",
         "70"
     ];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use seepmeter_record::{EventKind, Footer, jsonl::Ending};
 use seepmeter_tests::plugin::{abi, cc, cdylib};
-use seepmeter_tests::{Done, Recording, not_run, seepmeter, words};
+use seepmeter_tests::{Done, Recording, long_or_not_run, seepmeter, words};
 
 /// A folder with the misbehaving sink and sampler, and the panicking ones.
 struct Rogues {
@@ -352,22 +352,16 @@ fn blocked(what: &str) {
 
 #[test]
 fn a_plugin_that_blocks_is_left_behind_and_named() {
-    if std::env::var_os("SEEPMETER_LONG").is_none() {
-        return not_run(
-            "a_plugin_that_blocks_is_left_behind_and_named",
-            "SEEPMETER_LONG=1 runs it (15 s)",
-        );
+    if !long_or_not_run("a_plugin_that_blocks_is_left_behind_and_named") {
+        return;
     }
     blocked("sleep");
 }
 
 #[test]
 fn a_plugin_that_blocks_for_ten_seconds_hangs_nobody() {
-    if std::env::var_os("SEEPMETER_LONG").is_none() {
-        return not_run(
-            "a_plugin_that_blocks_for_ten_seconds_hangs_nobody",
-            "SEEPMETER_LONG=1 runs it (15 s)",
-        );
+    if !long_or_not_run("a_plugin_that_blocks_for_ten_seconds_hangs_nobody") {
+        return;
     }
     blocked("sleep-10");
 }
@@ -418,11 +412,10 @@ fn a_slow_sink_loses_samples_and_is_told_so_in_a_record_in_the_footer_and_in_the
 
 #[test]
 fn under_a_sink_that_takes_a_second_a_record_a_sampler_at_1_khz_stays_on_time() {
-    if std::env::var_os("SEEPMETER_LONG").is_none() {
-        return not_run(
-            "under_a_sink_that_takes_a_second_a_record_a_sampler_at_1_khz_stays_on_time",
-            "SEEPMETER_LONG=1 runs it (13 s)",
-        );
+    if !long_or_not_run(
+        "under_a_sink_that_takes_a_second_a_record_a_sampler_at_1_khz_stays_on_time",
+    ) {
+        return;
     }
     // A machine that is busy with other work costs ticks, so a run without the slow sink tells at the
     // same time what can be had.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use seepmeter_tests::plugin::{cc, cdylib, repository};
-use seepmeter_tests::{folder, not_run, program, run, seepmeter, words};
+use seepmeter_tests::{folder, long_or_not_run, not_run, run, seepmeter, test_target, words};
 
 #[test]
 fn the_example_in_rust_says_when_the_resident_set_passes_a_limit() {
@@ -20,7 +20,8 @@ fn the_example_in_rust_says_when_the_resident_set_passes_a_limit() {
             "-o",
             sink,
             "--",
-            program("saw"),
+            test_target(),
+            "saw",
             "16",
             "1",
             "10"
@@ -133,9 +134,8 @@ fn the_chapters_sink_in_c_and_its_program_work_as_shown() {
 
 #[test]
 fn the_chapters_sink_and_sampler_in_rust_work_as_shown() {
-    const TEST: &str = "the_chapters_sink_and_sampler_in_rust_work_as_shown";
-    if std::env::var_os("SEEPMETER_LONG").is_none() {
-        return not_run(TEST, "SEEPMETER_LONG=1 runs it (it builds two libraries)");
+    if !long_or_not_run("the_chapters_sink_and_sampler_in_rust_work_as_shown") {
+        return;
     }
     let place = beside_seepmeter();
     let chapter = chapter();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use seepmeter_record::{EventKind, jsonl::Ending};
-use seepmeter_tests::{Done, Recording, Run, Terminal, program, seepmeter, words};
+use seepmeter_tests::{Done, Recording, Run, Terminal, seepmeter, test_target, words};
 
 /// A run of 0.1 s with this program beside a recording.
 fn with_program(folder: &Path, command: &str) -> Run {
@@ -85,7 +85,8 @@ fn a_program_that_dies_in_the_middle_is_told_and_the_rest_goes_on() {
             "-o",
             "jsonl,path=r.jsonl",
             "--",
-            program("hold"),
+            test_target(),
+            "hold",
             "1"
         ];
         let running = seepmeter(words).in_folder(folder.path()).start();
@@ -158,7 +159,8 @@ fn a_ctrl_c_in_the_terminal_does_not_end_the_program_before_the_stream() {
         "-o",
         "jsonl,path=r.jsonl",
         "--",
-        program("hold"),
+        test_target(),
+        "hold",
         "1"
     ];
     let mut running = seepmeter(words).in_folder(folder.path()).on_terminal().start();

@@ -1,25 +1,18 @@
 //! A program for the tests to watch: does what it is told on its standard input, a line a deed, and
-//! answers each with a line.
+//! answers each with a line: `test-target obey`.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::{fs, io, ptr, thread};
 
-use libc::{MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE};
-
-fn main() {
-    if std::env::args().nth(1).as_deref() == Some("look") {
-        return look();
-    }
-    serve();
-}
+use nix::libc::{self, MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE};
 
 /// Does what it is told until there is nobody to tell it.
-fn serve() {
+pub(crate) fn run() {
     while let Some(line) = line() {
         let words: Vec<&str> = line.split(' ').collect();
         if words == ["leader-exit"] {
-            thread::spawn(serve);
+            thread::spawn(run);
             // SAFETY: ends this thread alone, which holds no lock: standard input is read unbuffered.
             unsafe { libc::syscall(libc::SYS_exit, 0) };
         }
@@ -160,39 +153,4 @@ fn named_thread(name: &str) -> String {
         }
     });
     told.recv().unwrap_or(0).to_string()
-}
-
-/// Looks at another process and says what came of it: for a test that does so as another user.
-fn look() {
-    use seepmeter_plugin::{NewSubject, Options, Plugin, Sampler, Stream, Target, record};
-    struct Nowhere;
-    impl Stream for Nowhere {
-        fn now(&self) -> u64 {
-            0
-        }
-        fn metric(&mut self, _: &str, _: record::Unit, _: &str) -> record::MetricId {
-            record::MetricId(0)
-        }
-        fn subject(&mut self, _: NewSubject) -> record::SubjectId {
-            record::SubjectId(0)
-        }
-        fn event(&mut self, _: record::Event) {}
-    }
-    let pid = std::env::args().nth(2).and_then(|pid| pid.parse().ok()).unwrap_or(0);
-    let subject = record::SubjectId(0);
-    let target = Target {
-        pid,
-        start_time: 0,
-        subject,
-        spawned: false,
-        proc_root: "/proc".into(),
-        executable: None,
-    };
-    let options = seepmeter_sampler_smaps::SmapsOptions::from_pairs(&[]);
-    let outcome = options.map_err(|error| error.to_string()).and_then(|options| {
-        let mut smaps =
-            seepmeter_sampler_smaps::Smaps::new(options).map_err(|error| error.to_string())?;
-        smaps.start(&target, &mut Nowhere).map_err(|error| error.to_string())
-    });
-    let _ = writeln!(io::stdout(), "{}", outcome.err().unwrap_or_else(|| "started".to_owned()));
 }

@@ -10,12 +10,13 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use seepmeter_record::{EventKind, Record, SubjectId, subject_kind};
 use seepmeter_tests::{
-    Recording, Run, Running, eventually, folder, not_run, program, run, seepmeter, words,
+    Recording, Run, Running, eventually, folder, not_run, run, run_target, seepmeter, test_target,
+    words,
 };
 
 /// A target that has said that it is ready.
 fn standing(threads: u32) -> Running {
-    let target = run(program("stand"), words![threads.to_string()]).start();
+    let target = run_target("stand", words![threads.to_string()]).start();
     let _ = target.line("ready");
     target
 }
@@ -83,12 +84,20 @@ fn each_thread_is_told_with_the_functions_that_it_stands_in() {
     let target = standing(2);
     let recording = attached(&target, "ptrace", 4);
     let stacks = stacks(&recording);
-    let main = &stacks["target-stand"];
+    let main = &stacks["test-target"];
     assert!(main.starts_with("_start;"), "{main}");
-    assert!(main.contains("main;target_stand::outer;target_stand::inner;"), "{main}");
+    assert!(
+        main.contains(
+            "main;test_target::stand::run;test_target::stand::outer;test_target::stand::inner;"
+        ),
+        "{main}"
+    );
     for worker in ["worker-0", "worker-1"] {
         let stack = &stacks[worker];
-        assert!(stack.starts_with("clone") && stack.contains(";target_stand::works;"), "{stack}");
+        assert!(
+            stack.starts_with("clone") && stack.contains(";test_target::stand::works;"),
+            "{stack}"
+        );
     }
     // A thread that stands where it stood is not told again, and equal stacks are one subject.
     let told = recording.points("stack");
@@ -119,7 +128,7 @@ fn the_plugin_in_a_file_does_what_the_built_in_one_does() {
     let target = standing(1);
     let library = folder().join("libseepmeter_sampler_ptrace.so");
     let recording = attached(&target, &library.to_string_lossy(), 4);
-    assert!(stacks(&recording)["worker-0"].contains("target_stand::works"));
+    assert!(stacks(&recording)["worker-0"].contains("test_target::stand::works"));
     let _ = target.finish().expect(0);
 }
 
@@ -177,15 +186,15 @@ fn what_does_not_fit_into_the_pause_is_left_out_and_told() {
 
 #[test]
 fn a_thread_that_ends_is_told_as_gone() {
-    let mut target = run(program("churn"), words!["100000", "1"]).start();
+    let mut target = run_target("churn", words!["100000", "1"]).start();
     let _ = target.line("ready");
     let recording = attached(&target, "ptrace", 4);
     let gone: HashSet<SubjectId> =
         recording.events(&EventKind::Gone).iter().filter_map(|event| event.subject).collect();
     let threads = recording.subjects(subject_kind::THREAD);
-    let main = threads.iter().find(|thread| &*thread.name.to_string() == "target-churn");
+    let main = threads.iter().find(|thread| &*thread.name.to_string() == "test-target");
     assert!(main.is_some_and(|main| !gone.contains(&main.id)));
-    for thread in threads.iter().filter(|thread| &*thread.name.to_string() != "target-churn") {
+    for thread in threads.iter().filter(|thread| &*thread.name.to_string() != "test-target") {
         // The last look may have been the one that saw it.
         let seen_last =
             recording.samples().last().unwrap().points.iter().any(|p| p.subject == thread.id);
@@ -206,7 +215,7 @@ fn trap_15_a_target_that_is_stopped_is_looked_at_and_stays_stopped() {
     target.signal(Signal::SIGSTOP);
     eventually("it is stopped", || (state(target.pid()) == 'T').then_some(()));
     let recording = attached(&target, "ptrace", 4);
-    assert!(stacks(&recording)["worker-1"].contains("target_stand::works"));
+    assert!(stacks(&recording)["worker-1"].contains("test_target::stand::works"));
     eventually("it is stopped still", || (state(target.pid()) == 'T').then_some(()));
     target.signal(Signal::SIGCONT);
     eventually("it goes on", || (state(target.pid()) == 'S').then_some(()));
@@ -259,7 +268,7 @@ fn counted() -> String {
 
 #[test]
 fn a_seepmeter_that_is_killed_at_any_moment_leaves_the_target_as_it_was() {
-    let kills = if std::env::var_os("SEEPMETER_LONG").is_some() { 200 } else { 20 };
+    let kills = if seepmeter_tests::long() { 200 } else { 20 };
     let mut killed = 0;
     while killed < kills {
         let mut target = run("perl", words!["-e", COUNTER]).start();
@@ -324,7 +333,7 @@ fn mapped_by(recording: &Recording, function: &str) -> i64 {
     for (_, stack, bytes) in recording.points("mapped") {
         mapped.insert(stack, bytes);
     }
-    let name = format!(";target_map::{function};");
+    let name = format!(";test_target::map::{function};");
     mapped.iter().filter(|(stack, _)| recording.name(**stack).contains(&name)).map(|(_, b)| b).sum()
 }
 
@@ -332,7 +341,7 @@ fn mapped_by(recording: &Recording, function: &str) -> i64 {
 fn address_space_is_told_by_the_code_that_mapped_it_to_the_byte() {
     let folder = tempfile::tempdir().unwrap();
     let watching =
-        sampled_by(folder.path(), "ptrace,calls=memory", "20ms", words![program("map"), "3"]);
+        sampled_by(folder.path(), "ptrace,calls=memory", "20ms", words![test_target(), "map", "3"]);
     let mut watcher = watching.start();
     let _ = watcher.line("ready");
     for turn in 1..=4 {

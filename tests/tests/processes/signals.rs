@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use seepmeter_record::jsonl::Ending;
 use seepmeter_record::{End, EventKind};
 use seepmeter_tests::{
-    Recording, Run, Running, eventually, program, run, seepmeter, seepmeter_path, words,
+    Recording, Run, Running, eventually, run, seepmeter, seepmeter_path, test_target, words,
 };
 
 const FORWARDED: [Signal; 6] = [
@@ -32,7 +32,7 @@ impl Recorded {
 
     fn run(&self, target: &str, arguments: &[&str]) -> Run {
         let sink = format!("jsonl,path={}", self.path().display());
-        let words = words!["run", "-i", "5ms", "-o", sink, "--", program(target)];
+        let words = words!["run", "-i", "5ms", "-o", sink, "--", test_target(), target];
         seepmeter(words.into_iter().chain(arguments.iter().map(Into::into)))
     }
 
@@ -97,7 +97,7 @@ fn a_target_that_a_forwarded_signal_ends_keeps_all_its_samples_and_a_footer() {
 #[test]
 fn one_term_leaves_a_target_that_ignores_it_alone_and_a_second_one_within_the_grace_kills_it() {
     let recorded = Recorded::new();
-    let words = words!["run", "-q", "--grace", "1m", "--", program("ignore-signals")];
+    let words = words!["run", "-q", "--grace", "1m", "--", test_target(), "ignore-signals"];
     let mut running = seepmeter(words).start();
     let _ = running.line("ready");
     running.signal(Signal::SIGTERM);
@@ -115,7 +115,7 @@ fn one_term_leaves_a_target_that_ignores_it_alone_and_a_second_one_within_the_gr
 
 #[test]
 fn a_second_term_after_the_grace_is_a_first_one_again() {
-    let words = words!["run", "-q", "--grace", "1ms", "--", program("ignore-signals")];
+    let words = words!["run", "-q", "--grace", "1ms", "--", test_target(), "ignore-signals"];
     let running = seepmeter(words).start();
     let _ = running.line("ready");
     for _ in 0..3 {
@@ -141,7 +141,7 @@ fn timeout_asks_once_however_many_terms_come_with_it() {
 
 #[test]
 fn nohup_keeps_a_run_alive_and_whole() {
-    let words = words![seepmeter_path(), "run", "-q", "--", program("hold"), "1"];
+    let words = words![seepmeter_path(), "run", "-q", "--", test_target(), "hold", "1"];
     let mut running = run("/usr/bin/nohup", words).start();
     let _ = running.line("ready");
     running.signal(Signal::SIGHUP);
@@ -159,9 +159,9 @@ fn a_parent_that_ignores_sigchld_does_not_cost_the_exit_status() {
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
         Ok(())
     };
-    let status = seepmeter(words!["run", "-q", "--", program("exit-code"), "6"]);
+    let status = seepmeter(words!["run", "-q", "--", test_target(), "exit-code", "6"]);
     let _ = status.before_exec(ignore).done().expect(6);
-    let killed = seepmeter(words!["run", "-q", "--", program("kill-self"), "9"]);
+    let killed = seepmeter(words!["run", "-q", "--", test_target(), "kill-self", "9"]);
     let _ = killed.before_exec(ignore).done().expect(137);
     // And the target finds it ignored, as it would without seepmeter.
     let look = seepmeter(words!["run", "-q", "--", "grep", "SigIgn", "/proc/self/status"]);
@@ -188,7 +188,7 @@ fn a_recording_survives_that_seepmeter_is_killed_and_replays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         let sink = format!("jsonl,path={}", path.display());
-        let words = words!["run", "-i", "1ms", "-o", sink, "--", program("hold"), "1"];
+        let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "hold", "1"];
         let mut running = seepmeter(words).start();
         let target = running.number("ready", 1);
         eventually("samples on disk", || {
@@ -226,7 +226,8 @@ fn whole_lines_are_on_disk_within_a_second_or_so_while_the_run_goes_on() {
 fn at_the_end_of_the_duration_the_target_is_left_running_by_default() {
     let recorded = Recorded::new();
     let sink = format!("jsonl,path={}", recorded.path().display());
-    let words = words!["run", "-i", "5ms", "-d", "100ms", "-o", sink, "--", program("hold"), "1"];
+    let words =
+        words!["run", "-i", "5ms", "-d", "100ms", "-o", sink, "--", test_target(), "hold", "1"];
     let mut running: Running = seepmeter(words).start();
     let target = running.number("ready", 1);
     let done = running.wait().expect(0);
@@ -241,7 +242,7 @@ fn at_the_end_of_the_duration_the_target_is_left_running_by_default() {
 fn on_stop_end_asks_the_target_to_end_and_kills_it_after_the_grace() {
     let stop = |target: &str| {
         let stop = words!["run", "-q", "-d", "500ms", "--on-stop", "end", "--grace", "200ms", "--"];
-        seepmeter(stop.into_iter().chain(words![program(target)])).start()
+        seepmeter(stop.into_iter().chain(words![test_target(), target])).start()
     };
     // That it dies because it was told to is what was asked for, and no failure.
     let mut polite = stop("hold");

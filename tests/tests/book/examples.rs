@@ -43,7 +43,7 @@ fn every_example_of_the_readme_and_the_book_does_what_is_shown() {
 
 #[test]
 fn the_table_of_event_kinds_is_that_of_the_code() {
-    let code = include_str!("../../crates/seepmeter-record/src/model.rs");
+    let code = include_str!("../../../crates/seepmeter-record/src/model.rs");
     let page = std::fs::read_to_string(format!("{ROOT}/docs/src/recording-format.md")).unwrap();
     let (_, kinds) = code.split_once("\nevent_kinds! {\n").unwrap();
     let (kinds, _) = kinds.split_once("\n}\n").unwrap();
@@ -65,10 +65,7 @@ fn the_table_of_event_kinds_is_that_of_the_code() {
 fn every_test_that_the_book_names_for_a_trap_is_there() {
     let page = std::fs::read_to_string(format!("{ROOT}/docs/src/reliability.md")).unwrap();
     let (_, traps) = page.split_once("\n## Traps\n").unwrap();
-    let folders = ["tests/tests", "crates/seepmeter-tracer/tests"];
-    let folders = folders.map(|folder| std::fs::read_dir(format!("{ROOT}/{folder}")).unwrap());
-    let files = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
-    let tests: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+    let tests: String = rust_sources().into_iter().map(|(_, text)| text).collect();
     let names: Vec<&str> = traps.split('`').skip(1).step_by(2).filter(|n| n.len() > 20).collect();
     assert!(names.len() > 10, "{names:?}");
     for name in names {
@@ -93,6 +90,24 @@ fn forms_forgive_numbers_and_nothing_else() {
     assert!(!agree(&shown, &["the end"].map(form)));
     assert!(agree(&["…", "the end"].map(form), &["1 s", "what", "the end"].map(form)));
     assert!(!agree(&["…", "the end"].map(form), &["the end", "and more"].map(form)));
+}
+
+/// The workspace's Rust files with their texts.
+fn rust_sources() -> Vec<(PathBuf, String)> {
+    let mut folders =
+        ["benches", "crates", "plugins", "tests"].map(|name| Path::new(ROOT).join(name)).to_vec();
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                sources.push((path, text));
+            }
+        }
+    }
+    sources
 }
 
 /// The README, the pages of the book, and those that it includes: the plugins' own.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use seepmeter_record::{Catalog, EventKind, jsonl::Ending};
 use seepmeter_tests::plugin::{abi, cc, cdylib, repository};
-use seepmeter_tests::{Done, Recording, program, seepmeter, words};
+use seepmeter_tests::{Done, Recording, seepmeter, test_target, words};
 
 /// A plugin of `tests/abi/v1.0/`, compiled.
 fn compiled(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
@@ -375,7 +375,8 @@ fn a_sampler_gives_the_same_records_built_in_and_loaded() {
             "-o",
             sink,
             "--",
-            program("hold"),
+            test_target(),
+            "hold",
             "8"
         ];
         let running = seepmeter(words).start();

@@ -2,13 +2,14 @@
 
 use seepmeter_record::{End, EventKind};
 use seepmeter_tests::{
-    Recording, Running, Terminal, eventually, program, run, seepmeter, seepmeter_path, words,
+    Recording, Running, Terminal, eventually, run, run_target, seepmeter, seepmeter_path,
+    test_target, words,
 };
 
 #[test]
 fn ctrl_c_reaches_the_target_once_and_seepmeter_stays_to_the_end() {
     let mut running =
-        seepmeter(words!["run", "-q", "--", program("catch-signals")]).on_terminal().start();
+        seepmeter(words!["run", "-q", "--", test_target(), "catch-signals"]).on_terminal().start();
     let _ = running.line("ready");
     running.type_keys(Terminal::CTRL_C);
     let _ = running.line("SIGINT");
@@ -29,7 +30,7 @@ fn ctrl_c_that_ends_the_target_still_gives_the_summary_and_130() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
-    let words = words!["run", "-i", "5ms", "-o", sink, "--", program("hold"), "1"];
+    let words = words!["run", "-i", "5ms", "-o", sink, "--", test_target(), "hold", "1"];
     let mut running = seepmeter(words).on_terminal().start();
     let _ = running.line("ready");
     running.type_keys(Terminal::CTRL_C);
@@ -42,7 +43,7 @@ fn ctrl_c_that_ends_the_target_still_gives_the_summary_and_130() {
 
 #[test]
 fn ctrl_c_ends_an_attach_and_leaves_its_process_alone() {
-    let mut target = run(program("hold"), words!["1"]).start();
+    let mut target = run_target("hold", words!["1"]).start();
     let pid = target.number("ready", 1);
     let mut running =
         seepmeter(words!["attach", "-i", "10ms", pid.to_string()]).on_terminal().start();
@@ -60,10 +61,10 @@ fn trap_15_ctrl_z_stops_seepmeter_and_its_target_and_fg_lets_both_go_on() {
     let path = folder.path().join("r.jsonl");
     let mut shell = shell();
     shell.say(&format!(
-        "{} run -q -i 5ms -o jsonl,path={} -- {}; echo status=$?",
+        "{} run -q -i 5ms -o jsonl,path={} -- {} catch-signals; echo status=$?",
         seepmeter_path().display(),
         path.display(),
-        program("catch-signals").display(),
+        test_target().display(),
     ));
     let target = shell.number("ready", 1);
     let seepmeter = parent_of(target);
@@ -97,7 +98,7 @@ fn trap_15_a_target_that_is_stopped_alone_is_watched_on_and_has_not_ended() {
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
     let mut running =
-        seepmeter(words!["run", "-i", "5ms", "-o", sink, "--", program("hold"), "4"]).start();
+        seepmeter(words!["run", "-i", "5ms", "-o", sink, "--", test_target(), "hold", "4"]).start();
     let target = running.number("ready", 1);
     kill(Pid::from_raw(target), Signal::SIGSTOP).unwrap();
     eventually("it is stopped", || (state(target) == 'T').then_some(()));

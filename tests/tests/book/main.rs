@@ -1,0 +1,3 @@
+//! What users read: the book's examples, and what the command prints.
+
+mod examples;

@@ -12,8 +12,7 @@
 //! command ends with status 0; another status is shown by `echo $?`. Behind `console` may stand
 //! `needs=PROGRAM`, which skips the block, loudly, where there is no such program, or `norun=REASON`.
 //!
-//! `SEEPMETER_BLESS=1 cargo test -p seepmeter-tests --test book` writes the real output into every block
-//! whose form is another.
+//! `cargo xtask bless` writes the real output into every block whose form is another.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -128,7 +127,7 @@ fn check_file(file: &Path, bless: bool) -> Vec<String> {
     let scratch = tempfile::tempdir().unwrap();
     // The recordings are where they are in a clone.
     std::os::unix::fs::symlink(format!("{ROOT}/tests"), scratch.path().join("tests")).unwrap();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut differs) = (Vec::new(), Vec::new());
     let mut blessed = String::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
@@ -151,14 +150,16 @@ fn check_file(file: &Path, bless: bool) -> Vec<String> {
                     wrong.push(format!("{place}: {failure}"));
                     String::new()
                 });
-                step.write(&mut blessed, &said, &place, &mut wrong);
+                step.write(&mut blessed, &said, &place, &mut differs);
             }
         } else {
             block.iter().for_each(|line| blessed.push_str(&format!("{line}\n")));
         }
         blessed.push_str("```\n");
     }
-    if bless && blessed != text {
+    if !bless {
+        wrong.extend(differs);
+    } else if blessed != text {
         std::fs::write(file, blessed).unwrap();
     }
     wrong
@@ -233,7 +234,7 @@ impl Step<'_> {
     }
 
     /// Writes it down as it should be: as it is where the forms agree.
-    fn write(&self, blessed: &mut String, said: &str, place: &str, wrong: &mut Vec<String>) {
+    fn write(&self, blessed: &mut String, said: &str, place: &str, differs: &mut Vec<String>) {
         let forms = |lines: &mut dyn Iterator<Item = &str>| -> Vec<String> {
             let lines = lines.map(without_verdict).filter(|line| !line.is_empty());
             lines.map(form).filter(|form| !is_of_a_busy_machine(form)).collect()
@@ -249,7 +250,7 @@ impl Step<'_> {
         if !said.is_empty() && !said.ends_with('\n') {
             blessed.push('\n');
         }
-        wrong.push(format!(
+        differs.push(format!(
             "{place}: `{}` shows\n{}\nand says\n{said}",
             self.command.join("\n"),
             self.shown.join("\n")

@@ -1,3 +1,4 @@
 //! What users read: the book's examples, and what the command prints.
 
 mod examples;
+mod snapshots;

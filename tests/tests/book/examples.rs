@@ -21,7 +21,7 @@ use std::thread;
 use seepmeter_tests::{folder, not_run, run, words};
 
 /// The root of the workspace.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// A page that a test of its own follows: `writing_a_plugin.rs`.
 const FOLLOWED_ELSEWHERE: &str = "writing-a-plugin.md";
@@ -92,7 +92,7 @@ fn forms_forgive_numbers_and_nothing_else() {
 }
 
 /// The workspace's Rust files with their texts.
-fn rust_sources() -> Vec<(PathBuf, String)> {
+pub(crate) fn rust_sources() -> Vec<(PathBuf, String)> {
     let mut folders =
         ["benches", "crates", "plugins", "tests"].map(|name| Path::new(ROOT).join(name)).to_vec();
     let mut sources = Vec::new();

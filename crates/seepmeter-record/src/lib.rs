@@ -31,6 +31,7 @@
 mod bytes;
 pub mod conventions;
 mod current;
+pub mod human;
 pub mod jsonl;
 mod model;
 mod pairs;

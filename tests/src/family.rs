@@ -1,10 +1,10 @@
 //! All the processes that a test has started, however far down.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::Signal;
 use seepmeter_process::Process;
+use seepmeter_process::proc::ProcRoot;
 
 /// The variable that the processes of a family have in their environment.
 const VARIABLE: &str = "SEEPMETER_TEST_FAMILY";
@@ -63,7 +63,7 @@ impl Drop for Family {
                 return;
             }
             for pid in members {
-                if let Ok(process) = Process::open(pid, Path::new("/proc"))
+                if let Ok(process) = Process::open(pid, &ProcRoot::default())
                     && self.has(pid)
                 {
                     let _ = process.signal(Signal::SIGKILL);

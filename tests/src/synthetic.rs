@@ -83,6 +83,15 @@ impl Synthetic {
         self.subject(subject_kind::MAPPING, name, attrs, value)
     }
 
+    /// Its process has a thread, of whose stack so much is resident.
+    #[must_use]
+    pub fn thread_stack(self, tid: i64, value: impl Fn(i64) -> i64 + 'static) -> Self {
+        let name = format!("stack of thread {tid} (worker)");
+        let attrs =
+            vec![("class".into(), Attr::Text("stack".into())), ("tid".into(), Attr::Int(tid))];
+        self.subject(subject_kind::MAPPING, &name, attrs, value)
+    }
+
     /// The part that was made last has another metric, of bytes.
     #[must_use]
     pub fn of_part(mut self, name: &'static str, value: impl Fn(i64) -> i64 + 'static) -> Self {

@@ -100,9 +100,9 @@ fn one_run_a_side_cannot_tell() {
     let base = runs(folder.path(), "base", &[100], 0);
     let new = runs(folder.path(), "new", &[200], 0);
     let told = compare(&[], &base, &new).expect(0).out();
-    assert!(told.starts_with("cannot tell  rss of 1 new against 1 base runs\n"), "{told}");
+    assert!(told.starts_with("cannot tell  rss of 1 new against 1 base run\n"), "{told}");
     assert!(!told.contains("CI") && !told.contains("p ="), "{told}");
-    assert!(told.contains("one run does not tell how runs of one version differ; give sev"));
+    assert!(told.contains("one run does not show how runs of one version differ; give sev"));
     let told: Value = serde_json::from_str(&compare(&["--json"], &base, &new).out()).unwrap();
     assert!(told["lack"].as_str().unwrap().contains("give several of each"), "{told}");
 }
@@ -113,13 +113,12 @@ fn a_part_that_the_base_lacks_is_found_and_comes_first() {
     let base = runs(folder.path(), "base", &[100, 101, 100], 0);
     let new: Vec<PathBuf> = (0..3)
         .map(|n| {
-            let name = format!("stack of thread {} (worker)", 100 + n);
             Synthetic::rss(600, move |i| 108_000_000 + noise(n, i, 40_000))
                 .part("heap", "heap", move |i| 51_500_000 + noise(n, i, 20_000))
                 .part("libc", "file", |_| 1_800_000)
                 // It comes in the middle of the run.
                 .part("/memfd:shots", "memfd", |i| if i < 300 { 0 } else { 4_600_000 })
-                .part(&name, "stack", |_| 2_000_000)
+                .thread_stack(100 + n as i64, |_| 2_000_000)
                 .write(folder.path(), &format!("new-{n}.jsonl"))
         })
         .collect();

@@ -1,7 +1,6 @@
 //! Traps 1, 2, 7, 8 and 16: who is watched, from when, and until when.
 
 use std::io::Read;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,13 +9,14 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
+use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{AttachError, ChildSignals, Command, Process};
 use seepmeter_record::{End, EventKind};
 use seepmeter_tests::{
     Recording, eventually, not_run, program, run, seepmeter, seepmeter_path, words,
 };
 
-fn spawn(words: &[&str]) -> seepmeter_process::Held {
+fn spawn(words: &[&str]) -> seepmeter_process::HeldChild {
     let command = Command::new(words.iter().map(|word| (*word).to_owned())).unwrap();
     command.spawn(&ChildSignals::as_they_are().unwrap()).unwrap()
 }
@@ -163,7 +163,7 @@ fn trap_7_a_process_that_got_the_pid_of_another_is_never_taken_for_it() {
     let Some(new) = Reborn::with_pid(pid, "trap 7 (the API)") else { return };
     assert!(old.has_ended().unwrap());
     assert!(!old.signal(Signal::SIGKILL).unwrap(), "the signal went to another process");
-    let other = Process::open(pid, Path::new("/proc")).unwrap();
+    let other = Process::open(pid, &ProcRoot::default()).unwrap();
     assert!(!other.has_ended().unwrap());
     assert_ne!(other.start_time(), old_start, "pid and start time make the key");
     drop(new);
@@ -173,7 +173,7 @@ fn trap_7_a_process_that_got_the_pid_of_another_is_never_taken_for_it() {
 fn ended_process() -> Option<(Process, i32)> {
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let pid = child.id() as i32;
-    let process = Process::open(pid, Path::new("/proc")).unwrap();
+    let process = Process::open(pid, &ProcRoot::default()).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     Some((process, pid))
@@ -401,7 +401,7 @@ fn a_target_that_leaves_a_child_behind_ends_when_it_ends_and_the_child_lives_on(
 
 #[test]
 fn opening_what_is_no_process_says_what_it_is() {
-    let open = |pid| Process::open(pid, Path::new("/proc"));
+    let open = |pid| Process::open(pid, &ProcRoot::default());
     assert!(matches!(open(i32::MAX), Err(AttachError::NoSuchProcess { .. })));
     assert!(matches!(open(0), Err(AttachError::NoSuchProcess { .. })));
     let own = open(getpid().as_raw()).unwrap();

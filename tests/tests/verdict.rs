@@ -221,7 +221,8 @@ fn the_words_of_a_verdict_tell_how_fast_and_where() {
     assert!(!told.contains("libc"), "what does not grow has no share: {told}");
     assert!(words(&three.flat, "").starts_with("steady  rss "));
     let told = words(&three.short, "");
-    let wanted = "inconclusive  rss: too short a watch; it takes at least 3 m 20 s more\n";
+    let wanted =
+        "inconclusive  rss: not enough data yet: needs 3 m 20 s more (or `-i 200ms`: 1 m)\n";
     assert_eq!(told, wanted);
     let told = words(&three.leak, ",explain=yes");
     let stages: Vec<&str> = told.lines().filter(|line| line.starts_with("  - ")).collect();
@@ -326,7 +327,7 @@ fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
     let text = std::fs::read_to_string(&path).unwrap().replace(",[0,1,0]", "");
     std::fs::write(&path, text).unwrap();
     let done = replay(&path, &["-o", "verdict,metric=pss"]);
-    let _ = done.expect_complaint(125, &["in 600 looks no value of `pss` was told"]);
+    let _ = done.expect_complaint(125, &["no value of `pss` was emitted in 600 samples"]);
 }
 
 #[test]

@@ -121,11 +121,11 @@ fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
     assert_fits(&judged(&[], &flat));
     let short = Synthetic::leak(5, 3).write(folder.path(), "short.jsonl");
     assert_fits(&judged(&[], &short));
-    let hidden = Synthetic::rss(800, |i| 140_000_000 + noise(9, i, 9_000))
+    let masked = Synthetic::rss(800, |i| 140_000_000 + noise(9, i, 9_000))
         .part("heap", "heap", |i| 50_000_000 + 20_000 * i)
         .part("cache", "file", |i| 90_000_000 - 20_000 * i)
-        .write(folder.path(), "hidden.jsonl");
-    assert_fits(&judged(&[], &hidden));
+        .write(folder.path(), "masked.jsonl");
+    assert_fits(&judged(&[], &masked));
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use seepmeter::samplers::statm::StatmFile;
+use seepmeter_process::proc::{ProcRoot, StatmFile};
+use seepmeter_process::system::thread_cpu_time;
 
 use crate::Bench;
-use crate::process::{self, thread_cpu_time};
+use crate::process;
 use crate::statistics::median;
 use crate::table::Row;
 
@@ -35,9 +35,9 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
 }
 
 fn measure_on(pid: u32, turns: usize) -> Result<Vec<Row>> {
-    let path = format!("/proc/{pid}/statm");
-    let path = Path::new(&path);
-    let mut kept = StatmFile::open(path)?;
+    let folder = ProcRoot::default().process(pid.cast_signed());
+    let path = &folder.file("statm");
+    let kept = StatmFile::open(&folder)?;
     let bare = File::open(path)?;
     let bare = bare.as_raw_fd();
     let mut seeking = File::open(path)?;
@@ -48,7 +48,7 @@ fn measure_on(pid: u32, turns: usize) -> Result<Vec<Row>> {
     }
     let mut ways = [
         Way::new("a bare loop: pread, and the second number", move || bare_read(bare)),
-        Way::new("seepmeter", move || Ok(u64::try_from(kept.read()?.resident)?)),
+        Way::new("seepmeter", move || Ok(kept.read()?.resident)),
         Way::new("seek and read of a kept descriptor", move || {
             seeking.rewind()?;
             second_number(&read_once(&mut seeking)?)

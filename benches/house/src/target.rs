@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::process::thread_cpu_time;
+use seepmeter_process::system::thread_cpu_time;
 
 const PAGE: usize = 4096;
 const PAGES: usize = 2048;

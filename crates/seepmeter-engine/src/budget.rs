@@ -1,28 +1,28 @@
-//! The budget: what a sampler's looks may cost the target.
+//! The budget: what a sampler's samples may cost the target.
 //!
-//! A look that holds the target up, as one that stops it or takes its locks does, may take no more than
-//! a share of the time from look to look. Where it takes more, the looks are made rarer until it fits,
-//! and denser again when they have become cheap.
+//! A sample that pauses the target or takes its locks may take no more than a share of the time from
+//! sample to sample. If it takes more, sampling is slowed down until it fits, and sped up again when
+//! samples have become cheap.
 
 use std::time::Duration;
 
-/// How much a single look counts: one that was merely unlucky with the scheduler should not decide.
+/// How much a single sample counts: one that was merely unlucky with the scheduler should not decide.
 const WEIGHT: f64 = 0.3;
 
-/// Looks are never rarer than one in this time, whatever they cost.
+/// Samples are never rarer than one in this time, whatever they cost.
 const RAREST: Duration = Duration::from_secs(3600);
 
-/// How cheap looks must have become, as a share of the budget, before they are made denser.
+/// How cheap samples must have become, as a share of the budget, before sampling is sped up.
 const CHEAP: f64 = 0.25;
 
 /// The budget of one sampler.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// The share of the time that may be spent in looks.
+    /// The share of the time that samples may take.
     share: f64,
     asked: Duration,
     interval: Duration,
-    /// What a look costs, as a moving average in seconds.
+    /// What a sample costs, as a moving average in seconds.
     cost: Option<f64>,
 }
 
@@ -31,8 +31,8 @@ impl Budget {
         Self { share, asked, interval: asked, cost: None }
     }
 
-    /// Takes in what a look has cost. Some where the interval changes: the one from here on.
-    pub(crate) fn spend(&mut self, cost: Duration) -> Option<Duration> {
+    /// Takes in what a sample has cost. Some if the interval changes: the one from here on.
+    pub(crate) fn charge(&mut self, cost: Duration) -> Option<Duration> {
         let seconds = cost.as_secs_f64();
         let average = self.cost.map_or(seconds, |before| before + WEIGHT * (seconds - before));
         self.cost = Some(average);
@@ -65,36 +65,36 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn looks_within_the_budget_change_nothing() {
+    fn samples_within_the_budget_change_nothing() {
         let mut budget = Budget::new(0.01, 1000 * MS);
-        assert!((0..100).all(|_| budget.spend(9 * MS).is_none()));
+        assert!((0..100).all(|_| budget.charge(9 * MS).is_none()));
     }
 
     #[test]
-    fn looks_that_cost_too_much_are_made_rarer_until_they_fit() {
+    fn samples_that_cost_too_much_are_made_rarer_until_they_fit() {
         let mut budget = Budget::new(0.01, 1000 * MS);
-        assert_eq!(budget.spend(45 * MS), Some(5000 * MS));
-        assert!((0..100).all(|_| budget.spend(45 * MS).is_none()));
+        assert_eq!(budget.charge(45 * MS), Some(5000 * MS));
+        assert!((0..100).all(|_| budget.charge(45 * MS).is_none()));
     }
 
     #[test]
-    fn looks_that_have_become_cheap_are_made_denser_down_to_what_was_asked() {
+    fn samples_that_have_become_cheap_are_made_denser_down_to_what_was_asked() {
         let mut budget = Budget::new(0.01, 1000 * MS);
-        budget.spend(80 * MS);
-        let changes: Vec<Duration> = (0..100).filter_map(|_| budget.spend(MS)).collect();
+        budget.charge(80 * MS);
+        let changes: Vec<Duration> = (0..100).filter_map(|_| budget.charge(MS)).collect();
         assert_eq!(changes.last(), Some(&(1000 * MS)));
         assert!(changes.is_sorted_by(|a, b| a >= b));
     }
 
     #[test]
-    fn one_unlucky_look_among_cheap_ones_does_not_stop_the_watching() {
+    fn one_unlucky_sample_among_cheap_ones_does_not_stop_the_watch() {
         let mut budget = Budget::new(0.01, 1000 * MS);
         for _ in 0..10 {
-            budget.spend(MS);
+            budget.charge(MS);
         }
-        assert!(budget.spend(1000 * MS).unwrap_or_default() < 60_000 * MS);
+        assert!(budget.charge(1000 * MS).unwrap_or_default() < 60_000 * MS);
         for _ in 0..60 {
-            budget.spend(MS);
+            budget.charge(MS);
         }
         assert_eq!(budget.interval, 1000 * MS);
     }

@@ -27,7 +27,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Ticks at fixed times: the n-th is due n intervals after the first, however long looks take, so
+/// Ticks at fixed times: the n-th is due n intervals after the first, however long samples take, so
 /// nothing drifts. Ticks that passed unused are skipped, not made up for.
 #[derive(Debug)]
 pub(crate) struct Schedule {
@@ -38,9 +38,9 @@ pub(crate) struct Schedule {
 /// What became of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tick {
-    /// Ticks before this one that passed without a look.
+    /// Ticks before this one that passed without a sample.
     pub(crate) missed: u64,
-    /// True where this one is taken more than half an interval after its time.
+    /// True if this one is taken more than half an interval after its time.
     pub(crate) late: bool,
 }
 

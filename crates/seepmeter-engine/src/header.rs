@@ -5,11 +5,11 @@ use std::io;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ZonedDateTime};
 use nix::sys::utsname::uname;
-use nix::unistd::{SysconfVar, sysconf};
+use seepmeter_process::system::page_size;
 use seepmeter_record::{FORMAT, Header, SamplerInfo, TargetInfo};
 
 /// The header of a stream that starts now.
-pub(crate) fn header(target: TargetInfo, samplers: Vec<SamplerInfo>) -> io::Result<Header> {
+pub(crate) fn header(targets: Vec<TargetInfo>, samplers: Vec<SamplerInfo>) -> io::Result<Header> {
     use std::os::unix::ffi::OsStrExt;
     let system = uname()?;
     Ok(Header {
@@ -18,8 +18,9 @@ pub(crate) fn header(target: TargetInfo, samplers: Vec<SamplerInfo>) -> io::Resu
         start: wall_clock().strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string(),
         host: system.nodename().as_bytes().into(),
         kernel: system.release().as_bytes().into(),
-        page_size: page_size()?,
-        target,
+        boot_id: boot_id(),
+        page_size: page_size(),
+        targets,
         samplers,
     })
 }
@@ -50,11 +51,10 @@ fn local_offset(now: Timestamp) -> Offset {
         .unwrap_or(Offset::UTC)
 }
 
-/// Bytes in a page: sysconf(3).
-fn page_size() -> io::Result<u64> {
-    sysconf(SysconfVar::PAGE_SIZE)?
-        .and_then(|size| u64::try_from(size).ok())
-        .ok_or_else(|| io::Error::other("the system does not tell its page size"))
+/// Which boot of the machine this is (proc_sys_kernel(5)); none where it can't be read.
+fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim_end().to_owned())
 }
 
 #[cfg(test)]

@@ -3,22 +3,27 @@
 //! ```text
 //! sampler thread ─┐                      ┌─► bounded queue ─► sink thread
 //! sampler thread ─┼─► router (one thread)┼─► bounded queue ─► sink thread
-//! the command  ───┘                      └─► …
+//! the command  ───┘        │             └─► …
+//!                          └─► verdict collector
 //! ```
 //!
 //! A live run goes through four stages, each a type: [`Engine`] makes the instances, each on the
-//! thread that will own it; [`Ready`] has a working instance of each and waits for a target;
-//! [`Armed`] has shown the target to every sampler; [`Live`] ticks until it is
-//! [stopped](Live::stop). A replay skips the samplers: [`Ready::replay`] feeds records to the sinks
+//! thread that will own it; [`Prepared`] has a working instance of each and waits for targets;
+//! [`Armed`] has added the targets to every sampler; [`Live`] ticks until it is
+//! [stopped](Live::stop). A replay skips the samplers: [`Prepared::replay`] feeds records to the sinks
 //! as fast as the slowest of them takes them.
 //!
+//! The router feeds one verdict collector. What it concludes at the end goes to every sink and stands
+//! in the [`RunReport`].
+//!
 //! The engine prints nothing. What the user should hear of at once goes to a [`Notices`] callback,
-//! what is left to say at the end stands in the [`Report`].
+//! what is left to say at the end stands in the [`RunReport`].
 
 mod budget;
 mod clock;
 mod cost;
 mod engine;
+mod failures;
 mod fan_out;
 mod header;
 mod plan;
@@ -26,20 +31,23 @@ mod plugins;
 mod replay;
 mod router;
 mod sampler;
+mod session;
 mod sink;
+mod sink_queue;
 mod stream;
-mod trouble;
 
 pub use cost::own_cost;
-pub use engine::{Armed, Engine, Live, Ready, Watched};
-pub use plan::{SamplerPlan, SinkPlan, StartError};
-pub use plugins::{Call, Facts, LoadError, Loaded, Made, Search, Source, load};
+pub use engine::{Engine, Prepared};
+pub use plan::{SamplerPlan, SinkPlan, StartError, TargetSpec};
+pub use plugins::*;
 pub use replay::Replay;
-pub use sampler::Lingering;
+pub use sampler::KeptAlive;
+pub use session::{Armed, Live};
 
 use std::sync::Arc;
 
-use seepmeter_record::Footer;
+use seepmeter_record::{Dropped, Footer};
+use seepmeter_verdict::Conclusion;
 
 /// Hears of what the user should know at once: one sentence each.
 pub type Notices = Arc<dyn Fn(&str) + Send + Sync>;
@@ -47,14 +55,15 @@ pub type Notices = Arc<dyn Fn(&str) + Send + Sync>;
 /// What became of a run.
 #[derive(Debug)]
 #[must_use]
-pub struct Report {
-    /// The stream's last record; none where a replayed stream had none.
+pub struct RunReport {
+    /// The stream's last record; none if a replayed stream had none.
     pub footer: Option<Footer>,
+    /// The verdict; none if the router did not come to its end.
+    pub conclusion: Option<Arc<Conclusion>>,
     /// The samplers and sinks that failed, in words that the user has heard already.
     pub failures: Vec<String>,
-    /// The samples that sinks did not get, also those given up after the footer was written: the
-    /// sink, as the user named it, and how many.
-    pub lost: Vec<(String, u64)>,
-    /// The samplers that the target can't do without: they are to be waited for before the process ends.
-    pub lingering: Vec<Lingering>,
+    /// The samples that sinks did not get, also those given up after the footer was written.
+    pub dropped: Vec<Dropped>,
+    /// The samplers that the targets still need: wait for them before the process ends.
+    pub kept_alive: Vec<KeptAlive>,
 }

@@ -1,10 +1,13 @@
 //! What to run, and why it could not begin.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seepmeter_plugin::{Error, SamplerFactory, SinkFactory};
+use seepmeter_plugin::{Error, NewSubject, SamplerFactory, SinkFactory, Target};
+use seepmeter_record::conventions::attribute;
+use seepmeter_record::{Attributes, Bytes, EventKind, SubjectId, SubjectKind, TargetOrigin};
 
 /// A sampler to run.
 #[derive(Clone)]
@@ -15,7 +18,7 @@ pub struct SamplerPlan {
     pub factory: Arc<SamplerFactory>,
     /// From tick to tick.
     pub interval: Duration,
-    /// The share of its interval that its looks may take, where they hold the target up.
+    /// The share of its interval that its samples may take, if they pause the target.
     pub budget: f64,
     /// Its options as the user wrote them.
     pub options: Vec<(String, String)>,
@@ -30,6 +33,58 @@ pub struct SinkPlan {
     pub factory: Arc<SinkFactory>,
     /// Its options as the user wrote them.
     pub options: Vec<(String, String)>,
+}
+
+/// A process to watch.
+#[derive(Clone, Debug)]
+pub struct TargetSpec {
+    /// How the user named it.
+    pub origin: TargetOrigin,
+    /// Its name for people.
+    pub name: Bytes,
+    /// Its process id.
+    pub pid: i32,
+    /// Field 22 of its /proc/PID/stat, in clock ticks since boot.
+    pub start_time: u64,
+    /// What else is known of it: its limits.
+    pub attributes: Attributes,
+    /// Where procfs is mounted.
+    pub proc_root: PathBuf,
+    /// The file that a command will execute, as far as that is known.
+    pub executable: Option<PathBuf>,
+}
+
+impl TargetSpec {
+    fn is_spawned(&self) -> bool {
+        matches!(self.origin, TargetOrigin::Command(_))
+    }
+
+    /// The event that begins its watch.
+    pub(crate) fn first_event(&self) -> EventKind {
+        if self.is_spawned() { EventKind::Spawned {} } else { EventKind::Attached {} }
+    }
+
+    /// Its subject.
+    pub(crate) fn new_subject(&self) -> NewSubject {
+        let identity = Attributes::new()
+            .with(attribute::PID, self.pid)
+            .with(attribute::START_TIME, self.start_time);
+        let others = self.attributes.iter().map(|(key, value)| (key.to_owned(), value.clone()));
+        let identity = identity.iter().map(|(key, value)| (key.to_owned(), value.clone()));
+        NewSubject {
+            parent: None,
+            kind: SubjectKind::Process,
+            name: self.name.clone(),
+            attributes: identity.chain(others).collect(),
+        }
+    }
+
+    /// It as samplers get it.
+    pub(crate) fn target(self, subject: SubjectId) -> Target {
+        let spawned = self.is_spawned();
+        let Self { pid, start_time, proc_root, executable, .. } = self;
+        Target { pid, start_time, subject, spawned, proc_root, executable }
+    }
 }
 
 /// Why a run could not begin.

@@ -1,59 +1,72 @@
-//! A replay: records from anywhere, to the same sinks.
+//! A replay: records from anywhere, to the same sinks and the same verdict.
 
 use std::sync::Arc;
 
 use seepmeter_record::{Footer, Record};
+use seepmeter_verdict::Collector;
 
-use crate::Report;
+use crate::RunReport;
+use crate::failures::Failures;
 use crate::fan_out::FanOut;
 use crate::sink::SinkHandle;
-use crate::trouble::Troubles;
+use crate::sink_queue::Delivery;
 
 /// How many records travel together.
 const BATCH: usize = 512;
 
-/// Feeds records to sinks as fast as the slowest takes them; nothing is lost.
+/// Feeds records to sinks as fast as the slowest takes them; nothing is dropped.
 pub struct Replay {
-    pub(crate) fan_out: FanOut,
-    pub(crate) sinks: Vec<SinkHandle>,
-    pub(crate) troubles: Arc<Troubles>,
-    pub(crate) batch: Vec<Record>,
-    pub(crate) footer: Option<Footer>,
+    fan_out: FanOut,
+    sinks: Vec<SinkHandle>,
+    collector: Collector,
+    failures: Arc<Failures>,
+    batch: Vec<Record>,
+    footer: Option<Footer>,
 }
 
 impl Replay {
-    pub(crate) fn new(fan_out: FanOut, sinks: Vec<SinkHandle>, troubles: Arc<Troubles>) -> Self {
-        Self { fan_out, sinks, troubles, batch: Vec::with_capacity(BATCH), footer: None }
+    pub(crate) fn new(
+        fan_out: FanOut,
+        sinks: Vec<SinkHandle>,
+        collector: Collector,
+        failures: Arc<Failures>,
+    ) -> Self {
+        let batch = Vec::with_capacity(BATCH);
+        Self { fan_out, sinks, collector, failures, batch, footer: None }
     }
 
-    /// Feeds one record. False when no sink is left to take it.
-    #[must_use]
+    /// Feeds one record. False if no sink is left to take it; who wants no more than the verdict goes on.
     pub fn feed(&mut self, record: Record) -> bool {
         if let Record::Footer(footer) = &record {
             self.footer = Some(footer.clone());
         }
+        self.collector.observe(&record);
         self.batch.push(record);
-        if self.batch.len() < BATCH {
-            return true;
-        }
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        self.fan_out.give(batch)
+        self.batch.len() < BATCH || self.give_batch()
     }
 
-    /// Feeds what is left, and waits until the sinks have finished, however long they take.
-    pub fn finish(mut self) -> Report {
+    fn give_batch(&mut self) -> bool {
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        self.fan_out.give(&Delivery::Records(batch.into()))
+    }
+
+    /// Feeds what is left, concludes, and waits until the sinks have finished, however long they take.
+    pub fn finish(mut self) -> RunReport {
         if !self.batch.is_empty() {
-            self.fan_out.give(std::mem::take(&mut self.batch));
+            self.give_batch();
         }
+        let conclusion = Arc::new(self.collector.conclude());
+        self.fan_out.give(&Delivery::Conclusion(Arc::clone(&conclusion)));
         drop(self.fan_out);
         for sink in self.sinks {
-            sink.join_patiently();
+            sink.join_without_limit();
         }
-        Report {
+        RunReport {
             footer: self.footer,
-            failures: self.troubles.all(),
-            lost: Vec::new(),
-            lingering: Vec::new(),
+            conclusion: Some(conclusion),
+            failures: self.failures.all(),
+            dropped: Vec::new(),
+            kept_alive: Vec::new(),
         }
     }
 }

@@ -1,80 +1,121 @@
-//! The router: one thread that gives the stream its order and hands it on in batches.
+//! The router: one thread that gives the stream its order, feeds the verdict collector, and hands the
+//! records on in batches.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use seepmeter_record::{Event, EventKind, Record};
+use crossbeam_channel::Sender;
+use seepmeter_record::{Dropped, Event, EventKind, Footer, Record};
+use seepmeter_verdict::{Collector, Conclusion};
 
+use crate::failures::Failures;
 use crate::fan_out::FanOut;
-use crate::stream::Outlet;
-use crate::trouble::Troubles;
+use crate::stream::StreamReader;
 
-/// Routes records until the footer has passed. What the footer says of lost samples is filled in
-/// here, where it is known. Returns the sinks' queues, which may have a backlog to [finish](FanOut::finish).
-///
-/// `patience` is how long the first record of a batch may wait for others. While the router waits,
-/// it listens to the bell alone, so that samples come in without waking it.
-pub(crate) fn route(
-    outlet: &Outlet,
-    mut fan_out: FanOut,
-    patience: Duration,
-    troubles: &Troubles,
-) -> FanOut {
-    let mut usual = 0;
-    loop {
-        let idle = outlet.records.is_empty();
-        let Ok(first) = outlet.records.recv() else { break };
-        let mut batch = Vec::with_capacity(usual);
-        batch.push(first);
-        if idle {
-            wait(outlet, patience);
+/// What the router knows at the end.
+#[derive(Debug)]
+pub(crate) struct RouterReport {
+    /// The samples that sinks did not get up to the footer.
+    pub(crate) dropped: Vec<Dropped>,
+    pub(crate) conclusion: Arc<Conclusion>,
+}
+
+/// The router's thread.
+pub(crate) struct Router {
+    pub(crate) stream: StreamReader,
+    pub(crate) fan_out: FanOut,
+    pub(crate) collector: Collector,
+    /// How long the first record of a batch may wait for others. While the router waits, it listens for
+    /// flush requests alone, so that samples come in without waking it.
+    pub(crate) max_batch_delay: Duration,
+    pub(crate) failures: Arc<Failures>,
+    /// False until the run has really begun: what was emitted until then waits here, and is of no
+    /// consequence if the run is aborted.
+    pub(crate) open: Arc<AtomicBool>,
+}
+
+impl Router {
+    /// Routes records until the footer has passed, reports, and hands over what is left as sinks make
+    /// room for it.
+    pub(crate) fn run(mut self, report: &Sender<RouterReport>) {
+        let Some(first_records) = self.until_open() else { return };
+        if let Some(footer) = self.route(first_records) {
+            return self.finish(footer, report);
         }
-        // As many as wait now, not as many as come meanwhile.
-        batch.extend(outlet.records.try_iter().take(outlet.records.len()));
-        usual = batch.len();
-        let footer = batch.iter().position(|record| matches!(record, Record::Footer(_)));
-        // Behind the footer only a sampler that was given up on can still speak.
-        let footer = footer.and_then(|at| batch.drain(at..).next());
-        let t = batch.iter().rev().find_map(time).unwrap_or(0);
-        let closed = fan_out.offer(batch);
-        tell_closed(&mut fan_out, closed, t, troubles);
-        if let Some(Record::Footer(mut footer)) = footer {
-            // On its own, so that it also knows of what the last batch has lost.
-            footer.lost = fan_out.lost();
-            fan_out.offer(vec![Record::Footer(footer)]);
-            break;
+        let mut usual = 0;
+        loop {
+            let idle = self.stream.records.is_empty();
+            let Ok(first) = self.stream.records.recv() else { break };
+            let mut batch = Vec::with_capacity(usual);
+            batch.push(first);
+            if idle {
+                self.wait();
+            }
+            // As many as wait now, not as many as come meanwhile.
+            batch.extend(self.stream.records.try_iter().take(self.stream.records.len()));
+            usual = batch.len();
+            if let Some(footer) = self.route(batch) {
+                return self.finish(footer, report);
+            }
+            // While records come, the next batch gathers here, and its first record wakes nobody.
+            self.wait();
         }
-        // While records come, the next batch gathers here, and its first record wakes nobody.
-        wait(outlet, patience);
     }
-    fan_out
-}
 
-/// Lets records gather, until the bell asks for them.
-fn wait(outlet: &Outlet, patience: Duration) {
-    if !patience.is_zero() {
-        let _ = outlet.bell.recv_timeout(patience);
+    /// The records from before the run has really begun; none if it was aborted.
+    fn until_open(&self) -> Option<Vec<Record>> {
+        let mut records = Vec::new();
+        loop {
+            records.push(self.stream.records.recv().ok()?);
+            if self.open.load(Ordering::Acquire) {
+                return Some(records);
+            }
+        }
     }
-}
 
-/// Tells the sinks that are left of those that were closed.
-fn tell_closed(fan_out: &mut FanOut, closed: Vec<String>, t: u64, troubles: &Troubles) {
-    let events: Vec<Record> = closed
-        .into_iter()
-        .map(|label| {
-            let text = troubles.of(&label).unwrap_or(label);
-            Record::Event(Event::new(t, EventKind::SinkFailed).text(text))
-        })
-        .collect();
-    if !events.is_empty() {
-        fan_out.offer(events);
+    /// Lets records gather, until somebody asks for them.
+    fn wait(&self) {
+        if !self.max_batch_delay.is_zero() {
+            let _ = self.stream.flush_requests.recv_timeout(self.max_batch_delay);
+        }
     }
-}
 
-fn time(record: &Record) -> Option<u64> {
-    match record {
-        Record::Sample(sample) => Some(sample.t),
-        Record::Event(event) => Some(event.t),
-        Record::Footer(footer) => Some(footer.t),
-        Record::Header(_) | Record::Metric(_) | Record::Subject(_) => None,
+    /// Hands a batch on, up to the footer: behind that only a sampler that was left behind still speaks.
+    fn route(&mut self, mut batch: Vec<Record>) -> Option<Footer> {
+        let is_footer = |record: &Record| matches!(record, Record::Footer(_));
+        let footer = batch.iter().position(is_footer).and_then(|at| batch.drain(at..).next());
+        batch.iter().for_each(|record| self.collector.observe(record));
+        let t = batch.iter().rev().find_map(Record::time).unwrap_or(0);
+        let closed = self.fan_out.offer(batch);
+        self.report_closed(closed, t);
+        match footer {
+            Some(Record::Footer(footer)) => Some(footer),
+            _ => None,
+        }
+    }
+
+    /// Reports sinks that were closed to those that are left.
+    fn report_closed(&mut self, closed: Vec<String>, t: u64) {
+        let event = |label: String| {
+            let reason = self.failures.of(&label).unwrap_or(label).into();
+            Record::Event(Event::new(t, EventKind::SinkFailed { reason }))
+        };
+        let events: Vec<Record> = closed.into_iter().map(event).collect();
+        if !events.is_empty() {
+            self.fan_out.offer(events);
+        }
+    }
+
+    /// The footer goes on its own, so that it also knows of what was dropped from the last batch.
+    fn finish(mut self, footer: Footer, report: &Sender<RouterReport>) {
+        let dropped = self.fan_out.dropped();
+        let footer = Record::Footer(Footer { dropped: dropped.clone(), ..footer });
+        self.collector.observe(&footer);
+        self.fan_out.offer(vec![footer]);
+        let conclusion = Arc::new(self.collector.conclude());
+        self.fan_out.conclude(&conclusion);
+        let _ = report.send(RouterReport { dropped, conclusion });
+        self.fan_out.finish();
     }
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use seepmeter_plugin::{Error, ErrorKind, Sink};
-use seepmeter_record::Record;
+use seepmeter_record::{Dropped, Record};
 
-use crate::fan_out::{Batch, PENDING_BATCHES, Port};
+use crate::failures::{Failures, answer, panic_text};
 use crate::plan::{SinkPlan, StartError};
-use crate::trouble::{Troubles, answer, panic_text};
+use crate::sink_queue::{Delivery, PENDING_BATCHES, SinkQueue};
 
 /// How long a sink may take for what waits at the end; then it gets no more samples.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -51,10 +51,10 @@ impl Turn {
     }
 }
 
-/// A sink that is being made on its thread.
-pub(crate) struct SinkMaking {
+/// A sink whose instance is being made on its thread.
+pub(crate) struct PendingSink {
     handle: SinkHandle,
-    port: Port,
+    queue: SinkQueue,
     made: Receiver<Result<(), Error>>,
 }
 
@@ -66,41 +66,41 @@ pub(crate) struct SinkHandle {
     done: Receiver<u64>,
 }
 
-impl SinkMaking {
+impl PendingSink {
     /// Starts the thread and lets it make the instance.
     pub(crate) fn begin(
         plan: SinkPlan,
         turn: Turn,
-        troubles: &Arc<Troubles>,
+        failures: &Arc<Failures>,
     ) -> std::io::Result<Self> {
-        let (queue, batches) = bounded(PENDING_BATCHES);
+        let (queue, deliveries) = bounded(PENDING_BATCHES);
         let (made_sender, made) = bounded(1);
         let (done_sender, done) = bounded(1);
         let pending = Arc::new(AtomicUsize::new(0));
         let give_up_samples = Arc::new(AtomicBool::new(false));
         let label = plan.label.clone();
         let queue_end = QueueEnd {
-            batches,
+            deliveries,
             pending: Arc::clone(&pending),
             give_up_samples: Arc::clone(&give_up_samples),
             given_up: 0,
             turn,
         };
-        let troubles = Arc::clone(troubles);
+        let failures = Arc::clone(failures);
         thread::Builder::new()
             .name(format!("sink {}", plan.factory.info().name))
-            .spawn(move || live(&plan, &made_sender, queue_end, &done_sender, &troubles))?;
+            .spawn(move || live(&plan, &made_sender, queue_end, &done_sender, &failures))?;
         Ok(Self {
             handle: SinkHandle { label: label.clone(), give_up_samples, done },
-            port: Port::new(label, queue, pending),
+            queue: SinkQueue::new(label, queue, pending),
             made,
         })
     }
 
     /// Waits until the instance is made: its handle and its queue.
-    pub(crate) fn finish(self) -> Result<(SinkHandle, Port), StartError> {
+    pub(crate) fn finish(self) -> Result<(SinkHandle, SinkQueue), StartError> {
         match answer(&self.made, "was not ready") {
-            Ok(()) => Ok((self.handle, self.port)),
+            Ok(()) => Ok((self.handle, self.queue)),
             Err(error) => Err(StartError::Sink { label: self.handle.label, error }),
         }
     }
@@ -108,27 +108,27 @@ impl SinkMaking {
 
 impl SinkHandle {
     /// Waits until the sink has taken all that its queue holds. One that is too slow is first spared
-    /// the samples and then left behind. Returns how many samples it did not get here.
-    pub(crate) fn join(self, ended: Instant, troubles: &Troubles) -> (String, u64) {
-        let given_up = match self.done.recv_deadline(ended + DRAIN) {
-            Ok(given_up) => given_up,
-            Err(_) => {
-                self.give_up_samples.store(true, Ordering::Relaxed);
-                self.done.recv_deadline(ended + DRAIN + LAST_GRACE).unwrap_or_else(|_| {
-                    let label = &self.label;
-                    troubles.tell(
-                        label,
-                        format!("sink {label}: did not finish within {} seconds of the end and was left behind; its output is incomplete", (DRAIN + LAST_GRACE).as_secs()),
-                    );
-                    0
-                })
-            }
-        };
-        (self.label, given_up)
+    /// the samples and then left behind. Returns the samples that it did not get here.
+    pub(crate) fn join(self, ended: Instant, failures: &Failures) -> Dropped {
+        let Self { label, give_up_samples, done } = self;
+        let last_moment = ended + DRAIN + LAST_GRACE;
+        let samples = done.recv_deadline(ended + DRAIN).or_else(|_| {
+            give_up_samples.store(true, Ordering::Relaxed);
+            done.recv_deadline(last_moment)
+        });
+        let samples = samples.unwrap_or_else(|_| {
+            let limit = (DRAIN + LAST_GRACE).as_secs();
+            let sentence = format!(
+                "sink {label}: did not finish within {limit} seconds of the end and was left behind; its output is incomplete"
+            );
+            failures.report(&label, sentence);
+            0
+        });
+        Dropped { sink: label, samples }
     }
 
     /// Waits until the sink has taken all that its queue holds, however long that takes.
-    pub(crate) fn join_patiently(self) {
+    pub(crate) fn join_without_limit(self) {
         // The thread sends when it is done, or is gone.
         let _ = self.done.recv();
     }
@@ -140,7 +140,7 @@ fn live(
     made: &Sender<Result<(), Error>>,
     mut queue: QueueEnd,
     done: &Sender<u64>,
-    troubles: &Troubles,
+    failures: &Failures,
 ) {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut sink = match plan.factory.make(&plan.options) {
@@ -158,9 +158,10 @@ fn live(
         Ok(Ok(())) => {}
         // Whoever read the output has had enough of it.
         Ok(Err(error)) if error.kind() == ErrorKind::Closed => {}
-        Ok(Err(error)) => troubles.tell(label, format!("sink {label}: {error}")),
+        Ok(Err(error)) => failures.report(label, format!("sink {label}: {error}")),
         Err(panic) => {
-            troubles.tell(label, format!("sink {label}: panicked: {}", panic_text(panic.as_ref())));
+            failures
+                .report(label, format!("sink {label}: panicked: {}", panic_text(panic.as_ref())));
         }
     }
     let _ = done.send(queue.given_up);
@@ -168,7 +169,7 @@ fn live(
 
 /// The sink's end of its queue.
 struct QueueEnd {
-    batches: Receiver<Batch>,
+    deliveries: Receiver<Delivery>,
     pending: Arc<AtomicUsize>,
     give_up_samples: Arc<AtomicBool>,
     given_up: u64,
@@ -178,20 +179,14 @@ struct QueueEnd {
 impl QueueEnd {
     fn feed(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
         let mut begun = false;
-        while let Some(batch) = self.next(sink)? {
+        while let Some(delivery) = self.next(sink)? {
             begun = true;
-            for record in batch.iter() {
-                if matches!(record, Record::Sample(_)) {
-                    self.pending.fetch_sub(1, Ordering::Relaxed);
-                    if self.give_up_samples.load(Ordering::Relaxed) {
-                        self.given_up += 1;
-                        continue;
-                    }
-                }
-                sink.write(record)?;
+            match delivery {
+                Delivery::Records(batch) => self.write(&batch, sink)?,
+                Delivery::Conclusion(conclusion) => sink.conclude(&conclusion)?,
             }
         }
-        // Of a run that was called off before its stream began there is nothing to complete.
+        // Of a run that was aborted before its stream began there is nothing to complete.
         if !begun {
             return Ok(());
         }
@@ -200,14 +195,28 @@ impl QueueEnd {
         sink.stop()
     }
 
-    /// The next batch, or `None` at the end. Flushes before it waits.
-    fn next(&self, sink: &mut dyn Sink) -> Result<Option<Batch>, Error> {
-        match self.batches.try_recv() {
-            Ok(batch) => Ok(Some(batch)),
+    fn write(&mut self, batch: &[Record], sink: &mut dyn Sink) -> Result<(), Error> {
+        for record in batch {
+            if matches!(record, Record::Sample(_)) {
+                self.pending.fetch_sub(1, Ordering::Relaxed);
+                if self.give_up_samples.load(Ordering::Relaxed) {
+                    self.given_up += 1;
+                    continue;
+                }
+            }
+            sink.write(record)?;
+        }
+        Ok(())
+    }
+
+    /// The next delivery, or `None` at the end. Flushes before it waits.
+    fn next(&self, sink: &mut dyn Sink) -> Result<Option<Delivery>, Error> {
+        match self.deliveries.try_recv() {
+            Ok(delivery) => Ok(Some(delivery)),
             Err(TryRecvError::Disconnected) => Ok(None),
             Err(TryRecvError::Empty) => {
                 sink.flush()?;
-                Ok(self.batches.recv().ok())
+                Ok(self.deliveries.recv().ok())
             }
         }
     }

@@ -1,131 +1,210 @@
-//! The way into the stream: numbers for metrics and subjects, and the queue to the router.
+//! The input and output ends of the stream.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use seepmeter_plugin::{NewSubject, Stream};
+use seepmeter_plugin::{NewFrame, NewSubject, Stream};
 use seepmeter_record::{
-    Event, EventKind, Metric, MetricId, Record, SamplerId, Subject, SubjectId, Unit,
+    Bytes, Event, EventKind, Frame, FrameId, Image, ImageId, Metric, MetricId, MetricSpec, Record,
+    SamplerId, Stack, StackId, Subject, SubjectId,
 };
 
 use crate::clock::Clock;
 
 /// How many records may wait for the router: a tenth of a second at 10 kHz, in 176 KiB. Batches grow to
 /// half of it, and each sink may have some of them in hand, so that it counts more than once. The
-/// router never waits for anybody, so a sampler finds this full only where the machine is starved.
+/// router never waits for anybody, so a sampler finds this full only on a machine that is starved.
 const QUEUE: usize = 1024;
 
-/// Numbers given out in one stream.
+/// The numbers given out in one stream. Each kind counts from 0.
 #[derive(Debug, Default)]
-struct Registry {
-    metrics: HashMap<(Box<str>, Unit), MetricId>,
+struct Numbers {
+    metrics: Vec<Metric>,
     subjects: u32,
+    images: u32,
+    frames: u32,
+    stacks: u32,
 }
 
-/// One writer's way into the stream.
+/// The next number of a kind.
+fn take(counter: &mut u32) -> u32 {
+    let number = *counter;
+    *counter = counter.wrapping_add(1);
+    number
+}
+
+/// The input end: gives out numbers and sends records to the router.
 #[derive(Clone, Debug)]
-pub(crate) struct Inlet {
+pub(crate) struct StreamWriter {
     clock: Clock,
-    registry: Arc<Mutex<Registry>>,
+    numbers: Arc<Mutex<Numbers>>,
     records: Sender<Record>,
-    bell: Sender<()>,
-    sampler: Option<SamplerId>,
-    /// Who is told that the sampler lingers.
-    lingers: Option<Sender<Ended>>,
+    flush_requests: Sender<()>,
 }
 
-/// How a sampler's thread came to the end of its watching.
+/// The output end, which the router has.
 #[derive(Debug)]
-pub(crate) enum Ended {
-    /// It has let go of the target.
-    LetGo,
-    /// The target can't do without it, and why.
-    Lingers(String),
-}
-
-/// The router's end.
-#[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct StreamReader {
     pub(crate) records: Receiver<Record>,
-    /// Rung when records should not wait any longer.
-    pub(crate) bell: Receiver<()>,
+    /// Gets a message if records should not wait any longer.
+    pub(crate) flush_requests: Receiver<()>,
 }
 
 /// A new stream, whose time starts now.
-pub(crate) fn stream() -> (Inlet, Outlet) {
-    let (records, records_out) = bounded(QUEUE);
-    let (bell, bell_out) = bounded(1);
-    let inlet = Inlet {
+pub(crate) fn stream() -> (StreamWriter, StreamReader) {
+    let (sender, records) = bounded(QUEUE);
+    let (flush_sender, flush_requests) = bounded(1);
+    let writer = StreamWriter {
         clock: Clock::starting_now(),
-        registry: Arc::default(),
-        records,
-        bell,
-        sampler: None,
-        lingers: None,
+        numbers: Arc::default(),
+        records: sender,
+        flush_requests: flush_sender,
     };
-    (inlet, Outlet { records: records_out, bell: bell_out })
+    (writer, StreamReader { records, flush_requests })
 }
 
-impl Inlet {
-    /// The way in of one sampler, which may say that it lingers.
-    pub(crate) fn of_sampler(&self, id: SamplerId, lingers: Sender<Ended>) -> Self {
-        Self { sampler: Some(id), lingers: Some(lingers), ..self.clone() }
-    }
-
+impl StreamWriter {
     pub(crate) fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// Puts a record into the stream. After the router has ended there is nobody to want it.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// Puts a record into the stream. After the router has ended, nobody wants it.
     pub(crate) fn send(&self, record: Record) {
         let _ = self.records.send(record);
         if self.records.len() > QUEUE / 2 {
-            self.hurry();
+            self.request_flush();
         }
     }
 
     /// Asks the router not to wait for more.
-    pub(crate) fn hurry(&self) {
-        match self.bell.try_send(()) {
-            // Rung already, or nobody there to hear it.
+    pub(crate) fn request_flush(&self) {
+        match self.flush_requests.try_send(()) {
+            // Asked already, or the router has ended.
             Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
     }
-}
 
-impl Stream for Inlet {
-    fn now(&self) -> u64 {
-        self.clock.now()
+    /// The names of the metrics that were defined so far, each once.
+    pub(crate) fn metric_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for metric in &self.lock().metrics {
+            if !names.iter().any(|name| **name == *metric.name) {
+                names.push(metric.name.to_string());
+            }
+        }
+        names
     }
 
-    fn metric(&mut self, name: &str, unit: Unit, help: &str) -> MetricId {
-        // The definition is sent under the lock: whoever gets the number later comes behind it.
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = MetricId(u32::try_from(registry.metrics.len()).unwrap_or(u32::MAX));
-        let id = *registry.metrics.entry((name.into(), unit)).or_insert(next);
-        if id == next {
-            self.send(Record::Metric(Metric { id, name: name.into(), unit, help: help.into() }));
-        }
+    /// Numbers for subjects that will be defined soon, for a header that names them before.
+    pub(crate) fn reserve_subjects(&self, count: usize) -> Vec<SubjectId> {
+        let mut numbers = self.lock();
+        (0..count).map(|_| SubjectId(take(&mut numbers.subjects))).collect()
+    }
+
+    /// Defines a subject whose number was reserved.
+    pub(crate) fn define_subject(&self, id: SubjectId, subject: NewSubject) {
+        let NewSubject { parent, kind, name, attributes } = subject;
+        self.send(Record::Subject(Subject { id, parent, kind, name, attributes }.into()));
+    }
+
+    // Definitions are sent under the lock: whoever gets a later number comes behind in the stream.
+    fn lock(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn subject(&self, subject: NewSubject) -> SubjectId {
+        let mut numbers = self.lock();
+        let id = SubjectId(take(&mut numbers.subjects));
+        self.define_subject(id, subject);
         id
     }
 
+    fn metric(&self, spec: &MetricSpec<'_>, sampler: SamplerId) -> MetricId {
+        let MetricSpec { name, unit, kind, subject_kind, help } = spec.clone();
+        let mut numbers = self.lock();
+        let same = |known: &&Metric| {
+            (&*known.name, known.unit, known.kind, known.sampler) == (name, unit, kind, sampler)
+                && known.subject_kind == subject_kind
+        };
+        if let Some(known) = numbers.metrics.iter().find(same) {
+            return known.id;
+        }
+        let id = MetricId(u32::try_from(numbers.metrics.len()).unwrap_or(u32::MAX));
+        let (name, help) = (name.into(), help.into());
+        let metric = Metric { id, name, unit, kind, subject_kind, sampler, help };
+        numbers.metrics.push(metric.clone());
+        self.send(Record::Metric(metric.into()));
+        id
+    }
+}
+
+/// The stream as one sampler has it.
+#[derive(Debug)]
+pub(crate) struct SamplerStream {
+    pub(crate) writer: StreamWriter,
+    pub(crate) sampler: SamplerId,
+    /// Hears how the sampler's thread ends; the first message counts.
+    pub(crate) end: Sender<ThreadEnd>,
+}
+
+/// How a sampler's thread came to the end of the run.
+#[derive(Debug)]
+pub(crate) enum ThreadEnd {
+    /// It has let go of all targets.
+    Finished,
+    /// The targets still need it, and why.
+    KeptAlive(String),
+}
+
+impl Stream for SamplerStream {
+    fn now(&self) -> u64 {
+        self.writer.now()
+    }
+
+    fn metric(&mut self, metric: &MetricSpec<'_>) -> MetricId {
+        self.writer.metric(metric, self.sampler)
+    }
+
     fn subject(&mut self, subject: NewSubject) -> SubjectId {
-        let NewSubject { parent, kind, name, attrs } = subject;
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = SubjectId(registry.subjects);
-        registry.subjects = registry.subjects.wrapping_add(1);
-        self.send(Record::Subject(Subject { id, parent, kind, name, attrs }));
+        self.writer.subject(subject)
+    }
+
+    fn image(&mut self, path: Bytes, build_id: Option<Box<str>>) -> ImageId {
+        let mut numbers = self.writer.lock();
+        let id = ImageId(take(&mut numbers.images));
+        self.writer.send(Record::Image(Image { id, path, build_id }.into()));
+        id
+    }
+
+    fn frame(&mut self, frame: NewFrame) -> FrameId {
+        let NewFrame { image, address, function, file, line, inlined } = frame;
+        let mut numbers = self.writer.lock();
+        let id = FrameId(take(&mut numbers.frames));
+        let frame = Frame { id, image, address, function, file, line, inlined };
+        self.writer.send(Record::Frame(frame.into()));
+        id
+    }
+
+    fn stack(&mut self, frames: Vec<FrameId>, truncated: Option<Bytes>) -> StackId {
+        let mut numbers = self.writer.lock();
+        let id = StackId(take(&mut numbers.stacks));
+        self.writer.send(Record::Stack(Stack { id, frames, truncated }.into()));
         id
     }
 
     fn event(&mut self, event: Event) {
-        let sampler = event.sampler.or(self.sampler);
-        let why = (event.kind == EventKind::Lingers).then(|| event.text.to_string());
-        self.send(Record::Event(Event { sampler, ..event }));
-        if let (Some(why), Some(lingers)) = (why, &self.lingers) {
-            // Once is enough.
-            let _ = lingers.try_send(Ended::Lingers(why));
-        }
+        let sampler = event.sampler.or(Some(self.sampler));
+        self.writer.send(Record::Event(Event { sampler, ..event }));
+    }
+
+    fn keep_alive(&mut self, reason: &str) {
+        let kind = EventKind::KeepAlive { reason: reason.into() };
+        self.event(Event::new(self.now(), kind));
+        // To ask once is enough.
+        let _ = self.end.try_send(ThreadEnd::KeptAlive(reason.to_owned()));
     }
 }

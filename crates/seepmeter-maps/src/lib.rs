@@ -3,24 +3,33 @@
 //! - [`maps`] reads /proc/PID/maps: where a mapping lies, what may be done with it, which file is
 //!   behind it.
 //! - [`smaps`] reads /proc/PID/smaps, where each has figures as well.
-//! - [`class`] says what a mapping is: the heap, an arena, a thread's stack, a file. [`threads`] knows
-//!   the stacks.
+//! - [`class`] says what a mapping is: the heap, an arena, a thread's stack, a file. [`SizeClass`] says
+//!   how large an anonymous one is, and [`DeletedFiles`] which files have been removed.
+//! - [`group_title`] and [`mapping_title`] say it to people.
 //!
 //! Nothing here knows of samples: whoever samples, or names an address, reads the same lines.
 //!
 //! ```
-//! use seepmeter_maps::{class, maps};
+//! use seepmeter_maps::class::{MappingKind, ThreadStacks, classify};
+//! use seepmeter_maps::{DeletedFiles, group_title, maps};
 //!
 //! let text = b"7f5e4ec00000-7f5e4ec26000 r-xp 00000000 fe:00 1054321    /usr/lib/libc.so.6\n";
 //! let mappings = maps::parse(text);
 //! assert_eq!(mappings[0].path, b"/usr/lib/libc.so.6");
-//! let classes = class::classify(&mappings, &[]);
-//! assert_eq!(classes[0].title(), b"/usr/lib/libc.so.6 r-xp");
+//! let mut files = DeletedFiles::seen_from("/proc/self/root".into());
+//! let classes = classify(&mappings, &ThreadStacks::default(), &mut files);
+//! assert_eq!(classes[0].kind(), MappingKind::File);
+//! assert_eq!(group_title(&classes[0]), b"/usr/lib/libc.so.6 r-xp");
 //! ```
-#![forbid(unsafe_code)]
+#![cfg_attr(not(test), forbid(unsafe_code))]
 
 pub mod class;
+mod deleted;
 pub mod maps;
+mod size;
 pub mod smaps;
-pub mod threads;
 mod title;
+
+pub use deleted::DeletedFiles;
+pub use size::SizeClass;
+pub use title::{group_title, mapping_title};

@@ -19,7 +19,7 @@ pub trait Plugin: Sized {
 
     /// Of a sampler: true if its samples pause or block the target. Its interval is stretched if they
     /// cost more than the budget.
-    const DISTURBS: bool = false;
+    const PAUSES: bool = false;
 
     /// Of a sink: how long a record may wait for others before this sink gets it. Waking a thread costs
     /// more than a sample does, so only a live view asks for less than the usual quarter of a second.
@@ -44,8 +44,8 @@ pub struct Info {
     pub version: String,
     /// Its options.
     pub options: Vec<OptionSpec>,
-    /// See [`Plugin::DISTURBS`].
-    pub disturbs: bool,
+    /// See [`Plugin::PAUSES`].
+    pub pauses: bool,
     /// See [`Plugin::MAX_BATCH_DELAY`].
     pub max_batch_delay: Duration,
 }
@@ -59,7 +59,7 @@ impl Info {
             about: P::ABOUT.to_owned(),
             version: version.to_owned(),
             options: P::Options::specs(),
-            disturbs: P::DISTURBS,
+            pauses: P::PAUSES,
             max_batch_delay: P::MAX_BATCH_DELAY,
         }
     }

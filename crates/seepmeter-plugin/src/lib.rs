@@ -60,7 +60,6 @@ mod options;
 mod sampler;
 mod sink;
 mod subject_table;
-mod units;
 
 pub use error::{Error, ErrorKind};
 pub use factory::{
@@ -74,7 +73,7 @@ pub use sampler::{
 pub use seepmeter_record as record;
 pub use sink::Sink;
 pub use subject_table::SubjectTable;
-pub use units::{Size, parse_duration, parse_size};
+pub use seepmeter_record::human::{Size, parse_duration, parse_size};
 
 /// What the macros of this crate need and nobody else should.
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::units::{Size, parse_duration, parse_size};
+use crate::{Size, parse_duration, parse_size};
 
 /// What a plugin's options are. Written by [`options!`](crate::options!).
 pub trait Options: Sized {

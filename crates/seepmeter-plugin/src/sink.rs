@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::record::Record;
+use seepmeter_verdict::Conclusion;
 
 /// Consumes the records of one stream, in their order, from the header to the footer.
 ///
@@ -19,6 +20,15 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::write`].
     fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The verdict on the run is there. Called once, after the footer and before [`Sink::stop`].
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        let _ = conclusion;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Whom Seepmeter watches: a command that it spawns, or a process that runs already.
 //!
-//! A command is spawned in two steps. [`Command::spawn`] forks, and the child is [`Held`] before its
-//! exec; whoever wants the process from its first instruction attaches now. [`Held::release`] lets it
+//! A command is spawned in two steps. [`Command::spawn`] forks, and the child is [`HeldChild`] before its
+//! exec; whoever wants the process from its first instruction attaches now. [`HeldChild::release`] lets it
 //! go and returns at the moment of its exec, or with the reason why there was none. The end of a
 //! process is awaited on its [`Process::pidfd`], and only then is a child reaped.
 //!
@@ -18,11 +18,16 @@
 //! ```
 
 mod limits;
+pub mod priority;
+pub mod proc;
 mod process;
 mod signals;
 mod spawn;
+pub mod system;
+pub mod threads;
+pub mod wait;
 
 pub use limits::{CgroupLimit, Limits};
-pub use process::{AttachError, Process};
-pub use signals::{Arrival, ChildSignals, Signals};
-pub use spawn::{Child, Command, ExecError, Held};
+pub use process::{AttachError, Process, ProcessKey};
+pub use signals::{ReceivedSignal, ChildSignals, Signals};
+pub use spawn::{Child, Command, ExecError, HeldChild};

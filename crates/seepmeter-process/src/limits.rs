@@ -1,15 +1,17 @@
 //! How large a process may become: its cgroup's limit, its own, and the machine's.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use procfs::process::{LimitValue, Limits as ProcLimits, MountInfos};
-use procfs::{FromRead, Meminfo, ProcessCGroups};
+use crate::proc::ProcRoot;
+use crate::proc::text::{decimal, keyed_lines, kibibytes};
 
 /// A cgroup limit from this on is none: version 1 says "unlimited" by the largest number of pages
 /// (mm/page_counter.c).
 const UNLIMITED: u64 = 1 << 62;
 
-/// What may end a process that grows, in bytes; none where there is no such limit or it can't be read.
+/// What may end a process that grows, in bytes; none if there is no such limit or it can't be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The memory limit of its cgroup, or of one above, whichever has the least room.
@@ -29,30 +31,42 @@ pub struct CgroupLimit {
     pub limit: u64,
     /// What the group uses: `memory.current` or `memory.usage_in_bytes`, without the pages of files
     /// that nobody has used lately (`inactive_file` of memory.stat), which the kernel takes back
-    /// first. None where it can't be read.
+    /// first. None if it can't be read.
     pub used: Option<u64>,
 }
 
 impl Limits {
-    /// Reads the limits of a process. What can't be read is no limit: a limit is told, and never
+    /// Reads the limits of a process. What can't be read is no limit: a limit is reported, and never
     /// needed.
     #[must_use]
-    pub fn of(pid: i32, proc_root: &Path) -> Self {
-        let folder = proc_root.join(pid.to_string());
-        let address_space = ProcLimits::from_file(folder.join("limits")).ok().and_then(|limits| {
-            match limits.max_address_space.soft_limit {
-                LimitValue::Value(bytes) => Some(bytes),
-                LimitValue::Unlimited => None,
-            }
-        });
-        let machine = Meminfo::from_file(proc_root.join("meminfo")).ok();
+    pub fn of(pid: i32, root: &ProcRoot) -> Self {
+        let read = |name: &str| root.process(pid).read(name).unwrap_or_default();
+        let machine = std::fs::read(root.path().join("meminfo")).unwrap_or_default();
+        let mounts = root.own().read("mountinfo").unwrap_or_default();
         Self {
-            cgroup: cgroup_limit(&folder),
-            address_space,
-            machine: machine.as_ref().map(|meminfo| meminfo.mem_total),
-            machine_available: machine.and_then(|meminfo| meminfo.mem_available),
+            cgroup: cgroup_limit(&read("cgroup"), &mounts),
+            address_space: address_space(&read("limits")),
+            machine: bytes_of(&machine, b"MemTotal"),
+            machine_available: bytes_of(&machine, b"MemAvailable"),
         }
     }
+}
+
+/// The soft limit of a line of the kernel's (fs/proc/base.c, `proc_pid_limits`); none if unlimited:
+///
+/// ```text
+/// Limit                     Soft Limit           Hard Limit           Units
+/// Max address space         unlimited            unlimited            bytes
+/// ```
+fn address_space(limits: &[u8]) -> Option<u64> {
+    let mut lines = limits.split(|byte| *byte == b'\n');
+    let values = lines.find_map(|line| line.strip_prefix(b"Max address space"))?;
+    decimal(values.trim_ascii_start().split(u8::is_ascii_whitespace).next()?)
+}
+
+/// The value of a line of /proc/meminfo (fs/proc/meminfo.c), `MemTotal:       16384256 kB`.
+fn bytes_of(meminfo: &[u8], key: &[u8]) -> Option<u64> {
+    keyed_lines(meminfo).find(|(_, name, _)| *name == key).and_then(|(.., value)| kibibytes(value))
 }
 
 /// The names of a version's files.
@@ -72,31 +86,94 @@ const V1: Files = Files {
 
 const V2: Files = Files { limit: "memory.max", used: "memory.current", inactive: "inactive_file" };
 
+/// A cgroup hierarchy that has a memory controller, as far as it is mounted here.
+struct Mount<'a> {
+    version_2: bool,
+    /// The group that is mounted: not the root of the hierarchy in a container.
+    group: &'a Path,
+    at: PathBuf,
+}
+
+impl<'a> Mount<'a> {
+    /// Reads a line of the kernel's (fs/proc_namespace.c, `show_mountinfo`), in whose paths a blank is
+    /// `\040`; none if it is no such hierarchy. The fields before `-` may be more:
+    ///
+    /// ```text
+    /// ID PARENT DEVICE ROOT PATH       OPTIONS             -  TYPE   SOURCE OPTIONS
+    /// 30 23     0:26   /    /sys/fs/cg rw,nosuid shared:9  -  cgroup cgroup rw,memory
+    /// ```
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let dash = words.iter().position(|word| *word == b"-")?;
+        let version_2 = match *words.get(dash + 1)? {
+            b"cgroup2" => true,
+            b"cgroup" if words.get(dash + 3)?.split(|b| *b == b',').any(|o| o == b"memory") => {
+                false
+            }
+            _ => return None,
+        };
+        let group = Path::new(OsStr::from_bytes(words.get(3)?));
+        Some(Self { version_2, group, at: unescaped(words.get(4)?) })
+    }
+
+    /// The folder of a group; none if it is not under what is mounted here.
+    fn folder(&self, group: &Path) -> Option<(&Path, PathBuf)> {
+        // Of a group outside of our cgroup namespace the kernel says `/../…`.
+        let outside = group.components().any(|part| part == std::path::Component::ParentDir);
+        let below = group.strip_prefix(self.group).ok().filter(|_| !outside)?;
+        self.at.join(below).is_dir().then(|| (self.at.as_path(), below.to_owned()))
+    }
+}
+
 /// The limit with the least room along the way from the process's cgroup up to the root of its
-/// hierarchy.
-fn cgroup_limit(folder: &Path) -> Option<CgroupLimit> {
-    let groups = ProcessCGroups::from_file(folder.join("cgroup")).ok()?;
-    let mounts = MountInfos::from_file(folder.join("mountinfo")).ok()?;
-    let mounted = |is: &dyn Fn(&procfs::process::MountInfo) -> bool| {
-        mounts.0.iter().find(|mount| is(mount)).map(|mount| mount.mount_point.clone())
-    };
-    groups
-        .0
-        .iter()
-        .filter_map(|group| {
-            let (root, files) = if group.hierarchy == 0 {
-                (mounted(&|mount| mount.fs_type == "cgroup2")?, V2)
-            } else if group.controllers.iter().any(|controller| controller == "memory") {
-                let is_memory = |mount: &procfs::process::MountInfo| {
-                    mount.fs_type == "cgroup" && mount.super_options.contains_key("memory")
-                };
-                (mounted(&is_memory)?, V1)
-            } else {
+/// hierarchy. `groups` are the process's and `mounts` are our own: a sandbox has mounts of its own,
+/// whose paths are other folders here, or none.
+///
+/// `groups` are lines of the kernel's (kernel/cgroup/cgroup.c, `proc_cgroup_show`), of which the number
+/// 0 is version 2:
+///
+/// ```text
+/// 4:memory:/job
+/// 0::/service/worker
+/// ```
+fn cgroup_limit(groups: &[u8], mounts: &[u8]) -> Option<CgroupLimit> {
+    let lines = |text| <[u8]>::split(text, |byte: &u8| *byte == b'\n');
+    let mounts: Vec<Mount<'_>> = lines(mounts).filter_map(Mount::parse).collect();
+    lines(groups)
+        .filter_map(|line| {
+            let mut parts = line.splitn(3, |byte| *byte == b':');
+            let (number, controllers) = (parts.next()?, parts.next()?);
+            let group = Path::new(OsStr::from_bytes(parts.next()?));
+            let version_2 = number == b"0";
+            if !version_2 && !controllers.split(|b| *b == b',').any(|name| name == b"memory") {
                 return None;
-            };
-            least_room(&root, Path::new(group.pathname.trim_start_matches('/')), files)
+            }
+            let mut mounts = mounts.iter().filter(|mount| mount.version_2 == version_2);
+            let (root, below) = mounts.find_map(|mount| mount.folder(group))?;
+            least_room(root, &below, if version_2 { V2 } else { V1 })
         })
         .min_by_key(room)
+}
+
+/// A path in mountinfo, in which a blank, a tab, a newline and a backslash are octal numbers.
+fn unescaped(path: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&first, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|digits| first == b'\\' && digits.is_ascii());
+        let code = octal.and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(OsStr::from_bytes(&bytes))
 }
 
 fn least_room(root: &Path, group: &Path, files: Files) -> Option<CgroupLimit> {
@@ -107,7 +184,7 @@ fn room(cgroup: &CgroupLimit) -> u64 {
     cgroup.limit.saturating_sub(cgroup.used.unwrap_or(0))
 }
 
-/// The limit of one group, where it has one.
+/// The limit of one group, if it has one.
 fn limit_of(folder: &Path, files: Files) -> Option<CgroupLimit> {
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).ok();
     let number = |file: &str| read(file)?.trim().parse::<u64>().ok();
@@ -139,11 +216,18 @@ mod tests {
                 std::env::temp_dir().join(format!("seepmeter-{name}-{}", std::process::id()));
             let made = Self { folder };
             made.write("proc/7/cgroup", cgroup);
-            let mount = made.folder.join("cg");
-            let mountinfo =
-                format!("30 23 0:26 / {} rw - {fs_type} none {options}\n", mount.display());
-            made.write("proc/7/mountinfo", &mountinfo);
+            made.mount("/", fs_type, options);
+            fs::create_dir_all(made.folder.join("cg/service/worker")).unwrap();
+            fs::create_dir_all(made.folder.join("cg/job")).unwrap();
             made
+        }
+
+        fn mount(&self, group: &str, fs_type: &str, options: &str) {
+            let at = self.folder.join("cg");
+            let elsewhere = "29 23 0:25 /other /nowhere rw - cgroup2 none rw";
+            let here = format!("30 23 0:26 {group} {} rw - {fs_type} none {options}", at.display());
+            let own = format!("proc/{}/mountinfo", std::process::id());
+            self.write(&own, &format!("{elsewhere}\n{here}\n"));
         }
 
         fn write(&self, file: &str, text: &str) {
@@ -153,7 +237,7 @@ mod tests {
         }
 
         fn limits(&self) -> Limits {
-            Limits::of(7, &self.folder.join("proc"))
+            Limits::of(7, &ProcRoot::new(self.folder.join("proc")))
         }
 
         fn limit(&self) -> Option<u64> {
@@ -206,8 +290,44 @@ mod tests {
 
     #[test]
     fn this_process_has_the_machines_memory() {
-        let limits = Limits::of(std::process::id().cast_signed(), Path::new("/proc"));
+        let limits = Limits::of(std::process::id().cast_signed(), &ProcRoot::default());
         assert!(limits.machine.is_some_and(|bytes| bytes > 64 << 20));
         assert!(limits.machine_available < limits.machine && limits.machine_available > Some(0));
+    }
+
+    #[test]
+    fn a_group_is_looked_for_through_our_own_mounts_and_one_outside_of_them_is_not_known() {
+        let made = Made::new("mounts", "0::/box/service/worker\n", "cgroup2", "rw");
+        made.write("cg/service/worker/memory.max", "1048576\n");
+        // As in a sandbox, whose mounts name other folders than ours.
+        made.write("proc/7/mountinfo", "30 23 0:26 / /wrong rw - cgroup2 none rw\n");
+        assert_eq!(made.limit(), None);
+        made.mount("/box", "cgroup2", "rw");
+        assert_eq!(made.limit(), Some(1 << 20));
+        made.write("proc/7/cgroup", "0::/../box/service/worker\n");
+        assert_eq!(made.limit(), None);
+    }
+
+    #[test]
+    fn the_limit_of_the_address_space_and_a_blank_in_a_mount_point_are_read() {
+        let line =
+            "Max address space         8589934592           unlimited            bytes     \n";
+        assert_eq!(address_space(line.as_bytes()), Some(8 << 30));
+        assert_eq!(address_space(line.replace("8589934592", "unlimited").as_bytes()), None);
+        assert_eq!(unescaped(b"/mnt/a\\040b\\134"), Path::new("/mnt/a b\\"));
+        assert_eq!(unescaped(b"/mnt/a\\"), Path::new("/mnt/a\\"));
+    }
+
+    #[test]
+    fn the_limits_of_this_process_are_what_the_procfs_crate_reads() {
+        use procfs::Current;
+        let limits = Limits::of(std::process::id().cast_signed(), &ProcRoot::default());
+        let oracle = procfs::process::Process::myself().unwrap().limits().unwrap();
+        let soft = match oracle.max_address_space.soft_limit {
+            procfs::process::LimitValue::Value(bytes) => Some(bytes),
+            procfs::process::LimitValue::Unlimited => None,
+        };
+        assert_eq!(limits.address_space, soft);
+        assert_eq!(limits.machine, Some(procfs::Meminfo::current().unwrap().mem_total));
     }
 }

@@ -2,20 +2,29 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-/// A flag of /proc/PID/stat field 9, of kernel threads (include/linux/sched.h).
-const PF_KTHREAD: u32 = 0x0020_0000;
+use crate::proc::{ProcError, ProcRoot};
+use crate::wait::{is_readable, wait_one_readable};
 
-/// A process, held by its pidfd and named by its pid and start time, so that another process that
-/// gets the same pid later is never taken for it.
+/// What tells a process from every other of this boot: a pid alone is given to another process
+/// after its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessKey {
+    /// Its process id.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5).
+    pub start_time: u64,
+}
+
+/// A process, held by its pidfd and known by its [`ProcessKey`], so that another process that gets
+/// the same pid later is never taken for it.
 #[derive(Debug)]
 pub struct Process {
-    pid: i32,
-    start_time: u64,
+    key: ProcessKey,
     name: Vec<u8>,
     pidfd: OwnedFd,
 }
@@ -77,38 +86,31 @@ pub enum AttachError {
 }
 
 impl Process {
-    /// Takes hold of a process that runs already. `proc_root` is where procfs is mounted.
+    /// Takes hold of a process that runs already.
     ///
     /// # Errors
     /// See [`AttachError`].
-    pub fn open(pid: i32, proc_root: &Path) -> Result<Self, AttachError> {
-        let raw = Pid::from_raw(pid).ok_or(AttachError::NoSuchProcess { pid })?;
+    pub fn open(pid: i32, root: &ProcRoot) -> Result<Self, AttachError> {
+        let raw = rustix::process::Pid::from_raw(pid).ok_or(AttachError::NoSuchProcess { pid })?;
         let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
-            Err(error) => return Err(why_no_pidfd(pid, proc_root, error.into())),
+            Err(error) => return Err(why_no_pidfd(pid, root, error.into())),
         };
-        // Numbers of another pid namespace would name other processes.
-        let own = std::fs::read_link(proc_root.join("self"));
-        let other = own.is_ok_and(|own| own.as_os_str() != std::process::id().to_string().as_str());
-        if other {
-            return Err(AttachError::Hidden { pid, root: proc_root.display().to_string() });
+        let hidden = || AttachError::Hidden { pid, root: root.path().display().to_string() };
+        if !root.is_of_our_namespace() {
+            return Err(hidden());
         }
-        let stat = procfs::process::Process::new_with_root(proc_root.join(pid.to_string()))
-            .and_then(|process| process.stat());
-        let stat = match stat {
-            Ok(stat) => stat,
-            Err(procfs::ProcError::NotFound(_))
-                if test_kill_process(raw).is_ok_or_not_permitted() =>
-            {
-                return Err(AttachError::Hidden { pid, root: proc_root.display().to_string() });
-            }
-            Err(procfs::ProcError::NotFound(_)) => return Err(AttachError::NoSuchProcess { pid }),
-            Err(error) => return Err(AttachError::Other { pid, source: io::Error::other(error) }),
-        };
-        if stat.flags & PF_KTHREAD != 0 {
-            return Err(AttachError::Kernel { pid, name: stat.comm });
+        let stat = root.process(pid).stat().map_err(|error| match error {
+            ProcError::Gone { .. } if exists(pid) => hidden(),
+            ProcError::Gone { .. } => AttachError::NoSuchProcess { pid },
+            error => AttachError::Other { pid, source: error.into() },
+        })?;
+        if stat.is_of_the_kernel() {
+            let name = String::from_utf8_lossy(&stat.comm).into_owned();
+            return Err(AttachError::Kernel { pid, name });
         }
-        let process = Self { pid, start_time: stat.starttime, name: stat.comm.into_bytes(), pidfd };
+        let key = ProcessKey { pid, start_time: stat.start_time };
+        let process = Self { key, name: stat.comm, pidfd };
         // A zombie whose other threads run on has not ended: its pidfd says so, its state does not.
         match process.has_ended() {
             Ok(false) => Ok(process),
@@ -117,16 +119,22 @@ impl Process {
         }
     }
 
+    /// What tells it from every other process of this boot.
+    #[must_use]
+    pub fn key(&self) -> ProcessKey {
+        self.key
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.pid
+        self.key.pid
     }
 
     /// When it started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5).
     #[must_use]
     pub fn start_time(&self) -> u64 {
-        self.start_time
+        self.key.start_time
     }
 
     /// What it was called when it was taken hold of: /proc/PID/comm, at most 15 bytes.
@@ -142,42 +150,28 @@ impl Process {
         self.pidfd.as_fd()
     }
 
-    /// True where its last thread has ended.
+    /// True if its last thread has ended.
     ///
     /// # Errors
-    /// What poll(2) fails with.
+    /// What ppoll(2) fails with.
     pub fn has_ended(&self) -> io::Result<bool> {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        loop {
-            match poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        is_readable(self.pidfd())
     }
 
     /// Waits until its last thread has ended. It stays to be reaped.
     ///
     /// # Errors
-    /// What poll(2) fails with.
+    /// What ppoll(2) fails with.
     pub fn wait(&self) -> io::Result<()> {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        loop {
-            match poll(&mut fds, None) {
-                Ok(_) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        wait_one_readable(self.pidfd(), None).map(drop)
     }
 
-    /// Sends it a signal, and never to another process of the same pid. False where it has ended.
+    /// Sends it a signal, and never to another process of the same pid. False if it has ended.
     ///
     /// # Errors
     /// What pidfd_send_signal(2) fails with.
-    pub fn signal(&self, signal: nix::sys::signal::Signal) -> io::Result<bool> {
-        let signal = Signal::from_named_raw(signal as i32)
+    pub fn signal(&self, signal: Signal) -> io::Result<bool> {
+        let signal = rustix::process::Signal::from_named_raw(signal as i32)
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         match pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) => Ok(true),
@@ -188,29 +182,18 @@ impl Process {
 }
 
 /// Why pidfd_open(2) was refused: a thread's id is EINVAL, and from Linux 6.9 on ENOENT.
-fn why_no_pidfd(pid: i32, proc_root: &Path, source: io::Error) -> AttachError {
+fn why_no_pidfd(pid: i32, root: &ProcRoot, source: io::Error) -> AttachError {
     match source.raw_os_error() {
         Some(libc::ESRCH) => AttachError::NoSuchProcess { pid },
-        Some(libc::EINVAL | libc::ENOENT) => {
-            let status = procfs::process::Process::new_with_root(proc_root.join(pid.to_string()))
-                .and_then(|process| process.status());
-            match status {
-                Ok(status) if status.tgid != pid => {
-                    AttachError::Thread { tid: pid, pid: status.tgid }
-                }
-                _ => AttachError::NoSuchProcess { pid },
-            }
-        }
+        Some(libc::EINVAL | libc::ENOENT) => match root.process(pid).status() {
+            Ok(status) if status.tgid != pid => AttachError::Thread { tid: pid, pid: status.tgid },
+            _ => AttachError::NoSuchProcess { pid },
+        },
         _ => AttachError::Other { pid, source },
     }
 }
 
-trait OkOrNotPermitted {
-    fn is_ok_or_not_permitted(&self) -> bool;
-}
-
-impl OkOrNotPermitted for rustix::io::Result<()> {
-    fn is_ok_or_not_permitted(&self) -> bool {
-        matches!(self, Ok(()) | Err(rustix::io::Errno::PERM))
-    }
+/// True if there is such a process, even one that this user may not signal.
+fn exists(pid: i32) -> bool {
+    matches!(kill(nix::unistd::Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
 }

@@ -77,7 +77,7 @@ pub struct Signals {
 
 /// A signal that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub struct ReceivedSignal {
     /// Which.
     pub signal: Signal,
     /// True where the kernel sent it, as it does for Ctrl-C: then every process of the terminal's
@@ -127,7 +127,7 @@ impl Signals {
     ///
     /// # Errors
     /// What read(2) fails with.
-    pub fn next(&self) -> io::Result<Option<Arrival>> {
+    pub fn next(&self) -> io::Result<Option<ReceivedSignal>> {
         let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
         match nix::unistd::read(&self.fd, &mut info) {
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
@@ -137,7 +137,7 @@ impl Signals {
                 // SAFETY: the kernel has filled all of it, and every pattern of bits is a valid value.
                 let info: libc::signalfd_siginfo = unsafe { std::mem::transmute(info) };
                 let number = i32::try_from(info.ssi_signo).unwrap_or(0);
-                Ok(Some(Arrival {
+                Ok(Some(ReceivedSignal {
                     signal: Signal::try_from(number)?,
                     from_kernel: info.ssi_code == SI_KERNEL,
                     sender: info.ssi_pid,

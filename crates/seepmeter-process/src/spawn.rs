@@ -9,7 +9,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -18,6 +18,7 @@ use rustix::fs::{Access, access};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use seepmeter_record::End;
 
+use crate::proc::ProcRoot;
 use crate::{AttachError, ChildSignals, Process};
 
 /// Where execvp(3) looks when there is no PATH.
@@ -33,7 +34,7 @@ pub struct Command {
 
 /// A child that has not yet executed its command and waits to be released.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldChild {
     child: Child,
     hold: PipeWriter,
     sentinel: PipeReader,
@@ -91,7 +92,7 @@ impl Command {
     ///
     /// # Errors
     /// Where there can be no pipe or no fork.
-    pub fn spawn(&self, signals: &ChildSignals) -> io::Result<Held> {
+    pub fn spawn(&self, signals: &ChildSignals) -> io::Result<HeldChild> {
         let (hold_reader, hold) = io::pipe()?;
         let (sentinel, sentinel_writer) = io::pipe()?;
         let mut image = Image::new(self);
@@ -107,8 +108,8 @@ impl Command {
             ForkResult::Parent { child } => {
                 drop((hold_reader, sentinel_writer));
                 // The child can't end unseen: nobody but us reaps it, so its pid stays its own.
-                match Process::open(child.as_raw(), Path::new("/proc")) {
-                    Ok(process) => Ok(Held { child: Child { process }, hold, sentinel }),
+                match Process::open(child.as_raw(), &ProcRoot::default()) {
+                    Ok(process) => Ok(HeldChild { child: Child { process }, hold, sentinel }),
                     Err(error) => {
                         drop(hold);
                         nix::sys::wait::waitpid(child, None)?;
@@ -123,7 +124,7 @@ impl Command {
     }
 }
 
-impl Held {
+impl HeldChild {
     /// The child's process.
     #[must_use]
     pub fn process(&self) -> &Process {

@@ -1,31 +1,14 @@
-//! Not to lose the CPU while the target stands still.
-//!
-//! A thread that spins preempts its tracer: to stop 8 of them took 10 to 86 ms on 2 CPUs, most of it
-//! the tracer's wait for its turn. So while it stops them, a tracer asks to be let run to its end
-//! (SCHED_FIFO). It takes the right to (CAP_SYS_NICE, RLIMIT_RTPRIO); where it is refused, all goes on
-//! as it would have, later.
+//! Not to lose the CPU while the target stands still: see [`seepmeter_process::priority`].
+
+use seepmeter_process::priority::RealtimePriority;
 
 /// This thread is not interrupted by ordinary ones for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Urgent(());
+pub(crate) struct Urgent(RealtimePriority);
 
 impl Urgent {
-    /// Asks for it. None where it is refused, or where the thread is no ordinary one.
+    /// Asks for it. None if it is refused.
     pub(crate) fn now() -> Option<Self> {
-        // SAFETY: the call only asks; 0 is the calling thread.
-        let ordinary = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;
-        (ordinary && set(libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, 1)).then_some(Self(()))
+        RealtimePriority::request().map(Self)
     }
-}
-
-impl Drop for Urgent {
-    fn drop(&mut self) {
-        set(libc::SCHED_OTHER, 0);
-    }
-}
-
-fn set(policy: i32, priority: i32) -> bool {
-    let parameters = libc::sched_param { sched_priority: priority };
-    // SAFETY: the kernel reads the parameters, which live until the call is over.
-    unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) == 0 }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seepmeter_plugin::{SamplerFactory, SinkFactory};
 
 use crate::samplers::Statm;
-use crate::sinks::{Csv, Exec, Jsonl, Judging, Stacks, Summary, Text, VerdictSink};
+use crate::sinks::{Csv, Exec, Jsonl, Stacks, Summary, Text, VerdictSink};
 
 /// The built-in samplers.
 #[must_use]
@@ -19,17 +19,17 @@ pub fn samplers() -> Vec<Arc<SamplerFactory>> {
     ]
 }
 
-/// The built-in sinks. Those that judge know the gates.
+/// The built-in sinks.
 #[must_use]
-pub fn sinks(judging: &Judging) -> Vec<Arc<SinkFactory>> {
+pub fn sinks() -> Vec<Arc<SinkFactory>> {
     vec![
         SinkFactory::of::<Text>().into(),
         SinkFactory::of::<Csv>().into(),
         SinkFactory::of::<Jsonl>().into(),
         SinkFactory::of::<Exec>().into(),
         SinkFactory::of::<Stacks>().into(),
-        Summary::factory(judging.clone(), false),
-        VerdictSink::factory(judging.clone()),
+        SinkFactory::of::<Summary>().into(),
+        SinkFactory::of::<VerdictSink>().into(),
     ]
 }
 
@@ -56,7 +56,7 @@ mod tests {
             check(sampler.info());
             assert!(sampler.make(&given(sampler.info())).is_ok(), "{}", sampler.info().name);
         }
-        for sink in sinks(&Judging::default()) {
+        for sink in sinks() {
             check(sink.info());
             assert!(sink.make(&given(sink.info())).is_ok(), "{}", sink.info().name);
         }

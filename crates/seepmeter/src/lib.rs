@@ -1,22 +1,21 @@
 //! The parts of the `seepmeter` command.
 //!
-//! [`flags`] is what was typed, [`plan`] what will be done, [`commands`] do it. [`samplers`] and
-//! [`sinks`] are the built-in plugins; they go through the same traits as anybody's.
+//! [`flags`] is what was typed; [`plan`] finds every plugin and checks what can be checked; [`commands`],
+//! one file each, do it. [`samplers`] and [`sinks`] are the built-in plugins; they go through the same
+//! traits as anybody's.
 //!
 //! This library serves the command and its benchmarks; it promises no stable interface.
 
 pub mod builtin;
 pub mod commands;
-pub mod comparing;
 pub mod flags;
-mod human;
-pub mod judging;
 mod listing;
 pub mod messages;
+pub mod outcome;
 pub mod plan;
-pub mod plugins;
+pub mod registry;
 pub mod samplers;
+mod session;
 pub mod sinks;
 mod spec;
-pub mod verdict;
 mod watch;

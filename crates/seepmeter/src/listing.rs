@@ -1,4 +1,4 @@
-//! What there is to say of plugins, in words and in JSON.
+//! Descriptions of plugins, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use seepmeter_engine::{Facts, Source};
 use seepmeter_plugin::OptionSpec;
 use serde_json::{Value, json};
 
-use crate::plugins::{Origin, Page};
+use crate::registry::{PluginDescription, PluginOrigin};
 
 /// A line a plugin.
-pub(crate) fn lines(pages: &[Page]) -> String {
-    let width = |of: fn(&Page) -> usize| pages.iter().map(of).max().unwrap_or(0);
+pub(crate) fn lines(pages: &[PluginDescription]) -> String {
+    let width = |of: fn(&PluginDescription) -> usize| pages.iter().map(of).max().unwrap_or(0);
     let name = width(|page| page.info.name.len());
     let version = width(|page| page.info.version.len());
     pages
@@ -29,9 +29,9 @@ pub(crate) fn lines(pages: &[Page]) -> String {
 }
 
 /// All of one plugin.
-pub(crate) fn page(page: &Page) -> String {
+pub(crate) fn page(page: &PluginDescription) -> String {
     let info = &page.info;
-    let mut told = format!(
+    let mut text = format!(
         "{} {} {}: {}\nfrom: {}\n",
         page.kind.word(),
         info.name,
@@ -40,15 +40,15 @@ pub(crate) fn page(page: &Page) -> String {
         origin(&page.origin)
     );
     if info.options.is_empty() {
-        told.push_str("options: none\n");
+        text.push_str("options: none\n");
     } else {
-        told.push_str("options:\n");
-        told.extend(info.options.iter().map(option));
+        text.push_str("options:\n");
+        text.extend(info.options.iter().map(option));
     }
     if let Some(facts) = &page.facts {
-        told.push_str(&face(facts));
+        text.push_str(&face(facts));
     }
-    told
+    text
 }
 
 fn option(option: &OptionSpec) -> String {
@@ -66,20 +66,20 @@ fn face(facts: &Facts) -> String {
     let has: Vec<&str> = calls.iter().filter(|call| call.present).map(|call| call.name).collect();
     let lacks: Vec<&str> =
         calls.iter().filter(|call| !call.present).map(|call| call.name).collect();
-    let mut told = format!(
+    let mut text = format!(
         "face: version {major}.{minor}, entry {symbol}, a table of {table_size} bytes (seepmeter knows {host_table_size})\n"
     );
     // Writing to a string can't fail.
-    let _ = writeln!(told, "calls: {}", has.join(", "));
-    let _ = writeln!(told, "left out: {}", lacks.join(", "));
-    told
+    let _ = writeln!(text, "calls: {}", has.join(", "));
+    let _ = writeln!(text, "left out: {}", lacks.join(", "));
+    text
 }
 
-fn origin(origin: &Origin) -> String {
+fn origin(origin: &PluginOrigin) -> String {
     match origin {
-        Origin::BuiltIn => "built in".to_owned(),
-        Origin::File(path, None) => path.display().to_string(),
-        Origin::File(path, Some(source)) => format!("{}, {}", path.display(), source_word(*source)),
+        PluginOrigin::BuiltIn => "built in".to_owned(),
+        PluginOrigin::File(path, None) => path.display().to_string(),
+        PluginOrigin::File(path, Some(source)) => format!("{}, {}", path.display(), source_word(*source)),
     }
 }
 
@@ -94,13 +94,13 @@ fn source_word(source: Source) -> &'static str {
 }
 
 /// All of all plugins, as one JSON array.
-pub(crate) fn json(pages: &[Page]) -> String {
+pub(crate) fn json(pages: &[PluginDescription]) -> String {
     let all: Vec<Value> = pages.iter().map(page_json).collect();
     format!("{:#}\n", Value::from(all))
 }
 
-fn page_json(page: &Page) -> Value {
-    let Page { kind, info, origin, facts } = page;
+fn page_json(page: &PluginDescription) -> Value {
+    let PluginDescription { kind, info, origin, facts } = page;
     let options: Vec<Value> = info
         .options
         .iter()
@@ -109,8 +109,8 @@ fn page_json(page: &Page) -> Value {
         })
         .collect();
     let (path, source) = match origin {
-        Origin::BuiltIn => (None, "built in"),
-        Origin::File(path, source) => {
+        PluginOrigin::BuiltIn => (None, "built in"),
+        PluginOrigin::File(path, source) => {
             (Some(path.display().to_string()), source.map_or("named", source_word))
         }
     };

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use seepmeter::commands::{self, Outcome};
 use seepmeter::flags::{Flags, Subcommand};
-use seepmeter::{comparing, judging, messages};
+use seepmeter::outcome::Outcome;
+use seepmeter::{commands, messages};
 
 fn main() -> ExitCode {
     let flags = match Flags::read() {
@@ -15,8 +15,8 @@ fn main() -> ExitCode {
         Subcommand::Run(flags) => commands::run(flags),
         Subcommand::Attach(flags) => commands::attach(flags),
         Subcommand::Replay(flags) => commands::replay(flags),
-        Subcommand::Judge(flags) => judging::judge(&flags),
-        Subcommand::Compare(flags) => comparing::compare(&flags),
+        Subcommand::Judge(flags) => commands::judge(&flags),
+        Subcommand::Compare(flags) => commands::compare(&flags),
         Subcommand::Plugins(flags) => commands::plugins(flags),
         Subcommand::Completions { shell } => commands::completions(shell),
         Subcommand::Man => commands::man(),

@@ -1,41 +1,69 @@
-//! What the command says to people, all of it on standard error.
+//! What the command says to people: messages on standard error, and what was asked for on standard output.
 //!
-//! Where even that can't be written, the exit status is all that is left to tell it; a panic would take
-//! the target's watching down with it, or the whole process where a plugin has asked to speak.
+//! If standard error can't be written to, the exit status is all that is left; a panic would end the
+//! watch of the target, or the whole process if a plugin has something to say.
 
 use std::io::{self, Write};
+use std::path::Path;
 
-use crate::verdict::gate::Outcome;
+use anyhow::{Context, Result};
+use seepmeter_record::Bytes;
+use seepmeter_verdict::GateOutcome;
 
-/// Says what made the command fail: every cause on one line.
+use crate::outcome::Outcome;
+
+/// Reports what made the command fail: every cause on one line.
 pub fn error(error: &anyhow::Error) {
     notice(&format!("{error:#}"));
 }
 
-/// Says one sentence while a run goes on.
+/// Reports one sentence while a run goes on.
 pub fn notice(sentence: &str) {
-    // In one write, or what the target says at the same time could stand in its middle.
+    // In one write, or what the target writes at the same time could come in its middle.
     let line = format!("seepmeter: {sentence}\n");
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Says which gates fired, and why, and which name nothing that there is; true where any fired.
-pub fn gates(outcomes: &[Outcome]) -> bool {
-    for outcome in outcomes.iter().filter(|outcome| outcome.unknown) {
-        notice(&format!("gate `{}` was not checked: {}", outcome.gate, outcome.why));
+/// Reports which gates fired, and why, and which could not be checked; true if any fired.
+pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>) -> bool {
+    let mut any = false;
+    for GateOutcome { gate, fired, checked, why, .. } in outcomes {
+        match (checked, fired) {
+            (false, _) => notice(&format!("gate `{gate}` was not checked: {why}")),
+            (true, true) => notice(&format!("gate `{gate}` fires: {why}")),
+            (true, false) => {}
+        }
+        any |= fired;
     }
-    let fired = outcomes.iter().filter(|outcome| outcome.fired);
-    for outcome in fired.clone() {
-        notice(&format!("gate `{}` fires: {}", outcome.gate, outcome.why));
-    }
-    fired.count() > 0
+    any
 }
 
-/// Says what is wrong with the command line, or the help that was asked for.
+/// Writes to standard output; that nobody reads it (any more) is no failure.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub(crate) fn print(text: &[u8]) -> Result<Outcome> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(Outcome::Success),
+    }
+}
+
+/// A path as a message shows it: `-` is standard input, and what can't be printed is escaped.
+pub(crate) fn shown(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "standard input".to_owned();
+    }
+    Bytes::from(path.as_os_str().as_encoded_bytes()).to_string()
+}
+
+/// Prints what is wrong with the command line, or the help that was asked for.
 pub fn usage(error: &clap::Error) {
     if error.use_stderr() {
-        let told = error.render().to_string();
-        return notice(told.strip_prefix("error: ").unwrap_or(&told).trim_end());
+        let text = error.render().to_string();
+        return notice(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     }
     let _ = error.print();
 }

@@ -1,4 +1,4 @@
-//! What will be done: every name found, every duration read, before anything runs.
+//! What will be done: every plugin found, every duration read, before anything runs.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -6,67 +6,133 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_engine::{SamplerPlan, SinkPlan};
-use seepmeter_plugin::{Info, parse_duration};
+use seepmeter_plugin::{ConfiguredSampler, Info, Sink, parse_duration};
 
 use crate::flags::{SinkFlags, WatchFlags};
-use crate::plugins::{Found, Origin, Page, Shelf};
-use crate::sinks::{Judging, Summary};
+use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
 use crate::spec::Spec;
 
-/// The first plugin of which the flags ask for help (`NAME,help`) instead of work.
-///
-/// # Errors
-/// A plugin that there is not.
-pub fn help(shelf: &Shelf, samplers: &[Spec], sinks: &[Spec]) -> Result<Option<Page>> {
-    if let Some(spec) = samplers.iter().find(|spec| spec.help) {
-        return shelf.sampler(&spec.name).map(|plugin| Some(plugin.page));
+/// The option that every sampler has: an interval of its own.
+const EVERY: &str = "every";
+
+/// A plugin as the user named it, found in the registry.
+struct NamedPlugin<T: ?Sized> {
+    spec: Spec,
+    plugin: RegisteredPlugin<T>,
+}
+
+impl<T: ?Sized> NamedPlugin<T> {
+    fn find(
+        specs: &[Spec],
+        find: impl Fn(&str) -> Result<RegisteredPlugin<T>>,
+    ) -> Result<Vec<Self>> {
+        let named = |spec: &Spec| Ok(Self { spec: spec.clone(), plugin: find(&spec.name)? });
+        specs.iter().map(named).collect()
     }
-    match sinks.iter().find(|spec| spec.help) {
-        Some(spec) => shelf.sink(&spec.name).map(|plugin| Some(plugin.page)),
-        None => Ok(None),
+
+    fn info(&self) -> &Info {
+        self.plugin.factory.info()
+    }
+
+    /// `kind` is the word for what it is.
+    fn join_lists(&mut self, kind: &str) -> Result<()> {
+        let options = &self.plugin.factory.info().options;
+        self.spec.join_lists(options).map_err(|why| anyhow!("{kind} {}: {why}", self.spec.text))
     }
 }
 
-/// The samplers that the flags ask for; statm where they ask for none.
-///
-/// # Errors
-/// A sampler that there is not, or an `every=` that is no duration.
-pub fn samplers(shelf: &Shelf, flags: &WatchFlags) -> Result<Vec<SamplerPlan>> {
-    let asked = or_default(&flags.samplers, || vec![Spec::plain("statm")]);
-    asked.into_iter().map(|spec| sampler(shelf, spec, flags)).collect()
+/// The plugins that the flags name.
+pub(crate) struct NamedPlugins {
+    samplers: Vec<NamedPlugin<dyn ConfiguredSampler>>,
+    sinks: Vec<NamedPlugin<dyn Sink>>,
 }
 
-fn sampler(shelf: &Shelf, mut spec: Spec, flags: &WatchFlags) -> Result<SamplerPlan> {
-    let Found { factory, page } = shelf.sampler(&spec.name)?;
-    let origin = page.origin;
-    let options = &factory.info().options;
-    spec.join_lists(options).map_err(|why| anyhow!("sampler {}: {why}", spec.text))?;
-    let interval = match spec.take("every") {
+impl NamedPlugins {
+    /// Finds them: statm if no sampler is named; text if no sink is, and the summary.
+    ///
+    /// # Errors
+    /// A plugin that there is not.
+    pub(crate) fn find(
+        registry: &Registry,
+        watch: Option<&WatchFlags>,
+        sinks: &SinkFlags,
+    ) -> Result<Self> {
+        let statm = [Spec::plain("statm")];
+        let samplers = match watch {
+            None => &[],
+            Some(watch) if watch.samplers.is_empty() => &statm[..],
+            Some(watch) => &watch.samplers,
+        };
+        Ok(Self {
+            samplers: NamedPlugin::find(samplers, |name| registry.sampler(name))?,
+            sinks: NamedPlugin::find(&sink_specs(sinks), |name| registry.sink(name))?,
+        })
+    }
+
+    /// The first plugin of which the flags ask for help (`NAME,help`) instead of work.
+    pub(crate) fn help(&self) -> Option<&PluginDescription> {
+        let samplers = self.samplers.iter().map(|named| (&named.spec, &named.plugin.description));
+        let sinks = self.sinks.iter().map(|named| (&named.spec, &named.plugin.description));
+        let mut all = samplers.chain(sinks);
+        all.find(|(spec, _)| spec.help).map(|(_, description)| description)
+    }
+
+    /// Plans what is to be made of them. `replayed` is written to by no sink.
+    ///
+    /// # Errors
+    /// An option that a sampler does not have, an `every=` that is no duration, or two sinks that would
+    /// write to one file.
+    pub(crate) fn plan(
+        self,
+        watch: Option<&WatchFlags>,
+        replayed: Option<&Path>,
+    ) -> Result<(Vec<SamplerPlan>, Vec<SinkPlan>)> {
+        let mut samplers = Vec::new();
+        for (named, watch) in self.samplers.into_iter().zip(std::iter::repeat(watch).flatten()) {
+            samplers.push(sampler_plan(named, watch)?);
+        }
+        let sinks = self.sinks.into_iter().map(sink_plan).collect::<Result<Vec<_>>>()?;
+        check_paths(&sinks, replayed)?;
+        Ok((samplers, sinks))
+    }
+}
+
+fn sink_specs(flags: &SinkFlags) -> Vec<Spec> {
+    let mut specs = flags.sinks.clone();
+    if specs.is_empty() && !flags.quiet {
+        specs.push(Spec::plain("text"));
+    }
+    if !flags.no_summary && !specs.iter().any(|spec| spec.name == "summary") {
+        specs.push(Spec::plain("summary"));
+    }
+    specs
+}
+
+fn sampler_plan(
+    mut named: NamedPlugin<dyn ConfiguredSampler>,
+    flags: &WatchFlags,
+) -> Result<SamplerPlan> {
+    named.join_lists("sampler")?;
+    let interval = match named.spec.take(EVERY) {
         Some(every) => parse_duration(&every)
             .map_err(|why| anyhow!(why))
-            .with_context(|| format!("sampler {}: option `every`", spec.text))?,
+            .with_context(|| format!("sampler {}: option `{EVERY}`", named.spec.text))?,
         None => flags.interval,
     };
-    if origin == Origin::BuiltIn {
-        check_keys(&spec, factory.info())?;
+    // One in a file is asked itself: what it says of its options is for help, and may leave some out.
+    if named.plugin.description.origin == PluginOrigin::BuiltIn {
+        check_keys(&named.spec, named.info())?;
     }
-    Ok(SamplerPlan {
-        label: spec.text,
-        factory,
-        interval,
-        budget: flags.budget,
-        options: spec.options,
-    })
+    let NamedPlugin { spec: Spec { text: label, options, .. }, plugin } = named;
+    let budget = flags.budget;
+    Ok(SamplerPlan { label, factory: plugin.factory, interval, budget, options })
 }
 
-/// The sampler itself knows nothing of `every`, which is there all the same. One in a file is asked
-/// itself: what it says of its options is for help, and may leave some out.
+/// The sampler itself does not know [`EVERY`], so that a message of its own would not list it.
 fn check_keys(spec: &Spec, info: &Info) -> Result<()> {
-    let known = || info.options.iter().map(|option| option.key.as_str());
-    let unknown = |key: &String| !known().any(|known| known == key.replace('_', "-"));
-    match spec.options.iter().map(|(key, _)| key).find(|key| unknown(key)) {
-        Some(key) => {
-            let known: Vec<&str> = ["every"].into_iter().chain(known()).collect();
+    let known: Vec<&str> = [EVERY].into_iter().chain(info.options.iter().map(|o| &*o.key)).collect();
+    match spec.options.iter().find(|(key, _)| !known.contains(&&**key)) {
+        Some((key, _)) => {
             let known = known.join(", ");
             Err(anyhow!("sampler {}: no option `{key}`; there are: {known}", spec.text))
         }
@@ -74,42 +140,10 @@ fn check_keys(spec: &Spec, info: &Info) -> Result<()> {
     }
 }
 
-/// The sinks that the flags ask for: text where they ask for none, and the summary. Gates are held
-/// against a verdict even where nobody wants to read it.
-///
-/// # Errors
-/// A sink that there is not, or two that would write to one file; `replayed` is written to by none.
-pub fn sinks(
-    shelf: &Shelf,
-    flags: &SinkFlags,
-    judging: &Judging,
-    replayed: Option<&Path>,
-) -> Result<Vec<SinkPlan>> {
-    let default = || if flags.quiet { Vec::new() } else { vec![Spec::plain("text")] };
-    let mut asked = or_default(&flags.sinks, default);
-    if !flags.no_summary && !asked.iter().any(|spec| spec.name == "summary") {
-        asked.push(Spec::plain("summary"));
-    }
-    let judges = asked.iter().any(|spec| spec.name == "summary");
-    let mut plans = asked
-        .into_iter()
-        .map(|mut spec| {
-            let factory = shelf.sink(&spec.name)?.factory;
-            let options = &factory.info().options;
-            spec.join_lists(options).map_err(|why| anyhow!("sink {}: {why}", spec.text))?;
-            Ok(SinkPlan { label: spec.text, factory, options: spec.options })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    check_paths(&plans, replayed)?;
-    if judging.has_gates() && !judges {
-        let factory = Summary::factory(judging.clone(), true);
-        plans.push(SinkPlan { label: "gates".to_owned(), factory, options: Vec::new() });
-    }
-    Ok(plans)
-}
-
-fn or_default(asked: &[Spec], default: impl FnOnce() -> Vec<Spec>) -> Vec<Spec> {
-    if asked.is_empty() { default() } else { asked.to_vec() }
+fn sink_plan(mut named: NamedPlugin<dyn Sink>) -> Result<SinkPlan> {
+    named.join_lists("sink")?;
+    let NamedPlugin { spec: Spec { text: label, options, .. }, plugin } = named;
+    Ok(SinkPlan { label, factory: plugin.factory, options })
 }
 
 /// Two sinks that write to one file would garble it, and so would one that writes to what is replayed.

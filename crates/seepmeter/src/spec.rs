@@ -31,16 +31,14 @@ impl Spec {
         Some(self.options.remove(at).1)
     }
 
-    /// Hands words that stand alone to the list before them: `look=stacks,maps`. What is a list, the
+    /// Hands words that stand alone to the list before them: `take=stacks,maps`. What is a list, the
     /// plugin's `options` say.
     ///
     /// # Errors
     /// A word behind an option that takes no list.
     pub fn join_lists(&mut self, options: &[OptionSpec]) -> Result<(), String> {
-        let is_list = |key: &str| {
-            let key = key.replace('_', "-");
-            options.iter().any(|option| option.key == key && option.is_list())
-        };
+        let is_list =
+            |key: &str| options.iter().any(|option| option.key == key && option.is_list());
         let mut joined: Vec<(String, String)> = Vec::with_capacity(self.options.len());
         for (key, value) in self.options.drain(..) {
             match joined.last_mut() {
@@ -73,7 +71,8 @@ impl FromStr for Spec {
         for piece in pieces {
             match piece.split_once('=') {
                 Some((key, value)) if !key.is_empty() => {
-                    options.push((key.to_owned(), value.to_owned()));
+                    // `max_pause` is another way to write `max-pause`.
+                    options.push((key.replace('_', "-"), value.to_owned()));
                 }
                 None if !piece.is_empty() && !options.is_empty() => {
                     options.push((String::new(), piece));
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn words_behind_a_list_belong_to_it_and_behind_another_option_they_are_told() {
+    fn words_behind_a_list_belong_to_it_and_behind_another_option_they_are_refused() {
         let option = |key: &str, kind: &str| OptionSpec {
             key: key.to_owned(),
             kind: kind.to_owned(),
@@ -146,17 +145,17 @@ mod tests {
             required: false,
             help: String::new(),
         };
-        let options = [option("look", "stacks,maps"), option("path", "path")];
-        let mut spec: Spec = "x,look=stacks,maps,path=y".parse().unwrap();
+        let options = [option("take", "stacks,maps"), option("path", "path")];
+        let mut spec: Spec = "x,take=stacks,maps,path=y".parse().unwrap();
         spec.join_lists(&options).unwrap();
-        assert_eq!(spec.options[0], ("look".into(), "stacks,maps".into()));
+        assert_eq!(spec.options[0], ("take".into(), "stacks,maps".into()));
         assert_eq!(spec.options[1], ("path".into(), "y".into()));
         let mut spec: Spec = "x,path=y,maps".parse().unwrap();
         assert!(spec.join_lists(&options).unwrap_err().starts_with("`maps` is not KEY=VALUE"));
     }
 
     #[test]
-    fn what_is_no_option_is_told() {
+    fn what_is_no_option_is_refused() {
         for bad in ["csv,path", "csv,=x", "csv,", ""] {
             assert!(bad.parse::<Spec>().is_err(), "{bad:?} was taken");
         }

@@ -1,16 +1,15 @@
-//! Watching over a target until it ends or the watching should stop, and passing signals on.
+//! Watching targets until they end or the watch should stop, and passing signals on.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
-use seepmeter_engine::Live;
-use seepmeter_process::{Arrival, Process, Signals};
-use seepmeter_record::EventKind;
+use seepmeter_engine::{Live, RunReport};
+use seepmeter_process::wait::wait_readable;
+use seepmeter_process::{Process, ReceivedSignal, Signals};
+use seepmeter_record::{End, EventKind, SubjectId};
 
 use crate::flags::OnStop;
 use crate::messages;
@@ -31,65 +30,72 @@ pub(crate) fn take_signals() -> Result<Signals> {
     Signals::take(&SIGNALS).context("cannot take signals")
 }
 
-/// Why the watching stopped.
+/// Why the watch stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stopped {
-    /// The target has ended by itself.
-    TargetEnded,
-    /// The target has ended after it was told to, at the end of the duration.
-    TargetEndedAsAsked,
+pub(crate) enum StopReason {
+    /// All targets have ended by themselves.
+    Ended,
+    /// The targets have ended after they were told to, at the end of the duration.
+    EndedAsAsked,
     /// The duration is over, or a signal asked for it.
     Asked,
 }
 
-/// What is done with signals and at the end of the duration.
+/// What is done with signals, and at the end of the duration.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Manners {
-    /// The target is ours: signals are passed on to it.
+pub(crate) enum TargetPolicy {
+    /// The targets are ours: signals are passed on to them.
     Spawned {
-        /// What becomes of it when the duration is over.
+        /// What becomes of them when the duration is over.
         on_stop: OnStop,
         /// How long TERM has before KILL.
         grace: Duration,
     },
-    /// The target is not ours: nothing is sent to it.
+    /// The targets are not ours: nothing is sent to them.
     Attached,
 }
 
-/// A watch over one target.
+/// A target that has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WatchedTarget<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) subject: SubjectId,
+}
+
+/// A watch over targets.
 pub(crate) struct Watch<'a> {
-    process: &'a Process,
+    targets: Vec<WatchedTarget<'a>>,
     signals: &'a Signals,
-    live: &'a Live,
-    manners: Manners,
+    live: Live,
+    policy: TargetPolicy,
     /// When the duration is over.
     stop_at: Option<Instant>,
-    /// The duration is over and the target was told to end.
+    /// The duration is over and the targets were told to end.
     told_to_end: bool,
-    /// When a target that was told to end is killed.
+    /// When targets that were told to end are killed.
     kill_at: Option<Instant>,
     /// When TERM was last passed on, and who had sent it.
     term: Option<(Instant, u32)>,
 }
 
-/// Two TERMs of one sender within this time are one wish: timeout(1) sends one to its child and one to
+/// Two TERMs of one sender within this time are one request: timeout(1) sends one to its child and one to
 /// the whole group, its child again among them.
-const ONE_WISH: Duration = Duration::from_millis(500);
+const ONE_REQUEST: Duration = Duration::from_millis(500);
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(
-        process: &'a Process,
+        targets: Vec<WatchedTarget<'a>>,
         signals: &'a Signals,
-        live: &'a Live,
-        manners: Manners,
+        live: Live,
+        policy: TargetPolicy,
         duration: Option<Duration>,
     ) -> Self {
         let stop_at = duration.and_then(|duration| Instant::now().checked_add(duration));
         Self {
-            process,
+            targets,
             signals,
             live,
-            manners,
+            policy,
             stop_at,
             told_to_end: false,
             kill_at: None,
@@ -97,87 +103,97 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Watches until the target ends or the watching should stop.
-    pub(crate) fn until_stopped(mut self) -> Result<Stopped> {
+    /// Watches until all targets have ended, or the watch should stop; `end_of` says how one has ended.
+    pub(crate) fn until_stopped(
+        &mut self,
+        mut end_of: impl FnMut(&Process) -> Result<End>,
+    ) -> Result<StopReason> {
         loop {
-            let (signalled, ended) = self.wait()?;
-            if ended {
-                return Ok(if self.told_to_end {
-                    Stopped::TargetEndedAsAsked
-                } else {
-                    Stopped::TargetEnded
+            let (has_signals, ended) = self.wait()?;
+            for target in ended {
+                let end = end_of(target.process)?;
+                self.live.end_target(target.subject, end);
+                self.targets.retain(|other| other.subject != target.subject);
+            }
+            if self.targets.is_empty() {
+                return Ok(match self.told_to_end {
+                    true => StopReason::EndedAsAsked,
+                    false => StopReason::Ended,
                 });
             }
-            if signalled && self.serve_signals()? == Some(Stopped::Asked) {
-                return Ok(Stopped::Asked);
+            if has_signals && self.serve_signals()? == Some(StopReason::Asked) {
+                return Ok(StopReason::Asked);
             }
-            if self.serve_times() == Some(Stopped::Asked) {
-                return Ok(Stopped::Asked);
+            if self.serve_times() == Some(StopReason::Asked) {
+                return Ok(StopReason::Asked);
             }
         }
     }
 
-    /// Waits for a signal, the target's end, or the next of the times.
-    fn wait(&self) -> Result<(bool, bool)> {
+    /// Stops the samplers and completes the sinks; targets that have not ended are left.
+    pub(crate) fn finish(self) -> RunReport {
+        self.live.stop()
+    }
+
+    /// Waits for a signal, the end of a target, or the next of the times. Returns whether there are
+    /// signals, and the targets that have ended.
+    fn wait(&self) -> Result<(bool, Vec<WatchedTarget<'a>>)> {
         let next = [self.stop_at, self.kill_at].into_iter().flatten().min();
-        let timeout = next.map(|next| next.saturating_duration_since(Instant::now()).into());
-        let mut fds = [
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.process.pidfd(), PollFlags::POLLIN),
-        ];
-        match ppoll(&mut fds, timeout, None) {
-            Ok(_) => Ok((fds[0].any().unwrap_or(true), fds[1].any().unwrap_or(true))),
-            Err(Errno::EINTR) => Ok((false, false)),
-            Err(errno) => Err(errno).context("cannot wait for the target's end"),
-        }
+        let pidfds = self.targets.iter().map(|target| target.process.pidfd());
+        let fds: Vec<_> = [self.signals.as_fd()].into_iter().chain(pidfds).collect();
+        let ready = wait_readable(&fds, next).context("cannot wait for the target's end")?;
+        let ended = self.targets.iter().zip(&ready[1..]).filter(|(_, ready)| **ready);
+        Ok((ready[0], ended.map(|(target, _)| *target).collect()))
     }
 
-    fn serve_signals(&mut self) -> Result<Option<Stopped>> {
-        while let Some(arrival) = self.signals.next().context("cannot read signals")? {
-            if arrival.signal == Signal::SIGCONT {
-                self.live.tell(EventKind::Continued, None);
+    fn serve_signals(&mut self) -> Result<Option<StopReason>> {
+        while let Some(received) = self.signals.next().context("cannot read signals")? {
+            if received.signal == Signal::SIGCONT {
+                self.live.emit_own(EventKind::Continued {});
                 continue;
             }
-            match self.manners {
-                Manners::Attached => return Ok(Some(Stopped::Asked)),
-                Manners::Spawned { grace, .. } => self.pass_on(arrival, grace),
+            match self.policy {
+                TargetPolicy::Attached => return Ok(Some(StopReason::Asked)),
+                TargetPolicy::Spawned { grace, .. } => self.pass_on(received, grace),
             }
         }
         Ok(None)
     }
 
     /// Passes a signal on, unless the terminal has sent it to the target as well.
-    fn pass_on(&mut self, arrival: Arrival, grace: Duration) {
-        if arrival.from_kernel && self.terminal_reaches_target(arrival.signal) {
+    fn pass_on(&mut self, received: ReceivedSignal, grace: Duration) {
+        if received.from_kernel && self.terminal_reaches_targets(received.signal) {
             return;
         }
         let now = Instant::now();
-        let mut signal = arrival.signal;
+        let mut signal = received.signal;
         if signal == Signal::SIGTERM {
             match self.term {
                 Some((before, sender))
-                    if sender == arrival.sender && now - before < ONE_WISH.min(grace / 2) =>
+                    if sender == received.sender && now - before < ONE_REQUEST.min(grace / 2) =>
                 {
                     return;
                 }
                 Some((before, _)) if now - before < grace => signal = Signal::SIGKILL,
                 _ => {}
             }
-            self.term = Some((now, arrival.sender));
+            self.term = Some((now, received.sender));
         }
         self.send(signal);
     }
 
     /// The keys of a terminal reach its foreground group, which a target may have left, as timeout(1)
     /// and setsid(1) do. A hang-up reaches the session's leader alone.
-    fn terminal_reaches_target(&self, signal: Signal) -> bool {
-        let target = Some(Pid::from_raw(self.process.pid()));
+    fn terminal_reaches_targets(&self, signal: Signal) -> bool {
         let leads = getsid(None).is_ok_and(|session| session == getpid());
-        let together = getpgid(target).is_ok_and(|group| group == getpgrp());
+        let together = self.targets.iter().all(|target| {
+            let pid = Pid::from_raw(target.process.pid());
+            getpgid(Some(pid)).is_ok_and(|group| group == getpgrp())
+        });
         together && !(signal == Signal::SIGHUP && leads)
     }
 
-    fn serve_times(&mut self) -> Option<Stopped> {
+    fn serve_times(&mut self) -> Option<StopReason> {
         let now = Instant::now();
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;
@@ -187,30 +203,34 @@ impl<'a> Watch<'a> {
             return None;
         }
         self.stop_at = None;
-        match self.manners {
-            Manners::Spawned { on_stop: OnStop::End, grace } => {
+        match self.policy {
+            TargetPolicy::Spawned { on_stop: OnStop::End, grace } => {
                 if !self.send(Signal::SIGTERM) {
-                    return Some(Stopped::Asked);
+                    return Some(StopReason::Asked);
                 }
                 self.told_to_end = true;
                 self.kill_at = now.checked_add(grace);
                 None
             }
-            Manners::Spawned { on_stop: OnStop::Leave, .. } | Manners::Attached => {
-                Some(Stopped::Asked)
+            TargetPolicy::Spawned { on_stop: OnStop::Leave, .. } | TargetPolicy::Attached => {
+                Some(StopReason::Asked)
             }
         }
     }
 
-    /// Sends it to the target. One that may not be sent is told, and false; a program with more rights
-    /// than ours (setuid) is watched on all the same.
+    /// Sends a signal to every target; false if it was sent to none. A failure is reported, and a program
+    /// with more rights than ours (setuid) is watched on all the same.
     fn send(&self, signal: Signal) -> bool {
-        let pid = self.process.pid();
-        if let Err(error) = self.process.signal(signal) {
-            messages::notice(&format!("cannot send {signal} to process {pid}: {error}"));
-            return false;
-        }
-        self.live.tell(EventKind::Forwarded, Some(signal as i64));
-        true
+        let sent = self.targets.iter().filter(|target| {
+            let WatchedTarget { process, subject } = target;
+            if let Err(error) = process.signal(signal) {
+                let pid = process.pid();
+                messages::notice(&format!("cannot send {signal} to process {pid}: {error}"));
+                return false;
+            }
+            self.live.emit(EventKind::Forwarded { signal: signal as i32 }, *subject);
+            true
+        });
+        sent.count() > 0
     }
 }

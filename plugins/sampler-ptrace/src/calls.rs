@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, Look, Stream, Target};
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_process::system::page_size;
+use seepmeter_process::wait::is_readable;
 use seepmeter_symbols::StackCopy;
 use seepmeter_tracer::{
     FollowedStop, Follower, Happening, MemoryCall, MemoryCallKind, Registers, Served, Space,
@@ -80,7 +83,6 @@ impl Calls {
         }
         refuse_where_rights_are_lost(target)?;
         let follower = Follower::begin(target.pid).map_err(Error::failed)?;
-        let page = u64::try_from(page_size()).unwrap_or(4096);
         let mut metric = |name, unit, help| stream.metric(name, unit, help);
         let metrics = Metrics {
             calls: metric("memory_calls", Unit::Count, "memory calls that have succeeded so far"),
@@ -96,7 +98,7 @@ impl Calls {
             space: follower.space(target.pid),
             follower,
             queue: Vec::new(),
-            ledger: Ledger::new(page),
+            ledger: Ledger::new(page_size()),
             metrics,
             count: 0,
             out_of_order: false,
@@ -128,7 +130,8 @@ impl Calls {
                 // Whoever watches for the end will stop us.
                 return Ok(());
             }
-            if Instant::now() >= deadline || wake.is_some_and(is_readable) {
+            let woken = wake.map(is_readable).transpose().map_err(cannot_wait)?.unwrap_or(false);
+            if woken || Instant::now() >= deadline {
                 return Ok(());
             }
         }
@@ -249,10 +252,8 @@ fn refuse_where_rights_are_lost(target: &Target) -> Result<(), Error> {
 /// True with CAP_SYS_ADMIN, with which a filter needs no no_new_privs (seccomp(2)).
 fn may_filter_anything() -> bool {
     const CAP_SYS_ADMIN: u32 = 21;
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|caps| u64::from_str_radix(caps.trim(), 16).ok());
-    effective.is_some_and(|caps| caps >> CAP_SYS_ADMIN & 1 == 1)
+    let status = ProcRoot::default().own().status();
+    status.is_ok_and(|status| status.has_capability(CAP_SYS_ADMIN))
 }
 
 /// None for a call that changes nothing of what is told.
@@ -286,18 +287,4 @@ fn waiting(call: &MemoryCall<'_>, code: &Code) -> Option<Waiting> {
         stack: stack.into(),
         code_changes,
     })
-}
-
-/// The size of a page in bytes.
-pub(crate) fn page_size() -> i64 {
-    // SAFETY: the call only asks.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
-}
-
-/// True where a descriptor can be read at once.
-pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    use std::os::fd::AsRawFd;
-    let mut fd = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one descriptor, which lives through the call; no time is waited for.
-    unsafe { libc::poll(&raw mut fd, 1, 0) > 0 }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use seepmeter_maps::class::{Class, Kind, classify};
+use seepmeter_maps::class::{MappingClass, ThreadStacks, classify};
 use seepmeter_maps::maps::{self, Header};
 use seepmeter_maps::smaps::{Figures, Parser};
-use seepmeter_maps::threads::Stack;
+use seepmeter_maps::{DeletedFiles, group_title};
 use seepmeter_plugin::record::{Attr, Event, EventKind, MetricId, SubjectId, Unit, subject_kind};
 use seepmeter_plugin::{Look, NewSubject, Stream};
+use seepmeter_process::proc::ProcFolder;
 
 /// How many metrics a group has.
 const METRICS: usize = 6;
@@ -55,7 +56,8 @@ impl Text {
 pub(crate) struct Groups {
     process: SubjectId,
     metrics: [MetricId; METRICS],
-    accounts: HashMap<Class, Account>,
+    accounts: HashMap<MappingClass, Account>,
+    files: DeletedFiles,
 }
 
 #[derive(Debug)]
@@ -67,13 +69,14 @@ struct Account {
 }
 
 impl Groups {
-    pub(crate) fn new(process: SubjectId, stream: &mut dyn Stream) -> Self {
+    pub(crate) fn new(process: SubjectId, folder: &ProcFolder, stream: &mut dyn Stream) -> Self {
         let metrics = ALL.map(|(name, help)| stream.metric(name, Unit::Bytes, help));
-        Self { process, metrics, accounts: HashMap::new() }
+        let files = DeletedFiles::seen_from(folder.file("root"));
+        Self { process, metrics, accounts: HashMap::new(), files }
     }
 
-    /// Tells what changed since the last look. `stacks` stand in the order of their addresses.
-    pub(crate) fn tell(&mut self, text: &Text, stacks: &[Stack<'_>], look: &mut Look<'_>) {
+    /// Tells what changed since the last look.
+    pub(crate) fn tell(&mut self, text: &Text, stacks: &ThreadStacks<'_>, look: &mut Look<'_>) {
         for account in self.accounts.values_mut() {
             account.there = false;
             account.values = [None; METRICS];
@@ -91,17 +94,15 @@ impl Groups {
         &mut self,
         headers: &[Header<'_>],
         figures: &[Figures],
-        stacks: &[Stack<'_>],
+        stacks: &ThreadStacks<'_>,
         stream: &mut dyn Stream,
     ) {
-        let classes = classify(headers, stacks);
+        let classes = classify(headers, stacks, &mut self.files);
         for (at, (header, class)) in headers.iter().zip(classes).enumerate() {
             // [vsyscall] is one page of the kernel's in its own half, the same in every process.
             if header.end > 1 << 63 {
                 continue;
             }
-            // How large a mapping was at first is not known from look to look.
-            let class = Class { size: None, ..class };
             let process = self.process;
             let account = self
                 .accounts
@@ -152,19 +153,22 @@ impl Account {
     }
 }
 
-fn describe(class: &Class, process: SubjectId) -> NewSubject {
+fn describe(class: &MappingClass, process: SubjectId) -> NewSubject {
     let text = |text: &[u8]| Attr::Text(text.into());
-    let mut attrs = vec![("class".to_owned(), text(class.kind.word().as_bytes()))];
-    if !class.name.is_empty() {
-        attrs.push(("name".to_owned(), text(&class.name)));
+    let mut attrs = vec![("class".to_owned(), text(class.kind().as_str().as_bytes()))];
+    if let Some(name) = class.name() {
+        attrs.push(("name".to_owned(), text(name)));
     }
-    if let (Kind::ThreadStack, Some(tid)) = (class.kind, class.tid) {
+    if let Some(tid) = class.tid() {
         attrs.push(("tid".to_owned(), Attr::Int(tid.into())));
+    }
+    if let Some(size) = class.size() {
+        attrs.push(("size".to_owned(), text(size.as_str().as_bytes())));
     }
     NewSubject {
         parent: Some(process),
         kind: subject_kind::MAPPING.into(),
-        name: class.title().into(),
+        name: group_title(class).into(),
         attrs,
     }
 }

@@ -1,11 +1,10 @@
 //! What one look takes while the target stands still. Nothing here allocates by the byte, names or tells:
 //! that comes when the target runs on.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::time::Instant;
 
+use seepmeter_process::proc::ProcFolder;
 use seepmeter_tracer::{FollowedStop, Memory, Piece, Registers, Stop};
 
 use crate::groups::Text;
@@ -104,7 +103,7 @@ impl Taken {
         let Some((tid, _)) = self.all.first() else { return };
         // By a thread that lives: the files of a leader that has ended are empty.
         let folder = threads.folder(*tid);
-        self.resident = resident(&folder);
+        self.resident = folder.statm().ok().map(|statm| statm.resident);
         self.take_text(&folder, options, deadline);
     }
 
@@ -162,9 +161,9 @@ impl Taken {
         }
     }
 
-    fn take_text(&mut self, folder: &Path, options: &PtraceOptions, deadline: Instant) {
+    fn take_text(&mut self, folder: &ProcFolder, options: &PtraceOptions, deadline: Instant) {
         if options.takes(LookAt::Smaps) {
-            match read_until(&folder.join("smaps"), deadline) {
+            match read_until(folder, "smaps", deadline) {
                 Ok(Some(text)) => self.text = Some(Text::Smaps(text)),
                 Ok(None) => self.left_out.push("smaps".to_owned()),
                 Err(_) => {}
@@ -173,7 +172,7 @@ impl Taken {
         // Frames are in mappings too.
         let wanted = options.takes(LookAt::Maps) || options.takes(LookAt::Stacks);
         if wanted && self.text.is_none() {
-            match read_until(&folder.join("maps"), deadline) {
+            match read_until(folder, "maps", deadline) {
                 Ok(Some(text)) => self.text = Some(Text::Maps(text)),
                 Ok(None) => self.left_out.push("maps".to_owned()),
                 Err(_) => {}
@@ -187,15 +186,9 @@ impl Taken {
     }
 }
 
-/// The pages that are resident: the second number of statm.
-fn resident(folder: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(folder.join("statm")).ok()?;
-    text.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
 /// A whole file of procfs; none where the deadline came before its end.
-fn read_until(path: &Path, deadline: Instant) -> io::Result<Option<Vec<u8>>> {
-    let mut file = File::open(path)?;
+fn read_until(folder: &ProcFolder, name: &str, deadline: Instant) -> io::Result<Option<Vec<u8>>> {
+    let mut file = folder.open(name)?;
     let mut text = Vec::new();
     let mut at = 0;
     loop {

@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, Look, Stream, Target, Until, Waited};
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_process::system::page_size;
+use seepmeter_process::wait::is_readable;
 use seepmeter_symbols::{End, StackCopy};
 use seepmeter_tracer::{Options, Timing, TraceError, Tracee};
 
-use crate::calls::{self, Calls, is_readable};
+use crate::calls::Calls;
 use crate::code::Code;
 use crate::groups::Groups;
 use crate::options::{self, LookAt, PtraceOptions};
@@ -29,7 +32,6 @@ pub(crate) struct Watch {
     code: Code,
     book: StackBook,
     taken: Taken,
-    page_size: i64,
 }
 
 /// How the target is held.
@@ -67,24 +69,23 @@ impl Watch {
             }
         };
         let maps = options.takes(LookAt::Maps) || options.takes(LookAt::Smaps);
-        let tasks = target.proc_file("task");
+        let folder = ProcRoot::new(&target.proc_root).process(target.pid);
         Ok(Self {
             process: target.subject,
             hold,
             metrics: Metrics::define(&options, stream),
-            threads: Threads::new(target.subject, target.pid, tasks, options.pattern()?),
-            groups: maps.then(|| Groups::new(target.subject, stream)),
+            groups: maps.then(|| Groups::new(target.subject, &folder, stream)),
+            threads: Threads::new(target.subject, target.pid, folder, options.pattern()?),
             code: Code::of(target),
             book: StackBook::new(target.subject),
             taken: Taken::default(),
-            page_size: calls::page_size(),
             options,
         })
     }
 
     /// Stops the target, takes a look, lets it run on, and tells what was seen.
     pub(crate) fn look(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
-        self.threads.begin();
+        self.threads.begin()?;
         if let Hold::Followed(calls) = &mut self.hold {
             // What has happened since the wait was over belongs to this look.
             let known = (&mut self.code, &mut self.book);
@@ -132,8 +133,11 @@ impl Watch {
     ) -> Result<Waited, Error> {
         match &mut self.hold {
             Hold::ForLooks { tracee, settled } => {
-                let time_is_left = || Instant::now() < until.deadline && !is_readable(until.wake);
-                while !*settled && time_is_left() {
+                let woken = || {
+                    is_readable(until.wake)
+                        .map_err(|error| Error::io("cannot wait for the end of a stop", &error))
+                };
+                while !*settled && Instant::now() < until.deadline && !woken()? {
                     *settled = tracee.settle(until.deadline.min(Instant::now() + SETTLE));
                 }
                 Ok(Waited::PleaseSleep)
@@ -165,8 +169,9 @@ impl Watch {
         ns(self.metrics.resume, timing.resume);
         let threads = self.taken.all.len() + self.taken.late.len();
         look.point(process, self.metrics.threads, i64::try_from(threads).unwrap_or(i64::MAX));
-        if let Some(pages) = self.taken.resident.and_then(|pages| i64::try_from(pages).ok()) {
-            look.point(process, self.metrics.rss, pages.saturating_mul(self.page_size));
+        if let Some(pages) = self.taken.resident {
+            let bytes = i64::try_from(pages.saturating_mul(page_size())).unwrap_or(i64::MAX);
+            look.point(process, self.metrics.rss, bytes);
         }
         self.tell_threads(look);
         self.tell_mappings(look);
@@ -204,15 +209,16 @@ impl Watch {
         if let End::Cut { missing } = end {
             self.code.deepen(thread.tid, bytes.len(), missing);
         }
-        if self.threads.moves(thread.tid, stack) {
-            let subject = self.threads.subject(thread.tid, look.stream());
+        if self.threads.moves(thread.tid, stack)
+            && let Some(subject) = self.threads.subject(thread.tid, look.stream())
+        {
             look.point(subject, self.metrics.stack, stack.0.into());
         }
     }
 
     fn tell_registers(&mut self, thread: &TakenThread, look: &mut Look<'_>) {
         let Some(metrics) = &self.metrics.registers else { return };
-        let subject = self.threads.subject(thread.tid, look.stream());
+        let Some(subject) = self.threads.subject(thread.tid, look.stream()) else { return };
         for (metric, value) in metrics.iter().zip(registers::values(&thread.registers)) {
             look.point(subject, *metric, value.cast_signed());
         }

@@ -8,12 +8,13 @@ use seepmeter_plugin::{Look, NewSubject, Stream};
 use crate::metrics::{self, METRICS, RSS, Sums};
 use crate::options::Detail;
 use crate::table::{Mapping, Table};
-use seepmeter_maps::class::Class;
+use seepmeter_maps::class::MappingClass;
+use seepmeter_maps::{group_title, mapping_title};
 
 /// What mappings have in common that are one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    Group(Class),
+    Group(MappingClass),
     Lineage(u32),
 }
 
@@ -182,20 +183,24 @@ fn mapping_key(detail: Detail, mapping: &Mapping) -> Key {
 fn describe(mapping: &Mapping, detail: Detail, process: SubjectId) -> NewSubject {
     let class = &mapping.class;
     let text = |text: &[u8]| Attr::Text(text.into());
-    let mut name = class.title();
-    let mut attrs = vec![("class".to_owned(), text(class.kind.word().as_bytes()))];
-    if !class.name.is_empty() {
-        attrs.push(("name".to_owned(), text(&class.name)));
+    let mut attrs = vec![("class".to_owned(), text(class.kind().as_str().as_bytes()))];
+    if let Some(name) = class.name() {
+        attrs.push(("name".to_owned(), text(name)));
     }
-    if let Some(tid) = class.tid {
+    if let Some(tid) = class.tid() {
         attrs.push(("tid".to_owned(), Attr::Int(tid.into())));
     }
-    if let Some(size) = class.size {
-        attrs.push(("size".to_owned(), text(size.words().as_bytes())));
-    }
     let perms = mapping.perms.to_string();
-    if detail == Detail::Mapping || class.perms.is_some() {
+    if detail == Detail::Mapping || class.file().is_some() {
         attrs.push(("perms".to_owned(), text(perms.as_bytes())));
+    }
+    let mut name = match detail {
+        Detail::Group => group_title(class),
+        Detail::Mapping => mapping_title(class),
+    };
+    // One mapping may grow out of the class of its size; a group of them is what that class says.
+    if let (Detail::Group, Some(size)) = (detail, class.size()) {
+        attrs.push(("size".to_owned(), text(size.as_str().as_bytes())));
     }
     if detail == Detail::Mapping {
         // Where it was first seen; it may grow from here either way.

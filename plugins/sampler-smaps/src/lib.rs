@@ -7,9 +7,9 @@
 //! new and growing mappings first. Smaps itself is read seldom and a mapping at a time.
 //!
 //! - The crate `seepmeter-maps` reads what the kernel writes, and says what a mapping is.
-//! - `table` says which mapping it is from look to look.
+//! - `table` says which mapping it is from look to look, `stacks` whose stack it is.
 //! - `scan` makes the call, `sweep` decides on what, `pass` and `reads` see to smaps.
-//! - `pace` keeps the budget, `priority` sees that a slice is not interrupted, `watch` puts it all together, `book` tells what changed.
+//! - `pace` keeps the budget, `watch` puts it all together, `book` tells what changed.
 
 mod book;
 mod counts;
@@ -17,10 +17,10 @@ mod metrics;
 mod options;
 mod pace;
 mod pass;
-mod priority;
 mod reads;
 mod scan;
 mod source;
+mod stacks;
 mod sweep;
 mod table;
 mod watch;

@@ -6,8 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-
 /// How long the lock is held, or taken and taken again, at one go.
 pub(crate) const SLICE: Duration = Duration::from_micros(200);
 
@@ -54,14 +52,6 @@ impl Pace {
     pub(crate) fn stretched(&self, cost: Duration) -> Duration {
         Duration::try_from_secs_f64(cost.as_secs_f64() / self.share).unwrap_or(Duration::MAX)
     }
-}
-
-/// How long this thread has run so far. Time in which it waited for the lock itself, or for a CPU,
-/// does not count: it costs the target nothing.
-pub(crate) fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use crate::pace::{SLICE, thread_time};
+use crate::pace::SLICE;
 use crate::table::Table;
 use seepmeter_maps::smaps::{Entry, Parser};
+use seepmeter_process::system::thread_cpu_time;
 
 /// What the kernel hands out at one read(2) it has gathered under one hold of the lock. A mapping's
 /// text is longer than this, so one read walks the pages of no more than one mapping; and none is
@@ -44,11 +45,11 @@ impl Pass {
 
     /// Reads for one slice, or to the end; false at the end.
     pub(crate) fn slice(&mut self, table: &mut Table) -> io::Result<bool> {
-        let begin = thread_time();
+        let begin = thread_cpu_time();
         let mut piece = [0; PIECE];
         loop {
             let more = self.read(&mut piece, table)?;
-            let took = thread_time().saturating_sub(begin);
+            let took = thread_cpu_time().saturating_sub(begin);
             if !more || took >= SLICE / 2 {
                 self.cost += took;
                 return Ok(more);

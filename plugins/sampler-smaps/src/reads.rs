@@ -1,13 +1,13 @@
 //! When smaps is read, in one go or in pieces, and when it is better left alone.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use seepmeter_plugin::record::{Event, EventKind};
 use seepmeter_plugin::{Error, Stream};
+use seepmeter_process::system::page_size;
 
 use crate::pass::Pass;
-use crate::source::{Source, is_gone};
+use crate::source::{Source, meaning, meaning_of_read};
 use crate::table::Table;
 
 /// Of the budget, this part may go into reading smaps.
@@ -16,7 +16,7 @@ const PART: f64 = 0.4;
 /// What smaps takes for a page before it was measured, in nanoseconds.
 const PAGE_COST: f64 = 60.0;
 
-const PAGE: u64 = 4096;
+const CANNOT_READ: &str = "cannot read the target's smaps";
 
 pub(crate) struct Reads {
     share: f64,
@@ -49,8 +49,8 @@ impl Reads {
     /// Reads all of smaps at once.
     pub(crate) fn whole(&mut self, source: &Source, table: &mut Table) -> Result<u32, Error> {
         self.number = self.number.wrapping_add(1);
-        let mut pass = Pass::new(source.open("smaps")?, self.number);
-        pass.whole(table).map_err(|error| trouble(&error))?;
+        let mut pass = Pass::new(source.open("smaps").map_err(meaning)?, self.number);
+        pass.whole(table).map_err(|error| meaning_of_read(CANNOT_READ, &error))?;
         if pass.is_empty() {
             return Err(Error::gone());
         }
@@ -90,7 +90,7 @@ impl Reads {
         }
         self.unread = false;
         self.number = self.number.wrapping_add(1);
-        self.running = Some(Pass::new(source.open("smaps")?, self.number));
+        self.running = Some(Pass::new(source.open("smaps").map_err(meaning)?, self.number));
         Ok(())
     }
 
@@ -105,7 +105,7 @@ impl Reads {
             }
             Err(error) => {
                 self.running = None;
-                Err(trouble(&error))
+                Err(meaning_of_read(CANNOT_READ, &error))
             }
         }
     }
@@ -116,7 +116,7 @@ impl Reads {
         self.finished = Some(number);
         let rest = cost.as_secs_f64() / (self.share * PART);
         self.due = Instant::now() + Duration::try_from_secs_f64(rest).unwrap_or(Duration::MAX / 4);
-        let pages = walked / PAGE;
+        let pages = walked / page_size();
         if pages > 10_000 {
             self.page_cost = (cost.as_secs_f64() * 1e9 / pages as f64).clamp(5.0, 1000.0);
         }
@@ -126,7 +126,7 @@ impl Reads {
     fn longest_hold(&self, table: &Table) -> Duration {
         let pages = table.mappings.iter().filter_map(|mapping| mapping.counts);
         let pages =
-            pages.map(|counts| (counts.rss.saturating_sub(counts.thp) + counts.swap) / PAGE);
+            pages.map(|counts| (counts.rss.saturating_sub(counts.thp) + counts.swap) / page_size());
         let nanos = pages.max().unwrap_or(0) as f64 * self.page_cost;
         Duration::try_from_secs_f64(nanos / 1e9).unwrap_or(Duration::MAX)
     }
@@ -143,11 +143,4 @@ impl Reads {
         stream
             .event(Event::new(stream.now(), EventKind::Other("smaps-left-out".into())).text(text));
     }
-}
-
-fn trouble(error: &io::Error) -> Error {
-    if is_gone(error) {
-        return Error::gone();
-    }
-    Error::io("cannot read the target's smaps", error)
 }

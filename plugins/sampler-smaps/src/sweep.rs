@@ -5,12 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use crate::counts::Counts;
-use crate::pace::{SLICE, thread_time};
+use crate::pace::SLICE;
 use crate::scan::{Ask, Region, Scanner};
 use crate::table::{Mapping, Table};
-use seepmeter_maps::class::Kind;
-
-const PAGE: u64 = 4096;
+use seepmeter_maps::class::MappingKind;
+use seepmeter_process::system::{page_size, thread_cpu_time};
 
 /// One call covers no more than this, for page tables that are there but empty take time too.
 const SPAN: u64 = 1 << 30;
@@ -69,12 +68,12 @@ impl Sweep {
 
     /// Scans for one slice, or until there is nothing to scan; false where nothing is left.
     pub(crate) fn slice(&mut self, table: &mut Table, pagemap: &File) -> io::Result<bool> {
-        let begin = thread_time();
+        let begin = thread_cpu_time();
         loop {
-            let before = thread_time();
+            let before = thread_cpu_time();
             let Some((hot, mut lane, first)) = self.next(table) else { return Ok(false) };
             let pages = self.call(table, pagemap, &mut lane, first, hot)?;
-            let after = thread_time();
+            let after = thread_cpu_time();
             self.adapt(pages, after.saturating_sub(before));
             if hot {
                 self.hot = lane;
@@ -183,7 +182,7 @@ struct Tally<'a> {
 impl Tally<'_> {
     /// Pages next to each other that are alike are one region, though they be of two mappings.
     fn take(&mut self, region: Region) {
-        self.pages += (region.end - region.start) / PAGE;
+        self.pages += (region.end - region.start) / page_size();
         let mut from = region.start;
         while from < region.end {
             self.settle(from);
@@ -214,7 +213,7 @@ impl Tally<'_> {
 /// What `bytes` of a region are to a mapping, in the words of smaps.
 fn counts(mapping: &Mapping, region: Region, bytes: u64) -> Counts {
     let mut counts = Counts::default();
-    if mapping.class.kind == Kind::Hugetlb {
+    if mapping.class.kind() == MappingKind::Hugetlb {
         counts.hugetlb = bytes;
     } else if region.resident() {
         counts.rss = bytes;

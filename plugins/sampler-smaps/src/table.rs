@@ -2,7 +2,7 @@
 //! merges and moves.
 
 use crate::counts::Counts;
-use seepmeter_maps::class::{Class, Kind};
+use seepmeter_maps::class::{MappingClass, MappingKind};
 use seepmeter_maps::maps::{Header, Perms};
 use seepmeter_maps::smaps::Figures;
 
@@ -12,7 +12,7 @@ pub(crate) struct Mapping {
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) perms: Perms,
-    pub(crate) class: Class,
+    pub(crate) class: MappingClass,
     /// Which mapping it is: the number stays when it grows, and both parts of a split have it.
     pub(crate) lineage: u32,
     /// Where the book keeps its sums.
@@ -28,7 +28,7 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    fn new(header: &Header<'_>, class: Class) -> Self {
+    fn new(header: &Header<'_>, class: MappingClass) -> Self {
         Self {
             start: header.start,
             end: header.end,
@@ -53,7 +53,7 @@ impl Mapping {
 
     /// Takes over what is known of `old`, which is the same mapping.
     fn continue_from(&mut self, old: &Self) {
-        let class = self.class.clone().continuing(&old.class);
+        let class = self.class.clone().continuing(&old.class, self.len());
         self.slot = old.slot.filter(|_| class == old.class);
         self.class = class;
         self.lineage = old.lineage;
@@ -61,8 +61,8 @@ impl Mapping {
 
     /// A whole read says that its pages are hugetlbfs's, which its line need not tell.
     pub(crate) fn found_hugetlb(&mut self) {
-        if self.class.kind != Kind::Hugetlb {
-            self.class = Class::hugetlb();
+        if self.class != MappingClass::Hugetlb {
+            self.class = MappingClass::Hugetlb;
             self.slot = None;
         }
     }
@@ -87,7 +87,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// Takes in what maps shows now.
-    pub(crate) fn update(&mut self, headers: &[Header<'_>], classes: Vec<Class>) {
+    pub(crate) fn update(&mut self, headers: &[Header<'_>], classes: Vec<MappingClass>) {
         let old = std::mem::take(&mut self.mappings);
         let mut kept = vec![false; old.len()];
         let mut fresh = Vec::new();
@@ -176,8 +176,8 @@ fn inherit(new: &mut Mapping, header: &Header<'_>, old: &[Mapping], kept: &mut [
     true
 }
 
-fn movable(class: &Class) -> bool {
-    matches!(class.kind, Kind::Anonymous | Kind::Named)
+fn movable(class: &MappingClass) -> bool {
+    matches!(class.kind(), MappingKind::Anonymous | MappingKind::Named)
 }
 
 fn grew_into(old: &Mapping, new: &Mapping) -> bool {
@@ -190,12 +190,15 @@ fn grew_into(old: &Mapping, new: &Mapping) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seepmeter_maps::class::classify;
-    use seepmeter_maps::maps;
+    use seepmeter_maps::class::{ThreadStacks, classify};
+    use seepmeter_maps::{DeletedFiles, SizeClass, maps};
 
     fn see(table: &mut Table, text: &str) {
         let headers = maps::parse(text.as_bytes());
-        table.update(&headers, classify(&headers, &[]));
+        table.update(
+            &headers,
+            classify(&headers, &ThreadStacks::default(), &mut DeletedFiles::as_the_kernel_says()),
+        );
     }
 
     fn lineages(table: &Table) -> Vec<u32> {
@@ -205,14 +208,14 @@ mod tests {
     const ONE: &str = "10000-20000 rw-p 0 00:00 0\n";
 
     #[test]
-    fn a_mapping_that_grows_either_way_is_the_same_and_stays_in_its_size_class() {
+    fn a_mapping_that_grows_either_way_is_the_same_in_the_class_of_its_size() {
         let mut table = Table::default();
         see(&mut table, ONE);
-        let class = table.mappings[0].class.clone();
+        assert_eq!(table.mappings[0].class.size(), Some(SizeClass::Small));
         see(&mut table, "10000-2000000 rw-p 0 00:00 0\n");
         see(&mut table, "1000-2000000 rw-p 0 00:00 0\n");
         assert_eq!(lineages(&table), [1]);
-        assert_eq!(table.mappings[0].class, class);
+        assert_eq!(table.mappings[0].class.size(), Some(SizeClass::Large));
         assert!(table.mappings[0].hot);
     }
 

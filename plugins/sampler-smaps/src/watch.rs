@@ -4,37 +4,38 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, ErrorKind, Look, Stream, Target, Until, Waited};
 
 use crate::book::{Book, Edition};
 use crate::options::{Mode, SmapsOptions};
-use crate::pace::{Pace, thread_time};
-use crate::priority::Urgent;
+use crate::pace::Pace;
 use crate::reads::Reads;
 use crate::scan;
-use crate::source::{self, Source, Statm};
+use crate::source::{Source, meaning, meaning_of_read};
+use crate::stacks::StackTable;
 use crate::sweep::Sweep;
 use crate::table::Table;
 use seepmeter_maps::class::classify;
-use seepmeter_maps::maps;
-use seepmeter_maps::threads::Threads;
+use seepmeter_maps::{DeletedFiles, maps};
+use seepmeter_process::priority::RealtimePriority;
+use seepmeter_process::proc::Statm;
+use seepmeter_process::system::{page_size, thread_cpu_time};
+use seepmeter_process::wait::wait_one_readable;
 
 /// Reading maps, which holds next to nothing up, may take one part in so many of the time.
 const MAPS_SHARE: u32 = 200;
 
 pub(crate) struct Watch {
     options: SmapsOptions,
-    pid: i32,
     subject: SubjectId,
     /// The resident set of the whole.
     rss: MetricId,
     /// The same in pages, as it was told last.
-    told: Option<i64>,
-    page_size: i64,
+    told: Option<u64>,
     source: Source,
-    threads: Threads,
+    stacks: StackTable,
+    files: DeletedFiles,
     table: Table,
     book: Book,
     pace: Pace,
@@ -61,15 +62,15 @@ impl Watch {
         stream: &mut dyn Stream,
     ) -> Result<Self, Error> {
         let now = Instant::now();
+        let source = Source::new(target);
         let share = options.budget / 100.0;
         let watch = Self {
-            pid: target.pid,
             subject: target.subject,
             rss: stream.metric("rss", Unit::Bytes, "resident set"),
             told: None,
-            page_size: i64::try_from(rustix::param::page_size()).unwrap_or(4096),
-            source: Source::new(target),
-            threads: Threads::default(),
+            stacks: StackTable::new(target.pid, source.process().clone()),
+            files: DeletedFiles::seen_from(source.process().file("root")),
+            source,
             table: Table::default(),
             book: Book::new(target.subject, options.detail, stream),
             pace: Pace::new(share, now),
@@ -87,7 +88,7 @@ impl Watch {
             options,
         };
         // Whether the right is there is better known before the target runs.
-        watch.source.open("smaps").map(|_| watch)
+        watch.source.open("smaps").map(|_| watch).map_err(meaning)
     }
 
     /// Takes one look, and tells what this one and the slices since the last one have seen, and how
@@ -97,16 +98,16 @@ impl Watch {
             Mode::Sweep => self.look_by_sweep(look)?,
             Mode::Full => self.look_in_full(look)?,
         }
-        let pages = i64::try_from(self.statm.resident).unwrap_or(i64::MAX);
-        if self.told != Some(pages) {
-            self.told = Some(pages);
-            look.point(self.subject, self.rss, pages.saturating_mul(self.page_size));
+        let pages = self.statm.resident;
+        if self.told.replace(pages) != Some(pages) {
+            let bytes = i64::try_from(pages.saturating_mul(page_size())).unwrap_or(i64::MAX);
+            look.point(self.subject, self.rss, bytes);
         }
         Ok(())
     }
 
     fn look_in_full(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
-        self.statm = self.source.statm(&mut self.text)?;
+        self.statm = self.source.statm().map_err(meaning)?;
         self.read_maps()?;
         let read = self.reads.whole(&self.source, &mut self.table)?;
         self.publish(Some(read), look);
@@ -115,7 +116,7 @@ impl Watch {
 
     fn look_by_sweep(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
         let now = Instant::now();
-        let statm = self.source.statm(&mut self.text)?;
+        let statm = self.source.statm().map_err(meaning)?;
         let moved = statm != self.statm;
         let beat = now >= self.heartbeat;
         if beat {
@@ -136,7 +137,7 @@ impl Watch {
             self.work(look.stream())?;
         }
         // A target that ended meanwhile has no pages, and that is no news of its mappings.
-        self.source.statm(&mut self.text)?;
+        self.source.statm().map_err(meaning)?;
         let read = self.reads.take_finished();
         self.publish(read, look);
         // Most of it was taken between the ticks, and reading maps holds next to nothing up.
@@ -156,7 +157,9 @@ impl Watch {
             if left.is_zero() || pause >= left {
                 break;
             }
-            if woken(until, pause) {
+            let woken = wait_one_readable(until.wake, Some(Instant::now() + pause))
+                .map_err(|error| Error::io("cannot wait for the next slice", &error))?;
+            if woken {
                 return Ok(Waited::Done);
             }
             match self.work(stream) {
@@ -177,16 +180,16 @@ impl Watch {
     }
 
     fn read_maps(&mut self) -> Result<(), Error> {
-        let begin = thread_time();
-        self.source.read("maps", &mut self.text)?;
-        self.threads.refresh(&self.source.tasks(), self.pid);
+        let begin = thread_cpu_time();
+        self.source.read("maps", &mut self.text).map_err(meaning)?;
+        self.stacks.refresh().map_err(meaning)?;
         let mut headers = maps::parse(&self.text);
         // [vsyscall] is one page of the kernel's in its own half, the same in every process.
         headers.retain(|header| header.end <= 1 << 63);
-        let classes = classify(&headers, &self.threads.stacks());
+        let classes = classify(&headers, &self.stacks.stacks(), &mut self.files);
         self.table.update(&headers, classes);
         self.looks = self.looks.saturating_add(1);
-        let took = thread_time().saturating_sub(begin);
+        let took = thread_cpu_time().saturating_sub(begin);
         self.maps_due = Instant::now() + took * MAPS_SHARE;
         Ok(())
     }
@@ -226,22 +229,23 @@ impl Watch {
 
     /// Does one slice of work: sweeping goes before reading.
     fn work(&mut self, stream: &mut dyn Stream) -> Result<(), Error> {
-        let begin = thread_time();
-        let urgent = Urgent::now();
+        let begin = thread_cpu_time();
+        let urgent = RealtimePriority::request();
         let swept = match self.sweep_slice() {
             Ok(swept) => swept,
             Err(error) if scan::unavailable(&error) => {
                 self.fall_back(&error, stream);
                 return Ok(());
             }
-            Err(error) if source::is_gone(&error) => return Err(Error::gone()),
-            Err(error) => return Err(Error::io("cannot scan the target's page tables", &error)),
+            Err(error) => {
+                return Err(meaning_of_read("cannot scan the target's page tables", &error));
+            }
         };
         if !swept {
             self.reads.slice(&mut self.table)?;
         }
         drop(urgent);
-        self.pace.charge(thread_time().saturating_sub(begin));
+        self.pace.charge(thread_cpu_time().saturating_sub(begin));
         self.tell_of_a_slow_sweep(stream);
         Ok(())
     }
@@ -251,7 +255,7 @@ impl Watch {
         let Some(sweep) = &mut self.sweep else { return Ok(false) };
         let pagemap = match &mut self.pagemap {
             Some(pagemap) => pagemap,
-            none => none.insert(self.source.open_raw("pagemap")?),
+            none => none.insert(self.source.open("pagemap")?),
         };
         sweep.slice(&mut self.table, pagemap)
     }
@@ -284,14 +288,4 @@ impl Watch {
         );
         stream.event(Event::new(stream.now(), EventKind::Other("smaps-slow".into())).text(text));
     }
-}
-
-/// Waits for the pause to pass; true where the wait should end at once.
-fn woken(until: Until<'_>, pause: Duration) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(until.wake, PollFlags::IN)];
-    let timeout = Timespec {
-        tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: pause.subsec_nanos().into(),
-    };
-    poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }

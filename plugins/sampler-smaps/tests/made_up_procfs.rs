@@ -14,7 +14,8 @@ struct Made(PathBuf);
 impl Made {
     fn new(name: &str) -> Self {
         let root = std::env::temp_dir().join(format!("smaps-made-{}-{name}", std::process::id()));
-        fs::create_dir_all(root.join("7/task/7")).unwrap();
+        // Without threads, since whose stack is whose is not told here.
+        fs::create_dir_all(root.join("7/task")).unwrap();
         let made = Self(root);
         made.write("statm", "100 10 5 1 0 20 0\n");
         made.write("pagemap", "");

@@ -54,7 +54,7 @@ fn each_class_is_named_right() {
         "shared anonymous memory rw-s",
         "memfd:hive rw-s",
         "glibc arenas",
-        "anonymous, mapped 16 MiB to 256 MiB",
+        "anonymous mappings of 16 MiB–256 MiB",
         "reserved, without access",
         "[vdso]",
         &format!("{path} r--p"),

@@ -44,7 +44,7 @@ pub struct Frame {
 }
 
 /// A call that the compiler has inlined.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InlinedCall {
     /// The function that was inlined.
     pub function: Bytes,

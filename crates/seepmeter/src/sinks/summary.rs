@@ -222,7 +222,7 @@ impl Summary {
         match &target.rss {
             Some(span) => lines.push(labelled("rss", &self.rss(target, span, has_ended))),
             None if has_ended && self.samples == 0 => {
-                let line = "not known: the target ended before the first sample";
+                let line = "not sampled: the target ended before the first sample";
                 lines.push(labelled("rss", line));
             }
             None => {}
@@ -392,7 +392,7 @@ mod tests {
         stream.footer(1, &[(target, End::Exited(0))]);
         let lines = summary(&stream);
         assert!(
-            lines.ends_with("rss        not known: the target ended before the first sample\n")
+            lines.ends_with("rss        not sampled: the target ended before the first sample\n")
         );
     }
 

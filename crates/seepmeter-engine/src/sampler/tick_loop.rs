@@ -1,0 +1,238 @@
+//! The ticks of a sampler: on time, counted, within the budget.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use seepmeter_plugin::{Error, ErrorKind, RunningSampler, SampleBuilder, Until, Waited};
+use seepmeter_process::wait::wait_one_readable;
+use seepmeter_record::{Event, EventKind, Points, Record, Sample};
+
+use super::{Order, SamplerThread};
+use crate::budget::Budget;
+use crate::clock::{Schedule, nanos};
+use crate::stream::SamplerStream;
+
+/// No more often than this does a sampler report late and missed ticks.
+const REPORT_EVERY: u64 = 1_000_000_000;
+
+pub(super) struct TickLoop<'a> {
+    thread: &'a SamplerThread,
+    sampler: &'a mut dyn RunningSampler,
+    stream: &'a mut SamplerStream,
+    schedule: Schedule,
+    budget: Option<Budget>,
+    /// Without a target there is nothing to sample.
+    targets: usize,
+    unreported: Unreported,
+}
+
+/// What went wrong with ticks since it was last reported.
+#[derive(Debug, Default)]
+struct Unreported {
+    since: u64,
+    late: u64,
+    missed: u64,
+    skipped: u64,
+    why_skipped: String,
+}
+
+/// What a wait ended with.
+enum Wake {
+    /// The tick is due.
+    Tick,
+    /// There are orders.
+    Orders,
+}
+
+impl<'a> TickLoop<'a> {
+    pub(super) fn new(
+        thread: &'a SamplerThread,
+        sampler: &'a mut dyn RunningSampler,
+        stream: &'a mut SamplerStream,
+        first: Instant,
+    ) -> Self {
+        let plan = &thread.plan;
+        let pauses = plan.factory.info().pauses;
+        Self {
+            schedule: Schedule::new(first, plan.interval),
+            budget: pauses.then(|| Budget::new(plan.budget, plan.interval)),
+            thread,
+            sampler,
+            stream,
+            targets: 0,
+            unreported: Unreported::default(),
+        }
+    }
+
+    /// The same with so many targets.
+    pub(super) fn with_targets(self, targets: usize) -> Self {
+        Self { targets, ..self }
+    }
+
+    /// Ticks until the session drops its handle, or the sampler fails.
+    pub(super) fn run(&mut self) -> Result<(), Error> {
+        let outcome = self.tick_until_stopped();
+        self.report_ticks();
+        let stop = self.sampler.stop(self.stream);
+        if let Err(error) = &outcome {
+            let reason = error.to_string().into();
+            self.emit(EventKind::SamplerFailed { reason });
+        }
+        outcome.and(stop)
+    }
+
+    fn tick_until_stopped(&mut self) -> Result<(), Error> {
+        loop {
+            match self.wait()? {
+                Wake::Tick => self.tick()?,
+                Wake::Orders => {
+                    if !self.carry_out_orders()? {
+                        // What a sampler has observed since its last tick would be lost otherwise.
+                        return self.sample();
+                    }
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Error> {
+        let tick = self.schedule.take(Instant::now());
+        self.thread.counts.missed.fetch_add(tick.missed, Ordering::Relaxed);
+        self.unreported.missed += tick.missed;
+        if tick.late {
+            self.thread.counts.late.fetch_add(1, Ordering::Relaxed);
+            self.unreported.late += 1;
+        }
+        self.sample()?;
+        if self.stream.writer.now() - self.unreported.since >= REPORT_EVERY {
+            self.report_ticks();
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<Wake, Error> {
+        loop {
+            let now = Instant::now();
+            let deadline = self.schedule.due();
+            let left = deadline.saturating_duration_since(now);
+            let until = Until { deadline, wake: self.thread.wake.as_fd() };
+            let waited = match left.is_zero() {
+                true => Waited::Done,
+                false => self.sampler.wait(until, self.stream)?,
+            };
+            // A sampler that waits itself is asked again until the tick has come.
+            let left = match waited {
+                Waited::Done => Duration::ZERO,
+                Waited::PleaseSleep => deadline.saturating_duration_since(Instant::now()),
+            };
+            if self.has_orders(left)? {
+                return Ok(Wake::Orders);
+            }
+            if deadline <= Instant::now() {
+                return Ok(Wake::Tick);
+            }
+        }
+    }
+
+    /// Waits for orders, but no longer than `timeout`.
+    fn has_orders(&self, timeout: Duration) -> Result<bool, Error> {
+        let deadline = Instant::now().checked_add(timeout);
+        wait_one_readable(self.thread.wake.as_fd(), deadline)
+            .map_err(|error| Error::io("cannot wait for the next tick", &error))
+    }
+
+    /// Carries out what was ordered; false if the sampler is to stop.
+    fn carry_out_orders(&mut self) -> Result<bool, Error> {
+        // The orders come before their bytes, so after the bytes all orders are there.
+        let _ = (&self.thread.wake).read(&mut [0; 64]);
+        loop {
+            match self.thread.orders.try_recv() {
+                Ok(Order::AddTarget { target, .. }) => {
+                    match self.sampler.add_target(&target, self.stream) {
+                        Ok(()) => self.targets += 1,
+                        Err(error) if error.kind() == ErrorKind::Gone => {}
+                        Err(error) if error.kind() == ErrorKind::Skip => {
+                            let text = format!("process {}: {error}", target.pid).into();
+                            self.emit(EventKind::Incomplete { count: Some(1), text });
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(Order::RemoveTarget { subject, notice }) => {
+                    self.sample()?;
+                    self.sampler.remove_target(subject, self.stream)?;
+                    self.targets = self.targets.saturating_sub(1);
+                    drop(notice);
+                }
+                Ok(Order::Go(_) | Order::Start { .. }) => {}
+                Err(error) => return Ok(error.is_empty()),
+            }
+        }
+    }
+
+    fn sample(&mut self) -> Result<(), Error> {
+        if self.targets == 0 {
+            return Ok(());
+        }
+        let mut points = Points::new();
+        let begin = Instant::now();
+        let mut sample = SampleBuilder::new(&mut points, self.stream);
+        let outcome = self.sampler.sample(&mut sample);
+        let duration = begin.elapsed();
+        let facts = sample.facts();
+        // A sampler may have paused the target since its last sample, but no longer than that is ago.
+        let cost = facts.paused.unwrap_or(duration).min(self.schedule.interval() + duration);
+        self.charge(cost);
+        match outcome {
+            Ok(()) => {
+                self.thread.counts.samples.fetch_add(1, Ordering::Relaxed);
+                self.stream.writer.send(Record::Sample(Sample {
+                    t: self.stream.writer.clock().at(begin),
+                    sampler: self.stream.sampler,
+                    duration: nanos(duration),
+                    partial: facts.partial,
+                    points,
+                }));
+            }
+            // Whoever watches the targets' ends will stop us; until then their threads may come back.
+            Err(error) if error.kind() == ErrorKind::Gone => {}
+            Err(error) if error.kind() == ErrorKind::Skip => {
+                self.unreported.skipped += 1;
+                self.unreported.why_skipped = error.to_string();
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Makes samples rarer, or denser again, as the budget says.
+    fn charge(&mut self, cost: Duration) {
+        if let Some(interval) = self.budget.as_mut().and_then(|budget| budget.charge(cost)) {
+            self.schedule.stretch(interval);
+            self.emit(EventKind::BackedOff { interval: nanos(interval) });
+        }
+    }
+
+    /// Reports the ticks that were not taken in time, all since the last time in one event of each kind.
+    fn report_ticks(&mut self) {
+        let since = self.stream.writer.now();
+        let Unreported { since: _, late, missed, skipped, why_skipped } =
+            std::mem::replace(&mut self.unreported, Unreported { since, ..Default::default() });
+        if late > 0 {
+            self.emit(EventKind::Late { samples: late });
+        }
+        if missed > 0 {
+            self.emit(EventKind::Missed { ticks: missed });
+        }
+        if skipped > 0 {
+            self.emit(EventKind::Skipped { samples: skipped, reason: why_skipped.into() });
+        }
+    }
+
+    fn emit(&self, kind: EventKind) {
+        let event = Event::new(self.stream.writer.now(), kind).by(self.stream.sampler);
+        self.stream.writer.send(Record::Event(event));
+    }
+}

@@ -1,0 +1,235 @@
+//! A run, from the arrival of its targets to its report.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+use seepmeter_record::{Dropped, End, Event, EventKind, Footer, Record, SubjectId, TargetEnd};
+
+use crate::RunReport;
+use crate::cost::own_cost;
+use crate::failures::Failures;
+use crate::plan::TargetSpec;
+use crate::router::RouterReport;
+use crate::sampler::{KeptAlive, SamplerHandle, TickTotals};
+use crate::sink::SinkHandle;
+use crate::stream::StreamWriter;
+
+/// Every sampler has the targets, and none has taken a sample yet.
+pub struct Armed {
+    session: Session,
+}
+
+impl Armed {
+    pub(crate) fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// The subjects of the targets, in the order in which they were given.
+    #[must_use]
+    pub fn targets(&self) -> &[SubjectId] {
+        &self.session.targets
+    }
+
+    /// The names of all metrics that the samplers have defined, each once.
+    #[must_use]
+    pub fn metric_names(&self) -> Vec<String> {
+        self.session.writer.metric_names()
+    }
+
+    /// Lets the samplers tick; their first tick is due now.
+    #[must_use]
+    pub fn go(self) -> Live {
+        self.session.open.store(true, Ordering::Release);
+        let now = Instant::now();
+        for sampler in &self.session.samplers {
+            sampler.go(now);
+        }
+        Live { session: self.session }
+    }
+
+    /// Ends the run before it has begun, since the exec of a target failed with this errno. The sinks get
+    /// to know that; if this value is dropped instead, they get nothing.
+    pub fn abort(mut self, subject: SubjectId, errno: i32) -> RunReport {
+        self.session.open.store(true, Ordering::Release);
+        self.session.emit(EventKind::ExecFailed { errno }, subject);
+        self.session.ends.push(TargetEnd { subject, end: End::NotStarted(errno) });
+        self.session.targets.retain(|target| *target != subject);
+        self.session.stop()
+    }
+}
+
+/// Samplers sample and sinks write.
+pub struct Live {
+    session: Session,
+}
+
+impl Live {
+    /// Emits what happened to a target just now.
+    pub fn emit(&self, kind: EventKind, subject: SubjectId) {
+        self.session.emit(kind, subject);
+    }
+
+    /// Emits what happened to seepmeter just now.
+    pub fn emit_own(&self, kind: EventKind) {
+        let event = Event::new(self.session.writer.now(), kind);
+        self.session.writer.send(Record::Event(event));
+    }
+
+    /// Adds a target. A sampler that can't take it leaves it out, and the stream says so.
+    pub fn add_target(&mut self, spec: TargetSpec) -> SubjectId {
+        let session = &mut self.session;
+        let subject = session.writer.subject(spec.new_subject());
+        session.emit(spec.first_event(), subject);
+        session.targets.push(subject);
+        let target = spec.target(subject);
+        for sampler in &mut session.samplers {
+            sampler.add_target(target.clone());
+        }
+        subject
+    }
+
+    /// A target has ended: the samplers take their last sample of it and let go of it, and the stream
+    /// gets its end.
+    pub fn end_target(&mut self, subject: SubjectId, end: End) {
+        self.session.end_target(subject, end);
+    }
+
+    /// Stops the samplers, and waits until the sinks have all records and the verdict. Targets that have
+    /// not ended are left. A sampler or a sink that does not come to its end in time is left behind, and
+    /// the report says so.
+    pub fn stop(self) -> RunReport {
+        self.session.stop()
+    }
+}
+
+/// What [`Armed`] and [`Live`] have in common.
+pub(crate) struct Session {
+    pub(crate) writer: StreamWriter,
+    /// Those that have not ended.
+    pub(crate) targets: Vec<SubjectId>,
+    pub(crate) ends: Vec<TargetEnd>,
+    /// The ends of targets that some sampler may not have let go of yet.
+    pub(crate) notices: Vec<Arc<TargetEndNotice>>,
+    pub(crate) samplers: Vec<SamplerHandle>,
+    pub(crate) sinks: Vec<SinkHandle>,
+    pub(crate) router: Receiver<RouterReport>,
+    /// True once the sinks are to get records.
+    pub(crate) open: Arc<AtomicBool>,
+    pub(crate) failures: Arc<Failures>,
+}
+
+/// The end of a target. It goes into the stream when the last sampler has let go of the target, so that
+/// the target's last points come before it.
+pub(crate) struct TargetEndNotice {
+    writer: StreamWriter,
+    event: Event,
+    sent: AtomicBool,
+}
+
+impl TargetEndNotice {
+    fn send(&self) {
+        if !self.sent.swap(true, Ordering::Relaxed) {
+            self.writer.send(Record::Event(self.event.clone()));
+        }
+    }
+}
+
+impl Drop for TargetEndNotice {
+    fn drop(&mut self) {
+        self.send();
+    }
+}
+
+/// The event of an end; none of a target that goes on.
+fn end_event(end: End) -> Option<EventKind> {
+    match end {
+        End::Exited(status) => Some(EventKind::Exited { status }),
+        End::Killed(signal) => Some(EventKind::Killed { signal }),
+        End::Gone => Some(EventKind::Gone {}),
+        End::Left | End::NotStarted(_) => None,
+    }
+}
+
+impl Session {
+    pub(crate) fn emit(&self, kind: EventKind, subject: SubjectId) {
+        let event = Event::new(self.writer.now(), kind).of(subject);
+        self.writer.send(Record::Event(event));
+    }
+
+    fn end_target(&mut self, subject: SubjectId, end: End) {
+        self.targets.retain(|target| *target != subject);
+        self.ends.push(TargetEnd { subject, end });
+        let kind = end_event(end).unwrap_or(EventKind::Detached {});
+        let notice = Arc::new(TargetEndNotice {
+            writer: self.writer.clone(),
+            event: Event::new(self.writer.now(), kind).of(subject),
+            sent: AtomicBool::new(false),
+        });
+        for sampler in &mut self.samplers {
+            sampler.remove_target(subject, Arc::clone(&notice));
+        }
+        // Only those that nobody else holds any more have been sent.
+        self.notices.retain(|notice| Arc::strong_count(notice) > 1);
+        self.notices.push(notice);
+    }
+
+    pub(crate) fn stop(mut self) -> RunReport {
+        // The end is now, however long a sampler takes to come back from its last call.
+        let t = self.writer.now();
+        let (totals, kept_alive) = self.stop_samplers();
+        // Those of a sampler that was left behind still lack theirs.
+        self.notices.drain(..).for_each(|notice| notice.send());
+        let left = self.targets.drain(..).map(|subject| TargetEnd { subject, end: End::Left });
+        self.ends.extend(left);
+        self.ends.sort_by_key(|end| end.subject);
+        let footer = Footer {
+            t,
+            ends: self.ends,
+            samples: totals.samples,
+            late: totals.late,
+            missed: totals.missed,
+            dropped: Vec::new(),
+            cost: own_cost(),
+        };
+        self.writer.send(Record::Footer(footer.clone()));
+        self.writer.request_flush();
+        // The router never waits for a sink, so it comes to the footer soon.
+        let (mut dropped, conclusion) = match self.router.recv() {
+            Ok(RouterReport { dropped, conclusion }) => (dropped, Some(conclusion)),
+            Err(_) => (Vec::new(), None),
+        };
+        let footer = Footer { dropped: dropped.clone(), ..footer };
+        let ended = Instant::now();
+        for sink in self.sinks {
+            let given_up = sink.join(ended, &self.failures);
+            add_dropped(&mut dropped, given_up);
+        }
+        let failures = self.failures.all();
+        RunReport { footer: Some(footer), conclusion, failures, dropped, kept_alive }
+    }
+
+    fn stop_samplers(&mut self) -> (TickTotals, Vec<KeptAlive>) {
+        let since = Instant::now();
+        let stopping: Vec<_> = self.samplers.drain(..).map(SamplerHandle::stop).collect();
+        let (mut sum, mut all) = (TickTotals::default(), Vec::new());
+        for sampler in stopping {
+            let (totals, kept_alive) = sampler.join(since, &self.failures);
+            sum.samples += totals.samples;
+            sum.late += totals.late;
+            sum.missed += totals.missed;
+            all.extend(kept_alive);
+        }
+        (sum, all)
+    }
+}
+
+/// Adds what a sink did not get at the very end.
+fn add_dropped(all: &mut Vec<Dropped>, given_up: Dropped) {
+    match all.iter_mut().find(|dropped| dropped.sink == given_up.sink) {
+        Some(dropped) => dropped.samples += given_up.samples,
+        None if given_up.samples > 0 => all.push(given_up),
+        None => {}
+    }
+}

@@ -1,0 +1,443 @@
+//! Gates: what must not be, in a small language.
+//!
+//! ```text
+//! gate     = word | term operator value
+//! word     = "growing" | "steady" | "inconclusive"
+//! term     = [ "subject(" NAME ")." ] ( "rate" | "level" | "peak" | "share" | "time-to-limit" )
+//! operator = ">" | ">=" | "<" | "<="
+//! value    = a size per time (rate: 1MiB/min, 0), a size (level, peak: 512MiB),
+//!            a percentage (share: 50%), or a duration (time-to-limit: 2h)
+//! ```
+//!
+//! A gate on a rate asks for the whole confidence interval; all other figures are exact. None fires
+//! if the verdict is inconclusive: what is not known is no reason to fail. `peak` is what was sampled,
+//! and so always known, and so is a `time-to-limit` if there is one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use seepmeter_analysis::{Judgement, Word};
+use seepmeter_record::Unit;
+use seepmeter_record::human::{self, parse_duration, parse_size};
+use serde::{Deserialize, Serialize};
+
+use crate::conclusion::NoVerdict;
+use crate::part::Part;
+use crate::run_series::RunSeries;
+use crate::text::{in_words, short};
+use crate::verdict::Verdict;
+
+/// No more names than this are listed if one is wrong.
+const MOST_NAMES: usize = 20;
+
+/// One gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    text: String,
+    condition: Condition,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Condition {
+    Word(Word),
+    Compare { subject: Option<String>, quantity: Quantity, operator: Operator, value: f64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quantity {
+    Rate,
+    Level,
+    Peak,
+    Share,
+    TimeToLimit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    Over,
+    AtLeast,
+    Under,
+    AtMost,
+}
+
+/// What a gate found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateOutcome {
+    /// The gate as it was written.
+    pub gate: String,
+    /// The metric that it was evaluated on.
+    pub metric: String,
+    /// True if what must not be is.
+    pub fired: bool,
+    /// False if there is nothing of the name that the gate gives, or no verdict at all.
+    pub checked: bool,
+    /// The figure that decided, or why it is not known, for people.
+    pub why: String,
+}
+
+/// What is wrong with a gate, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateError {
+    text: String,
+    /// Where in the text, in bytes.
+    at: usize,
+    what: String,
+}
+
+impl fmt::Display for GateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, at, what } = self;
+        let indent = text[..*at].chars().count();
+        write!(f, "{what}\n  {text}\n  {:indent$}^", "")
+    }
+}
+
+impl std::error::Error for GateError {}
+
+impl FromStr for Gate {
+    type Err = GateError;
+
+    fn from_str(text: &str) -> Result<Self, GateError> {
+        let condition = Parser { text, at: 0 }.condition()?;
+        Ok(Self { text: text.trim().to_owned(), condition })
+    }
+}
+
+/// Reads a gate from left to right, and knows where it is.
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn bad<T>(&self, at: usize, what: impl Into<String>) -> Result<T, GateError> {
+        Err(GateError { text: self.text.to_owned(), at, what: what.into() })
+    }
+
+    fn skip_blanks(&mut self) {
+        self.at += self.rest().len() - self.rest().trim_start().len();
+    }
+
+    /// The letters and dashes that come next.
+    fn word(&mut self) -> &'a str {
+        self.skip_blanks();
+        let rest = self.rest();
+        let end = rest.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
+    }
+
+    fn condition(&mut self) -> Result<Condition, GateError> {
+        self.skip_blanks();
+        let begin = self.at;
+        let mut word = self.word();
+        let subject = if word == "subject" {
+            let name = self.subject_name()?;
+            let begin = self.at;
+            word = self.word();
+            if word.is_empty() {
+                return self
+                    .bad(begin, "after the subject comes a quantity: rate, level, peak or share");
+            }
+            Some(name)
+        } else {
+            None
+        };
+        let at = self.at - word.len();
+        if subject.is_none() {
+            for known in [Word::Growing, Word::Steady, Word::Inconclusive] {
+                if word == known.as_str() {
+                    self.end()?;
+                    return Ok(Condition::Word(known));
+                }
+            }
+        }
+        let quantity = match word {
+            "rate" => Quantity::Rate,
+            "level" => Quantity::Level,
+            "peak" => Quantity::Peak,
+            "share" if subject.is_some() => Quantity::Share,
+            "share" => {
+                return self.bad(begin, "only a subject has a share: subject(NAME).share>50%");
+            }
+            "time-to-limit" if subject.is_none() => Quantity::TimeToLimit,
+            _ if subject.is_some() => {
+                return self.bad(at, "a gate on a subject needs one of: rate, level, peak, share");
+            }
+            _ => {
+                return self.bad(
+                    at,
+                    "a gate begins with one of: growing, steady, inconclusive, rate, level, peak, time-to-limit, subject(NAME)",
+                );
+            }
+        };
+        let operator = self.operator()?;
+        let value = self.value(quantity)?;
+        Ok(Condition::Compare { subject, quantity, operator, value })
+    }
+
+    /// `(NAME).`, where the name may have balanced parentheses in it.
+    fn subject_name(&mut self) -> Result<String, GateError> {
+        let Some(inner) = self.rest().strip_prefix('(') else {
+            return self.bad(self.at, "after `subject` comes a name in parentheses: subject(heap)");
+        };
+        let mut depth = 1;
+        let close = inner.char_indices().find_map(|(at, c)| {
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            (depth == 0).then_some(at)
+        });
+        let Some(close) = close else {
+            return self.bad(self.at, "this parenthesis is not closed");
+        };
+        if inner[..close].trim().is_empty() {
+            return self.bad(self.at + 1, "a subject's name is missing: subject(heap).rate>0");
+        }
+        self.at += close + 2;
+        if !self.rest().starts_with('.') {
+            return self.bad(self.at, "a dot and a quantity are missing: subject(heap).rate>0");
+        }
+        self.at += 1;
+        Ok(inner[..close].to_owned())
+    }
+
+    fn operator(&mut self) -> Result<Operator, GateError> {
+        self.skip_blanks();
+        for (sign, operator) in [
+            (">=", Operator::AtLeast),
+            ("<=", Operator::AtMost),
+            (">", Operator::Over),
+            ("<", Operator::Under),
+        ] {
+            if self.rest().starts_with(sign) {
+                self.at += sign.len();
+                return Ok(operator);
+            }
+        }
+        self.bad(self.at, "an operator is missing: > >= < <=")
+    }
+
+    fn value(&mut self, quantity: Quantity) -> Result<f64, GateError> {
+        self.skip_blanks();
+        let at = self.at;
+        let text = self.rest().trim_end();
+        self.at = self.text.len();
+        if text.is_empty() {
+            let example = match quantity {
+                Quantity::Rate => "1MiB/min",
+                Quantity::Level | Quantity::Peak => "512MiB",
+                Quantity::Share => "50%",
+                Quantity::TimeToLimit => "2h",
+            };
+            return self.bad(at, format!("a value is missing, such as {example}"));
+        }
+        let read = match quantity {
+            Quantity::Rate => rate(text),
+            Quantity::Level | Quantity::Peak => parse_size(text).map(|size| size.0 as f64),
+            Quantity::Share => percentage(text),
+            Quantity::TimeToLimit => parse_duration(text).map(|time| time.as_secs_f64()),
+        };
+        read.or_else(|what| self.bad(at, what))
+    }
+
+    fn end(&mut self) -> Result<(), GateError> {
+        self.skip_blanks();
+        if self.rest().is_empty() { Ok(()) } else { self.bad(self.at, "nothing may follow here") }
+    }
+}
+
+/// Bytes a second: `1MiB/min`, `-4KiB/s`, `0`.
+fn rate(text: &str) -> Result<f64, String> {
+    if text == "0" {
+        return Ok(0.0);
+    }
+    let wanted = "a rate is a size per time: 1MiB/min, 4KiB/s, 100MB/h, or 0";
+    let (size, time) =
+        text.split_once('/').ok_or_else(|| format!("`{text}` is not a rate; {wanted}"))?;
+    let seconds = match time.trim() {
+        "s" | "sec" => 1.0,
+        "min" | "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        other => return Err(format!("`{other}` is none of s, min, h, d; {wanted}")),
+    };
+    let (sign, size) = size.trim().strip_prefix('-').map_or((1.0, size), |size| (-1.0, size));
+    Ok(sign * parse_size(size)?.0 as f64 / seconds)
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    let number =
+        text.strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
+    let number = number.filter(|percent| percent.is_finite());
+    number
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| format!("`{text}` is not a percentage: 50%"))
+}
+
+impl Gate {
+    /// Evaluates the gate on a verdict; `run` is what the verdict was made from.
+    #[must_use]
+    pub fn evaluate(&self, verdict: &Verdict, run: &RunSeries) -> GateOutcome {
+        let mut checked = true;
+        let (fired, why) = match &self.condition {
+            Condition::Word(word) => {
+                let is = verdict.judgement.word;
+                (is == *word, format!("the verdict is {is}"))
+            }
+            Condition::Compare { subject, quantity, operator, value } => {
+                match bounds_of(verdict, run, subject.as_deref(), *quantity) {
+                    Ok(bounds) => {
+                        let why = bounds.in_words(*quantity, verdict.unit);
+                        (operator.holds(bounds, *value), why)
+                    }
+                    Err(why) => {
+                        let known = |name: &String| !run.parts_named(name).is_empty();
+                        checked = subject.as_ref().is_none_or(known);
+                        (false, why)
+                    }
+                }
+            }
+        };
+        GateOutcome { gate: self.text.clone(), metric: verdict.metric.clone(), fired, checked, why }
+    }
+
+    /// The outcome if there is no verdict on the metric.
+    #[must_use]
+    pub fn unknown(&self, metric: &str, why: &NoVerdict) -> GateOutcome {
+        GateOutcome {
+            gate: self.text.clone(),
+            metric: metric.to_owned(),
+            fired: false,
+            checked: false,
+            why: why.to_string(),
+        }
+    }
+}
+
+/// What is known of a quantity: the ends of its interval.
+#[derive(Clone, Copy)]
+struct Bounds {
+    low: f64,
+    high: f64,
+}
+
+impl Bounds {
+    fn exactly(value: f64) -> Self {
+        Self { low: value, high: value }
+    }
+
+    fn in_words(self, quantity: Quantity, unit: Unit) -> String {
+        let in_words = |value: f64| match quantity {
+            Quantity::Rate => format!("{}/min", human::amount(value * 60.0, unit)),
+            Quantity::Level | Quantity::Peak => human::amount(value, unit),
+            Quantity::Share => human::percent(value),
+            Quantity::TimeToLimit => human::duration((value * 1e9) as u64),
+        };
+        if self.low == self.high {
+            format!("it is {}", in_words(self.low))
+        } else {
+            format!("it is between {} and {}", in_words(self.low), in_words(self.high))
+        }
+    }
+}
+
+impl Operator {
+    /// True if the whole interval is on the far side of the value.
+    fn holds(self, bounds: Bounds, value: f64) -> bool {
+        match self {
+            Self::Over => bounds.low > value,
+            Self::AtLeast => bounds.low >= value,
+            Self::Under => bounds.high < value,
+            Self::AtMost => bounds.high <= value,
+        }
+    }
+}
+
+/// The bounds of a quantity of the whole, or of a subject.
+///
+/// # Errors
+/// Why they are not known, for people.
+fn bounds_of(
+    verdict: &Verdict,
+    run: &RunSeries,
+    subject: Option<&str>,
+    quantity: Quantity,
+) -> Result<Bounds, String> {
+    let of_part = subject.map(|name| run.judge_part(name).ok_or_else(|| no_such_part(run, name)));
+    let of_part = of_part.transpose()?;
+    let judgement = of_part.as_ref().unwrap_or(&verdict.judgement);
+    if let (Quantity::Peak, Some(peak)) = (quantity, judgement.peak) {
+        return Ok(Bounds::exactly(peak as f64));
+    }
+    // It is known if there is one, even of the address space beside a metric that does not grow.
+    if let (Quantity::TimeToLimit, Some(limit)) = (quantity, &verdict.limit) {
+        return Ok(Bounds::exactly(limit.time.likely as f64 / 1e9));
+    }
+    if let (None, Some(masked)) = (subject, &verdict.masked)
+        && masked.whole == Word::Inconclusive
+    {
+        let name = &masked.part.name;
+        return Err(format!("only {name} was judged, and nothing is known of the whole"));
+    }
+    if judgement.word == Word::Inconclusive {
+        return Err(inconclusive(judgement));
+    }
+    match quantity {
+        Quantity::Rate => {
+            let rate = judgement.rate.ok_or("there is no rate")?;
+            Ok(Bounds { low: rate.low, high: rate.high })
+        }
+        Quantity::Level => {
+            judgement.level.map(Bounds::exactly).ok_or_else(|| "there is no level".to_owned())
+        }
+        Quantity::Share => {
+            let share = subject.and_then(|name| share_of(verdict, run, name));
+            share
+                .map(Bounds::exactly)
+                .ok_or_else(|| "nothing grows that could be shared".to_owned())
+        }
+        Quantity::TimeToLimit => Err("no limit will be reached".to_owned()),
+        Quantity::Peak => Err("nothing was sampled".to_owned()),
+    }
+}
+
+fn inconclusive(judgement: &Judgement) -> String {
+    let why = judgement.reason.map_or(String::new(), |reason| format!(" ({})", in_words(reason)));
+    format!("the verdict is inconclusive{why}, so nothing is known of it")
+}
+
+/// The share of all parts of a name; none if the whole does not grow.
+fn share_of(verdict: &Verdict, run: &RunSeries, name: &str) -> Option<f64> {
+    let parts = run.parts_named(name);
+    let is_one = |part: &Part| parts.iter().any(|known| known.part == *part);
+    let shares = verdict.shares.iter().flatten().filter(|growth| is_one(&growth.part));
+    let shares: Vec<f64> = shares.map(|growth| growth.share).collect::<Option<_>>()?;
+    (!shares.is_empty()).then(|| shares.iter().sum())
+}
+
+fn no_such_part(run: &RunSeries, name: &str) -> String {
+    if run.parts.is_empty() {
+        return format!(
+            "no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`"
+        );
+    }
+    let mut parts: Vec<_> = run.parts.iter().collect();
+    parts.sort_by_key(|known| std::cmp::Reverse(known.series.peak()));
+    let names = parts.iter().take(MOST_NAMES).map(|known| short(&known.part.name));
+    let names: Vec<String> = names.collect();
+    let more = if parts.len() > MOST_NAMES { ", …" } else { "" };
+    format!(
+        "there was no subject `{name}`; there were, the largest first: {}{more}",
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests;

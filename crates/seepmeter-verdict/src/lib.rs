@@ -1,0 +1,51 @@
+//! From a stream of records to a verdict: does it leak, how fast, where, and when does it reach a limit?
+//!
+//! A [`Collector`] observes the records of one run and keeps, in bounded memory, the series that
+//! matter ([`RunSeries`]). Its [`Conclusion`] is the one value that the summary, the sink `verdict`, the
+//! gates and the exit status are made of: a [`Verdict`] for each metric, or the reason why there is
+//! [none](NoVerdict), and what each [`Gate`] found. A [`RunFile`] reads a recording, or a series that
+//! another tool has written, to the same conclusion. [`RunComparison`] compares runs of a new version
+//! with runs of a base.
+//!
+//! All of it is typed and can be written to JSON and read back; [`Verdict::lines`] renders it for
+//! people. Nothing here prints or exits.
+//!
+//! ```
+//! use seepmeter_verdict::{Collector, JudgeOptions, NoVerdict};
+//!
+//! let collector = Collector::new(JudgeOptions::default());
+//! assert_eq!(collector.conclude().main(), Err(&NoVerdict::NothingSampled));
+//! ```
+#![forbid(unsafe_code)]
+
+mod collector;
+mod comparison;
+mod conclusion;
+mod foreign;
+mod foreign_points;
+mod gate;
+mod growth_cause;
+mod json;
+mod limit;
+pub mod names;
+mod part;
+mod part_table;
+mod run_file;
+mod run_series;
+mod shares;
+mod text;
+mod verdict;
+
+pub use collector::Collector;
+pub use comparison::{ComparableRun, NotComparable, RunComparison};
+pub use conclusion::{Conclusion, JudgeOptions, MetricConclusion, MetricOutcome, NoVerdict};
+pub use foreign::{Columns, SeriesError};
+pub use gate::{Gate, GateError, GateOutcome};
+pub use growth_cause::GrowthCause;
+pub use json::VerdictDocument;
+pub use limit::{LimitForecast, LimitKind, MemoryBounds};
+pub use part::{Part, PartClass};
+pub use run_file::{Doubt, RunFile, RunFileError};
+pub use run_series::{CauseSeries, PartSeries, RunSeries, Scope};
+pub use seepmeter_analysis::Change;
+pub use verdict::{MaskedGrowth, PartGrowth, SamplingHint, Verdict};

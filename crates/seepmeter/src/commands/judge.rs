@@ -1,0 +1,73 @@
+//! `seepmeter judge`: the verdict on what has been recorded.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use seepmeter_verdict::{JudgeOptions, RunFile, names};
+
+use crate::flags::{ColumnFlags, JudgeFlags};
+use crate::messages::{self, print, shown};
+use crate::outcome::Outcome;
+
+/// `seepmeter judge`.
+///
+/// # Errors
+/// A file that can't be read or has nothing to judge.
+pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
+    let (mut fired, mut failed) = (false, false);
+    for file in &flags.files {
+        match judge_file(file, flags) {
+            Ok(any) => fired |= any,
+            // The others may be good.
+            Err(error) if flags.files.len() > 1 => {
+                messages::error(&error);
+                failed = true;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(match (failed, fired) {
+        (true, _) => Outcome::OwnFailure,
+        (false, true) => Outcome::Gate(flags.gates.fail_status),
+        (false, false) => Outcome::Success,
+    })
+}
+
+/// Judges one file; true if a gate fired.
+fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
+    let metric = flags.metric.as_deref().unwrap_or(names::metric::RSS);
+    let gates = flags.gates.fail_on.clone();
+    let options = JudgeOptions { metrics: vec![metric.to_owned()], gates };
+    let run = read_run(file, options, &flags.columns)?;
+    let conclusion = run.conclude();
+    let file = shown(file);
+    let verdict = conclusion.main().map_err(|why| anyhow!("cannot judge {file}: {why}"))?;
+    notice_doubts(&run, &file);
+    let text = if flags.json {
+        verdict.document(&conclusion.gates, Some(&file)).to_string()
+    } else {
+        let name = if flags.files.len() > 1 { format!("{file}: ") } else { String::new() };
+        let lines = if flags.explain { verdict.explained_lines() } else { verdict.lines() };
+        format!("{name}{}", lines.join("\n"))
+    };
+    print(format!("{text}\n").as_bytes())?;
+    Ok(messages::gates(conclusion.gates.iter()))
+}
+
+/// Reads a recording, or a series of another tool.
+///
+/// # Errors
+/// A file that can't be read or has nothing of what the options ask for.
+pub(crate) fn read_run(file: &Path, options: JudgeOptions, flags: &ColumnFlags) -> Result<RunFile> {
+    let name = shown(file);
+    RunFile::read(file, &name, options, flags.columns().as_ref())
+        .with_context(|| format!("cannot judge {name}"))
+}
+
+/// Says what is odd about a file that was judged all the same.
+pub(crate) fn notice_doubts(run: &RunFile, file: &str) {
+    let doubts: Vec<String> = run.doubts.iter().map(ToString::to_string).collect();
+    if !doubts.is_empty() {
+        messages::notice(&format!("{file}: {}", doubts.join("; ")));
+    }
+}

@@ -1,0 +1,17 @@
+//! The subcommands, one file each: from flags to an outcome.
+
+mod attach;
+mod compare;
+mod judge;
+mod plugins;
+mod replay;
+mod run;
+mod shell;
+
+pub use attach::attach;
+pub use compare::compare;
+pub use judge::judge;
+pub use plugins::plugins;
+pub use replay::replay;
+pub use run::run;
+pub use shell::{completions, man};

@@ -1,0 +1,54 @@
+//! `seepmeter replay`: feed a recording to sinks.
+
+use anyhow::{Context, Result};
+use seepmeter_record::jsonl::{self, Ending};
+
+use crate::flags::{Flags, ReplayFlags};
+use crate::messages::{self, shown};
+use crate::outcome::Outcome;
+use crate::session::Request;
+
+/// `seepmeter replay`.
+///
+/// # Errors
+/// A recording that can't be read, or whatever else keeps seepmeter from doing its own work.
+pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
+    let request = match Request::read(None, &flags.sinks)? {
+        Request::Help(outcome) => return Ok(outcome),
+        Request::Run(request) => request,
+    };
+    let Some(path) = &flags.recording else {
+        return Ok(Outcome::of_usage(&Flags::missing("replay", "RECORDING")));
+    };
+    let session = request.replay(path)?;
+    let cannot = || format!("cannot replay {}", shown(path));
+    let mut recording = jsonl::open(path).with_context(cannot)?;
+    // Nothing is made of a file whose first line is none of a recording.
+    let mut next = recording.next_record().with_context(cannot)?;
+
+    let (prepared, collector) = session.prepare()?;
+    let mut replay = prepared.replay(collector);
+    let judges = !flags.sinks.gates.fail_on.is_empty();
+    let mut broken = None;
+    while let Some(record) = next.take() {
+        if !replay.feed(record) && !judges {
+            // Every sink has had enough.
+            break;
+        }
+        match recording.next_record() {
+            Ok(record) => next = record,
+            Err(error) => broken = Some(error),
+        }
+    }
+    let report = replay.finish();
+    if let Some(error) = broken {
+        return Err(error).with_context(cannot);
+    }
+    if let Ending::CutOff { line } = recording.ending() {
+        messages::notice(&format!(
+            "{}: line {line} is cut off: its writer was killed or is still running; the lines before it are whole and were replayed",
+            shown(path)
+        ));
+    }
+    Ok(Outcome::Success.of_report(&report, &flags.sinks.gates))
+}

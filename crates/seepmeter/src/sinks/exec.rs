@@ -106,7 +106,10 @@ impl Exec {
                 "`{}` exited with status 127: the shell did not find it; is it installed, and on the PATH?",
                 self.command
             ))),
-            end => Err(Error::failed(format!("`{}` {}", self.command, words::end(end)))),
+            end => {
+                let was = if let End::Killed(_) = end { "was " } else { "" };
+                Err(Error::failed(format!("`{}` {was}{}", self.command, words::end(end))))
+            }
         }
     }
 }

@@ -94,17 +94,65 @@ pub(super) fn lines(verdicts: &[Verdict], explain: bool) -> Vec<String> {
     let of_verdict = |verdict: &Verdict| {
         let mut lines = if explain { verdict.explained_lines() } else { verdict.lines() };
         if let Some(first) = lines.first_mut().filter(|_| verdicts.len() > 1) {
-            *first = format!("{}: {first}", name(verdict));
+            let whose = whose(verdict.scope, &verdict.target, verdict.pid);
+            *first = format!("{whose}: {first}");
         }
         lines
     };
     verdicts.iter().flat_map(of_verdict).collect()
 }
 
-fn name(verdict: &Verdict) -> String {
-    match (verdict.scope, verdict.pid) {
+/// What a verdict is on.
+fn whose(scope: Scope, target: &str, pid: Option<i64>) -> String {
+    match (scope, pid) {
         (Scope::AllTargets, _) => "all targets".to_owned(),
-        (_, Some(pid)) => format!("{} (pid {pid})", verdict.target),
-        (_, None) => verdict.target.clone(),
+        (_, Some(pid)) => format!("{target} (pid {pid})"),
+        (_, None) => target.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seepmeter_plugin::ErrorKind;
+    use seepmeter_verdict::{MetricConclusion, NoVerdict};
+
+    use super::super::test_stream::TestStream;
+    use super::*;
+
+    /// What the sink says at its end of a run in which nothing was sampled.
+    fn stop_after(end: End) -> Result<(), Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Some(folder.path().join("out"));
+        let mut sink = VerdictSink::new(VerdictOptions { path, json: false, explain: false })?;
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        stream.footer(1, &[(target, end)]);
+        stream.records().iter().try_for_each(|record| sink.write(record))?;
+        let outcome = MetricOutcome::NoVerdict(NoVerdict::NothingSampled);
+        let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
+        sink.conclude(&Conclusion { metrics, gates: Vec::new() })?;
+        sink.stop()
+    }
+
+    #[test]
+    fn no_verdict_is_a_failure_that_says_why() {
+        let error = stop_after(End::Exited(0)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Failed);
+        assert_eq!(error.to_string(), "there is nothing to judge: nothing was sampled");
+    }
+
+    #[test]
+    fn of_a_target_that_was_not_started_nothing_is_reported() {
+        assert_eq!(stop_after(End::NotStarted(2)), Ok(()));
+    }
+
+    #[test]
+    fn of_several_targets_each_verdict_is_named_and_the_sum_is_that_of_all() {
+        let names = [
+            whose(Scope::Target, "work", Some(7)),
+            whose(Scope::Series, "a.csv", None),
+            whose(Scope::AllTargets, "", None),
+        ];
+        assert_eq!(names, ["work (pid 7)", "a.csv", "all targets"]);
     }
 }

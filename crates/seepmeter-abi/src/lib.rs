@@ -1,32 +1,37 @@
-//! The C face of a Seepmeter plugin.
+//! The plugin ABI of Seepmeter: what a plugin and its host see of each other.
 //!
 //! A plugin is a shared library with one entry symbol, [`seepmeter_plugin_v1`](Entry). The host calls
-//! it once with a [`Host`] and gets a [`Plugin`] back: a table of calls. Of each `--sampler` or
-//! `--sink` that names the plugin, an instance is made and goes through these calls in this order, all
+//! it once with a [`Host`] and gets a [`Plugin`] back: a table of calls. For each `--sampler` or
+//! `--sink` that names the plugin, an instance is created and goes through these calls in this order, all
 //! from one and the same thread:
 //!
 //! ```text
-//! create → configure (once a key=value) → ready → start → sample … sample      → stop → destroy
-//!                                                  write … write … flush …
+//! sampler: create → configure (once per option) → ready → start → add_target … sample … remove_target …
+//!            → stop → destroy
+//! sink:    create → configure (once per option) → ready → write … flush … → conclude → stop → destroy
 //! ```
 //!
-//! `flush` comes whenever no record waits, also before the first. `destroy` follows every `create` that
-//! succeeded, whatever happens between; a `create` that fails has made nothing. `stop` of a sampler
-//! follows every `start` that succeeded, for it must let go of the target; `stop` of a sink follows
-//! its last record, unless a call of it has failed or the run was called off before its first record:
-//! there is nothing to complete then. After a call has failed no other follows but these two.
+//! `add_target` and `remove_target` come at any time between `start` and `stop`, never within another
+//! call. `flush` comes whenever no record waits, also before the first. `conclude` comes once, behind
+//! the footer, unless there is no verdict. `destroy` follows every `create` that succeeded, whatever
+//! happens between; a `create` that fails has made nothing. `stop` of a sampler follows every `start`
+//! that succeeded, since it must let go of its targets; `stop` of a sink follows its last record, unless
+//! a call of it has failed or the run was aborted before its first record: there is nothing to complete
+//! then. After a call has failed no other follows but these two.
 //!
 //! What holds everywhere:
 //!
-//! - Tables begin with their `struct_size`. Fields are only ever appended; whoever reads a table
+//! - Tables and records begin with their `struct_size`. Fields are only ever appended; whoever reads one
 //!   reads no further than its size and takes the rest for zero.
 //! - What a call hands over is borrowed for the time of the call and freed by whoever made it. A
 //!   plugin's own table, and whatever it points to, lives until exit: no library is ever unloaded.
 //! - A call returns 0, or a negative errno, or, of a sampler, one of [`GONE`] and [`SKIP`]. Why it failed
 //!   is said through [`InstanceHost::message`] at level [`LEVEL_ERROR`] before it returns. A sink whose
 //!   reader has gone returns -EPIPE, and is closed without a complaint.
-//! - Text is UTF-8 where it is said so, and bytes elsewhere, never NUL-terminated but for extension ids.
+//! - Text is UTF-8 if that is said, and bytes elsewhere, never NUL-terminated but for extension ids.
 //! - No text and no array is larger than [`MAX_BYTES`].
+//! - What is not known never looks like 0: a number has a flag beside it, the `data` of bytes is null, an id
+//!   is [`NONE`], and only a line of source, which counts from 1, is 0.
 //! - Structs that begin with a size grow behind their end, and so do those that come in arrays with the
 //!   distance from one to the next. All others will never grow.
 //! - All fields are explicit: there is no padding between them on 64-bit machines.
@@ -34,12 +39,12 @@
 
 use core::ffi::{c_char, c_void};
 
-/// The major version of this face. It is part of the entry symbol's name, and a host never calls
+/// The major version of the plugin ABI. It is part of the entry symbol's name, and a host never calls
 /// into a plugin of another one.
 pub const MAJOR: u32 = 1;
 
-/// The minor version of this face, for display only: what there is, the tables' sizes say.
-pub const MINOR: u32 = 1;
+/// The minor version of the plugin ABI, for display only: what there is, the tables' sizes say.
+pub const MINOR: u32 = 0;
 
 /// A plugin's `kind`: a sampler.
 pub const KIND_SAMPLER: u32 = 1;
@@ -48,7 +53,7 @@ pub const KIND_SINK: u32 = 2;
 
 /// A call's result: the target has ended, which is nobody's fault.
 pub const GONE: i32 = -0x1_0001;
-/// A call's result: this one look is left out, the next is taken as usual.
+/// A call's result: this one sample, or this one target, is left out.
 pub const SKIP: i32 = -0x1_0002;
 
 /// The result of `wait`: the host shall sleep.
@@ -65,38 +70,60 @@ pub const UNIT_BYTES: u32 = 1;
 pub const UNIT_COUNT: u32 = 2;
 /// A metric's `unit`: nanoseconds.
 pub const UNIT_NANOSECONDS: u32 = 3;
+/// A metric's `unit`: the value is the number of a stack.
+pub const UNIT_STACK: u32 = 4;
 
-/// No text and no array that goes over the line is larger than this.
+/// A metric's `kind`: a level that rises and falls.
+pub const METRIC_GAUGE: u32 = 1;
+/// A metric's `kind`: a count of what has happened so far, which only grows.
+pub const METRIC_COUNTER: u32 = 2;
+/// A metric's `kind`: the largest value so far of something that rises and falls.
+pub const METRIC_HIGH_WATER: u32 = 3;
+
+/// No text and no array that is handed over is larger than this.
 pub const MAX_BYTES: u64 = 1 << 28;
 
-/// No subject, no sampler: what an id is where there is none.
+/// No subject, no sampler, no image: what a number is if there is none.
 pub const NONE: u32 = u32::MAX;
 
-/// A record's `kind`: the header.
+/// A `record_kind`: the header.
 pub const RECORD_HEADER: u32 = 1;
-/// A record's `kind`: defines a metric.
+/// A `record_kind`: defines a metric.
 pub const RECORD_METRIC: u32 = 2;
-/// A record's `kind`: defines a subject.
+/// A `record_kind`: defines a subject.
 pub const RECORD_SUBJECT: u32 = 3;
-/// A record's `kind`: one look.
-pub const RECORD_SAMPLE: u32 = 4;
-/// A record's `kind`: something happened.
-pub const RECORD_EVENT: u32 = 5;
-/// A record's `kind`: the footer.
-pub const RECORD_FOOTER: u32 = 6;
+/// A `record_kind`: defines a file that holds code.
+pub const RECORD_IMAGE: u32 = 4;
+/// A `record_kind`: defines an address in an image.
+pub const RECORD_FRAME: u32 = 5;
+/// A `record_kind`: defines a stack.
+pub const RECORD_STACK: u32 = 6;
+/// A `record_kind`: one sample.
+pub const RECORD_SAMPLE: u32 = 7;
+/// A `record_kind`: something happened.
+pub const RECORD_EVENT: u32 = 8;
+/// A `record_kind`: the footer.
+pub const RECORD_FOOTER: u32 = 9;
 
-/// A footer's `end`: the target exited; `end_value` is its status.
+/// How a target was named: a command that seepmeter spawned.
+pub const TARGET_COMMAND: u32 = 1;
+/// How a target was named: a process that ran already.
+pub const TARGET_PID: u32 = 2;
+/// How a target was named: a control group.
+pub const TARGET_CGROUP: u32 = 3;
+
+/// A target's `end`: it exited; `value` is its status.
 pub const END_EXITED: u32 = 1;
-/// A footer's `end`: the target was killed; `end_value` is the signal.
+/// A target's `end`: it was killed; `value` is the signal.
 pub const END_KILLED: u32 = 2;
-/// A footer's `end`: the target ended, and how is not known.
+/// A target's `end`: it ended, and how is not known.
 pub const END_GONE: u32 = 3;
-/// A footer's `end`: the target was still running.
+/// A target's `end`: it was still running.
 pub const END_LEFT: u32 = 4;
-/// A footer's `end`: the target's exec failed; `end_value` is the errno.
+/// A target's `end`: its exec failed; `value` is the errno.
 pub const END_NOT_STARTED: u32 = 5;
 
-/// Some bytes. `data` may be null where `length` is 0.
+/// Some bytes. `data` may be null if `length` is 0; if the bytes may be unknown, null says that they are.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Bytes {
@@ -107,11 +134,11 @@ pub struct Bytes {
 }
 
 /// The type of the entry symbol. It is `seepmeter_plugin_v1`, or `seepmeter_NAME_plugin_v1` with the
-/// plugin's NAME where a library must be linkable beside others. Returns null where the plugin can't
+/// plugin's NAME for a library that must be linkable beside others. Returns null if the plugin can't
 /// work with this host.
 pub type Entry = unsafe extern "C" fn(host: *const Host) -> *const Plugin;
 
-/// What the host tells a plugin before there is any instance.
+/// What the host says of itself before there is any instance.
 #[repr(C)]
 pub struct Host {
     /// Bytes in this table.
@@ -133,10 +160,10 @@ pub struct Plugin {
     pub kind: u32,
     /// The minor version that the plugin was written for.
     pub minor: u32,
-    /// Of a sampler: 1 where its looks hold the target up, so that the budget applies.
-    pub disturbs: u32,
+    /// Of a sampler: 1 if its samples pause or block the target, so that the budget applies.
+    pub pauses: u32,
     /// Of a sink: how many nanoseconds a record may wait for others; 0 leaves it to the host.
-    pub patience: u64,
+    pub max_batch_delay: u64,
     /// The name that `--sampler` or `--sink` takes, UTF-8: letters, digits, `-`, `_` and `.`.
     pub name: Bytes,
     /// The plugin's own version, UTF-8, for display only.
@@ -154,14 +181,21 @@ pub struct Plugin {
     /// Makes an instance and stores it in `instance`; null is one too. `host` lives until exit. Required.
     pub create:
         Option<unsafe extern "C" fn(host: *const InstanceHost, instance: *mut *mut c_void) -> i32>,
-    /// Sets one option. May be left out: then there are none.
+    /// Sets one option; both texts are UTF-8. May be left out: then there are none.
     pub configure:
         Option<unsafe extern "C" fn(instance: *mut c_void, key: Bytes, value: Bytes) -> i32>,
     /// All options are set: makes sure that the instance can work, opens its output. May be left out.
     pub ready: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
-    /// Of a sampler, required: the target stands; defines metrics and subjects. Of a sink: not called.
-    pub start: Option<unsafe extern "C" fn(instance: *mut c_void, target: *const Target) -> i32>,
-    /// Of a sampler, required: takes one look.
+    /// Of a sampler, required: the stream begins; defines metrics.
+    pub start: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
+    /// Of a sampler, required: a target has come; defines its subjects. A spawned target is held before
+    /// its exec and runs none of its own code until all samplers have it.
+    pub add_target:
+        Option<unsafe extern "C" fn(instance: *mut c_void, target: *const Target) -> i32>,
+    /// Of a sampler, required: the target of this subject is watched no more; lets go of it. The host ends
+    /// the subject, and with it all that is a part of it.
+    pub remove_target: Option<unsafe extern "C" fn(instance: *mut c_void, subject: u32) -> i32>,
+    /// Of a sampler, required: takes one sample of all targets.
     pub sample: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
     /// Of a sampler: waits in a way of its own for `timeout` nanoseconds, or until `wake_fd` can be
     /// read, which it must leave to the host. It may return earlier and is then asked again. May be left
@@ -172,8 +206,11 @@ pub struct Plugin {
     pub write: Option<unsafe extern "C" fn(instance: *mut c_void, record: *const Record) -> i32>,
     /// Of a sink: hands on what is buffered, now that no record waits. May be left out.
     pub flush: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
-    /// The stream or the watching is over: completes the output, lets go of the target. May be left out;
-    /// then a sink gets a last `flush` instead.
+    /// Of a sink: takes the verdict on the run, behind the footer. `json` is UTF-8, one JSON object as
+    /// docs/verdict.schema.json describes it. May be left out.
+    pub conclude: Option<unsafe extern "C" fn(instance: *mut c_void, json: Bytes) -> i32>,
+    /// The stream is over: completes the output, lets go of all targets. May be left out; then a sink
+    /// gets a last `flush` instead.
     pub stop: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
     /// Frees the instance. Required.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut c_void)>,
@@ -185,13 +222,13 @@ pub struct OptionSpec {
     /// Its key.
     pub key: Bytes,
     /// Its type: `duration`, `size`, `path`, `number`, `text`, `yes|no`, the choices as `a|b`, or as `a,b`
-    /// where several may be given.
+    /// if several may be given.
     pub kind: Bytes,
     /// What it does.
     pub help: Bytes,
-    /// Its default; `data` is null where there is none.
+    /// Its default; `data` is null if there is none.
     pub default_value: Bytes,
-    /// 1 where it must be given, else 0.
+    /// 1 if it must be given, else 0.
     pub required: u32,
     /// Is 0.
     pub reserved: u32,
@@ -199,6 +236,9 @@ pub struct OptionSpec {
 
 /// What one instance may ask of the host. Every call takes the table's own `context`, and comes from
 /// the thread that the instance's calls come from; from another one it fails with -EPERM.
+///
+/// A record that the host refuses fails with -EINVAL, and the call that handed it over fails whatever it
+/// returns.
 #[repr(C)]
 pub struct InstanceHost {
     /// Bytes in this table.
@@ -207,42 +247,52 @@ pub struct InstanceHost {
     pub reserved: u32,
     /// Whose table it is.
     pub context: *mut c_void,
-    /// Says something to the user, at one of the `LEVEL_`s: why the call that now
-    /// runs will fail, or what should be known. Text that is not UTF-8 is mended.
+    /// Says something to the user, at one of the `LEVEL_`s: why the call that now runs will fail, or
+    /// what should be known. What is not UTF-8 in the text is replaced.
     pub message: Option<unsafe extern "C" fn(context: *mut c_void, level: u32, text: Bytes)>,
     /// An extension by its id, or null.
     pub get_extension:
         Option<unsafe extern "C" fn(context: *mut c_void, id: *const c_char) -> *const c_void>,
-    /// Of a sampler: nanoseconds since the stream's start. 0 outside of `start`, `sample`, `wait` and
-    /// `stop`.
+    /// Of a sampler: nanoseconds since the stream's start. From here on, all calls are for `start`,
+    /// `add_target`, `remove_target`, `sample`, `wait` and `stop`; outside of these the time is 0.
     pub now: Option<unsafe extern "C" fn(context: *mut c_void) -> u64>,
-    /// Of a sampler: defines a metric and stores its number. `name` and `help` are UTF-8, `unit` is one
-    /// of the units. The same name and unit give the same number. In `start`, `sample`, `wait` and `stop`,
-    /// as the calls below.
+    /// Of a sampler: defines a metric and stores its number. `metric.id` and `metric.sampler` are not
+    /// read. The same name, unit, kind and kind of subject give the same number.
     pub metric: Option<
-        unsafe extern "C" fn(
-            context: *mut c_void,
-            name: Bytes,
-            unit: u32,
-            help: Bytes,
-            id: *mut u32,
-        ) -> i32,
+        unsafe extern "C" fn(context: *mut c_void, metric: *const Metric, id: *mut u32) -> i32,
     >,
     /// Of a sampler: defines a subject and stores its number; `subject.id` is not read.
     pub subject: Option<
         unsafe extern "C" fn(context: *mut c_void, subject: *const Subject, id: *mut u32) -> i32,
     >,
+    /// Of a sampler: defines a file that holds code and stores its number; `image.id` is not read.
+    pub image:
+        Option<unsafe extern "C" fn(context: *mut c_void, image: *const Image, id: *mut u32) -> i32>,
+    /// Of a sampler: defines an address in an image and stores its number; `frame.id` is not read.
+    pub frame:
+        Option<unsafe extern "C" fn(context: *mut c_void, frame: *const Frame, id: *mut u32) -> i32>,
+    /// Of a sampler: defines a stack and stores its number; `stack.id` is not read.
+    pub stack:
+        Option<unsafe extern "C" fn(context: *mut c_void, stack: *const Stack, id: *mut u32) -> i32>,
     /// Of a sampler, within `sample`: these subjects have these values from now on.
     pub points:
         Option<unsafe extern "C" fn(context: *mut c_void, points: *const Point, count: u64) -> i32>,
-    /// Of a sampler: something happened; `event.sampler` is not read.
+    /// Of a sampler, within `sample`: the sample covers only some of the sampler's subjects: those that
+    /// it has points of, whether they have changed or not. The others were not observed.
+    pub partial: Option<unsafe extern "C" fn(context: *mut c_void) -> i32>,
+    /// Of a sampler, within `sample`: the target was paused or blocked for so many nanoseconds for this
+    /// sample. Unless it is said, that is all of the sample's time. The budget is charged with it.
+    pub paused: Option<unsafe extern "C" fn(context: *mut c_void, nanoseconds: u64) -> i32>,
+    /// Of a sampler: something happened; `event.sampler` is not read. An event that ends a subject ends
+    /// all that is a part of it, and from the next call on the sampler must not name them any more; but
+    /// one that ends a subject which has ended already is passed over.
     pub event: Option<unsafe extern "C" fn(context: *mut c_void, event: *const Event) -> i32>,
-    /// Of a sampler, within `sample`: so many nanoseconds of this look have held the target up. Unless it
-    /// is said, all of the look's time has. The budget is held against it.
-    pub held: Option<unsafe extern "C" fn(context: *mut c_void, nanoseconds: u64) -> i32>,
+    /// Of a sampler: keeps it alive after the run until its `stop` returns, since the targets need it.
+    /// `reason` is for the user, UTF-8.
+    pub keep_alive: Option<unsafe extern "C" fn(context: *mut c_void, reason: Bytes) -> i32>,
 }
 
-/// Whom a sampler looks at.
+/// A process to observe.
 #[repr(C)]
 pub struct Target {
     /// Bytes in this struct.
@@ -253,11 +303,11 @@ pub struct Target {
     pub start_time: u64,
     /// Its subject.
     pub subject: u32,
-    /// 1 where seepmeter spawned it, else 0.
+    /// 1 if seepmeter spawned it, else 0.
     pub spawned: u32,
     /// Where procfs is mounted.
     pub proc_root: Bytes,
-    /// The file that a spawned target will execute; empty where that is not known. Since 1.1.
+    /// The file that a spawned target will execute; `data` is null if that is not known.
     pub executable: Bytes,
 }
 
@@ -265,22 +315,22 @@ pub struct Target {
 #[repr(C)]
 pub struct Record {
     /// Bytes in this record.
-    pub size: u32,
-    /// One of the `RECORD_` kinds. Others may come; they are passed over.
-    pub kind: u32,
+    pub struct_size: u32,
+    /// One of the `RECORD_`s. Others may come; they are passed over.
+    pub record_kind: u32,
 }
 
 /// A stream's first record.
 #[repr(C)]
 pub struct Header {
     /// Bytes in this record.
-    pub size: u32,
-    /// What kind of record it is.
-    pub kind: u32,
+    pub struct_size: u32,
+    /// Is RECORD_HEADER.
+    pub record_kind: u32,
     /// The recording format's version.
     pub format: u32,
-    /// The pid that was asked for; 0 where a command was.
-    pub pid: i32,
+    /// Is 0.
+    pub reserved: u32,
     /// Bytes in a page.
     pub page_size: u64,
     /// The version of the seepmeter that sampled, UTF-8.
@@ -291,16 +341,40 @@ pub struct Header {
     pub host: Bytes,
     /// The kernel's release.
     pub kernel: Bytes,
-    /// The words of the command that was asked for.
-    pub command: *const Bytes,
-    /// How many words.
-    pub command_count: u64,
-    /// The samplers; an event's or a sample's `sampler` is a place in this array.
+    /// Which boot of the machine it was, UTF-8; `data` is null if that is not known. Start times of
+    /// processes are comparable within one boot only.
+    pub boot_id: Bytes,
+    /// What is watched from the start. A target that comes later is announced by an event `attached`.
+    pub targets: *const TargetInfo,
+    /// How many targets.
+    pub target_count: u64,
+    /// Bytes from one target to the next.
+    pub target_size: u64,
+    /// The samplers; a record's `sampler` is a place in this array.
     pub samplers: *const SamplerInfo,
     /// How many samplers.
     pub sampler_count: u64,
     /// Bytes from one sampler to the next.
     pub sampler_size: u64,
+}
+
+/// One target of a run. It may grow: `Header.target_size` is its size.
+#[repr(C)]
+pub struct TargetInfo {
+    /// Its subject, which is defined behind the header.
+    pub subject: u32,
+    /// How the user named it: one of the `TARGET_`s.
+    pub origin: u32,
+    /// The pid, if it was named by that.
+    pub pid: i32,
+    /// Is 0.
+    pub reserved: u32,
+    /// The path below the mount point of cgroups, if it was named by that.
+    pub cgroup: Bytes,
+    /// The words of the command, if it was named by that.
+    pub command: *const Bytes,
+    /// How many words.
+    pub command_count: u64,
 }
 
 /// One sampler of a run. It may grow: `Header.sampler_size` is its size.
@@ -325,19 +399,25 @@ pub struct OptionPair {
     pub value: Bytes,
 }
 
-/// Defines a metric.
+/// Defines a metric: one quantity of one kind of subject, as one sampler measures it.
 #[repr(C)]
 pub struct Metric {
     /// Bytes in this record.
-    pub size: u32,
-    /// What kind of record it is.
-    pub kind: u32,
+    pub struct_size: u32,
+    /// Is RECORD_METRIC.
+    pub record_kind: u32,
     /// Its number in this stream.
     pub id: u32,
-    /// One of the `UNIT_`s.
+    /// Which sampler measures it.
+    pub sampler: u32,
+    /// What its integers count: one of the `UNIT_`s.
     pub unit: u32,
+    /// How its values relate to each other: one of the `METRIC_`s.
+    pub kind: u32,
     /// Its name, UTF-8.
     pub name: Bytes,
+    /// Of which kind of subject it is: see `Subject.kind`. UTF-8.
+    pub subject_kind: Bytes,
     /// One line of help, UTF-8.
     pub help: Bytes,
 }
@@ -346,52 +426,132 @@ pub struct Metric {
 #[repr(C)]
 pub struct Subject {
     /// Bytes in this record.
-    pub size: u32,
-    /// What kind of record it is.
-    pub kind: u32,
+    pub struct_size: u32,
+    /// Is RECORD_SUBJECT.
+    pub record_kind: u32,
     /// Its number in this stream.
     pub id: u32,
     /// The subject it is a part of, or NONE.
     pub parent: u32,
-    /// What it is: `process`, `thread`, `mapping`, `stack`, or a sampler's own word. UTF-8.
-    pub what: Bytes,
+    /// What it is: `process`, `thread`, `mapping`, `mapping-group`, `stack`, …, or a sampler's own word.
+    /// UTF-8.
+    pub kind: Bytes,
     /// Its name for people.
     pub name: Bytes,
     /// What else is known of it.
-    pub attrs: *const Attr,
-    /// How many of these.
-    pub attr_count: u64,
+    pub attributes: *const Attribute,
+    /// How many attributes.
+    pub attribute_count: u64,
 }
 
 /// Something that is known of a subject. This struct will never grow.
 #[repr(C)]
-pub struct Attr {
+pub struct Attribute {
     /// Its key, UTF-8.
     pub key: Bytes,
-    /// Its value, where it is text.
+    /// Its value, if it is text.
     pub text: Bytes,
-    /// Its value, where it is a number.
+    /// Its value, if it is a number.
     pub number: i64,
-    /// 1 where the value is `number`, 0 where it is `text`.
+    /// 1 if the value is `number`, 0 if it is `text`.
     pub is_number: u64,
 }
 
-/// One look of one sampler.
+/// Defines a file that holds code.
+#[repr(C)]
+pub struct Image {
+    /// Bytes in this record.
+    pub struct_size: u32,
+    /// Is RECORD_IMAGE.
+    pub record_kind: u32,
+    /// Its number in this stream.
+    pub id: u32,
+    /// Is 0.
+    pub reserved: u32,
+    /// Its path as the target has it, or what the kernel calls it (`[vdso]`).
+    pub path: Bytes,
+    /// Its build-id in hexadecimal digits, UTF-8; `data` is null if it has none.
+    pub build_id: Bytes,
+}
+
+/// Defines an address in an image, and what is there.
+#[repr(C)]
+pub struct Frame {
+    /// Bytes in this record.
+    pub struct_size: u32,
+    /// Is RECORD_FRAME.
+    pub record_kind: u32,
+    /// Its number in this stream.
+    pub id: u32,
+    /// Where it is, or NONE for code that is in no file.
+    pub image: u32,
+    /// The address in the image, as its symbols count addresses; of code that is in no file, the address
+    /// in memory.
+    pub address: u64,
+    /// The function; `data` is null if its name is not known.
+    pub function: Bytes,
+    /// The source file; `data` is null if it is not known.
+    pub file: Bytes,
+    /// The line in that file, from 1; 0 if it is not known.
+    pub line: u32,
+    /// Is 0.
+    pub reserved: u32,
+    /// The calls that the compiler has inlined here, the innermost first. The function above is the
+    /// outermost, which is the one that really was called.
+    pub inlined: *const InlinedCall,
+    /// How many inlined calls.
+    pub inlined_count: u64,
+}
+
+/// A call that the compiler has inlined. This struct will never grow.
+#[repr(C)]
+pub struct InlinedCall {
+    /// The function that was inlined.
+    pub function: Bytes,
+    /// The source file; `data` is null if it is not known.
+    pub file: Bytes,
+    /// The line in that file, from 1; 0 if it is not known.
+    pub line: u32,
+    /// Is 0.
+    pub reserved: u32,
+}
+
+/// Defines a stack.
+#[repr(C)]
+pub struct Stack {
+    /// Bytes in this record.
+    pub struct_size: u32,
+    /// Is RECORD_STACK.
+    pub record_kind: u32,
+    /// Its number in this stream.
+    pub id: u32,
+    /// Is 0.
+    pub reserved: u32,
+    /// The numbers of its frames, the innermost first.
+    pub frames: *const u32,
+    /// How many frames.
+    pub frame_count: u64,
+    /// Why it ends before the outermost frame; `data` is null if it does not.
+    pub truncated: Bytes,
+}
+
+/// One observation by one sampler.
 #[repr(C)]
 pub struct Sample {
     /// Bytes in this record.
-    pub size: u32,
-    /// What kind of record it is.
-    pub kind: u32,
-    /// When the look began, in nanoseconds since the stream's start.
+    pub struct_size: u32,
+    /// Is RECORD_SAMPLE.
+    pub record_kind: u32,
+    /// When it began, in nanoseconds since the stream's start.
     pub t: u64,
     /// How long it took, in nanoseconds.
-    pub took: u64,
-    /// Whose look it was.
+    pub duration: u64,
+    /// Whose it is.
     pub sampler: u32,
-    /// Is 0.
-    pub reserved: u32,
-    /// What was seen.
+    /// 1 if it covers only some of the sampler's subjects, else 0. Those without a point in it were not
+    /// observed then.
+    pub partial: u32,
+    /// What was observed.
     pub points: *const Point,
     /// How many points.
     pub point_count: u64,
@@ -413,22 +573,23 @@ pub struct Point {
 #[repr(C)]
 pub struct Event {
     /// Bytes in this record.
-    pub size: u32,
-    /// What kind of record it is.
-    pub kind: u32,
-    /// When, in nanoseconds since the stream's start. A sampler can't tell of what has yet to come.
+    pub struct_size: u32,
+    /// Is RECORD_EVENT.
+    pub record_kind: u32,
+    /// When, in nanoseconds since the stream's start. Of a sampler's event it is not in the future.
     pub t: u64,
-    /// What: `exited`, `lost`, `marker`, …, or a sampler's own word. UTF-8.
-    pub what: Bytes,
+    /// What: `exited`, `dropped`, `marker`, …, or a sampler's own word. UTF-8. Which number and which text
+    /// each has stands in the book, in the chapter on the recording format.
+    pub kind: Bytes,
     /// To which subject, or NONE.
     pub subject: u32,
-    /// By which sampler, or NONE; a sampler need not say so itself.
+    /// To, or by, which sampler, or NONE.
     pub sampler: u32,
-    /// A number that goes with it.
-    pub value: i64,
-    /// 1 where there is such a number, else 0.
-    pub has_value: u64,
-    /// Words that go with it.
+    /// The number of the event's kind, if it has one.
+    pub number: i64,
+    /// 1 if there is a number, else 0.
+    pub has_number: u64,
+    /// The text of the event's kind; `data` is null if there is none.
     pub text: Bytes,
 }
 
@@ -436,34 +597,51 @@ pub struct Event {
 #[repr(C)]
 pub struct Footer {
     /// Bytes in this record.
-    pub size: u32,
-    /// What kind of record it is.
-    pub kind: u32,
+    pub struct_size: u32,
+    /// Is RECORD_FOOTER.
+    pub record_kind: u32,
     /// When, in nanoseconds since the stream's start.
     pub t: u64,
-    /// One of the `END_`s.
-    pub end: u32,
-    /// The number that goes with it.
-    pub end_value: i32,
-    /// Looks taken.
+    /// What became of each target.
+    pub ends: *const TargetEnd,
+    /// How many targets.
+    pub end_count: u64,
+    /// Samples taken, of all samplers.
     pub samples: u64,
-    /// Looks that began late.
+    /// Samples that began more than half an interval after their tick.
     pub late: u64,
-    /// Ticks that passed without a look.
+    /// Ticks that passed without a sample.
     pub missed: u64,
-    /// CPU time that seepmeter itself took, in nanoseconds.
+    /// The samples that sinks did not get, for those that missed any.
+    pub dropped: *const Dropped,
+    /// How many such sinks.
+    pub dropped_count: u64,
+    /// CPU time that seepmeter itself used, in nanoseconds.
     pub cpu: u64,
     /// Seepmeter's own largest resident set, in bytes.
     pub peak_rss: u64,
-    /// What sinks did not get.
-    pub lost: *const Lost,
-    /// How many sinks lost any.
-    pub lost_count: u64,
+    /// 1 if `cpu` is known, else 0.
+    pub has_cpu: u32,
+    /// 1 if `peak_rss` is known, else 0.
+    pub has_peak_rss: u32,
 }
 
-/// What one sink did not get. This struct will never grow.
+/// What became of one target. This struct will never grow.
 #[repr(C)]
-pub struct Lost {
+pub struct TargetEnd {
+    /// Which target.
+    pub subject: u32,
+    /// One of the `END_`s.
+    pub end: u32,
+    /// The number that goes with it.
+    pub value: i32,
+    /// Is 0.
+    pub reserved: u32,
+}
+
+/// The samples that one sink did not get. This struct will never grow.
+#[repr(C)]
+pub struct Dropped {
     /// The sink, as the user named it. UTF-8.
     pub sink: Bytes,
     /// How many samples.
@@ -493,42 +671,63 @@ mod layout {
         Bytes { data: 8, length: 8 } = 16
         Host { struct_size: 4, minor: 4, version: 16, get_extension: 8 } = 32
         Plugin {
-            struct_size: 4, kind: 4, minor: 4, disturbs: 4, patience: 8, name: 16, version: 16,
+            struct_size: 4, kind: 4, minor: 4, pauses: 4, max_batch_delay: 8, name: 16, version: 16,
             about: 16, options: 8, option_count: 8, option_size: 8, get_extension: 8, create: 8,
-            configure: 8, ready: 8, start: 8, sample: 8, wait: 8, write: 8, flush: 8, stop: 8,
-            destroy: 8,
-        } = 184
+            configure: 8, ready: 8, start: 8, add_target: 8, remove_target: 8, sample: 8, wait: 8,
+            write: 8, flush: 8, conclude: 8, stop: 8, destroy: 8,
+        } = 208
         OptionSpec { key: 16, kind: 16, help: 16, default_value: 16, required: 4, reserved: 4 } = 72
         InstanceHost {
             struct_size: 4, reserved: 4, context: 8, message: 8, get_extension: 8, now: 8, metric: 8,
-            subject: 8, points: 8, event: 8, held: 8,
-        } = 80
+            subject: 8, image: 8, frame: 8, stack: 8, points: 8, partial: 8, paused: 8, event: 8,
+            keep_alive: 8,
+        } = 120
         Target {
             struct_size: 4, pid: 4, start_time: 8, subject: 4, spawned: 4, proc_root: 16, executable: 16,
         } = 56
-        Record { size: 4, kind: 4 } = 8
+        Record { struct_size: 4, record_kind: 4 } = 8
         Header {
-            size: 4, kind: 4, format: 4, pid: 4, page_size: 8, seepmeter: 16, start: 16, host: 16,
-            kernel: 16, command: 8, command_count: 8, samplers: 8, sampler_count: 8, sampler_size: 8,
-        } = 128
+            struct_size: 4, record_kind: 4, format: 4, reserved: 4, page_size: 8, seepmeter: 16, start: 16,
+            host: 16, kernel: 16, boot_id: 16, targets: 8, target_count: 8, target_size: 8, samplers: 8,
+            sampler_count: 8, sampler_size: 8,
+        } = 152
+        TargetInfo {
+            subject: 4, origin: 4, pid: 4, reserved: 4, cgroup: 16, command: 8, command_count: 8,
+        } = 48
         SamplerInfo { name: 16, interval: 8, options: 8, option_count: 8 } = 40
         OptionPair { key: 16, value: 16 } = 32
-        Metric { size: 4, kind: 4, id: 4, unit: 4, name: 16, help: 16 } = 48
+        Metric {
+            struct_size: 4, record_kind: 4, id: 4, sampler: 4, unit: 4, kind: 4, name: 16,
+            subject_kind: 16, help: 16,
+        } = 72
         Subject {
-            size: 4, kind: 4, id: 4, parent: 4, what: 16, name: 16, attrs: 8, attr_count: 8,
+            struct_size: 4, record_kind: 4, id: 4, parent: 4, kind: 16, name: 16, attributes: 8,
+            attribute_count: 8,
         } = 64
-        Attr { key: 16, text: 16, number: 8, is_number: 8 } = 48
+        Attribute { key: 16, text: 16, number: 8, is_number: 8 } = 48
+        Image { struct_size: 4, record_kind: 4, id: 4, reserved: 4, path: 16, build_id: 16 } = 48
+        Frame {
+            struct_size: 4, record_kind: 4, id: 4, image: 4, address: 8, function: 16, file: 16, line: 4,
+            reserved: 4, inlined: 8, inlined_count: 8,
+        } = 80
+        InlinedCall { function: 16, file: 16, line: 4, reserved: 4 } = 40
+        Stack {
+            struct_size: 4, record_kind: 4, id: 4, reserved: 4, frames: 8, frame_count: 8, truncated: 16,
+        } = 48
         Sample {
-            size: 4, kind: 4, t: 8, took: 8, sampler: 4, reserved: 4, points: 8, point_count: 8,
+            struct_size: 4, record_kind: 4, t: 8, duration: 8, sampler: 4, partial: 4, points: 8,
+            point_count: 8,
         } = 48
         Point { subject: 4, metric: 4, value: 8 } = 16
         Event {
-            size: 4, kind: 4, t: 8, what: 16, subject: 4, sampler: 4, value: 8, has_value: 8, text: 16,
+            struct_size: 4, record_kind: 4, t: 8, kind: 16, subject: 4, sampler: 4, number: 8,
+            has_number: 8, text: 16,
         } = 72
         Footer {
-            size: 4, kind: 4, t: 8, end: 4, end_value: 4, samples: 8, late: 8, missed: 8, cpu: 8,
-            peak_rss: 8, lost: 8, lost_count: 8,
-        } = 80
-        Lost { sink: 16, samples: 8 } = 24
+            struct_size: 4, record_kind: 4, t: 8, ends: 8, end_count: 8, samples: 8, late: 8, missed: 8,
+            dropped: 8, dropped_count: 8, cpu: 8, peak_rss: 8, has_cpu: 4, has_peak_rss: 4,
+        } = 96
+        TargetEnd { subject: 4, end: 4, value: 4, reserved: 4 } = 16
+        Dropped { sink: 16, samples: 8 } = 24
     }
 }

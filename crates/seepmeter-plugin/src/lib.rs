@@ -52,9 +52,9 @@
 //! # assert_eq!(error.to_string(), "no option `evry`; there is: every");
 //! ```
 
+pub mod c_abi;
 mod error;
 mod export;
-pub mod face;
 mod factory;
 mod options;
 mod sampler;

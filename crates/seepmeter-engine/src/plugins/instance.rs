@@ -3,14 +3,14 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use seepmeter_plugin::face::to_c;
+use seepmeter_plugin::c_abi::bytes_to_c;
 use seepmeter_plugin::{Error, Info};
 
 use super::Table;
-use super::host::Context;
+use super::instance_host::Context;
 use crate::Notices;
 
-/// An instance on the other side of the line. Dropping it destroys it.
+/// An instance on the plugin's side. Dropping it destroys it.
 pub(super) struct Instance {
     pub(super) context: &'static Context,
     pub(super) table: Arc<Table>,
@@ -19,7 +19,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Makes an instance, sets its options and gets it ready, all on this thread.
+    /// Makes an instance, sets its options and makes it ready, all on this thread.
     pub(super) fn make(
         info: &Info,
         table: &Arc<Table>,
@@ -30,7 +30,7 @@ impl Instance {
         let mut handle = std::ptr::null_mut();
         if let Some(create) = table.calls.create {
             // SAFETY: the plugin's own call; the host's table lives until exit.
-            context.judge("create", unsafe { create(host, &raw mut handle) })?;
+            context.result("create", unsafe { create(host, &raw mut handle) })?;
         }
         let instance = Self { context, table: Arc::clone(table), handle };
         for (place, (key, _)) in options.iter().enumerate() {
@@ -43,12 +43,12 @@ impl Instance {
                 return Err(Error::failed(format!("no option `{key}`; there are none")));
             };
             // SAFETY: the plugin's own call with its own instance; both texts live through it.
-            let code = unsafe { configure(handle, to_c(key.as_bytes()), to_c(value.as_bytes())) };
-            context.judge("configure", code)?;
+            let code = unsafe { configure(handle, bytes_to_c(key.as_bytes()), bytes_to_c(value.as_bytes())) };
+            context.result("configure", code)?;
         }
         if let Some(ready) = table.calls.ready {
             // SAFETY: the plugin's own call with its own instance.
-            context.judge("ready", unsafe { ready(handle) })?;
+            context.result("ready", unsafe { ready(handle) })?;
         }
         Ok(instance)
     }

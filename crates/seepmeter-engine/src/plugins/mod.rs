@@ -1,4 +1,4 @@
-//! Plugins that are loaded: shared libraries behind the C face.
+//! Plugins that are loaded: shared libraries behind the plugin ABI.
 //!
 //! A library is opened once and never closed: Rust's thread-local destructors make unloading unsound,
 //! and what a plugin has handed out should live until exit. All that can be checked is checked before
@@ -11,68 +11,44 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use seepmeter_plugin::face::{abi, no_extension, read_grown, read_table, slice, text, to_c};
-use seepmeter_plugin::{DEFAULT_PATIENCE, Info, OptionSpec, SamplerFactory, SinkFactory};
+use seepmeter_plugin::c_abi::{abi, bytes_to_c, no_extension, struct_size};
+use seepmeter_plugin::{Info, SamplerFactory, SinkFactory};
 
 use crate::Notices;
 
 mod elf;
-mod find;
-mod host;
+mod folders;
 mod instance;
+mod instance_host;
+mod known;
 mod sampler;
 mod sink;
+mod table;
 
-pub use find::{Search, Source};
+pub use folders::{FolderOrigin, PluginFolders};
+use table::Table;
+pub use table::{TableCall, TableLayout};
 
 /// A loaded library, checked.
 #[derive(Clone)]
-pub struct Loaded {
+pub struct PluginLibrary {
     /// Where it came from.
     pub path: PathBuf,
     /// What it says of itself.
     pub info: Info,
-    /// What it makes.
-    pub made: Made,
-    /// How its table looks.
-    pub facts: Facts,
+    /// What makes its instances.
+    pub factory: PluginFactory,
+    /// The layout of its table.
+    pub layout: TableLayout,
 }
 
-/// What a plugin makes.
+/// What makes the instances of a plugin.
 #[derive(Clone)]
-pub enum Made {
-    /// Samplers.
-    Samplers(Arc<SamplerFactory>),
-    /// Sinks.
-    Sinks(Arc<SinkFactory>),
-}
-
-/// How a plugin's table looks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// The entry symbol that it has.
-    pub symbol: String,
-    /// The major version of the face.
-    pub major: u32,
-    /// The minor version that it was written for.
-    pub minor: u32,
-    /// Bytes in its table.
-    pub table_size: u32,
-    /// Bytes in the table that this host knows.
-    pub host_table_size: u32,
-    /// Every call of the face, and whether the plugin has it.
-    pub calls: Vec<Call>,
-}
-
-/// One call of the face.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Its name.
-    pub name: &'static str,
-    /// True where the plugin has it.
-    pub present: bool,
-    /// True where a plugin of this kind must have it.
-    pub required: bool,
+pub enum PluginFactory {
+    /// They are samplers.
+    Sampler(Arc<SamplerFactory>),
+    /// They are sinks.
+    Sink(Arc<SinkFactory>),
 }
 
 /// Why a library can't be used.
@@ -95,9 +71,9 @@ pub enum LoadError {
         /// The library.
         path: PathBuf,
     },
-    /// It is for another major version of the face.
+    /// It is for another major version of the plugin ABI.
     #[error(
-        "{} is for version {major} of the plugin face, and this seepmeter has version {}; build the plugin for that, or use the seepmeter it was built for", .path.display(), abi::MAJOR
+        "{} is for version {major} of the plugin ABI, and this seepmeter has version {}; build the plugin for that, or use the seepmeter it was built for", .path.display(), abi::MAJOR
     )]
     OtherMajor {
         /// The library.
@@ -118,27 +94,29 @@ pub enum LoadError {
 /// How long a library may take to be loaded and to answer at its entry.
 const LOAD_LIMIT: Duration = Duration::from_secs(10);
 
-/// Opens a library and checks it. Warnings of its instances go to `notices`.
-///
-/// # Errors
-/// See [`LoadError`].
-pub fn load(path: &Path, notices: &Notices) -> Result<Loaded, LoadError> {
-    let refused = |reason: String| LoadError::Open { path: path.to_owned(), reason };
-    elf::check(path).map_err(refused)?;
-    // What a library does when it is loaded may last for ever; a thread can be left behind.
-    let (sender, loaded) = crossbeam_channel::bounded(1);
-    let (own_path, own_notices) = (path.to_owned(), notices.clone());
-    std::thread::Builder::new()
-        .name("load".to_owned())
-        .spawn(move || drop(sender.send(open(&own_path, &own_notices))))
-        .map_err(|error| refused(error.to_string()))?;
-    loaded.recv_timeout(LOAD_LIMIT).unwrap_or_else(|_| {
-        let limit = LOAD_LIMIT.as_secs();
-        Err(refused(format!("it did not answer within {limit} seconds")))
-    })
+impl PluginLibrary {
+    /// Opens a library and checks it. Warnings of its instances go to `notices`.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load(path: &Path, notices: &Notices) -> Result<Self, LoadError> {
+        let refused = |reason: String| LoadError::Open { path: path.to_owned(), reason };
+        elf::check(path).map_err(refused)?;
+        // What a library does when it is loaded may last for ever; a thread can be left behind.
+        let (sender, loaded) = crossbeam_channel::bounded(1);
+        let (own_path, own_notices) = (path.to_owned(), notices.clone());
+        std::thread::Builder::new()
+            .name("load".to_owned())
+            .spawn(move || drop(sender.send(open(&own_path, &own_notices))))
+            .map_err(|error| refused(error.to_string()))?;
+        loaded.recv_timeout(LOAD_LIMIT).unwrap_or_else(|_| {
+            let limit = LOAD_LIMIT.as_secs();
+            Err(refused(format!("it did not answer within {limit} seconds")))
+        })
+    }
 }
 
-fn open(path: &Path, notices: &Notices) -> Result<Loaded, LoadError> {
+fn open(path: &Path, notices: &Notices) -> Result<PluginLibrary, LoadError> {
     // With no `/` in it the dynamic linker would look for it elsewhere.
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
@@ -148,10 +126,20 @@ fn open(path: &Path, notices: &Notices) -> Result<Loaded, LoadError> {
     // Closing it would be unsound, so the handle is forgotten whatever comes.
     let library = std::mem::ManuallyDrop::new(library);
     let (symbol, entry) = entry(&library, path)?;
-    // SAFETY: the symbol's name says that it is this function; the host's table lives until exit.
-    let table = unsafe { entry(host_table()) };
-    check(path, symbol, table, notices)
-        .map_err(|what| LoadError::Table { path: path.to_owned(), what })
+    let invalid = |what: String| LoadError::Table { path: path.to_owned(), what };
+    // SAFETY: the symbol's name says that it is this function; the host's table lives until exit, and what
+    // comes back is a table, by the ABI's promise.
+    let (table, info) = unsafe { Table::read(entry(host_table())) }.map_err(invalid)?;
+    let (layout, table) = (table.layout(symbol), Arc::new(table));
+    let (own_info, notices) = (info.clone(), notices.clone());
+    let factory = match table.calls.kind {
+        abi::KIND_SAMPLER => {
+            let factory = sampler::LoadedSamplers::new(own_info, table, notices);
+            PluginFactory::Sampler(Arc::new(factory))
+        }
+        _ => PluginFactory::Sink(Arc::new(sink::LoadedSinks::new(own_info, table, notices))),
+    };
+    Ok(PluginLibrary { path: path.to_owned(), info, factory, layout })
 }
 
 /// libloading says `dlopen failed` and keeps what the linker said below it.
@@ -202,181 +190,23 @@ fn named_symbol(path: &Path, major: u32) -> String {
     format!("seepmeter_{}_plugin_v{major}", words.join("_"))
 }
 
-/// What a plugin is told of the host.
+/// What the host says of itself.
 fn host_table() -> *const abi::Host {
-    struct Table(abi::Host);
+    struct HostTable(abi::Host);
     // SAFETY: nothing in it ever changes, and what it points to is static.
-    unsafe impl Send for Table {}
+    unsafe impl Send for HostTable {}
     // SAFETY: as above.
-    unsafe impl Sync for Table {}
-    static HOST: OnceLock<Table> = OnceLock::new();
+    unsafe impl Sync for HostTable {}
+    static HOST: OnceLock<HostTable> = OnceLock::new();
     let table = HOST.get_or_init(|| {
-        Table(abi::Host {
-            struct_size: u32::try_from(size_of::<abi::Host>()).unwrap_or(u32::MAX),
+        HostTable(abi::Host {
+            struct_size: struct_size::<abi::Host>(),
             minor: abi::MINOR,
-            version: to_c(env!("CARGO_PKG_VERSION").as_bytes()),
+            version: bytes_to_c(env!("CARGO_PKG_VERSION").as_bytes()),
             get_extension: Some(no_extension),
         })
     });
     ptr::from_ref(&table.0)
-}
-
-/// A plugin's table, read once and kept.
-pub(crate) struct Table {
-    pub(crate) calls: abi::Plugin,
-}
-
-// SAFETY: its pointers lead to what lives until exit and never changes: that is the face's promise.
-unsafe impl Send for Table {}
-// SAFETY: as above.
-unsafe impl Sync for Table {}
-
-/// Checks a table before any of its calls is made.
-fn check(
-    path: &Path,
-    symbol: String,
-    theirs: *const abi::Plugin,
-    notices: &Notices,
-) -> Result<Loaded, String> {
-    if theirs.is_null() {
-        return Err(format!(
-            "it refuses to work with seepmeter {}; ask its author for a newer one",
-            env!("CARGO_PKG_VERSION")
-        ));
-    }
-    let host_table_size = u32::try_from(size_of::<abi::Plugin>()).unwrap_or(u32::MAX);
-    // SAFETY: a table begins with its size, and may be read as far as that.
-    let calls: abi::Plugin = unsafe { read_grown(theirs) }
-        .map_err(|error| format!("it has {error}; was it built against seepmeter-plugin.h?"))?;
-    let table_size = calls.struct_size;
-    let facts = Facts {
-        symbol,
-        major: abi::MAJOR,
-        minor: calls.minor,
-        table_size,
-        host_table_size,
-        calls: calls_of(&calls),
-    };
-    if let Some(missing) = facts.calls.iter().find(|call| call.required && !call.present) {
-        return Err(format!("it has no `{}`, which it must have", missing.name));
-    }
-    // SAFETY: the face promises that what the table points to lives until exit.
-    let info = unsafe { info(&calls) }?;
-    let table = Arc::new(Table { calls });
-    let made = match table.calls.kind {
-        abi::KIND_SAMPLER => {
-            Made::Samplers(Arc::new(sampler::Loaded::new(info.clone(), table, notices.clone())))
-        }
-        abi::KIND_SINK => {
-            Made::Sinks(Arc::new(sink::Loaded::new(info.clone(), table, notices.clone())))
-        }
-        other => return Err(format!("it is of kind {other}, which is neither sampler nor sink")),
-    };
-    Ok(Loaded { path: path.to_owned(), info, made, facts })
-}
-
-fn calls_of(table: &abi::Plugin) -> Vec<Call> {
-    let sampler = table.kind == abi::KIND_SAMPLER;
-    let sink = table.kind == abi::KIND_SINK;
-    [
-        ("get_extension", table.get_extension.is_some(), false),
-        ("create", table.create.is_some(), true),
-        ("configure", table.configure.is_some(), false),
-        ("ready", table.ready.is_some(), false),
-        ("start", table.start.is_some(), sampler),
-        ("sample", table.sample.is_some(), sampler),
-        ("wait", table.wait.is_some(), false),
-        ("write", table.write.is_some(), sink),
-        ("flush", table.flush.is_some(), false),
-        ("stop", table.stop.is_some(), false),
-        ("destroy", table.destroy.is_some(), true),
-    ]
-    .into_iter()
-    .map(|(name, present, required)| Call { name, present, required })
-    .collect()
-}
-
-/// A plugin's words as they are shown: without control characters, which could play with a terminal.
-fn shown(words: &str) -> String {
-    seepmeter_record::Bytes::from(words).to_string()
-}
-
-/// # Safety
-/// What the table points to can be read.
-unsafe fn info(table: &abi::Plugin) -> Result<Info, String> {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let own = |bytes, what: &str| {
-            text(bytes).map(shown).map_err(|error| format!("its {what} is {error}"))
-        };
-        let name = own(table.name, "name")?;
-        let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || !name.chars().all(fits) {
-            return Err(format!(
-                "its name is `{name}`, and a name has letters, digits, `-`, `_` and `.` and nothing else"
-            ));
-        }
-        Ok(Info {
-            name,
-            about: own(table.about, "description")?,
-            version: own(table.version, "version")?,
-            options: options(table)?,
-            disturbs: table.disturbs != 0,
-            patience: match table.patience {
-                0 => DEFAULT_PATIENCE,
-                nanos => Duration::from_nanos(nanos),
-            },
-        })
-    }
-}
-
-/// The size of an option in version 1.0 of the face. This number never changes.
-const FIRST_OPTION_SIZE: usize = 72;
-
-/// # Safety
-/// What the table points to can be read.
-unsafe fn options(table: &abi::Plugin) -> Result<Vec<OptionSpec>, String> {
-    if table.option_count == 0 {
-        return Ok(Vec::new());
-    }
-    let stride = usize::try_from(table.option_size).unwrap_or(0);
-    let count = usize::try_from(table.option_count).unwrap_or(0);
-    if stride < FIRST_OPTION_SIZE {
-        return Err(format!(
-            "its options are {stride} bytes apart, and one has at least {FIRST_OPTION_SIZE}"
-        ));
-    }
-    let bytes = (stride as u64).saturating_mul(table.option_count);
-    // SAFETY: the caller's promise; whether there can be so many is checked here.
-    if unsafe { slice(table.options.cast::<u8>(), bytes) }.is_none() {
-        return Err(format!("it names {count} options at an address where so many can't be"));
-    }
-    (0..count)
-        .map(|place| {
-            // SAFETY: as above; the options are `stride` bytes apart.
-            unsafe {
-                let at = table.options.byte_add(place * stride);
-                let option: abi::OptionSpec =
-                    read_table(at, u32::try_from(stride).unwrap_or(u32::MAX));
-                let own = |bytes| text(bytes).map(shown);
-                let spec = || {
-                    Ok(OptionSpec {
-                        key: own(option.key)?,
-                        kind: own(option.kind)?,
-                        default: match option.default_value.data.is_null() {
-                            true => None,
-                            false => Some(own(option.default_value)?),
-                        },
-                        required: option.required != 0,
-                        help: own(option.help)?,
-                    })
-                };
-                spec().map_err(|error: seepmeter_plugin::face::Refused| {
-                    format!("its option {place} has {error}")
-                })
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

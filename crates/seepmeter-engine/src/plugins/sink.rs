@@ -1,9 +1,9 @@
-//! A sink behind the C face.
+//! A sink behind the plugin ABI.
 
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use seepmeter_plugin::face::with_record;
+use seepmeter_plugin::c_abi::with_record;
 use seepmeter_plugin::{Error, Factory, Info, Sink};
 use seepmeter_record::Record;
 
@@ -12,19 +12,19 @@ use super::instance::Instance;
 use crate::Notices;
 
 /// Makes sinks of a loaded library.
-pub(super) struct Loaded {
+pub(super) struct LoadedSinks {
     info: Info,
     table: Arc<Table>,
     notices: Notices,
 }
 
-impl Loaded {
+impl LoadedSinks {
     pub(super) fn new(info: Info, table: Arc<Table>, notices: Notices) -> Self {
         Self { info, table, notices }
     }
 }
 
-impl Factory<dyn Sink> for Loaded {
+impl Factory<dyn Sink> for LoadedSinks {
     fn info(&self) -> &Info {
         &self.info
     }
@@ -47,7 +47,7 @@ impl LoadedSink {
     ) -> Result<(), Error> {
         let Some(call) = call else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance.
-        self.instance.context.judge(name, unsafe { call(self.instance.handle) }).map(drop)
+        self.instance.context.result(name, unsafe { call(self.instance.handle) }).map(drop)
     }
 }
 
@@ -56,7 +56,7 @@ impl Sink for LoadedSink {
         let Instance { context, table, handle } = &self.instance;
         let Some(write) = table.calls.write else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance; the record lives through it.
-        context.judge("write", with_record(record, |c| unsafe { write(*handle, c) })).map(drop)
+        context.result("write", with_record(record, |c| unsafe { write(*handle, c) })).map(drop)
     }
 
     fn flush(&mut self) -> Result<(), Error> {

@@ -1,11 +1,12 @@
-//! A Rust sink behind the C face.
+//! A Rust sink behind the plugin ABI.
 
 use std::ffi::c_void;
 
 use seepmeter_abi as abi;
 
-use super::{Instance, leak_table, table};
-use crate::face::read_record;
+use super::instance::Instance;
+use super::{leak_table, table};
+use crate::c_abi::read_record;
 use crate::{Error, Plugin, Sink};
 
 /// The table of a sink. It lives until exit.
@@ -16,29 +17,31 @@ pub fn sink_table<P: Plugin + Sink>(
 ) -> *const abi::Plugin {
     leak_table(|| abi::Plugin {
         kind: abi::KIND_SINK,
-        create: Some(Instance::<P>::create),
-        configure: Some(Instance::<P>::configure),
-        ready: Some(Instance::<P>::ready),
+        create: Some(SinkInstance::<P>::create),
+        configure: Some(SinkInstance::<P>::configure),
+        ready: Some(SinkInstance::<P>::ready),
         write: Some(write::<P>),
         flush: Some(flush::<P>),
         stop: Some(stop::<P>),
-        destroy: Some(Instance::<P>::destroy),
+        destroy: Some(SinkInstance::<P>::destroy),
         ..table::<P>(version)
     })
 }
 
+type SinkInstance<P> = Instance<P>;
+
 /// # Safety
-/// `instance` comes from `create`, and `record` is a record of the face.
+/// `instance` comes from `create`, and `record` is a record of the ABI.
 unsafe extern "C" fn write<P: Plugin + Sink>(
     instance: *mut c_void,
     record: *const abi::Record,
 ) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { Instance::<P>::of(instance) }.guard_plugin(|sink, _| {
+    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| {
         // SAFETY: the caller's promise.
         match unsafe { read_record(record) }.map_err(Error::failed)? {
-            Some(record) => sink.write(&record).map(|()| 0),
-            None => Ok(0),
+            Some(record) => sink.write(&record),
+            None => Ok(()),
         }
     })
 }
@@ -47,12 +50,12 @@ unsafe extern "C" fn write<P: Plugin + Sink>(
 /// `instance` comes from `create`.
 unsafe extern "C" fn flush<P: Plugin + Sink>(instance: *mut c_void) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { Instance::<P>::of(instance) }.guard_plugin(|sink, _| sink.flush().map(|()| 0))
+    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| sink.flush())
 }
 
 /// # Safety
 /// `instance` comes from `create`.
 unsafe extern "C" fn stop<P: Plugin + Sink>(instance: *mut c_void) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { Instance::<P>::of(instance) }.guard_plugin(|sink, _| sink.stop().map(|()| 0))
+    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| sink.stop())
 }

@@ -70,7 +70,7 @@ impl StatmTarget {
             if let Some(rss) = self.sample_marks(metrics, sample)? {
                 pages.resident = rss / page_size();
             }
-        } else {
+        } else if metrics.peak.is_some() {
             self.peak = self.peak.max(Some(pages.resident * page_size()));
         }
         self.emit_peak(metrics, sample);

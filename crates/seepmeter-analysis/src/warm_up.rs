@@ -8,8 +8,11 @@
 //! 69, 1997); here the remainder may have a trend. The bend itself is the two-phase regression of
 //! Hinkley (Biometrika 56, 1969).
 
-use crate::floors::Floor;
-use crate::{autocorrelation, fit, plateau, words};
+use crate::floor::Floor;
+use crate::thresholds::warm_up::{
+    CUTS, LATEST_ONSET, LEAST_TAIL, OFF_CLIMB, OFF_LINE, ONSET_SQUARES,
+};
+use crate::{autocorrelation, fit, plateau, slope};
 
 /// Where the part that may be judged begins.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -22,14 +25,28 @@ pub struct WarmUp {
     pub onset: Option<usize>,
 }
 
-/// A cut leaves at least this many floors.
-const LEAST_TAIL: usize = 10;
-/// Cuts are tried in steps of a twentieth, up to this many.
-const CUTS: usize = 14;
-/// A floor this many robust deviations off the line belongs to warm-up.
-const OFF_LINE: f64 = 4.0;
-/// Growth must have set in before this part of the watch, or its line is too short.
-const LATEST_ONSET: f64 = 0.7;
+/// What is known of a warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WarmUpKind {
+    /// There was none.
+    Absent,
+    /// It has ended.
+    Ended,
+    /// It goes on until the end of the watch.
+    Unsettled,
+}
+
+impl WarmUp {
+    /// What is known of it.
+    #[must_use]
+    pub fn kind(&self) -> WarmUpKind {
+        match self.floors {
+            _ if self.unsettled => WarmUpKind::Unsettled,
+            0 => WarmUpKind::Absent,
+            _ => WarmUpKind::Ended,
+        }
+    }
+}
 
 /// Finds the end of warm-up and the onset of growth.
 pub fn find(floors: &[Floor]) -> WarmUp {
@@ -66,11 +83,11 @@ fn settles(floors: &[Floor]) -> bool {
 fn refine(floors: &[Floor], cut: usize) -> usize {
     let n = floors.len();
     let tail = &floors[cut.max(n / 5)..];
-    let Some(line) = crate::slope::theil_sen(tail, 1.0) else { return cut };
+    let Some(line) = slope::theil_sen(tail, 1.0) else { return cut };
     let off = |f: &Floor| (f.value - line.at(f.time)).abs();
     let spread = 1.4826 * fit::median(tail.iter().map(off).collect());
     let span = tail[tail.len() - 1].time - tail[0].time;
-    let near = (OFF_LINE * spread).max(0.01 * (line.rate.estimate * span).abs());
+    let near = (OFF_LINE * spread).max(OFF_CLIMB * (line.rate.estimate * span).abs());
     let met = floors.windows(2).position(|w| w.iter().all(|f| off(f) <= near));
     // A robust line is drawn right through the rest even if a third of it is still warm-up.
     met.map_or(cut, |i| i.clamp(cut.saturating_sub(n / 20), cut.max(n / 2)))
@@ -93,26 +110,7 @@ fn onset(floors: &[Floor]) -> Option<usize> {
     let latest = ((n as f64 * LATEST_ONSET) as usize).min(n - LEAST_TAIL);
     let (i, best) =
         (n / 10..=latest).map(|i| (i, hinge_at(i))).min_by(|a, b| a.1.sse.total_cmp(&b.1.sse))?;
-    (best.coefficients[1] > 0.0 && best.sse < 0.6 * line.sse).then_some(i)
-}
-
-impl WarmUp {
-    /// What this stage found, in words.
-    pub fn in_words(&self, floors: &[Floor]) -> String {
-        let since_start = |i: usize| {
-            let seconds = (floors[i].time - floors[0].time).max(0.0);
-            words::duration((seconds * 1e9) as u64)
-        };
-        let warm_up = match self.floors {
-            _ if self.unsettled => "it is still settling at the end of the watch".to_owned(),
-            0 => "no warm-up".to_owned(),
-            i => format!("warm-up ended {} after the start", since_start(i)),
-        };
-        match self.onset {
-            Some(i) => format!("{warm_up}; growth set in {} after the start", since_start(i)),
-            None => warm_up,
-        }
-    }
+    (best.coefficients[1] > 0.0 && best.sse < ONSET_SQUARES * line.sse).then_some(i)
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ const SYSTEM: [&str; 2] = ["/usr/local/lib/seepmeter/plugins", "/usr/lib/seepmet
 /// The folders in which plugins are looked for, in their order. The current folder is never one of
 /// them, unless the user names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Search {
-    folders: Vec<(PathBuf, Source)>,
+pub struct PluginFolders {
+    folders: Vec<(PathBuf, FolderOrigin)>,
 }
 
 /// Why a folder is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum FolderOrigin {
     /// `--plugin-dir`.
     Flag,
     /// SEEPMETER_PLUGIN_PATH.
@@ -28,7 +28,7 @@ pub enum Source {
     System,
 }
 
-impl Search {
+impl PluginFolders {
     /// True where this process has more rights than whoever started it: AT_SECURE of getauxval(3). Then
     /// plugins come from the system's folders alone, since whoever may name a library may use the rights.
     #[must_use]
@@ -56,17 +56,17 @@ impl Search {
         surroundings: Option<Surroundings>,
         executable: Option<&Path>,
     ) -> Self {
-        let flag = named.iter().cloned().map(|folder| (folder, Source::Flag));
+        let flag = named.iter().cloned().map(|folder| (folder, FolderOrigin::Flag));
         let Surroundings { plugin_path, home } = surroundings.unwrap_or_default();
         let environment = plugin_path
             .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
             .unwrap_or_default()
             .into_iter()
-            .map(|folder| (folder, Source::Environment));
+            .map(|folder| (folder, FolderOrigin::Environment));
         let home =
-            home.map(|home| (Path::new(&home).join(".local/lib/seepmeter/plugins"), Source::Home));
-        let executable = executable.map(|folder| (folder.to_owned(), Source::Executable));
-        let system = SYSTEM.iter().map(|folder| (PathBuf::from(folder), Source::System));
+            home.map(|home| (Path::new(&home).join(".local/lib/seepmeter/plugins"), FolderOrigin::Home));
+        let executable = executable.map(|folder| (folder.to_owned(), FolderOrigin::Executable));
+        let system = SYSTEM.iter().map(|folder| (PathBuf::from(folder), FolderOrigin::System));
         // An empty or relative folder would be one below the current folder.
         let implied = environment.chain(home).chain(executable).chain(system);
         let implied = implied.filter(|(folder, _)| folder.is_absolute());
@@ -82,7 +82,7 @@ impl Search {
 
     /// Every plugin file there is, with why its folder is searched; of two of one name the first.
     #[must_use]
-    pub fn all(&self) -> Vec<(PathBuf, Source)> {
+    pub fn all(&self) -> Vec<(PathBuf, FolderOrigin)> {
         let mut names = std::collections::HashSet::new();
         let mut found = Vec::new();
         for (folder, source) in &self.folders {
@@ -115,7 +115,7 @@ fn is_plugin(file: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn folders(search: &Search) -> Vec<String> {
+    fn folders(search: &PluginFolders) -> Vec<String> {
         search.folders.iter().map(|(folder, _)| folder.display().to_string()).collect()
     }
 
@@ -125,7 +125,7 @@ mod tests {
             plugin_path: Some("/env/a::.:rel/b:/env/c".into()),
             home: Some("/home/me".into()),
         };
-        let search = Search::of(&["mine".into()], Some(surroundings), Some(Path::new("/opt/bin")));
+        let search = PluginFolders::of(&["mine".into()], Some(surroundings), Some(Path::new("/opt/bin")));
         assert_eq!(
             folders(&search),
             [
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_privileged_process_does_not_ask_its_surroundings() {
-        let search = Search::of(&[], None, None);
+        let search = PluginFolders::of(&[], None, None);
         assert_eq!(folders(&search), SYSTEM);
     }
 }

@@ -1,4 +1,4 @@
-//! Seeded chance, and the split between what is tuned on and what is reported.
+//! Seeded random draws, and the split between what is tuned on and what is reported.
 
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1, Poisson, StandardNormal};
@@ -22,13 +22,13 @@ pub enum Split {
 const WIDER: f64 = 0.03;
 
 /// A source of chance for one draw. It is the same on every machine.
-pub struct Dice {
+pub struct DrawRng {
     random: Xoshiro256PlusPlus,
     split: Split,
 }
 
-impl Dice {
-    /// The dice of one draw: the split, the shape's name, the length and the draw's number.
+impl DrawRng {
+    /// The generator of one draw: the split, the shape's name, the length and the draw's number.
     pub fn new(split: Split, shape: &str, length: f64, draw: u64) -> Self {
         let first: u64 = match split {
             Split::Tuning => 0x7EA5_0000_0000_0001,

@@ -1,14 +1,14 @@
 //! The rules that people use: each says growing or not, and nothing else.
 
+use seepmeter_analysis::Floor;
 use seepmeter_analysis::Series;
-use seepmeter_analysis::floors::Floor;
 use seepmeter_analysis::trend::mann_kendall;
 
 /// Whether a series is growing, by somebody's rule.
 pub type Rule = fn(&Series) -> bool;
 
 /// A rule's name and the rule.
-pub const RIVALS: [(&str, Rule); 3] = [
+pub const BASELINES: [(&str, Rule); 3] = [
     ("least squares, R² ≥ 0.8", least_squares),
     ("Mann–Kendall, p < .01", raw_mann_kendall),
     ("last tenth > first by 5 %", tenths),
@@ -32,20 +32,20 @@ pub fn least_squares(series: &Series) -> bool {
     covariance > 0.0 && spread > 0.0 && covariance * covariance / spread >= 0.8
 }
 
-/// Mann–Kendall on the looks as they are; of more than 400 every so-manieth.
+/// Mann–Kendall on the samples as they are; of more than 400 every second, third and so on.
 pub fn raw_mann_kendall(series: &Series) -> bool {
     let every = series.points().len().div_ceil(400).max(1);
-    let looks: Vec<Floor> = series
+    let samples: Vec<Floor> = series
         .points()
         .iter()
         .step_by(every)
         .map(|&(time, value)| Floor { time: time as f64 / 1e9, value: value as f64 })
         .collect();
-    let trend = mann_kendall(&looks, 1.0);
+    let trend = mann_kendall(&samples, 1.0);
     trend.s > 0 && trend.p_value < 0.01
 }
 
-/// The mean of the last tenth of the looks is over that of the first tenth by 5 %.
+/// The mean of the last tenth of the samples is over that of the first tenth by 5 %.
 pub fn tenths(series: &Series) -> bool {
     let points = series.points();
     let tenth = (points.len() / 10).max(1);

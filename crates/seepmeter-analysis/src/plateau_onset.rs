@@ -2,7 +2,7 @@
 //!
 //! A ramp, a batch or a cache that has come to its size a while before the watch ends rises over most of
 //! it like a line: the trend is significant, the halves are alike, and no slowing curve has such a corner.
-//! But a line that stands still from some moment on then meets the floors far better than a line alone
+//! But a line that is flat from some moment on then meets the floors far better than a line alone
 //! (the two-phase regression of Hinkley, Biometrika 56, 1969). The two are weighed by Schwarz's criterion
 //! (BIC, Annals of Statistics 6, 1978), with the noise taken from what the bent line leaves and the floors
 //! counted for as many as they are worth: in noise that wanders a pause is nothing. What falls at its end
@@ -10,38 +10,27 @@
 
 use crate::autocorrelation;
 use crate::fit;
-use crate::floors::Floor;
-use crate::plateau::STILL;
-use crate::words;
+use crate::floor::Floor;
+use crate::thresholds::noise::LEAST_VARIANCE;
+use crate::thresholds::plateau_onset::{
+    LATE, LEAST_FLOORS, LEAST_STILL, MORE_PARAMETERS, MOST_RHO, STILL, VERY_STRONG,
+};
 
 /// Growth that has ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Standstill {
-    /// The number of the floor at which it ended.
-    pub at: usize,
+pub struct PlateauOnset {
+    /// When it ended, in seconds since the start of the watch.
+    pub time: f64,
     /// How long ago that was, in seconds before the last floor.
     pub lasted: f64,
     /// Whether it has not only ended: memory is given back since.
     pub falls: bool,
-    /// By how much BIC prefers the line that stands still to the one that goes on.
+    /// By how much BIC prefers the line that ends in a plateau to the one that goes on.
     pub better: f64,
 }
 
-/// It ended within this part of the floors; what ended earlier the halves tell.
-const LATE: usize = 4;
-/// Fewer floors than this after the corner may be a pause.
-const LEAST_STILL: usize = 4;
-/// Fewer floors than this have no corner.
-const LEAST_FLOORS: usize = 12;
-/// A difference of ten in BIC is "very strong" (Kass & Raftery, JASA 90, 1995).
-const VERY_STRONG: f64 = 10.0;
-/// The corner costs its place and the slope behind it.
-const MORE_PARAMETERS: f64 = 2.0;
-/// Noise that repeats itself more than this is taken for this.
-const MOST_RHO: f64 = 0.95;
-
 /// Looks for a corner in the last quarter of the floors, behind which they no longer grow.
-pub fn test(floors: &[Floor]) -> Option<Standstill> {
+pub fn test(floors: &[Floor]) -> Option<PlateauOnset> {
     let n = floors.len();
     if n < LEAST_FLOORS {
         return None;
@@ -56,10 +45,10 @@ pub fn test(floors: &[Floor]) -> Option<Standstill> {
     let corners = (n - n / LATE..n - LEAST_STILL).map(|i| (i, bent_at(i)));
     let (at, bent) = corners.min_by(|a, b| a.1.sse.total_cmp(&b.1.sse))?;
     let rho = autocorrelation::lag_one(&bent.residuals).clamp(0.0, MOST_RHO);
-    let inflation = (1.0 + rho) / (1.0 - rho);
+    let inflation = autocorrelation::inflation(rho);
     let scale = y.iter().map(|v| v * v).sum::<f64>() / n as f64;
     // A perfect line would prefer any corner by an infinite amount, and rounding would decide.
-    let variance = (bent.sse / (n as f64 - 4.0)).max(1e-8 * scale) * inflation;
+    let variance = (bent.sse / (n as f64 - 4.0)).max(LEAST_VARIANCE * scale) * inflation;
     if variance <= 0.0 {
         return None;
     }
@@ -69,23 +58,14 @@ pub fn test(floors: &[Floor]) -> Option<Standstill> {
     let ended = before > 0.0 && after < STILL * before && better > VERY_STRONG;
     let lasted = floors[n - 1].time - floors[at].time;
     let falls = after < -STILL * before;
-    ended.then_some(Standstill { at, lasted, falls, better })
-}
-
-impl Standstill {
-    /// What this stage found, in words.
-    pub fn in_words(&self) -> String {
-        let lasted = words::duration((self.lasted.max(0.0) * 1e9) as u64);
-        let falls = if self.falls { ", and memory is given back since" } else { "" };
-        format!("growth ended {lasted} before the end of the watch{falls}")
-    }
+    ended.then_some(PlateauOnset { time: floors[at].time, lasted, falls, better })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tested(value: impl Fn(f64) -> f64) -> Option<Standstill> {
+    fn tested(value: impl Fn(f64) -> f64) -> Option<PlateauOnset> {
         let ripple = |i: u32| f64::from(i * 7 % 5) / 2.0 - 1.0;
         let floors: Vec<Floor> = (0..80)
             .map(|i| Floor { time: f64::from(i), value: value(f64::from(i)) + ripple(i) })
@@ -94,16 +74,15 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_that_has_just_ended_stands_still() {
+    fn a_ramp_that_has_just_ended_has_a_plateau_onset() {
         let s = tested(|t| 2.0 * t.min(70.0)).unwrap();
-        assert!(s.at.abs_diff(70) <= 1 && (s.lasted - 9.0).abs() <= 1.0 && !s.falls, "{s:?}");
-        assert!(s.in_words().ends_with(" s before the end of the watch"), "{}", s.in_words());
+        assert!((s.time - 70.0).abs() <= 1.0 && (s.lasted - 9.0).abs() <= 1.0 && !s.falls, "{s:?}");
     }
 
     #[test]
     fn growth_that_is_given_back_at_the_end_has_ended_too() {
         let s = tested(|t| 2.0 * t - 5.0 * (t - 68.0).max(0.0)).unwrap();
-        assert!(s.falls && s.in_words().ends_with("memory is given back since"), "{s:?}");
+        assert!(s.falls, "{s:?}");
     }
 
     #[test]

@@ -1,52 +1,59 @@
-//! Thinning in one pass and bounded memory, keeping every floor and peak that matters.
+//! Downsampling in one pass and bounded memory, keeping every low and high that matters.
 
-use crate::Series;
+use crate::interval::Span;
+use crate::series::{self, Series};
+use crate::thresholds::series::{GAP_SPACINGS, MOST_GAPS, SETTLED_SAMPLES, USUAL_SAMPLES};
 
-/// One bucket: the first and last point seen in it, its floor and its peak, each (ns, value).
+/// One bucket: the first and last point seen in it, the lowest and the highest, each (ns, value).
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     number: u64,
     first: (u64, i64),
-    floor: (u64, i64),
-    peak: (u64, i64),
+    low: (u64, i64),
+    high: (u64, i64),
     last: (u64, i64),
 }
 
 /// Takes any number of points in the order of time and keeps at most four for each of `capacity`
-/// buckets: the first, the floor, the peak and the last.
+/// buckets: the first, the lowest, the highest and the last.
 ///
 /// When the buckets run out their width doubles and neighbours merge, so the whole watch is always
 /// covered evenly, whatever its length (the scheme of Jugel et al., "M4: a visualization-oriented
 /// time series data aggregation", VLDB 2014, made incremental). With the default capacity about
-/// 2 MB are held, be it after ten points or ten million.
+/// 2 MB are held, after ten points as after ten million.
 #[derive(Debug, Clone)]
-pub struct Thinner {
+pub struct Downsampler {
     buckets: Vec<Bucket>,
     capacity: usize,
     width_log2: u32,
-    looks: u64,
+    samples: u64,
     usual_spacing: f64,
-    gaps: Vec<(u64, u64)>,
+    latest_spacings: [u64; SPACINGS],
+    gaps: Vec<Span>,
 }
 
-/// Gaps beyond this many are no longer listed one by one; a watch so torn has other troubles.
-const MOST_GAPS: usize = 4096;
+/// So many of the latest spacings are kept: their median is the interval.
+const SPACINGS: usize = 15;
+/// The capacity by default, and the least.
+const CAPACITY: usize = 16_384;
+const LEAST_CAPACITY: usize = 16;
 
-impl Default for Thinner {
+impl Default for Downsampler {
     fn default() -> Self {
-        Self::new(16_384)
+        Self::new(CAPACITY)
     }
 }
 
-impl Thinner {
-    /// A thinner of `capacity` buckets, at least 16.
+impl Downsampler {
+    /// One of `capacity` buckets, at least 16.
     pub fn new(capacity: usize) -> Self {
         Self {
             buckets: Vec::new(),
-            capacity: capacity.max(16),
+            capacity: capacity.max(LEAST_CAPACITY),
             width_log2: 0,
-            looks: 0,
+            samples: 0,
             usual_spacing: 0.0,
+            latest_spacings: [0; SPACINGS],
             gaps: Vec::new(),
         }
     }
@@ -58,7 +65,7 @@ impl Thinner {
         if let Some(before) = before {
             self.note_spacing(before, time);
         }
-        self.looks += 1;
+        self.samples += 1;
         while self.needs_wider(time) {
             self.widen();
         }
@@ -71,31 +78,41 @@ impl Thinner {
     }
 
     /// How many points were taken.
-    pub fn looks(&self) -> u64 {
-        self.looks
+    pub fn samples(&self) -> u64 {
+        self.samples
     }
 
-    /// The thinned series; it stands for all the looks that were taken.
-    pub fn finish(self) -> Series {
+    /// The downsampled series; it stands for all the samples that were taken.
+    pub fn finish(mut self) -> Series {
         let mut points = Vec::with_capacity(self.buckets.len() * 4);
         for b in &self.buckets {
-            let mut four = [b.first, b.floor, b.peak, b.last];
+            let mut four = [b.first, b.low, b.high, b.last];
             four.sort_by_key(|p| p.0);
             points.extend(four);
         }
-        Series::from_pairs(points).with_looks(self.looks).with_gaps(self.gaps)
+        let series = Series::from_pairs(points).with_samples(self.samples).with_gaps(self.gaps);
+        let spacings = (self.samples.saturating_sub(1) as usize).min(SPACINGS);
+        match series::median(&mut self.latest_spacings[..spacings]) {
+            Some(interval) => series.with_interval(interval),
+            None => series,
+        }
     }
 
     /// The usual spacing is followed slowly, so that one gap does not make itself usual.
     fn note_spacing(&mut self, before: u64, time: u64) {
+        // The first spacing comes with the second sample.
+        let slot = (self.samples - 1) as usize % SPACINGS;
+        self.latest_spacings[slot] = time - before;
         let spacing = (time - before) as f64;
-        if self.looks > 8 && spacing > 20.0 * self.usual_spacing && self.usual_spacing > 0.0 {
+        let wide = GAP_SPACINGS as f64 * self.usual_spacing;
+        if self.samples > SETTLED_SAMPLES && spacing > wide && wide > 0.0 {
             if self.gaps.len() < MOST_GAPS {
-                self.gaps.push((before + self.usual_spacing as u64, time));
+                let from = before + self.usual_spacing as u64;
+                self.gaps.push(Span { from, to: time });
             }
             return;
         }
-        let weight = 1.0 / (self.looks.min(256) as f64);
+        let weight = 1.0 / (self.samples.min(USUAL_SAMPLES) as f64);
         self.usual_spacing += (spacing - self.usual_spacing) * weight;
     }
 
@@ -124,15 +141,15 @@ impl Thinner {
 
 impl Bucket {
     fn of(number: u64, point: (u64, i64)) -> Self {
-        Self { number, first: point, floor: point, peak: point, last: point }
+        Self { number, first: point, low: point, high: point, last: point }
     }
 
     fn merge(&mut self, later: &Bucket) {
-        if later.floor.1 < self.floor.1 {
-            self.floor = later.floor;
+        if later.low.1 < self.low.1 {
+            self.low = later.low;
         }
-        if later.peak.1 > self.peak.1 {
-            self.peak = later.peak;
+        if later.high.1 > self.high.1 {
+            self.high = later.high;
         }
         self.last = later.last;
     }
@@ -144,14 +161,14 @@ mod tests {
 
     #[test]
     fn a_short_series_passes_through_whole() {
-        let mut t = Thinner::new(64);
+        let mut t = Downsampler::new(64);
         (0..40).for_each(|i| t.push(i, i as i64 % 7));
         assert_eq!(t.finish(), Series::from_pairs((0..40).map(|i| (i, i as i64 % 7))));
     }
 
     #[test]
-    fn a_single_low_and_a_single_high_look_in_a_million_are_kept() {
-        let mut t = Thinner::new(256);
+    fn a_single_low_and_a_single_high_sample_in_a_million_are_kept() {
+        let mut t = Downsampler::new(256);
         for i in 0..1_000_000u64 {
             let value = match i {
                 123_457 => 3,
@@ -162,17 +179,30 @@ mod tests {
         }
         let s = t.finish();
         assert!(s.points().len() <= 4 * 256);
-        assert_eq!(s.looks(), 1_000_000);
+        assert_eq!(s.samples(), 1_000_000);
         assert_eq!(s.at(123_457_000), Some(3));
         assert_eq!(s.at(765_431_000), Some(9_999));
         assert_eq!(s.end(), 999_999_000);
     }
 
     #[test]
-    fn a_gap_is_remembered_through_thinning() {
-        let mut t = Thinner::new(16);
+    fn a_gap_is_remembered_through_downsampling() {
+        let mut t = Downsampler::new(16);
         (0..1000).for_each(|i| t.push(i * 10, 1));
         (0..1000).for_each(|i| t.push(50_000 + i * 10, 1));
-        assert_eq!(t.finish().gaps(), [(10_000, 50_000)]);
+        assert_eq!(t.finish().gaps(), [Span { from: 10_000, to: 50_000 }]);
+    }
+
+    #[test]
+    fn the_interval_is_the_median_of_the_latest_spacings() {
+        let mut t = Downsampler::new(16);
+        let second = 1_000_000_000;
+        t.push(0, 1);
+        assert_eq!(t.clone().finish().interval(), None);
+        // The second sample of a watch came early, and one in between late.
+        for time in [660, 1_660, 2_660, 4_160, 4_660, 5_660] {
+            t.push(time * second / 1_000, 1);
+        }
+        assert_eq!(t.finish().interval(), Some(second));
     }
 }

@@ -41,26 +41,6 @@ fn every_example_of_the_readme_and_the_book_does_what_is_shown() {
 }
 
 #[test]
-fn the_table_of_event_kinds_is_that_of_the_code() {
-    let code = include_str!("../../../crates/seepmeter-record/src/model.rs");
-    let page = std::fs::read_to_string(format!("{ROOT}/docs/src/recording-format.md")).unwrap();
-    let (_, kinds) = code.split_once("\nevent_kinds! {\n").unwrap();
-    let (kinds, _) = kinds.split_once("\n}\n").unwrap();
-    let mut help = String::new();
-    let mut rows = String::new();
-    for line in kinds.lines().map(str::trim) {
-        if let Some(text) = line.strip_prefix("/// ") {
-            let _ = write!(help, "{}{text}", if help.is_empty() { "" } else { " " });
-        } else if let Some((_, word)) = line.split_once(" = ") {
-            let word = word.trim_matches(|c| c == '"' || c == ',');
-            let _ = writeln!(rows, "| `{word}` | {} |", std::mem::take(&mut help));
-        }
-    }
-    assert!(rows.lines().count() > 10, "{rows}");
-    assert!(page.contains(&rows), "the table should be:\n{rows}");
-}
-
-#[test]
 fn every_test_that_the_book_names_for_a_trap_is_there() {
     let page = std::fs::read_to_string(format!("{ROOT}/docs/src/reliability.md")).unwrap();
     let (_, traps) = page.split_once("\n## Traps\n").unwrap();

@@ -12,7 +12,7 @@
 
 use crate::interval::Interval;
 use crate::judgement::Judgement;
-use crate::thresholds::comparison::{ALIKE, ALPHA, LEAST_CHANGE};
+use crate::thresholds::comparison::{ALIKE, ALPHA, LEAST_CHANGE, UPPER_END};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// One run's figures.
@@ -226,7 +226,7 @@ fn welch(Samples { base, new }: Samples, resolution: f64) -> Difference {
     let freedom = (a + b).powi(2) / (weight(a, base.len()) + weight(b, new.len()));
     let error = (a + b).sqrt();
     let Ok(t) = StudentsT::new(0.0, 1.0, freedom) else { return untold };
-    let half = t.inverse_cdf(0.975) * error;
+    let half = t.inverse_cdf(UPPER_END) * error;
     let interval = Interval { estimate, low: estimate - half, high: estimate + half };
     let p_value = 2.0 * t.cdf(-(estimate / error).abs());
     Difference { interval: Some(interval), p_value: Some(p_value), ..untold }

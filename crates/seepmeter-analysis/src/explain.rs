@@ -49,8 +49,8 @@ pub fn explanation(judgement: &Judgement, format: NumberFormat) -> Vec<String> {
 
 fn about_part(by: &Override) -> &'static str {
     match by {
-        Override::MaskedGrowth { .. } => "a part of it grows while the rest hides it:",
-        _ => "a part of it rises, and may go on to:",
+        Override::MaskedGrowth { .. } => "a part grows, and the whole does not show it:",
+        _ => "a part rises, and may go on to:",
     }
 }
 
@@ -111,7 +111,7 @@ fn stages(evidence: &Evidence, format: NumberFormat) -> Vec<String> {
     lines.extend(tests.step_taken_out.map(|step| step_taken_out(&step, format)));
     lines.push(warm_up(evidence, tests));
     lines.extend(tests.fall_taken_out.map(|fall| fall_taken_out(&fall, format)));
-    lines.push(steps(&tests.steps, format));
+    lines.push(steps(evidence, &tests.steps, format));
     lines.push(noise(&tests.noise, floors));
     lines.push(trend(&tests.trend));
     lines.push(slope(&tests.slope, format));
@@ -129,11 +129,11 @@ fn sampling(evidence: &Evidence) -> String {
         [] => String::new(),
         gaps => {
             let lost = gaps.iter().map(|gap| gap.length()).fold(0, u64::saturating_add);
-            format!("; {} gaps ({}) in which nobody looked", gaps.len(), duration(lost))
+            format!("; {} gaps ({}) in which nothing was sampled", gaps.len(), duration(lost))
         }
     };
     format!(
-        "{} looks over {}, laid on {} cells of {}{gaps}",
+        "{} samples over {}, on a grid of {} cells of {}{gaps}",
         sampling.samples,
         duration(sampling.span.length()),
         evidence.cells.cells.len(),
@@ -168,28 +168,36 @@ fn fall_taken_out(fall: &Step, format: NumberFormat) -> String {
 }
 
 fn warm_up(evidence: &Evidence, tests: &Tests) -> String {
-    let since_start = |i: usize| {
-        let seconds = (evidence.floors[i].time - evidence.floors[0].time).max(0.0);
-        duration((seconds * 1e9) as u64)
-    };
     let warm_up = match tests.warm_up.kind() {
         WarmUpKind::Unsettled => "it is still settling at the end of the watch".to_owned(),
         WarmUpKind::Absent => "no warm-up".to_owned(),
         WarmUpKind::Ended => {
-            format!("warm-up ended {} after the start", since_start(tests.warm_up.floors))
+            let end = evidence.begin_of(tests.warm_up.floors);
+            format!("warm-up ended {} after the start", since_start(evidence, end))
         }
     };
-    match tests.warm_up.onset {
-        Some(i) => format!("{warm_up}; growth set in {} after the start", since_start(i)),
+    match evidence.growth_onset() {
+        Some(onset) => {
+            format!("{warm_up}; growth set in {} after the start", since_start(evidence, onset))
+        }
         None => warm_up,
     }
 }
 
-fn steps(steps: &[Step], format: NumberFormat) -> String {
+/// How long after the first sample a time (ns) is.
+fn since_start(evidence: &Evidence, time: u64) -> String {
+    duration(time.saturating_sub(evidence.sampling.span.from))
+}
+
+fn steps(evidence: &Evidence, steps: &[Step], format: NumberFormat) -> String {
     if steps.is_empty() {
-        return "no one-off steps that explain it".to_owned();
+        return "no one-off steps explain it".to_owned();
     }
-    let all: Vec<_> = steps.iter().map(|step| amount(step.height, format)).collect();
+    let step = |step: &Step| {
+        let after = since_start(evidence, evidence.begin_of(step.at));
+        format!("{} after {after}", amount(step.height, format))
+    };
+    let all: Vec<_> = steps.iter().map(step).collect();
     let (count, all) = (steps.len(), all.join(", "));
     format!("{count} one-off steps explain it better than a trend: {all}")
 }
@@ -200,10 +208,10 @@ fn noise(noise: &Autocorrelation, floors: usize) -> String {
         return "the floors are independent of each other".to_owned();
     }
     let worth = (floors as f64 / inflation).max(1.0);
-    let walk = if noise.looks_like_walk() { "; the noise is a walk" } else { "" };
+    let walk = if noise.looks_like_walk() { "; the noise is a random walk" } else { "" };
     format!(
-        "neighbouring floors repeat each other (autocorrelation {rho:.2}): {floors} are worth about \
-         {worth:.0}{walk}"
+        "neighbouring floors are correlated (autocorrelation {rho:.2}): {floors} count as about {worth:.0} \
+         independent ones{walk}"
     )
 }
 
@@ -223,10 +231,10 @@ fn slope(slope: &Slope, format: NumberFormat) -> String {
 fn drift(drift: &Drift) -> String {
     let Drift { t, p_value, keeps_on, .. } = *drift;
     if p_value >= 1e-3 {
-        return format!("taken as a walk, the floors need not drift (p {p_value:.2})");
+        return format!("taken as a random walk, the floors show no drift (p {p_value:.2})");
     }
     let keeps = if keeps_on { ", in the second half as in the first" } else { "" };
-    format!("taken as a walk, the floors drift (t {t:.1}, p {p_value:.1e}){keeps}")
+    format!("taken as a random walk, the floors drift (t {t:.1}, p {p_value:.1e}){keeps}")
 }
 
 fn plateau(plateau: &Plateau) -> String {
@@ -239,7 +247,7 @@ fn plateau(plateau: &Plateau) -> String {
         (true, false) => "the second half no longer grows".to_owned(),
         (true, true) if settles => format!("growth is slowing down: {ratio}"),
         (true, true) if keeps_on => format!("growth does not slow down: {ratio}"),
-        (true, true) => format!("{ratio}, which does not tell whether growth slows down"),
+        (true, true) => format!("{ratio}, which does not show whether growth slows down"),
     }
 }
 
@@ -250,19 +258,18 @@ fn curve(curve: &Curve) -> String {
         CurveShape::Root => "a root",
     };
     if !curve.excluded() {
-        return format!("{shape} that slows down could have drawn it as well as a line");
+        return format!("{shape} that slows down fits as well as a line");
     }
     format!(
-        "no curve that slows down could have drawn it; the best, {shape}, is {:.0} noise variances worse \
-         than a line",
+        "no curve that slows down fits; the best, {shape}, is {:.0} noise variances worse than a line",
         curve.worse
     )
 }
 
 fn plateau_onset(onset: &PlateauOnset) -> String {
     let lasted = duration((onset.lasted.max(0.0) * 1e9) as u64);
-    let falls = if onset.falls { ", and memory is given back since" } else { "" };
-    format!("growth ended {lasted} before the end of the watch{falls}")
+    let falls = if onset.falls { ", and memory has been given back since" } else { "" };
+    format!("growth stopped {lasted} before the end of the watch{falls}")
 }
 
 fn gain(gain: &Gain, level: f64, format: NumberFormat) -> String {

@@ -19,7 +19,6 @@ use seepmeter_tracer::{
 use crate::code::Code;
 use crate::ledger::{Call, Ledger};
 use crate::registers;
-use crate::stacks::StackBook;
 
 /// How much of a caller's stack is copied. Allocators are called from anywhere, seldom deep.
 const DEPTH: usize = 8 << 10;
@@ -118,12 +117,12 @@ impl Calls {
     pub(crate) fn serve(
         &mut self,
         (deadline, wake): (Instant, Option<BorrowedFd<'_>>),
-        (code, book): (&mut Code, &mut StackBook),
+        code: &mut Code,
         stream: &mut dyn Stream,
     ) -> Result<(), Error> {
         loop {
             let slice = deadline.min(Instant::now() + SLICE);
-            let served = self.serve_once((slice, wake), (code, book), stream);
+            let served = self.serve_once((slice, wake), code, stream);
             if served.map_err(cannot_wait)? == Served::AllEnded {
                 // Whoever watches for the end will stop us.
                 return Ok(());
@@ -137,7 +136,7 @@ impl Calls {
     fn serve_once(
         &mut self,
         (until, wake): (Instant, Option<BorrowedFd<'_>>),
-        (code, book): (&mut Code, &mut StackBook),
+        code: &mut Code,
         stream: &mut dyn Stream,
     ) -> io::Result<Served> {
         let Self { pid, follower, space, queue, count, out_of_order, ledger, .. } = self;
@@ -156,10 +155,10 @@ impl Calls {
             }
             // More calls than can wait: the caller waits for us instead, since none may be lost.
             if queue.len() >= QUEUE {
-                enter(queue, ledger, (code, book), stream);
+                enter(queue, ledger, code, stream);
             }
         });
-        enter(queue, ledger, (code, book), stream);
+        enter(queue, ledger, code, stream);
         served
     }
 
@@ -202,25 +201,20 @@ impl Calls {
 }
 
 /// Enters all that waits into the ledger, each call under its stack.
-fn enter(
-    queue: &mut Vec<Waiting>,
-    ledger: &mut Ledger,
-    (code, book): (&mut Code, &mut StackBook),
-    stream: &mut dyn Stream,
-) {
+fn enter(queue: &mut Vec<Waiting>, ledger: &mut Ledger, code: &mut Code, stream: &mut dyn Stream) {
     for waiting in queue.drain(..) {
         match waiting {
             Waiting::Executed => {
                 ledger.clear();
-                code.forget();
+                code.target_mut().program_changed();
             }
             Waiting::Call { call, registers, stack, code_changes } => {
                 let registers = registers::to_unwind(&registers);
                 let copy = StackCopy { base: registers.sp, bytes: &stack };
-                let owner = code.stack_now(&registers, copy, book, stream);
+                let owner = code.stack_now(&registers, copy, stream);
                 ledger.enter(call, owner.0);
                 if code_changes {
-                    code.is_outdated();
+                    code.target_mut().code_was_mapped();
                 }
             }
         }
@@ -277,7 +271,7 @@ fn waiting(call: &MemoryCall<'_>, code: &Code) -> Option<Waiting> {
     let executable = libc::PROT_EXEC as u64;
     let code_changes = call.kind == MemoryCallKind::Map && arguments[2] & executable != 0;
     let pointer = call.registers.stack_pointer();
-    let mut stack = vec![0; code.depth(call.tid, pointer, DEPTH)];
+    let mut stack = vec![0; code.target().copy_length(call.tid, pointer, DEPTH)];
     let read = call.memory.read(pointer, &mut stack).unwrap_or(0);
     stack.truncate(read);
     Some(Waiting::Call {

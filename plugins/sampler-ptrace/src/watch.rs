@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, Look, Stream, Target, Until, Waited};
-use seepmeter_symbols::{End, StackCopy};
+use seepmeter_symbols::{StackCopy, StackEnd};
 use seepmeter_tracer::{Options, Timing, TraceError, Tracee};
 
 use crate::calls::{self, Calls, is_readable};
@@ -12,7 +12,6 @@ use crate::code::Code;
 use crate::groups::Groups;
 use crate::options::{self, LookAt, PtraceOptions};
 use crate::registers;
-use crate::stacks::StackBook;
 use crate::taken::{Halted, Taken, TakenThread};
 use crate::threads::Threads;
 
@@ -27,7 +26,6 @@ pub(crate) struct Watch {
     threads: Threads,
     groups: Option<Groups>,
     code: Code,
-    book: StackBook,
     taken: Taken,
     page_size: i64,
 }
@@ -75,7 +73,6 @@ impl Watch {
             threads: Threads::new(target.subject, target.pid, tasks, options.pattern()?),
             groups: maps.then(|| Groups::new(target.subject, stream)),
             code: Code::of(target),
-            book: StackBook::new(target.subject),
             taken: Taken::default(),
             page_size: calls::page_size(),
             options,
@@ -87,8 +84,7 @@ impl Watch {
         self.threads.begin();
         if let Hold::Followed(calls) = &mut self.hold {
             // What has happened since the wait was over belongs to this look.
-            let known = (&mut self.code, &mut self.book);
-            calls.serve((Instant::now(), None), known, look.stream())?;
+            calls.serve((Instant::now(), None), &mut self.code, look.stream())?;
             if calls.has_ended() {
                 calls.tell(self.process, look);
                 return Ok(());
@@ -108,7 +104,9 @@ impl Watch {
         let deadline = Instant::now() + options.max_pause;
         let most = usize::try_from(options.stack.0).unwrap_or(usize::MAX);
         let mut take = |stop: &dyn Halted| {
-            taken.take(stop, (options, deadline), threads, |tid, sp| code.depth(tid, sp, most));
+            taken.take(stop, (options, deadline), threads, |tid, sp| {
+                code.target().copy_length(tid, sp, most)
+            });
         };
         Ok(match hold {
             Hold::ForLooks { tracee, .. } => {
@@ -139,8 +137,7 @@ impl Watch {
                 Ok(Waited::PleaseSleep)
             }
             Hold::Followed(calls) => {
-                let known = (&mut self.code, &mut self.book);
-                calls.serve((until.deadline, Some(until.wake)), known, stream)?;
+                calls.serve((until.deadline, Some(until.wake)), &mut self.code, stream)?;
                 Ok(if calls.has_ended() { Waited::PleaseSleep } else { Waited::Done })
             }
         }
@@ -193,16 +190,17 @@ impl Watch {
         }
         self.taken = taken;
         self.threads.bury(look.stream());
-        self.code.forget_depths_but_of(&self.taken.all);
+        let all = &self.taken.all;
+        self.code.target_mut().retain_threads(|tid| all.iter().any(|(other, _)| *other == tid));
     }
 
     fn tell_stack(&mut self, thread: &TakenThread, stack: Option<&[u8]>, look: &mut Look<'_>) {
         let Some(bytes) = stack else { return };
         let registers = registers::to_unwind(&thread.registers);
         let copy = StackCopy { base: registers.sp, bytes };
-        let (stack, end) = self.code.stack(&registers, copy, &mut self.book, look.stream());
-        if let End::Cut { missing } = end {
-            self.code.deepen(thread.tid, bytes.len(), missing);
+        let (stack, end) = self.code.stack(&registers, copy, look.stream());
+        if let StackEnd::Cut { missing } = end {
+            self.code.target_mut().stack_was_cut(thread.tid, bytes.len(), missing);
         }
         if self.threads.moves(thread.tid, stack) {
             let subject = self.threads.subject(thread.tid, look.stream());

@@ -12,8 +12,8 @@ use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, Look, Stream, Target};
 use seepmeter_symbols::StackCopy;
 use seepmeter_tracer::{
-    FollowedStop, Follower, Happening, MemoryCall, MemoryCallKind, Registers, Served, Space,
-    gains_rights,
+    AddressSpaceId, FollowStatus, FollowedStop, Follower, MemoryCall, MemoryCallKind, Registers,
+    TraceEvent, gains_rights,
 };
 
 use crate::code::Code;
@@ -48,7 +48,7 @@ pub(crate) struct Calls {
     pid: i32,
     follower: Follower,
     /// Its address space.
-    space: Option<Space>,
+    space: Option<AddressSpaceId>,
     queue: Vec<Waiting>,
     ledger: Ledger,
     metrics: Metrics,
@@ -123,7 +123,7 @@ impl Calls {
         loop {
             let slice = deadline.min(Instant::now() + SLICE);
             let served = self.serve_once((slice, wake), code, stream);
-            if served.map_err(cannot_wait)? == Served::AllEnded {
+            if served.map_err(cannot_wait)? == FollowStatus::AllExited {
                 // Whoever watches for the end will stop us.
                 return Ok(());
             }
@@ -138,16 +138,16 @@ impl Calls {
         (until, wake): (Instant, Option<BorrowedFd<'_>>),
         code: &mut Code,
         stream: &mut dyn Stream,
-    ) -> io::Result<Served> {
+    ) -> io::Result<FollowStatus> {
         let Self { pid, follower, space, queue, count, out_of_order, ledger, .. } = self;
-        let served = follower.serve(until, wake, &mut |happening| {
-            match happening {
-                Happening::Call(call) if Some(call.space) == *space => {
+        let served = follower.handle_events(until, wake, &mut |event| {
+            match event {
+                TraceEvent::MemoryCall(call) if Some(call.space) == *space => {
                     *count += 1;
                     *out_of_order |= !call.in_order;
                     queue.extend(waiting(&call, code));
                 }
-                Happening::Executed { pid: who, space: new } if who == *pid => {
+                TraceEvent::Executed { pid: who, space: new } if who == *pid => {
                     *space = Some(new);
                     queue.push(Waiting::Executed);
                 }
@@ -166,18 +166,18 @@ impl Calls {
     /// taken off, and without a tracer their calls would fail.
     pub(crate) fn serve_to_the_end(mut self, stream: &mut dyn Stream) -> Result<(), Error> {
         let mut served = self.serve_untold(ENDING);
-        if matches!(served, Ok(Served::Long)) {
+        if matches!(served, Ok(FollowStatus::Running)) {
             let text = "the target, or what it has started, still runs under the filter of calls=memory, and its memory calls would fail without seepmeter, which therefore stays until the last of them ends";
             stream.event(Event::new(stream.now(), EventKind::Lingers).text(text));
         }
-        while matches!(served, Ok(Served::Long)) {
+        while matches!(served, Ok(FollowStatus::Running)) {
             served = self.serve_untold(AFTERWARDS);
         }
         served.map(drop).map_err(cannot_wait)
     }
 
-    fn serve_untold(&mut self, time: Duration) -> io::Result<Served> {
-        self.follower.serve(Instant::now() + time, None, &mut |_| {})
+    fn serve_untold(&mut self, time: Duration) -> io::Result<FollowStatus> {
+        self.follower.handle_events(Instant::now() + time, None, &mut |_| {})
     }
 
     /// Tells what has changed since the last look.

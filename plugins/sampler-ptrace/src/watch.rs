@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, Unit};
 use seepmeter_plugin::{Error, Look, Stream, Target, Until, Waited};
 use seepmeter_symbols::{StackCopy, StackEnd};
-use seepmeter_tracer::{Options, Timing, TraceError, Tracee};
+use seepmeter_tracer::{PauseTiming, TraceError, Tracee, TraceeOptions};
 
 use crate::calls::{self, Calls, is_readable};
 use crate::code::Code;
@@ -60,7 +60,8 @@ impl Watch {
         let hold = match options.calls {
             options::Calls::Memory => Hold::Followed(Box::new(Calls::begin(target, stream)?)),
             options::Calls::Off => {
-                let tracee = Tracee::new(target.pid, Options::default()).map_err(Error::failed)?;
+                let tracee =
+                    Tracee::new(target.pid, TraceeOptions::default()).map_err(Error::failed)?;
                 Hold::ForLooks { tracee: Box::new(tracee), settled: true }
             }
         };
@@ -99,7 +100,7 @@ impl Watch {
         Ok(())
     }
 
-    fn stop_and_take(&mut self) -> Result<Timing, Error> {
+    fn stop_and_take(&mut self) -> Result<PauseTiming, Error> {
         let Self { hold, options, threads, taken, code, .. } = self;
         let deadline = Instant::now() + options.max_pause;
         let most = usize::try_from(options.stack.0).unwrap_or(usize::MAX);
@@ -151,14 +152,14 @@ impl Watch {
         }
     }
 
-    fn tell(&mut self, timing: Timing, look: &mut Look<'_>) {
+    fn tell(&mut self, timing: PauseTiming, look: &mut Look<'_>) {
         let process = self.process;
         let mut ns = |metric, time: Duration| {
             look.point(process, metric, i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
         };
         ns(self.metrics.pause, timing.pause());
         ns(self.metrics.stop, timing.stop);
-        ns(self.metrics.look, timing.look);
+        ns(self.metrics.look, timing.sample);
         ns(self.metrics.resume, timing.resume);
         let threads = self.taken.all.len() + self.taken.late.len();
         look.point(process, self.metrics.threads, i64::try_from(threads).unwrap_or(i64::MAX));
@@ -177,8 +178,8 @@ impl Watch {
         for &(tid, pointer) in &self.taken.all {
             self.threads.saw(tid, pointer);
         }
-        for &(tid, _) in &self.taken.late {
-            self.threads.saw(tid, 0);
+        for late in &self.taken.late {
+            self.threads.saw(late.tid, 0);
         }
         if let Some(text) = &self.taken.text {
             self.code.learn(text.bytes());
@@ -234,10 +235,10 @@ impl Watch {
             stream.event(Event::new(stream.now(), kind).value(count).text(text));
         }
         if !late.is_empty() {
-            let some = late.iter().take(8).map(|(tid, state)| format!("{tid} in state {state}"));
+            let some = late.iter().take(8).map(ToString::to_string);
             let some = some.collect::<Vec<_>>().join(", ");
             let count = i64::try_from(late.len()).unwrap_or(i64::MAX);
-            let text = format!("had not halted within {pause:?} and ran on meanwhile: {some}");
+            let text = format!("had not stopped within {pause:?} and ran on meanwhile: {some}");
             let kind = EventKind::Other("threads-late".into());
             stream.event(Event::new(stream.now(), kind).value(count).text(text));
         }
@@ -248,7 +249,7 @@ impl Metrics {
     fn define(options: &PtraceOptions, stream: &mut dyn Stream) -> Self {
         let mut ns = |name, help| stream.metric(name, Unit::Nanoseconds, help);
         let pause = ns("pause", "from the first thread's interrupt until all ran again");
-        let stop = ns("stop", "of the pause: until all threads had halted");
+        let stop = ns("stop", "of the pause: until all threads had stopped");
         let look = ns("look", "of the pause: the look itself");
         let resume = ns("resume", "of the pause: until all threads ran again");
         let registers = options.takes(LookAt::Registers).then(|| {

@@ -1,18 +1,18 @@
-//! Which places a system call is made from belong to the C library.
+//! Which of the places that make system calls belong to the C library.
 
 use std::collections::HashMap;
 use std::fs;
 
 /// By instruction pointer: whether it is in the C library's code.
 #[derive(Debug, Default)]
-pub(super) struct Wrappers(HashMap<u64, bool>);
+pub(super) struct LibcCode(HashMap<u64, bool>);
 
 /// A program makes its waiting calls from few places. One that makes them from new places all the time
-/// (code made at run time) must not make us grow.
+/// (code made at run time) must not make the tracer grow.
 const AT_MOST: usize = 4096;
 
-impl Wrappers {
-    /// Looks up, where it is new, what the code at `instruction` belongs to.
+impl LibcCode {
+    /// Finds out what the code at `instruction` belongs to, if that is not known yet.
     pub(super) fn learn(&mut self, pid: i32, instruction: u64) {
         if self.0.contains_key(&instruction) {
             return;
@@ -25,8 +25,8 @@ impl Wrappers {
         }
     }
 
-    /// True where it is known to be in the C library.
-    pub(super) fn knows(&self, instruction: u64) -> bool {
+    /// True if the instruction is known to be in the C library.
+    pub(super) fn contains(&self, instruction: u64) -> bool {
         self.0.get(&instruction).copied().unwrap_or(false)
     }
 }

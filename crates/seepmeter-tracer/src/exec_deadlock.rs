@@ -2,64 +2,66 @@
 //!
 //! An exec by one of several threads holds a lock (`cred_guard_mutex`) from its beginning, kills the
 //! other threads, and waits until all of them are reaped. PTRACE_SEIZE of the thread that executes waits
-//! for the same lock. So where we have seized some of the others already, which are ours to reap, and are
-//! about to seize that one, both would wait for ever: the target stands still, and so do we. There is no
+//! for the same lock. If we have seized some of the others already, which are ours to reap, and are
+//! about to seize that one, both would wait for ever: the target hangs, and so do we. There is no
 //! seize that does not wait. (Linux 6.18 has it so; ptrace_attach() in kernel/ptrace.c and de_thread()
 //! in fs/exec.c.)
 //!
-//! What ends the wait of a seize is a signal. So while threads are seized a timer runs, whose signal
-//! goes to this thread alone; its handler reaps the threads that have ended. The exec goes on then,
-//! and the seize, which the kernel does again after the handler, finds what it has made of the thread.
-//! The signal is a real-time one that nobody has a handler for, and in the microseconds that seizing
-//! takes the timer nearly never comes to run out.
+//! A signal ends the wait of a seize. So while threads are seized a timer runs, whose signal goes to this
+//! thread alone; its handler reaps the threads that have ended. The exec goes on then, and the seize,
+//! which the kernel restarts after the handler, finds the thread as the exec has left it. The signal is a
+//! real-time one that has no handler, and seizing takes microseconds: the timer nearly never fires.
+//! (All through libc: nix has timers and handlers only for signals that are not real-time ones.)
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
 
-/// When the timer runs out, and how often it does again. Seizing 500 threads takes 2 ms.
-const PATIENCE_NS: i64 = 5_000_000;
+/// When the timer fires, and how often it does again. Seizing 500 threads takes 2 ms.
+const TIMEOUT_NS: i64 = 5_000_000;
+
+const NONE: *const [i32] = &[];
 
 thread_local! {
     /// The seized threads that are ours to reap, while the timer runs.
-    static SEIZED: Cell<(*const i32, usize)> = const { Cell::new((ptr::null(), 0)) };
+    static SEIZED: Cell<*const [i32]> = const { Cell::new(NONE) };
 }
 
-/// The timer of one tracer's thread.
+/// Guards the seizes of one tracer's thread by a timer.
 #[derive(Debug)]
-pub(crate) struct Rescue {
-    /// None where every real-time signal has a handler, or the system has no timers left. Then the
-    /// deadlock may come, as it may for any other tracer.
+pub(crate) struct ExecDeadlockGuard {
+    /// None if every real-time signal has a handler, or the system has no timers left. Then the
+    /// deadlock is possible, as it is for any other tracer.
     timer: Option<libc::timer_t>,
 }
 
-impl Rescue {
+impl ExecDeadlockGuard {
     pub(crate) fn new() -> Self {
         Self { timer: signal().and_then(timer) }
     }
 
-    /// Does what may deadlock. `seized` are threads that are ours to reap.
+    /// Runs `act`, which may deadlock. `seized` are threads that are ours to reap.
     pub(crate) fn guard<T>(&self, seized: &[i32], act: impl FnOnce() -> T) -> T {
         let Some(timer) = self.timer.filter(|_| !seized.is_empty()) else { return act() };
-        SEIZED.set((seized.as_ptr(), seized.len()));
-        set(timer, PATIENCE_NS);
-        let _end = OnDrop(timer);
+        SEIZED.set(ptr::from_ref(seized));
+        set(timer, TIMEOUT_NS);
+        let _end = StopTimer(timer);
         act()
     }
 }
 
-/// Ends the guard, also where the act panics.
-struct OnDrop(libc::timer_t);
+/// Stops the timer, also if the act panics.
+struct StopTimer(libc::timer_t);
 
-impl Drop for OnDrop {
+impl Drop for StopTimer {
     fn drop(&mut self) {
         set(self.0, 0);
-        SEIZED.set((ptr::null(), 0));
+        SEIZED.set(NONE);
     }
 }
 
-impl Drop for Rescue {
+impl Drop for ExecDeadlockGuard {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
             // SAFETY: a timer of our own that nobody refers to any more.
@@ -84,7 +86,7 @@ fn timer(signal: i32) -> Option<libc::timer_t> {
         let mut event: libc::sigevent = std::mem::zeroed();
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_signo = signal;
-        event.sigev_notify_thread_id = libc::gettid();
+        event.sigev_notify_thread_id = nix::unistd::gettid().as_raw();
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigaddset(&raw mut set, signal);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
@@ -117,13 +119,11 @@ fn install(signal: i32) -> bool {
 }
 
 extern "C" fn reap(_signal: i32) {
-    // SAFETY: the errno of the code that was interrupted is put back; the list is that of `guard`, which
-    // waits on this very thread and keeps it; waitid writes to `info`.
+    // SAFETY: the errno of the code that was interrupted is put back; the list is empty or that of
+    // `guard`, which waits on this very thread and keeps it; waitid writes to `info`.
     unsafe {
         let errno = *libc::__errno_location();
-        let (tids, count) = SEIZED.get();
-        for index in 0..count {
-            let tid = *tids.add(index);
+        for tid in &*SEIZED.get() {
             let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
             let ended = libc::WEXITED | libc::WNOHANG | libc::__WALL | libc::__WNOTHREAD;
             libc::waitid(libc::P_PID, tid.cast_unsigned(), info.as_mut_ptr(), ended);

@@ -237,7 +237,10 @@ impl Collector {
     /// With the interval that the judged metric's sampler was asked for.
     fn scheduled(&self, whole: Series) -> Series {
         let interval = self.heard.and_then(|sampler| self.intervals.get(sampler.0 as usize));
-        interval.map_or(whole.clone(), |interval| whole.with_scheduled_interval(*interval))
+        match interval {
+            Some(interval) => whole.with_scheduled_interval(*interval),
+            None => whole,
+        }
     }
 
     /// The verdict; none where there is no such metric, or no value of it in looks enough. A watch that

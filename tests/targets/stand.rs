@@ -1,4 +1,4 @@
-//! A program whose threads stand where their functions' names say: `target-stand [THREADS]`. It says
+//! A program whose threads stand where their functions' names say: `test-target stand [THREADS]`. It says
 //! `ready`, and ends when its standard input does.
 
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use std::thread;
 
 use seepmeter_tests::target::{argument, read_to_end, say};
 
-fn main() {
+pub(crate) fn run() {
     let workers: u32 = argument(1).unwrap_or(0);
     let all_are_there = Arc::new(Barrier::new(workers as usize + 1));
     let mut stops = Vec::new();

@@ -10,14 +10,14 @@
 //! are the same line, and a quiet program and one whose leak begins later are the same flat; there
 //! the right answer is "not yet", and both errors are counted.
 
-pub mod dice;
+pub mod baselines;
 pub mod healthy;
 pub mod leaky;
 pub mod noise;
-pub mod rivals;
+pub mod rng;
 pub mod run;
 pub mod shape;
 pub mod table;
 
-pub use dice::{Dice, Split};
-pub use shape::{Health, Shape, Watch, shapes};
+pub use rng::{DrawRng, Split};
+pub use shape::{Health, Schedule, Shape, shapes};

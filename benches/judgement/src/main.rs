@@ -1,25 +1,27 @@
 //! Prints the benchmark of judgements as a table; the exit status is 1 when a target is missed.
 //!
 //! `cargo run --release -p seepmeter-judgement-bench -- [--split tuning|spent|reported]
-//! [--draws N] [--length X] [--only NAME] [--no-rivals] [--by-shape] [--explain [--unsure]]`
+//! [--draws N] [--length X] [--only NAME] [--no-baselines] [--by-shape] [--explain [--unsure]]`
 //!
 //! Where no split is named it is `tuning`, so that forgetting the flag spends nothing.
 //!
-//! `-- --speed` measures the time of a million-look judgement and of thinning ten million looks.
+//! `-- --speed` measures the time of a million-sample judgement and of downsampling ten million.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to a person")]
 
-use seepmeter_analysis::{Series, Settings, Thinner, judge};
+use seepmeter_analysis::explain::explanation;
+use seepmeter_analysis::words::NumberFormat;
+use seepmeter_analysis::{Downsampler, Series, Settings, judge};
 use seepmeter_judgement_bench::run::{BETWEEN, LENGTHS, Plan, judged, run};
 use seepmeter_judgement_bench::{Split, shapes, table};
 use std::process::ExitCode;
 use std::time::Instant;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| words.iter().any(|w| w == flag);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|w| w == flag);
     let after = |flag: &str| {
-        let at = words.iter().position(|w| w == flag)?;
-        words.get(at + 1)
+        let at = arguments.iter().position(|w| w == flag)?;
+        arguments.get(at + 1)
     };
     let number = |flag: &str| after(flag).and_then(|w| w.parse::<f64>().ok());
     if has("--speed") {
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         draws: number("--draws").unwrap_or(200.0) as u64,
         lengths: number("--length").map_or(lengths, |l| vec![l]),
         only: after("--only").cloned().unwrap_or_default(),
-        rivals: !has("--no-rivals"),
+        baselines: !has("--no-baselines"),
         unsure: has("--unsure"),
     };
     let began = Instant::now();
@@ -62,26 +64,26 @@ fn main() -> ExitCode {
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Times the judgement of a million looks, and ten million looks through the thinner.
+/// Times the judgement of a million samples, and the downsampling of ten million.
 fn speed() -> ExitCode {
-    let look = |i: u64| (i * 10_000_000, 100_000_000 + (i % 977 * 4096 + i / 3) as i64);
+    let sample = |i: u64| (i * 10_000_000, 100_000_000 + (i % 977 * 4096 + i / 3) as i64);
     let report = |what: &str, began: Instant| {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
         println!("{what}: {:.0} ms ({peak})", began.elapsed().as_secs_f64() * 1e3);
     };
-    let mut thinner = Thinner::default();
+    let mut downsampler = Downsampler::default();
     let began = Instant::now();
-    (0..10_000_000).map(look).for_each(|(time, value)| thinner.push(time, value));
-    let thin = thinner.finish();
-    report("ten million looks thinned", began);
+    (0..10_000_000).map(sample).for_each(|(time, value)| downsampler.push(time, value));
+    let series = downsampler.finish();
+    report("ten million samples downsampled", began);
     let began = Instant::now();
-    let word = judge(&thin, &Settings::default()).word;
-    report(&format!("and judged {word}"), began);
-    let series = Series::from_pairs((0..1_000_000).map(look));
+    let answer = judge(&series, &Settings::default()).classification;
+    report(&format!("and judged {answer}"), began);
+    let series = Series::from_pairs((0..1_000_000).map(sample));
     let began = Instant::now();
-    let word = judge(&series, &Settings::default()).word;
-    report(&format!("a million looks, all held, judged {word}"), began);
+    let answer = judge(&series, &Settings::default()).classification;
+    report(&format!("a million samples, all held, judged {answer}"), began);
     ExitCode::SUCCESS
 }
 
@@ -92,6 +94,7 @@ fn explain(row: &seepmeter_judgement_bench::run::Row, plan: &Plan) {
     for &draw in &row.wrong {
         println!("{} ×{} draw {draw}:", row.name, row.length);
         let judgement = judged(&shape.drawn(plan.split, row.length, draw));
-        judgement.explanation.iter().for_each(|line| println!("    {line}"));
+        let lines = explanation(&judgement, NumberFormat::Bytes);
+        lines.iter().for_each(|line| println!("    {line}"));
     }
 }

@@ -1,6 +1,6 @@
 //! What shapes are made of: noise, walks, saws, steps and loads.
 
-use crate::{Dice, Watch};
+use crate::{DrawRng, Schedule};
 
 /// Adds one series to another.
 pub fn add(to: &mut [f64], what: &[f64]) {
@@ -8,41 +8,41 @@ pub fn add(to: &mut [f64], what: &[f64]) {
 }
 
 /// The size of a program, in bytes.
-pub fn size(dice: &mut Dice) -> f64 {
-    dice.scale((2e7, 1e9), (1e7, 3e9))
+pub fn size(rng: &mut DrawRng) -> f64 {
+    rng.scale((2e7, 1e9), (1e7, 3e9))
 }
 
 /// White noise of standard deviation `sigma`, in bytes.
-pub fn white(dice: &mut Dice, watch: &Watch, sigma: f64) -> Vec<f64> {
-    watch.each(|_| sigma * dice.normal())
+pub fn white(rng: &mut DrawRng, schedule: &Schedule, sigma: f64) -> Vec<f64> {
+    schedule.each(|_| sigma * rng.normal())
 }
 
 /// Noise that forgets within `memory` (an Ornstein–Uhlenbeck process).
-pub fn forgetful(dice: &mut Dice, watch: &Watch, sigma: f64, memory: f64) -> Vec<f64> {
-    let (mut value, mut before) = (dice.normal(), 0.0);
-    watch.each(|x| {
+pub fn forgetful(rng: &mut DrawRng, schedule: &Schedule, sigma: f64, memory: f64) -> Vec<f64> {
+    let (mut value, mut before) = (rng.normal(), 0.0);
+    schedule.each(|x| {
         let kept = (-(x - before) / memory).exp();
         before = x;
-        value = kept * value + (1.0 - kept * kept).sqrt() * dice.normal();
+        value = kept * value + (1.0 - kept * kept).sqrt() * rng.normal();
         sigma * value
     })
 }
 
 /// The noise that every program has: a little, white or forgetful, at most `most` of `of`.
-pub fn little(dice: &mut Dice, watch: &Watch, of: f64, most: f64) -> Vec<f64> {
-    let sigma = of * most * dice.even();
-    if dice.chance(0.5) {
-        return white(dice, watch, sigma);
+pub fn little(rng: &mut DrawRng, schedule: &Schedule, of: f64, most: f64) -> Vec<f64> {
+    let sigma = of * most * rng.even();
+    if rng.chance(0.5) {
+        return white(rng, schedule, sigma);
     }
-    let memory = dice.scale((0.002, 0.01), (0.002, 0.015));
-    forgetful(dice, watch, sigma, memory)
+    let memory = rng.scale((0.002, 0.01), (0.002, 0.015));
+    forgetful(rng, schedule, sigma, memory)
 }
 
 /// A walk that is reflected at 0 and 1 and crosses the room between in about `crossing`.
-pub fn walk_in_a_room(dice: &mut Dice, watch: &Watch, crossing: f64) -> Vec<f64> {
-    let (mut value, mut before) = (dice.even(), 0.0);
-    watch.each(|x| {
-        value += dice.normal() * ((x - before) / crossing).sqrt();
+pub fn walk_in_a_room(rng: &mut DrawRng, schedule: &Schedule, crossing: f64) -> Vec<f64> {
+    let (mut value, mut before) = (rng.even(), 0.0);
+    schedule.each(|x| {
+        value += rng.normal() * ((x - before) / crossing).sqrt();
         before = x;
         value = value.rem_euclid(2.0);
         if value > 1.0 {
@@ -66,16 +66,16 @@ pub struct Tooth {
 
 /// Teeth to the end of the watch, each made by `tooth` from its beginning: (length, floor, height).
 pub fn teeth(
-    dice: &mut Dice,
-    watch: &Watch,
-    mut tooth: impl FnMut(&mut Dice, f64) -> (f64, f64, f64),
+    rng: &mut DrawRng,
+    schedule: &Schedule,
+    mut tooth: impl FnMut(&mut DrawRng, f64) -> (f64, f64, f64),
 ) -> Vec<Tooth> {
     let mut made: Vec<Tooth> = vec![];
     let mut begin = 0.0;
-    while begin <= watch.end() {
-        let (length, floor, height) = tooth(dice, begin);
+    while begin <= schedule.end() {
+        let (length, floor, height) = tooth(rng, begin);
         // The first is met somewhere in its middle.
-        let begin_here = if made.is_empty() { -length * dice.even() } else { begin };
+        let begin_here = if made.is_empty() { -length * rng.even() } else { begin };
         made.push(Tooth { begin: begin_here, length, floor, height });
         begin = begin_here + length;
     }
@@ -83,9 +83,9 @@ pub fn teeth(
 }
 
 /// The saw of such teeth.
-pub fn saw(watch: &Watch, teeth: &[Tooth]) -> Vec<f64> {
+pub fn saw(schedule: &Schedule, teeth: &[Tooth]) -> Vec<f64> {
     let mut i = 0;
-    watch.each(|x| {
+    schedule.each(|x| {
         while i + 1 < teeth.len() && teeth[i + 1].begin <= x {
             i += 1;
         }
@@ -95,10 +95,10 @@ pub fn saw(watch: &Watch, teeth: &[Tooth]) -> Vec<f64> {
 }
 
 /// Steps: the sum of the heights of all (time, height) that have come.
-pub fn steps(watch: &Watch, mut steps: Vec<(f64, f64)>) -> Vec<f64> {
+pub fn steps(schedule: &Schedule, mut steps: Vec<(f64, f64)>) -> Vec<f64> {
     steps.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut i, mut sum) = (0, 0.0);
-    watch.each(|x| {
+    schedule.each(|x| {
         while i < steps.len() && steps[i].0 <= x {
             sum += steps[i].1;
             i += 1;
@@ -108,27 +108,27 @@ pub fn steps(watch: &Watch, mut steps: Vec<(f64, f64)>) -> Vec<f64> {
 }
 
 /// Random times, `rate` of them in 1, up to the end of the watch.
-pub fn arrivals(dice: &mut Dice, watch: &Watch, rate: f64) -> Vec<f64> {
+pub fn arrivals(rng: &mut DrawRng, schedule: &Schedule, rate: f64) -> Vec<f64> {
     let mut times = vec![];
-    let mut at = dice.wait() / rate;
-    while at <= watch.end() {
+    let mut at = rng.wait() / rate;
+    while at <= schedule.end() {
         times.push(at);
-        at += dice.wait() / rate;
+        at += rng.wait() / rate;
     }
     times
 }
 
 /// A load of sessions: random arrivals that each hold `size` for a random time of mean `stay`.
-pub fn load(dice: &mut Dice, watch: &Watch, rate: f64, stay: f64, size: f64) -> Vec<f64> {
+pub fn load(rng: &mut DrawRng, schedule: &Schedule, rate: f64, stay: f64, size: f64) -> Vec<f64> {
     let mut changes = vec![];
-    for at in arrivals(dice, watch, rate) {
+    for at in arrivals(rng, schedule, rate) {
         changes.push((at, size));
-        changes.push((at + stay * dice.wait(), -size));
+        changes.push((at + stay * rng.wait(), -size));
     }
-    let running = dice.count(rate * stay) as usize;
+    let running = rng.count(rate * stay) as usize;
     for _ in 0..running {
         changes.push((0.0, size));
-        changes.push((stay * dice.wait(), -size));
+        changes.push((stay * rng.wait(), -size));
     }
-    steps(watch, changes)
+    steps(schedule, changes)
 }

@@ -1,9 +1,11 @@
 //! Runs the draws, on all cores, and counts the answers.
 
-use crate::rivals::RIVALS;
+use crate::baselines::BASELINES;
 use crate::shape::{Drawn, Health, Shape};
 use crate::{Split, shapes};
-use seepmeter_analysis::{Judgement, Settings, Word, judge, judge_with_parts};
+use seepmeter_analysis::{
+    Classification, Judgement, PartSeries, Settings, judge, judge_with_parts,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A tenth of the length one would like, the length itself, ten times it.
@@ -23,10 +25,47 @@ pub struct Plan {
     pub lengths: Vec<f64>,
     /// Only shapes whose name contains this.
     pub only: String,
-    /// Whether to run the rivals too.
-    pub rivals: bool,
-    /// Whether a healthy draw that is not called steady is one to look at.
+    /// Whether to run the baselines too.
+    pub baselines: bool,
+    /// Whether a healthy draw that is not called steady is one to show.
     pub unsure: bool,
+}
+
+/// How often each answer was given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Called growing.
+    pub growing: u64,
+    /// Called steady.
+    pub steady: u64,
+    /// Called inconclusive.
+    pub inconclusive: u64,
+    /// Called growing by each baseline.
+    pub baselines: [u64; 3],
+}
+
+impl Counts {
+    /// How many draws were judged.
+    pub fn draws(&self) -> u64 {
+        self.growing + self.steady + self.inconclusive
+    }
+
+    fn add(&mut self, classification: Classification) {
+        *match classification {
+            Classification::Growing => &mut self.growing,
+            Classification::Steady => &mut self.steady,
+            Classification::Inconclusive => &mut self.inconclusive,
+        } += 1;
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.growing += other.growing;
+        self.steady += other.steady;
+        self.inconclusive += other.inconclusive;
+        self.baselines.iter_mut().zip(other.baselines).for_each(|(a, b)| *a += b);
+    }
 }
 
 /// The answers to all draws of one shape at one length.
@@ -38,13 +77,9 @@ pub struct Row {
     pub health: Health,
     /// The length.
     pub length: f64,
-    /// How many draws.
-    pub draws: u64,
-    /// How many were called growing, steady, inconclusive.
-    pub words: [u64; 3],
-    /// How many each rival called growing.
-    pub rivals: [u64; 3],
-    /// The first draws that were called wrongly, to look at.
+    /// The answers, counted.
+    pub counts: Counts,
+    /// The first draws that were called wrongly, to be shown.
     pub wrong: Vec<u64>,
 }
 
@@ -77,21 +112,20 @@ fn row(shape: &Shape, length: f64, plan: &Plan) -> Row {
         name: shape.name,
         health: shape.health,
         length,
-        draws: plan.draws,
-        words: [0; 3],
-        rivals: [0; 3],
+        counts: Counts::default(),
         wrong: vec![],
     };
     for draw in 0..plan.draws {
         let drawn = shape.drawn(plan.split, length, draw);
-        let word = judged(&drawn).word;
-        row.words[word_index(word)] += 1;
-        let unsure = plan.unsure && shape.health == Health::Healthy && word != Word::Steady;
-        if (unsure || is_wrong(shape.health, length, word)) && row.wrong.len() < 5 {
+        let answer = judged(&drawn).classification;
+        row.counts.add(answer);
+        let unsure =
+            plan.unsure && shape.health == Health::Healthy && answer != Classification::Steady;
+        if (unsure || is_wrong(shape.health, length, answer)) && row.wrong.len() < 5 {
             row.wrong.push(draw);
         }
-        for (count, (_, rule)) in row.rivals.iter_mut().zip(RIVALS) {
-            *count += u64::from(plan.rivals && rule(&drawn.whole));
+        for (count, (_, rule)) in row.counts.baselines.iter_mut().zip(BASELINES) {
+            *count += u64::from(plan.baselines && rule(&drawn.whole));
         }
     }
     row
@@ -103,21 +137,17 @@ pub fn judged(drawn: &Drawn) -> Judgement {
     if drawn.parts.is_empty() {
         return judge(&drawn.whole, &settings);
     }
-    let parts: Vec<_> = drawn.parts.iter().enumerate().collect();
+    let parts = drawn.parts.iter().enumerate();
+    let parts: Vec<_> = parts.map(|(id, series)| PartSeries::current(id, series)).collect();
     judge_with_parts(&drawn.whole, &parts, &settings).judgement
 }
 
-fn word_index(word: Word) -> usize {
-    match word {
-        Word::Growing => 0,
-        Word::Steady => 1,
-        Word::Inconclusive => 2,
-    }
-}
-
-fn is_wrong(health: Health, length: f64, word: Word) -> bool {
+fn is_wrong(health: Health, length: f64, answer: Classification) -> bool {
     match health {
-        Health::Healthy => word == Word::Growing,
-        Health::Leaky => word == Word::Steady || (length >= 1.0 && word != Word::Growing),
+        Health::Healthy => answer == Classification::Growing,
+        Health::Leaky => {
+            let missed = length >= 1.0 && answer != Classification::Growing;
+            missed || answer == Classification::Steady
+        }
     }
 }

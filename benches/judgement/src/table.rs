@@ -1,7 +1,7 @@
 //! The table, and whether the targets are met.
 
-use crate::rivals::RIVALS;
-use crate::run::{LENGTHS, Row};
+use crate::baselines::BASELINES;
+use crate::run::{Counts, LENGTHS, Row};
 use crate::shape::Health;
 use std::fmt::Write;
 
@@ -12,14 +12,11 @@ pub const LEAST_DETECTED: f64 = 0.97;
 /// Leaky called steady: at most this part, at every length.
 pub const MOST_MISSED: f64 = 0.01;
 
-/// Adds up the answers of all shapes of one health at one length: (draws, words, rivals).
-pub fn total(rows: &[Row], health: Health, length: f64) -> (u64, [u64; 3], [u64; 3]) {
-    let mut sum = (0, [0; 3], [0; 3]);
-    for row in rows.iter().filter(|r| r.health == health && r.length == length) {
-        sum.0 += row.draws;
-        (0..3).for_each(|i| sum.1[i] += row.words[i]);
-        (0..3).for_each(|i| sum.2[i] += row.rivals[i]);
-    }
+/// Adds up the answers of all shapes of one health at one length.
+pub fn total(rows: &[Row], health: Health, length: f64) -> Counts {
+    let mut sum = Counts::default();
+    let rows = rows.iter().filter(|r| r.health == health && r.length == length);
+    rows.for_each(|row| sum += row.counts);
     sum
 }
 
@@ -34,18 +31,17 @@ fn part(count: u64, of: u64) -> f64 {
     if of == 0 { 0.0 } else { count as f64 / of as f64 }
 }
 
-/// The table: a line for each health and length, what Seepmeter said, what the rivals said.
+/// The table: a line for each health and length, what Seepmeter said, what the baselines said.
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::new();
-    let names = RIVALS.map(|r| r.0).join(" | ");
+    let names = BASELINES.map(|r| r.0).join(" | ");
     let _ = writeln!(out, "|  | length | growing | steady | inconclusive | {names} |");
     let _ = writeln!(out, "|---|---|---|---|---|---|---|---|");
     for health in [Health::Healthy, Health::Leaky] {
         for length in lengths(rows) {
-            let (draws, words, rivals) = total(rows, health, length);
-            if draws > 0 {
-                let name = format!("{health:?}");
-                line(&mut out, &name, length, draws, &words, &rivals);
+            let counts = total(rows, health, length);
+            if counts.draws() > 0 {
+                line(&mut out, &format!("{health:?}"), length, &counts);
             }
         }
     }
@@ -56,24 +52,17 @@ pub fn table(rows: &[Row]) -> String {
 pub fn by_shape(rows: &[Row]) -> String {
     let mut out = String::new();
     for row in rows {
-        let name = format!("{:?}: {}", row.health, row.name);
-        line(&mut out, &name, row.length, row.draws, &row.words, &row.rivals);
+        line(&mut out, &format!("{:?}: {}", row.health, row.name), row.length, &row.counts);
     }
     out
 }
 
-fn line(
-    out: &mut String,
-    name: &str,
-    length: f64,
-    draws: u64,
-    words: &[u64; 3],
-    rivals: &[u64; 3],
-) {
-    let cells: Vec<String> = words
-        .iter()
-        .chain(rivals)
-        .map(|&count| format!("{:6.2} %", 100.0 * part(count, draws)))
+fn line(out: &mut String, name: &str, length: f64, counts: &Counts) {
+    let Counts { growing, steady, inconclusive, baselines } = counts;
+    let cells: Vec<String> = [growing, steady, inconclusive]
+        .into_iter()
+        .chain(baselines)
+        .map(|&count| format!("{:6.2} %", 100.0 * part(count, counts.draws())))
         .collect();
     let _ = writeln!(out, "| {name:<40} | ×{length:<4} | {} |", cells.join(" | "));
 }
@@ -92,14 +81,15 @@ pub fn missed_between(rows: &[Row]) -> Vec<String> {
 fn over(rows: &[Row], wanted: impl Fn(f64) -> bool) -> Vec<String> {
     let mut missed = vec![];
     for length in lengths(rows).into_iter().filter(|&l| wanted(l)) {
-        let (healthy, words, _) = total(rows, Health::Healthy, length);
-        let alarms = part(words[0], healthy);
+        let healthy = total(rows, Health::Healthy, length);
+        let alarms = part(healthy.growing, healthy.draws());
         if alarms > MOST_FALSE_ALARMS {
             missed.push(format!("healthy called growing at ×{length}: {:.2} %", 100.0 * alarms));
         }
-        let (leaky, words, _) = total(rows, Health::Leaky, length);
-        let (found, calm) = (part(words[0], leaky), part(words[1], leaky));
-        if leaky > 0 && length >= 1.0 && found < LEAST_DETECTED {
+        let leaky = total(rows, Health::Leaky, length);
+        let found = part(leaky.growing, leaky.draws());
+        let calm = part(leaky.steady, leaky.draws());
+        if leaky.draws() > 0 && length >= 1.0 && found < LEAST_DETECTED {
             missed.push(format!("leaky called growing at ×{length}: {:.2} %", 100.0 * found));
         }
         if calm > MOST_MISSED {

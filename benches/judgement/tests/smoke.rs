@@ -10,19 +10,29 @@ fn a_few_draws_of_every_shape_raise_no_false_alarm() {
         draws: 2,
         lengths: vec![LENGTHS[0], LENGTHS[1]],
         only: String::new(),
-        rivals: false,
+        baselines: false,
         unsure: false,
     };
     let rows = run(&plan);
     for length in [LENGTHS[0], LENGTHS[1]] {
-        let (healthy, words, _) = table::total(&rows, Health::Healthy, length);
-        assert!(healthy >= 40);
-        assert_eq!(words[0], 0, "healthy called growing at ×{length}:\n{}", table::by_shape(&rows));
-        let (_, words, _) = table::total(&rows, Health::Leaky, length);
-        assert_eq!(words[1], 0, "leaky called steady at ×{length}:\n{}", table::by_shape(&rows));
+        let healthy = table::total(&rows, Health::Healthy, length);
+        assert!(healthy.draws() >= 40);
+        assert_eq!(
+            healthy.growing,
+            0,
+            "healthy called growing at ×{length}:\n{}",
+            table::by_shape(&rows)
+        );
+        let leaky = table::total(&rows, Health::Leaky, length);
+        assert_eq!(
+            leaky.steady,
+            0,
+            "leaky called steady at ×{length}:\n{}",
+            table::by_shape(&rows)
+        );
     }
-    let (leaky, words, _) = table::total(&rows, Health::Leaky, LENGTHS[1]);
-    assert!(words[0] * 10 >= leaky * 9, "{}", table::by_shape(&rows));
+    let leaky = table::total(&rows, Health::Leaky, LENGTHS[1]);
+    assert!(leaky.growing * 10 >= leaky.draws() * 9, "{}", table::by_shape(&rows));
 }
 
 #[test]

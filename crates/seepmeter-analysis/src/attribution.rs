@@ -5,8 +5,11 @@
 //! medians do not; so shares come from least-squares slopes of the means, which are additive.
 
 use crate::cells::Cells;
-use crate::floors::Floor;
-use crate::{Interval, Series, autocorrelation, fit, slope};
+use crate::floor::Floor;
+use crate::interval::{Interval, Span};
+use crate::series::Series;
+use crate::thresholds::attribution::{BUCKETS, CYCLES_IN_A_BUCKET, LEAST_BUCKETS};
+use crate::{autocorrelation, fit, slope};
 
 /// One subject's part in the growth.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,10 +36,7 @@ pub struct Attribution<Id> {
     pub unexplained: Option<f64>,
 }
 
-/// So many buckets for each subject: ten thousand mappings must stay cheap.
-const BUCKETS: usize = 32;
-
-/// Shares the growth of `whole` within `span` (from, to; ns) among subjects.
+/// Shares the growth of `whole` within `span` among subjects.
 ///
 /// `cycle` is the length of a cycle in ns, as judged: a bucket holds at least one and a half.
 /// A subject that appears or vanishes within the span counts as 0 outside its life, so thirty new
@@ -44,15 +44,15 @@ const BUCKETS: usize = 32;
 pub fn attribute<Id>(
     whole: &Series,
     subjects: impl IntoIterator<Item = (Id, Series)>,
-    span: (u64, u64),
+    span: Span,
     cycle: Option<u64>,
 ) -> Attribution<Id> {
-    let length = span.1.saturating_sub(span.0).max(1);
+    let length = span.length().max(1) as f64;
     let cycles =
-        cycle.map_or(BUCKETS as u64, |c| length.saturating_mul(2) / c.max(1).saturating_mul(3));
-    let buckets = (cycles as usize).clamp(4, BUCKETS);
+        cycle.map_or(BUCKETS, |c| (length / (CYCLES_IN_A_BUCKET * c.max(1) as f64)) as usize);
+    let buckets = cycles.clamp(LEAST_BUCKETS, BUCKETS);
     let flat = Interval { estimate: 0.0, low: 0.0, high: 0.0 };
-    let lay = |s: &Series| Laid::of(s, span, buckets);
+    let lay = |s: &Series| Bucketed::of(s, span, buckets);
     let whole = lay(whole);
     let whole_gain = whole.gain();
     let grows = whole_gain > 0.0;
@@ -60,10 +60,10 @@ pub fn attribute<Id>(
     let mut shares: Vec<Share<Id>> = subjects
         .into_iter()
         .map(|(id, series)| {
-            let laid = lay(&series);
-            let gain = laid.gain();
+            let bucketed = lay(&series);
+            let gain = bucketed.gain();
             let share = grows.then(|| gain / whole_gain);
-            Share { id, rate: laid.rate().unwrap_or(flat), share, gain }
+            Share { id, rate: bucketed.rate().unwrap_or(flat), share, gain }
         })
         .collect();
     shares.sort_by(|a, b| b.gain.total_cmp(&a.gain));
@@ -73,22 +73,22 @@ pub fn attribute<Id>(
 }
 
 /// A series in equal buckets over a span, 0 outside its life.
-struct Laid {
+struct Bucketed {
     floors: Vec<Floor>,
     means: Vec<Floor>,
     /// By how much the span is longer than from the first to the last bucket's middle.
     reach: f64,
 }
 
-impl Laid {
-    fn of(series: &Series, span: (u64, u64), buckets: usize) -> Self {
-        let cells = Cells::between(series, span.0, span.1, buckets);
+impl Bucketed {
+    fn of(series: &Series, span: Span, buckets: usize) -> Self {
+        let cells = Cells::between(series, span.from, span.to, buckets);
         let (mut floors, mut means) = (vec![], vec![]);
         for (i, cell) in cells.cells.iter().enumerate() {
             let middle = cells.middle(i);
             let alive = series.start() <= middle && middle <= series.end() && !series.is_empty();
             let (floor, mean) = match cell {
-                Some(cell) if alive => (cell.floor, cell.mean),
+                Some(cell) if alive => (cell.min, cell.mean),
                 // In a gap nothing is known.
                 None if alive => continue,
                 _ => (0.0, 0.0),
@@ -127,7 +127,7 @@ mod tests {
     fn shares_are_each_subjects_slope_over_the_whole() {
         let parts = [("heap", line(90)), ("arena", line(10)), ("text", line(0))];
         let whole = Series::sum(&parts.iter().map(|p| &p.1).collect::<Vec<_>>());
-        let a = attribute(&whole, parts, (0, 599 * S), None);
+        let a = attribute(&whole, parts, Span { from: 0, to: 599 * S }, None);
         let got: Vec<_> =
             a.shares.iter().map(|s| (s.id, (s.share.unwrap() * 100.0).round())).collect();
         assert_eq!(got, [("heap", 90.0), ("arena", 10.0), ("text", 0.0)]);
@@ -143,14 +143,14 @@ mod tests {
             })
             .collect();
         let whole = Series::sum(&stacks.iter().map(|p| &p.1).collect::<Vec<_>>());
-        let a = attribute(&whole, stacks, (0, 599 * S), None);
+        let a = attribute(&whole, stacks, Span { from: 0, to: 599 * S }, None);
         let explained = 1.0 - a.unexplained.unwrap();
         assert!((0.99..=1.01).contains(&explained), "{explained}");
     }
 
     #[test]
     fn what_does_not_grow_has_no_shares() {
-        let a = attribute(&line(0), [("x", line(0))], (0, 599 * S), None);
+        let a = attribute(&line(0), [("x", line(0))], Span { from: 0, to: 599 * S }, None);
         assert_eq!((a.shares[0].share, a.unexplained), (None, None));
     }
 }

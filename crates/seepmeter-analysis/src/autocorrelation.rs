@@ -7,7 +7,8 @@
 //! a trend is taken out (Marriott & Pope, Biometrika 41, 1954), and is corrected for that here.
 
 use crate::fit;
-use crate::floors::Floor;
+use crate::floor::Floor;
+use crate::thresholds::noise::{MOST_RHO, WALK_RHO};
 
 /// The autocorrelation of floors about their trend.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,8 +19,6 @@ pub struct Autocorrelation {
     pub inflation: f64,
 }
 
-const MOST_RHO: f64 = 0.97;
-
 /// Measures it, on what a parabola through the floors leaves.
 pub fn of(floors: &[Floor]) -> Autocorrelation {
     let noise = fit::noise_of(floors);
@@ -27,7 +26,22 @@ pub fn of(floors: &[Floor]) -> Autocorrelation {
     let raw = lag_one(&noise);
     // The parabola's three coefficients pull the estimate down by about (3 + 5ρ)/n.
     let rho = if n > 6.0 { ((raw + 3.0 / n) / (1.0 - 5.0 / n)).clamp(0.0, MOST_RHO) } else { 0.0 };
-    Autocorrelation { rho, inflation: (1.0 + rho) / (1.0 - rho) }
+    Autocorrelation { rho, inflation: inflation(rho) }
+}
+
+/// The standard error of a slope through the floors, from the noise about their own parabola: noise about
+/// a line would be mostly the very bend that is looked for.
+pub fn slope_error(floors: &[Floor]) -> f64 {
+    let noise = fit::noise_of(floors);
+    let n = noise.len() as f64;
+    let variance = noise.iter().map(|r| r * r).sum::<f64>() / (n - 3.0).max(1.0);
+    let span = floors[floors.len() - 1].time - floors[0].time;
+    (12.0 * variance * of(floors).inflation / n).sqrt() / span
+}
+
+/// By how much the variance of a sum grows where neighbours have this autocorrelation.
+pub fn inflation(rho: f64) -> f64 {
+    (1.0 + rho) / (1.0 - rho)
 }
 
 /// Lag-one autocorrelation about the mean; 0 where nothing varies.
@@ -44,23 +58,9 @@ pub fn lag_one(values: &[f64]) -> f64 {
 }
 
 impl Autocorrelation {
-    /// What this stage found, in words.
-    pub fn in_words(&self, floors: usize) -> String {
-        let worth = (floors as f64 / self.inflation).max(1.0);
-        let rho = self.rho;
-        match rho {
-            r if r < 0.1 => "the floors are independent of each other".to_owned(),
-            _ => format!(
-                "neighbouring floors repeat each other (autocorrelation {rho:.2}): {floors} are \
-                 worth about {worth:.0}{}",
-                if self.looks_like_walk() { "; the noise is a walk" } else { "" }
-            ),
-        }
-    }
-
     /// Whether the noise wanders instead of scattering about a line.
     pub fn looks_like_walk(&self) -> bool {
-        self.rho > 0.5
+        self.rho > WALK_RHO
     }
 }
 

@@ -1,22 +1,23 @@
 //! Stage 1: the series on a grid.
 //!
-//! Uneven looks become comparable when a step function is averaged over cells of equal length. This
-//! also bounds the work of every later stage: a million looks make no more than 1,024 cells.
+//! Uneven samples become comparable when a step function is averaged over cells of equal length. This
+//! also bounds the work of every later stage: a million samples make no more than 1,024 cells.
 //! Averaging a piecewise constant function over regular cells is "piecewise aggregate
-//! approximation" (Keogh, Chakrabarti, Pazzani & Mehrotra, KAIS 3, 2001), here with the floor and
-//! the peak of each cell kept beside its mean.
+//! approximation" (Keogh, Chakrabarti, Pazzani & Mehrotra, KAIS 3, 2001), here with the least and
+//! the greatest value of each cell kept beside its mean.
 
-use crate::Series;
+use crate::series::Series;
+use crate::thresholds::cells::MOST_CELLS;
 
 /// One cell of the grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
     /// The lowest value in the cell, base units.
-    pub floor: f64,
+    pub min: f64,
     /// The time-weighted mean in the cell, base units.
     pub mean: f64,
     /// The highest value in the cell, base units.
-    pub peak: f64,
+    pub max: f64,
 }
 
 /// The grid. A cell in a gap is `None`: nothing is known there.
@@ -30,25 +31,23 @@ pub struct Cells {
     pub cells: Vec<Option<Cell>>,
 }
 
-/// No grid has more cells than this.
-pub const MOST_CELLS: usize = 1_024;
-
+/// A cell while values are added to it.
 #[derive(Clone, Copy)]
-struct Building {
-    floor: f64,
-    peak: f64,
+struct CellBuilder {
+    min: f64,
+    max: f64,
     /// Value times ns, exactly: the same step function has the same mean however it is cut.
     area: i128,
     weight: u64,
 }
 
-const NOTHING: Building =
-    Building { floor: f64::INFINITY, peak: f64::NEG_INFINITY, area: 0, weight: 0 };
+const EMPTY: CellBuilder =
+    CellBuilder { min: f64::INFINITY, max: f64::NEG_INFINITY, area: 0, weight: 0 };
 
 impl Cells {
-    /// Lays a series on a grid of one cell a look, 1,024 at most.
+    /// Lays a series on a grid of one cell a sample, 1,024 at most.
     pub fn of(series: &Series) -> Self {
-        let count = (series.looks().max(1) as usize).min(MOST_CELLS);
+        let count = (series.samples().max(1) as usize).min(MOST_CELLS);
         Self::between(series, series.start(), series.end(), count)
     }
 
@@ -57,14 +56,14 @@ impl Cells {
         let span = end.saturating_sub(start).max(1);
         let width = span.div_ceil(count.max(1) as u64).max(1);
         let count = span.div_ceil(width) as usize;
-        let mut building = vec![NOTHING; count];
+        let mut building = vec![EMPTY; count];
         for (from, to, value) in known_stretches(series) {
             let (from, to) = (from.max(start), to.min(end));
             if from <= to {
                 spread(&mut building, from - start, to - start, width, value);
             }
         }
-        Self { start, width, cells: building.into_iter().map(Building::finish).collect() }
+        Self { start, width, cells: building.into_iter().map(CellBuilder::finish).collect() }
     }
 
     /// The middle of cell `i`, in ns.
@@ -78,56 +77,36 @@ impl Cells {
         let known = self.cells.iter().enumerate();
         known.filter_map(|(i, cell)| cell.map(|c| (i, c.mean))).collect()
     }
-
-    /// What this stage found, in words.
-    pub fn in_words(&self, series: &Series) -> String {
-        let gaps = match series.gaps() {
-            [] => String::new(),
-            gaps => {
-                let lost = gaps.iter().map(|g| g.1.saturating_sub(g.0));
-                let lost = lost.fold(0, u64::saturating_add);
-                let lost = crate::words::duration(lost);
-                format!("; {} gaps ({lost}) in which nobody looked", gaps.len())
-            }
-        };
-        format!(
-            "{} looks over {}, laid on {} cells of {}{gaps}",
-            series.looks(),
-            crate::words::duration(series.span()),
-            self.cells.len(),
-            crate::words::duration(self.width),
-        )
-    }
 }
 
-impl Building {
+impl CellBuilder {
     fn finish(self) -> Option<Cell> {
-        if self.floor > self.peak {
+        if self.min > self.max {
             return None;
         }
         // A point at the very end has no duration, but it has been seen.
-        let mean = if self.weight > 0 { self.area as f64 / self.weight as f64 } else { self.floor };
-        Some(Cell { floor: self.floor, mean, peak: self.peak })
+        let mean = if self.weight > 0 { self.area as f64 / self.weight as f64 } else { self.min };
+        Some(Cell { min: self.min, mean, max: self.max })
     }
 }
 
-/// Stretches (from, to, value) of the step function, cut where nobody looked.
+/// Stretches (from, to, value) of the step function, cut where nothing was sampled.
 fn known_stretches(series: &Series) -> impl Iterator<Item = (u64, u64, i64)> + '_ {
     let points = series.points();
     let mut gaps = series.gaps().iter().peekable();
     points.iter().enumerate().map(move |(i, &(from, value))| {
         let to = points.get(i + 1).map_or(series.end(), |p| p.0);
-        while gaps.peek().is_some_and(|g| g.1 <= from) {
+        while gaps.peek().is_some_and(|g| g.to <= from) {
             gaps.next();
         }
         match gaps.peek() {
-            Some(gap) if gap.0 < to => (from, gap.0.max(from), value),
+            Some(gap) if gap.from < to => (from, gap.from.max(from), value),
             _ => (from, to, value),
         }
     })
 }
 
-fn spread(cells: &mut [Building], from: u64, to: u64, width: u64, value: i64) {
+fn spread(cells: &mut [CellBuilder], from: u64, to: u64, width: u64, value: i64) {
     let last = cells.len() - 1;
     let first = ((from / width) as usize).min(last);
     // A stretch that ends where a cell begins does not reach into it.
@@ -139,8 +118,8 @@ fn spread(cells: &mut [Building], from: u64, to: u64, width: u64, value: i64) {
         let weight = end.saturating_sub(begin);
         cell.area += i128::from(weight) * i128::from(value);
         cell.weight += weight;
-        cell.floor = cell.floor.min(value as f64);
-        cell.peak = cell.peak.max(value as f64);
+        cell.min = cell.min.min(value as f64);
+        cell.max = cell.max.max(value as f64);
     }
 }
 
@@ -149,11 +128,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_holds_the_floor_the_time_weighted_mean_and_the_peak() {
+    fn a_cell_holds_the_least_value_the_time_weighted_mean_and_the_greatest() {
         let s = Series::from_pairs([(0, 10), (30, 20), (50, 0)]).with_end(100);
         let c = Cells::between(&s, 0, 100, 2);
-        assert_eq!(c.cells[0], Some(Cell { floor: 10.0, mean: 14.0, peak: 20.0 }));
-        assert_eq!(c.cells[1], Some(Cell { floor: 0.0, mean: 0.0, peak: 0.0 }));
+        assert_eq!(c.cells[0], Some(Cell { min: 10.0, mean: 14.0, max: 20.0 }));
+        assert_eq!(c.cells[1], Some(Cell { min: 0.0, mean: 0.0, max: 0.0 }));
     }
 
     #[test]
@@ -166,7 +145,7 @@ mod tests {
 
     #[test]
     fn two_series_that_are_the_same_step_function_have_the_same_cells() {
-        let few = Series::from_pairs([(0, 1), (40, 9)]).with_end(80).with_looks(81);
+        let few = Series::from_pairs([(0, 1), (40, 9)]).with_end(80).with_samples(81);
         let many = Series::from_pairs((0..=80).map(|t| (t, if t < 40 { 1 } else { 9 })));
         assert_eq!(Cells::of(&few).cells, Cells::of(&many).cells);
     }

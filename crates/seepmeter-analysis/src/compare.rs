@@ -10,7 +10,9 @@
 //! Journal of Statistics 6, 1979). The whole's three figures are one family and those of all parts
 //! another, so that the answer on the whole does not depend on how many parts were sampled.
 
-use crate::{Interval, Judgement};
+use crate::interval::Interval;
+use crate::judgement::Judgement;
+use crate::thresholds::comparison::{ALIKE, ALPHA, LEAST_CHANGE, UPPER_END};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// One run's figures.
@@ -35,12 +37,11 @@ impl Figures {
 
     /// The figures of a judged run; `None` when it was too short to have any.
     pub fn of(judgement: &Judgement) -> Option<Self> {
-        let (from, to) = judgement.span?;
         Some(Self {
             rate: judgement.rate?.estimate,
             level: judgement.level?,
             peak: judgement.peak? as f64,
-            span: (to - from) as f64 / 1e9,
+            span: judgement.span?.seconds(),
         })
     }
 }
@@ -110,56 +111,82 @@ impl Comparison {
     }
 }
 
-/// A difference under this part of the base's level does not matter and is never "worse".
-const LEAST_CHANGE: f64 = 0.01;
-/// An interval within this part of the base's level is "alike".
-const ALIKE: f64 = 0.05;
-/// Memory comes in pages: runs that agree to the byte still may differ by one.
-const PAGE: f64 = 4096.0;
-
-/// Compares the runs of a new version with those of a base; `None` when a side has no run.
-pub fn compare(base: &[Figures], new: &[Figures]) -> Option<Comparison> {
-    let scale = Scale::of(base, new)?;
-    let mut all = differences(base, new, &scale);
-    holm(&mut all);
-    Some(scale.weigh(all))
+/// The figures of all runs of a base and of a new version.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Runs {
+    /// Those of the base.
+    pub base: Vec<Figures>,
+    /// Those of the new version.
+    pub new: Vec<Figures>,
 }
 
-/// Compares parts of the runs, in their order: of each the figures in every base run and in every new
-/// one, [`Figures::absent`] where a run does not have it. What matters is weighed against the whole,
-/// whose figures are `base` and `new`: a part of some pages may well double. `None` when a side has no
-/// run.
-pub fn compare_parts(
-    (base, new): (&[Figures], &[Figures]),
-    parts: &[(Vec<Figures>, Vec<Figures>)],
-) -> Option<Vec<Comparison>> {
-    let scale = Scale::of(base, new)?;
-    let each = parts.iter().map(|(base, new)| differences(base, new, &scale));
-    let mut all: Vec<Difference> = each.flatten().collect();
-    holm(&mut all);
-    let (triples, _) = all.as_chunks::<3>();
-    Some(triples.iter().map(|triple| scale.weigh(*triple)).collect())
+impl Runs {
+    /// Compares the runs of a new version with those of a base; `None` when a side has no run.
+    ///
+    /// `resolution` is what values come in, in base units: runs that agree to the byte still may differ by a
+    /// page, and counts by one.
+    pub fn compare(&self, resolution: f64) -> Option<Comparison> {
+        let scale = Scale::of(self, resolution)?;
+        let mut all = scale.differences(self);
+        holm(&mut all);
+        Some(scale.weigh(all))
+    }
+
+    /// Compares parts of the runs, in their order: of each the figures in every base run and in every new
+    /// one, [`Figures::absent`] where a run does not have it. What matters is weighed against the whole,
+    /// whose figures these runs are: a part of some pages may well double. `None` when a side has no run.
+    pub fn compare_parts(&self, parts: &[Runs], resolution: f64) -> Option<Vec<Comparison>> {
+        let scale = Scale::of(self, resolution)?;
+        let mut all: Vec<Difference> =
+            parts.iter().flat_map(|part| scale.differences(part)).collect();
+        holm(&mut all);
+        let (triples, _) = all.as_chunks::<3>();
+        Some(triples.iter().map(|triple| scale.weigh(*triple)).collect())
+    }
+
+    /// One figure of each run.
+    fn sample(&self, figure: fn(&Figures) -> f64) -> Samples {
+        let pick = |runs: &[Figures]| runs.iter().map(figure).collect();
+        Samples { base: pick(&self.base), new: pick(&self.new) }
+    }
 }
 
-/// What differences are weighed against: the base's level and peak (base units), and the length of a
-/// run (seconds).
+/// One figure of all runs.
+struct Samples {
+    base: Vec<f64>,
+    new: Vec<f64>,
+}
+
+/// What differences are weighed against: the base's level and peak (base units), the length of a run
+/// (seconds), and the resolution of values.
 struct Scale {
     level: f64,
     peak: f64,
     span: f64,
+    resolution: f64,
 }
 
 impl Scale {
-    fn of(base: &[Figures], new: &[Figures]) -> Option<Self> {
-        if base.is_empty() || new.is_empty() {
+    fn of(runs: &Runs, resolution: f64) -> Option<Self> {
+        if runs.base.is_empty() || runs.new.is_empty() {
             return None;
         }
-        let span = |runs| mean(&pick(runs, |r| r.span));
+        let spans = runs.sample(|r| r.span);
         Some(Self {
-            level: mean(&pick(base, |r| r.level)).abs().max(PAGE),
-            peak: mean(&pick(base, |r| r.peak)).abs().max(PAGE),
-            span: span(base).min(span(new)).max(1e-9),
+            level: mean(&runs.sample(|r| r.level).base).abs().max(resolution),
+            peak: mean(&runs.sample(|r| r.peak).base).abs().max(resolution),
+            span: mean(&spans.base).min(mean(&spans.new)).max(1e-9),
+            resolution,
         })
+    }
+
+    /// How rate, level and peak differ.
+    fn differences(&self, runs: &Runs) -> [Difference; 3] {
+        [
+            welch(runs.sample(|r| r.rate), self.resolution / self.span),
+            welch(runs.sample(|r| r.level), self.resolution),
+            welch(runs.sample(|r| r.peak), self.resolution),
+        ]
     }
 
     /// Says of each figure whether its difference matters.
@@ -174,22 +201,8 @@ impl Scale {
     }
 }
 
-fn pick(runs: &[Figures], figure: fn(&Figures) -> f64) -> Vec<f64> {
-    runs.iter().map(figure).collect()
-}
-
-/// How rate, level and peak differ.
-fn differences(base: &[Figures], new: &[Figures], scale: &Scale) -> [Difference; 3] {
-    let both = |figure: fn(&Figures) -> f64| (pick(base, figure), pick(new, figure));
-    [
-        welch(both(|r| r.rate), PAGE / scale.span),
-        welch(both(|r| r.level), PAGE),
-        welch(both(|r| r.peak), PAGE),
-    ]
-}
-
 /// Welch's t, with `resolution` as the least spread that is believed.
-fn welch((base, new): (Vec<f64>, Vec<f64>), resolution: f64) -> Difference {
+fn welch(Samples { base, new }: Samples, resolution: f64) -> Difference {
     let estimate = mean(&new) - mean(&base);
     let untold = Difference {
         change: Change::CannotTell,
@@ -213,7 +226,7 @@ fn welch((base, new): (Vec<f64>, Vec<f64>), resolution: f64) -> Difference {
     let freedom = (a + b).powi(2) / (weight(a, base.len()) + weight(b, new.len()));
     let error = (a + b).sqrt();
     let Ok(t) = StudentsT::new(0.0, 1.0, freedom) else { return untold };
-    let half = t.inverse_cdf(0.975) * error;
+    let half = t.inverse_cdf(UPPER_END) * error;
     let interval = Interval { estimate, low: estimate - half, high: estimate + half };
     let p_value = 2.0 * t.cdf(-(estimate / error).abs());
     Difference { interval: Some(interval), p_value: Some(p_value), ..untold }
@@ -235,7 +248,7 @@ fn change(d: &Difference, scale: f64) -> Change {
     let (Some(interval), Some(p)) = (d.interval, d.p_value) else { return Change::CannotTell };
     let matters = d.estimate.abs() >= LEAST_CHANGE * scale;
     let small = interval.low.abs().max(interval.high.abs()) <= ALIKE * scale;
-    match p < 0.05 && matters {
+    match p < ALPHA && matters {
         true if d.estimate > 0.0 => Change::Worse,
         true => Change::Better,
         false if small => Change::Alike,
@@ -255,6 +268,12 @@ fn variance(x: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PAGE: f64 = 4096.0;
+
+    fn compare(base: &[Figures], new: &[Figures]) -> Option<Comparison> {
+        Runs { base: base.to_vec(), new: new.to_vec() }.compare(PAGE)
+    }
 
     fn runs(levels: &[f64]) -> Vec<Figures> {
         let run = |&l: &f64| Figures { rate: 0.0, level: l * 1e6, peak: l * 1.2e6, span: 600.0 };
@@ -289,7 +308,7 @@ mod tests {
     #[test]
     fn welch_gives_the_textbook_figures() {
         // 3, 4, 5 against 7, 9, 11: t = 5/√(1/3 + 4/3), 2.94 degrees of freedom, p = 0.0325.
-        let d = welch((vec![3.0, 4.0, 5.0], vec![7.0, 9.0, 11.0]), 0.0);
+        let d = welch(Samples { base: vec![3.0, 4.0, 5.0], new: vec![7.0, 9.0, 11.0] }, 0.0);
         assert!((d.estimate - 5.0).abs() < 1e-12);
         assert!((d.p_value.unwrap() - 0.0325).abs() < 2e-3, "{:?}", d.p_value);
     }
@@ -312,10 +331,11 @@ mod tests {
     fn a_part_that_the_base_lacks_is_worse_and_a_part_of_some_pages_is_not() {
         let (base, new) = (runs(&[100.0, 101.0, 100.0]), runs(&[105.0, 104.0, 105.0]));
         let absent = vec![Figures::absent(600.0); 3];
-        let parts = [(absent.clone(), runs(&[4.6, 4.7, 4.6])), (absent, runs(&[0.1, 0.1, 0.1]))];
-        let compared = compare_parts((&base, &new), &parts).unwrap();
-        let words: Vec<Change> = compared.iter().map(Comparison::change).collect();
-        assert_eq!(words, [Change::Worse, Change::Alike]);
+        let parts = [runs(&[4.6, 4.7, 4.6]), runs(&[0.1, 0.1, 0.1])];
+        let parts = parts.map(|new| Runs { base: absent.clone(), new });
+        let compared = Runs { base, new }.compare_parts(&parts, PAGE).unwrap();
+        let changes: Vec<Change> = compared.iter().map(Comparison::change).collect();
+        assert_eq!(changes, [Change::Worse, Change::Alike]);
     }
 
     #[test]
@@ -329,13 +349,14 @@ mod tests {
             ((seed >> 33) % 1_000) as f64 / 100.0
         };
         let mut part = || runs(&[50.0 + noise(), 50.0 + noise(), 50.0 + noise(), 50.0 + noise()]);
-        let parts: Vec<_> = (0..200).map(|_| (part(), part())).collect();
+        let parts: Vec<_> = (0..200).map(|_| Runs { base: part(), new: part() }).collect();
         let whole = runs(&[100.0, 101.0, 100.0, 102.0]);
-        let compared = compare_parts((&whole, &whole), &parts).unwrap();
+        let compared =
+            Runs { base: whole.clone(), new: whole }.compare_parts(&parts, PAGE).unwrap();
         let alarm = |c: &Comparison| matches!(c.change(), Change::Worse | Change::Better);
         assert!(!compared.iter().any(alarm));
-        let alone = parts.iter().filter(|(base, new)| {
-            let change = compare(base, new).unwrap().level.change;
+        let alone = parts.iter().filter(|part| {
+            let change = part.compare(PAGE).unwrap().level.change;
             change == Change::Worse || change == Change::Better
         });
         assert!(alone.count() > 2, "so this noise would raise some by themselves");
@@ -344,5 +365,13 @@ mod tests {
     #[test]
     fn no_runs_compare_to_nothing() {
         assert_eq!(compare(&[], &runs(&[1.0])), None);
+    }
+
+    #[test]
+    fn counts_are_compared_by_one_and_bytes_by_a_page() {
+        let threads = |n: f64| vec![Figures { rate: 0.0, level: n, peak: n, span: 600.0 }; 3];
+        let runs = Runs { base: threads(10.0), new: threads(500.0) };
+        assert_eq!(runs.compare(1.0).unwrap().change(), Change::Worse);
+        assert_ne!(runs.compare(PAGE).unwrap().change(), Change::Worse);
     }
 }

@@ -10,34 +10,31 @@
 
 use crate::autocorrelation::{self, Autocorrelation};
 use crate::fit;
-use crate::floors::Floor;
+use crate::floor::Floor;
+use crate::thresholds::curve::{EXCLUDED, EXCLUDED_BY_FAR, EXCLUDED_IN_A_WALK, LEAST_FLOORS};
+use crate::thresholds::noise::{LEAST_VARIANCE, MOST_RHO_OF_INCREMENTS};
+
+/// A curve that slows down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CurveShape {
+    /// ln(1 + t/c).
+    Logarithm,
+    /// 1 − exp(−t/τ).
+    Exponential,
+    /// A power of t below 1.
+    Root,
+}
 
 /// The outcome: how much worse the best slowing curve meets the judged floors than a line does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Curve {
     /// The best of the curves.
-    pub name: &'static str,
+    pub shape: CurveShape,
     /// The increase of the residual sum of squares over the line's, in noise variances.
     pub worse: f64,
     /// Whether the noise is a walk, which makes its variance a guess.
     pub walk: bool,
 }
-
-/// Worse by this much is excluded.
-///
-/// Were a curve at a distance of d noise deviations from the line the truth, the increase would be
-/// normal about -d² with deviation 2d, so that chance gets over a bound b once in so many times as a
-/// normal gets over √b at the worst distance, and more seldom at any other: for 2 once in thirteen.
-/// That is the chance of this test alone, for the one worst curve and with its constant known; the
-/// best of 48 fits is held against the line, and the trend, both halves and the last fifth must agree.
-pub const EXCLUDED: f64 = 2.0;
-
-/// The same where the noise is a walk, whose variance is a guess from few independent floors: a
-/// normal gets over √6 once in a hundred and forty times.
-pub const EXCLUDED_IN_A_WALK: f64 = 6.0;
-
-/// Excluded so clearly that not even a walk of which a part was cut off with warm-up looks like it.
-pub const EXCLUDED_BY_FAR: f64 = 20.0;
 
 /// The constants of the curves, as parts of the fitted span. A larger one is hardly a curve.
 const LOGARITHMS: [f64; 7] = [0.003, 0.01, 0.03, 0.08, 0.16, 0.3, 0.5];
@@ -63,38 +60,39 @@ fn held_against_line(
     noise: &Autocorrelation,
     increments: bool,
 ) -> Option<Curve> {
-    let judged = floors.len().checked_sub(first).filter(|&n| n >= 8)?;
+    let judged = floors.len().checked_sub(first).filter(|&n| n >= LEAST_FLOORS)?;
     let (t, y) = fit::scaled(&floors[first..]);
     let line = fitted(&t, &y, &|t| t, increments);
     let line_sse: f64 = line.iter().map(|r| r * r).sum();
     // The increments of a walk may still lean on each other.
-    let rho = autocorrelation::lag_one(&line).clamp(0.0, 0.9);
-    let inflation = if increments { (1.0 + rho) / (1.0 - rho) } else { noise.inflation };
+    let rho = autocorrelation::lag_one(&line).clamp(0.0, MOST_RHO_OF_INCREMENTS);
+    let inflation = if increments { autocorrelation::inflation(rho) } else { noise.inflation };
     let scale = y.iter().map(|v| v * v).sum::<f64>() / judged as f64;
     // A perfect line would exclude anything by an infinite amount, and rounding would decide.
-    let variance = (line_sse / (judged as f64 - 2.0)).max(1e-8 * scale) * inflation;
+    let variance = (line_sse / (judged as f64 - 2.0)).max(LEAST_VARIANCE * scale) * inflation;
     if variance <= 0.0 {
         return None;
     }
     let mut starts = vec![0, first / 2, first];
     starts.dedup();
     let fits = starts.into_iter().flat_map(|start| curves(&floors[start..], judged, increments));
-    let (name, sse) = fits.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(Curve { name, worse: (sse - line_sse) / variance, walk: noise.looks_like_walk() })
+    let (shape, sse) = fits.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    Some(Curve { shape, worse: (sse - line_sse) / variance, walk: noise.looks_like_walk() })
 }
 
 /// Every curve fitted to the floors, with its sum of squares over the last `judged` of them.
-fn curves(floors: &[Floor], judged: usize, walk: bool) -> Vec<(&'static str, f64)> {
+fn curves(floors: &[Floor], judged: usize, walk: bool) -> Vec<(CurveShape, f64)> {
     let (t, y) = fit::scaled(floors);
     let over_judged = |shape: &dyn Fn(f64) -> f64| {
         let residuals = fitted(&t, &y, shape, walk);
         let wanted = if walk { judged - 1 } else { judged };
         residuals[residuals.len() - wanted..].iter().map(|r| r * r).sum::<f64>()
     };
-    let logarithms = LOGARITHMS.map(|c| ("a logarithm", over_judged(&|t| (1.0 + t / c).ln())));
+    let logarithms =
+        LOGARITHMS.map(|c| (CurveShape::Logarithm, over_judged(&|t| (1.0 + t / c).ln())));
     let exponentials =
-        EXPONENTIALS.map(|tau| ("an exponential", over_judged(&|t| 1.0 - (-t / tau).exp())));
-    let powers = POWERS.map(|p| ("a root", over_judged(&|t| t.powf(p))));
+        EXPONENTIALS.map(|tau| (CurveShape::Exponential, over_judged(&|t| 1.0 - (-t / tau).exp())));
+    let powers = POWERS.map(|p| (CurveShape::Root, over_judged(&|t| t.powf(p))));
     logarithms.into_iter().chain(exponentials).chain(powers).collect()
 }
 
@@ -118,18 +116,6 @@ impl Curve {
     /// Whether that is so far from any slowing curve that noise of any kind is out of the question.
     pub fn excluded_by_far(&self) -> bool {
         self.worse > EXCLUDED_BY_FAR
-    }
-
-    /// What this stage found, in words.
-    pub fn in_words(&self) -> String {
-        if self.excluded() {
-            format!(
-                "no curve that slows down could have drawn it; the best, {}, is {:.0} noise variances worse than a line",
-                self.name, self.worse
-            )
-        } else {
-            format!("{} that slows down could have drawn it as well as a line", self.name)
-        }
     }
 }
 

@@ -11,7 +11,9 @@
 //! successive differences to the variance tells it from a cycle that takes its time.
 
 use crate::cells::Cells;
-use crate::words;
+use crate::thresholds::cycle::{
+    LEAST_LENGTH, LEAST_TROUGHS, LEAST_WINDOW, REGULAR, REVERSAL, SMOOTH_RATIO, WINDOWS,
+};
 
 /// Where a cycle turns, and how long cycles are. Lengths are in cells.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,17 +26,6 @@ pub struct Cycles {
     pub long: f64,
 }
 
-/// The local range is the median over this many windows: a trend or one step moves it little.
-const WINDOWS: usize = 12;
-/// White noise has a ratio of 1, a sine nearly 0, a saw of eight cells 0.75.
-const SMOOTH_RATIO: f64 = 0.6;
-/// Log-normal cycles with a spread of two fifths are still regular.
-const REGULAR: f64 = 1.7;
-/// Fewer troughs than this do not make a cycle.
-const LEAST_TROUGHS: usize = 3;
-/// Cycles shorter than this many cells vanish in the floors anyway.
-const LEAST_LENGTH: f64 = 5.0;
-
 /// Finds the cycles of a series, or `None` where there are none.
 pub fn find(cells: &Cells) -> Option<Cycles> {
     let known = cells.known_means();
@@ -45,7 +36,7 @@ pub fn find(cells: &Cells) -> Option<Cycles> {
     if range <= 0.0 || ratio > SMOOTH_RATIO {
         return None;
     }
-    let troughs = troughs(&known, range / 2.0);
+    let troughs = troughs(&known, REVERSAL * range);
     let mut lengths: Vec<f64> = troughs.windows(2).map(|w| (w[1] - w[0]) as f64).collect();
     if troughs.len() < LEAST_TROUGHS {
         return None;
@@ -86,10 +77,10 @@ fn troughs(known: &[(usize, f64)], least: f64) -> Vec<usize> {
 /// The median over windows of the range, and of von Neumann's ratio (half of it, so that white
 /// noise has 1).
 fn local_range_and_ratio(known: &[(usize, f64)]) -> (f64, f64) {
-    let size = known.len().div_ceil(WINDOWS).max(4);
+    let size = known.len().div_ceil(WINDOWS).max(LEAST_WINDOW);
     let mut ranges = vec![];
     let (mut differences, mut variances) = (0.0, 0.0);
-    for window in known.chunks(size).filter(|w| w.len() >= 4) {
+    for window in known.chunks(size).filter(|w| w.len() >= LEAST_WINDOW) {
         let values = || window.iter().map(|p| p.1);
         let low = values().fold(f64::INFINITY, f64::min);
         let high = values().fold(f64::NEG_INFINITY, f64::max);
@@ -112,22 +103,10 @@ impl Cycles {
     }
 }
 
-/// What this stage found, in words.
-pub fn in_words(cycles: Option<&Cycles>, cells: &Cells) -> String {
-    let Some(c) = cycles.filter(|c| c.regular()) else { return "no regular cycles".to_owned() };
-    let time = |cells_long: f64| words::duration((cells_long * cells.width as f64) as u64);
-    format!(
-        "{} cycles, typically {} long, nine of ten under {}",
-        c.troughs.len(),
-        time(c.length),
-        time(c.long)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Series;
+    use crate::series::Series;
 
     fn cells(value: impl Fn(u64) -> i64, n: u64) -> Cells {
         Cells::of(&Series::from_pairs((0..n).map(|t| (t * 1000, value(t)))))

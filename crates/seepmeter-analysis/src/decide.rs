@@ -6,154 +6,119 @@
 //! instead of two is the way of equivalence testing (Schuirmann, Journal of Pharmacokinetics and
 //! Biopharmaceutics 15, 1987).
 
-use crate::autocorrelation::Autocorrelation;
-use crate::curve::Curve;
 use crate::drift::Drift;
-use crate::gain::Gain;
-use crate::judgement::{Reason, Word};
-use crate::plateau::Plateau;
+use crate::evidence::{Evidence, Stretch, Tests};
+use crate::interval::Interval;
+use crate::judgement::{Classification, Decision, Reason};
 use crate::settings::Settings;
-use crate::slope::Slope;
-use crate::standstill::Standstill;
-use crate::trend::Trend;
-use crate::{Interval, Unit};
+use crate::thresholds::decision::*;
+use crate::thresholds::plateau::STILL;
 
-/// Everything the stages found that the answer depends on. Spans are in seconds.
-#[derive(Debug, Clone)]
-pub struct Evidence {
-    /// Looks in the whole watch.
-    pub looks: u64,
-    /// The length of the watch.
-    pub watch: f64,
-    /// The length of the span that is judged.
-    pub span: f64,
-    /// The part of the watch that warm-up took, 0 to 1.
-    pub warm_up_part: f64,
-    /// Whether it still settles at the end.
-    pub unsettled: bool,
-    /// How many floors are judged.
-    pub floors: usize,
-    /// How many more seconds would show enough cycles, if there are cycles and too few of them.
-    pub cycles_lack: Option<f64>,
-    /// Whether one-off steps explain the watch.
-    pub stepped: bool,
-    /// Mann–Kendall.
-    pub trend: Trend,
-    /// Theil–Sen.
-    pub slope: Slope,
-    /// The drift test, over the whole watch: a walk has no warm-up that could be told from it.
-    pub drift: Option<Drift>,
-    /// Whether all floors after warm-up lie within a hundredth of the level and do not rise.
-    pub hardly_moves: bool,
-    /// The drift test over what is judged alone.
-    pub late_drift: Option<Drift>,
-    /// Whether the noise over the whole watch is a walk.
-    pub walks: bool,
-    /// The plateau test.
-    pub plateau: Option<Plateau>,
-    /// The slowing curves.
-    pub curve: Option<Curve>,
-    /// Where growth has just ended.
-    pub standstill: Option<Standstill>,
-    /// The noise.
-    pub noise: Autocorrelation,
-    /// The level at the end, base units.
-    pub level: f64,
-    /// From the 5th to the 95th percentile within the judged span, base units.
-    pub swing: f64,
-    /// The stretch since warm-up, and the one that is judged.
-    pub stretches: [Stretch; 2],
-    /// Whether the floors since warm-up rise for sure, about a line or as a walk, and keep on.
-    pub rises: bool,
-}
-
-/// A stretch of the watch that is weighed as a whole.
-#[derive(Debug, Clone, Copy)]
-pub struct Stretch {
-    /// How long, in seconds.
-    pub span: f64,
-    /// From the 5th to the 95th percentile within it, base units.
-    pub swing: f64,
-    /// What was gained.
-    pub gain: Option<Gain>,
-    /// The interval of its slope, base units a second.
-    pub rate: Option<Interval>,
-    /// Whether it settles, or a slowing curve explains it at least as well as a line.
-    pub levels_off: bool,
-}
-
-/// The answer, why, and how much longer a watch it would take (seconds).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Decision {
-    /// The word.
-    pub word: Word,
-    /// The reason, when inconclusive.
-    pub reason: Option<Reason>,
-    /// More seconds, when inconclusive.
-    pub longer: Option<f64>,
-}
-
-/// Growth after a warm-up longer than this part of the watch is not called yet: a logarithm's last
-/// part looks straight.
-const LONGEST_WARM_UP: f64 = 0.42;
-/// A warm-up of this part of the watch hides no curve.
-const SHORT_WARM_UP: f64 = 0.06;
-/// A drift of so many standard errors dwarfs the wandering: thirty-six equal jumps have it, and a rate that
-/// wavers by half of itself and forgets within a twenty-fifth of the watch.
-const DWARFS: f64 = 6.0;
-/// And then the second half has at least this part of the first half's gain. The rest of a logarithm
-/// has at most 0.65 of it once two fifths of the watch are cut off.
-const EVEN: f64 = 0.7;
-/// Steady needs this part of the watch.
-const LEAST_STEADY_PART: f64 = 0.3;
-/// Growth under this part of the level within the judged span does not matter.
-const SMALL_OF_LEVEL: f64 = 0.03;
-/// Nor does a gain under this part of the level.
-const SMALL_GAIN: f64 = 0.04;
-/// What is weighed since the last step alone takes this part of the watch.
-const LEAST_SINCE_STEP: f64 = 0.5;
-/// But a watch so many times as long as the least is asked for, to call what was gained little as well as
-/// to call it growth: a leak that gains little in half of the watch that would show it gains twice as much
-/// in the whole.
-const LONGER: u64 = 2;
-/// A shorter watch does not call growth what gained less than this part of the level: a heap that finds
-/// its size still takes a page now and then after a minute, as regularly as a leak.
-const LEAST_OF_LEVEL: f64 = 0.01;
-/// Nor what gained less than sixteen pages of 4 KiB, the steps in which a small program's memory is told.
-const LEAST_BYTES: f64 = 65_536.0;
-/// What surely doubles the level within a day is not steady, be it little so far (seconds).
-const DOUBLES_WITHIN: f64 = 86_400.0;
-/// Nor is what doubles it within so many watches: who looks once a minute thinks in more than days.
-const DOUBLES_WITHIN_WATCHES: f64 = 100.0;
-/// Growth under this part of the usual swing does not show.
-const LEAST_OF_SWING: f64 = 0.02;
-/// Nor does growth under this part of the usual swing.
-const SMALL_OF_SWING: f64 = 0.25;
-
-impl Evidence {
-    /// The chance that noise alone does this: of the trend test or, where the noise is a walk, of
-    /// the better of the two (Bonferroni for two).
-    pub fn p_value(&self) -> f64 {
-        let walk = self.drift.filter(|_| self.walks).map_or(1.0, |d| d.p_value);
-        (2.0 * self.trend.p_value.min(walk)).min(1.0)
-    }
-
-    /// The rate to tell. A walk may grow for sure while the slope of its line is unsure; then it is
-    /// the mean of its increments that is told.
-    pub fn rate(&self, word: Word) -> Interval {
+impl Tests {
+    /// The rate to report. A walk may grow for sure while the slope of its line is unsure; then it is
+    /// the mean of its increments.
+    pub(crate) fn rate(&self, classification: Classification) -> Interval {
+        let grows = classification == Classification::Growing;
         match self.drift {
-            Some(d) if word == Word::Growing && self.slope.rate.low <= 0.0 => d.rate,
+            Some(drift) if grows && self.slope.rate.low <= 0.0 => drift.rate,
             _ => self.slope.rate,
         }
     }
+}
 
-    fn long_enough(&self, settings: &Settings) -> bool {
-        self.looks >= settings.least_looks && self.watch * 1e9 >= settings.least_span as f64
+impl Stretch {
+    /// Whether what was gained in it is too little to matter; `watch` is the length of all, in seconds, and
+    /// `level` what the series is at in the end, base units.
+    pub(crate) fn is_little(&self, watch: f64, level: f64) -> bool {
+        let small = (SMALL_GAIN * level.abs()).max(SMALL_OF_AMPLITUDE * self.amplitude);
+        let long = self.span >= LEAST_STEADY_PART * watch;
+        long && self.gain.is_some_and(|gain| gain.high <= small)
+    }
+}
+
+/// Weighs the evidence. `evidence` is that of the stages before the tests.
+pub(crate) fn decide(evidence: &Evidence, tests: &Tests, settings: &Settings) -> Decision {
+    Weighing {
+        evidence,
+        tests,
+        settings,
+        watch: evidence.watch(),
+        warm_up_part: evidence.warm_up_part(&tests.warm_up),
+    }
+    .decide()
+}
+
+/// What is weighed.
+struct Weighing<'a> {
+    evidence: &'a Evidence,
+    tests: &'a Tests,
+    settings: &'a Settings,
+    /// The length of the watch, in seconds.
+    watch: f64,
+    /// The part of the watch that warm-up took, 0 to 1.
+    warm_up_part: f64,
+}
+
+impl Weighing<'_> {
+    fn decide(&self) -> Decision {
+        let (tests, settings) = (self.tests, self.settings);
+        if !self.is_long_enough(1) {
+            return Decision::not_yet(Reason::TooShort, self.missing(1));
+        }
+        let little =
+            !tests.warm_up.unsettled && self.is_long_enough(LONGER) && self.gained_little();
+        let floors = self.evidence.floors.len() - tests.first;
+        if floors < settings.least_floors {
+            return match tests.stepped() && little {
+                true => Decision::sure(Classification::Steady),
+                false => self.few_floors(floors),
+            };
+        }
+        if self.grows() {
+            return match self.grew_too_little() {
+                true => Decision::not_yet(Reason::TooShort, self.missing(LONGER)),
+                false => Decision::sure(Classification::Growing),
+            };
+        }
+        let still = tests.hardly_moves && self.warm_up_part <= LONGEST_WARM_UP;
+        let long = tests.judged.span >= LEAST_STEADY_PART * self.watch;
+        let small = little || (!tests.warm_up.unsettled && long && self.hardly_grows());
+        if still || (small && !self.leaks_perhaps()) {
+            return Decision::sure(Classification::Steady);
+        }
+        let doubt = self.doubt();
+        Decision::not_yet(doubt.reason, nanoseconds(doubt.seconds))
     }
 
-    /// Long enough to say of little what it is: growth, or nothing that matters.
-    fn long_enough_for_little(&self, settings: &Settings) -> bool {
-        self.long_enough(&longer(settings))
+    /// Whether it was watched for so many times the least.
+    fn is_long_enough(&self, times: u64) -> bool {
+        self.evidence.sampling.suffices(&self.settings.longer(times))
+    }
+
+    /// How much is missing to that, in ns.
+    fn missing(&self, times: u64) -> u64 {
+        self.evidence.sampling.missing(&self.settings.longer(times))
+    }
+
+    /// Too few floors are left to be judged.
+    fn few_floors(&self, floors: usize) -> Decision {
+        let stepped = self.tests.stepped();
+        if let Some(lack) = self.tests.cycles_lack.filter(|_| stepped) {
+            return Decision::not_yet(Reason::FewCycles, nanoseconds(lack));
+        }
+        let more = (self.settings.least_floors - floors) as f64;
+        let each = self.tests.judged.span / floors.max(1) as f64;
+        let seconds = (more * each).max(MORE_AFTER_FEW_FLOORS * self.watch);
+        let reason = if stepped { Reason::Steps } else { Reason::StillWarmingUp };
+        Decision::not_yet(reason, nanoseconds(seconds))
+    }
+
+    /// Whether it grows and goes on to grow, and visibly.
+    fn grows(&self) -> bool {
+        let settled = !self.tests.warm_up.unsettled && self.warm_up_part <= LONGEST_WARM_UP;
+        let line = settled && (self.grows_about_a_line() || self.grows_as_a_walk_after_warm_up());
+        let goes_on = !self.tests.stepped() && self.tests.plateau_onset.is_none();
+        goes_on && self.shows() && (line || self.grows_as_a_walk())
     }
 
     /// Noise about a line: Mann–Kendall and the plateau tests carry the claim.
@@ -162,183 +127,150 @@ impl Evidence {
     /// was cut: the rest of a curve that goes by random jumps then looks as straight as a line. Only
     /// where every slowing curve is excluded by far is that no worry: noise that forgets within a few
     /// floors looks like a walk too, and it is what most programs have.
-    fn grows_about_a_line(&self, alpha: f64) -> bool {
-        let cut_from_a_walk = self.noise.looks_like_walk()
+    fn grows_about_a_line(&self) -> bool {
+        let tests = self.tests;
+        let cut_from_a_walk = tests.noise.looks_like_walk()
             && self.warm_up_part > SHORT_WARM_UP
-            && !self.curve.is_some_and(|c| c.excluded_by_far());
+            && !tests.curve.is_some_and(|c| c.excluded_by_far());
         !cut_from_a_walk
-            && self.trend.s > 0
-            && self.trend.p_value < alpha / 2.0
-            && self.slope.rate.low > 0.0
-            && self.plateau.is_some_and(|p| p.keeps_on && !p.settles)
-            && self.curve.is_some_and(|c| c.excluded())
+            && tests.trend.s > 0
+            && tests.trend.p_value < self.settings.alpha / 2.0
+            && tests.slope.rate.low > 0.0
+            && tests.plateau.is_some_and(|p| p.keeps_on && !p.settles)
+            && tests.curve.is_some_and(|c| c.excluded())
     }
 
     /// A walk that goes on for so long after warm-up that its drift dwarfs its wandering: a leak whose
     /// rate wavers. Neither its halves nor any slowing curve may cast doubt on it.
     fn grows_as_a_walk_after_warm_up(&self) -> bool {
+        let tests = self.tests;
         let dwarfs = |d: Drift| d.t > DWARFS && d.keeps_on && d.late > EVEN * d.early;
-        self.late_drift.is_some_and(dwarfs)
-            && self.plateau.is_some_and(|p| !p.settles && p.last > 0.3 * self.slope.rate.estimate)
-            && self.curve.is_some_and(|c| c.excluded())
+        let last = STILL * tests.slope.rate.estimate;
+        tests.late_drift.is_some_and(dwarfs)
+            && tests.plateau.is_some_and(|p| !p.settles && p.last > last)
+            && tests.curve.is_some_and(|c| c.excluded())
     }
 
     /// A walk: the drift test carries it, over the whole watch.
-    fn grows_as_a_walk(&self, alpha: f64) -> bool {
+    fn grows_as_a_walk(&self) -> bool {
+        let alpha = self.settings.alpha;
         let drifts = |d: Drift| d.t > 0.0 && d.p_value < alpha / 2.0 && d.keeps_on;
-        self.walks && self.drift.is_some_and(drifts) && self.slope.rate.estimate > 0.0
+        self.tests.walks
+            && self.tests.drift.is_some_and(drifts)
+            && self.tests.slope.rate.estimate > 0.0
     }
 
-    /// Whether the gain is visible beside the swing: looks that beat with a quick saw shift its floors
-    /// by a little, and significantly so.
+    /// What the slope makes of the judged span, base units.
+    fn gained(&self) -> f64 {
+        self.tests.slope.rate.estimate * self.tests.judged.span
+    }
+
+    /// Whether the gain is visible beside the amplitude: samples that beat with a quick saw shift its
+    /// floors by a little, and significantly so.
     fn shows(&self) -> bool {
-        self.slope.rate.estimate * self.span > LEAST_OF_SWING * self.swing
+        self.gained() > LEAST_OF_AMPLITUDE * self.tests.judged.amplitude
     }
 
     /// Whether so little was gained that only a longer watch can call it growth.
-    fn grew_too_little(&self, settings: &Settings) -> bool {
-        let pages = if settings.unit == Unit::Bytes { LEAST_BYTES } else { 0.0 };
-        let least = (LEAST_OF_LEVEL * self.level.abs()).max(pages);
-        !self.long_enough_for_little(settings) && self.slope.rate.estimate * self.span < least
+    fn grew_too_little(&self) -> bool {
+        let least = (LEAST_OF_LEVEL * self.tests.level.abs()).max(self.settings.least_gain);
+        !self.is_long_enough(LONGER) && self.gained() < least
     }
 
-    /// Whether it surely grows, by so much in the time to come that `steady` would be the wrong word however
-    /// little it was so far, and neither a settling nor a slowing curve explains it better than a line.
+    /// Whether it surely grows, by so much in the time to come that `steady` would be wrong however little
+    /// it was so far, and neither a settling nor a slowing curve explains it better than a line.
     ///
-    /// A slow leak in a large program gains a hundredth of the level in minutes and all of it in a night, and
-    /// noise that wanders keeps the trend test from telling. So what is small is measured against the level
-    /// *and* against time.
+    /// A slow leak in a large program gains a hundredth of the level in minutes and all of it in a night,
+    /// and noise that wanders keeps the trend test from showing it. So what is small is measured against
+    /// the level *and* against time.
     fn leaks_perhaps(&self) -> bool {
         let ahead = DOUBLES_WITHIN.max(DOUBLES_WITHIN_WATCHES * self.watch);
-        let doubles = |low: f64| low > 0.0 && low * ahead > self.level.abs();
-        // Where steps are found small, it is the rate since warm-up that is told, or else of what is judged.
+        let doubles = |low: f64| low > 0.0 && low * ahead > self.tests.level.abs();
+        // Where steps are found small, the rate since warm-up is reported, or else that of what is judged.
         let leaks = |s: &Stretch| !s.levels_off && s.rate.is_some_and(|rate| doubles(rate.low));
-        self.stretches.iter().any(leaks)
+        leaks(&self.tests.since_warm_up) || leaks(&self.tests.judged)
     }
 
     /// Whether what was gained since warm-up, or since the last one-off step, is surely too little to
     /// matter, however it came. What rises for sure and keeps on rising is not called so, small as it
     /// may be: it is a leak that has not run for long.
     fn gained_little(&self) -> bool {
-        let line = self.curve.is_some_and(|c| c.excluded()) && self.slope.rate.estimate > 0.0;
-        let keeps_rising = line || (self.rises && !self.stepped);
-        let [since_warm_up, since_step] = &self.stretches;
+        let tests = self.tests;
+        let line = tests.curve.is_some_and(|c| c.excluded()) && tests.slope.rate.estimate > 0.0;
+        let keeps_rising = line || (tests.rises && !tests.stepped());
         // Between two steps of a leak it is flat too, so what came before them must be the smaller part.
-        let since_step_only = since_step.span >= LEAST_SINCE_STEP * self.watch
-            && !(self.trend.s > 0 && self.trend.p_value < 0.01)
-            && self.is_little(since_step);
-        !keeps_rising && (self.is_little(since_warm_up) || since_step_only)
+        let since_step_only = tests.judged.span >= LEAST_SINCE_STEP * self.watch
+            && !self.trend_rises()
+            && self.is_little(&tests.judged);
+        !keeps_rising && (self.is_little(&tests.since_warm_up) || since_step_only)
     }
 
-    /// Whether what was gained in a stretch is too little to matter.
-    pub fn is_little(&self, stretch: &Stretch) -> bool {
-        let small = (SMALL_GAIN * self.level.abs()).max(SMALL_OF_SWING * stretch.swing);
-        let long = stretch.span >= LEAST_STEADY_PART * self.watch;
-        long && stretch.gain.is_some_and(|gain| gain.high <= small)
+    fn is_little(&self, stretch: &Stretch) -> bool {
+        stretch.is_little(self.watch, self.tests.level)
+    }
+
+    fn trend_rises(&self) -> bool {
+        self.tests.trend.s > 0 && self.tests.trend.p_value < RISES
     }
 
     /// Whether the rate's upper end would lift the level by so little that it does not matter.
     fn hardly_grows(&self) -> bool {
-        let most = self.slope.rate.high * self.span;
-        let small = (SMALL_OF_LEVEL * self.level.abs()).max(SMALL_OF_SWING * self.swing);
-        let rises = self.trend.s > 0 && self.trend.p_value < 0.01;
-        let settled = self.plateau.is_some_and(|p| p.settles);
-        most <= small && (!rises || settled)
+        let Stretch { span, amplitude, .. } = self.tests.judged;
+        let most = self.tests.slope.rate.high * span;
+        let small = (SMALL_OF_LEVEL * self.tests.level.abs()).max(SMALL_OF_AMPLITUDE * amplitude);
+        let settled = self.tests.plateau.is_some_and(|p| p.settles);
+        most <= small && (!self.trend_rises() || settled)
     }
-}
 
-/// Weighs the evidence.
-pub fn decide(e: &Evidence, settings: &Settings) -> Decision {
-    let not_yet = |reason, longer: f64| Decision {
-        word: Word::Inconclusive,
-        reason: Some(reason),
-        longer: Some(longer),
-    };
-    let sure = |word| Decision { word, reason: None, longer: None };
-    if !e.long_enough(settings) {
-        return not_yet(Reason::TooShort, missing(e, settings));
+    /// Seconds until a slope in so many of its standard errors shows: a slope's error falls with the span
+    /// to the power 3/2.
+    fn until(&self, wanted: f64) -> f64 {
+        let slope = self.tests.slope;
+        let z = slope.rate.estimate / slope.error.max(f64::MIN_POSITIVE);
+        let times = (wanted / z.abs().max(LEAST_Z)).powf(2.0 / 3.0);
+        self.tests.judged.span * (times - 1.0).clamp(LEAST_MORE, MOST_TIMES_MORE)
     }
-    let still = e.hardly_moves && e.warm_up_part <= LONGEST_WARM_UP;
-    let little = !e.unsettled && e.long_enough_for_little(settings) && e.gained_little();
-    if e.floors < settings.least_floors && e.stepped && little {
-        return sure(Word::Steady);
-    }
-    if e.floors < settings.least_floors {
-        let more = (settings.least_floors - e.floors) as f64;
-        let each = e.span / e.floors.max(1) as f64;
-        if let Some(lack) = e.cycles_lack.filter(|_| e.stepped) {
-            return not_yet(Reason::FewCycles, lack);
+
+    /// Why neither can be said.
+    fn doubt(&self) -> Doubt {
+        let (tests, watch) = (self.tests, self.watch);
+        let doubt = |reason, seconds| Doubt { reason, seconds };
+        let significant = tests.trend.s > 0 && tests.p_value() < self.settings.alpha;
+        let surely_rises = tests.slope.rate.low > 0.0;
+        let unsettled = tests.warm_up.unsettled;
+        let settles = tests.plateau.is_some_and(|p| p.settles);
+        if let Some(lack) = tests.cycles_lack.filter(|_| tests.stepped()) {
+            // The teeth of a cycle that came round too seldom look like steps.
+            doubt(Reason::FewCycles, lack)
+        } else if tests.stepped() {
+            doubt(Reason::Steps, watch.min(MORE_AFTER_STEPS * tests.judged.span))
+        } else if unsettled && tests.slope.rate.estimate > 0.0 && significant {
+            doubt(Reason::Slowing, watch)
+        } else if unsettled || (significant && self.warm_up_part > LONGEST_WARM_UP) {
+            // Growth after warm-up must outlast it one and a half times.
+            let outlast = self.warm_up_part * watch / LONGEST_WARM_UP - watch;
+            doubt(Reason::StillWarmingUp, outlast.max(MORE_AFTER_WARM_UP * watch))
+        } else if (tests.plateau_onset.is_some() && (significant || surely_rises))
+            || (surely_rises && settles)
+        {
+            doubt(Reason::Slowing, watch)
+        } else if significant || self.leaks_perhaps() {
+            let cycles = tests.cycles_lack.unwrap_or(0.0);
+            doubt(Reason::MayBeSlowing, self.until(TELLS_A_CURVE).max(cycles))
+        } else if let Some(lack) = tests.cycles_lack {
+            doubt(Reason::FewCycles, lack)
+        } else {
+            doubt(Reason::Noise, self.until(TELLS_GROWTH).min(MOST_MORE * watch))
         }
-        let reason = if e.stepped { Reason::Steps } else { Reason::StillWarmingUp };
-        return not_yet(reason, (more * each).max(e.watch / 4.0));
-    }
-    let settled = !e.unsettled && e.warm_up_part <= LONGEST_WARM_UP;
-    let line =
-        settled && (e.grows_about_a_line(settings.alpha) || e.grows_as_a_walk_after_warm_up());
-    let goes_on = !e.stepped && e.standstill.is_none();
-    if goes_on && e.shows() && (line || e.grows_as_a_walk(settings.alpha)) {
-        return match e.grew_too_little(settings) {
-            true => not_yet(Reason::TooShort, missing(e, &longer(settings))),
-            false => sure(Word::Growing),
-        };
-    }
-    let long = e.span >= LEAST_STEADY_PART * e.watch;
-    let small = little || (!e.unsettled && long && e.hardly_grows());
-    if still || (small && !e.leaks_perhaps()) {
-        return sure(Word::Steady);
-    }
-    let (reason, longer) = doubt(e, settings);
-    not_yet(reason, longer)
-}
-
-/// What a watch takes that tells what is little.
-fn longer(settings: &Settings) -> Settings {
-    Settings {
-        least_looks: LONGER.saturating_mul(settings.least_looks),
-        least_span: LONGER.saturating_mul(settings.least_span),
-        ..settings.clone()
     }
 }
 
-/// Seconds until the least looks and the least span are reached.
-fn missing(e: &Evidence, settings: &Settings) -> f64 {
-    let each = e.watch / (e.looks.max(2) - 1) as f64;
-    let looks = settings.least_looks.saturating_sub(e.looks) as f64 * each;
-    let span = settings.least_span as f64 / 1e9 - e.watch;
-    looks.max(span)
+/// Why an answer is not known yet, and about how long until it is.
+struct Doubt {
+    reason: Reason,
+    seconds: f64,
 }
 
-/// Why neither word can be said, and about how long until one can (seconds).
-fn doubt(e: &Evidence, settings: &Settings) -> (Reason, f64) {
-    // A slope's error falls with the span to the power 3/2, so what is missing to a z tells the time.
-    let until = |wanted: f64, z: f64| {
-        let times = (wanted / z.abs().max(0.1)).powf(2.0 / 3.0);
-        e.span * (times - 1.0).clamp(0.25, 10.0)
-    };
-    let z = e.slope.rate.estimate / e.slope.error.max(f64::MIN_POSITIVE);
-    let significant = e.trend.s > 0 && e.p_value() < settings.alpha;
-    let surely_rises = e.slope.rate.low > 0.0;
-    if let Some(lack) = e.cycles_lack.filter(|_| e.stepped) {
-        // The teeth of a cycle that came round too seldom look like steps.
-        (Reason::FewCycles, lack)
-    } else if e.stepped {
-        (Reason::Steps, e.watch.min(2.0 * e.span))
-    } else if e.unsettled && e.slope.rate.estimate > 0.0 && significant {
-        (Reason::Slowing, e.watch)
-    } else if e.unsettled || (significant && e.warm_up_part > LONGEST_WARM_UP) {
-        // Growth after warm-up must outlast it one and a half times.
-        let outlast = e.warm_up_part * e.watch / LONGEST_WARM_UP - e.watch;
-        (Reason::StillWarmingUp, outlast.max(e.watch / 2.0))
-    } else if (e.standstill.is_some() && (significant || surely_rises))
-        || (surely_rises && e.plateau.is_some_and(|p| p.settles))
-    {
-        (Reason::Slowing, e.watch)
-    } else if significant || e.leaks_perhaps() {
-        // About 30 standard errors are needed to tell a line from a slowing curve.
-        (Reason::MayBeSlowing, until(30.0, z).max(e.cycles_lack.unwrap_or(0.0)))
-    } else if let Some(lack) = e.cycles_lack {
-        (Reason::FewCycles, lack)
-    } else {
-        (Reason::Noise, until(5.0, z).min(3.0 * e.watch))
-    }
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1e9) as u64
 }

@@ -7,9 +7,14 @@
 //! powerful test of the trend hypothesis", Journal of Econometrics 141, 2007, use the two tests
 //! side by side in the same way). For noise about a level this test is merely weak, never wrong.
 
-use crate::Interval;
 use crate::autocorrelation;
-use crate::floors::Floor;
+use crate::floor::Floor;
+use crate::interval::Interval;
+use crate::thresholds::drift::{
+    ENDED, KEEPS, KEEPS_Z, LEAST_INCREMENTS, LEAST_SIGNS, LEAST_T, STILL, Z95,
+};
+use crate::thresholds::noise::MOST_RHO_OF_INCREMENTS;
+use crate::trend;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The outcome of the drift test.
@@ -29,33 +34,17 @@ pub struct Drift {
     pub keeps_on: bool,
 }
 
-/// The second half must gain at least this part of the first half's gain: a logarithm from near the
-/// start of a watch has a quarter, a root 0.41.
-const KEEPS: f64 = 0.42;
-
-/// Fewer increments than this do not make a sign test.
-const LEAST_SIGNS: f64 = 20.0;
-/// Signs count from this mean increment on, in its standard errors.
-const LEAST_T: f64 = 2.5;
-/// By so many standard errors.
-const KEEPS_Z: f64 = 0.5;
-/// The last fifth must gain this part of its fair share: what has just ended has gained nothing.
-const STILL: f64 = 0.3;
-/// And the last eighth this part of its own: a heap that came to its size by stairs in the first half of
-/// the last fifth creeps on by a twentieth.
-const ENDED: f64 = 0.1;
-
 /// Tests the increments of the floors.
 pub fn test(floors: &[Floor]) -> Option<Drift> {
     let increments: Vec<f64> = floors.windows(2).map(|w| w[1].value - w[0].value).collect();
     let m = increments.len() as f64;
-    if m < 4.0 {
+    if m < LEAST_INCREMENTS {
         return None;
     }
     let mean = increments.iter().sum::<f64>() / m;
     let variance = increments.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (m - 1.0);
-    let rho = autocorrelation::lag_one(&increments).clamp(0.0, 0.9);
-    let inflation = (1.0 + rho) / (1.0 - rho);
+    let rho = autocorrelation::lag_one(&increments).clamp(0.0, MOST_RHO_OF_INCREMENTS);
+    let inflation = autocorrelation::inflation(rho);
     let error = (variance * inflation * m).sqrt();
     let total = mean * m;
     let t = if error > 0.0 { total / error } else { total.signum() * f64::INFINITY };
@@ -74,7 +63,7 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
         && fifth > STILL * total / 5.0
         && eighth > ENDED * total / 8.0;
     let span = (floors[floors.len() - 1].time - floors[0].time).max(f64::MIN_POSITIVE);
-    let (estimate, half) = (total / span, 1.96 * error / span);
+    let (estimate, half) = (total / span, Z95 * error / span);
     let rate = Interval { estimate, low: estimate - half, high: estimate + half };
     Some(Drift { t, p_value, rate, early, late, keeps_on })
 }
@@ -90,10 +79,10 @@ fn sign_test(increments: &[f64], total: f64) -> f64 {
     if m < LEAST_SIGNS {
         return 1.0;
     }
-    let rho = autocorrelation::lag_one(&signs).clamp(0.0, 0.9);
-    let error = (m * (1.0 + rho) / (1.0 - rho)).sqrt();
+    let rho = autocorrelation::lag_one(&signs).clamp(0.0, MOST_RHO_OF_INCREMENTS);
+    let error = (m * autocorrelation::inflation(rho)).sqrt();
     let z = ((signs.iter().sum::<f64>() - 1.0) / error).max(0.0);
-    crate::trend::two_sided(z)
+    trend::two_sided(z)
 }
 
 fn tail(t: f64, freedom: f64) -> f64 {
@@ -101,21 +90,6 @@ fn tail(t: f64, freedom: f64) -> f64 {
         return 0.0;
     }
     StudentsT::new(0.0, 1.0, freedom).map_or(1.0, |d| 2.0 * d.cdf(-t.abs()))
-}
-
-impl Drift {
-    /// What this stage found, in words.
-    pub fn in_words(&self) -> String {
-        let keeps = if self.keeps_on { ", in the second half as in the first" } else { "" };
-        if self.p_value < 1e-3 {
-            format!(
-                "taken as a walk, the floors drift (t {:.1}, p {:.1e}){keeps}",
-                self.t, self.p_value
-            )
-        } else {
-            format!("taken as a walk, the floors need not drift (p {:.2})", self.p_value)
-        }
-    }
 }
 
 #[cfg(test)]

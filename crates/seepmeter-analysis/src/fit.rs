@@ -1,6 +1,6 @@
 //! Small least-squares fits that several stages share: never the judge, only a measure of shape.
 
-use crate::floors::Floor;
+use crate::floor::Floor;
 
 /// Residuals and their sum of squares after fitting the columns to `y`.
 pub(crate) struct Fit {

@@ -4,29 +4,15 @@
 //! of all it will let go of; a leak must lift it. One bucket is as long as one and a quarter of the
 //! long cycles, so that each holds at least one whole floor. Where there are no cycles the lower
 //! quartile of a short bucket stands for it: bursts do not move it, and it wastes less of noisy
-//! looks than their minimum would.
+//! samples than their minimum would.
 
+use crate::autocorrelation;
 use crate::cells::Cells;
 use crate::cycle::Cycles;
-use crate::{plateau, words};
-
-/// One floor.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Floor {
-    /// When, in seconds since the start of the watch.
-    pub time: f64,
-    /// How high, in base units.
-    pub value: f64,
-}
-
-/// No more floors than this: Theil–Sen looks at every pair.
-pub const MOST_FLOORS: usize = 96;
-/// A bucket has at least this many cells.
-const LEAST_CELLS: usize = 4;
-/// Fewer lowest values than this are no match for short buckets.
-pub const LEAST_LOWEST: usize = 12;
-/// Lowest values must have an error smaller by this, or chance would choose.
-const CLEARLY: f64 = 0.8;
+use crate::floor::Floor;
+use crate::thresholds::floors::{
+    CLEARLY, CYCLES_IN_A_BUCKET, LEAST_CELLS, LEAST_LOWEST, MOST_FLOORS,
+};
 
 /// How floors are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +32,7 @@ impl Buckets {
 
     /// Long enough that each holds a whole floor of a cycle.
     pub fn of_cycles(cells: &Cells, cycles: &Cycles) -> Self {
-        let whole = (1.25 * cycles.long).ceil() as usize;
+        let whole = (CYCLES_IN_A_BUCKET * cycles.long).ceil() as usize;
         Self { cells: whole.max(Self::short(cells).cells), lowest: true }
     }
 }
@@ -65,13 +51,13 @@ pub fn choose(cells: &Cells, cycles: Option<&Cycles>, least: usize) -> (Vec<Floo
     if best.0.len() < least {
         return best;
     }
-    let mut least_error = CLEARLY * plateau::local_error(&best.0);
+    let mut least_error = CLEARLY * autocorrelation::slope_error(&best.0);
     for buckets in doubled.into_iter().chain(cycles) {
         let floors = of(cells, buckets);
         if floors.len() < least.max(LEAST_LOWEST) {
             continue;
         }
-        let error = plateau::local_error(&floors);
+        let error = autocorrelation::slope_error(&floors);
         if error < least_error {
             least_error = error;
             best = (floors, buckets);
@@ -98,7 +84,7 @@ pub fn of(cells: &Cells, buckets: Buckets) -> Vec<Floor> {
 /// The floor of the cells `from..to`, unless fewer than half of them are known.
 fn floor_of(cells: &Cells, from: usize, to: usize, lowest: bool) -> Option<Floor> {
     let mut known: Vec<(usize, f64)> = (from..to)
-        .filter_map(|i| cells.cells[i].map(|c| (i, if lowest { c.floor } else { c.mean })))
+        .filter_map(|i| cells.cells[i].map(|c| (i, if lowest { c.min } else { c.mean })))
         .collect();
     if known.len() * 2 < to - from {
         return None;
@@ -116,17 +102,11 @@ fn floor_of(cells: &Cells, from: usize, to: usize, lowest: bool) -> Option<Floor
     Some(Floor { time: middle, value: known[quarter].1 })
 }
 
-/// What this stage found, in words.
-pub fn in_words(floors: &[Floor], cells: &Cells, buckets: Buckets) -> String {
-    let each = (buckets.cells as u64).saturating_mul(cells.width);
-    let kind = if buckets.lowest { "lowest value" } else { "lower quartile" };
-    format!("{} floors, each the {kind} of {}", floors.len(), words::duration(each))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Series, cycle};
+    use crate::cycle;
+    use crate::series::Series;
 
     #[test]
     fn the_floors_of_a_saw_are_its_troughs() {

@@ -9,10 +9,9 @@
 //! 1963), and its upper end comes from the ranks of Wilcoxon's test (Moses, 1965), widened for
 //! autocorrelation. No straight line is assumed, so that steps and a wander do not widen it.
 
-use crate::Unit;
 use crate::autocorrelation;
-use crate::floors::Floor;
-use crate::words;
+use crate::floor::Floor;
+use crate::thresholds::gain::{LEAST_THIRD, NEARLY_ALL, Z95};
 
 /// What was gained from the first third to the last, base units.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,16 +22,10 @@ pub struct Gain {
     pub high: f64,
 }
 
-/// One-sided 5 %.
-const Z95: f64 = 1.645;
-/// Where the floors repeat each other so much that ranks prove nothing: what nine pairs of ten stay
-/// under bounds what was gained, whatever the noise is.
-const NEARLY_ALL: f64 = 0.9;
-
 /// Measures it; `None` for too few floors.
 pub fn of(floors: &[Floor]) -> Option<Gain> {
     let third = floors.len() / 3;
-    if third < 3 {
+    if third < LEAST_THIRD {
         return None;
     }
     let late = &floors[floors.len() - third..];
@@ -46,17 +39,6 @@ pub fn of(floors: &[Floor]) -> Option<Gain> {
     let error = ((2.0 * count + 1.0) * inflation / (12.0 * count * count)).sqrt();
     let at = |part: f64| pairs[((pairs.len() - 1) as f64 * part).ceil() as usize];
     Some(Gain { estimate: at(0.5), high: at((0.5 + Z95 * error).min(NEARLY_ALL)) })
-}
-
-impl Gain {
-    /// What this stage found, in words.
-    pub fn in_words(self, level: f64, unit: Unit) -> String {
-        let percent = 100.0 * self.high / level.abs().max(f64::MIN_POSITIVE);
-        let [estimate, high] = [self.estimate, self.high].map(|bytes| words::amount(bytes, unit));
-        format!(
-            "from its first third to its last it gained {estimate}, at most {high} ({percent:.1} % of the level)"
-        )
-    }
 }
 
 #[cfg(test)]

@@ -1,31 +1,31 @@
-//! The result of judging: one of three words, and what it rests on.
+//! The result of judging: one of three answers, and what it rests on.
 
-use crate::Unit;
-use crate::words;
+use crate::evidence::Evidence;
+use crate::interval::{Interval, Span};
 
 /// The three answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Word {
+pub enum Classification {
     /// It grows, and nothing seen says that the growth will end by itself.
     Growing,
     /// It does not grow, or so little that it does not matter.
     Steady,
-    /// What was seen does not tell.
+    /// What was seen does not decide.
     Inconclusive,
 }
 
-impl Word {
+impl Classification {
     /// The word as it is printed and written to JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Word::Growing => "growing",
-            Word::Steady => "steady",
-            Word::Inconclusive => "inconclusive",
+            Self::Growing => "growing",
+            Self::Steady => "steady",
+            Self::Inconclusive => "inconclusive",
         }
     }
 }
 
-impl std::fmt::Display for Word {
+impl std::fmt::Display for Classification {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
     }
@@ -34,7 +34,7 @@ impl std::fmt::Display for Word {
 /// Why an answer is inconclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Too few looks, or too short a watch.
+    /// Too few samples, or too short a watch.
     TooShort,
     /// Too few cycles have been seen.
     FewCycles,
@@ -42,9 +42,9 @@ pub enum Reason {
     StillWarmingUp,
     /// It grows, and more slowly all the time: a plateau may follow.
     Slowing,
-    /// It grows, and whether the growth slows down can't be told yet.
+    /// It grows, and whether the growth slows down is not known yet.
     MayBeSlowing,
-    /// It grew by a few steps, the last of them lately.
+    /// It grew in a few steps, the last of them lately.
     Steps,
     /// The noise hides whatever there is.
     Noise,
@@ -63,36 +63,32 @@ impl Reason {
             Reason::Noise => "noise",
         }
     }
-
-    /// The reason in words.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Reason::TooShort => "too short a watch",
-            Reason::FewCycles => "too few cycles seen",
-            Reason::StillWarmingUp => "it has not settled long enough after warm-up",
-            Reason::Slowing => "it grows, but ever more slowly",
-            Reason::MayBeSlowing => "it grows; whether the growth slows down can't be told yet",
-            Reason::Steps => "it grew by a few steps, the last of them lately",
-            Reason::Noise => "the noise hides whatever there is",
-        }
-    }
 }
 
-/// An estimate and its 95 % confidence interval.
+/// The answer, why, and how much longer a watch it would take.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Interval {
-    /// The best guess.
-    pub estimate: f64,
-    /// The lower end.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
+pub struct Decision {
+    /// The answer.
+    pub classification: Classification,
+    /// Why, when inconclusive.
+    pub reason: Option<Reason>,
+    /// How much longer a watch would decide (ns), when inconclusive and it can be estimated.
+    pub needs_more: Option<u64>,
 }
 
-impl Interval {
-    /// All of it moved by this much.
-    pub(crate) fn shifted(self, by: f64) -> Self {
-        Self { estimate: self.estimate + by, low: self.low + by, high: self.high + by }
+impl Decision {
+    /// Growing or steady.
+    pub(crate) fn sure(classification: Classification) -> Self {
+        Self { classification, reason: None, needs_more: None }
+    }
+
+    /// Inconclusive for this reason, for about so much longer (ns).
+    pub(crate) fn not_yet(reason: Reason, needs_more: u64) -> Self {
+        Self {
+            classification: Classification::Inconclusive,
+            reason: Some(reason),
+            needs_more: Some(needs_more),
+        }
     }
 }
 
@@ -101,15 +97,15 @@ impl Interval {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// The answer.
-    pub word: Word,
+    pub classification: Classification,
     /// Why, when inconclusive.
     pub reason: Option<Reason>,
-    /// How much longer a watch it would take (ns), when inconclusive and it can be guessed.
-    pub watch_longer: Option<u64>,
+    /// How much longer a watch would decide (ns), when inconclusive and it can be estimated.
+    pub needs_more: Option<u64>,
     /// The slope over the judged span, base units a second.
     pub rate: Option<Interval>,
-    /// The span that was judged: (from, to) in ns.
-    pub span: Option<(u64, u64)>,
+    /// The span that was judged.
+    pub span: Option<Span>,
     /// When warm-up ended (ns); `None` when none was found.
     pub warm_up_end: Option<u64>,
     /// How many floors the judgement rests on.
@@ -122,12 +118,46 @@ pub struct Judgement {
     pub level: Option<f64>,
     /// The highest value seen.
     pub peak: Option<i64>,
-    /// What each stage found, in words, in order.
-    pub explanation: Vec<String>,
+    /// What the stages found in this series.
+    pub evidence: Evidence,
+    /// Why the answer is not the one that this evidence alone has: parts of the whole decided.
+    pub overruled: Option<Box<Override>>,
 }
 
-/// No shorter time than this (ns) is promised to tell.
-const LEAST_TOLD: u64 = 1_000_000;
+/// Parts of a whole that decided in its place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Override {
+    /// A part grows, and the whole does not show it.
+    MaskedGrowth {
+        /// The answer on the whole by itself.
+        whole: Decision,
+        /// The part.
+        part: Judgement,
+    },
+    /// A part rises, and it may go on: a steady whole is not called so.
+    RisingPart {
+        /// The answer on the whole by itself.
+        whole: Decision,
+        /// The part.
+        part: Judgement,
+    },
+    /// The parts that carry the whole's growth made one-off steps or have settled.
+    SteppedParts {
+        /// The answer on the whole by itself.
+        whole: Decision,
+        /// Those parts, the largest gain first.
+        carriers: Vec<Carrier>,
+    },
+}
+
+/// A part, or several that trade with each other, that carry some of the whole's growth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carrier {
+    /// What it gained over the judged span, base units.
+    pub gain: f64,
+    /// What it was judged to be.
+    pub judgement: Judgement,
+}
 
 /// When a limit will be reached at the present rate, in ns from the end of the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,51 +171,30 @@ pub struct TimeToLimit {
 }
 
 impl Judgement {
+    /// The answer alone.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        let Self { classification, reason, needs_more, .. } = *self;
+        Decision { classification, reason, needs_more }
+    }
+
+    /// The same figures and evidence with another answer.
+    #[must_use]
+    pub(crate) fn overruled(self, decision: Decision, by: Override) -> Self {
+        let Decision { classification, reason, needs_more } = decision;
+        Self { classification, reason, needs_more, overruled: Some(Box::new(by)), ..self }
+    }
+
     /// When `limit` (base units) will be reached, from [`level`](Self::level) at
     /// [`rate`](Self::rate); `None` unless it is growing.
     ///
-    /// The floor is extrapolated, the swing above it rides on top: what has to fit under the limit
+    /// The floor is extrapolated, the amplitude above it rides on top: what has to fit under the limit
     /// is the floor and the `headroom` (base units) that the peaks need above it; pass 0 for none.
     pub fn time_to_limit(&self, limit: f64, headroom: f64) -> Option<TimeToLimit> {
-        if self.word != Word::Growing {
+        if self.classification != Classification::Growing {
             return None;
         }
         time_to_limit(self.level?, self.rate?, limit - headroom)
-    }
-
-    /// Behind a reason, about how much longer a watch would tell; nothing where that is not known or
-    /// nothing that a watch could wait for. Of one that is too short only the least is known.
-    pub fn longer_in_words(&self) -> String {
-        match self.watch_longer.filter(|ns| *ns >= LEAST_TOLD) {
-            None => String::new(),
-            Some(ns) if self.reason == Some(Reason::TooShort) => {
-                format!("; it takes at least {} more", words::duration(ns))
-            }
-            Some(ns) => format!("; about {} more would tell", words::duration(ns)),
-        }
-    }
-
-    /// One line without the target's name: the word, then the rate or the reason.
-    pub fn summary(&self, unit: Unit) -> String {
-        let after = match self.warm_up_end {
-            Some(end) => format!(", after {} of warm-up", words::duration(end)),
-            None => String::new(),
-        };
-        let over = self
-            .span
-            .map_or(String::new(), |(a, b)| format!(" over {}{after}", words::duration(b - a)));
-        match (self.word, self.rate) {
-            (Word::Growing, Some(rate)) => {
-                format!("growing {}{over}", words::rate_interval(rate, unit))
-            }
-            (Word::Steady, Some(rate)) => {
-                format!("steady {}{over}", words::rate_interval(rate, unit))
-            }
-            _ => {
-                let why = self.reason.map_or("", Reason::in_words);
-                format!("{}: {why}{}", self.word, self.longer_in_words())
-            }
-        }
     }
 }
 
@@ -215,19 +224,6 @@ mod tests {
         let t = time_to_limit(100.0, rate, 200.0).unwrap();
         let s = 1_000_000_000;
         assert_eq!((t.soonest, t.likely, t.latest), (5 * s, 10 * s, Some(20 * s)));
-    }
-
-    #[test]
-    fn no_watch_is_told_to_go_on_for_nothing_and_a_short_one_to_go_on_at_least() {
-        let judged = |reason, watch_longer| {
-            let short = crate::Series::from_pairs([(0, 1)]);
-            let judgement = crate::judge(&short, &crate::Settings::default());
-            Judgement { reason: Some(reason), watch_longer, ..judgement }.longer_in_words()
-        };
-        assert_eq!(judged(Reason::Noise, Some(0)), "");
-        assert_eq!(judged(Reason::Noise, None), "");
-        assert_eq!(judged(Reason::Noise, Some(5_000_000_000)), "; about 5.0 s more would tell");
-        assert_eq!(judged(Reason::TooShort, Some(5_000_000_000)), "; it takes at least 5.0 s more");
     }
 
     #[test]

@@ -8,13 +8,12 @@
 //! - *does it settle?* The second half is significantly flatter than the first.
 //! - *does it keep on?* The second half grows significantly, with at least 0.65 of the slope of the
 //!   first, and the last fifth grows too. A logarithm or an exponential has at most about 0.65 when
-//!   no more than two fifths of it are cut off as warm-up. What lies in between, [`curve`] decides.
-//!
-//! [`curve`]: crate::curve
+//!   no more than two fifths of it are cut off as warm-up. What lies in between, [`curve`](crate::curve) decides.
 
-use crate::autocorrelation::Autocorrelation;
-use crate::floors::Floor;
-use crate::{autocorrelation, fit, slope};
+use crate::autocorrelation::{Autocorrelation, slope_error};
+use crate::floor::Floor;
+use crate::slope;
+use crate::thresholds::plateau::{LEAST_FLOORS, SETTLES_RATIO, SLOWING, STILL, Z_KEEPS, Z_SETTLES};
 
 /// The outcome of the plateau tests. Rates are base units a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,19 +30,10 @@ pub struct Plateau {
     pub keeps_on: bool,
 }
 
-/// What slows down has at most about this ratio of late to early slope.
-const SLOWING: f64 = 0.65;
-/// The last fifth must have this part of the slope of all: growth that has just ended has 0.
-pub(crate) const STILL: f64 = 0.3;
-/// One-sided 5 %.
-const Z_KEEPS: f64 = 1.645;
-/// One-sided 0.6 %: as many cuts are tried, a looser test would find warm-up in straight lines.
-const Z_SETTLES: f64 = 2.5;
-
 /// Compares the halves of the floors; `None` when there are too few to halve.
 pub fn test(floors: &[Floor], noise: &Autocorrelation) -> Option<Plateau> {
     let n = floors.len();
-    if n < 8 {
+    if n < LEAST_FLOORS {
         return None;
     }
     let half = n.div_ceil(2);
@@ -54,51 +44,17 @@ pub fn test(floors: &[Floor], noise: &Autocorrelation) -> Option<Plateau> {
     let (a, b) = (early.rate.estimate, late.rate.estimate);
     let eb = late.error;
 
-    let own_error = local_error(&floors[..half]).hypot(local_error(&floors[n - half..]));
-    let settles = a.abs() - b.abs() > Z_SETTLES * own_error && b.abs() < 0.8 * a.abs();
+    let own_error = slope_error(&floors[..half]).hypot(slope_error(&floors[n - half..]));
+    let settles = a.abs() - b.abs() > Z_SETTLES * own_error && b.abs() < SETTLES_RATIO * a.abs();
     let keeps_on =
         b > Z_KEEPS * eb && b > SLOWING * a && last.rate.estimate > STILL * all.rate.estimate;
     Some(Plateau { early: a, late: b, last: last.rate.estimate, settles, keeps_on })
 }
 
-/// The standard error of a half's slope from the noise about that half's own parabola: noise about
-/// a curve through all of it would be mostly the very bend that is looked for.
-pub(crate) fn local_error(half: &[Floor]) -> f64 {
-    let noise = fit::noise_of(half);
-    let n = noise.len() as f64;
-    let variance = noise.iter().map(|r| r * r).sum::<f64>() / (n - 3.0).max(1.0);
-    let span = half[half.len() - 1].time - half[0].time;
-    (12.0 * variance * autocorrelation::of(half).inflation / n).sqrt() / span
-}
-
-impl Plateau {
-    /// What this stage found, in words.
-    pub fn in_words(&self) -> String {
-        let percent = (self.late / self.early * 100.0).round();
-        match (self.early > 0.0, self.late > 0.0) {
-            (false, false) => "neither half grows".to_owned(),
-            (false, true) => "the second half grows, the first did not".to_owned(),
-            (true, false) => "the second half no longer grows".to_owned(),
-            (true, true) if self.settles => {
-                format!(
-                    "growth is slowing down: the second half has {percent} % of the slope of the first"
-                )
-            }
-            (true, true) if self.keeps_on => {
-                format!(
-                    "growth does not slow down: the second half has {percent} % of the slope of the first"
-                )
-            }
-            _ => format!(
-                "the second half has {percent} % of the slope of the first, which does not tell whether growth slows down"
-            ),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::autocorrelation;
 
     fn tested(value: impl Fn(f64) -> f64) -> Plateau {
         let ripple = |i: u32| f64::from(i * 7 % 5) / 2.0 - 1.0;

@@ -1,5 +1,8 @@
 //! A series: a step function of time, as a sampler saw it.
 
+use crate::interval::Span;
+use crate::thresholds::series::{GAP_SPACINGS, LEAST_SPACINGS};
+
 /// A step function of time: a point stands until the next point, the last one until the end.
 ///
 /// Times are nanoseconds since the start of the watch, values integers in base units (bytes, a
@@ -9,19 +12,18 @@
 pub struct Series {
     points: Vec<(u64, i64)>,
     end: u64,
-    looks: u64,
-    gaps: Vec<(u64, u64)>,
+    samples: u64,
+    /// The usual time between two samples, ns, where it is known.
+    interval: Option<u64>,
+    gaps: Vec<Span>,
 }
-
-/// A spacing this many times the median one is a gap: nobody looked there.
-const GAP_SPACINGS: u64 = 20;
 
 impl Series {
     /// A series from (time in ns, value) pairs, in any order; of two at one time the later stands.
     ///
-    /// Every pair counts as one look, and a spacing of more than twenty median spacings is a gap
-    /// (a suspended machine, a sampler that stopped). For a series that was written only where it
-    /// changed say so with [`with_looks`](Self::with_looks), which forgets the gaps so guessed.
+    /// Every pair counts as one sample, and a spacing of more than twenty median spacings is a gap
+    /// (a suspended machine, a sampler that stopped). For a series that holds only the changes say so
+    /// with [`with_samples`](Self::with_samples), which forgets the gaps so guessed.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (u64, i64)>) -> Self {
         let mut points: Vec<_> = pairs.into_iter().collect();
         if !points.is_sorted_by_key(|p| p.0) {
@@ -35,9 +37,12 @@ impl Series {
             same
         });
         let end = points.last().map_or(0, |p| p.0);
-        let looks = points.len() as u64;
-        let gaps = find_gaps(&points);
-        Self { points, end, looks, gaps }
+        let samples = points.len() as u64;
+        let mut spacings: Vec<u64> = points.windows(2).map(|w| w[1].0 - w[0].0).collect();
+        let interval = median(&mut spacings);
+        let usual = interval.filter(|_| spacings.len() >= LEAST_SPACINGS);
+        let gaps = usual.map_or(vec![], |usual| find_gaps(&points, usual));
+        Self { points, end, samples, interval, gaps }
     }
 
     /// Says until when (ns) the last point stood; never before the last point.
@@ -47,17 +52,34 @@ impl Series {
         self
     }
 
-    /// Says how many looks were taken, for a series that holds only the changes, and forgets gaps.
+    /// Says how many samples were taken, for a series that holds only the changes. What was guessed
+    /// from the points' spacings, gaps and interval, is forgotten.
     #[must_use]
-    pub fn with_looks(mut self, looks: u64) -> Self {
-        self.looks = looks;
+    pub fn with_samples(mut self, samples: u64) -> Self {
+        self.samples = samples;
+        self.interval = None;
         self.gaps.clear();
         self
     }
 
-    /// Says between which times (ns, ns) nobody looked; the value there is unknown.
+    /// Says how much time (ns) usually lies between two samples.
     #[must_use]
-    pub fn with_gaps(mut self, gaps: impl IntoIterator<Item = (u64, u64)>) -> Self {
+    pub fn with_interval(mut self, interval: u64) -> Self {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// Says how much time (ns) should lie between two samples, for a series with too few of them to
+    /// show it: the first sample of a watch is often late.
+    #[must_use]
+    pub fn with_scheduled_interval(self, interval: u64) -> Self {
+        let few = self.interval.is_none() || self.samples <= LEAST_SPACINGS as u64;
+        if few { self.with_interval(interval) } else { self }
+    }
+
+    /// Says in which spans nothing was sampled; the value there is unknown.
+    #[must_use]
+    pub fn with_gaps(mut self, gaps: impl IntoIterator<Item = Span>) -> Self {
         self.gaps = gaps.into_iter().collect();
         self.gaps.sort_unstable();
         self
@@ -68,14 +90,21 @@ impl Series {
         &self.points
     }
 
-    /// The spans (ns, ns) in which nobody looked.
-    pub fn gaps(&self) -> &[(u64, u64)] {
+    /// The spans in which nothing was sampled.
+    pub fn gaps(&self) -> &[Span] {
         &self.gaps
     }
 
-    /// How many looks stand behind the series.
-    pub fn looks(&self) -> u64 {
-        self.looks
+    /// How many samples stand behind the series.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// The usual time between two samples, in ns: the median of their spacings, or where those are not
+    /// known the mean; `None` for fewer than two samples.
+    pub fn interval(&self) -> Option<u64> {
+        let mean = || (self.samples > 1).then(|| self.span() / (self.samples - 1));
+        self.interval.or_else(mean)
     }
 
     /// The time of the first point, in ns.
@@ -115,7 +144,7 @@ impl Series {
     /// The sum of several step functions, such as resident set and swap, or a tree of processes.
     ///
     /// A part counts as 0 before its start and after its end, unless it ends with the last of them.
-    /// The looks are those of the part with the most.
+    /// The samples are those of the part with the most.
     pub fn sum(parts: &[&Series]) -> Series {
         let end = parts.iter().map(|s| s.end).max().unwrap_or(0);
         let mut deltas: Vec<(u64, i128)> = Vec::new();
@@ -137,25 +166,28 @@ impl Series {
             (time, total.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
         });
         let mut sum = Series::from_pairs(running.collect::<Vec<_>>()).with_end(end);
-        sum.looks = parts.iter().map(|s| s.looks).max().unwrap_or(0);
-        sum.gaps = parts.iter().max_by_key(|s| s.looks).map_or(vec![], |s| s.gaps.clone());
+        let most = parts.iter().max_by_key(|s| s.samples);
+        sum.samples = most.map_or(0, |s| s.samples);
+        sum.interval = most.and_then(|s| s.interval);
+        sum.gaps = most.map_or(vec![], |s| s.gaps.clone());
         sum
     }
 }
 
-fn find_gaps(points: &[(u64, i64)]) -> Vec<(u64, u64)> {
-    let mut spacings: Vec<u64> = points.windows(2).map(|w| w[1].0 - w[0].0).collect();
-    if spacings.len() < 4 {
-        return vec![];
-    }
-    let middle = spacings.len() / 2;
-    let median = *spacings.select_nth_unstable(middle).1;
-    let wide = median.saturating_mul(GAP_SPACINGS);
+/// The median; none of nothing.
+pub(crate) fn median(values: &mut [u64]) -> Option<u64> {
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable(middle).1)
+}
+
+/// Spacings far wider than the usual one (ns).
+fn find_gaps(points: &[(u64, i64)], usual: u64) -> Vec<Span> {
+    let wide = usual.saturating_mul(GAP_SPACINGS);
     // The point before a gap stands for one usual spacing; from there on nothing is known.
     points
         .windows(2)
         .filter(|w| w[1].0 - w[0].0 > wide)
-        .map(|w| (w[0].0 + median, w[1].0))
+        .map(|w| Span { from: w[0].0 + usual, to: w[1].0 })
         .collect()
 }
 
@@ -179,7 +211,7 @@ mod tests {
     #[test]
     fn a_spacing_far_beyond_the_usual_is_a_gap() {
         let s = Series::from_pairs((0..10).chain(500..510).map(|t| (t, 1)));
-        assert_eq!(s.gaps(), [(10, 500)]);
+        assert_eq!(s.gaps(), [Span { from: 10, to: 500 }]);
     }
 
     #[test]
@@ -189,5 +221,18 @@ mod tests {
         let sum = Series::sum(&[&a, &b]);
         assert_eq!(sum.points(), [(0, 10), (2, 11), (5, 21), (6, 20)]);
         assert_eq!(sum.end(), 10);
+    }
+
+    #[test]
+    fn the_interval_is_the_median_of_the_spacings_and_the_schedule_where_those_are_few() {
+        let s = 1_000_000_000;
+        let late = Series::from_pairs([(0, 1), (660_000_000, 1)]);
+        assert_eq!(late.interval(), Some(660_000_000));
+        assert_eq!(late.with_scheduled_interval(s).interval(), Some(s));
+        let slowed = Series::from_pairs((0..9).map(|i| (i * 2 * s + i % 2, 1)));
+        assert!(slowed.with_scheduled_interval(s).interval().unwrap() >= 2 * s - 1);
+        let changes = Series::from_pairs([(0, 1), (7 * s, 2)]).with_samples(11).with_end(10 * s);
+        assert_eq!(changes.interval(), Some(s));
+        assert_eq!(Series::from_pairs([(5, 1)]).interval(), None);
     }
 }

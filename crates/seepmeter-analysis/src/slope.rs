@@ -4,12 +4,10 @@
 //! from the variance of Kendall's S (Sen, JASA 63, 1968), widened for autocorrelation. Up to 29 % of
 //! the floors may be anything without moving it far.
 
-use crate::Interval;
-use crate::floors::Floor;
+use crate::floor::Floor;
+use crate::interval::Interval;
+use crate::thresholds::slope::Z95;
 use crate::trend;
-
-/// Two-sided 95 %.
-const Z95: f64 = 1.959_964;
 
 /// A slope, in base units a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,11 +61,6 @@ impl Slope {
     /// The height of the line at `time` seconds.
     pub fn at(&self, time: f64) -> f64 {
         self.intercept + self.rate.estimate * time
-    }
-
-    /// What this stage found, in words.
-    pub fn in_words(&self, unit: crate::Unit) -> String {
-        format!("their slope (Theil–Sen) is {}", crate::words::rate_interval(self.rate, unit))
     }
 }
 

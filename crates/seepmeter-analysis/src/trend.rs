@@ -5,7 +5,7 @@
 //! variance is corrected for ties and, after Hamed & Rao (Journal of Hydrology 204, 1998) and Yue &
 //! Wang (2004), for autocorrelation.
 
-use crate::floors::Floor;
+use crate::floor::Floor;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 /// The outcome of a Mann–Kendall test.
@@ -54,18 +54,6 @@ pub fn two_sided(z: f64) -> f64 {
         return 0.0;
     }
     (2.0 * Normal::standard().cdf(-z.abs())).min(1.0)
-}
-
-impl Trend {
-    /// What this stage found, in words.
-    pub fn in_words(&self) -> String {
-        let way = if self.s > 0 { "rise" } else { "fall" };
-        match self.p_value {
-            p if p < 1e-3 => format!("the floors {way} (Mann–Kendall z {:.1}, p {p:.1e})", self.z),
-            p if p < 0.05 => format!("the floors may {way} (Mann–Kendall p {p:.3})"),
-            p => format!("no trend in the floors (Mann–Kendall p {p:.2})"),
-        }
-    }
 }
 
 #[cfg(test)]

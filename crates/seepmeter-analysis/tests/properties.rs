@@ -1,10 +1,13 @@
 //! Properties that hold for any series.
 
 use proptest::prelude::*;
-use seepmeter_analysis::floors::Floor;
+use seepmeter_analysis::explain::explanation;
 use seepmeter_analysis::slope::theil_sen;
 use seepmeter_analysis::trend::mann_kendall;
-use seepmeter_analysis::{Series, Settings, Thinner, Word, attribute, judge};
+use seepmeter_analysis::words::NumberFormat;
+use seepmeter_analysis::{
+    Classification, Downsampler, Floor, Series, Settings, Span, attribute, judge,
+};
 
 const S: u64 = 1_000_000_000;
 
@@ -79,7 +82,7 @@ proptest! {
         let one = judge(&every_second(&v), &Settings::default());
         let twice: Vec<i64> = v.iter().map(|x| 2 * x).collect();
         let two = judge(&every_second(&twice), &Settings::default());
-        prop_assert_eq!((one.word, one.reason, one.span), (two.word, two.reason, two.span));
+        prop_assert_eq!((one.classification, one.reason, one.span), (two.classification, two.reason, two.span));
         prop_assert_eq!(one.rate.map(|r| 2.0 * r.estimate), two.rate.map(|r| r.estimate));
     }
 
@@ -89,9 +92,9 @@ proptest! {
         let dense = every_second(&held);
         let mut changes: Vec<(u64, i64)> = dense.points().to_vec();
         changes.dedup_by_key(|p| p.1);
-        let sparse = Series::from_pairs(changes).with_end(dense.end()).with_looks(dense.looks());
+        let sparse = Series::from_pairs(changes).with_end(dense.end()).with_samples(dense.samples());
         let (a, b) = (judge(&dense, &Settings::default()), judge(&sparse, &Settings::default()));
-        prop_assert_eq!((a.word, a.reason, a.floors_used), (b.word, b.reason, b.floors_used));
+        prop_assert_eq!((a.classification, a.reason, a.floors_used), (b.classification, b.reason, b.floors_used));
         prop_assert_eq!(a.rate, b.rate);
     }
 
@@ -101,30 +104,30 @@ proptest! {
         end in 0u64..1 << 52,
     ) {
         let j = judge(&Series::from_pairs(pairs.clone()).with_end(end), &Settings::default());
-        prop_assert!(!j.explanation.is_empty());
-        if j.word == Word::Growing {
+        prop_assert!(!explanation(&j, NumberFormat::Bytes).is_empty());
+        if j.classification == Classification::Growing {
             prop_assert!(j.rate.unwrap().estimate > 0.0);
         }
-        prop_assert_eq!(j.word == Word::Inconclusive, j.reason.is_some());
+        prop_assert_eq!(j.classification == Classification::Inconclusive, j.reason.is_some());
         pairs.truncate(9);
         let short = judge(&Series::from_pairs(pairs), &Settings::default());
-        prop_assert_eq!(short.word, Word::Inconclusive);
+        prop_assert_eq!(short.classification, Classification::Inconclusive);
     }
 
     #[test]
-    fn thinning_keeps_the_peak_the_floor_and_the_ends(
+    fn downsampling_keeps_the_peak_the_floor_and_the_ends(
         values in prop::collection::vec(any::<i32>(), 1..3_000),
         spacings in prop::collection::vec(1u64..10_000, 3_000),
     ) {
-        let mut thinner = Thinner::new(32);
+        let mut downsampler = Downsampler::new(32);
         let mut time = 0;
         let mut all = vec![];
         for (&value, spacing) in values.iter().zip(spacings) {
             time += spacing;
-            thinner.push(time, value.into());
+            downsampler.push(time, value.into());
             all.push((time, i64::from(value)));
         }
-        let thin = thinner.finish();
+        let thin = downsampler.finish();
         let low = |p: &[(u64, i64)]| p.iter().map(|p| p.1).min();
         prop_assert!(thin.points().len() <= 4 * 32);
         prop_assert_eq!(thin.peak(), all.iter().map(|p| p.1).max());
@@ -142,7 +145,7 @@ proptest! {
             .map(|(k, s)| (k, every_second(&(0..300).map(|i| 1_000_000 + s * i).collect::<Vec<_>>())))
             .collect();
         let whole = Series::sum(&subjects.iter().map(|s| &s.1).collect::<Vec<_>>());
-        let a = attribute(&whole, subjects, (0, whole.end()), None);
+        let a = attribute(&whole, subjects, Span { from: 0, to: whole.end() }, None);
         prop_assert!(a.unexplained.unwrap().abs() < 1e-6);
         prop_assert!(a.shares.is_sorted_by(|x, y| x.gain >= y.gain));
     }

@@ -1,13 +1,16 @@
 //! Facts about judging growth that were found by trying, each held down.
 
-use seepmeter_analysis::floors::Floor;
+use seepmeter_analysis::explain::{explanation, needs_more, summary};
 use seepmeter_analysis::trend::mann_kendall;
-use seepmeter_analysis::{Judgement, Reason, Series, Settings, Word, judge, judge_with_parts};
+use seepmeter_analysis::words::NumberFormat;
+use seepmeter_analysis::{
+    Classification, Floor, Judgement, PartSeries, Reason, Series, Settings, judge, judge_with_parts,
+};
 
 const S: u64 = 1_000_000_000;
 const MB: f64 = 1e6;
 
-/// A look a second; ±100 kB of noise that is the same in every run.
+/// A sample a second; ±100 kB of noise that is the same in every run.
 fn watch(seconds: u64, value: impl Fn(f64) -> f64) -> Series {
     let mut state = 7u64;
     Series::from_pairs((0..seconds).map(|t| {
@@ -19,6 +22,10 @@ fn watch(seconds: u64, value: impl Fn(f64) -> f64) -> Series {
 
 fn judged(series: &Series) -> Judgement {
     judge(series, &Settings::default())
+}
+
+fn said(judgement: &Judgement) -> Vec<String> {
+    explanation(judgement, NumberFormat::Bytes)
 }
 
 fn floors_of(series: &Series) -> Vec<Floor> {
@@ -48,7 +55,7 @@ fn trap_28_what_mann_kendall_alone_calls_growth_in_healthy_series_is_not_called_
         let raw = mann_kendall(&floors_of(&series), 1.0);
         alone += u32::from(raw.s > 0 && raw.p_value < 0.01);
         let j = judged(&series);
-        assert_ne!(j.word, Word::Growing, "{name}: {:#?}", j.explanation);
+        assert_ne!(j.classification, Classification::Growing, "{name}: {:#?}", said(&j));
     }
     assert!(alone >= 6, "the series must be tempting: {alone}");
 }
@@ -58,11 +65,11 @@ fn trap_29_a_leak_under_a_saw_is_found_whatever_the_length_of_its_cycle() {
     for cycle in [7.0, 23.0, 40.0, 55.0] {
         let saw = |t: f64| 40.0 * MB * (t % cycle) / cycle;
         let leak = judged(&watch(1_200, |t| 60.0 * MB + saw(t) + 0.02 * MB * t));
-        assert_eq!(leak.word, Word::Growing, "{cycle}: {:#?}", leak.explanation);
+        assert_eq!(leak.classification, Classification::Growing, "{cycle}: {:#?}", said(&leak));
         let rate = leak.rate.unwrap();
         assert!((rate.estimate / 20_000.0 - 1.0).abs() < 0.1, "{cycle}: {rate:?}");
         let saw = judged(&watch(1_200, |t| 60.0 * MB + saw(t)));
-        assert_ne!(saw.word, Word::Growing, "{cycle}: {:#?}", saw.explanation);
+        assert_ne!(saw.classification, Classification::Growing, "{cycle}: {:#?}", said(&saw));
     }
 }
 
@@ -80,7 +87,7 @@ fn trap_30_warm_up_is_found_be_it_half_a_minute_or_eight_hours() {
         let slow = watch(1_000, leak).points().to_vec();
         let series = Series::from_pairs(slow.into_iter().map(|(t, v)| (t * interval, v)));
         let j = judged(&series);
-        assert_eq!(j.word, Word::Growing, "{ends}: {:#?}", j.explanation);
+        assert_eq!(j.classification, Classification::Growing, "{ends}: {:#?}", said(&j));
         let found = j.warm_up_end.unwrap() as f64 / S as f64 / interval as f64;
         assert!((found - ends).abs() < 25.0, "{ends}: {found}");
     }
@@ -93,7 +100,7 @@ fn trap_31_arenas_huge_pages_and_caches_that_reach_their_bound_are_no_leak() {
     let lazily_freed = watch(900, |t| 80.0 * MB + 0.6 * MB * (t % 150.0));
     for series in [trimmed, huge_pages, lazily_freed] {
         let j = judged(&series);
-        assert_ne!(j.word, Word::Growing, "{:#?}", j.explanation);
+        assert_ne!(j.classification, Classification::Growing, "{:#?}", said(&j));
     }
 }
 
@@ -102,8 +109,8 @@ fn trap_31_swap_hides_growth_from_the_resident_set_and_not_from_the_sum() {
     let all = |t: f64| 100.0 * MB + 0.1 * MB * t;
     let rss = watch(900, |t| all(t).min(120.0 * MB));
     let swap = watch(900, |t| (all(t) - 120.0 * MB).max(0.0));
-    assert_ne!(judged(&rss).word, Word::Growing);
-    assert_eq!(judged(&Series::sum(&[&rss, &swap])).word, Word::Growing);
+    assert_ne!(judged(&rss).classification, Classification::Growing);
+    assert_eq!(judged(&Series::sum(&[&rss, &swap])).classification, Classification::Growing);
 }
 
 #[test]
@@ -111,14 +118,14 @@ fn trap_31_a_shrinking_cache_does_not_hide_a_leak() {
     let heap = watch(900, |t| 100.0 * MB + 0.05 * MB * t);
     let cache = watch(900, |t| 100.0 * MB - 0.05 * MB * t);
     let whole = Series::sum(&[&heap, &cache]);
-    let parts = [("heap", &heap), ("cache", &cache)];
+    let parts = [PartSeries::current("heap", &heap), PartSeries::current("cache", &cache)];
     let with = judge_with_parts(&whole, &parts, &Settings::default());
-    assert_eq!(with.judgement.word, Word::Growing);
-    assert_eq!(with.hidden.unwrap().0, "heap");
+    assert_eq!(with.judgement.classification, Classification::Growing);
+    assert_eq!(with.masked, Some("heap"));
 }
 
 #[test]
-fn noise_that_lasts_a_few_looks_does_not_hide_a_leak_after_a_quiet_beginning() {
+fn noise_that_lasts_a_few_samples_does_not_hide_a_leak_after_a_quiet_beginning() {
     let (mut state, mut noise) = (5u64, 0.0);
     let leak = Series::from_pairs((0..1_000i32).map(|t| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -127,14 +134,17 @@ fn noise_that_lasts_a_few_looks_does_not_hide_a_leak_after_a_quiet_beginning() {
         (t as u64 * S, (80.0 * MB + leaked + noise) as i64)
     }));
     let j = judged(&leak);
-    assert_eq!(j.word, Word::Growing, "{:#?}", j.explanation);
+    assert_eq!(j.classification, Classification::Growing, "{:#?}", said(&j));
 }
 
 #[test]
 fn a_short_watch_is_inconclusive_and_says_how_much_longer() {
     let j = judged(&watch(60, |t| 50.0 * MB + MB * t));
-    assert_eq!((j.word, j.reason), (Word::Inconclusive, Some(Reason::TooShort)));
-    let longer = j.watch_longer.unwrap() / S;
+    assert_eq!(
+        (j.classification, j.reason),
+        (Classification::Inconclusive, Some(Reason::TooShort))
+    );
+    let longer = j.needs_more.unwrap() / S;
     assert!((238..=245).contains(&longer), "{longer}");
     let ten = judged(&watch(10, |_| 50.0 * MB));
     assert_eq!(ten.reason, Some(Reason::TooShort));
@@ -143,7 +153,7 @@ fn a_short_watch_is_inconclusive_and_says_how_much_longer() {
 #[test]
 fn a_clean_leak_tells_its_rate_its_span_and_the_way_to_the_limit() {
     let j = judged(&watch(600, |t| 50.0 * MB + 0.1 * MB * t));
-    assert_eq!(j.word, Word::Growing);
+    assert_eq!(j.classification, Classification::Growing);
     let rate = j.rate.unwrap();
     assert!(rate.low < 100_000.0 && 100_000.0 < rate.high, "{rate:?}");
     assert!((j.level.unwrap() / (104.0 * MB) - 1.0).abs() < 0.1, "{:?}", j.level);
@@ -156,39 +166,39 @@ fn a_clean_leak_tells_its_rate_its_span_and_the_way_to_the_limit() {
 fn a_gap_in_the_watch_neither_makes_nor_hides_a_leak() {
     let torn = |s: Series| {
         let kept = s.points().iter().filter(|p| !(300 * S..420 * S).contains(&p.0));
-        judged(&Series::from_pairs(kept.copied())).word
+        judged(&Series::from_pairs(kept.copied())).classification
     };
-    assert_eq!(torn(watch(900, |t| 50.0 * MB + 0.1 * MB * t)), Word::Growing);
-    assert_eq!(torn(watch(900, |_| 50.0 * MB)), Word::Steady);
+    assert_eq!(torn(watch(900, |t| 50.0 * MB + 0.1 * MB * t)), Classification::Growing);
+    assert_eq!(torn(watch(900, |_| 50.0 * MB)), Classification::Steady);
 }
 
 #[test]
 fn a_flat_program_is_steady() {
     let j = judged(&watch(600, |_| 50.0 * MB));
-    assert_eq!(j.word, Word::Steady, "{:#?}", j.explanation);
-    assert!(j.summary(Default::default()).starts_with("steady"));
+    assert_eq!(j.classification, Classification::Steady, "{:#?}", said(&j));
+    assert!(summary(&j, NumberFormat::Bytes).starts_with("steady"));
 }
 
 #[test]
 fn growth_that_ended_just_before_the_watch_does_is_not_called_growing() {
     let ramp = |end: f64| watch(900, move |t| 50.0 * MB + 0.1 * MB * t.min(end));
-    assert_eq!(judged(&ramp(900.0)).word, Word::Growing);
+    assert_eq!(judged(&ramp(900.0)).classification, Classification::Growing);
     for end in [700.0, 760.0, 800.0, 830.0] {
         let j = judged(&ramp(end));
-        assert_eq!(j.word, Word::Inconclusive, "{end}: {:#?}", j.explanation);
+        assert_eq!(j.classification, Classification::Inconclusive, "{end}: {:#?}", said(&j));
     }
     let told = judged(&ramp(830.0));
     assert_eq!(told.reason, Some(Reason::Slowing));
-    let ended = "growth ended";
-    assert!(told.explanation.iter().any(|line| line.starts_with(ended)), "{told:#?}");
+    let onset = told.evidence.tests.unwrap().plateau_onset.unwrap();
+    assert!((onset.time - 830.0).abs() < 20.0 && !onset.falls, "{onset:?}");
 }
 
-/// Looks every 50 ms, `value` rounded down to whole pages.
+/// Samples every 50 ms, `value` rounded down to whole pages.
 fn quick_watch(seconds: u64, mut value: impl FnMut(f64) -> f64) -> Series {
-    let look = 50_000_000;
-    Series::from_pairs((0..=seconds * S / look).map(|i| {
+    let interval = 50_000_000;
+    Series::from_pairs((0..=seconds * S / interval).map(|i| {
         let pages = value(i as f64 * 0.05) as i64 / 4096 * 4096;
-        (i * look, pages)
+        (i * interval, pages)
     }))
 }
 
@@ -203,12 +213,20 @@ fn a_few_pages_gained_in_a_short_watch_are_not_called_growing_before_it_is_twice
         }))
     };
     let short = creep(75, 10.6 * MB, 800.0);
-    let told = (short.word, short.reason, short.watch_longer.map(|ns| ns / S));
-    assert_eq!(told, (Word::Inconclusive, Some(Reason::TooShort), Some(45)), "{short:#?}");
-    assert!(short.longer_in_words().contains("at least 45 s"), "{}", short.longer_in_words());
-    assert_eq!(creep(150, 10.6 * MB, 800.0).word, Word::Growing);
+    let told = (short.classification, short.reason, short.needs_more.map(|ns| ns / S));
+    assert_eq!(
+        told,
+        (Classification::Inconclusive, Some(Reason::TooShort), Some(45)),
+        "{short:#?}"
+    );
+    assert!(
+        needs_more(&short.decision()).contains("at least 45 s"),
+        "{}",
+        needs_more(&short.decision())
+    );
+    assert_eq!(creep(150, 10.6 * MB, 800.0).classification, Classification::Growing);
     // What gains more than a hundredth of the level is told at once.
-    assert_eq!(creep(75, 10.6 * MB, 4_000.0).word, Word::Growing);
+    assert_eq!(creep(75, 10.6 * MB, 4_000.0).classification, Classification::Growing);
 }
 
 /// A leak of 12 kB/s in 110 MB for 130 s, under noise that wanders by half of what it gains.
@@ -226,7 +244,8 @@ fn a_slow_leak_in_a_large_program_is_hardly_ever_called_steady_beside_a_rate_sur
 {
     let contradicts = |seed: &u64| {
         let j = slow_leak_in_a_large_program(*seed);
-        j.word == Word::Steady && j.rate.is_some_and(|r| r.low * 86_400.0 > 110.0 * MB)
+        j.classification == Classification::Steady
+            && j.rate.is_some_and(|r| r.low * 86_400.0 > 110.0 * MB)
     };
     let wrong: Vec<u64> = (0..40).filter(contradicts).collect();
     // It was six of forty when what is little was measured against the level alone. Of the one that is
@@ -237,16 +256,56 @@ fn a_slow_leak_in_a_large_program_is_hardly_ever_called_steady_beside_a_rate_sur
 #[test]
 fn a_plateau_that_creeps_ever_more_slowly_stays_steady() {
     let j = judged(&watch(900, |t| 50.0 * MB + 0.3 * MB * (1.0 + t / 20.0).ln()));
-    assert_eq!(j.word, Word::Steady, "{:#?}", j.explanation);
+    assert_eq!(j.classification, Classification::Steady, "{:#?}", said(&j));
 }
 
 #[test]
-fn looks_on_both_sides_of_a_long_gap_are_told_how_much_longer_a_watch_takes() {
+fn samples_on_both_sides_of_a_long_gap_are_told_how_much_longer_a_watch_takes() {
     let gap = 10_000_000 * S;
-    let looks = (0..500).map(|i| i * S).chain((0..500).map(|i| gap + i * S));
-    let j = judged(&Series::from_pairs(looks.map(|t| (t, 50_000_000))));
-    assert_eq!((j.word, j.reason), (Word::Inconclusive, Some(Reason::TooShort)));
-    assert!(j.watch_longer.is_some_and(|ns| ns > S), "{:?}", j.watch_longer);
-    assert!(j.explanation.iter().all(|line| !line.contains("0 ms")), "{:#?}", j.explanation);
-    assert!(j.explanation.last().is_some_and(|so| so.contains("at least")), "{:#?}", j.explanation);
+    let samples = (0..500).map(|i| i * S).chain((0..500).map(|i| gap + i * S));
+    let j = judged(&Series::from_pairs(samples.map(|t| (t, 50_000_000))));
+    assert_eq!(
+        (j.classification, j.reason),
+        (Classification::Inconclusive, Some(Reason::TooShort))
+    );
+    assert!(j.needs_more.is_some_and(|ns| ns > S), "{:?}", j.needs_more);
+    let said = needs_more(&j.decision());
+    assert!(said.contains("at least") && !said.contains("0 ms"), "{said}");
+}
+
+#[test]
+fn the_second_sample_of_a_watch_tells_how_much_longer_it_takes_by_the_schedule() {
+    // The first sample was late.
+    let two = Series::from_pairs([(340_000_000, 50_000_000), (S, 50_000_000)]);
+    let more = judged(&two.with_scheduled_interval(S)).needs_more;
+    assert_eq!(more, Some(298 * S));
+    // From a few samples on their own spacings count: it is sampled more slowly than was asked for.
+    let slow = Series::from_pairs((0..9).map(|i| (i * 2 * S, 50_000_000)));
+    assert_eq!(judged(&slow.with_scheduled_interval(S)).needs_more, Some(291 * 2 * S));
+    // A gap in the watch does not make its interval longer.
+    let torn = (0..20).chain(500..520).map(|i| (i * S, 50_000_000));
+    assert_eq!(judged(&Series::from_pairs(torn)).needs_more, Some(260 * S));
+}
+
+#[test]
+fn evidence_has_all_that_a_chart_needs() {
+    let j = judged(&watch(900, |t| 50.0 * MB + 0.1 * MB * (t - 300.0).max(0.0)));
+    let evidence = &j.evidence;
+    assert!(evidence.cells.cells.iter().flatten().all(|c| c.min <= c.mean && c.mean <= c.max));
+    assert_eq!(evidence.sampling.interval, Some(S));
+    let end = evidence.warm_up_end().unwrap() as f64 / S as f64;
+    assert!((end - 300.0).abs() < 30.0, "{end}");
+    let tests = evidence.tests.as_ref().unwrap();
+    let end = tests.line.at(899.0);
+    assert!((end.estimate / (110.0 * MB) - 1.0).abs() < 0.02, "{end:?}");
+    assert!(end.low <= end.estimate && end.estimate <= end.high);
+    assert_eq!(Some(tests.line.rate), j.rate);
+    let named = |stage, name| {
+        let mut all = evidence.thresholds.iter();
+        all.find(|t| (t.stage, t.name) == (stage, name)).map(|t| t.value)
+    };
+    assert_eq!(named("settings", "least_samples"), Some(300.0));
+    assert_eq!(named("plateau", "SLOWING"), Some(0.65));
+    let short = judged(&watch(5, |_| 50.0 * MB)).evidence;
+    assert!(short.tests.is_none() && short.thresholds.iter().all(|t| t.stage != "plateau"));
 }

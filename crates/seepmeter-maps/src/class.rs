@@ -75,8 +75,8 @@ pub struct NamedFile {
 #[allow(missing_docs, reason = "each is explained where it is a class")]
 pub enum MappingKind {
     Heap,
+    /// The stack of the main thread, or of another one: only the latter has a [tid](MappingClass::tid).
     Stack,
-    ThreadStack,
     UnusedStack,
     Anonymous,
     Named,
@@ -105,10 +105,9 @@ impl std::error::Error for UnknownWord {}
 
 impl MappingKind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::Heap,
         Self::Stack,
-        Self::ThreadStack,
         Self::UnusedStack,
         Self::Anonymous,
         Self::Named,
@@ -129,7 +128,6 @@ impl MappingKind {
         match self {
             Self::Heap => "heap",
             Self::Stack => "stack",
-            Self::ThreadStack => "thread-stack",
             Self::UnusedStack => "unused-stack",
             Self::Anonymous => "anonymous",
             Self::Named => "named",
@@ -167,8 +165,7 @@ impl MappingClass {
     pub fn kind(&self) -> MappingKind {
         match self {
             Self::Heap => MappingKind::Heap,
-            Self::Stack => MappingKind::Stack,
-            Self::ThreadStack { .. } => MappingKind::ThreadStack,
+            Self::Stack | Self::ThreadStack { .. } => MappingKind::Stack,
             Self::UnusedStack => MappingKind::UnusedStack,
             Self::Anonymous { .. } => MappingKind::Anonymous,
             Self::Named { .. } => MappingKind::Named,
@@ -512,7 +509,7 @@ d000-e000 r--p 00000000 00:01 9 /lib/a.so
         let stacks = [ThreadStack { pointer: 0x10, tid: 77, name: b"worker" }];
         let classes = classes(text, &stacks.into_iter().collect());
         let kinds: Vec<_> = classes.iter().map(|class| class.kind().as_str()).collect();
-        let expected = ["thread-stack", "thread-stack", "unused-stack", "arena", "named", "named"];
+        let expected = ["stack", "stack", "unused-stack", "arena", "named", "named"];
         assert_eq!(kinds, expected);
         assert_eq!((classes[0].tid(), classes[0].name()), (Some(77), Some(&b"worker"[..])));
         assert_eq!((classes[1].tid(), classes[1].name()), (Some(78), None));

@@ -1,9 +1,18 @@
-//! Whom Seepmeter watches: a command that it spawns, or a process that runs already.
+//! Whom Seepmeter watches: commands that it spawns, and processes that run already; and the helpers for
+//! the system that everything else uses.
 //!
 //! A command is spawned in two steps. [`Command::spawn`] forks, and the child is [`HeldChild`] before its
 //! exec; whoever wants the process from its first instruction attaches now. [`HeldChild::release`] lets it
 //! go and returns at the moment of its exec, or with the reason why there was none. The end of a
-//! process is awaited on its [`Process::pidfd`], and only then is a child reaped.
+//! process is awaited on its [`Process::pidfd`], and only then is a child reaped. A process is known by
+//! its [`ProcessKey`], since its pid alone is given to another one later.
+//!
+//! - [`proc`] reads procfs, [`threads`] the threads of a process.
+//! - [`wait`] waits for descriptors, [`system`] has the page size and the clocks, [`priority`] keeps
+//!   the CPU while a target waits.
+//!
+//! System calls are made by nix. A call that nix does not have, or whose answer it loses, is made by
+//! rustix if that has it, and by libc otherwise, with a comment that says why.
 //!
 //! ```
 //! use seepmeter_process::{ChildSignals, Command};

@@ -1,13 +1,14 @@
 //! Signals that reach seepmeter, read as data.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask,
 };
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// `si_code` of a signal that the kernel itself sent, as the terminal's are (asm-generic/siginfo.h).
 const SI_KERNEL: i32 = 0x80;
@@ -71,7 +72,7 @@ impl ChildSignals {
 /// signalfd(2). Must be made before any other thread is, since a mask is a thread's own.
 #[derive(Debug)]
 pub struct Signals {
-    fd: OwnedFd,
+    fd: SignalFd,
     before: ChildSignals,
 }
 
@@ -108,12 +109,7 @@ impl Signals {
         // SAFETY: SIG_IGN runs no code of ours.
         unsafe { sigaction(Signal::SIGXFSZ, &ignore) }?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
-        // SAFETY: the set is valid for the call, and -1 asks for a new descriptor.
-        let fd =
-            unsafe { libc::signalfd(-1, set.as_ref(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
-        Errno::result(fd)?;
-        // SAFETY: the descriptor was just made and is nobody else's.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Self { fd, before })
     }
 
@@ -128,21 +124,14 @@ impl Signals {
     /// # Errors
     /// What read(2) fails with.
     pub fn next(&self) -> io::Result<Option<ReceivedSignal>> {
-        let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        match nix::unistd::read(&self.fd, &mut info) {
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
-            Err(error) => Err(error.into()),
-            Ok(length) if length < info.len() => Ok(None),
-            Ok(_) => {
-                // SAFETY: the kernel has filled all of it, and every pattern of bits is a valid value.
-                let info: libc::signalfd_siginfo = unsafe { std::mem::transmute(info) };
-                let number = i32::try_from(info.ssi_signo).unwrap_or(0);
-                Ok(Some(ReceivedSignal {
-                    signal: Signal::try_from(number)?,
-                    from_kernel: info.ssi_code == SI_KERNEL,
-                    sender: info.ssi_pid,
-                }))
-            }
+        match self.fd.read_signal() {
+            Ok(None) | Err(Errno::EINTR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+            Ok(Some(info)) => Ok(Some(ReceivedSignal {
+                signal: Signal::try_from(info.ssi_signo.cast_signed())?,
+                from_kernel: info.ssi_code == SI_KERNEL,
+                sender: info.ssi_pid,
+            })),
         }
     }
 }
@@ -154,6 +143,7 @@ impl AsFd for Signals {
 }
 
 fn is_ignored(signal: Signal) -> io::Result<bool> {
+    // Not by nix, whose sigaction(2) always sets one.
     // SAFETY: all zeros is a valid sigaction.
     let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: changes nothing; the kernel fills `now`.

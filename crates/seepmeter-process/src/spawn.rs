@@ -13,8 +13,7 @@ use std::path::PathBuf;
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::unistd::ForkResult;
-use rustix::fs::{Access, access};
+use nix::unistd::{AccessFlags, ForkResult, access};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use seepmeter_record::End;
 
@@ -83,7 +82,7 @@ impl Command {
     #[must_use]
     pub fn executable(&self) -> Option<PathBuf> {
         let mut files = self.candidates.iter();
-        let file = files.find(|file| access(file.as_c_str(), Access::EXEC_OK).is_ok())?;
+        let file = files.find(|file| access(file.as_c_str(), AccessFlags::X_OK).is_ok())?;
         Some(OsStr::from_bytes(file.as_bytes()).into())
     }
 
@@ -168,6 +167,7 @@ impl Child {
         loop {
             let pid = rustix::process::Pid::from_raw(self.process.pid())
                 .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+            // Not by nix, which fails on a child that a real-time signal has killed, and reaps it.
             return match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(rustix::io::Errno::CHILD) | Ok(None) => Ok(End::Gone),

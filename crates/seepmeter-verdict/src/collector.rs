@@ -1,18 +1,21 @@
 //! From a stream of records to the series that are judged.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use seepmeter_analysis::{Series, Settings, Thinner};
+use seepmeter_analysis::{Downsampler, Series, Settings};
+use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
-    Catalog, Metric, MetricId, Point, Record, Sample, SamplerId, Subject, SubjectId, subject_kind,
+    CurrentPoint, CurrentValues, Event, EventKind, Record, Sample, SamplerId, Subject, SubjectId,
+    Unit,
 };
 
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
 use crate::growth_cause::GrowthCause;
 use crate::limit::MemoryBounds;
-use crate::names::metric;
+use crate::part::Part;
 use crate::part_table::PartTable;
-use crate::run_series::{RunSeries, Scope};
+use crate::run_series::{PartSeries, RunSeries, Scope};
+use crate::sample_clock::SampleClock;
 
 /// Buckets for the whole: the judge lays a series on half as many cells.
 const WHOLE_BUCKETS: usize = 2048;
@@ -24,163 +27,177 @@ const ADDRESS_SPACE_BUCKETS: usize = WHOLE_BUCKETS / 4;
 #[derive(Debug)]
 pub struct Collector {
     options: JudgeOptions,
-    catalog: Catalog,
-    ids: MetricIds,
-    /// The first process of the stream.
-    target: Option<SubjectId>,
-    samples: SampleClock,
+    values: CurrentValues,
+    clock: SampleClock,
+    /// In the order in which they came; those that have ended stay.
+    targets: Vec<TargetCollector>,
+    /// The sum of all targets, one for each metric of the options.
+    sums: Vec<SourceSeries>,
+}
+
+/// A series and the sampler it comes from: the one that counts at present.
+#[derive(Debug)]
+struct SourceSeries {
+    source: Option<SamplerId>,
+    series: Option<Downsampler>,
+    buckets: usize,
+}
+
+impl SourceSeries {
+    fn new(buckets: usize) -> Self {
+        Self { source: None, series: None, buckets }
+    }
+
+    fn push(&mut self, t: u64, value: i64) {
+        self.series.get_or_insert_with(|| Downsampler::new(self.buckets)).push(t, value);
+    }
+
+    fn series(&self, clock: &SampleClock) -> Option<Series> {
+        let series = self.series.clone()?.finish();
+        Some(self.source.map_or_else(|| series.clone(), |source| clock.scheduled(series, source)))
+    }
+}
+
+/// Keeps what it takes to judge one target.
+#[derive(Debug)]
+struct TargetCollector {
+    subject: Arc<Subject>,
+    ended: bool,
     address_space: SourceSeries,
     /// One for each metric of the options.
     metrics: Vec<MetricCollector>,
 }
 
-/// The metrics that are collected beside those that are judged.
-#[derive(Debug, Default)]
-struct MetricIds {
-    swap: Option<MetricId>,
-    peak: Option<MetricId>,
-    address_space: Option<MetricId>,
-    causes: [Option<MetricId>; GrowthCause::MEASURED.len()],
-}
-
-impl MetricIds {
-    fn define(&mut self, metric: &Metric) {
-        let place = match &*metric.name {
-            metric::SWAP => &mut self.swap,
-            metric::PEAK => &mut self.peak,
-            metric::VSIZE => &mut self.address_space,
-            name => {
-                let cause = GrowthCause::MEASURED.iter().position(|c| c.metric() == Some(name));
-                let Some(cause) = cause else { return };
-                &mut self.causes[cause]
-            }
-        };
-        *place = Some(metric.id);
-    }
-
-    /// The cause of growth that a metric of a part measures.
-    fn cause(&self, metric: MetricId) -> Option<GrowthCause> {
-        let place = self.causes.iter().position(|id| *id == Some(metric))?;
-        Some(GrowthCause::MEASURED[place])
-    }
-}
-
-/// When each sampler took its samples.
-#[derive(Debug, Default)]
-pub(crate) struct SampleClock {
-    samplers: HashMap<SamplerId, SamplerTimes>,
-    /// When the last sample was, in ns.
-    end: u64,
-    backwards: u64,
-}
-
-#[derive(Debug, Default)]
-struct SamplerTimes {
-    samples: u64,
-    /// When its last sample was, in ns.
-    last: u64,
-}
-
-impl SampleClock {
-    fn observe(&mut self, sample: &Sample) {
-        self.end = self.end.max(sample.t);
-        let times = self.samplers.entry(sample.sampler).or_default();
-        self.backwards += u64::from(times.last > sample.t);
-        times.samples += 1;
-        times.last = sample.t;
-    }
-
-    /// A series of what a sampler emits only if it changes: each of its samples counts.
-    pub(crate) fn extended(&self, series: Series, source: SamplerId) -> Series {
-        let samples = self.samplers.get(&source).map_or(0, |times| times.samples);
-        series.with_looks(samples).with_end(self.end)
-    }
-
-    fn all_samples(&self) -> u64 {
-        self.samplers.values().map(|times| times.samples).sum()
-    }
-}
-
-/// A series and the sampler it comes from: of several that measure the same, the first to emit it.
-#[derive(Debug, Default)]
-struct SourceSeries {
-    source: Option<SamplerId>,
-    series: Option<Thinner>,
-}
-
-impl SourceSeries {
-    /// True if what this sampler emits counts.
-    fn accepts(&mut self, sampler: SamplerId) -> bool {
-        *self.source.get_or_insert(sampler) == sampler
-    }
-
-    fn push(&mut self, t: u64, value: i64, buckets: usize) {
-        self.series.get_or_insert_with(|| Thinner::new(buckets)).push(t, value);
-    }
-
-    fn series(&self) -> Option<Series> {
-        self.series.clone().map(Thinner::finish)
-    }
-}
-
-/// Keeps what it takes to judge one metric.
+/// Keeps what it takes to judge one metric of one target.
 #[derive(Debug)]
 struct MetricCollector {
     name: String,
-    id: Option<MetricId>,
+    /// What its integers count, once it is defined.
     whole: SourceSeries,
     /// The target's current value.
     current: Option<i64>,
-    /// What of the target is swapped out at present.
+    /// What of the target is swapped out at present, as far as that is known.
     swap: i64,
     kernel_peak: Option<i64>,
     parts: PartTable,
+    /// The sample that is observed now has a value of the target.
+    observed: bool,
 }
 
 impl MetricCollector {
     fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            id: None,
-            whole: SourceSeries::default(),
+            whole: SourceSeries::new(WHOLE_BUCKETS),
             current: None,
             swap: 0,
             kernel_peak: None,
             parts: PartTable::default(),
+            observed: false,
         }
     }
 
-    fn observe_target(&mut self, point: &Point, sampler: SamplerId, ids: &MetricIds) {
-        let metric = Some(point.metric);
-        let of_rss = self.name == metric::RSS;
-        if metric == self.id {
-            if self.whole.accepts(sampler) {
-                self.current = Some(point.value);
-            }
-        } else if of_rss && metric == ids.swap {
+    fn observe_target(&mut self, point: &CurrentPoint<'_>, sampler: SamplerId) {
+        let name = &*point.metric.name;
+        let of_rss = self.name == metric::RSS.name;
+        if name == self.name {
+            self.whole.source = Some(sampler);
+            self.current = Some(point.value);
+            self.observed = true;
+        } else if of_rss && name == metric::SWAP.name {
             // Swapping hides growth.
             self.swap = point.value;
-        } else if of_rss && metric == ids.peak {
+        } else if of_rss && name == metric::PEAK.name {
             self.kernel_peak = self.kernel_peak.max(Some(point.value));
         }
     }
 
-    fn observe_part(&mut self, point: &Point, sample: &Sample, ids: &MetricIds, known: &Catalog) {
-        if Some(point.metric) == self.id {
-            self.parts.set(point, sample, known);
-        } else if matches!(self.name.as_str(), metric::RSS | metric::PSS)
-            && let Some(cause) = ids.cause(point.metric)
+    fn observe_part(&mut self, point: &CurrentPoint<'_>, sample: &Sample, values: &CurrentValues) {
+        let name = &*point.metric.name;
+        if name == self.name {
+            self.parts.set(point, sample, values);
+        } else if [metric::RSS.name, metric::PSS.name].contains(&&*self.name)
+            && let Some(cause) = GrowthCause::measured_by(name)
         {
-            self.parts.set_cause(sample.t, point.subject, cause, point.value);
+            self.parts.set_cause(sample.t, point.subject.id, cause, point.value);
         }
     }
 
     /// All points of a sample have been observed.
     fn end_sample(&mut self, sample: &Sample) {
-        if let (true, Some(current)) = (self.whole.source == Some(sample.sampler), self.current) {
-            self.whole.push(sample.t, current.saturating_add(self.swap), WHOLE_BUCKETS);
+        let of_source = self.whole.source == Some(sample.sampler);
+        let observed = std::mem::take(&mut self.observed) || !sample.partial;
+        if let (true, true, Some(total)) = (of_source, observed, self.total()) {
+            self.whole.push(sample.t, total);
         }
         self.parts.end_sample(sample);
+    }
+
+    /// What the target holds at present.
+    fn total(&self) -> Option<i64> {
+        Some(self.current?.saturating_add(self.swap))
+    }
+}
+
+impl TargetCollector {
+    fn new(subject: Arc<Subject>, options: &JudgeOptions) -> Self {
+        Self {
+            subject,
+            ended: false,
+            address_space: SourceSeries::new(ADDRESS_SPACE_BUCKETS),
+            metrics: options.metrics.iter().map(|name| MetricCollector::new(name)).collect(),
+        }
+    }
+
+    fn observe(&mut self, point: &CurrentPoint<'_>, sample: &Sample, values: &CurrentValues) {
+        let of_target = point.subject.id == self.subject.id;
+        for metric in &mut self.metrics {
+            match of_target {
+                true => metric.observe_target(point, sample.sampler),
+                false => metric.observe_part(point, sample, values),
+            }
+        }
+        if of_target && *point.metric.name == *metric::VSIZE.name {
+            self.address_space.source = Some(sample.sampler);
+            self.address_space.push(sample.t, point.value);
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        for metric in &mut self.metrics {
+            metric.current = None;
+            metric.swap = 0;
+        }
+    }
+
+    /// The target's series of the metric at a place of the options.
+    fn series(&self, place: usize, unit: Unit, clock: &SampleClock) -> Option<RunSeries> {
+        let collected = &self.metrics[place];
+        let own = collected.whole.series(clock);
+        let sum = if own.is_none() { collected.parts.sum() } else { None };
+        let summed_parts = sum.as_ref().map(|_| collected.parts.len());
+        let whole = own.or(sum)?;
+        let pid = self.subject.get(attribute::PID).map(i64::from);
+        let mut run = RunSeries {
+            target: self.subject.name.to_string(),
+            pid,
+            scope: Scope::Target,
+            metric: collected.name.clone(),
+            unit,
+            end: clock.end(),
+            whole,
+            summed_parts,
+            parts: collected.parts.series(clock),
+            kernel_peak: collected.kernel_peak,
+            bounds: MemoryBounds::of(&self.subject),
+            address_space: None,
+        };
+        let space = self.address_space.series(clock).zip(self.address_space.source);
+        if let (true, Some((series, source))) = (run.is_resident(), space) {
+            run.address_space = Some(clock.extended(series, source));
+        }
+        Some(run)
     }
 }
 
@@ -189,61 +206,92 @@ impl Collector {
     /// in: swapping hides growth.
     #[must_use]
     pub fn new(options: JudgeOptions) -> Self {
-        let metrics = options.metrics.iter().map(|name| MetricCollector::new(name)).collect();
+        let sums = options.metrics.iter().map(|_| SourceSeries::new(WHOLE_BUCKETS)).collect();
         Self {
             options,
-            catalog: Catalog::default(),
-            ids: MetricIds::default(),
-            target: None,
-            samples: SampleClock::default(),
-            address_space: SourceSeries::default(),
-            metrics,
+            values: CurrentValues::default(),
+            clock: SampleClock::default(),
+            targets: Vec::new(),
+            sums,
         }
     }
 
     /// Observes one record of the stream.
     pub fn observe(&mut self, record: &Record) {
-        self.catalog.learn(record);
+        self.values.apply(record);
         match record {
-            Record::Metric(defined) => {
-                self.ids.define(defined);
-                for metric in self.metrics.iter_mut().filter(|m| *m.name == *defined.name) {
-                    metric.id = Some(defined.id);
-                }
-            }
-            Record::Subject(subject)
-                if self.target.is_none() && &*subject.kind == subject_kind::PROCESS =>
-            {
-                self.target = Some(subject.id);
-            }
+            Record::Header(header) => self.clock.begin(header),
+            Record::Subject(subject) => self.add_target(subject.id),
             Record::Sample(sample) => self.observe_sample(sample),
-            Record::Event(event) if event.kind.ends_subject() => {
-                for metric in &mut self.metrics {
-                    event.subject.inspect(|subject| metric.parts.end(event.t, *subject));
-                }
+            Record::Event(event) => self.observe_event(event),
+            Record::Metric(_)
+            | Record::Image(_)
+            | Record::Frame(_)
+            | Record::Stack(_)
+            | Record::Footer(_) => {}
+        }
+    }
+
+    /// Begins to collect of a subject if it is a target, once.
+    fn add_target(&mut self, id: SubjectId) {
+        let known = self.targets.iter().any(|target| target.subject.id == id);
+        if let (false, true, Some(subject)) =
+            (known, self.values.is_target(id), self.values.subject(id))
+        {
+            self.targets.push(TargetCollector::new(Arc::clone(subject), &self.options));
+        }
+    }
+
+    fn observe_event(&mut self, event: &Event) {
+        let Some(subject) = event.subject else { return };
+        if event.kind == (EventKind::Attached {}) {
+            self.add_target(subject);
+        }
+        if !event.kind.ends_subject() {
+            return;
+        }
+        for target in &mut self.targets {
+            if target.subject.id == subject {
+                target.end();
             }
-            Record::Header(_) | Record::Subject(_) | Record::Event(_) | Record::Footer(_) => {}
+            for metric in &mut target.metrics {
+                metric.parts.end(event.t, subject);
+            }
         }
     }
 
     fn observe_sample(&mut self, sample: &Sample) {
-        self.samples.observe(sample);
-        let Self { catalog, ids, target, address_space, metrics, .. } = self;
-        for metric in metrics {
-            for point in &sample.points {
-                if Some(point.subject) == *target {
-                    metric.observe_target(point, sample.sampler, ids);
-                } else {
-                    metric.observe_part(point, sample, ids, catalog);
-                }
+        let Self { values, clock, targets, .. } = self;
+        clock.observe(sample);
+        for point in values.points(sample) {
+            let target = values.target_of(point.subject.id);
+            if let Some(target) = targets.iter_mut().find(|t| Some(t.subject.id) == target) {
+                target.observe(&point, sample, values);
             }
-            metric.end_sample(sample);
         }
-        let of_space =
-            |p: &&Point| Some(p.subject) == *target && Some(p.metric) == ids.address_space;
-        for point in sample.points.iter().filter(of_space) {
-            if address_space.accepts(sample.sampler) {
-                address_space.push(sample.t, point.value, ADDRESS_SPACE_BUCKETS);
+        for target in targets.iter_mut().filter(|target| !target.ended) {
+            target.metrics.iter_mut().for_each(|metric| metric.end_sample(sample));
+        }
+        self.sum_up(sample);
+    }
+
+    /// The sum of all targets after a sample.
+    fn sum_up(&mut self, sample: &Sample) {
+        if self.targets.len() < 2 {
+            return;
+        }
+        for (place, sum) in self.sums.iter_mut().enumerate() {
+            let metrics = || self.targets.iter().map(|target| &target.metrics[place]);
+            if !metrics().any(|metric| metric.whole.source == Some(sample.sampler)) {
+                continue;
+            }
+            // A target that has come or gone holds nothing, but one whose value is not known yet would
+            // make the sum wrong.
+            let unknown = |t: &TargetCollector| !t.ended && t.metrics[place].current.is_none();
+            if !self.targets.iter().any(unknown) {
+                let total = metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
+                sum.source = Some(sample.sampler);
+                sum.push(sample.t, total);
             }
         }
     }
@@ -252,7 +300,7 @@ impl Collector {
     /// that only goes forwards has given. They are taken as at the time of that.
     #[must_use]
     pub fn backwards(&self) -> u64 {
-        self.samples.backwards
+        self.clock.backwards()
     }
 
     /// What is concluded from all that was observed so far.
@@ -267,46 +315,73 @@ impl Collector {
     /// # Errors
     /// Why there is none.
     pub fn series(&self, metric: &str) -> Result<Vec<RunSeries>, NoVerdict> {
-        let metrics = self.catalog.metrics();
-        if metrics.is_empty() {
-            return Err(NoVerdict::NothingSampled);
-        }
-        let collected = self.metrics.iter().find(|collected| collected.name == metric);
-        let defined = collected.and_then(|collected| self.catalog.metric(collected.id?));
-        let (Some(collected), Some(defined)) = (collected, defined) else {
-            let known = metrics.iter().map(|known| known.name.to_string()).collect();
-            return Err(NoVerdict::NoSuchMetric { metric: metric.to_owned(), known });
+        let known = || self.values.metrics().map(|known| &*known.name);
+        let defined = self.values.metrics().find(|known| *known.name == *metric);
+        let place = self.options.metrics.iter().position(|name| name == metric);
+        let (Some(defined), Some(place)) = (defined, place) else {
+            let mut known: Vec<String> = known().map(str::to_owned).collect();
+            known.sort_unstable();
+            known.dedup();
+            return Err(match known.is_empty() {
+                true => NoVerdict::NothingSampled,
+                false => NoVerdict::NoSuchMetric { metric: metric.to_owned(), known },
+            });
         };
-        Ok(vec![self.series_of(collected, defined)?])
+        let of_target = |target: &TargetCollector| target.series(place, defined.unit, &self.clock);
+        let mut series: Vec<RunSeries> = self.targets.iter().filter_map(of_target).collect();
+        let samples = self.clock.all_samples();
+        if series.is_empty() && samples >= Settings::default().least_samples {
+            return Err(NoVerdict::NeverEmitted { metric: metric.to_owned(), samples });
+        }
+        if series.is_empty() {
+            series.extend(self.targets.first().map(|target| self.empty(target, place, defined.unit)));
+        }
+        if let Some(sum) = self.sum_series(place, defined.unit, &series) {
+            series.push(sum);
+        }
+        if series.is_empty() { Err(NoVerdict::NothingSampled) } else { Ok(series) }
     }
 
-    fn series_of(&self, of: &MetricCollector, defined: &Metric) -> Result<RunSeries, NoVerdict> {
-        let own = of.whole.series();
-        let sum = if own.is_none() { of.parts.sum() } else { None };
-        let summed_parts = sum.as_ref().map(|_| of.parts.len());
-        let whole = own.or(sum);
-        let samples = self.samples.all_samples();
-        if whole.is_none() && samples >= Settings::default().least_looks {
-            return Err(NoVerdict::NeverEmitted { metric: of.name.clone(), samples });
-        }
-        let target = self.target.and_then(|id| self.catalog.subject(id));
-        let mut run = RunSeries {
-            target: target.map_or_else(|| "the target".to_owned(), |it| it.name.to_string()),
-            pid: target.and_then(Subject::process_key).map(|(pid, _)| pid),
+    /// The series of a target of which nothing was sampled.
+    fn empty(&self, target: &TargetCollector, place: usize, unit: Unit) -> RunSeries {
+        RunSeries {
+            target: target.subject.name.to_string(),
+            pid: target.subject.get(attribute::PID).map(i64::from),
             scope: Scope::Target,
-            metric: of.name.clone(),
-            unit: defined.unit,
-            whole: whole.unwrap_or_default(),
-            summed_parts,
-            parts: of.parts.series(&self.catalog, &self.samples),
-            kernel_peak: of.kernel_peak,
-            bounds: target.map_or_else(MemoryBounds::default, MemoryBounds::of),
+            metric: self.options.metrics[place].clone(),
+            unit,
+            end: self.clock.end(),
+            whole: Series::default(),
+            summed_parts: None,
+            parts: Vec::new(),
+            kernel_peak: None,
+            bounds: MemoryBounds::default(),
             address_space: None,
-        };
-        let space = self.address_space.series().zip(self.address_space.source);
-        if let (true, Some((series, source))) = (run.is_resident(), space) {
-            run.address_space = Some(self.samples.extended(series, source));
         }
-        Ok(run)
+    }
+
+    /// The sum of all targets, whose parts are the targets; none if there is but one.
+    fn sum_series(&self, place: usize, unit: Unit, each: &[RunSeries]) -> Option<RunSeries> {
+        let whole = self.sums[place].series(&self.clock)?;
+        let part = |(target, run): (&TargetCollector, &RunSeries)| PartSeries {
+            part: Part::of(&target.subject).with_pid(run.pid),
+            series: run.whole.clone(),
+            causes: Vec::new(),
+            last_observed: self.clock.end(),
+        };
+        Some(RunSeries {
+            target: format!("{} targets", self.targets.len()),
+            pid: None,
+            scope: Scope::AllTargets,
+            metric: self.options.metrics[place].clone(),
+            unit,
+            end: self.clock.end(),
+            whole,
+            summed_parts: None,
+            parts: self.targets.iter().zip(each).map(part).collect(),
+            kernel_peak: None,
+            bounds: MemoryBounds::default(),
+            address_space: None,
+        })
     }
 }

@@ -1,9 +1,9 @@
 //! Why growth may be harmless.
 
+use seepmeter_record::MappingClass;
+use seepmeter_record::conventions::metric;
 use serde::{Deserialize, Serialize};
 
-use crate::names::metric;
-use crate::part::PartClass;
 
 /// What the growth of a part comes from, if that is usually no leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,24 +29,21 @@ impl GrowthCause {
     /// Those that a metric of the part measures.
     pub(crate) const MEASURED: [Self; 2] = [Self::HugePages, Self::LazyFree];
 
-    /// The metric that measures how much of a part it is, if there is one.
-    pub(crate) fn metric(self) -> Option<&'static str> {
-        match self {
-            Self::HugePages => Some(metric::THP),
-            Self::LazyFree => Some(metric::LAZYFREE),
-            _ => None,
-        }
+    /// The cause that a metric of a part measures the amount of, if it is such a metric.
+    pub(crate) fn measured_by(name: &str) -> Option<Self> {
+        let measured = [(&metric::THP, Self::HugePages), (&metric::LAZYFREE, Self::LazyFree)];
+        measured.into_iter().find(|(metric, _)| metric.name == name).map(|(_, cause)| cause)
     }
 
     /// The cause that the class of a mapping suggests.
-    pub(crate) fn of_class(class: &PartClass) -> Option<Self> {
+    pub(crate) fn of_class(class: &MappingClass) -> Option<Self> {
         match class {
-            PartClass::File => Some(Self::PageCache),
-            PartClass::Shm | PartClass::Memfd => Some(Self::SharedMemory),
-            PartClass::MainStack | PartClass::ThreadStack => Some(Self::StackDepth),
-            PartClass::Jit => Some(Self::JitCode),
-            PartClass::Arena => Some(Self::AllocatorArenas),
-            PartClass::Other(_) => None,
+            MappingClass::File => Some(Self::PageCache),
+            MappingClass::SharedMemory | MappingClass::Memfd => Some(Self::SharedMemory),
+            MappingClass::MainStack | MappingClass::ThreadStack => Some(Self::StackDepth),
+            MappingClass::Jit => Some(Self::JitCode),
+            MappingClass::Arena => Some(Self::AllocatorArenas),
+            _ => None,
         }
     }
 

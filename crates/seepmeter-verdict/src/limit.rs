@@ -3,7 +3,8 @@
 use std::fmt;
 
 use seepmeter_analysis::{Interval, Judgement, Series, Settings, TimeToLimit, judge};
-use seepmeter_record::{Attr, Subject, limit_attr};
+use seepmeter_record::Subject;
+use seepmeter_record::conventions::attribute;
 use serde::{Deserialize, Serialize};
 
 use crate::json::{TimeToLimitJson, optional_interval};
@@ -28,16 +29,12 @@ pub struct MemoryBounds {
 impl MemoryBounds {
     /// What the attributes of a process say.
     pub(crate) fn of(subject: &Subject) -> Self {
-        let attr = |name: &str| match subject.attr(name) {
-            Some(Attr::Int(bytes)) => u64::try_from(*bytes).ok(),
-            Some(Attr::Text(_)) | None => None,
-        };
         Self {
-            cgroup: attr(limit_attr::CGROUP),
-            cgroup_used: attr(limit_attr::CGROUP_USED),
-            address_space: attr(limit_attr::ADDRESS_SPACE),
-            machine: attr(limit_attr::MACHINE),
-            machine_available: attr(limit_attr::MACHINE_AVAILABLE),
+            cgroup: subject.get(attribute::CGROUP_LIMIT),
+            cgroup_used: subject.get(attribute::CGROUP_USED),
+            address_space: subject.get(attribute::ADDRESS_SPACE_LIMIT),
+            machine: subject.get(attribute::MACHINE_LIMIT),
+            machine_available: subject.get(attribute::MACHINE_AVAILABLE),
         }
     }
 }

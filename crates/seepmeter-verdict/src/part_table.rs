@@ -1,14 +1,16 @@
 //! The parts of a target: a series of each, and one of their sum.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use seepmeter_analysis::{Series, Thinner};
-use seepmeter_record::{Catalog, Point, Sample, SamplerId, Subject, SubjectId};
+use seepmeter_analysis::{Downsampler, Series};
+use seepmeter_record::conventions::attribute;
+use seepmeter_record::{CurrentPoint, CurrentValues, Sample, SamplerId, Subject, SubjectId};
 
-use crate::collector::SampleClock;
 use crate::growth_cause::GrowthCause;
 use crate::part::Part;
 use crate::run_series::{CauseSeries, PartSeries};
+use crate::sample_clock::SampleClock;
 
 /// Buckets for each of the first parts: attribution needs an eighth as many.
 const PART_BUCKETS: usize = 256;
@@ -29,15 +31,19 @@ const DEEPEST: usize = 64;
 pub(crate) struct PartTable {
     entries: HashMap<SubjectId, Entry>,
     /// What of a part has a cause that is usually no leak; of most parts nothing has.
-    causes: HashMap<(SubjectId, GrowthCause), Thinner>,
+    causes: HashMap<(SubjectId, GrowthCause), Downsampler>,
     sum: Sum,
 }
 
 #[derive(Debug)]
 struct Entry {
-    series: Thinner,
+    subject: Arc<Subject>,
+    series: Downsampler,
     source: SamplerId,
     current: i64,
+    /// When its last point was, in nanoseconds since the stream's start.
+    last_point: u64,
+    ended: bool,
     /// False for a part of a part, which has been counted with that.
     counted: bool,
 }
@@ -49,7 +55,7 @@ struct Sum {
     current: i128,
     /// The first sampler to emit a part: each of its samples is one of the sum.
     source: Option<SamplerId>,
-    series: Option<Thinner>,
+    series: Option<Downsampler>,
     /// Every subject that has parts that are counted.
     ancestors: HashSet<SubjectId>,
 }
@@ -61,34 +67,41 @@ impl PartTable {
     }
 
     /// A part has a new value.
-    pub(crate) fn set(&mut self, point: &Point, sample: &Sample, catalog: &Catalog) {
-        let Point { subject, value, .. } = *point;
-        if !self.entries.contains_key(&subject) {
-            self.add(subject, sample.sampler, catalog);
+    pub(crate) fn set(
+        &mut self,
+        point: &CurrentPoint<'_>,
+        sample: &Sample,
+        values: &CurrentValues,
+    ) {
+        let id = point.subject.id;
+        if !self.entries.contains_key(&id) {
+            self.add(point.subject, sample.sampler, values);
         }
-        let Some(entry) = self.entries.get_mut(&subject) else { return };
-        entry.series.push(sample.t, value);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.series.push(sample.t, point.value);
+        entry.last_point = sample.t;
+        entry.source = sample.sampler;
         if entry.counted {
-            self.sum.current += i128::from(value) - i128::from(entry.current);
+            self.sum.current += i128::from(point.value) - i128::from(entry.current);
         }
-        entry.current = value;
+        entry.current = point.value;
     }
 
     /// So many bytes of a part have a cause that is usually no leak.
     pub(crate) fn set_cause(&mut self, t: u64, subject: SubjectId, cause: GrowthCause, bytes: i64) {
         if bytes != 0 || self.causes.contains_key(&(subject, cause)) {
-            let new = || Thinner::new(COARSE_BUCKETS);
+            let new = || Downsampler::new(COARSE_BUCKETS);
             self.causes.entry((subject, cause)).or_insert_with(new).push(t, bytes);
         }
     }
 
-    fn add(&mut self, subject: SubjectId, source: SamplerId, catalog: &Catalog) {
-        let ancestors = ancestors(subject, catalog);
+    fn add(&mut self, subject: &Arc<Subject>, source: SamplerId, values: &CurrentValues) {
+        let ancestors = ancestors(subject.id, values);
         let counted = !ancestors.iter().any(|ancestor| self.entries.contains_key(ancestor));
-        if self.sum.ancestors.contains(&subject) {
+        if self.sum.ancestors.contains(&subject.id) {
             // From here on its own value stands for those of its parts.
             for (id, entry) in &mut self.entries {
-                if entry.counted && self::ancestors(*id, catalog).contains(&subject) {
+                if entry.counted && self::ancestors(*id, values).contains(&subject.id) {
                     entry.counted = false;
                     self.sum.current -= i128::from(entry.current);
                 }
@@ -97,15 +110,23 @@ impl PartTable {
         self.sum.ancestors.extend(ancestors);
         self.sum.source.get_or_insert(source);
         let many = self.entries.len() >= FINE_PARTS;
-        let series = Thinner::new(if many { COARSE_BUCKETS } else { PART_BUCKETS });
-        self.entries.insert(subject, Entry { series, source, current: 0, counted });
+        let entry = Entry {
+            subject: Arc::clone(subject),
+            series: Downsampler::new(if many { COARSE_BUCKETS } else { PART_BUCKETS }),
+            source,
+            current: 0,
+            last_point: 0,
+            ended: false,
+            counted,
+        };
+        self.entries.insert(subject.id, entry);
     }
 
     /// All points of a sample have been set.
     pub(crate) fn end_sample(&mut self, sample: &Sample) {
         if self.sum.source == Some(sample.sampler) {
             let current = self.sum.current.clamp(i64::MIN.into(), i64::MAX.into());
-            let series = self.sum.series.get_or_insert_with(|| Thinner::new(SUM_BUCKETS));
+            let series = self.sum.series.get_or_insert_with(|| Downsampler::new(SUM_BUCKETS));
             series.push(sample.t, i64::try_from(current).unwrap_or(i64::MAX));
         }
     }
@@ -114,6 +135,7 @@ impl PartTable {
     pub(crate) fn end(&mut self, t: u64, subject: SubjectId) {
         if let Some(entry) = self.entries.get_mut(&subject) {
             entry.series.push(t, 0);
+            entry.ended = true;
             if entry.counted {
                 self.sum.current -= i128::from(entry.current);
             }
@@ -126,27 +148,30 @@ impl PartTable {
 
     /// The sum of all; none if there was no part.
     pub(crate) fn sum(&self) -> Option<Series> {
-        self.sum.series.clone().map(Thinner::finish)
+        self.sum.series.clone().map(Downsampler::finish)
     }
 
     /// The parts in the order of their names, those of one name taken together: to whoever reads of
     /// it, or names it in a gate, it is one thing. Processes are told apart by their pids.
-    pub(crate) fn series(&self, catalog: &Catalog, clock: &SampleClock) -> Vec<PartSeries> {
+    pub(crate) fn series(&self, clock: &SampleClock) -> Vec<PartSeries> {
         let mut causes: HashMap<SubjectId, Vec<CauseSeries>> = HashMap::new();
-        for ((id, cause), thinner) in &self.causes {
+        for ((id, cause), downsampler) in &self.causes {
             if let Some(entry) = self.entries.get(id) {
-                let series = clock.extended(thinner.clone().finish(), entry.source);
+                let series = clock.extended(downsampler.clone().finish(), entry.source);
                 causes.entry(*id).or_default().push(CauseSeries { cause: *cause, series });
             }
         }
         let mut named: BTreeMap<Part, Vec<(&Subject, PartSeries)>> = BTreeMap::new();
         for (id, entry) in &self.entries {
-            let Some(subject) = catalog.subject(*id) else { continue };
-            let part = Part::of(subject);
+            let part = Part::of(&entry.subject);
             let series = clock.extended(entry.series.clone().finish(), entry.source);
             let causes = causes.remove(id).unwrap_or_default();
-            let known = PartSeries { part: part.clone(), series, causes };
-            named.entry(part).or_default().push((subject, known));
+            let last_observed = match entry.ended {
+                true => clock.end(),
+                false => clock.last_observed(entry.last_point, entry.source),
+            };
+            let known = PartSeries { part: part.clone(), series, causes, last_observed };
+            named.entry(part).or_default().push((&entry.subject, known));
         }
         named.into_values().flat_map(together).collect()
     }
@@ -162,89 +187,106 @@ fn together(mut of_one_name: Vec<(&Subject, PartSeries)>) -> Vec<PartSeries> {
         let part = first.part.clone();
         let each: Vec<&Series> = of_one_name.iter().map(|(_, known)| &known.series).collect();
         let series = Series::sum(&each);
+        let oldest = of_one_name.iter().map(|(_, known)| known.last_observed).min();
+        let last_observed = oldest.unwrap_or_default();
         let causes = of_one_name.into_iter().flat_map(|(_, known)| known.causes).collect();
-        return vec![PartSeries { part, series, causes }];
+        return vec![PartSeries { part, series, causes, last_observed }];
     }
-    of_one_name.sort_by_key(|(subject, _)| subject.process_key());
-    let with_pid = |(subject, known): (&Subject, PartSeries)| match subject.process_key() {
-        Some((pid, _)) => PartSeries { part: known.part.with_pid(pid), ..known },
-        None => known,
+    let pid = |subject: &Subject| subject.get(attribute::PID).map(i64::from);
+    of_one_name.sort_by_key(|(subject, _)| pid(subject));
+    let with_pid = |(subject, known): (&Subject, PartSeries)| PartSeries {
+        part: known.part.clone().with_pid(pid(subject)),
+        ..known
     };
     of_one_name.into_iter().map(with_pid).collect()
 }
 
 /// What a subject is a part of, and what that is a part of, and so on.
-fn ancestors(subject: SubjectId, catalog: &Catalog) -> Vec<SubjectId> {
-    let parent = |id: &SubjectId| catalog.subject(*id)?.parent;
+fn ancestors(subject: SubjectId, values: &CurrentValues) -> Vec<SubjectId> {
+    let parent = |id: &SubjectId| values.subject(*id)?.parent;
     std::iter::successors(parent(&subject), parent).take(DEEPEST).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use seepmeter_record::{MetricId, Record, subject_kind};
+    use seepmeter_record::conventions::metric;
+    use seepmeter_record::{Attributes, Metric, MetricId, Record, SubjectKind};
 
     use super::*;
 
-    fn catalog(parents: &[(u32, Option<u32>)]) -> Catalog {
-        let mut catalog = Catalog::default();
+    fn values(parents: &[(u32, Option<u32>)]) -> CurrentValues {
+        let mut values = CurrentValues::default();
         for (id, parent) in parents {
-            catalog.learn(&Record::Subject(Subject {
+            let subject = Subject {
                 id: SubjectId(*id),
                 parent: parent.map(SubjectId),
-                kind: subject_kind::MAPPING.into(),
+                kind: SubjectKind::Mapping,
                 name: format!("part {id}").as_str().into(),
-                attrs: Vec::new(),
-            }));
+                attributes: Attributes::new(),
+            };
+            values.apply(&Record::Subject(subject.into()));
         }
-        catalog
+        values
+    }
+
+    fn rss() -> Arc<Metric> {
+        Arc::new(Metric {
+            id: MetricId(0),
+            name: metric::RSS.name.into(),
+            unit: metric::RSS.unit,
+            kind: metric::RSS.kind,
+            subject_kind: SubjectKind::Mapping,
+            sampler: SamplerId(0),
+            help: metric::RSS.help.into(),
+        })
     }
 
     /// A sample of these values of parts.
     fn observe(
         parts: &mut PartTable,
         (t, sampler): (u64, u16),
-        values: &[(u32, i64)],
-        catalog: &Catalog,
+        points: &[(u32, i64)],
+        values: &CurrentValues,
     ) {
-        let point = |&(subject, value): &(u32, i64)| {
-            let (subject, metric) = (SubjectId(subject), MetricId(0));
-            Point { subject, metric, value }
-        };
-        let points = values.iter().map(point).collect();
-        let sample = Sample { t, sampler: SamplerId(sampler), took: 0, points };
-        sample.points.iter().for_each(|point| parts.set(point, &sample, catalog));
+        let (sampler, points_of_none) = (SamplerId(sampler), Default::default());
+        let sample = Sample { t, sampler, duration: 0, partial: false, points: points_of_none };
+        let rss = rss();
+        for &(subject, value) in points {
+            let subject = values.subject(SubjectId(subject)).unwrap();
+            parts.set(&CurrentPoint { subject, metric: &rss, value }, &sample, values);
+        }
         parts.end_sample(&sample);
     }
 
-    fn sum_of(values: &[(u32, i64)], catalog: &Catalog) -> i64 {
+    fn sum_of(points: &[(u32, i64)], values: &CurrentValues) -> i64 {
         let mut parts = PartTable::default();
-        observe(&mut parts, (1, 0), values, catalog);
+        observe(&mut parts, (1, 0), points, values);
         parts.sum().unwrap().at(1).unwrap()
     }
 
     #[test]
     fn a_part_of_a_part_is_counted_once_whichever_is_emitted_first() {
-        let catalog = catalog(&[(0, None), (1, Some(0)), (2, Some(1)), (3, Some(0))]);
-        assert_eq!(sum_of(&[(1, 50), (2, 20), (3, 7)], &catalog), 57);
-        assert_eq!(sum_of(&[(2, 20), (1, 50), (3, 7)], &catalog), 57);
-        assert_eq!(sum_of(&[(2, 20), (3, 7)], &catalog), 27);
+        let values = values(&[(0, None), (1, Some(0)), (2, Some(1)), (3, Some(0))]);
+        assert_eq!(sum_of(&[(1, 50), (2, 20), (3, 7)], &values), 57);
+        assert_eq!(sum_of(&[(2, 20), (1, 50), (3, 7)], &values), 57);
+        assert_eq!(sum_of(&[(2, 20), (3, 7)], &values), 27);
     }
 
     #[test]
     fn a_circle_of_parents_does_no_harm() {
-        let catalog = catalog(&[(1, Some(2)), (2, Some(1))]);
-        assert_eq!(sum_of(&[(1, 5)], &catalog), 5);
+        let values = values(&[(1, Some(2)), (2, Some(1))]);
+        assert_eq!(sum_of(&[(1, 5)], &values), 5);
     }
 
     #[test]
     fn a_part_that_ends_leaves_the_sum() {
-        let catalog = catalog(&[(0, None), (1, Some(0)), (2, Some(0))]);
+        let values = values(&[(0, None), (1, Some(0)), (2, Some(0))]);
         let mut parts = PartTable::default();
-        observe(&mut parts, (1, 3), &[(1, 10), (2, 5)], &catalog);
+        observe(&mut parts, (1, 3), &[(1, 10), (2, 5)], &values);
         parts.end(2, SubjectId(1));
         // A sample of another sampler is none of the sum.
-        observe(&mut parts, (2, 0), &[], &catalog);
-        observe(&mut parts, (3, 3), &[], &catalog);
+        observe(&mut parts, (2, 0), &[], &values);
+        observe(&mut parts, (3, 3), &[], &values);
         assert_eq!(parts.sum().unwrap().points(), [(1, 15), (3, 5)]);
     }
 }

@@ -5,7 +5,7 @@ mod settling;
 
 use crate::noise::{add, little};
 use crate::shape::Draw;
-use crate::{Dice, Health, Shape, Watch};
+use crate::{DrawRng, Health, Schedule, Shape};
 
 type Parts = Vec<Vec<f64>>;
 
@@ -48,9 +48,15 @@ pub fn shapes() -> Vec<Shape> {
 }
 
 /// A level with this on it, and a little noise of at most `noise` of the level.
-fn on_level(dice: &mut Dice, watch: &Watch, level: f64, noise: f64, shape: Vec<f64>) -> Parts {
-    let mut values = watch.each(|_| level);
+fn on_level(
+    rng: &mut DrawRng,
+    schedule: &Schedule,
+    level: f64,
+    noise: f64,
+    shape: Vec<f64>,
+) -> Parts {
+    let mut values = schedule.each(|_| level);
     add(&mut values, &shape);
-    add(&mut values, &little(dice, watch, level, noise));
+    add(&mut values, &little(rng, schedule, level, noise));
     vec![values]
 }

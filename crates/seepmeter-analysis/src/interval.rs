@@ -1,0 +1,43 @@
+//! An estimate with its interval, and a stretch of time.
+
+/// An estimate and its 95 % confidence interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    /// The best guess.
+    pub estimate: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl Interval {
+    /// All of it moved by this much.
+    #[must_use]
+    pub fn shifted(self, by: f64) -> Self {
+        Self { estimate: self.estimate + by, low: self.low + by, high: self.high + by }
+    }
+}
+
+/// A stretch of time, in ns since the start of the watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// When it begins.
+    pub from: u64,
+    /// When it ends.
+    pub to: u64,
+}
+
+impl Span {
+    /// How long it is, in ns.
+    #[must_use]
+    pub fn length(self) -> u64 {
+        self.to.saturating_sub(self.from)
+    }
+
+    /// How long it is, in seconds.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        self.length() as f64 / 1e9
+    }
+}

@@ -13,9 +13,10 @@ use crate::thresholds::warm_up::{
     CUTS, LATEST_ONSET, LEAST_TAIL, OFF_CLIMB, OFF_LINE, ONSET_SQUARES,
 };
 use crate::{autocorrelation, fit, plateau, slope};
+use serde::{Deserialize, Serialize};
 
 /// Where the part that may be judged begins.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct WarmUp {
     /// How many floors belong to warm-up.
     pub floors: usize,

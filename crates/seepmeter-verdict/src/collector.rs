@@ -289,7 +289,8 @@ impl Collector {
             // make the sum wrong.
             let unknown = |t: &TargetCollector| !t.ended && t.metrics[place].current.is_none();
             if !self.targets.iter().any(unknown) {
-                let total = metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
+                let total =
+                    metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
                 sum.source = Some(sample.sampler);
                 sum.push(sample.t, total);
             }
@@ -334,7 +335,8 @@ impl Collector {
             return Err(NoVerdict::NeverEmitted { metric: metric.to_owned(), samples });
         }
         if series.is_empty() {
-            series.extend(self.targets.first().map(|target| self.empty(target, place, defined.unit)));
+            series
+                .extend(self.targets.first().map(|target| self.empty(target, place, defined.unit)));
         }
         if let Some(sum) = self.sum_series(place, defined.unit, &series) {
             series.push(sum);

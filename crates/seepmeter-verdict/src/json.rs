@@ -1,10 +1,8 @@
-//! The JSON forms of what the analysis answers, and of a whole verdict. The schema of that is
-//! docs/verdict.schema.json.
+//! A verdict as JSON. Its schema is docs/verdict.schema.json.
 
 use std::fmt;
 
-use seepmeter_analysis::{Interval, Judgement, Reason, TimeToLimit, Word};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Serialize;
 
 use crate::gate::GateOutcome;
 use crate::verdict::Verdict;
@@ -38,143 +36,6 @@ impl Verdict {
 impl fmt::Display for VerdictDocument<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
-    }
-}
-
-/// How a [`Judgement`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Judgement")]
-pub(crate) struct JudgementJson {
-    #[serde(rename = "verdict", with = "WordJson")]
-    word: Word,
-    #[serde(with = "optional_reason")]
-    reason: Option<Reason>,
-    #[serde(with = "optional_seconds")]
-    watch_longer: Option<u64>,
-    #[serde(with = "optional_interval")]
-    rate: Option<Interval>,
-    #[serde(with = "optional_span")]
-    span: Option<(u64, u64)>,
-    #[serde(with = "optional_seconds")]
-    warm_up_end: Option<u64>,
-    #[serde(rename = "floors")]
-    floors_used: usize,
-    #[serde(with = "optional_seconds")]
-    cycle: Option<u64>,
-    p_value: Option<f64>,
-    level: Option<f64>,
-    peak: Option<i64>,
-    explanation: Vec<String>,
-}
-
-/// How a [`Word`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Word", rename_all = "kebab-case")]
-pub(crate) enum WordJson {
-    Growing,
-    Steady,
-    Inconclusive,
-}
-
-/// How a [`Reason`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Reason", rename_all = "kebab-case")]
-enum ReasonJson {
-    TooShort,
-    FewCycles,
-    StillWarmingUp,
-    Slowing,
-    MayBeSlowing,
-    Steps,
-    Noise,
-}
-
-/// How an [`Interval`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Interval")]
-pub(crate) struct IntervalJson {
-    estimate: f64,
-    low: f64,
-    high: f64,
-}
-
-/// How a [`TimeToLimit`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "TimeToLimit")]
-pub(crate) struct TimeToLimitJson {
-    #[serde(with = "seconds")]
-    soonest: u64,
-    #[serde(with = "seconds")]
-    likely: u64,
-    #[serde(with = "optional_seconds")]
-    latest: Option<u64>,
-}
-
-/// A time in ns, written in seconds.
-pub(crate) mod seconds {
-    use super::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(nanos: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        (*nanos as f64 / 1e9).serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        Ok((f64::deserialize(from)? * 1e9).round() as u64)
-    }
-}
-
-/// A value that may be missing, for a type that is written `with` another.
-macro_rules! optional {
-    ($name:ident, $type:ty, $with:literal) => {
-        pub(crate) mod $name {
-            use super::*;
-
-            #[derive(Serialize, Deserialize)]
-            struct Present(#[serde(with = $with)] $type);
-
-            pub(crate) fn serialize<S: Serializer>(
-                value: &Option<$type>,
-                serializer: S,
-            ) -> Result<S::Ok, S::Error> {
-                value.map(Present).serialize(serializer)
-            }
-
-            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-                from: D,
-            ) -> Result<Option<$type>, D::Error> {
-                Ok(Option::<Present>::deserialize(from)?.map(|present| present.0))
-            }
-        }
-    };
-}
-
-optional!(optional_seconds, u64, "super::seconds");
-optional!(optional_reason, Reason, "ReasonJson");
-optional!(optional_interval, Interval, "IntervalJson");
-optional!(optional_span, (u64, u64), "super::span");
-
-/// The begin and the end of a span in ns, written in seconds.
-mod span {
-    use super::{Deserialize, Deserializer, Serialize, Serializer, seconds};
-
-    #[derive(Serialize, Deserialize)]
-    struct Span {
-        #[serde(with = "seconds")]
-        from: u64,
-        #[serde(with = "seconds")]
-        to: u64,
-    }
-
-    pub(super) fn serialize<S: Serializer>(
-        &(from, to): &(u64, u64),
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        Span { from, to }.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<(u64, u64), D::Error> {
-        let Span { from, to } = Span::deserialize(from)?;
-        Ok((from, to))
     }
 }
 

@@ -799,8 +799,10 @@ typedef struct seepmeter_plugin {
    */
   int32_t (*flush)(void *instance);
   /*
-   Of a sink: takes the verdict on the run, behind the footer. `json` is UTF-8, one JSON object as
-   docs/verdict.schema.json describes it. May be left out.
+   Of a sink: takes the verdict on the run, behind the footer. `json` is UTF-8, one JSON object: in
+   `metrics`, for each metric that is judged, its `verdicts` as docs/verdict.schema.json describes
+   them, one for each target and the sum of several as the last, or why there is `no_verdict`; in
+   `gates`, what each gate found. Fields may be added. May be left out.
    */
   int32_t (*conclude)(void *instance, struct seepmeter_bytes json);
   /*

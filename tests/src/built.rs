@@ -28,10 +28,21 @@ pub fn seepmeter_path() -> PathBuf {
     folder().join("seepmeter")
 }
 
-/// The path of a target of `tests/targets/`: `program("hold")`.
+/// The path of the program that has all the targets of `tests/targets/`: its first argument says which.
 #[must_use]
-pub fn program(name: &str) -> PathBuf {
-    folder().join(format!("target-{name}"))
+pub fn test_target() -> PathBuf {
+    folder().join("test-target")
+}
+
+/// Copies the command to this path. Another program does so: if this one had the file open for writing, a
+/// child that another test forks at this moment would have it open too, and the copy could not be executed.
+///
+/// # Panics
+/// If it can't be copied.
+#[track_caller]
+pub fn copy_seepmeter(to: &Path) {
+    let status = Command::new("cp").args([seepmeter_path().as_path(), to]).status().expect("cp");
+    assert!(status.success(), "cannot copy to {}: {status}", to.display());
 }
 
 /// Builds, unless another test of this very run has. Some runners start a process for each test, and

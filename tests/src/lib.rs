@@ -1,6 +1,6 @@
 //! The harness of Seepmeter's end-to-end tests: it runs the command as it was built, on real programs.
 //!
-//! [`seepmeter`] is a run of the command, [`program`] the path of a target of `tests/targets/`. Tests
+//! [`seepmeter`] is a run of the command, [`run_target`] one of a target of `tests/targets/`. Tests
 //! wait for events (a line that a target says, the end of a process), never for a time to pass; every
 //! wait has a [limit], and what a test has started is ended when it is dropped.
 
@@ -17,19 +17,19 @@ mod terminal;
 
 use std::time::Duration;
 
-pub use built::{folder, program, seepmeter_path};
+pub use built::{copy_seepmeter, folder, seepmeter_path, test_target};
 pub use family::Family;
 pub use judged::{replay, verdict};
 pub use recording::Recording;
-pub use run::{Done, Run, Running, run, seepmeter};
-pub use since::{eventually, not_run};
+pub use run::{Done, Run, Running, run, run_target, seepmeter};
+pub use since::{eventually, long, long_or_not_run, not_run};
 pub use terminal::Terminal;
 
 /// How long anything may take before a test gives up: far more than a busy machine needs. The long
 /// tests (`SEEPMETER_LONG=1`) take longer by themselves.
 #[must_use]
 pub fn limit() -> Duration {
-    Duration::from_secs(if std::env::var_os("SEEPMETER_LONG").is_some() { 600 } else { 60 })
+    Duration::from_secs(if long() { 600 } else { 60 })
 }
 
 /// The words of a command line, whatever they are made of: `words!["run", "-q", path]`.

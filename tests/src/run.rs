@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Family, Terminal, eventually, limit, seepmeter_path};
+use crate::{Family, Terminal, eventually, limit, seepmeter_path, test_target};
 
 /// A run in the making.
 #[derive(Debug)]
@@ -27,6 +27,12 @@ pub struct Run {
 #[must_use]
 pub fn seepmeter(arguments: impl IntoIterator<Item = OsString>) -> Run {
     run(seepmeter_path(), arguments)
+}
+
+/// A run of a target of `tests/targets/`: `run_target("hold", words!["1"])`.
+#[must_use]
+pub fn run_target(name: &str, arguments: impl IntoIterator<Item = OsString>) -> Run {
+    run(test_target(), std::iter::once(name.into()).chain(arguments))
 }
 
 /// A run of any program.

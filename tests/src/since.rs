@@ -20,6 +20,21 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// True if the long tests were asked for: `SEEPMETER_LONG=1`.
+#[must_use]
+pub fn long() -> bool {
+    std::env::var_os("SEEPMETER_LONG").is_some_and(|value| value == "1")
+}
+
+/// As [`long`], for a test that runs in no other way: says so if it does not run now.
+#[must_use]
+pub fn long_or_not_run(test: &str) -> bool {
+    if !long() {
+        not_run(test, "it takes long; SEEPMETER_LONG=1 runs it");
+    }
+    long()
+}
+
 /// Says loudly that a test could not run here; past the capture of `cargo test`, so that it is seen.
 pub fn not_run(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: {why}");

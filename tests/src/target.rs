@@ -1,5 +1,6 @@
 //! What the targets have in common.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -8,10 +9,15 @@ use std::str::FromStr;
 use nix::libc::c_void;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-/// The n-th argument, where it is given and is what is asked for.
+/// The n-th argument behind the target's name (which is the 0th), if it is given and is what is asked for.
 #[must_use]
 pub fn argument<T: FromStr>(n: usize) -> Option<T> {
-    std::env::args().nth(n)?.parse().ok()
+    std::env::args_os().nth(n + 1)?.to_str()?.parse().ok()
+}
+
+/// The arguments from the n-th behind the target's name on.
+pub fn arguments_from(n: usize) -> impl Iterator<Item = OsString> {
+    std::env::args_os().skip(n + 1)
 }
 
 /// Says a line on standard output, at once.

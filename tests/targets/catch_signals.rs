@@ -8,7 +8,7 @@ use seepmeter_tests::target::{read_to_end, say};
 /// Tells the main thread of the end; higher than the others, so that they are told before it.
 const END: Signal = Signal::SIGIO;
 
-fn main() {
+pub(crate) fn run() {
     let told: SigSet = [
         Signal::SIGHUP,
         Signal::SIGINT,

@@ -1,10 +1,10 @@
-//! A program whose children and threads die all the time: `target-churn [ROUNDS [MIB]]`.
+//! A program whose children and threads die all the time: `test-target churn [ROUNDS [MIB]]`.
 
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use seepmeter_tests::target::{Block, argument, say};
 
-fn main() {
+pub(crate) fn run() {
     let rounds: u32 = argument(1).unwrap_or(200);
     let held = Block::of_mib(argument(2).unwrap_or(4));
     say("ready");

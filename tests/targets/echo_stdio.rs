@@ -3,7 +3,11 @@
 
 use std::io::{Read, Write};
 
-fn main() -> std::io::Result<()> {
+pub(crate) fn run() {
+    copy().expect("standard streams");
+}
+
+fn copy() -> std::io::Result<()> {
     let mut bytes = vec![0; 1 << 14];
     let (mut input, mut output, mut error) =
         (std::io::stdin().lock(), std::io::stdout().lock(), std::io::stderr().lock());

@@ -1,7 +1,7 @@
-//! A program that exits with the status that it is told: `target-exit-code STATUS`.
+//! A program that exits with the status that it is told: `test-target exit-code STATUS`.
 
 use seepmeter_tests::target::{argument, end_with};
 
-fn main() {
+pub(crate) fn run() {
     end_with(argument(1).unwrap_or(0));
 }

@@ -1,4 +1,4 @@
-//! A program that leaves a child behind, as a daemon does: `target-fork-and-exit [MIB]`.
+//! A program that leaves a child behind, as a daemon does: `test-target fork-and-exit [MIB]`.
 //!
 //! The parent says `left PID` and exits. The child holds the memory until its standard input ends, and
 //! then says `orphan done`.
@@ -6,7 +6,7 @@
 use nix::unistd::{ForkResult, fork};
 use seepmeter_tests::target::{Block, argument, read_to_end, say};
 
-fn main() {
+pub(crate) fn run() {
     let mib = argument(1).unwrap_or(1);
     // SAFETY: there is one thread, so the child may do all that its parent may.
     match unsafe { fork() }.expect("fork") {

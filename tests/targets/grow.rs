@@ -1,4 +1,4 @@
-//! A program that leaks at a steady rate: `target-grow [MIB_A_SECOND [SECONDS]]`.
+//! A program that leaks at a steady rate: `test-target grow [MIB_A_SECOND [SECONDS]]`.
 //!
 //! Without arguments it leaks 2 MiB a second for 15 seconds: gentle enough for a first look.
 
@@ -8,7 +8,7 @@ use seepmeter_tests::target::{Block, argument, say};
 
 const STEPS_A_SECOND: u32 = 20;
 
-fn main() {
+pub(crate) fn run() {
     let mib_a_second: usize = argument(1).unwrap_or(2);
     let seconds: u32 = argument(2).unwrap_or(15);
     let step = (mib_a_second << 20) / STEPS_A_SECOND as usize;

@@ -1,4 +1,4 @@
-//! A program that holds memory and does nothing: `target-hold [MIB [THREADS]]`.
+//! A program that holds memory and does nothing: `test-target hold [MIB [THREADS]]`.
 //!
 //! It says `ready PID`, with the ids of its further threads behind that, and ends with its input.
 
@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 
 use seepmeter_tests::target::{Block, argument, read_to_end, say};
 
-fn main() {
+pub(crate) fn run() {
     let held = Block::of_mib(argument(1).unwrap_or(8));
     let mut ready = format!("ready {}", std::process::id());
     for _ in 0..argument(2).unwrap_or(0) {

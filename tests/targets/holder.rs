@@ -1,11 +1,11 @@
 //! No target, but a host of one: it spawns a command through seepmeter-process, holds it, and says
-//! `held PID`. It releases it at a line on its standard input: `target-holder COMMAND [ARG…]`.
+//! `held PID`. It releases it at a line on its standard input: `test-target holder COMMAND [ARG…]`.
 
 use seepmeter_process::{ChildSignals, Command};
-use seepmeter_tests::target::{say, wait_for_line};
+use seepmeter_tests::target::{arguments_from, say, wait_for_line};
 
-fn main() {
-    let command = Command::new(std::env::args_os().skip(1)).expect("target-holder COMMAND");
+pub(crate) fn run() {
+    let command = Command::new(arguments_from(1)).expect("test-target holder COMMAND");
     let signals = ChildSignals::as_they_are().expect("sigprocmask");
     let held = command.spawn(&signals).expect("spawn");
     say(&format!("held {}", held.process().pid()));

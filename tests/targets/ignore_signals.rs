@@ -3,7 +3,7 @@
 use nix::sys::signal::{SigHandler, Signal, signal};
 use seepmeter_tests::target::{read_to_end, say};
 
-fn main() {
+pub(crate) fn run() {
     for ignored in [Signal::SIGTERM, Signal::SIGINT] {
         // SAFETY: SIG_IGN runs no code of ours.
         unsafe { signal(ignored, SigHandler::SigIgn) }.expect("signal");

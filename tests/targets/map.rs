@@ -1,4 +1,4 @@
-//! A program whose functions map memory and keep some of it: `target-map [THREADS]`. It says `ready`, maps
+//! A program whose functions map memory and keep some of it: `test-target map [THREADS]`. It says `ready`, maps
 //! at each line that it reads, says `mapped`, and ends when its standard input does.
 
 use std::hint::black_box;
@@ -12,7 +12,7 @@ use seepmeter_tests::target::{argument, say};
 
 const KIB: usize = 1 << 10;
 
-fn main() {
+pub(crate) fn run() {
     say("ready");
     let threads = argument(1).unwrap_or(1u32);
     while std::io::stdin().read_line(&mut String::new()).is_ok_and(|read| read > 0) {

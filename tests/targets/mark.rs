@@ -1,6 +1,8 @@
-//! A program that proves that it has run: `target-mark FILE` creates the file.
+//! A program that proves that it has run: `test-target mark FILE` creates the file.
 
-fn main() -> std::io::Result<()> {
-    let path = std::env::args_os().nth(1).expect("target-mark FILE");
-    std::fs::File::create(path).map(drop)
+use seepmeter_tests::target::arguments_from;
+
+pub(crate) fn run() {
+    let path = arguments_from(1).next().expect("test-target mark FILE");
+    std::fs::File::create(path).expect("the file is made");
 }

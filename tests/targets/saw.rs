@@ -1,4 +1,4 @@
-//! A program that grows and drops again and again, and leaks nothing: `target-saw [MIB [TEETH [STEP_MS]]]`.
+//! A program that grows and drops again and again, and leaks nothing: `test-target saw [MIB [TEETH [STEP_MS]]]`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use seepmeter_tests::target::{Block, argument, say};
 
 const STEPS: usize = 10;
 
-fn main() {
+pub(crate) fn run() {
     let mib: usize = argument(1).unwrap_or(16);
     let teeth: usize = argument(2).unwrap_or(10);
     let step = Duration::from_millis(argument(3).unwrap_or(20));

@@ -1,4 +1,4 @@
-//! A program with one short spike: `target-spike [MIB [MILLISECONDS]]`.
+//! A program with one short spike: `test-target spike [MIB [MILLISECONDS]]`.
 //!
 //! It says `ready`, waits for a line on its standard input, spikes, says `spiked`, and ends with its
 //! input.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use seepmeter_tests::target::{Block, argument, read_to_end, say, wait_for_line};
 
-fn main() {
+pub(crate) fn run() {
     let mib = argument(1).unwrap_or(64);
     let time = Duration::from_millis(argument(2).unwrap_or(50));
     say("ready");

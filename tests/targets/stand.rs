@@ -1,4 +1,4 @@
-//! A program whose threads stand where their functions' names say: `target-stand [THREADS]`. It says
+//! A program whose threads stand where their functions' names say: `test-target stand [THREADS]`. It says
 //! `ready`, and ends when its standard input does.
 
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use std::thread;
 
 use seepmeter_tests::target::{argument, read_to_end, say};
 
-fn main() {
+pub(crate) fn run() {
     let workers: u32 = argument(1).unwrap_or(0);
     let all_are_there = Arc::new(Barrier::new(workers as usize + 1));
     let mut stops = Vec::new();
@@ -16,10 +16,7 @@ fn main() {
     for number in 0..workers {
         let (stop, until) = channel::<()>();
         let is_there = Arc::clone(&all_are_there);
-        let work = move || {
-            is_there.wait();
-            works(&until);
-        };
+        let work = move || works(&is_there, &until);
         let named = thread::Builder::new().name(format!("worker-{number}"));
         threads.push(named.spawn(work).expect("a thread"));
         stops.push(stop);
@@ -45,7 +42,9 @@ fn inner() {
 }
 
 #[inline(never)]
-fn works(until: &Receiver<()>) {
+fn works(is_there: &Barrier, until: &Receiver<()>) {
+    // Here already, so that none is stopped on its way when `ready` has been said.
+    is_there.wait();
     let _ = until.recv();
     black_box(());
 }

@@ -1,4 +1,4 @@
-//! A program whose main thread ends while another lives on: `target-zombie-leader [MIB [STATUS]]`.
+//! A program whose main thread ends while another lives on: `test-target zombie-leader [MIB [STATUS]]`.
 //!
 //! The other thread holds the memory, says `ready PID TID` as soon as the leader is a zombie,
 //! lets go of it at a line on its standard input, and ends the program with STATUS at the input's end.
@@ -6,7 +6,7 @@
 use nix::libc;
 use seepmeter_tests::target::{Block, argument, read_to_end, say, wait_for_line};
 
-fn main() {
+pub(crate) fn run() {
     let mib = argument(1).unwrap_or(16);
     let status = argument(2).unwrap_or(0);
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What unwinding and naming a stack cost: a program is looked at once, and what follows is timed.
+//! What unwinding and naming a stack cost: a program is sampled once, and what follows is timed.
 //!
 //! `cargo run --release -p seepmeter-symbols-bench` prints a table. It needs a C compiler.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
@@ -8,13 +8,14 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
-use seepmeter_symbols::{AddressSpace, Images, Process, Stacks};
+use seepmeter_stacks::{StackTable, TargetCode};
+use seepmeter_symbols::{AddressSpace, Images, ProcessCode};
 
 #[path = "../../../crates/seepmeter-symbols/tests/real/support.rs"]
 #[allow(dead_code, clippy::print_stderr, reason = "it belongs to the tests of the crate")]
 mod support;
 
-use support::{Taken, Target, build};
+use support::{Target, ThreadSample, build};
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -23,18 +24,18 @@ fn main() {
     let program = folder.path().join("deep");
     let Some(program) = build("cc", &source, &program, &["-O2", "-g"]) else { return };
     let target = Target::path(&program);
-    let taken = target.look_asleep();
+    let sample = target.sample_asleep();
     let mut images = Images::new();
-    let mut process = Process::new(target.pid(), &mut images);
-    let space = process.space(&taken.maps, &mut images).expect("mappings");
-    let (frames, end) = taken.unwind(&space);
+    let mut process = ProcessCode::new(target.pid(), &mut images);
+    let space = process.space(&sample.maps, &mut images).expect("mappings");
+    let (frames, end) = sample.unwind(&space);
     assert!(end.is_whole(), "the stack is not whole: {end:?}");
 
-    let mut rows = vec![unwound_warm(&taken, &space)];
-    rows.push(unwound_cold(&taken));
-    rows.extend(opened(&taken));
-    rows.push(interned(&taken, &space));
-    rows.extend(named(&taken));
+    let mut rows = vec![unwound_warm(&sample, &space)];
+    rows.push(unwound_cold(&sample));
+    rows.extend(opened(&sample));
+    rows.push(known(&sample));
+    rows.extend(named(&sample));
     println!("A stack of {} frames:\n", frames.len());
     println!("{}", markdown(&rows));
 }
@@ -58,25 +59,25 @@ fn median(calls: u32, mut call: impl FnMut()) -> f64 {
     rounds[rounds.len() / 2]
 }
 
-fn unwound_warm(taken: &Taken, space: &AddressSpace) -> Row {
+fn unwound_warm(sample: &ThreadSample, space: &AddressSpace) -> Row {
     let mut frames = Vec::with_capacity(64);
     let measured = median(100, || {
         frames.clear();
-        black_box(space.unwind(&taken.registers, taken.copy(), &mut frames));
+        black_box(space.unwind(&sample.registers, sample.copy(), &mut frames));
     });
     Row { what: "unwinding it, its addresses known", asked: Some(10_000.0), measured }
 }
 
 /// Each time with nothing remembered but the open files.
-fn unwound_cold(taken: &Taken) -> Row {
+fn unwound_cold(sample: &ThreadSample) -> Row {
     let mut images = Images::new();
     let mut times: Vec<f64> = (0..200)
         .map(|_| {
-            let mut process = Process::new(taken.pid, &mut images);
-            let space = process.space(&taken.maps, &mut images).expect("mappings");
+            let mut process = ProcessCode::new(sample.pid, &mut images);
+            let space = process.space(&sample.maps, &mut images).expect("mappings");
             let mut frames = Vec::with_capacity(64);
             let start = Instant::now();
-            black_box(space.unwind(&taken.registers, taken.copy(), &mut frames));
+            black_box(space.unwind(&sample.registers, sample.copy(), &mut frames));
             start.elapsed().as_nanos() as f64
         })
         .collect();
@@ -85,20 +86,20 @@ fn unwound_cold(taken: &Taken) -> Row {
 }
 
 /// An address space: the first of all, one more of known files, and the same text again.
-fn opened(taken: &Taken) -> [Row; 3] {
+fn opened(sample: &ThreadSample) -> [Row; 3] {
     let first = median(1, || {
         let mut images = Images::new();
-        let mut process = Process::new(taken.pid, &mut images);
-        black_box(process.space(&taken.maps, &mut images).expect("mappings"));
+        let mut process = ProcessCode::new(sample.pid, &mut images);
+        black_box(process.space(&sample.maps, &mut images).expect("mappings"));
     });
     let mut images = Images::new();
     let known = median(1, || {
-        let mut process = Process::new(taken.pid, &mut images);
-        black_box(process.space(&taken.maps, &mut images).expect("mappings"));
+        let mut process = ProcessCode::new(sample.pid, &mut images);
+        black_box(process.space(&sample.maps, &mut images).expect("mappings"));
     });
-    let mut process = Process::new(taken.pid, &mut images);
+    let mut process = ProcessCode::new(sample.pid, &mut images);
     let same = median(100, || {
-        black_box(process.space(&taken.maps, &mut images).expect("mappings"));
+        black_box(process.space(&sample.maps, &mut images).expect("mappings"));
     });
     [
         Row { what: "an address space, its files new", asked: None, measured: first },
@@ -107,32 +108,36 @@ fn opened(taken: &Taken) -> [Row; 3] {
     ]
 }
 
-fn interned(taken: &Taken, space: &AddressSpace) -> Row {
-    let (frames, _) = taken.unwind(space);
-    let mut stacks = Stacks::new(10_000);
+/// Unwinding a stack that is in the table already, and finding it there.
+fn known(sample: &ThreadSample) -> Row {
+    let mut table = StackTable::new();
+    let mut code = TargetCode::new(sample.pid, "/nowhere".into(), &mut table);
+    code.set_maps(&sample.maps, &mut table);
+    let mut stack = || table.stack(&code, &sample.registers, sample.copy());
+    stack();
     let measured = median(100, || {
-        black_box(stacks.intern(&frames));
+        black_box(stack());
     });
-    Row { what: "its number, where it was seen before", asked: None, measured }
+    Row { what: "unwinding it, and its id, if it was sampled before", asked: None, measured }
 }
 
 /// All its names: the first time, with the symbols of all files to be read, and again.
-fn named(taken: &Taken) -> [Row; 2] {
+fn named(sample: &ThreadSample) -> [Row; 2] {
     let mut times = Vec::new();
     let mut again = 0.0;
     for _ in 0..5 {
         let mut images = Images::new();
-        let mut process = Process::new(taken.pid, &mut images);
-        let space = process.space(&taken.maps, &mut images).expect("mappings");
-        let (frames, _) = taken.unwind(&space);
+        let mut process = ProcessCode::new(sample.pid, &mut images);
+        let space = process.space(&sample.maps, &mut images).expect("mappings");
+        let (frames, _) = sample.unwind(&space);
         let start = Instant::now();
         for frame in &frames {
-            black_box(space.name(frame, &mut images));
+            black_box(space.resolve(frame, &mut images));
         }
         times.push(start.elapsed().as_nanos() as f64);
         again = median(100, || {
             for frame in &frames {
-                black_box(space.name(frame, &mut images));
+                black_box(space.resolve(frame, &mut images));
             }
         });
     }

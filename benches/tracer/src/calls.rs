@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use seepmeter_tracer::{Follower, Happening, Served};
+use seepmeter_tracer::{FollowStatus, Follower, TraceEvent};
 
 use crate::program::Programs;
 use crate::table::{Row, median};
@@ -13,7 +13,7 @@ use crate::table::{Row, median};
 /// What is copied of a stack.
 const STACK: usize = 8192;
 
-/// ns for one call, as the target says.
+/// How long one call takes in ns, as the target measures it.
 fn run(programs: &Programs, rounds: &str, followed: bool) -> Result<f64, Box<dyn Error>> {
     // It is held in a read before its exec.
     let mut child = Command::new("sh")
@@ -33,13 +33,13 @@ fn run(programs: &Programs, rounds: &str, followed: bool) -> Result<f64, Box<dyn
         let mut stack = vec![0; STACK];
         let mut copied = 0;
         let limit = Instant::now() + Duration::from_secs(600);
-        let mut tell = |happening: Happening<'_>| {
-            if let Happening::Call(call) = happening {
+        let mut emit = |event: TraceEvent<'_>| {
+            if let TraceEvent::MemoryCall(call) = event {
                 let top = call.registers.stack_pointer();
                 copied += call.memory.read(top, &mut stack).unwrap_or(0);
             }
         };
-        while follower.serve(limit, None, &mut tell)? == Served::Long {}
+        while follower.handle_events(limit, None, &mut emit)? == FollowStatus::Running {}
         if copied == 0 {
             return Err("no stack was copied".into());
         }

@@ -1,7 +1,7 @@
-//! What it costs a program to be stopped and looked at.
+//! What it costs a program to be stopped and sampled.
 //!
-//! Each figure is set beside one that was measured in the same run, in turns with it, for the machine is
-//! seldom quiet. `cargo run --release -p seepmeter-tracer-bench [-- --quick]`
+//! Each figure is compared with one that was measured in the same run, in turns with it, for the machine
+//! is seldom quiet. `cargo run --release -p seepmeter-tracer-bench [-- --quick]`
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 

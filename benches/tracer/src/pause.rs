@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use seepmeter_tracer::{Options, Tracee};
+use seepmeter_tracer::{Tracee, TraceeOptions};
 
 use crate::program::Programs;
 use crate::table::{Row, median};
@@ -21,7 +21,7 @@ pub(crate) fn measure(
     let mut target = programs.start("target", &["idle", &threads.to_string()])?;
     target.line()?;
     let mut bare = programs.start("bare", &[&target.pid().to_string()])?;
-    let mut tracee = Tracee::new(target.pid(), Options::default())?;
+    let mut tracee = Tracee::new(target.pid(), TraceeOptions::default())?;
     let (mut theirs, mut ours, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..pairs {
         std::thread::sleep(BETWEEN);
@@ -50,7 +50,7 @@ pub(crate) fn busy(programs: &Programs, stops: usize) -> Result<Vec<Row>, Box<dy
     for urgent in [true, false] {
         let mut target = programs.start("target", &["work", "64"])?;
         target.line()?;
-        let options = Options { urgent, ..Options::default() };
+        let options = TraceeOptions { urgent, ..TraceeOptions::default() };
         let mut tracee = Tracee::new(target.pid(), options)?;
         let mut pauses = Vec::new();
         for _ in 0..stops {

@@ -33,7 +33,7 @@ impl Programs {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn start(&self, name: &str, words: &[&str]) -> Result<Asked, Box<dyn Error>> {
+    pub(crate) fn start(&self, name: &str, words: &[&str]) -> Result<Activity, Box<dyn Error>> {
         let mut child = Command::new(self.path(name))
             .args(words)
             .stdin(Stdio::piped())
@@ -41,18 +41,18 @@ impl Programs {
             .spawn()?;
         let input = child.stdin.take().ok_or("no input")?;
         let output = BufReader::new(child.stdout.take().ok_or("no output")?);
-        Ok(Asked { child, input, output })
+        Ok(Activity { child, input, output })
     }
 }
 
 /// A program that answers a line for each line. It ends when this is dropped.
-pub(crate) struct Asked {
+pub(crate) struct Activity {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Asked {
+impl Activity {
     pub(crate) fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
@@ -71,7 +71,7 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
+impl Drop for Activity {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -7,7 +7,7 @@ pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) asked: String,
     pub(crate) measured: String,
-    /// None where there is nothing to reach: a figure to compare with.
+    /// None if there is nothing to reach: a figure to compare with.
     pub(crate) reached: Option<bool>,
 }
 

@@ -3,34 +3,34 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use seepmeter_tracer::{Options, Tracee};
+use seepmeter_tracer::{Tracee, TraceeOptions};
 
-use crate::program::{Asked, Programs};
+use crate::program::{Activity, Programs};
 use crate::table::{Row, median};
 
 const PHASE: Duration = Duration::from_secs(2);
-const LOOKS: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Work done, and CPU time in s.
-fn done(target: &mut Asked) -> Result<(f64, f64), Box<dyn Error>> {
+fn done(target: &mut Activity) -> Result<(f64, f64), Box<dyn Error>> {
     let line = target.ask()?;
     let (work, cpu) = line.split_once(' ').ok_or("not what the target says")?;
     Ok((work.parse()?, cpu.parse::<f64>()? / 1e9))
 }
 
 /// Work by s of wall time and by s of CPU time in one phase.
-fn phase(target: &mut Asked, tracee: Option<&mut Tracee>) -> Result<(f64, f64), Box<dyn Error>> {
+fn phase(target: &mut Activity, tracee: Option<&mut Tracee>) -> Result<(f64, f64), Box<dyn Error>> {
     let (work, cpu) = done(target)?;
     let began = Instant::now();
     match tracee {
         None => std::thread::sleep(PHASE),
         Some(tracee) => {
-            let mut look = began;
-            while look < began + PHASE {
+            let mut next = began;
+            while next < began + PHASE {
                 tracee.stop(Instant::now() + Duration::from_millis(10))?.detach();
                 tracee.settle(Instant::now() + Duration::from_millis(10));
-                look += LOOKS;
-                std::thread::sleep(look.saturating_duration_since(Instant::now()));
+                next += INTERVAL;
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         }
     }
@@ -42,7 +42,7 @@ fn phase(target: &mut Asked, tracee: Option<&mut Tracee>) -> Result<(f64, f64), 
 pub(crate) fn measure(programs: &Programs, pairs: usize) -> Result<Vec<Row>, Box<dyn Error>> {
     let mut target = programs.start("target", &["work", "8"])?;
     target.line()?;
-    let mut tracee = Tracee::new(target.pid(), Options::default())?;
+    let mut tracee = Tracee::new(target.pid(), TraceeOptions::default())?;
     let (mut by_wall, mut by_cpu) = (Vec::new(), Vec::new());
     let mut before = phase(&mut target, None)?;
     for _ in 0..pairs {

@@ -206,8 +206,10 @@ pub struct Plugin {
     pub write: Option<unsafe extern "C" fn(instance: *mut c_void, record: *const Record) -> i32>,
     /// Of a sink: hands on what is buffered, now that no record waits. May be left out.
     pub flush: Option<unsafe extern "C" fn(instance: *mut c_void) -> i32>,
-    /// Of a sink: takes the verdict on the run, behind the footer. `json` is UTF-8, one JSON object as
-    /// docs/verdict.schema.json describes it. May be left out.
+    /// Of a sink: takes the verdict on the run, behind the footer. `json` is UTF-8, one JSON object: in
+    /// `metrics`, for each metric that is judged, its `verdicts` as docs/verdict.schema.json describes
+    /// them, one for each target and the sum of several as the last, or why there is `no_verdict`; in
+    /// `gates`, what each gate found. Fields may be added. May be left out.
     pub conclude: Option<unsafe extern "C" fn(instance: *mut c_void, json: Bytes) -> i32>,
     /// The stream is over: completes the output, lets go of all targets. May be left out; then a sink
     /// gets a last `flush` instead.
@@ -266,14 +268,17 @@ pub struct InstanceHost {
         unsafe extern "C" fn(context: *mut c_void, subject: *const Subject, id: *mut u32) -> i32,
     >,
     /// Of a sampler: defines a file that holds code and stores its number; `image.id` is not read.
-    pub image:
-        Option<unsafe extern "C" fn(context: *mut c_void, image: *const Image, id: *mut u32) -> i32>,
+    pub image: Option<
+        unsafe extern "C" fn(context: *mut c_void, image: *const Image, id: *mut u32) -> i32,
+    >,
     /// Of a sampler: defines an address in an image and stores its number; `frame.id` is not read.
-    pub frame:
-        Option<unsafe extern "C" fn(context: *mut c_void, frame: *const Frame, id: *mut u32) -> i32>,
+    pub frame: Option<
+        unsafe extern "C" fn(context: *mut c_void, frame: *const Frame, id: *mut u32) -> i32,
+    >,
     /// Of a sampler: defines a stack and stores its number; `stack.id` is not read.
-    pub stack:
-        Option<unsafe extern "C" fn(context: *mut c_void, stack: *const Stack, id: *mut u32) -> i32>,
+    pub stack: Option<
+        unsafe extern "C" fn(context: *mut c_void, stack: *const Stack, id: *mut u32) -> i32,
+    >,
     /// Of a sampler, within `sample`: these subjects have these values from now on.
     pub points:
         Option<unsafe extern "C" fn(context: *mut c_void, points: *const Point, count: u64) -> i32>,

@@ -24,6 +24,6 @@ fn the_committed_header_is_what_cbindgen_makes_of_this_crate() {
     assert!(
         made == committed,
         "include/seepmeter-plugin.h differs from crates/seepmeter-abi; \
-         `{BLESS}=1 cargo test -p seepmeter-abi` makes it anew"
+         `cargo xtask bless` makes it anew"
     );
 }

@@ -227,8 +227,8 @@ impl Weighing<'_> {
     fn until(&self, wanted: f64) -> f64 {
         let slope = self.tests.slope;
         let z = slope.rate.estimate / slope.error.max(f64::MIN_POSITIVE);
-        let times = (wanted / z.abs().max(0.1)).powf(2.0 / 3.0);
-        self.tests.judged.span * (times - 1.0).clamp(0.25, 10.0)
+        let times = (wanted / z.abs().max(LEAST_Z)).powf(2.0 / 3.0);
+        self.tests.judged.span * (times - 1.0).clamp(LEAST_MORE, MOST_TIMES_MORE)
     }
 
     /// Why neither can be said.
@@ -243,13 +243,13 @@ impl Weighing<'_> {
             // The teeth of a cycle that came round too seldom look like steps.
             doubt(Reason::FewCycles, lack)
         } else if tests.stepped() {
-            doubt(Reason::Steps, watch.min(2.0 * tests.judged.span))
+            doubt(Reason::Steps, watch.min(MORE_AFTER_STEPS * tests.judged.span))
         } else if unsettled && tests.slope.rate.estimate > 0.0 && significant {
             doubt(Reason::Slowing, watch)
         } else if unsettled || (significant && self.warm_up_part > LONGEST_WARM_UP) {
             // Growth after warm-up must outlast it one and a half times.
             let outlast = self.warm_up_part * watch / LONGEST_WARM_UP - watch;
-            doubt(Reason::StillWarmingUp, outlast.max(watch / 2.0))
+            doubt(Reason::StillWarmingUp, outlast.max(MORE_AFTER_WARM_UP * watch))
         } else if (tests.plateau_onset.is_some() && (significant || surely_rises))
             || (surely_rises && settles)
         {

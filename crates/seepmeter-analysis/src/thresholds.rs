@@ -170,8 +170,15 @@ group! {
     warm_up {
         /// A cut leaves at least this many floors.
         LEAST_TAIL: usize = 10;
-        /// Cuts are tried in steps of a twentieth of the floors, up to this many.
+        /// Cuts are tried in steps of one in so many of the floors, which is also as far as a cut is moved
+        /// back to where the line of the rest is met.
+        PARTS: usize = 20;
+        /// So many cuts are tried: what settles for longer than that is called unsettled.
         CUTS: usize = 14;
+        /// The line of the rest leaves out the first floors, one in so many, however early the cut.
+        LINE_FROM: usize = 5;
+        /// Growth does not set in within the first floors, one in so many: that is warm-up.
+        EARLIEST_ONSET: usize = 10;
         /// A floor this many robust deviations off the line belongs to warm-up.
         OFF_LINE: f64 = 4.0;
         /// Or this part of what the line climbs, where there is hardly any noise.
@@ -351,6 +358,16 @@ group! {
         TELLS_A_CURVE: f64 = 30.0;
         /// Standard errors that it takes to tell growth from noise.
         TELLS_GROWTH: f64 = 5.0;
+        /// Standard errors: a slope of fewer is taken for this, or the time it takes would have no bound.
+        LEAST_Z: f64 = 0.1;
+        /// Of the judged span: no less is asked for, since an estimate from errors is a rough one.
+        LEAST_MORE: f64 = 0.25;
+        /// Of the judged span: no more is asked for, since a program changes in so long a time.
+        MOST_TIMES_MORE: f64 = 10.0;
+        /// Of the judged span: after a last step so much more without one shows that it was the last.
+        MORE_AFTER_STEPS: f64 = 2.0;
+        /// Of the watch: what settled lately takes at least so much more.
+        MORE_AFTER_WARM_UP: f64 = 0.5;
         /// Watches: noise is not asked to be watched for longer than this.
         MOST_MORE: f64 = 3.0;
     }
@@ -407,6 +424,8 @@ group! {
         ALIKE: f64 = 0.05;
         /// The chance of an error, two-sided, after Holm's correction.
         ALPHA: f64 = 0.05;
+        /// The part of a distribution under the upper end of a 95 % interval.
+        UPPER_END: f64 = 0.975;
     }
 }
 

@@ -10,7 +10,8 @@
 
 use crate::floor::Floor;
 use crate::thresholds::warm_up::{
-    CUTS, LATEST_ONSET, LEAST_TAIL, OFF_CLIMB, OFF_LINE, ONSET_SQUARES,
+    CUTS, EARLIEST_ONSET, LATEST_ONSET, LEAST_TAIL, LINE_FROM, OFF_CLIMB, OFF_LINE, ONSET_SQUARES,
+    PARTS,
 };
 use crate::{autocorrelation, fit, plateau, slope};
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ pub fn find(floors: &[Floor]) -> WarmUp {
     }
     let mut found = WarmUp { unsettled: true, ..WarmUp::default() };
     for cut in 0..=CUTS {
-        let from = n * cut / 20;
+        let from = n * cut / PARTS;
         if n - from < LEAST_TAIL {
             break;
         }
@@ -83,7 +84,7 @@ fn settles(floors: &[Floor]) -> bool {
 /// Moves a coarse cut to the first floor from which on the line of the rest is met.
 fn refine(floors: &[Floor], cut: usize) -> usize {
     let n = floors.len();
-    let tail = &floors[cut.max(n / 5)..];
+    let tail = &floors[cut.max(n / LINE_FROM)..];
     let Some(line) = slope::theil_sen(tail, 1.0) else { return cut };
     let off = |f: &Floor| (f.value - line.at(f.time)).abs();
     let spread = 1.4826 * fit::median(tail.iter().map(off).collect());
@@ -91,7 +92,7 @@ fn refine(floors: &[Floor], cut: usize) -> usize {
     let near = (OFF_LINE * spread).max(OFF_CLIMB * (line.rate.estimate * span).abs());
     let met = floors.windows(2).position(|w| w.iter().all(|f| off(f) <= near));
     // A robust line is drawn right through the rest even if a third of it is still warm-up.
-    met.map_or(cut, |i| i.clamp(cut.saturating_sub(n / 20), cut.max(n / 2)))
+    met.map_or(cut, |i| i.clamp(cut.saturating_sub(n / PARTS), cut.max(n / 2)))
         .min(n.saturating_sub(LEAST_TAIL).max(cut))
 }
 
@@ -109,8 +110,9 @@ fn onset(floors: &[Floor]) -> Option<usize> {
         fit::least_squares(&[&ones, &hinge], &y)
     };
     let latest = ((n as f64 * LATEST_ONSET) as usize).min(n - LEAST_TAIL);
-    let (i, best) =
-        (n / 10..=latest).map(|i| (i, hinge_at(i))).min_by(|a, b| a.1.sse.total_cmp(&b.1.sse))?;
+    let (i, best) = (n / EARLIEST_ONSET..=latest)
+        .map(|i| (i, hinge_at(i)))
+        .min_by(|a, b| a.1.sse.total_cmp(&b.1.sse))?;
     (best.coefficients[1] > 0.0 && best.sse < ONSET_SQUARES * line.sse).then_some(i)
 }
 

@@ -66,7 +66,7 @@ macro_rules! export_table {
 
 /// What both kinds of tables have; the calls are filled in by each. It lives until exit.
 fn table<P: Plugin>(version: &'static str) -> abi::Plugin {
-    let Info { options, max_batch_delay, disturbs, .. } = Info::of::<P>(version);
+    let Info { options, max_batch_delay, pauses, .. } = Info::of::<P>(version);
     let leaked = |text: String| bytes_to_c(text.leak().as_bytes());
     let options: Vec<abi::OptionSpec> = options
         .into_iter()
@@ -84,7 +84,7 @@ fn table<P: Plugin>(version: &'static str) -> abi::Plugin {
         struct_size: struct_size::<abi::Plugin>(),
         kind: 0,
         minor: abi::MINOR,
-        pauses: disturbs.into(),
+        pauses: pauses.into(),
         max_batch_delay: u64::try_from(max_batch_delay.as_nanos()).unwrap_or(u64::MAX),
         name: bytes_to_c(P::NAME.as_bytes()),
         version: bytes_to_c(version.as_bytes()),

@@ -71,9 +71,10 @@ pub use sampler::{
     Until, Waited,
 };
 pub use seepmeter_record as record;
+pub use seepmeter_verdict as verdict;
+pub use seepmeter_record::human::{Size, parse_duration, parse_size};
 pub use sink::Sink;
 pub use subject_table::SubjectTable;
-pub use seepmeter_record::human::{Size, parse_duration, parse_size};
 
 /// What the macros of this crate need and nobody else should.
 #[doc(hidden)]

@@ -6,14 +6,14 @@
 //! them back. Those instructions are the same in every C library; not all have a table that says what
 //! they do. What stands on the stack is the kernel's `struct rt_sigframe`.
 
-use crate::frame::Registers;
+use crate::frame::UnwindRegisters;
 use crate::stack::Reader;
 
 #[cfg(target_arch = "x86_64")]
 mod native {
     use gimli::{Register, X86_64};
 
-    use super::{Reader, Registers};
+    use super::{Reader, UnwindRegisters};
 
     /// The machine of an ELF file that can run here: EM_X86_64.
     pub(crate) const MACHINE: u16 = 62;
@@ -33,7 +33,7 @@ mod native {
     const RSP: u64 = 40 + 8 * 15;
     const RIP: u64 = 40 + 8 * 16;
 
-    /// True where the last of these bytes end a call: `e8` with a distance of four bytes, or `ff /2`,
+    /// True if the last of these bytes end a call: `e8` with a distance of four bytes, or `ff /2`,
     /// which has two to seven bytes (Intel's manual, volume 2, CALL).
     pub(crate) fn is_call(code: &[u8; 8]) -> bool {
         let indirect = |length: usize| code[8 - length] == 0xff && code[9 - length] >> 3 & 7 == 2;
@@ -45,10 +45,10 @@ mod native {
         address
     }
 
-    /// The registers of the code that the signal interrupted; none where the copy does not hold them.
-    pub(crate) fn interrupted(sp: u64, stack: &mut Reader<'_>) -> Option<Registers> {
+    /// The registers of the code that the signal interrupted; none if the copy does not hold them.
+    pub(crate) fn interrupted(sp: u64, stack: &mut Reader<'_>) -> Option<UnwindRegisters> {
         let mut at = |offset| stack.read(sp.wrapping_add(offset)).ok();
-        Some(Registers { ip: at(RIP)?, sp: at(RSP)?, fp: at(RBP)?, lr: 0 })
+        Some(UnwindRegisters { ip: at(RIP)?, sp: at(RSP)?, fp: at(RBP)?, lr: 0 })
     }
 }
 
@@ -56,7 +56,7 @@ mod native {
 mod native {
     use gimli::{AArch64, Register};
 
-    use super::{Reader, Registers};
+    use super::{Reader, UnwindRegisters};
 
     /// The machine of an ELF file that can run here: EM_AARCH64.
     pub(crate) const MACHINE: u16 = 183;
@@ -74,7 +74,7 @@ mod native {
     /// fault address (arch/arm64/include/uapi/asm/ucontext.h, sigcontext.h).
     const X0: u64 = 128 + 176 + 8;
 
-    /// True where the last of these bytes are `bl` or `blr` (the architecture's manual, C6.2).
+    /// True if the last of these bytes are `bl` or `blr` (the architecture's manual, C6.2).
     pub(crate) fn is_call(code: &[u8; 8]) -> bool {
         let word = u32::from_le_bytes([code[4], code[5], code[6], code[7]]);
         word >> 26 == 0b10_0101 || word & 0xffff_fc1f == 0xd63f_0000
@@ -86,10 +86,10 @@ mod native {
         address & ((1 << 48) - 1)
     }
 
-    /// The registers of the code that the signal interrupted; none where the copy does not hold them.
-    pub(crate) fn interrupted(sp: u64, stack: &mut Reader<'_>) -> Option<Registers> {
+    /// The registers of the code that the signal interrupted; none if the copy does not hold them.
+    pub(crate) fn interrupted(sp: u64, stack: &mut Reader<'_>) -> Option<UnwindRegisters> {
         let mut x = |number: u64| stack.read(sp.wrapping_add(X0 + 8 * number)).ok();
-        Some(Registers { fp: x(29)?, lr: x(30)?, sp: x(31)?, ip: x(32)? })
+        Some(UnwindRegisters { fp: x(29)?, lr: x(30)?, sp: x(31)?, ip: x(32)? })
     }
 }
 

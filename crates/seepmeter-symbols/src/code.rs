@@ -6,7 +6,7 @@ use std::rc::Rc;
 use gimli::UnwindContext;
 
 use crate::arch;
-use crate::frame::Frame;
+use crate::frame::RawFrame;
 use crate::image::Image;
 use crate::step::Step;
 use crate::tables::Row;
@@ -30,25 +30,27 @@ pub(crate) struct Code {
 
 /// What is remembered from one unwinding to the next.
 pub(crate) struct State {
-    seen: Box<[Option<Seen>]>,
+    known: Box<[Option<AddressInfo>]>,
     /// gimli's, for reading the tables.
     context: UnwindContext<usize>,
 }
 
-/// What an address is.
+/// What is known of an address: the frame there, and how to leave it.
 #[derive(Clone, Copy)]
-pub(crate) struct Seen {
-    key: (u64, bool),
-    pub(crate) frame: Frame,
+pub(crate) struct AddressInfo {
+    /// In the address space.
+    address: u64,
+    is_return_address: bool,
+    pub(crate) frame: RawFrame,
     pub(crate) step: Step,
 }
 
 /// How many addresses are remembered, in 80 bytes each. A thousand cover what dozens of threads do.
-const SEEN: usize = 1021;
+const KNOWN: usize = 1021;
 
 impl Code {
     pub(crate) fn new(regions: Vec<Region>) -> Self {
-        let state = State { seen: vec![None; SEEN].into(), context: UnwindContext::new() };
+        let state = State { known: vec![None; KNOWN].into(), context: UnwindContext::new() };
         Self { regions, state: RefCell::new(state) }
     }
 
@@ -61,27 +63,37 @@ impl Code {
         self.regions[..after].last().filter(|region| address < region.end)
     }
 
-    /// What an address is; none where there is no code. With `call` it is where a call returns to.
-    pub(crate) fn look_up(&self, address: u64, call: bool, state: &mut State) -> Option<Seen> {
-        let key = (address, call);
-        let slot = (address % SEEN as u64) as usize;
-        if let Some(seen) = state.seen[slot].filter(|seen| seen.key == key) {
-            return Some(seen);
+    /// What is known of an address; none if there is no code. With `call` it is where a call returns to.
+    pub(crate) fn look_up(
+        &self,
+        address: u64,
+        call: bool,
+        state: &mut State,
+    ) -> Option<AddressInfo> {
+        let slot = (address % KNOWN as u64) as usize;
+        if let Some(info) = state.known[slot]
+            .filter(|info| info.address == address && info.is_return_address == call)
+        {
+            return Some(info);
         }
         let region = self.region(address.checked_sub(u64::from(call))?)?;
-        let (frame, step) = look_up(region, address, call, &mut state.context);
-        let seen = Seen { key, frame, step };
-        state.seen[slot] = Some(seen);
-        Some(seen)
+        let info = look_up(region, address, call, &mut state.context);
+        state.known[slot] = Some(info);
+        Some(info)
     }
 
-    /// What the tables say of an address, and what they call it.
-    pub(crate) fn row<'a>(&'a self, frame: &Frame, at: u64, state: &mut State) -> Option<Row<'a>> {
-        let region = self.region(at.checked_sub(u64::from(frame.call))?)?;
+    /// The row of the unwind tables for an address.
+    pub(crate) fn row<'a>(
+        &'a self,
+        frame: &RawFrame,
+        at: u64,
+        state: &mut State,
+    ) -> Option<Row<'a>> {
+        let region = self.region(at.checked_sub(u64::from(frame.is_return_address))?)?;
         region.image.elf()?.tables.row(frame.lookup(), &mut state.context)
     }
 
-    /// True where a call to somewhere ends right before `address`.
+    /// True if a call ends right before `address`.
     pub(crate) fn follows_call(&self, address: u64) -> bool {
         self.region(address)
             .is_some_and(|region| region.image.follows_call(address.wrapping_sub(region.bias)))
@@ -93,15 +105,20 @@ fn look_up(
     address: u64,
     call: bool,
     context: &mut UnwindContext<usize>,
-) -> (Frame, Step) {
+) -> AddressInfo {
     let image = &region.image;
-    let mut frame = Frame { image: image.id, address: address.wrapping_sub(region.bias), call };
+    let mut frame = RawFrame {
+        image: image.key(),
+        address: address.wrapping_sub(region.bias),
+        is_return_address: call,
+    };
+    let info = |frame, step| AddressInfo { address, is_return_address: call, frame, step };
     if image.has_code(frame.address, &arch::TRAMPOLINE) {
         // Nothing called it, and the function that it is in begins right there.
-        frame.call = false;
-        return (frame, Step::Handler);
+        frame.is_return_address = false;
+        return info(frame, Step::Handler);
     }
     let row = image.elf().and_then(|elf| elf.tables.row(frame.lookup(), context));
     let guess = Step::Guess { file: image.elf().is_some() };
-    (frame, row.map_or(guess, |row| Step::of(&row)))
+    info(frame, row.map_or(guess, |row| Step::of(&row)))
 }

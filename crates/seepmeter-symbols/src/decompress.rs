@@ -10,7 +10,7 @@ use object::read::elf::CompressionHeader as _;
 /// The most that a section is decompressed to. The tables of the largest programs have a tenth.
 const MAX_SECTION: u64 = 256 << 20;
 
-/// The bytes of a compressed section; none where they are not what its header says.
+/// The bytes of a compressed section; none if they are not what its header says.
 pub(crate) fn decompress(
     header: &CompressionHeader64<LittleEndian>,
     bytes: &[u8],

@@ -2,7 +2,7 @@
 
 /// Demangles a symbol of Rust or C++; any other is left as it is.
 ///
-/// Only what begins as such a symbol does is looked at: as a bare type, which is also a mangling, the C
+/// What does not begin as such a symbol is not demangled: as a bare type, which is also a mangling, the C
 /// function `c` would be `char`.
 pub fn demangle(symbol: &str) -> String {
     let plain = || symbol.to_owned();
@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn rust_and_cpp_are_demangled_and_c_is_left_alone() {
-        let told = [
+        let names = [
             ("_ZN5shape6CircleIdE4areaEv", "shape::Circle<double>::area()"),
             ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad"),
             ("_RNvCskwGfYPst2Cb_3foo3bar", "foo::bar"),
@@ -32,7 +32,7 @@ mod tests {
             ("_start", "_start"),
             ("", ""),
         ];
-        for (symbol, name) in told {
+        for (symbol, name) in names {
             assert_eq!(demangle(symbol), name);
         }
     }

@@ -3,6 +3,8 @@
 //! They are read into memory, never mapped: a file that is cut short under a mapping would end
 //! this process by SIGBUS.
 
+use std::rc::Rc;
+
 use object::LittleEndian;
 use object::elf::{FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader as _, NoteIterator, ProgramHeader as _, SectionHeader as _};
@@ -20,10 +22,10 @@ pub(crate) struct Elf {
     /// Its loadable segments.
     pub(crate) segments: Vec<Segment>,
     /// What the linker wrote to tell this content from all others.
-    pub(crate) build_id: Option<Box<[u8]>>,
+    pub(crate) build_id: Option<Rc<[u8]>>,
     /// Its unwind tables.
     pub(crate) tables: Tables,
-    /// True where it holds DWARF of its own.
+    /// True if it holds DWARF of its own.
     pub(crate) debug_info: bool,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Segment {
 }
 
 impl Elf {
-    /// Reads a file; none where it is no 64-bit ELF file for this machine.
+    /// Reads a file; none if it is no 64-bit ELF file for this machine.
     pub(crate) fn read<'data, R: ReadRef<'data>>(data: R) -> Option<Self> {
         let header = Header::parse(data).ok()?;
         let endian = header.endian().ok()?;
@@ -126,7 +128,7 @@ fn build_id<'data, R: ReadRef<'data>>(
     program: &ProgramHeader64<LittleEndian>,
     endian: LittleEndian,
     data: R,
-) -> Option<Box<[u8]>> {
+) -> Option<Rc<[u8]>> {
     let mut notes: NoteIterator<'data, Header> = program.notes(endian, data).ok()??;
     while let Ok(Some(note)) = notes.next() {
         let ours = note.name() == object::elf::ELF_NOTE_GNU

@@ -1,21 +1,21 @@
-//! Registers, frames, and how a stack ended.
+//! Registers, frames before they are resolved, and how a stack ended.
 
 /// The registers of a thread that unwinding begins with.
 ///
 /// On x86-64 they are rip, rsp and rbp; on aarch64 pc, sp, x29 and x30.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Registers {
+pub struct UnwindRegisters {
     /// The instruction pointer: the next instruction of the thread.
     pub ip: u64,
     /// The stack pointer.
     pub sp: u64,
     /// The frame pointer, whether or not the code uses it as one.
     pub fp: u64,
-    /// The link register; x86-64 has none, and there its value is not looked at.
+    /// The link register; x86-64 has none, and there its value is ignored.
     pub lr: u64,
 }
 
-/// A stretch of a thread's stack as it was when the thread stood still.
+/// A part of a thread's stack, copied while the thread was stopped.
 #[derive(Clone, Copy, Debug)]
 pub struct StackCopy<'a> {
     /// The address of the first byte, most often the stack pointer.
@@ -24,46 +24,45 @@ pub struct StackCopy<'a> {
     pub bytes: &'a [u8],
 }
 
-/// An image's number: a file of one content, the vdso, or the code that one process has generated.
+/// Tells images apart: files of one content, the vdso, the code that one process generates.
 ///
-/// The number is the same wherever and whenever an image is mapped, as long as
-/// [`Images`](crate::Images) remembers it. It is never given to another image.
+/// The key of an image is the same wherever and whenever it is mapped, for as long as
+/// [`Images`](crate::Images) keeps it. It is never given to another image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ImageId(pub(crate) u32);
+pub struct ImageKey(pub(crate) u32);
 
-/// Where a thread was, or where it will return to: an address in an image.
+/// A frame before it is resolved: an address in an image, where a thread was or will return to.
 ///
-/// It is not tied to where the image was mapped, so equal frames of two looks, of two runs of one
-/// program, or of a library that was loaded twice, are equal.
+/// It does not depend on where the image was mapped. So equal frames of two samples, or of a library
+/// that was loaded twice, are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Frame {
+pub struct RawFrame {
     /// The image.
-    pub image: ImageId,
-    /// The address as the file's own program headers count it (the one that `nm` and `addr2line`
-    /// show). In generated code, and where the file could not be read, see [`Name`](crate::Name).
+    pub image: ImageKey,
+    /// The address in the image, as [`ImageKind`](crate::ImageKind) counts it.
     pub address: u64,
-    /// True where a call will return to `address`, so that the call stands before it; false where the
+    /// True if a call will return to `address`, so that the call stands before it; false if the
     /// thread was at `address` itself: the first frame, and one that a signal interrupted.
-    pub call: bool,
+    pub is_return_address: bool,
 }
 
-impl Frame {
+impl RawFrame {
     /// The address to look up: the last byte of the call, since a call may be its function's last
     /// instruction.
     #[must_use]
     pub fn lookup(&self) -> u64 {
-        self.address.saturating_sub(u64::from(self.call))
+        self.address.saturating_sub(u64::from(self.is_return_address))
     }
 }
 
 /// How a stack ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum StackEnd {
     /// At the root: the unwind table says that the last frame has no caller (`_start`, `clone`), or
     /// its return address is 0.
     Root,
-    /// The chain of frame pointers ended in a 0, in code without an unwind table. So the ABIs mark the
-    /// outermost frame; but code that uses the register for something else can look the same.
+    /// The chain of frame pointers ended in a 0, in code without an unwind table. This is how the ABIs
+    /// mark the outermost frame; but code that uses the register for something else can look the same.
     FramePointersEnd,
     /// The copy of the stack ended before the stack did.
     Cut {
@@ -71,14 +70,14 @@ pub enum End {
         missing: u64,
     },
     /// The stack makes no sense from here on.
-    Broken(Break),
+    Broken(UnwindFailure),
     /// There were more frames than [`MAX_FRAMES`](crate::MAX_FRAMES).
     Deep,
 }
 
-/// Why a stack makes no sense any more.
+/// Why a stack can't be unwound any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Break {
+pub enum UnwindFailure {
     /// The next address is in no executable mapping.
     NoCode {
         /// That address.
@@ -86,13 +85,13 @@ pub enum Break {
     },
     /// The next frame would lie below this one.
     Backwards,
-    /// What the next frame needs is not on this stack, as where a signal's handler has one of its own;
-    /// or its table asks for a register that was not given.
+    /// What the next frame needs is not on this stack, such as when a signal handler has a stack of its
+    /// own; or its table asks for a register that was not given.
     NotOnStack,
 }
 
-impl End {
-    /// True where all frames are there: the stack was followed to the thread's start.
+impl StackEnd {
+    /// True if all frames are there: the stack was followed to the thread's start.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Root | Self::FramePointersEnd)

@@ -9,17 +9,16 @@ use object::read::ReadCache;
 
 use crate::arch;
 use crate::elf::Elf;
-use crate::frame::ImageId;
-use crate::open::{Identity, Unread};
+use crate::frame::ImageKey;
+use crate::open::{FileVersion, OpenedFile, UnreadReason};
 use crate::perf_map::PerfMap;
+use crate::resolved::{ImageIdentity, ImageKind};
 use crate::symbols::Symbols;
 
 /// What code comes from.
 #[derive(Debug)]
 pub(crate) struct Image {
-    pub(crate) id: ImageId,
-    /// Its path when it was first seen, or its name: `[vdso]`.
-    pub(crate) path: Rc<[u8]>,
+    pub(crate) identity: Rc<ImageIdentity>,
     pub(crate) content: Content,
     /// When it was last used, by the clock of [`crate::Images`].
     pub(crate) used: Cell<u64>,
@@ -34,9 +33,9 @@ pub(crate) enum Content {
     File(ElfFile),
     /// In memory: the vdso, which has no file.
     Memory { elf: Elf, bytes: Rc<[u8]> },
-    /// Nowhere that we can read.
-    Unread(Unread),
-    /// In memory that the process has written: what is known of it stands in its perf map.
+    /// In a file that can't be read.
+    Unread,
+    /// In memory that the process has written: its perf map names it.
     Generated(RefCell<PerfMap>),
 }
 
@@ -45,48 +44,61 @@ pub(crate) enum Content {
 pub(crate) struct ElfFile {
     pub(crate) elf: Elf,
     pub(crate) file: File,
-    pub(crate) identity: Identity,
+    pub(crate) version: FileVersion,
     /// What a distribution has put elsewhere of it.
     pub(crate) debug: Option<File>,
 }
 
 impl ElfFile {
-    pub(crate) fn read(file: File, identity: Identity, pid: i32) -> Result<Self, Unread> {
-        let mut elf = Elf::read(&ReadCache::new(&file)).ok_or(Unread::Foreign)?;
-        let debug = debug_file(&elf, pid).map(|(file, debug)| {
-            elf.tables.add(debug.tables);
-            file
+    pub(crate) fn read(opened: OpenedFile, pid: i32) -> Result<Self, UnreadReason> {
+        let OpenedFile { file, version } = opened;
+        let mut elf = Elf::read(&ReadCache::new(&file)).ok_or(UnreadReason::Foreign)?;
+        let debug = debug_file(&elf, pid).map(|debug| {
+            elf.tables.add(debug.elf.tables);
+            debug.file
         });
-        Ok(Self { elf, file, identity, debug })
+        Ok(Self { elf, file, version, debug })
     }
 
-    /// True where the file is still as it was when it was opened. One that was written over must not
-    /// be read again: its symbols are another program's, and where it was cut short, a read of its
+    /// True if the file is still as it was when it was opened. One that was written over must not
+    /// be read again: its symbols are another program's, and if it was cut short, a read of its
     /// mapping would be a SIGBUS.
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.file.metadata().is_ok_and(|now| Identity::of(&now) == self.identity)
+        self.file.metadata().is_ok_and(|now| FileVersion::of(&now) == self.version)
+    }
+}
+
+impl Content {
+    fn elf(&self) -> Option<&Elf> {
+        match self {
+            Self::File(file) => Some(&file.elf),
+            Self::Memory { elf, .. } => Some(elf),
+            Self::Unread | Self::Generated(_) => None,
+        }
     }
 }
 
 impl Image {
-    pub(crate) fn new(id: ImageId, path: Rc<[u8]>, content: Content) -> Self {
-        Self { id, path, content, used: Cell::new(0), symbols: RefCell::new(None) }
+    pub(crate) fn new(key: ImageKey, kind: ImageKind, path: Rc<[u8]>, content: Content) -> Self {
+        let build_id = content.elf().and_then(|elf| elf.build_id.clone());
+        let identity = Rc::new(ImageIdentity { key, kind, path, build_id });
+        Self { identity, content, used: Cell::new(0), symbols: RefCell::new(None) }
+    }
+
+    pub(crate) fn key(&self) -> ImageKey {
+        self.identity.key
     }
 
     pub(crate) fn elf(&self) -> Option<&Elf> {
-        match &self.content {
-            Content::File(file) => Some(&file.elf),
-            Content::Memory { elf, .. } => Some(elf),
-            Content::Unread(_) | Content::Generated(_) => None,
-        }
+        self.content.elf()
     }
 
-    /// True where the code at `address` begins with `code`.
+    /// True if the code at `address` begins with `code`.
     pub(crate) fn has_code<const N: usize>(&self, address: u64, code: &[u8; N]) -> bool {
         self.code(address).is_some_and(|found: [u8; N]| found == *code)
     }
 
-    /// True where a call ends right before `address`.
+    /// True if a call ends right before `address`.
     pub(crate) fn follows_call(&self, address: u64) -> bool {
         address
             .checked_sub(8)
@@ -104,7 +116,7 @@ impl Image {
                 let rest = bytes.get(usize::try_from(offset).ok()?..)?;
                 found = *rest.first_chunk()?;
             }
-            Content::Unread(_) | Content::Generated(_) => return None,
+            Content::Unread | Content::Generated(_) => return None,
         }
         Some(found)
     }
@@ -115,16 +127,22 @@ impl Image {
     }
 }
 
+/// A separate debug file.
+struct DebugFile {
+    file: File,
+    elf: Elf,
+}
+
 /// The debug file of a build-id, in the root of process `pid` or in ours. The folders are those of gdb
 /// ("Debugging Information in Separate Files").
-fn debug_file(elf: &Elf, pid: i32) -> Option<(File, Elf)> {
+fn debug_file(elf: &Elf, pid: i32) -> Option<DebugFile> {
     let id = elf.build_id.as_deref().filter(|id| id.len() > 1)?;
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let name = format!("usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]);
     let roots = [format!("/proc/{pid}/root"), String::new()];
     roots.iter().find_map(|root| {
         let file = File::open(format!("{root}/{name}")).ok()?;
-        let debug = Elf::read(&ReadCache::new(&file))?;
-        (debug.build_id.as_deref() == Some(id)).then_some((file, debug))
+        let elf = Elf::read(&ReadCache::new(&file))?;
+        (elf.build_id.as_deref() == Some(id)).then_some(DebugFile { file, elf })
     })
 }

@@ -1,18 +1,18 @@
 //! All images that are known, and what is kept of them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::fs::File;
 use std::rc::Rc;
 
 use seepmeter_maps::maps::Header;
 
 use crate::elf::Elf;
-use crate::frame::{Frame, ImageId};
+use crate::frame::{ImageKey, RawFrame};
 use crate::image::{Content, ElfFile, Image};
-use crate::name::Name;
-use crate::open::{self, Identity, Unread};
+use crate::open::{self, FileVersion, OpenedFile, UnreadReason};
 use crate::perf_map::PerfMap;
-use crate::symbols::{Function, Symbols};
+use crate::resolved::{Function, ImageKind, ResolvedFrame};
+use crate::symbols::Symbols;
 use crate::vdso;
 
 /// How many images are kept that no address space uses any more.
@@ -26,38 +26,44 @@ pub const MAX_NAMES: usize = 1 << 16;
 /// Under how many files one image is known: copies of a library have one build-id.
 const MAX_COPIES: usize = 16;
 
-/// All images that are known: files by what tells them apart, and by their build-id.
+/// All images that are known, by their files and by their build-ids.
 ///
 /// What it keeps is bounded: the images that living [`AddressSpace`](crate::AddressSpace)s use, and
 /// beside them at most [`MAX_IDLE_IMAGES`] with [`MAX_IDLE_TABLES`] bytes of tables, the symbols of
 /// [`MAX_SYMBOLS`] images and the names of [`MAX_NAMES`] frames. Each file is one open descriptor.
 #[derive(Default)]
 pub struct Images {
-    known: HashMap<ImageId, Known>,
-    keys: HashMap<Key, ImageId>,
-    vdso: Option<(u64, Rc<Image>)>,
+    kept: HashMap<ImageKey, KeptImage>,
+    by_origin: HashMap<Origin, ImageKey>,
+    vdso: Option<Vdso>,
     /// Those that have their symbols in memory, the latest last.
     with_symbols: Vec<Rc<Image>>,
-    names: HashMap<Frame, Rc<[Name]>>,
+    resolved: HashMap<RawFrame, Rc<ResolvedFrame>>,
     next: u32,
     clock: u64,
 }
 
-struct Known {
+struct KeptImage {
     image: Rc<Image>,
-    keys: Vec<Key>,
+    origins: Vec<Origin>,
+}
+
+struct Vdso {
+    /// Of its mapping, in bytes.
+    length: u64,
+    image: Rc<Image>,
 }
 
 /// What an image is found by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    File(Identity),
-    BuildId(Box<[u8]>),
-    Unread { device: u64, inode: u64, path: Box<[u8]>, why: Unread },
+enum Origin {
+    File(FileVersion),
+    BuildId(Rc<[u8]>),
+    Unread { device: u64, inode: u64, path: Box<[u8]>, reason: UnreadReason },
 }
 
 impl Images {
-    /// Knows none yet.
+    /// Starts with none.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -66,47 +72,46 @@ impl Images {
     /// How many files are known.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.kept.len()
     }
 
-    /// True where none is.
+    /// True if none is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.kept.is_empty()
     }
 
-    /// Takes the bytes of the vdso from the process that is looked at, instead of our own.
+    /// Takes the bytes of the vdso from the process that is sampled, instead of our own.
     ///
-    /// The kernel gives every 64-bit process the same one, so that this is needed only for a process
-    /// that was restored from elsewhere. Bytes that are no ELF file are not taken: then false.
+    /// The kernel gives every 64-bit process the same one, so this is needed only for a process that was
+    /// restored from elsewhere. Returns false, and takes nothing, if the bytes are no ELF file.
     pub fn set_vdso(&mut self, bytes: &[u8]) -> bool {
         let Some(elf) = Elf::read(bytes) else { return false };
         let content = Content::Memory { elf, bytes: bytes.into() };
-        self.vdso = Some((bytes.len() as u64, Rc::new(self.image((*b"[vdso]").into(), content))));
+        let image = self.image(ImageKind::Vdso, (*b"[vdso]").into(), content);
+        self.vdso = Some(Vdso { length: bytes.len() as u64, image });
         true
     }
 
-    /// The vdso, where it is as long as a mapping of it.
+    /// The vdso, if it is as long as a mapping of it.
     pub(crate) fn vdso(&mut self, length: u64) -> Option<Rc<Image>> {
         if self.vdso.is_none() {
             self.set_vdso(&vdso::own()?);
         }
-        self.vdso.as_ref().filter(|(own, _)| *own == length).map(|(_, image)| image.clone())
+        self.vdso.as_ref().filter(|own| own.length == length).map(|own| own.image.clone())
     }
 
     /// The code that a process generates.
     pub(crate) fn generated(&mut self, pid: i32) -> Rc<Image> {
         let content = Content::Generated(PerfMap::new(pid).into());
-        Rc::new(self.image((*b"[jit]").into(), content))
+        self.image(ImageKind::Generated, (*b"[jit]").into(), content)
     }
 
     /// The file behind a mapping of process `pid`.
     pub(crate) fn file(&mut self, pid: i32, header: &Header<'_>) -> Rc<Image> {
-        let found = match open::open(pid, header) {
-            Ok((file, identity)) => self.opened(pid, header, file, identity),
-            Err(why) => Err(why),
-        };
-        let image = found.unwrap_or_else(|why| self.unread(header, why));
+        let opened = open::open(pid, header);
+        let found = opened.and_then(|opened| self.opened(pid, header, opened));
+        let image = found.unwrap_or_else(|reason| self.unread(header, reason));
         self.clock += 1;
         image.used.set(self.clock);
         image
@@ -116,60 +121,58 @@ impl Images {
         &mut self,
         pid: i32,
         header: &Header<'_>,
-        file: File,
-        identity: Identity,
-    ) -> Result<Rc<Image>, Unread> {
-        let key = Key::File(identity);
-        if let Some(image) = self.find(&key) {
+        opened: OpenedFile,
+    ) -> Result<Rc<Image>, UnreadReason> {
+        let origin = Origin::File(opened.version);
+        if let Some(image) = self.find(&origin) {
             return Ok(image);
         }
-        let file = ElfFile::read(file, identity, pid)?;
-        let build_id = file.elf.build_id.clone().map(Key::BuildId);
-        if let Some(image) = build_id.as_ref().and_then(|key| self.find(key)) {
-            self.add_copy(&image, key);
+        let file = ElfFile::read(opened, pid)?;
+        let build_id = file.elf.build_id.clone().map(Origin::BuildId);
+        if let Some(image) = build_id.as_ref().and_then(|origin| self.find(origin)) {
+            self.add_copy(&image, origin);
             return Ok(image);
         }
         let path = open::plain_path(header.path).into();
-        let keys = [key].into_iter().chain(build_id).collect();
-        Ok(self.keep(path, Content::File(file), keys))
+        let image = self.image(ImageKind::File, path, Content::File(file));
+        Ok(self.keep(image, [origin].into_iter().chain(build_id).collect()))
     }
 
-    fn unread(&mut self, header: &Header<'_>, why: Unread) -> Rc<Image> {
+    fn unread(&mut self, header: &Header<'_>, reason: UnreadReason) -> Rc<Image> {
         let Header { device, inode, path, .. } = *header;
-        let key = Key::Unread { device, inode, path: path.into(), why };
-        if let Some(image) = self.find(&key) {
+        let origin = Origin::Unread { device, inode, path: path.into(), reason };
+        if let Some(image) = self.find(&origin) {
             return image;
         }
-        let mut named = open::plain_path(path);
-        named.extend_from_slice(format!(" ({})", why.word()).as_bytes());
-        self.keep(named.into(), Content::Unread(why), vec![key])
+        let path = open::plain_path(path).into();
+        let image = self.image(ImageKind::Unread(reason), path, Content::Unread);
+        self.keep(image, vec![origin])
     }
 
-    fn find(&self, key: &Key) -> Option<Rc<Image>> {
-        self.keys.get(key).and_then(|id| self.known.get(id)).map(|known| known.image.clone())
+    fn find(&self, origin: &Origin) -> Option<Rc<Image>> {
+        self.by_origin.get(origin).and_then(|key| self.kept.get(key)).map(|kept| kept.image.clone())
     }
 
-    fn keep(&mut self, path: Rc<[u8]>, content: Content, keys: Vec<Key>) -> Rc<Image> {
-        let image = Rc::new(self.image(path, content));
-        self.keys.extend(keys.iter().map(|key| (key.clone(), image.id)));
-        self.known.insert(image.id, Known { image: image.clone(), keys });
+    fn keep(&mut self, image: Rc<Image>, origins: Vec<Origin>) -> Rc<Image> {
+        self.by_origin.extend(origins.iter().map(|origin| (origin.clone(), image.key())));
+        self.kept.insert(image.key(), KeptImage { image: image.clone(), origins });
         image
     }
 
-    /// Another file with the same content. Of many only the latest are remembered, beside the first.
-    fn add_copy(&mut self, image: &Image, key: Key) {
-        let Some(known) = self.known.get_mut(&image.id) else { return };
-        if known.keys.len() >= MAX_COPIES {
-            self.keys.remove(&known.keys.remove(2));
+    /// Another file with the same content. Of many only the latest are kept, beside the first.
+    fn add_copy(&mut self, image: &Image, origin: Origin) {
+        let Some(kept) = self.kept.get_mut(&image.key()) else { return };
+        if kept.origins.len() >= MAX_COPIES {
+            self.by_origin.remove(&kept.origins.remove(2));
         }
-        known.keys.push(key.clone());
-        self.keys.insert(key, image.id);
+        kept.origins.push(origin.clone());
+        self.by_origin.insert(origin, image.key());
     }
 
-    fn image(&mut self, path: Rc<[u8]>, content: Content) -> Image {
-        let id = ImageId(self.next);
+    fn image(&mut self, kind: ImageKind, path: Rc<[u8]>, content: Content) -> Rc<Image> {
+        let key = ImageKey(self.next);
         self.next += 1;
-        Image::new(id, path, content)
+        Rc::new(Image::new(key, kind, path, content))
     }
 
     /// Forgets images that no address space uses, the longest unused first, until they are within
@@ -178,96 +181,75 @@ impl Images {
         let own = |image: &Rc<Image>| {
             1 + usize::from(self.with_symbols.iter().any(|other| Rc::ptr_eq(other, image)))
         };
-        let images = self.known.values().map(|known| &known.image);
+        let images = self.kept.values().map(|kept| &kept.image);
         let idle = images.filter(|image| Rc::strong_count(image) == own(image));
-        let mut idle: Vec<(u64, ImageId, usize)> =
-            idle.map(|image| (image.used.get(), image.id, image.weight())).collect();
-        idle.sort_unstable_by(|one, other| other.cmp(one));
-        let (mut count, mut bytes) = (0, 0);
-        for (_, id, weight) in idle {
-            (count, bytes) = (count + 1, bytes + weight);
-            if count > MAX_IDLE_IMAGES || bytes > MAX_IDLE_TABLES {
-                self.forget(id);
+        let mut idle: Vec<Rc<Image>> = idle.cloned().collect();
+        idle.sort_unstable_by_key(|image| Reverse((image.used.get(), image.key())));
+        let mut bytes = 0;
+        for (index, image) in idle.iter().enumerate() {
+            bytes += image.weight();
+            if index >= MAX_IDLE_IMAGES || bytes > MAX_IDLE_TABLES {
+                self.forget(image.key());
             }
         }
     }
 
-    fn forget(&mut self, id: ImageId) {
-        self.with_symbols.retain(|image| image.id != id);
-        for key in self.known.remove(&id).into_iter().flat_map(|known| known.keys) {
-            self.keys.remove(&key);
+    fn forget(&mut self, key: ImageKey) {
+        self.with_symbols.retain(|image| image.key() != key);
+        for origin in self.kept.remove(&key).into_iter().flat_map(|kept| kept.origins) {
+            self.by_origin.remove(&origin);
         }
     }
 
-    /// Who a frame of an image is.
-    pub(crate) fn name(&mut self, frame: &Frame, image: Option<&Rc<Image>>) -> Rc<[Name]> {
-        if let Some(names) = self.names.get(frame) {
-            return names.clone();
+    /// The names of a frame of an image.
+    pub(crate) fn resolve(
+        &mut self,
+        raw: &RawFrame,
+        image: Option<&Rc<Image>>,
+    ) -> Rc<ResolvedFrame> {
+        if let Some(resolved) = self.resolved.get(raw) {
+            return resolved.clone();
         }
-        let Some(image) = image else { return [nameless((*b"?").into(), frame)].into() };
-        if let Content::Generated(map) = &image.content {
-            // Not kept: another function can lie there tomorrow.
-            return [generated(&mut map.borrow_mut(), image, frame)].into();
+        let functions = image.map(|image| self.functions(image, raw)).unwrap_or_default();
+        let identity = image.map(|image| image.identity.clone());
+        let functions = functions.into();
+        let resolved = Rc::new(ResolvedFrame { raw: *raw, image: identity, functions });
+        // In generated code another function can lie there tomorrow, so its names are not kept.
+        if image.is_some_and(|image| image.identity.kind != ImageKind::Generated) {
+            if self.resolved.len() >= MAX_NAMES {
+                self.resolved.clear();
+            }
+            self.resolved.insert(*raw, resolved.clone());
         }
-        let found = self.functions(image, frame.lookup());
-        let names: Rc<[Name]> = if found.is_empty() {
-            [nameless(image.path.clone(), frame)].into()
-        } else {
-            found.into_iter().map(|function| named(function, image, frame)).collect()
-        };
-        if self.names.len() >= MAX_NAMES {
-            self.names.clear();
-        }
-        self.names.insert(*frame, names.clone());
-        names
+        resolved
     }
 
-    fn functions(&mut self, image: &Rc<Image>, address: u64) -> Vec<Function> {
-        match &image.content {
+    fn functions(&mut self, image: &Rc<Image>, raw: &RawFrame) -> Vec<Function> {
+        let address = raw.lookup();
+        let mut functions = match &image.content {
             Content::File(file) if file.is_unchanged() => {
                 self.keep_symbols(image);
                 let mut symbols = image.symbols.borrow_mut();
                 symbols.get_or_insert_with(|| Symbols::of(file)).functions(address)
             }
             Content::Memory { bytes, .. } => vdso::function(bytes, address).into_iter().collect(),
-            _ => Vec::new(),
+            Content::Generated(map) => map.borrow_mut().function(address).into_iter().collect(),
+            Content::File(_) | Content::Unread => Vec::new(),
+        };
+        for function in &mut functions {
+            function.offset += u64::from(raw.is_return_address);
         }
+        functions
     }
 
     /// Notes that an image's symbols are used, and drops those that were not for longest.
     fn keep_symbols(&mut self, image: &Rc<Image>) {
-        match self.with_symbols.iter().position(|other| other.id == image.id) {
+        match self.with_symbols.iter().position(|other| Rc::ptr_eq(other, image)) {
             Some(at) => self.with_symbols[at..].rotate_left(1),
             None => self.with_symbols.push(image.clone()),
         }
         if self.with_symbols.len() > MAX_SYMBOLS {
             *self.with_symbols.remove(0).symbols.borrow_mut() = None;
         }
-    }
-}
-
-fn nameless(module: Rc<[u8]>, frame: &Frame) -> Name {
-    Name { function: None, module, offset: frame.address, file: None, line: None, inlined: false }
-}
-
-fn generated(map: &mut PerfMap, image: &Image, frame: &Frame) -> Name {
-    let plain = nameless(image.path.clone(), frame);
-    match map.function(frame.lookup()) {
-        Some((name, offset)) => {
-            Name { function: Some(name), offset: offset + u64::from(frame.call), ..plain }
-        }
-        None => plain,
-    }
-}
-
-fn named(function: Function, image: &Image, frame: &Frame) -> Name {
-    let Function { name, offset, file, line, inlined } = function;
-    Name {
-        function: Some(name.into()),
-        module: image.path.clone(),
-        offset: offset + u64::from(frame.call),
-        file: file.map(Rc::new),
-        line,
-        inlined,
     }
 }

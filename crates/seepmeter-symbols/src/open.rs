@@ -1,8 +1,9 @@
 //! Opening the file behind a mapping: that file, or none.
 //!
-//! The path that the kernel tells may name another file by now. What is opened here is first looked
-//! at by a handle that reads nothing (O_PATH), so that no device or pipe in its place is touched.
+//! The path that the kernel shows may name another file by now. A file is first examined by a handle
+//! that reads nothing (O_PATH), so that no device or pipe in its place is touched.
 
+use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -10,11 +11,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs};
 use seepmeter_maps::maps::Header;
 
-/// What tells a file from all others, and its content from its earlier ones.
+/// Tells a file from all others, and its content from its earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Identity {
+pub(crate) struct FileVersion {
     device: u64,
     inode: u64,
     size: u64,
@@ -22,7 +25,7 @@ pub(crate) struct Identity {
     modified: (i64, i64),
 }
 
-impl Identity {
+impl FileVersion {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -33,9 +36,16 @@ impl Identity {
     }
 }
 
+/// A file that is mapped, as it was when it was opened.
+#[derive(Debug)]
+pub(crate) struct OpenedFile {
+    pub(crate) file: File,
+    pub(crate) version: FileVersion,
+}
+
 /// Why the file behind a mapping can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unread {
+pub enum UnreadReason {
     /// Another file has its path now.
     Replaced,
     /// It has no path any more.
@@ -46,25 +56,23 @@ pub enum Unread {
     Foreign,
 }
 
-impl Unread {
-    /// The word that stands behind a path.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
+impl fmt::Display for UnreadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Replaced => "replaced",
             Self::Deleted => "deleted",
             Self::Denied => "unreadable",
             Self::Foreign => "no code of this machine",
-        }
+        })
     }
 }
 
 /// Opens the file behind `header`, a mapping of process `pid`.
 ///
-/// Its path is tried inside the process's own root, and here, for a process that has gone. Then what
+/// Its path is tried inside the process's own root, and here, for a process that has ended. Then what
 /// also reaches a file that has no path any more: /proc/PID/exe, if it is that one, and
 /// /proc/PID/map_files, for those with CAP_CHECKPOINT_RESTORE (proc(5)).
-pub(crate) fn open(pid: i32, header: &Header<'_>) -> Result<(File, Identity), Unread> {
+pub(crate) fn open(pid: i32, header: &Header<'_>) -> Result<OpenedFile, UnreadReason> {
     let process = format!("/proc/{pid}");
     let here = as_path(&plain_path(header.path)).to_owned();
     let within =
@@ -72,33 +80,35 @@ pub(crate) fn open(pid: i32, header: &Header<'_>) -> Result<(File, Identity), Un
     let exe = PathBuf::from(format!("{process}/exe"));
     let mapped = PathBuf::from(format!("{process}/map_files/{:x}-{:x}", header.start, header.end));
     // What is at the path in another root says nothing about this file.
-    let told = if Path::new(&process).exists() { within } else { here.clone() };
-    let why = match open_same(&told, header) {
+    let listed = if Path::new(&process).exists() { within } else { here.clone() };
+    let reason = match open_same(&listed, header) {
         Ok(found) => return Ok(found),
-        Err(Refused::Other) => Unread::Replaced,
-        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => Unread::Deleted,
-        Err(Refused::Io(_)) => Unread::Denied,
+        Err(OpenError::Other) => UnreadReason::Replaced,
+        Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            UnreadReason::Deleted
+        }
+        Err(OpenError::Io(_)) => UnreadReason::Denied,
     };
-    [here, exe, mapped].iter().find_map(|path| open_same(path, header).ok()).ok_or(why)
+    [here, exe, mapped].iter().find_map(|path| open_same(path, header).ok()).ok_or(reason)
 }
 
-enum Refused {
+enum OpenError {
     /// There is a file, and it is not this one.
     Other,
     Io(io::Error),
 }
 
-fn open_same(path: &Path, header: &Header<'_>) -> Result<(File, Identity), Refused> {
-    let handle = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path);
-    let handle = handle.map_err(Refused::Io)?;
-    let metadata = handle.metadata().map_err(Refused::Io)?;
+fn open_same(path: &Path, header: &Header<'_>) -> Result<OpenedFile, OpenError> {
+    let handle = OpenOptions::new().read(true).custom_flags(OFlag::O_PATH.bits()).open(path);
+    let handle = handle.map_err(OpenError::Io)?;
+    let metadata = handle.metadata().map_err(OpenError::Io)?;
     let same = metadata.ino() == header.inode
         && (metadata.dev() == header.device || devices_differ(&handle));
     if !metadata.is_file() || !same {
-        return Err(Refused::Other);
+        return Err(OpenError::Other);
     }
-    let file = File::open(descriptor_path(&handle)).map_err(Refused::Io)?;
-    Ok((file, Identity::of(&metadata)))
+    let file = File::open(descriptor_path(&handle)).map_err(OpenError::Io)?;
+    Ok(OpenedFile { file, version: FileVersion::of(&metadata) })
 }
 
 /// The path by which this process reaches an open file, whatever became of its name.
@@ -106,19 +116,11 @@ pub(crate) fn descriptor_path(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
-/// True on file systems whose stat(2) tells another device than the kernel's list of mappings does:
+/// True on file systems whose stat(2) gives another device than the kernel's list of mappings does:
 /// btrfs has one for each subvolume, overlayfs one for each layer.
 fn devices_differ(handle: &File) -> bool {
-    const BTRFS: i64 = 0x9123_683e;
-    const OVERLAY: i64 = 0x794c_7630;
-    // SAFETY: all zeros are a valid statfs, which is plain integers.
-    let mut told: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the descriptor is open, and `told` is a statfs to be written to.
-    let answered = unsafe { libc::fstatfs(handle.as_raw_fd(), &mut told) } == 0;
-    // Its type differs between architectures and C libraries.
-    #[allow(clippy::unnecessary_cast)]
-    let kind = told.f_type as i64;
-    answered && [BTRFS, OVERLAY].contains(&kind)
+    let kind = fstatfs(handle).map(|found| found.filesystem_type());
+    kind.is_ok_and(|kind| [BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC].contains(&kind))
 }
 
 /// The path of a line of maps without what the kernel added: ` (deleted)`, and `\012` for a newline.
@@ -165,13 +167,13 @@ mod tests {
         header.device = metadata.dev();
         header.path = bytes;
         let pid = std::process::id() as i32;
-        assert_eq!(open(pid, &header).unwrap().1, Identity::of(&metadata));
+        assert_eq!(open(pid, &header).unwrap().version, FileVersion::of(&metadata));
 
         let second = folder.path().join("new.so");
         std::fs::write(&second, "two").unwrap();
         std::fs::rename(&second, &path).unwrap();
-        assert_eq!(open(pid, &header).unwrap_err(), Unread::Replaced);
+        assert_eq!(open(pid, &header).unwrap_err(), UnreadReason::Replaced);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(open(pid, &header).unwrap_err(), Unread::Deleted);
+        assert_eq!(open(pid, &header).unwrap_err(), UnreadReason::Deleted);
     }
 }

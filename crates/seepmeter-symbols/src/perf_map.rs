@@ -1,4 +1,4 @@
-//! Perf maps: where programs that generate code tell which function lies where.
+//! Perf maps: in them programs that generate code list which function lies where.
 //!
 //! The file is /tmp/perf-PID.map, with the pid that the process knows itself by; a line is
 //! `START SIZE NAME`, the numbers in hexadecimal (tools/perf/Documentation/jit-interface.txt). It grows
@@ -10,6 +10,10 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use nix::fcntl::OFlag;
+
+use crate::resolved::Function;
+
 /// How much of a perf map is read at most. Lines behind that stay unread.
 pub const MAX_PERF_MAP: u64 = 64 << 20;
 
@@ -20,43 +24,43 @@ const PIECE: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct PerfMap {
     pid: i32,
-    open: Option<Open>,
-    functions: BTreeMap<u64, Function>,
+    open: Option<MapFile>,
+    ranges: BTreeMap<u64, NamedRange>,
 }
 
 /// The file, and how far it has been read.
 #[derive(Debug)]
-struct Open {
+struct MapFile {
     file: File,
     inode: u64,
     read: u64,
 }
 
 #[derive(Debug)]
-struct Function {
+struct NamedRange {
     end: u64,
     name: Rc<str>,
 }
 
 impl PerfMap {
     pub(crate) fn new(pid: i32) -> Self {
-        Self { pid, open: None, functions: BTreeMap::new() }
+        Self { pid, open: None, ranges: BTreeMap::new() }
     }
 
-    /// Opens the file if there is one, so that it can be read when the process has gone.
+    /// Opens the file if there is one, so that it can be read when the process has ended.
     pub(crate) fn prepare(&mut self) {
         let found = candidates(self.pid).iter().find_map(|path| open(path));
-        let Some((file, inode)) = found else { return };
-        if self.open.as_ref().is_none_or(|open| open.inode != inode) {
-            // A new file is a new account of all code.
-            self.functions.clear();
-            self.open = Some(Open { file, inode, read: 0 });
+        let Some(found) = found else { return };
+        if self.open.as_ref().is_none_or(|open| open.inode != found.inode) {
+            // A new file lists all code anew.
+            self.ranges.clear();
+            self.open = Some(found);
         }
     }
 
-    /// The function at `address` and how far into it that is. What the file has gained since the last
-    /// time is read where the address is not found.
-    pub(crate) fn function(&mut self, address: u64) -> Option<(Rc<str>, u64)> {
+    /// The function at `address`. If there is none, what the file has gained since the last time is read
+    /// first.
+    pub(crate) fn function(&mut self, address: u64) -> Option<Function> {
         if self.find(address).is_none() {
             self.prepare();
             self.read_on();
@@ -64,9 +68,11 @@ impl PerfMap {
         self.find(address)
     }
 
-    fn find(&self, address: u64) -> Option<(Rc<str>, u64)> {
-        let (start, function) = self.functions.range(..=address).next_back()?;
-        (address < function.end).then(|| (function.name.clone(), address - start))
+    fn find(&self, address: u64) -> Option<Function> {
+        let (start, range) = self.ranges.range(..=address).next_back()?;
+        let function =
+            || Function { name: range.name.clone(), offset: address - start, source: None };
+        (address < range.end).then(function)
     }
 
     fn read_on(&mut self) {
@@ -75,18 +81,18 @@ impl PerfMap {
         if size < open.read {
             // It was written anew.
             open.read = 0;
-            self.functions.clear();
+            self.ranges.clear();
         }
         let end = size.min(MAX_PERF_MAP);
         while let Some(lines) = open.lines(end) {
-            for (start, size, name) in lines.split(|&byte| byte == b'\n').filter_map(parse) {
-                insert(&mut self.functions, start, size, &name);
+            for line in lines.split(|&byte| byte == b'\n').filter_map(Line::parse) {
+                insert(&mut self.ranges, line);
             }
         }
     }
 }
 
-impl Open {
+impl MapFile {
     /// The next whole lines before `end`. A line that is still being written is left for the next time.
     fn lines(&mut self, end: u64) -> Option<Vec<u8>> {
         let wanted = end.saturating_sub(self.read).min(PIECE);
@@ -99,18 +105,19 @@ impl Open {
 }
 
 /// Puts a function in the place of all that lie where it lies.
-fn insert(functions: &mut BTreeMap<u64, Function>, start: u64, size: u64, name: &str) {
+fn insert(ranges: &mut BTreeMap<u64, NamedRange>, line: Line) {
+    let Line { start, size, name } = line;
     let end = start.saturating_add(size);
-    while let Some((&under, function)) = functions.range(..end).next_back() {
-        if function.end <= start {
+    while let Some((&under, range)) = ranges.range(..end).next_back() {
+        if range.end <= start {
             break;
         }
-        functions.remove(&under);
+        ranges.remove(&under);
     }
-    functions.insert(start, Function { end, name: name.into() });
+    ranges.insert(start, NamedRange { end, name: name.into() });
 }
 
-/// Where the file of a process can be: in its own root, or here when the process has gone.
+/// Where the file of a process can be: in its own root, or here when the process has ended.
 fn candidates(pid: i32) -> [PathBuf; 2] {
     let inner = inner_pid(pid).unwrap_or(pid);
     [
@@ -127,23 +134,32 @@ fn inner_pid(pid: i32) -> Option<i32> {
 }
 
 /// Opens a regular file; anything else in its place, such as a pipe, is left alone.
-fn open(path: &Path) -> Option<(File, u64)> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+fn open(path: &Path) -> Option<MapFile> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
     let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some((file, metadata.ino()))
+    Some(MapFile { file, inode: metadata.ino(), read: 0 })
 }
 
-fn parse(line: &[u8]) -> Option<(u64, u64, String)> {
-    let line = String::from_utf8_lossy(line);
-    let mut fields = line.splitn(3, ' ');
-    let mut number = || {
-        let field = fields.next()?;
-        u64::from_str_radix(field.strip_prefix("0x").unwrap_or(field), 16).ok()
-    };
-    let (start, size) = (number()?, number()?);
-    let name = fields.next().filter(|name| !name.is_empty())?;
-    (size > 0).then(|| (start, size, name.to_owned()))
+/// A line of the file.
+struct Line {
+    start: u64,
+    size: u64,
+    name: String,
+}
+
+impl Line {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line = String::from_utf8_lossy(line);
+        let mut fields = line.splitn(3, ' ');
+        let mut number = || {
+            let field = fields.next()?;
+            u64::from_str_radix(field.strip_prefix("0x").unwrap_or(field), 16).ok()
+        };
+        let (start, size) = (number()?, number()?);
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (size > 0).then(|| Self { start, size, name: name.to_owned() })
+    }
 }
 
 #[cfg(test)]
@@ -157,15 +173,15 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let mut writer = file.try_clone().unwrap();
         writer.write_all(text.as_bytes()).unwrap();
-        // No process has this pid, so that nothing but the file is looked at.
+        // No process has this pid, so that nothing but the file is read.
         let mut map = PerfMap::new(i32::MAX);
         let inode = file.metadata().unwrap().ino();
-        map.open = Some(Open { file, inode, read: 0 });
+        map.open = Some(MapFile { file, inode, read: 0 });
         (map, writer)
     }
 
     fn name(map: &mut PerfMap, address: u64) -> Option<String> {
-        map.function(address).map(|(name, offset)| format!("{name}+{offset:#x}"))
+        map.function(address).map(|it| format!("{}+{:#x}", it.name, it.offset))
     }
 
     #[test]

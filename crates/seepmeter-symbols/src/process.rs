@@ -1,4 +1,4 @@
-//! A process whose stacks are looked at, from one look to the next.
+//! A process whose stacks are sampled, from one sample to the next.
 
 use std::rc::Rc;
 
@@ -9,64 +9,64 @@ use crate::image::{Content, Image};
 use crate::images::Images;
 use crate::space::{self, AddressSpace};
 
-/// Why there is no address space.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The text has no mapping: the process has ended, or it is none of user space.
-    #[error(
-        "the mappings of process {pid} could not be read: there are none in its maps. It has ended, \
-         or it is a thread of the kernel; nothing of its stacks can be told"
-    )]
-    NoMappings {
-        /// The process.
-        pid: i32,
-    },
+/// The text of /proc/PID/maps has no mapping: the process has ended, or it is a kernel thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the mappings of process {pid} could not be read: its maps has none. It has ended, or it is a \
+     kernel thread; its stacks can't be unwound"
+)]
+pub struct NoMappings {
+    /// The process.
+    pub pid: i32,
 }
 
-/// A process: what is kept of it between two looks.
+/// The code of a process: what is kept of it between two samples.
 ///
-/// After an exec, and for every new process, a new one is made: the code that a process generates is
-/// known by it.
-pub struct Process {
+/// After an exec, and for every new process, make a new one: it holds the code that the process
+/// generates.
+pub struct ProcessCode {
     pid: i32,
     /// The code that it generates.
     generated: Rc<Image>,
-    last: Option<Last>,
+    last: Option<LastSpace>,
 }
 
-/// The last look.
-struct Last {
+/// The address space of the last sample.
+struct LastSpace {
     text: Box<[u8]>,
     space: Rc<AddressSpace>,
 }
 
-impl Process {
-    /// The process `pid`, as this process knows it.
+impl ProcessCode {
+    /// The code of process `pid`, as this process knows it.
     pub fn new(pid: i32, images: &mut Images) -> Self {
         Self { pid, generated: images.generated(pid), last: None }
     }
 
-    /// The address space that the text of /proc/PID/maps tells of.
+    /// The address space that the text of /proc/PID/maps describes.
     ///
     /// Equal texts one after the other share it, and texts with equal executable mappings share all
-    /// that is costly. Files that are new in it are opened and their unwind tables read: that is
-    /// better done when the process runs on, but soon, since what it unloads and deletes meanwhile can
-    /// be opened by its path no more.
+    /// that is costly. New files are opened and their unwind tables read. Do that when the process runs
+    /// on, but soon: a file that is unloaded and deleted meanwhile can no longer be opened by its path.
     ///
     /// # Errors
-    /// Where the text has no mapping. A file that can't be read is no error: see
+    /// If the text has no mapping. A file that can't be read is no error: see
     /// [`AddressSpace::unread`].
-    pub fn space(&mut self, text: &[u8], images: &mut Images) -> Result<Rc<AddressSpace>, Error> {
+    pub fn space(
+        &mut self,
+        text: &[u8],
+        images: &mut Images,
+    ) -> Result<Rc<AddressSpace>, NoMappings> {
         if let Some(last) = self.last.as_ref().filter(|last| *last.text == *text) {
             return Ok(last.space.clone());
         }
-        let headers = space::headers(text).ok_or(Error::NoMappings { pid: self.pid })?;
+        let headers = space::headers(text).ok_or(NoMappings { pid: self.pid })?;
         let code = match self.same_code(&headers) {
             Some(code) => code,
             None => self.new_code(&headers, images),
         };
         let space = Rc::new(AddressSpace::new(code, &headers));
-        self.last = Some(Last { text: text.into(), space: space.clone() });
+        self.last = Some(LastSpace { text: text.into(), space: space.clone() });
         Ok(space)
     }
 

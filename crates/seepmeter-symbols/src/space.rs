@@ -1,31 +1,31 @@
-//! An address space as it was at one look.
+//! An address space as it was at one sample.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use seepmeter_maps::maps::{self, Header};
 
 use crate::code::{Code, Region};
-use crate::frame::{End, Frame, ImageId, Registers, StackCopy};
+use crate::frame::{ImageKey, RawFrame, StackCopy, StackEnd, UnwindRegisters};
 use crate::image::{Content, Image};
 use crate::images::Images;
-use crate::name::Name;
-use crate::open::Unread;
+use crate::resolved::{ImageIdentity, ImageKind, ResolvedFrame};
 use crate::unwind;
 
-/// An address space as it was at one look.
+/// An address space as it was at one sample.
 ///
-/// It holds what it needs of the files: they stay open. So what was unloaded since, or deleted, can
-/// still be unwound and named, and so can a process that has gone.
+/// It keeps the files open. So code that was unloaded since, or deleted, can still be unwound and
+/// resolved, and so can a process that has ended.
 pub struct AddressSpace {
     pub(crate) code: Rc<Code>,
-    /// Start and end of each mapping, in order.
-    mappings: Vec<(u64, u64)>,
+    /// The addresses of each mapping, in order.
+    mappings: Vec<Range<u64>>,
 }
 
 impl AddressSpace {
-    /// Made by [`Process::space`](crate::Process::space).
+    /// Made by [`ProcessCode::space`](crate::ProcessCode::space).
     pub(crate) fn new(code: Rc<Code>, headers: &[Header<'_>]) -> Self {
-        let mappings = headers.iter().map(|header| (header.start, header.end)).collect();
+        let mappings = headers.iter().map(|header| header.start..header.end).collect();
         Self { code, mappings }
     }
 
@@ -35,10 +35,10 @@ impl AddressSpace {
     /// most [`MAX_FRAMES`](crate::MAX_FRAMES).
     pub fn unwind(
         &self,
-        registers: &Registers,
+        registers: &UnwindRegisters,
         stack: StackCopy<'_>,
-        frames: &mut Vec<Frame>,
-    ) -> End {
+        frames: &mut Vec<RawFrame>,
+    ) -> StackEnd {
         let limit = self.end_of_mapping(stack.base).unwrap_or(0);
         unwind::walk(&self.code, registers, stack, limit, frames)
     }
@@ -47,35 +47,30 @@ impl AddressSpace {
     /// a stack.
     #[must_use]
     pub fn end_of_mapping(&self, address: u64) -> Option<u64> {
-        let after = self.mappings.partition_point(|&(start, _)| start <= address);
-        self.mappings[..after].last().map(|&(_, end)| end).filter(|&end| address < end)
+        let after = self.mappings.partition_point(|mapping| mapping.start <= address);
+        self.mappings[..after].last().map(|mapping| mapping.end).filter(|&end| address < end)
     }
 
-    /// Who a frame is: its function and those that were inlined there, the innermost first. There is
-    /// always one, with no function where none is known.
+    /// Resolves a frame: its image, its function and the functions that were inlined there.
     ///
-    /// It may take its time, tens of milliseconds the first time that a file's symbols are read.
-    pub fn name(&self, frame: &Frame, images: &mut Images) -> Rc<[Name]> {
-        let image = self.image(frame.image);
-        images.name(frame, image)
+    /// It may take tens of milliseconds the first time that a file's symbols are read.
+    pub fn resolve(&self, frame: &RawFrame, images: &mut Images) -> Rc<ResolvedFrame> {
+        images.resolve(frame, self.image(frame.image))
     }
 
-    /// The files whose code could not be read, and why. Their frames are followed by frame pointers
-    /// and named by their offset.
-    pub fn unread(&self) -> impl Iterator<Item = (&[u8], Unread)> {
-        self.code.regions().iter().filter_map(|region| match region.image.content {
-            Content::Unread(why) => Some((&*region.image.path, why)),
-            _ => None,
-        })
+    /// The files that could not be read. Their frames are followed by frame pointers and have no names.
+    pub fn unread(&self) -> impl Iterator<Item = &ImageIdentity> {
+        let images = self.code.regions().iter().map(|region| &*region.image.identity);
+        images.filter(|image| matches!(image.kind, ImageKind::Unread(_)))
     }
 
-    fn image(&self, id: ImageId) -> Option<&Rc<Image>> {
+    fn image(&self, key: ImageKey) -> Option<&Rc<Image>> {
         let mut regions = self.code.regions().iter();
-        regions.find(|region| region.image.id == id).map(|region| &region.image)
+        regions.find(|region| region.image.key() == key).map(|region| &region.image)
     }
 }
 
-/// The executable mappings, with their images: those of `before` where nothing changed.
+/// The executable mappings, with their images: those of `before` if nothing changed.
 pub(crate) fn regions(
     pid: i32,
     headers: &[Header<'_>],
@@ -100,7 +95,7 @@ fn region(
         _ if header.inode == 0 => generated.clone(),
         path => {
             let image = images.file(pid, header);
-            let memory = is_memory(path) && matches!(image.content, Content::Unread(_));
+            let memory = is_memory(path) && matches!(image.content, Content::Unread);
             if memory { generated.clone() } else { image }
         }
     };
@@ -119,7 +114,7 @@ fn bias(image: &Image, header: &Header<'_>) -> u64 {
         // Its addresses are those of the process.
         Content::Generated(_) => 0,
         // Offsets in the file are all there is.
-        Content::Unread(_) => header.start.wrapping_sub(header.offset),
+        Content::Unread => header.start.wrapping_sub(header.offset),
         Content::File(_) | Content::Memory { .. } => {
             let address = image.elf().and_then(|elf| elf.address_of(header.offset, true));
             header.start.wrapping_sub(address.unwrap_or(header.offset))
@@ -127,7 +122,7 @@ fn bias(image: &Image, header: &Header<'_>) -> u64 {
     }
 }
 
-/// Reads the text of /proc/PID/maps; none where it has no mapping.
+/// Reads the text of /proc/PID/maps; none if it has no mapping.
 pub(crate) fn headers(text: &[u8]) -> Option<Vec<Header<'_>>> {
     let headers = maps::parse(text);
     (!headers.is_empty()).then_some(headers)

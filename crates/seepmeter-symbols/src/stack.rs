@@ -1,4 +1,4 @@
-//! Reading a copy of a stack, and noticing where it is too short.
+//! Reading a copy of a stack, and noticing if it is too short.
 
 use crate::frame::StackCopy;
 
@@ -7,7 +7,7 @@ pub(crate) struct Reader<'a> {
     copy: StackCopy<'a>,
     /// Where the mapping that the stack lies in ends.
     limit: u64,
-    /// How many bytes more would have been needed, where the stack goes on behind the copy.
+    /// How many bytes more would have been needed, if the stack goes on behind the copy.
     pub(crate) missing: u64,
 }
 
@@ -16,7 +16,7 @@ impl<'a> Reader<'a> {
         Self { copy, limit, missing: 0 }
     }
 
-    /// The word at `address`; an error where the copy does not hold it.
+    /// The word at `address`; an error if the copy does not hold it.
     pub(crate) fn read(&mut self, address: u64) -> Result<u64, ()> {
         let offset = address.checked_sub(self.copy.base).ok_or(())?;
         let word = usize::try_from(offset)

@@ -3,7 +3,7 @@
 use gimli::{Encoding, Evaluation, EvaluationResult, Expression, Location, Register, Value};
 
 use crate::arch;
-use crate::frame::Registers;
+use crate::frame::UnwindRegisters;
 use crate::stack::Reader;
 use crate::tables::{Cfa, Row, Rule, Slice};
 
@@ -29,7 +29,7 @@ pub(crate) struct Plain {
     from_fp: bool,
     cfa: i32,
     fp: Option<i32>,
-    /// None where the link register has it.
+    /// None if the link register has it.
     ra: Option<i32>,
 }
 
@@ -59,13 +59,13 @@ impl Plain {
         (known && (ra.is_some() || arch::LINKS)).then_some(Self { from_fp, cfa, fp, ra })
     }
 
-    /// The caller's registers; none where the copy does not hold them.
+    /// The caller's registers; none if the copy does not hold them.
     pub(crate) fn caller(
         self,
-        registers: &Registers,
+        registers: &UnwindRegisters,
         first: bool,
         stack: &mut Reader<'_>,
-    ) -> Option<Registers> {
+    ) -> Option<UnwindRegisters> {
         let from = if self.from_fp { registers.fp } else { registers.sp };
         let cfa = from.wrapping_add_signed(self.cfa.into());
         let ip = match self.ra {
@@ -73,7 +73,7 @@ impl Plain {
             None => registers.lr,
         };
         let fp = match self.fp.map(|offset| cfa.wrapping_add_signed(offset.into())) {
-            // An epilogue that has taken it from the stack already, where the table does not say so.
+            // An epilogue that has taken it from the stack already, if the table does not say so.
             Some(at) if first && at < registers.sp => registers.fp,
             Some(at) => stack.read(at).ok()?,
             None => registers.fp,
@@ -82,22 +82,28 @@ impl Plain {
     }
 }
 
-fn caller(ip: u64, sp: u64, fp: u64) -> Registers {
+fn caller(ip: u64, sp: u64, fp: u64) -> UnwindRegisters {
     let ip = arch::plain(ip);
-    Registers { ip, sp, fp, lr: ip }
+    UnwindRegisters { ip, sp, fp, lr: ip }
 }
 
 /// The caller's registers by frame pointers: the frame pointer shows where the caller's is stored, and
 /// behind that is the return address. Both architectures' ABIs have it so.
-pub(crate) fn by_frame_pointer(registers: &Registers, stack: &mut Reader<'_>) -> Option<Registers> {
+pub(crate) fn by_frame_pointer(
+    registers: &UnwindRegisters,
+    stack: &mut Reader<'_>,
+) -> Option<UnwindRegisters> {
     let fp = stack.read(registers.fp).ok()?;
     let ip = stack.read(registers.fp.wrapping_add(8)).ok()?;
     Some(caller(ip, registers.fp.wrapping_add(16), fp))
 }
 
-/// The caller's registers where nothing was put on the stack since the call.
-pub(crate) fn by_return(registers: &Registers, stack: &mut Reader<'_>) -> Option<Registers> {
-    let Registers { sp, fp, lr, .. } = *registers;
+/// The caller's registers if nothing was put on the stack since the call.
+pub(crate) fn by_return(
+    registers: &UnwindRegisters,
+    stack: &mut Reader<'_>,
+) -> Option<UnwindRegisters> {
+    let UnwindRegisters { sp, fp, lr, .. } = *registers;
     if arch::LINKS {
         return Some(caller(lr, sp, fp));
     }
@@ -108,9 +114,9 @@ pub(crate) fn by_return(registers: &Registers, stack: &mut Reader<'_>) -> Option
 /// own, stubs of the dynamic linker.
 pub(crate) fn worked(
     row: &Row<'_>,
-    registers: &Registers,
+    registers: &UnwindRegisters,
     stack: &mut Reader<'_>,
-) -> Option<Registers> {
+) -> Option<UnwindRegisters> {
     let mut work = Work { registers, stack, encoding: row.encoding };
     let cfa = match &row.cfa {
         Cfa::Register(register, offset) => work.value(*register)?.wrapping_add_signed(*offset),
@@ -122,7 +128,7 @@ pub(crate) fn worked(
 }
 
 struct Work<'a, 's> {
-    registers: &'a Registers,
+    registers: &'a UnwindRegisters,
     stack: &'a mut Reader<'s>,
     encoding: Encoding,
 }
@@ -143,7 +149,7 @@ impl Work<'_, '_> {
     }
 
     fn value(&self, register: Register) -> Option<u64> {
-        let Registers { ip, sp, fp, lr } = *self.registers;
+        let UnwindRegisters { ip, sp, fp, lr } = *self.registers;
         match register {
             arch::SP => Some(sp),
             arch::FP => Some(fp),

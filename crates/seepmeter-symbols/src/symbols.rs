@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use blazesym::symbolize::source::{Elf as ElfSource, Source};
 use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
@@ -9,21 +10,11 @@ use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
 use crate::demangle::demangle;
 use crate::image::ElfFile;
 use crate::open::descriptor_path;
+use crate::resolved::{Function, SourceLocation};
 
 /// Symbols without a size end somewhere before the next one; further from their start than this an
 /// address is not called by their name.
 const REACH: usize = 4096;
-
-/// A function that an address belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Function {
-    pub(crate) name: String,
-    /// From the start of the function; of an inlined one that of the function it was put into.
-    pub(crate) offset: u64,
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) line: Option<u32>,
-    pub(crate) inlined: bool,
-}
 
 /// Where the symbols of an image are looked up.
 #[derive(Debug)]
@@ -123,15 +114,15 @@ fn start(symbolizer: &Symbolizer, place: &Place, sym: &Sym<'_>, address: u64) ->
 fn functions(sym: &Sym<'_>, start: u64) -> Vec<Function> {
     let address = sym.addr.saturating_add(sym.offset as u64);
     let offset = address.saturating_sub(start);
-    let made = |name: &str, place: Option<&CodeInfo<'_>>, inlined| Function {
-        name: demangle(name),
-        offset,
-        file: place.map(|place| place.to_path().into_owned()),
-        line: place.and_then(|place| place.line),
-        inlined,
+    let function = |name: &str, info: Option<&CodeInfo<'_>>| {
+        let location = |info: &CodeInfo<'_>| SourceLocation {
+            file: Rc::new(info.to_path().into_owned()),
+            line: info.line,
+        };
+        Function { name: demangle(name).into(), offset, source: info.map(location) }
     };
-    let outer = made(&sym.name, sym.code_info.as_deref(), false);
+    let outer = function(&sym.name, sym.code_info.as_deref());
     let inlined = sym.inlined.iter().rev();
-    let inlined = inlined.map(|inner| made(&inner.name, inner.code_info.as_ref(), true));
+    let inlined = inlined.map(|inner| function(&inner.name, inner.code_info.as_ref()));
     inlined.chain([outer]).collect()
 }

@@ -22,7 +22,7 @@ pub(crate) struct Tables {
     pub(crate) debug_frame: Option<Section>,
     pub(crate) text: u64,
     pub(crate) got: u64,
-    /// Where the entries of .eh_frame are, if there is no header that says so, and of .debug_frame.
+    /// Where the entries of .eh_frame are, if no header says it, and those of .debug_frame.
     eh_index: Vec<Entry>,
     debug_index: Vec<Entry>,
 }
@@ -93,7 +93,7 @@ impl Tables {
         }
     }
 
-    /// What they say of an address; none where they do not cover it.
+    /// What they say of an address; none if they do not cover it.
     pub(crate) fn row(&self, address: u64, context: &mut UnwindContext<usize>) -> Option<Row<'_>> {
         let bases = self.bases();
         self.eh_row(address, &bases, context).or_else(|| {
@@ -181,7 +181,7 @@ fn find(index: &[Entry], address: u64) -> Option<usize> {
     index[..after].last().map(|entry| entry.offset)
 }
 
-/// Reads through a section. Where it is broken, what stands before that is kept.
+/// Reads through a section. If it is broken, what stands before that is kept.
 fn index<'a, S: UnwindSection<Slice<'a>>>(section: &S, bases: &BaseAddresses) -> Vec<Entry> {
     let mut found = Vec::new();
     let mut entries = section.entries(bases);

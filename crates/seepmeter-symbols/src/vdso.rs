@@ -7,7 +7,7 @@ use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSymbol};
 use seepmeter_maps::maps;
 
-use crate::symbols::Function;
+use crate::resolved::Function;
 
 /// The bytes of our own vdso, which are those of every 64-bit process on this kernel.
 pub(crate) fn own() -> Option<Vec<u8>> {
@@ -29,11 +29,6 @@ pub(crate) fn function(bytes: &[u8], address: u64) -> Option<Function> {
     let mut found: Vec<_> = elf.dynamic_symbols().filter(at).collect();
     found.sort_by_key(|symbol| !symbol.name().is_ok_and(|name| name.starts_with("__")));
     let symbol = found.first()?;
-    Some(Function {
-        name: symbol.name().ok()?.to_owned(),
-        offset: address - symbol.address(),
-        file: None,
-        line: None,
-        inlined: false,
-    })
+    let name = symbol.name().ok()?.into();
+    Some(Function { name, offset: address - symbol.address(), source: None })
 }

@@ -1,5 +1,6 @@
 //! Why a process can't be traced, and what to do about it.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,14 +11,14 @@ use crate::tasks;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceError {
-    /// There is none of this pid, or it has ended.
-    #[error("process {pid} can't be traced: it has ended; `ps` lists those that there are")]
+    /// There is none with this pid, or it has ended.
+    #[error("process {pid} can't be traced: it has ended; `ps` lists the running ones")]
     Gone {
         /// The process.
         pid: i32,
     },
-    /// It belongs to the kernel.
-    #[error("process {pid} ({name}) is a thread of the kernel and can't be traced")]
+    /// It is a kernel thread.
+    #[error("process {pid} ({name}) is a kernel thread and can't be traced")]
     Kernel {
         /// The process.
         pid: i32,
@@ -51,7 +52,7 @@ pub enum TraceError {
     Scope {
         /// The process.
         pid: i32,
-        /// What the file says.
+        /// The value of the file.
         scope: i32,
         /// What that means, in words.
         meaning: &'static str,
@@ -68,7 +69,7 @@ pub enum TraceError {
         /// The tracer's.
         own: u32,
     },
-    /// Its memory is not to be read by its user.
+    /// Its user may not read its memory.
     #[error(
         "process {pid} has made itself not dumpable (prctl PR_SET_DUMPABLE, or an executable that is setuid, has capabilities or can't be read), so only CAP_SYS_PTRACE may trace it; run the tracer as root"
     )]
@@ -94,18 +95,18 @@ pub enum TraceError {
         /// The process.
         pid: i32,
     },
-    /// Some threads had not halted in time, and the others run on.
+    /// Some threads had not stopped in time, and the others run on.
     #[error(
-        "{} of the threads of process {pid} had not halted in time ({}), so it was let go; a longer limit may do, and a thread in state D halts only when what it waits for is over", .threads.len(), listed(.threads)
+        "{} of the threads of process {pid} had not stopped in time ({}), so it was let go; try a longer time limit; a thread in state D stops only when what it waits for is over", .threads.len(), listed(.threads)
     )]
     Late {
         /// The process.
         pid: i32,
-        /// The threads and their states (proc(5)).
-        threads: Vec<(i32, char)>,
+        /// The threads.
+        threads: Vec<LateThread>,
     },
-    /// What should not fail did.
-    #[error("{doing} of process {pid} failed: {source}; it may just have ended, so look again")]
+    /// A request that should not fail did.
+    #[error("{doing} of process {pid} failed: {source}; it may just have ended, so try again")]
     Request {
         /// What was being done.
         doing: &'static str,
@@ -116,8 +117,31 @@ pub enum TraceError {
     },
 }
 
-fn listed(threads: &[(i32, char)]) -> String {
-    let some = threads.iter().take(8).map(|(tid, state)| format!("{tid} in state {state}"));
+/// A thread that has not stopped in time, and runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateThread {
+    /// Its thread id.
+    pub tid: i32,
+    /// The letter of its state (proc(5)). None if it could not be read.
+    pub state: Option<char>,
+}
+
+impl LateThread {
+    /// With the state that it is in now.
+    pub(crate) fn now(pid: i32, tid: i32) -> Self {
+        Self { tid, state: tasks::state(pid, tid) }
+    }
+}
+
+/// `4711 in state D`.
+impl fmt::Display for LateThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in state {}", self.tid, self.state.unwrap_or('?'))
+    }
+}
+
+fn listed(threads: &[LateThread]) -> String {
+    let some = threads.iter().take(8).map(ToString::to_string);
     let more = if threads.len() > 8 { ", …" } else { "" };
     some.collect::<Vec<_>>().join(", ") + more
 }
@@ -125,7 +149,7 @@ fn listed(threads: &[(i32, char)]) -> String {
 /// /proc/PID/stat's flag of kernel threads (include/linux/sched.h).
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// What a refusal to seize a thread means.
+/// Why a thread could not be seized.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// It has ended.
@@ -140,19 +164,17 @@ pub(crate) fn explain(pid: i32, tid: i32, source: io::Error) -> Refusal {
     if tasks::has_ended(pid, tid) {
         return Refusal::Ended;
     }
-    let tracer = tasks::status(tid, "TracerPid").and_then(|value| value.parse().ok()).unwrap_or(0);
-    // SAFETY: asks for the caller's own tid.
-    if tracer == unsafe { libc::gettid() } {
+    if tasks::is_traced_by_us(tid) {
         return Refusal::OurOwn;
     }
+    let tracer = tasks::status_number(tid, "TracerPid").filter(|tracer| *tracer != 0);
     Refusal::For(if pid == std::process::id().cast_signed() {
         TraceError::Own { pid }
-    } else if tracer != 0 {
-        // What the kernel names is a thread.
-        let tracer =
-            tasks::status(tracer, "Tgid").and_then(|value| value.parse().ok()).unwrap_or(tracer);
+    } else if let Some(tracer) = tracer {
+        // The kernel names a thread.
+        let tracer = tasks::status_number(tracer, "Tgid").unwrap_or(tracer);
         TraceError::Traced { pid, tracer, name: name(tracer) }
-    } else if is_of_the_kernel(pid) {
+    } else if is_kernel_thread(pid) {
         TraceError::Kernel { pid, name: name(pid) }
     } else {
         not_allowed(pid, source)
@@ -160,10 +182,8 @@ pub(crate) fn explain(pid: i32, tid: i32, source: io::Error) -> Refusal {
 }
 
 fn not_allowed(pid: i32, source: io::Error) -> TraceError {
-    // SAFETY: asks for the caller's own id.
-    let own = unsafe { libc::geteuid() };
-    let owner =
-        tasks::status(pid, "Uid").and_then(|ids| ids.split_ascii_whitespace().next()?.parse().ok());
+    let own = nix::unistd::geteuid().as_raw();
+    let owner = tasks::status_number(pid, "Uid");
     // The kernel gives what is in the folder of a process that is not dumpable to root (proc(5)).
     let file = fs::metadata(format!("/proc/{pid}/stat")).map(|file| file.uid()).ok();
     match (owner, file) {
@@ -173,27 +193,21 @@ fn not_allowed(pid: i32, source: io::Error) -> TraceError {
     }
 }
 
-/// Yama's objection (Documentation/admin-guide/LSM/Yama.rst), where it is there and has one.
+/// Yama's refusal (Documentation/admin-guide/LSM/Yama.rst), if there is one.
 fn scope(pid: i32) -> Option<TraceError> {
     let text = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok()?;
     let scope = text.trim().parse().ok()?;
     let meaning = match scope {
-        1 => "lets a process trace its own descendants alone",
-        2 => "lets administrators trace alone",
+        1 => "lets a process trace only its own descendants",
+        2 => "lets only administrators trace",
         3 => "lets nobody trace, and can't be lowered before the next boot",
         _ => return None,
     };
     Some(TraceError::Scope { pid, scope, meaning })
 }
 
-fn is_of_the_kernel(pid: i32) -> bool {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let Some(end_of_name) = memchr::memrchr(b')', &stat) else { return false };
-    // Behind the name: state, ppid, pgrp, session, tty, tpgid, flags.
-    let flags = String::from_utf8_lossy(&stat[end_of_name + 1..])
-        .split_ascii_whitespace()
-        .nth(6)
-        .and_then(|field| field.parse::<u32>().ok());
+fn is_kernel_thread(pid: i32) -> bool {
+    let flags = tasks::stat_field::<u32>(&format!("/proc/{pid}"), 9);
     flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
 }
 

@@ -1,13 +1,12 @@
 //! The requests of ptrace(2) that are needed, one function each.
 //!
-//! All of them hold for the thread that seized alone: from any other the kernel answers ESRCH. So does
-//! it where the tracee is not halted, or is dying. The errors are the kernel's own.
+//! Only the thread that seized may make them: any other gets ESRCH from the kernel. So does a request for
+//! a tracee that is not in a ptrace-stop, or is dying. The errors are the kernel's own.
 
 use std::io::{self, Error};
 use std::ptr;
 
-/// A tracee that has halted for a reason of ptrace's own: an interrupt, a group-stop, its birth.
-/// (libc has it for glibc alone.)
+/// PTRACE_EVENT_STOP: an interrupt, a group-stop, or a new thread. (libc has it for glibc alone.)
 pub(crate) const EVENT_STOP: i32 = 128;
 
 /// The type that the C library gives a request.
@@ -17,7 +16,8 @@ type Request = libc::c_int;
 #[cfg(not(target_env = "musl"))]
 type Request = libc::c_uint;
 
-/// PTRACE_SYSCALL and the like take an address that they ignore, and data that is mostly a number.
+/// Every request goes through here. Not through nix: it has no PTRACE_LISTEN, delivers no real-time
+/// signals, and does not say how many bytes of registers there are.
 fn ptrace(request: Request, tid: i32, address: usize, data: usize) -> io::Result<i64> {
     // SAFETY: the callers below pass a request that reads or writes no memory of ours, or a pointer to
     // memory of ours that lives until the call is over.
@@ -37,27 +37,27 @@ pub(crate) fn seize(tid: i32, options: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_SEIZE, tid, 0, options as usize).map(drop)
 }
 
-/// Lets a tracee halt as soon as it can, which is when its next system call ends or is interrupted.
+/// Makes a tracee stop as soon as it can, which is when its next system call ends or is interrupted.
 pub(crate) fn interrupt(tid: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0).map(drop)
 }
 
-/// Lets a halted tracee run on, with the signal (0 is none) that it was halted on its way to.
+/// Lets a stopped tracee run on, and delivers the signal (0 is none).
 pub(crate) fn run_on(tid: i32, signal: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_CONT, tid, 0, signal as usize).map(drop)
 }
 
-/// As [`run_on`], but only to the next beginning or end of a system call.
+/// As [`run_on`], but only to the next start or end of a system call.
 pub(crate) fn run_to_call(tid: i32, signal: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_SYSCALL, tid, 0, signal as usize).map(drop)
 }
 
-/// Leaves a tracee in its group-stop, and tells when that ends.
+/// Leaves a tracee in its group-stop; a wait returns it when that ends.
 pub(crate) fn listen(tid: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_LISTEN, tid, 0, 0).map(drop)
 }
 
-/// As [`run_on`], and ends the tracing. Where the process is stopped as a group, it stays so.
+/// As [`run_on`], and ends the tracing. A thread in a group-stop stays stopped.
 pub(crate) fn detach(tid: i32, signal: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_DETACH, tid, 0, signal as usize).map(drop)
 }
@@ -70,15 +70,21 @@ pub(crate) fn event_message(tid: i32) -> io::Result<u64> {
     Ok(message)
 }
 
-/// What a thread has halted for: the signal, and the code, which for ptrace's own halts has the event above
-/// the signal. Fails with ESRCH where the thread has not halted.
-pub(crate) fn signal_information(tid: i32) -> io::Result<(i32, i32)> {
+/// What a siginfo_t says of a ptrace-stop.
+pub(crate) struct SignalInformation {
+    pub(crate) signal: i32,
+    /// If ptrace itself has stopped the thread, it has the event above the signal.
+    pub(crate) code: i32,
+}
+
+/// Why a thread is stopped. Fails with ESRCH if it is not.
+pub(crate) fn signal_information(tid: i32) -> io::Result<SignalInformation> {
     let mut information = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
     let place = information.as_mut_ptr().expose_provenance();
     ptrace(libc::PTRACE_GETSIGINFO, tid, 0, place)?;
     // SAFETY: zeros are a good siginfo_t, and the kernel has filled it in.
     let information = unsafe { information.assume_init() };
-    Ok((information.si_signo, information.si_code))
+    Ok(SignalInformation { signal: information.si_signo, code: information.si_code })
 }
 
 /// Reads a set of registers (`NT_PRSTATUS`…) into `place`; returns how many bytes the kernel filled.
@@ -100,8 +106,8 @@ pub(crate) fn write_registers<T>(tid: i32, set: i32, registers: &T) -> io::Resul
     ptrace(libc::PTRACE_SETREGSET, tid, set as usize, address).map(drop)
 }
 
-/// Reads the word at an address of the tracee's. (The C library's function tells -1 and an error
-/// apart by errno alone; the bare system call writes the word to memory.)
+/// Reads the word at an address of the tracee's. (The C library's function returns -1 for an error and
+/// for a word of -1; the bare system call writes the word to memory.)
 pub(crate) fn peek(tid: i32, address: u64) -> io::Result<u64> {
     let mut word: libc::c_ulong = 0;
     // SAFETY: the kernel writes one word to `word`.

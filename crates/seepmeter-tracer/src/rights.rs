@@ -1,4 +1,4 @@
-//! What an executable would gain of rights when it is executed.
+//! The rights that a process gains when it executes a file.
 
 use std::ffi::CString;
 use std::io;
@@ -6,12 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// True where the executable gives rights that no_new_privs would take away: it is setuid or setgid, or
-/// has file capabilities (execve(2), capabilities(7)). A target like that must not be followed, nor one
-/// that executes such.
+/// True if the executable gives rights that no_new_privs would take away: it is setuid or setgid, or
+/// has file capabilities (execve(2), capabilities(7)). Such a target must not be followed, nor one that
+/// executes such a file.
 ///
 /// # Errors
-/// Where the file can't be looked at.
+/// If the file's metadata can't be read.
 pub fn gains_rights(executable: &Path) -> io::Result<bool> {
     let metadata = std::fs::metadata(executable)?;
     let mode = metadata.mode();
@@ -21,7 +21,7 @@ pub fn gains_rights(executable: &Path) -> io::Result<bool> {
         return Ok(true);
     }
     let path = CString::new(executable.as_os_str().as_bytes())?;
-    // SAFETY: both strings end with NUL; with a size of 0 the kernel writes nothing.
+    // SAFETY: both strings end with NUL; with a size of 0 the kernel writes nothing. (nix has no getxattr.)
     let size = unsafe {
         libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0)
     };

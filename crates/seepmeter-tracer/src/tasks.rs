@@ -1,27 +1,28 @@
-//! The threads of a process, as /proc/PID/task lists them.
+//! The threads of a process, as /proc/PID/task lists them, and what /proc says of one.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-/// What a folder of procfs has for links when nothing is in it: itself and its parent.
+/// How many links an empty folder of procfs has: itself and its parent.
 const LINKS_OF_AN_EMPTY_FOLDER: u64 = 2;
 
 /// /proc/PID/task.
 #[derive(Debug)]
-pub(crate) struct Tasks {
+pub(crate) struct TaskFolder {
     path: PathBuf,
     folder: File,
 }
 
-impl Tasks {
+impl TaskFolder {
     pub(crate) fn open(pid: i32) -> io::Result<Self> {
         let path = PathBuf::from(format!("/proc/{pid}/task"));
         Ok(Self { folder: File::open(&path)?, path })
     }
 
-    /// The tids, of threads that have ended and are not yet reaped too. None where the process has
+    /// The tids, with those of threads that have ended and are not yet reaped. Empty if the process has
     /// gone.
     pub(crate) fn list(&self) -> Vec<i32> {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
@@ -29,32 +30,44 @@ impl Tasks {
     }
 
     /// How many there are. The kernel counts them as links of the folder (`proc_task_getattr` in
-    /// fs/proc/base.c), which costs 1 µs where a list of them costs 10 and more.
+    /// fs/proc/base.c), which costs 1 µs; a list of them costs 10 and more.
     pub(crate) fn count(&self) -> Option<usize> {
         let links = self.folder.metadata().ok()?.nlink();
         links.checked_sub(LINKS_OF_AN_EMPTY_FOLDER)?.try_into().ok()
     }
 }
 
-/// The state of a thread: the letter behind its name in /proc/PID/task/TID/stat (proc(5)). None where
-/// it has gone.
-pub(crate) fn state(pid: i32, tid: i32) -> Option<char> {
-    let stat = fs::read(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
+/// A field of the stat file in a thread's folder (proc(5)), counted from 3, which is the state. None if
+/// the thread has gone.
+pub(crate) fn stat_field<T: FromStr>(folder: &str, number: usize) -> Option<T> {
+    let stat = fs::read(format!("{folder}/stat")).ok()?;
+    // The name in parentheses may hold spaces and parentheses itself.
     let end_of_name = memchr::memrchr(b')', &stat)?;
-    stat.get(end_of_name + 2).copied().map(char::from)
+    let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
 }
 
-/// True where the thread runs no more: it has gone, or is a zombie.
+/// The letter of a thread's state (proc(5)). None if it has gone.
+pub(crate) fn state(pid: i32, tid: i32) -> Option<char> {
+    stat_field(&format!("/proc/{pid}/task/{tid}"), 3)
+}
+
+/// True if the thread runs no more: it has gone, or is a zombie.
 pub(crate) fn has_ended(pid: i32, tid: i32) -> bool {
     matches!(state(pid, tid), None | Some('Z' | 'X'))
 }
 
-/// The value behind `key:` in /proc/PID/status.
-pub(crate) fn status(pid: i32, key: &str) -> Option<String> {
+/// The first number behind `key:` in /proc/PID/status.
+pub(crate) fn status_number<T: FromStr>(pid: i32, key: &str) -> Option<T> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
     let status = String::from_utf8_lossy(&status);
     let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    Some(value.trim().to_owned())
+    value.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// True if this very thread traces the thread, also if that has ended and was not waited for.
+pub(crate) fn is_traced_by_us(tid: i32) -> bool {
+    status_number(tid, "TracerPid") == Some(nix::unistd::gettid().as_raw())
 }
 
 #[cfg(test)]
@@ -67,12 +80,11 @@ mod tests {
     #[test]
     fn the_count_of_threads_follows_births_and_ends() {
         let pid = std::process::id().cast_signed();
-        let tasks = Tasks::open(pid).unwrap();
+        let tasks = TaskFolder::open(pid).unwrap();
         let (end, ended) = mpsc::channel::<()>();
         let (say, born) = mpsc::channel();
         let thread = thread::spawn(move || {
-            // SAFETY: asks for the caller's own tid.
-            say.send(unsafe { libc::gettid() }).unwrap();
+            say.send(nix::unistd::gettid().as_raw()).unwrap();
             let _ = ended.recv();
         });
         let tid = born.recv().unwrap();

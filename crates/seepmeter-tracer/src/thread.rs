@@ -4,101 +4,96 @@ use std::io;
 
 use crate::arch::{Registers, RegistersError};
 use crate::request;
-use crate::wait::{self, Change, Ends, Halt};
+use crate::wait::{self, ExitWait, PtraceStop, WaitResult};
 
 /// A thread that is traced.
 #[derive(Debug)]
 pub(crate) struct Thread {
     pub(crate) tid: i32,
-    pub(crate) state: State,
-    /// While it is halted, unless it executes 32-bit code.
+    pub(crate) state: ThreadState,
+    /// While it is stopped, unless it executes 32-bit code.
     pub(crate) registers: Option<Registers>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ThreadState {
     /// It runs, seized.
     Running,
-    /// It was interrupted and has not halted yet.
-    Called,
-    Halted(Halt),
-    /// A request has found it gone, and its end has not been seen yet.
+    /// It was interrupted and has not stopped yet.
+    Interrupted,
+    Stopped(PtraceStop),
+    /// A request has failed since it has ended, and its exit has not been waited for yet.
     Dying,
-    /// A leader that has ended while other threads live. Its end is told with the last one's.
+    /// A leader that has ended while other threads live. Its exit is reported with the last one's.
     Zombie,
     /// No tracee any more.
     Gone,
 }
 
 impl Thread {
-    pub(crate) fn new(tid: i32, state: State) -> Self {
+    pub(crate) fn new(tid: i32, state: ThreadState) -> Self {
         Self { tid, state, registers: None }
     }
 
-    /// Lets a running thread halt as soon as it can.
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self.state, ThreadState::Stopped(_))
+    }
+
+    /// Makes a running thread stop as soon as it can.
     pub(crate) fn interrupt(&mut self) {
-        if self.state == State::Running {
-            let asked = request::interrupt(self.tid);
-            self.state = if asked.is_ok() { State::Called } else { State::Dying };
+        if self.state == ThreadState::Running {
+            self.settle(request::interrupt(self.tid), ThreadState::Interrupted);
         }
     }
 
-    /// Asks what has become of it. True where that is something new; then it says whether the thread
-    /// has vanished.
-    pub(crate) fn poll(&mut self, ends: Ends) -> Option<Change> {
+    /// Asks what has become of it. None if that is nothing new.
+    pub(crate) fn poll(&mut self, exit: ExitWait) -> Option<WaitResult> {
         // An error here is of our own making (a bad argument), so there is nobody to wait for.
-        let change = wait::peek(self.tid, ends).unwrap_or(Some(Change::Vanished))?;
-        self.state = match change {
-            Change::Halted(halt) => State::Halted(halt),
-            Change::Ended | Change::Vanished => State::Gone,
+        let result = wait::peek(self.tid, exit).unwrap_or(Some(WaitResult::NotOurs))?;
+        self.state = match result {
+            WaitResult::Stopped(stop) => ThreadState::Stopped(stop),
+            WaitResult::Exited | WaitResult::NotOurs => ThreadState::Gone,
         };
-        Some(change)
+        Some(result)
     }
 
-    /// As [`Thread::poll`] for one that was interrupted, by asking the thread itself. Under signals of job
-    /// control on a busy machine the kernel now and then forgets the halt of a thread that is seized soon
-    /// after it was let go (`exit_code` is 0), so that no wait tells of it: the thread would stand still
-    /// for ever. (Linux 6.18; in 40 runs of a hundred stops and continuations each, in 8.)
-    pub(crate) fn find_halted(&mut self) {
-        if self.state == State::Called
-            && let Ok((signal, code)) = request::signal_information(self.tid)
+    /// As [`Thread::poll`] for one that was interrupted, by asking for its siginfo.
+    ///
+    /// Under signals of job control on a busy machine the kernel now and then forgets the stop of a
+    /// thread that is seized soon after it was detached (`exit_code` is 0), so that no wait returns it:
+    /// the thread would be stopped for ever. (Linux 6.18; in 8 of 40 runs of a hundred stops and
+    /// continuations each.)
+    pub(crate) fn find_stop(&mut self) {
+        if self.state == ThreadState::Interrupted
+            && let Ok(info) = request::signal_information(self.tid)
         {
-            self.state = State::Halted(wait::halt_of(signal, code));
+            let stop = wait::stop_from_siginfo(info.signal, info.code);
+            self.state = ThreadState::Stopped(stop);
         }
     }
 
-    /// Reads the registers of a halted thread.
+    /// Reads the registers of a stopped thread.
     pub(crate) fn read_registers(&mut self) {
         self.registers = match Registers::read(self.tid) {
             Ok(registers) => Some(registers),
             Err(RegistersError::ThirtyTwoBit) => None,
             Err(RegistersError::Kernel(_)) => {
-                self.state = State::Dying;
+                self.state = ThreadState::Dying;
                 None
             }
         };
     }
 
-    /// Ends the tracing of a halted thread, which gets the signal that it was on its way to, or stays
+    /// Ends the tracing of a stopped thread, which gets the signal that is being delivered, or stays
     /// stopped with its group.
     pub(crate) fn detach(&mut self) {
-        let State::Halted(halt) = self.state else { return };
+        let ThreadState::Stopped(stop) = self.state else { return };
         self.registers = None;
-        self.settle(request::detach(self.tid, halt.signal()), State::Gone);
+        self.settle(request::detach(self.tid, stop.signal()), ThreadState::Gone);
     }
 
-    /// The state after a request that a dying thread answers with ESRCH.
-    fn settle(&mut self, result: io::Result<()>, then: State) {
-        self.state = if result.is_ok() { then } else { State::Dying };
-    }
-}
-
-impl Halt {
-    /// The signal to let the thread go with: the one that it was on its way to, or none.
-    pub(crate) fn signal(self) -> i32 {
-        match self {
-            Self::Signal(signal) => signal,
-            Self::Interrupted | Self::Group(_) | Self::Event(_) | Self::Call => 0,
-        }
+    /// The state after a request, which a dying thread answers with ESRCH.
+    fn settle(&mut self, result: io::Result<()>, then: ThreadState) {
+        self.state = if result.is_ok() { then } else { ThreadState::Dying };
     }
 }

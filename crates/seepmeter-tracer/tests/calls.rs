@@ -50,7 +50,7 @@ fn no_call_gives_eintr_that_would_not_without_a_tracer() {
     }
 }
 
-/// A call that is made again at each stop must not begin its time anew at each. 700 ms under stops every
+/// A call that is restarted at each stop must not begin its time anew at each. 700 ms under stops every
 /// 100 ms would never end.
 #[test]
 fn a_wait_that_is_interrupted_again_and_again_is_over_when_it_should_be() {
@@ -61,9 +61,9 @@ fn a_wait_that_is_interrupted_again_and_again_is_over_when_it_should_be() {
         assert!((3..=9).contains(&stops), "{call}: {stops} stops");
         let (said, _) = target.rest();
         let took = number(&said, "took");
-        // Where there is no telling it a shorter time, it ends at the first stop after its time.
-        let told = !matches!(call, "inline" | "recv-limited" | "accept-limited");
-        let late = if told { 100.0 } else { 250.0 };
+        // If its time can't be shortened, it ends at the first stop after its time.
+        let is_shortened = !matches!(call, "inline" | "recv-limited" | "accept-limited");
+        let late = if is_shortened { 100.0 } else { 250.0 };
         assert!((700.0..700.0 + late).contains(&took), "{call}: {said}");
         assert!(!said.contains("EINTR"), "{call}: {said}");
     }

@@ -1,13 +1,19 @@
-//! Ends: of the target beside a host that reaps it, and of a tracer that is killed.
+//! ExitWait: of the target beside a host that reaps it, and of a tracer that is killed.
 
 mod support;
+#[path = "support/tracer.rs"]
+#[allow(dead_code, clippy::exit, unreachable_pub, reason = "several test programs use parts of it")]
+mod tracer;
 
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, poll};
 use support::{Target, long, program, state, status, stop_again_and_again, until};
+use tracer::{Instructions, own_program};
 
 /// Trap 16: the process that spawned the target waits for its end in one thread, and traces in another.
 /// The tracer takes neither the target's end nor its status away, and the host none of the stops.
@@ -33,17 +39,16 @@ fn the_host_reaps_and_the_tracer_does_not() {
 
 /// Waits until the process's pidfd says that it has ended.
 fn poll_end(pid: i32) {
-    // SAFETY: a descriptor of our own, of a child that is not reaped yet.
-    unsafe {
-        let pidfd = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
-        assert!(pidfd >= 0);
-        let mut poll = libc::pollfd { fd: pidfd, events: libc::POLLIN, revents: 0 };
-        assert_eq!(libc::poll(&raw mut poll, 1, 60_000), 1);
-        libc::close(pidfd);
-    }
+    // SAFETY: the call takes numbers alone. (nix has no pidfd_open.)
+    let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as i32;
+    assert!(pidfd >= 0);
+    // SAFETY: the kernel has just given it to us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let mut entry = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut entry, 60_000u16), Ok(1));
 }
 
-/// As the one above, where the tracer goes on stopping threads while the process ends.
+/// As the one above, but the tracer goes on stopping threads while the process ends.
 #[test]
 fn a_process_that_ends_in_the_middle_of_a_stop_has_ended_for_its_parent() {
     for _ in 0..30 {
@@ -61,6 +66,12 @@ fn a_process_that_ends_in_the_middle_of_a_stop_has_ended_for_its_parent() {
             assert_eq!((said.as_str(), status.code()), ("all ran\n", Some(0)));
         });
     }
+}
+
+/// Starts a tracer that stops the process all the time.
+fn tracer_of(pid: i32) -> Child {
+    let instructions = Instructions { pid, stops: 1_000_000, pause: Duration::ZERO };
+    instructions.command(&own_program()).spawn().unwrap()
 }
 
 fn alone() -> String {
@@ -84,10 +95,7 @@ fn a_tracer_killed_at_any_moment_leaves_the_target_unharmed() {
             command
         });
         let pid = target.pid();
-        let mut tracer = Command::new(env!("CARGO_BIN_EXE_tracer-test-tracer"))
-            .args([pid.to_string(), "1000000".to_owned(), "0".to_owned()])
-            .spawn()
-            .unwrap();
+        let mut tracer = tracer_of(pid);
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
@@ -104,17 +112,14 @@ fn a_tracer_killed_at_any_moment_leaves_the_target_unharmed() {
     assert!(while_traced * 4 > kills, "only {while_traced} of {kills} were killed while tracing");
 }
 
-/// The same for one that is stopped for good at the moment: nothing is left halted.
+/// The same for one that is surely stopped at the moment: nothing is left stopped.
 #[test]
-fn a_tracer_killed_while_the_target_stands_still_lets_it_go() {
+fn a_tracer_killed_while_the_target_is_stopped_lets_it_go() {
     let target = Target::start("idle 64");
     let pid = target.pid();
     for _ in 0..20 {
-        let mut tracer = Command::new(env!("CARGO_BIN_EXE_tracer-test-tracer"))
-            .args([pid.to_string(), "1000000".to_owned(), "0".to_owned()])
-            .spawn()
-            .unwrap();
-        until("it is halted", || state(pid) == Some('t'));
+        let mut tracer = tracer_of(pid);
+        until("it is stopped", || state(pid) == Some('t'));
         tracer.kill().unwrap();
         tracer.wait().unwrap();
         for tid in target.threads() {

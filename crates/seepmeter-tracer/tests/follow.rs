@@ -8,8 +8,9 @@ use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use seepmeter_tracer::{Follower, Happening, MemoryCallKind, Served, Space};
-use support::{LIMIT, Target, not_run, program, state, until};
+use nix::sys::signal::Signal;
+use seepmeter_tracer::{AddressSpaceId, FollowStatus, Follower, MemoryCallKind, TraceEvent};
+use support::{LIMIT, Target, not_run, program, signal, state, until};
 
 const PAGE: u64 = 4096;
 
@@ -24,47 +25,47 @@ fn held(words: &str) -> Target {
     target
 }
 
-/// A call as it was told.
+/// A call as it was reported.
 #[derive(Debug, Clone, Copy)]
-struct Told {
-    space: Space,
+struct ReportedCall {
+    space: AddressSpaceId,
     kind: MemoryCallKind,
     arguments: [u64; 6],
     result: u64,
 }
 
-/// Serves until all have ended.
-fn serve(follower: &mut Follower, mut tell: impl FnMut(Happening<'_>)) {
+/// Handles all events until all processes have ended.
+fn follow(follower: &mut Follower, mut emit: impl FnMut(TraceEvent<'_>)) {
     let deadline = Instant::now() + LIMIT;
-    while follower.serve(deadline, None, &mut tell).unwrap() == Served::Long {
+    while follower.handle_events(deadline, None, &mut emit).unwrap() == FollowStatus::Running {
         assert!(Instant::now() < deadline, "it never ends");
     }
 }
 
 #[test]
-fn every_call_of_every_thread_and_process_is_told_in_its_order() {
+fn every_call_of_every_thread_and_process_is_reported_in_its_order() {
     let mut target = held("maps 4");
     let mut follower = Follower::begin(target.pid()).unwrap();
     let root = follower.space(target.pid()).unwrap();
     let (mut calls, mut forks, mut execs, mut ends) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let mut in_order = true;
     target.say("go");
-    serve(&mut follower, |happening| match happening {
-        Happening::Call(call) => {
+    follow(&mut follower, |event| match event {
+        TraceEvent::MemoryCall(call) => {
             in_order &= call.in_order;
             let mut top = [0; 8];
             let stack = call.registers.stack_pointer();
             assert_eq!(call.memory.read(stack, &mut top).unwrap(), 8);
-            calls.push(Told {
+            calls.push(ReportedCall {
                 space: call.space,
                 kind: call.kind,
                 arguments: call.arguments,
                 result: call.result,
             });
         }
-        Happening::Forked { space, of, .. } => forks.push((space, of)),
-        Happening::Executed { space, .. } => execs.push(space),
-        Happening::Ended { .. } => ends += 1,
+        TraceEvent::Forked { space, of, .. } => forks.push((space, of)),
+        TraceEvent::Executed { space, .. } => execs.push(space),
+        TraceEvent::Exited { .. } => ends += 1,
         _ => {}
     });
     let (said, status) = target.rest();
@@ -78,7 +79,7 @@ fn every_call_of_every_thread_and_process_is_told_in_its_order() {
     assert!(calls.iter().any(|call| call.kind == MemoryCallKind::Break && call.space == ours));
     for (number, space) in [(0, ours), (1, ours), (2, ours), (3, ours), (50, forks[0].0)] {
         let length = (100 + number) * PAGE;
-        let count = |kind, wanted: &dyn Fn(&Told) -> bool| {
+        let count = |kind, wanted: &dyn Fn(&ReportedCall) -> bool| {
             calls.iter().filter(|c| c.kind == kind && c.space == space && wanted(c)).count()
         };
         assert_eq!(count(MemoryCallKind::Map, &|c| c.arguments[1] == length), 40);
@@ -86,7 +87,7 @@ fn every_call_of_every_thread_and_process_is_told_in_its_order() {
         assert_eq!(count(MemoryCallKind::Remap, &|c| c.arguments[2] == 2 * length), 40);
         assert_eq!(count(MemoryCallKind::Unmap, &|c| c.arguments[1] == 2 * length), 40);
     }
-    assert!(!calls.iter().any(|call| call.arguments[0] == 1), "a failed call was told");
+    assert!(!calls.iter().any(|call| call.arguments[0] == 1), "a failed call was reported");
     if in_order {
         replay(&calls, ours);
     } else {
@@ -94,9 +95,9 @@ fn every_call_of_every_thread_and_process_is_told_in_its_order() {
     }
 }
 
-/// No mapping is told at a place where another one is that was told before and not unmapped: so the order
-/// is that of the kernel.
-fn replay(calls: &[Told], space: Space) {
+/// No mapping is reported at a place of another one that was reported before and not unmapped: so the
+/// order is that of the kernel.
+fn replay(calls: &[ReportedCall], space: AddressSpaceId) {
     let mut mapped: BTreeMap<u64, u64> = BTreeMap::new();
     for call in calls.iter().filter(|call| call.space == space) {
         let (start, length) = (call.arguments[0], call.arguments[1]);
@@ -142,7 +143,7 @@ fn everything_else_goes_on_as_without_a_tracer() {
             .unwrap();
         let mut follower = Follower::begin(target.pid()).unwrap();
         target.say("go");
-        serve(&mut follower, |_| {});
+        follow(&mut follower, |_| {});
         let (said, status) = target.rest();
         assert_eq!(said, String::from_utf8(alone.stdout).unwrap(), "{words}");
         assert_eq!(status.code(), alone.status.code(), "{words}");
@@ -150,15 +151,15 @@ fn everything_else_goes_on_as_without_a_tracer() {
 }
 
 #[test]
-fn a_caller_that_panics_leaves_no_thread_halted() {
+fn a_caller_that_panics_leaves_no_thread_stopped() {
     let mut target = held("maps 2");
     let follower = Follower::begin(target.pid()).unwrap();
     target.say("go");
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
         let mut follower = follower;
-        // Dropping the follower, while it unwinds, serves the target to its end.
-        serve(&mut follower, |happening| {
-            if let Happening::Call(_) = happening {
+        // Dropping the follower, while it unwinds, follows the target to its end.
+        follow(&mut follower, |event| {
+            if let TraceEvent::MemoryCall(_) = event {
                 std::panic::resume_unwind(Box::new("the caller panics"));
             }
         });
@@ -175,66 +176,67 @@ fn job_control_of_a_followed_process_works() {
     target.say("go");
     let for_some_ms = |follower: &mut Follower, ms| {
         let until = Instant::now() + Duration::from_millis(ms);
-        assert_eq!(follower.serve(until, None, &mut |_| {}).unwrap(), Served::Long);
+        assert_eq!(
+            follower.handle_events(until, None, &mut |_| {}).unwrap(),
+            FollowStatus::Running
+        );
     };
     for_some_ms(&mut follower, 300);
     target.until("ready");
     for _ in 0..3 {
-        // SAFETY: signals to a child of ours that is not reaped yet.
-        unsafe { libc::kill(pid, libc::SIGSTOP) };
+        signal(pid, Signal::SIGSTOP);
         for_some_ms(&mut follower, 30);
         assert!(matches!(state(pid), Some('t' | 'T')));
-        // SAFETY: as above.
-        unsafe { libc::kill(pid, libc::SIGCONT) };
+        signal(pid, Signal::SIGCONT);
         for_some_ms(&mut follower, 30);
         assert_eq!(state(pid), Some('S'));
     }
     target.end_input();
-    serve(&mut follower, |_| {});
+    follow(&mut follower, |_| {});
     assert_eq!(target.rest().0, "done\n");
 }
 
 #[test]
-fn serving_ends_at_its_time_and_when_it_is_woken() {
+fn handling_events_ends_at_the_deadline_and_when_it_is_woken() {
     let mut target = held("idle 1");
     let mut follower = Follower::begin(target.pid()).unwrap();
     target.say("go");
     let began = Instant::now();
-    follower.serve(began + Duration::from_millis(100), None, &mut |_| {}).unwrap();
+    follower.handle_events(began + Duration::from_millis(100), None, &mut |_| {}).unwrap();
     assert!((100..2000).contains(&began.elapsed().as_millis()));
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"x").unwrap();
-    follower.serve(began + LIMIT, Some(reader.as_fd()), &mut |_| {}).unwrap();
+    follower.handle_events(began + LIMIT, Some(reader.as_fd()), &mut |_| {}).unwrap();
     assert!(began.elapsed() < LIMIT / 2);
     target.end_input();
-    serve(&mut follower, |_| {});
+    follow(&mut follower, |_| {});
     target.until("ready");
     assert_eq!(target.rest().0, "done\n");
 }
 
 #[test]
-fn a_followed_process_can_be_looked_at() {
+fn a_followed_process_can_be_stopped_for_samples() {
     let mut target = held("births");
     let pid = target.pid();
     let mut follower = Follower::begin(pid).unwrap();
     target.say("go");
-    let mut looks = 0;
+    let mut samples = 0;
     for _ in 0..100 {
         let until = Instant::now() + Duration::from_millis(5);
-        follower.serve(until, None, &mut |_| {}).unwrap();
+        follower.handle_events(until, None, &mut |_| {}).unwrap();
         let stop = follower.stop(pid, Instant::now() + LIMIT).unwrap();
-        assert_eq!(stop.late(), [0; 0]);
+        assert!(stop.late().is_empty(), "{:?}", stop.late());
         for tid in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
             let tid: i32 = tid.unwrap().file_name().to_str().unwrap().parse().unwrap();
             let state = state(tid).unwrap_or('X');
             assert!(matches!(state, 't' | 'T' | 'Z' | 'X'), "{tid} is {state}");
         }
-        looks += usize::from(stop.threads().count() > 1);
+        samples += usize::from(stop.threads().count() > 1);
         stop.resume();
     }
-    assert!(looks > 10, "{looks} looks with threads");
+    assert!(samples > 10, "{samples} samples with threads");
     target.end_input();
-    serve(&mut follower, |_| {});
+    follow(&mut follower, |_| {});
     target.until("ready");
     assert_eq!(target.rest().0, "all ran\n");
 }

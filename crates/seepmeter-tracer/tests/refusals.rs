@@ -1,23 +1,28 @@
-//! What can't be traced is told, with what to do about it, and comes to no harm.
+//! What can't be traced is refused with the reason and the next step, and comes to no harm.
 
 mod support;
+#[path = "support/tracer.rs"]
+#[allow(dead_code, clippy::exit, unreachable_pub, reason = "several test programs use parts of it")]
+mod tracer;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use seepmeter_tracer::{Options, TraceError, Tracee};
+use seepmeter_tracer::{TraceError, Tracee, TraceeOptions};
 use support::{Target, compile, not_run, program, state, until};
+use tracer::{Instructions, own_program};
 
 /// Some user that is not root.
 const NOBODY: u32 = 65534;
 
 fn error(pid: i32) -> TraceError {
-    Tracee::new(pid, Options::default()).unwrap_err()
+    Tracee::new(pid, TraceeOptions::default()).unwrap_err()
 }
 
 #[test]
-fn a_process_that_is_traced_already_is_told_with_its_tracer() {
+fn a_process_that_is_traced_already_is_refused_with_its_tracer() {
     let target = Target::start("idle 2");
     let mut gdb = match Command::new("gdb")
         .args(["-nx", "-q", "-batch", "-ex", "shell cat", "-p", &target.pid().to_string()])
@@ -45,7 +50,7 @@ fn a_process_that_is_traced_already_is_told_with_its_tracer() {
 }
 
 #[test]
-fn a_process_that_has_gone_and_one_that_only_waits_to_be_reaped_are_told() {
+fn a_process_that_has_gone_and_one_that_only_waits_to_be_reaped_are_refused() {
     let mut command = Command::new(program());
     command.args(["say", "x"]);
     let target = Target::spawn(command);
@@ -57,14 +62,14 @@ fn a_process_that_has_gone_and_one_that_only_waits_to_be_reaped_are_told() {
 }
 
 #[test]
-fn the_tracers_own_process_is_told() {
+fn the_tracers_own_process_is_refused() {
     assert!(matches!(error(std::process::id().cast_signed()), TraceError::Own { .. }));
 }
 
 #[test]
-fn a_thread_of_the_kernel_is_told() {
+fn a_kernel_thread_is_refused() {
     if support::status(2, "Name").as_deref() != Some("kthreadd") {
-        return not_run("there are no threads of the kernel here");
+        return not_run("there are no kernel threads here");
     }
     let error = error(2);
     assert!(matches!(&error, TraceError::Kernel { name, .. } if name == "kthreadd"), "{error:?}");
@@ -72,29 +77,24 @@ fn a_thread_of_the_kernel_is_told() {
 
 /// Runs the tracer of the tests as somebody who may trace little; returns what it says.
 fn as_nobody(pid: i32) -> Option<String> {
-    // SAFETY: asks for the caller's own id.
-    if unsafe { libc::geteuid() } != 0 {
+    if !nix::unistd::geteuid().is_root() {
         not_run("only root can become another user");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
     // A user who may not enter our folders can execute a copy elsewhere.
     let tracer = folder.path().join("tracer");
-    std::fs::copy(env!("CARGO_BIN_EXE_tracer-test-tracer"), &tracer).unwrap();
+    std::fs::copy(own_program(), &tracer).unwrap();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(folder.path(), open).unwrap();
-    let output = Command::new(&tracer)
-        .args([pid.to_string(), "1".to_owned()])
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .output()
-        .unwrap();
+    let instructions = Instructions { pid, stops: 1, pause: Duration::ZERO };
+    let output = instructions.command(&tracer).uid(NOBODY).gid(NOBODY).output().unwrap();
     assert!(!output.status.success());
     Some(String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]
-fn another_users_process_is_told() {
+fn another_users_process_is_refused() {
     let target = Target::start("idle 1");
     let Some(said) = as_nobody(target.pid()) else { return };
     assert!(said.contains("belongs to user 0, and the tracer runs as user 65534"), "{said}");
@@ -102,15 +102,14 @@ fn another_users_process_is_told() {
 }
 
 #[test]
-fn a_process_that_is_not_dumpable_is_told() {
+fn a_process_that_is_not_dumpable_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("target");
     std::fs::copy(program(), &copy).unwrap();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(folder.path(), open).unwrap();
     let mut command = Command::new(&copy);
-    // SAFETY: asks for the caller's own id.
-    if unsafe { libc::geteuid() } != 0 {
+    if !nix::unistd::geteuid().is_root() {
         return not_run("only root can become another user");
     }
     command.arg("not-dumpable").uid(NOBODY).gid(NOBODY);
@@ -119,12 +118,12 @@ fn a_process_that_is_not_dumpable_is_told() {
     let said = as_nobody(target.pid()).unwrap();
     assert!(said.contains("has made itself not dumpable"), "{said}");
     // And root may.
-    assert!(Tracee::new(target.pid(), Options::default()).is_ok());
+    assert!(Tracee::new(target.pid(), TraceeOptions::default()).is_ok());
     assert_eq!(target.rest().0, "done\n");
 }
 
 #[test]
-fn a_32_bit_process_is_told_and_runs_on() {
+fn a_32_bit_process_is_refused_and_runs_on() {
     let path = match compile("target.c", &["-m32", "-static"]) {
         Ok(path) => path,
         Err(why) => return not_run(&format!("no compiler for 32-bit programs: {why}")),
@@ -141,7 +140,7 @@ fn a_32_bit_process_is_told_and_runs_on() {
 }
 
 #[test]
-fn yamas_scope_is_told() {
+fn yamas_scope_is_explained() {
     let knob = "/proc/sys/kernel/yama/ptrace_scope";
     let Ok(scope) = std::fs::read_to_string(knob) else {
         return not_run("this kernel has no Yama");

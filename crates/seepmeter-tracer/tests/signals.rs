@@ -1,19 +1,20 @@
 //! Signals, job control and processes that execute others, under stops all the time.
 
 mod support;
+#[path = "support/tracer.rs"]
+#[allow(dead_code, clippy::exit, unreachable_pub, reason = "several test programs use parts of it")]
+mod tracer;
 
-use std::process::Command;
 use std::time::Duration;
 
-use seepmeter_tracer::{Halt, Tracee};
-use support::{Target, later, state, status, stop_again_and_again, tracee, until};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use seepmeter_tracer::{PtraceStop, Tracee};
+use support::{Target, later, signal, state, status, stop_again_and_again, tracee, until};
+use tracer::{Instructions, own_program};
 
-fn signal(pid: i32, signal: i32) {
-    // SAFETY: a signal to a child of ours that is not reaped yet.
-    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
-}
-
-/// Trap 36: a SIGTRAP of the target's own, beside the SIGTRAP by which a halt is told.
+/// Trap 36: a SIGTRAP of the target's own, beside the SIGTRAP of a ptrace-stop.
 #[test]
 fn no_sigtrap_of_the_targets_own_is_lost() {
     let target = Target::start("traps 3000");
@@ -37,59 +38,55 @@ fn glibcs_own_signals_are_passed_on() {
     assert_eq!(target.rest().0, "cancelled 300 failed 0\n");
 }
 
-/// What waitid(2) tells the parent of job control. None where there is nothing to tell.
-fn told(pid: i32) -> Option<(i32, i32)> {
-    // SAFETY: zeros are a good siginfo_t, and the kernel writes to it.
-    unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        let kinds = libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG;
-        assert_eq!(libc::waitid(libc::P_PID, pid.cast_unsigned(), &raw mut info, kinds), 0);
-        (info.si_pid() != 0).then(|| (info.si_code, info.si_status()))
-    }
+/// What a wait of its parent returns of job control.
+fn job_control(pid: i32) -> WaitStatus {
+    let kinds = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
+    waitid(Id::Pid(Pid::from_raw(pid)), kinds).unwrap()
 }
 
 /// Runs the tracer in a process of its own, for the tests whose process is the parent.
 fn stops_by_another(pid: i32, stops: u32) {
-    let tracer = env!("CARGO_BIN_EXE_tracer-test-tracer");
-    let output = Command::new(tracer).args([pid.to_string(), stops.to_string()]).output().unwrap();
+    let instructions = Instructions { pid, stops, pause: Duration::from_millis(1) };
+    let output = instructions.command(&own_program()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn a_stopped_process_is_looked_at_and_stays_stopped_and_its_parent_notices_nothing() {
-    for number in [libc::SIGSTOP, libc::SIGTSTP] {
+fn a_stopped_process_is_sampled_and_stays_stopped_and_its_parent_notices_nothing() {
+    for stop in [Signal::SIGSTOP, Signal::SIGTSTP] {
         let target = Target::start("idle 4");
         let pid = target.pid();
-        signal(pid, number);
-        until("its parent is told of the stop", || told(pid) == Some((libc::CLD_STOPPED, number)));
+        let process = Pid::from_raw(pid);
+        signal(pid, stop);
+        let stopped = WaitStatus::Stopped(process, stop);
+        until("its parent sees the stop", || job_control(pid) == stopped);
         stops_by_another(pid, 20);
         std::thread::sleep(Duration::from_millis(10));
         for tid in target.threads() {
             assert_eq!((state(tid), status(tid, "TracerPid").as_deref()), (Some('T'), Some("0")));
         }
-        assert_eq!(told(pid), None);
-        signal(pid, libc::SIGCONT);
-        until("its parent is told that it goes on", || {
-            told(pid) == Some((libc::CLD_CONTINUED, libc::SIGCONT))
-        });
+        assert_eq!(job_control(pid), WaitStatus::StillAlive);
+        signal(pid, Signal::SIGCONT);
+        let continued = WaitStatus::Continued(process);
+        until("its parent sees that it continues", || job_control(pid) == continued);
         until("it runs", || state(pid) == Some('S'));
         stops_by_another(pid, 20);
-        assert_eq!(told(pid), None);
+        assert_eq!(job_control(pid), WaitStatus::StillAlive);
         assert_eq!(target.rest().0, "done\n");
     }
 }
 
 #[test]
-fn the_halt_of_a_stopped_process_says_so() {
+fn a_stopped_process_is_in_a_group_stop() {
     let target = Target::start("idle 2");
-    signal(target.pid(), libc::SIGSTOP);
+    signal(target.pid(), Signal::SIGSTOP);
     until("it is stopped", || target.threads().into_iter().all(|tid| state(tid) == Some('T')));
     let mut tracee = tracee(&target);
     let stop = tracee.stop(later()).unwrap();
-    let halts: Vec<Halt> = stop.threads().map(|thread| thread.halt()).collect();
-    assert_eq!(halts, [Halt::Group(libc::SIGSTOP), Halt::Group(libc::SIGSTOP)]);
+    let stops: Vec<PtraceStop> = stop.threads().map(|thread| thread.ptrace_stop()).collect();
+    assert_eq!(stops, [PtraceStop::Group(libc::SIGSTOP), PtraceStop::Group(libc::SIGSTOP)]);
     stop.detach();
-    signal(target.pid(), libc::SIGCONT);
+    signal(target.pid(), Signal::SIGCONT);
     assert_eq!(target.rest().0, "done\n");
 }
 
@@ -101,9 +98,9 @@ fn job_control_under_stops_all_the_time_works() {
     std::thread::scope(|scope| {
         let sender = scope.spawn(move || {
             for _ in 0..100 {
-                signal(pid, libc::SIGSTOP);
+                signal(pid, Signal::SIGSTOP);
                 std::thread::sleep(Duration::from_micros(700));
-                signal(pid, libc::SIGCONT);
+                signal(pid, Signal::SIGCONT);
                 std::thread::sleep(Duration::from_micros(700));
             }
         });
@@ -128,9 +125,9 @@ fn an_exec_by_a_thread_that_is_not_the_leader_works_at_any_moment() {
 fn a_program_that_is_killed_during_a_stop_has_ended_for_its_parent_at_once() {
     let target = Target::start("idle 8");
     let pid = target.pid();
-    let mut tracee = Tracee::new(pid, seepmeter_tracer::Options::default()).unwrap();
+    let mut tracee = Tracee::new(pid, seepmeter_tracer::TraceeOptions::default()).unwrap();
     let stop = tracee.stop(later()).unwrap();
-    signal(pid, libc::SIGKILL);
+    signal(pid, Signal::SIGKILL);
     stop.detach();
     assert!(tracee.settle(later()));
     // The tracer is this thread still, and has left nothing in the parent's way.

@@ -5,12 +5,13 @@ mod support;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use seepmeter_tracer::{Halt, Late, Options, TraceError, Tracee};
-use support::{Target, later, state, status, stop_again_and_again, tracee, until};
+use nix::sys::signal::Signal;
+use seepmeter_tracer::{LatePolicy, LateThread, PtraceStop, TraceError, Tracee, TraceeOptions};
+use support::{Target, later, signal, state, status, stop_again_and_again, tracee, until};
 
 /// Traps 17 and 19: the one thread seizes, interrupts and sees all.
 #[test]
-fn all_threads_stand_still_be_they_1_or_8_or_64_or_500() {
+fn all_threads_are_stopped_if_they_are_1_or_8_or_64_or_500() {
     for count in [1, 8, 64, 500] {
         let target = Target::start(&format!("idle {count}"));
         let mut tracee = tracee(&target);
@@ -98,15 +99,15 @@ fn a_stop_that_is_dropped_or_panicked_through_lets_all_go() {
     drop(tracee.stop(later()).unwrap());
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _stop = tracee.stop(later()).unwrap();
-        std::panic::resume_unwind(Box::new("the look panics"));
+        std::panic::resume_unwind(Box::new("the sampler panics"));
     }));
     assert!(panicked.is_err());
     drop(tracee);
     assert_eq!(target.rest().0, "done\n");
 }
 
-/// Trap 33 and the wait that no signal ends: a thread in vfork(2) can't halt before its child has
-/// executed a program. It is named, the stop does not wait for it, and it is let go when it halts.
+/// Trap 33 and the wait that no signal ends: a thread in vfork(2) can't stop before its child has
+/// executed a program. It is listed, the stop does not wait for it, and it is let go when it stops.
 #[test]
 fn a_thread_in_vfork_is_late_and_comes_to_no_harm() {
     let target = Target::start("vfork 400");
@@ -114,7 +115,7 @@ fn a_thread_in_vfork_is_late_and_comes_to_no_harm() {
     let mut tracee = {
         // The first try of all waits for longer than the child sleeps.
         let began = Instant::now();
-        let tracee = Tracee::new(target.pid(), Options::default());
+        let tracee = Tracee::new(target.pid(), TraceeOptions::default());
         assert!(began.elapsed() < Duration::from_secs(30));
         tracee.unwrap()
     };
@@ -125,9 +126,10 @@ fn a_thread_in_vfork_is_late_and_comes_to_no_harm() {
     let target = Target::start("vfork 1500");
     until("it is in vfork", || state(target.pid()) == Some('D'));
     let mut tracee =
-        Tracee::new(target.pid(), Options { late: Late::LookAtTheOthers, urgent: true }).unwrap();
+        Tracee::new(target.pid(), TraceeOptions { late: LatePolicy::SampleOthers, urgent: true })
+            .unwrap();
     let stop = tracee.stop(Instant::now() + Duration::from_millis(10)).unwrap();
-    assert_eq!(stop.late(), [(target.pid(), 'D')]);
+    assert_eq!(stop.late(), [LateThread { tid: target.pid(), state: Some('D') }]);
     assert_eq!(stop.threads().count(), 0);
     stop.detach();
     assert!(!tracee.settle(Instant::now() + Duration::from_millis(1)));
@@ -137,14 +139,13 @@ fn a_thread_in_vfork_is_late_and_comes_to_no_harm() {
 }
 
 #[test]
-fn a_late_thread_is_an_error_where_that_was_asked_for() {
+fn a_late_thread_is_an_error_if_that_was_asked_for() {
     let target = Target::start("vfork 1500");
     until("it is in vfork", || state(target.pid()) == Some('D'));
-    let options = Options { late: Late::LetGo, urgent: true };
+    let options = TraceeOptions { late: LatePolicy::Fail, urgent: true };
     let error = Tracee::new(target.pid(), options).unwrap_err();
-    assert!(
-        matches!(&error, TraceError::Late { threads, .. } if *threads == [(target.pid(), 'D')])
-    );
+    let late = LateThread { tid: target.pid(), state: Some('D') };
+    assert!(matches!(&error, TraceError::Late { threads, .. } if *threads == [late]));
     assert!(error.to_string().contains("in state D"), "{error}");
     assert_eq!(target.rest().0, "child 0\n");
 }
@@ -163,8 +164,7 @@ fn a_wait_in_sigsuspend_goes_on_and_ends_with_its_signal() {
     let stops = stop_again_and_again(target.pid(), Duration::from_millis(1), |stops| stops == 50);
     assert_eq!(stops, 50);
     assert!(!target.has_ended());
-    // SAFETY: a signal to a child that is not reaped yet.
-    assert_eq!(unsafe { libc::kill(target.pid(), libc::SIGUSR1) }, 0);
+    signal(target.pid(), Signal::SIGUSR1);
     assert_eq!(target.rest().0, "result -1 errno EINTR handled 1\n");
 }
 
@@ -206,7 +206,7 @@ fn a_leader_that_ends_between_stops_is_no_harm() {
 }
 
 #[test]
-fn a_halted_thread_says_where_it_is() {
+fn a_stopped_thread_says_where_it_is() {
     let target = Target::start("timed read 0");
     until("it waits", || state(target.pid()) == Some('S'));
     let mut tracee = tracee(&target);
@@ -214,10 +214,10 @@ fn a_halted_thread_says_where_it_is() {
     let thread = stop.threads().next().unwrap();
     let call = thread.registers().system_call().unwrap();
     assert_eq!((call.number, call.arguments[2]), (libc::SYS_read, 1));
-    assert_eq!(thread.halt(), Halt::Interrupted);
+    assert_eq!(thread.ptrace_stop(), PtraceStop::Interrupt);
     let mut top = [0; 64];
     assert_eq!(stop.memory().read(thread.registers().stack_pointer(), &mut top).unwrap(), 64);
     let timing = stop.detach();
-    assert_eq!(timing.pause(), timing.stop + timing.look + timing.resume);
+    assert_eq!(timing.pause(), timing.stop + timing.sample + timing.resume);
     assert!(timing.stop > Duration::ZERO && timing.resume > Duration::ZERO);
 }

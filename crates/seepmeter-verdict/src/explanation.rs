@@ -28,8 +28,8 @@ pub fn explanation(judgement: &Judgement, unit: Unit) -> Vec<String> {
         None => lines.push(format!("so: {answer}")),
         Some(by @ (Override::MaskedGrowth { part, .. } | Override::RisingPart { part, .. })) => {
             let about = match by {
-                Override::MaskedGrowth { .. } => "a part of it grows, and the rest masks it:",
-                _ => "a part of it rises, and may go on:",
+                Override::MaskedGrowth { .. } => "a part grows, and the whole does not show it:",
+                _ => "a part rises, and may go on to:",
             };
             lines.extend([alone(), about.to_owned()]);
             lines.extend(stages(&part.evidence, unit));
@@ -60,7 +60,7 @@ fn stages(evidence: &Evidence, unit: Unit) -> Vec<String> {
     lines.extend(tests.step_taken_out.iter().map(|step| taken_out("a one-off step", step)));
     lines.push(warm_up(evidence, tests));
     lines.extend(tests.fall_taken_out.iter().map(|fall| taken_out("a fall", fall)));
-    lines.push(steps(&tests.steps, unit));
+    lines.push(steps(evidence, &tests.steps, unit));
     lines.push(noise(&tests.noise, evidence.floors.len() - tests.first));
     lines.push(trend(&tests.trend));
     lines.push(slope(&tests.slope, unit));
@@ -79,11 +79,11 @@ fn sampling(evidence: &Evidence) -> String {
         gaps => {
             let lengths = sampling.gaps.iter().map(|gap| gap.length());
             let unknown = duration(lengths.fold(0, u64::saturating_add));
-            format!("; {} without samples, {unknown} in all", count(gaps, "gap"))
+            format!("; {} ({unknown}) in which nothing was sampled", count(gaps, "gap"))
         }
     };
     format!(
-        "{} over {}, in {} of {}{gaps}",
+        "{} over {}, on a grid of {} of {}{gaps}",
         count(sampling.samples, "sample"),
         duration(sampling.span.length()),
         count(evidence.cells.cells.len() as u64, "cell"),
@@ -108,31 +108,39 @@ fn floors(evidence: &Evidence) -> String {
 }
 
 fn warm_up(evidence: &Evidence, tests: &Tests) -> String {
-    let since_start = |floor: usize| {
-        let seconds = evidence.floors[floor].time - evidence.floors[0].time;
-        nanoseconds(seconds)
-    };
     let warm_up = match tests.warm_up.kind() {
         WarmUpKind::Unsettled => "it is still settling at the end".to_owned(),
         WarmUpKind::Absent => "no warm-up".to_owned(),
         WarmUpKind::Ended => {
-            format!("warm-up ended {} after the start", since_start(tests.warm_up.floors))
+            let end = evidence.begin_of(tests.warm_up.floors);
+            format!("warm-up ended {} after the start", since_start(evidence, end))
         }
     };
-    match tests.warm_up.onset {
-        Some(floor) => format!("{warm_up}; growth began {} after the start", since_start(floor)),
+    match evidence.growth_onset() {
+        Some(onset) => {
+            format!("{warm_up}; growth began {} after the start", since_start(evidence, onset))
+        }
         None => warm_up,
     }
 }
 
-fn steps(steps: &[Step], unit: Unit) -> String {
+/// How long after the first sample a time (ns) is.
+fn since_start(evidence: &Evidence, time: u64) -> String {
+    duration(time.saturating_sub(evidence.sampling.span.from))
+}
+
+fn steps(evidence: &Evidence, steps: &[Step], unit: Unit) -> String {
     if steps.is_empty() {
-        return "no one-off steps that explain it".to_owned();
+        return "no one-off steps explain it".to_owned();
     }
-    let heights: Vec<_> = steps.iter().map(|step| amount(step.height, unit)).collect();
+    let step = |step: &Step| {
+        let after = since_start(evidence, evidence.begin_of(step.at));
+        format!("{} after {after}", amount(step.height, unit))
+    };
+    let all: Vec<_> = steps.iter().map(step).collect();
     let number = count(steps.len() as u64, "one-off step");
     let explain = if steps.len() == 1 { "explains" } else { "explain" };
-    format!("{number} {explain} it better than a trend: {}", heights.join(", "))
+    format!("{number} {explain} it better than a trend: {}", all.join(", "))
 }
 
 fn noise(noise: &Autocorrelation, floors: usize) -> String {
@@ -143,7 +151,8 @@ fn noise(noise: &Autocorrelation, floors: usize) -> String {
     let worth = (floors as f64 / inflation).max(1.0);
     let walk = if noise.looks_like_walk() { "; the noise is a random walk" } else { "" };
     format!(
-        "neighbouring floors are alike (autocorrelation {rho:.2}): {floors} are worth about {worth:.0}{walk}"
+        "neighbouring floors are correlated (autocorrelation {rho:.2}): {floors} count as about {worth:.0} \
+         independent ones{walk}"
     )
 }
 
@@ -163,10 +172,10 @@ fn slope(slope: &Slope, unit: Unit) -> String {
 fn drift(drift: &Drift) -> String {
     let Drift { t, p_value, keeps_on, .. } = *drift;
     if p_value >= 1e-3 {
-        return format!("as a random walk, the floors need not drift (p {p_value:.2})");
+        return format!("taken as a random walk, the floors show no drift (p {p_value:.2})");
     }
     let keeps = if keeps_on { ", in the second half as in the first" } else { "" };
-    format!("as a random walk, the floors drift (t {t:.1}, p {p_value:.1e}){keeps}")
+    format!("taken as a random walk, the floors drift (t {t:.1}, p {p_value:.1e}){keeps}")
 }
 
 fn plateau(plateau: &Plateau) -> String {
@@ -176,7 +185,7 @@ fn plateau(plateau: &Plateau) -> String {
         (false, false) => "neither half grows".to_owned(),
         (false, true) => "the second half grows, the first does not".to_owned(),
         (true, false) => "the second half no longer grows".to_owned(),
-        (true, true) if settles => format!("growth slows down: {ratio}"),
+        (true, true) if settles => format!("growth is slowing down: {ratio}"),
         (true, true) if keeps_on => format!("growth does not slow down: {ratio}"),
         (true, true) => format!("{ratio}, which does not show whether growth slows down"),
     }
@@ -189,17 +198,17 @@ fn curve(curve: &Curve) -> String {
         CurveShape::Root => "a root",
     };
     if !curve.excluded() {
-        return format!("{shape}, which slows down, fits about as well as a line");
+        return format!("{shape} that slows down fits as well as a line");
     }
     format!(
-        "no curve that slows down fits: the best, {shape}, is {:.0} noise variances worse than a line",
+        "no curve that slows down fits; the best, {shape}, is {:.0} noise variances worse than a line",
         curve.worse
     )
 }
 
 fn plateau_onset(onset: &PlateauOnset) -> String {
-    let falls = if onset.falls { ", and memory is given back since" } else { "" };
-    format!("growth ended {} before the end{falls}", nanoseconds(onset.lasted))
+    let falls = if onset.falls { ", and memory has been given back since" } else { "" };
+    format!("growth stopped {} before the end{falls}", nanoseconds(onset.lasted))
 }
 
 fn gain(gain: &Gain, level: f64, unit: Unit) -> String {

@@ -160,8 +160,7 @@ fn since_last_step(judgement: &Judgement) -> Option<u64> {
     let own = |judgement: &Judgement| {
         let evidence = &judgement.evidence;
         let last = evidence.tests.as_ref()?.steps.last()?;
-        let ago = evidence.sampling.span.to as f64 / 1e9 - last.time;
-        Some((ago.max(0.0) * 1e9) as u64)
+        Some(evidence.span_from(last.at).length())
     };
     match judgement.overruled.as_deref() {
         None => own(judgement),

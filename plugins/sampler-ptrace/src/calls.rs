@@ -15,14 +15,13 @@ use seepmeter_process::system::page_size;
 use seepmeter_process::wait::is_readable;
 use seepmeter_symbols::StackCopy;
 use seepmeter_tracer::{
-    FollowedStop, Follower, Happening, MemoryCall, MemoryCallKind, Registers, Served, Space,
-    gains_rights,
+    AddressSpaceId, FollowStatus, FollowedStop, Follower, MemoryCall, MemoryCallKind, Registers,
+    TraceEvent, gains_rights,
 };
 
 use crate::code::Code;
 use crate::ledger::{Call, Ledger};
 use crate::registers;
-use crate::stacks::StackBook;
 
 /// How much of a caller's stack is copied. Allocators are called from anywhere, seldom deep.
 const DEPTH: usize = 8 << 10;
@@ -52,7 +51,7 @@ pub(crate) struct Calls {
     pid: i32,
     follower: Follower,
     /// Its address space.
-    space: Option<Space>,
+    space: Option<AddressSpaceId>,
     queue: Vec<Waiting>,
     ledger: Ledger,
     metrics: Metrics,
@@ -120,13 +119,13 @@ impl Calls {
     pub(crate) fn serve(
         &mut self,
         (deadline, wake): (Instant, Option<BorrowedFd<'_>>),
-        (code, book): (&mut Code, &mut StackBook),
+        code: &mut Code,
         stream: &mut dyn Stream,
     ) -> Result<(), Error> {
         loop {
             let slice = deadline.min(Instant::now() + SLICE);
-            let served = self.serve_once((slice, wake), (code, book), stream);
-            if served.map_err(cannot_wait)? == Served::AllEnded {
+            let served = self.serve_once((slice, wake), code, stream);
+            if served.map_err(cannot_wait)? == FollowStatus::AllExited {
                 // Whoever watches for the end will stop us.
                 return Ok(());
             }
@@ -140,18 +139,18 @@ impl Calls {
     fn serve_once(
         &mut self,
         (until, wake): (Instant, Option<BorrowedFd<'_>>),
-        (code, book): (&mut Code, &mut StackBook),
+        code: &mut Code,
         stream: &mut dyn Stream,
-    ) -> io::Result<Served> {
+    ) -> io::Result<FollowStatus> {
         let Self { pid, follower, space, queue, count, out_of_order, ledger, .. } = self;
-        let served = follower.serve(until, wake, &mut |happening| {
-            match happening {
-                Happening::Call(call) if Some(call.space) == *space => {
+        let served = follower.handle_events(until, wake, &mut |event| {
+            match event {
+                TraceEvent::MemoryCall(call) if Some(call.space) == *space => {
                     *count += 1;
                     *out_of_order |= !call.in_order;
                     queue.extend(waiting(&call, code));
                 }
-                Happening::Executed { pid: who, space: new } if who == *pid => {
+                TraceEvent::Executed { pid: who, space: new } if who == *pid => {
                     *space = Some(new);
                     queue.push(Waiting::Executed);
                 }
@@ -159,10 +158,10 @@ impl Calls {
             }
             // More calls than can wait: the caller waits for us instead, since none may be lost.
             if queue.len() >= QUEUE {
-                enter(queue, ledger, (code, book), stream);
+                enter(queue, ledger, code, stream);
             }
         });
-        enter(queue, ledger, (code, book), stream);
+        enter(queue, ledger, code, stream);
         served
     }
 
@@ -170,18 +169,18 @@ impl Calls {
     /// taken off, and without a tracer their calls would fail.
     pub(crate) fn serve_to_the_end(mut self, stream: &mut dyn Stream) -> Result<(), Error> {
         let mut served = self.serve_untold(ENDING);
-        if matches!(served, Ok(Served::Long)) {
+        if matches!(served, Ok(FollowStatus::Running)) {
             let text = "the target, or what it has started, still runs under the filter of calls=memory, and its memory calls would fail without seepmeter, which therefore stays until the last of them ends";
             stream.event(Event::new(stream.now(), EventKind::Lingers).text(text));
         }
-        while matches!(served, Ok(Served::Long)) {
+        while matches!(served, Ok(FollowStatus::Running)) {
             served = self.serve_untold(AFTERWARDS);
         }
         served.map(drop).map_err(cannot_wait)
     }
 
-    fn serve_untold(&mut self, time: Duration) -> io::Result<Served> {
-        self.follower.serve(Instant::now() + time, None, &mut |_| {})
+    fn serve_untold(&mut self, time: Duration) -> io::Result<FollowStatus> {
+        self.follower.handle_events(Instant::now() + time, None, &mut |_| {})
     }
 
     /// Tells what has changed since the last look.
@@ -205,25 +204,20 @@ impl Calls {
 }
 
 /// Enters all that waits into the ledger, each call under its stack.
-fn enter(
-    queue: &mut Vec<Waiting>,
-    ledger: &mut Ledger,
-    (code, book): (&mut Code, &mut StackBook),
-    stream: &mut dyn Stream,
-) {
+fn enter(queue: &mut Vec<Waiting>, ledger: &mut Ledger, code: &mut Code, stream: &mut dyn Stream) {
     for waiting in queue.drain(..) {
         match waiting {
             Waiting::Executed => {
                 ledger.clear();
-                code.forget();
+                code.target_mut().program_changed();
             }
             Waiting::Call { call, registers, stack, code_changes } => {
                 let registers = registers::to_unwind(&registers);
                 let copy = StackCopy { base: registers.sp, bytes: &stack };
-                let owner = code.stack_now(&registers, copy, book, stream);
+                let owner = code.stack_now(&registers, copy, stream);
                 ledger.enter(call, owner.0);
                 if code_changes {
-                    code.is_outdated();
+                    code.target_mut().code_was_mapped();
                 }
             }
         }
@@ -278,7 +272,7 @@ fn waiting(call: &MemoryCall<'_>, code: &Code) -> Option<Waiting> {
     let executable = libc::PROT_EXEC as u64;
     let code_changes = call.kind == MemoryCallKind::Map && arguments[2] & executable != 0;
     let pointer = call.registers.stack_pointer();
-    let mut stack = vec![0; code.depth(call.tid, pointer, DEPTH)];
+    let mut stack = vec![0; code.target().copy_length(call.tid, pointer, DEPTH)];
     let read = call.memory.read(pointer, &mut stack).unwrap_or(0);
     stack.truncate(read);
     Some(Waiting::Call {

@@ -6,7 +6,7 @@
 //! - `taken` is what a look takes while the target stands still, and does nothing else.
 //! - `watch` stops, takes, lets go, and tells what was seen when the target runs on.
 //! - `threads`, `stacks` and `groups` are the subjects, `registers` those that are told by name.
-//! - `code` is what is known of the target's code, `program` notices an exec.
+//! - `code` is what is known of the target's code.
 //! - `calls` follows the memory calls of a target that asks for it, `ledger` keeps who mapped what.
 
 mod calls;
@@ -14,7 +14,6 @@ mod code;
 mod groups;
 mod ledger;
 mod options;
-mod program;
 mod registers;
 mod stacks;
 mod taken;

@@ -3,8 +3,8 @@
 use seepmeter_tracer::Registers;
 
 /// Those that unwinding begins with.
-pub(crate) fn to_unwind(registers: &Registers) -> seepmeter_symbols::Registers {
-    seepmeter_symbols::Registers {
+pub(crate) fn to_unwind(registers: &Registers) -> seepmeter_symbols::UnwindRegisters {
+    seepmeter_symbols::UnwindRegisters {
         ip: registers.instruction_pointer(),
         sp: registers.stack_pointer(),
         fp: registers.frame_pointer(),

@@ -1,31 +1,15 @@
-//! The subjects of stacks: each named once, when it is first seen.
-
-use std::collections::HashMap;
-use std::rc::Rc;
+//! The subjects of stacks: each is defined when its stack is new.
 
 use seepmeter_plugin::record::{Attr, Event, EventKind, SubjectId, subject_kind};
 use seepmeter_plugin::{NewSubject, Stream};
-use seepmeter_symbols::{AddressSpace, End, Frame, Images, Name, StackId, Stacks};
+use seepmeter_stacks::{MAX_STACKS, StackDefinition, StackId, StackKind, StackTable};
+use seepmeter_symbols::{Function, ResolvedFrame};
 
-/// How many frames are kept of stacks that were seen, so that one is known again before it is named.
-const FRAMES_KEPT: usize = 250_000;
-
-/// How many subjects there are at most. All further stacks are one: whoever stands in so many places
-/// stands in none of them often.
-const MOST_SUBJECTS: usize = 20_000;
-
-/// A name has at most so many frames: the outermost and the innermost of a deep recursion.
-const OUTERMOST: usize = 32;
-const INNERMOST: usize = 96;
-
-/// The stacks that were told.
-pub(crate) struct StackBook {
+/// The subjects of the stacks of one target.
+pub(crate) struct StackSubjects {
     process: SubjectId,
-    stacks: Stacks,
-    by_stack: HashMap<StackId, SubjectId>,
-    /// Stacks that read alike are one subject: they differ in where within their functions they stood.
-    by_name: HashMap<Box<str>, SubjectId>,
-    others: Option<SubjectId>,
+    /// Of each stack, in the order of their ids.
+    subjects: Vec<SubjectId>,
 }
 
 /// A stack in words.
@@ -36,127 +20,97 @@ struct Words {
     frames: String,
 }
 
-impl StackBook {
+impl StackSubjects {
     pub(crate) fn new(process: SubjectId) -> Self {
-        Self {
-            process,
-            stacks: Stacks::new(FRAMES_KEPT),
-            by_stack: HashMap::new(),
-            by_name: HashMap::new(),
-            others: None,
-        }
+        Self { process, subjects: Vec::new() }
     }
 
-    /// The subject of a stack, which is defined and named where it is new.
-    pub(crate) fn subject(
-        &mut self,
-        frames: &[Frame],
-        end: End,
-        known: Option<(&AddressSpace, &mut Images)>,
-        stream: &mut dyn Stream,
-    ) -> SubjectId {
-        // How it ended is a part of what it is; the same frames may be cut once, and whole once.
-        let stack = self.stacks.intern(frames).map(|stack| stack.id).filter(|_| end.is_whole());
-        if let Some(subject) = stack.and_then(|id| self.by_stack.get(&id)) {
-            return *subject;
-        }
-        let words = match known {
-            Some((space, images)) => Words::of(frames, end, |frame| space.name(frame, images)),
-            None => Words::unknown(),
-        };
-        let subject = self.named(words, stream);
-        if let Some(id) = stack {
-            self.by_stack.insert(id, subject);
-        }
-        subject
-    }
-
-    fn named(&mut self, words: Words, stream: &mut dyn Stream) -> SubjectId {
-        if let Some(subject) = self.by_name.get(words.name.as_str()) {
-            return *subject;
-        }
-        let parent = self.process;
-        let mut define = |name: &str, attrs| {
-            let (kind, name) = (subject_kind::STACK.into(), name.into());
-            stream.subject(NewSubject { parent: Some(parent), kind, name, attrs })
-        };
-        if self.by_name.len() < MOST_SUBJECTS {
-            let attrs = vec![("frames".to_owned(), Attr::Text(words.frames.into()))];
-            let subject = define(&words.name, attrs);
-            self.by_name.insert(words.name.into(), subject);
-            return subject;
-        }
-        match self.others {
-            Some(subject) => subject,
-            None => {
-                let subject = define("[others]", Vec::new());
-                self.others = Some(subject);
+    /// Defines the subjects of all stacks that are new in the table.
+    pub(crate) fn define_new(&mut self, table: &mut StackTable, stream: &mut dyn Stream) {
+        let new = table.take_new().stacks.to_vec();
+        for stack in new {
+            let words = Words::of(&stack, table);
+            let lines = || ("frames".to_owned(), Attr::Text(words.frames.into()));
+            let attrs = if stack.kind == StackKind::Others { Vec::new() } else { vec![lines()] };
+            let (kind, name) = (subject_kind::STACK.into(), words.name.as_str().into());
+            let parent = Some(self.process);
+            self.subjects.push(stream.subject(NewSubject { parent, kind, name, attrs }));
+            if stack.kind == StackKind::Others {
                 let text = format!(
-                    "more than {MOST_SUBJECTS} different stacks were seen; new ones are told as [others] from here on"
+                    "more than {MAX_STACKS} different stacks were seen; new ones are told as [others] from here on"
                 );
                 let kind = EventKind::Other("stacks-full".into());
                 stream.event(Event::new(stream.now(), kind).text(text));
-                subject
             }
         }
+    }
+
+    /// The subject of a stack that was defined.
+    pub(crate) fn subject(&self, id: StackId) -> SubjectId {
+        self.subjects[id.0 as usize]
     }
 }
 
 impl Words {
-    /// Of a stack of which nothing is known: its process has ended before its mappings were read.
-    fn unknown() -> Self {
-        Self { name: "[unknown]".to_owned(), frames: String::new() }
-    }
-
-    fn of(frames: &[Frame], end: End, mut names: impl FnMut(&Frame) -> Rc<[Name]>) -> Self {
+    fn of(stack: &StackDefinition, table: &StackTable) -> Self {
         let mut functions = Vec::new();
         let mut lines = Vec::new();
-        for frame in frames {
-            for name in names(frame).iter() {
-                functions.push(function(name));
-                lines.push(line(name));
+        for (index, id) in stack.frames.iter().enumerate() {
+            if let Some(omitted) = stack.omitted.filter(|omitted| omitted.before == index) {
+                let gap = format!("[{} frames left out]", omitted.count);
+                functions.push(gap.clone());
+                lines.push(gap);
+            }
+            let Some(definition) = table.frame(*id) else { continue };
+            let frame = &*definition.frame;
+            if frame.functions.is_empty() {
+                functions.push(plain(&frame.place()));
+                lines.push(line(frame, None, ""));
+            }
+            for (number, function) in frame.functions.iter().enumerate() {
+                let is_inlined = number + 1 < frame.functions.len();
+                functions.push(plain(&function.name));
+                lines.push(line(frame, Some(function), if is_inlined { ", inlined" } else { "" }));
             }
         }
-        if let Some(mark) = mark(end) {
+        if let Some(mark) = mark(stack.kind) {
             functions.push(mark.to_owned());
             lines.push(mark.to_owned());
         }
-        functions.reverse();
-        if functions.len() > OUTERMOST + INNERMOST {
-            let out = functions.len() - INNERMOST - OUTERMOST;
-            let gap = format!("[{out} frames left out]");
-            functions.splice(OUTERMOST..OUTERMOST + out, [gap]);
+        if stack.kind == StackKind::Unknown {
+            lines.clear();
         }
+        functions.reverse();
         Self { name: functions.join(";"), frames: lines.join("\n") }
     }
 }
 
 /// What stands before the outermost frame of a stack that is not whole.
-fn mark(end: End) -> Option<&'static str> {
-    match end {
-        End::Cut { .. } => Some("[cut]"),
-        End::Deep => Some("[deep]"),
-        End::Broken(_) => Some("[broken]"),
-        _ => None,
+fn mark(kind: StackKind) -> Option<&'static str> {
+    match kind {
+        StackKind::Whole => None,
+        StackKind::Cut => Some("[cut]"),
+        StackKind::Deep => Some("[deep]"),
+        StackKind::Broken => Some("[broken]"),
+        StackKind::Unknown => Some("[unknown]"),
+        StackKind::Others => Some("[others]"),
     }
 }
 
-/// A function's name as one frame: a semicolon in it would end it. Where in its function a thread
-/// stood is left out; where there is no function, the address is all there is.
-fn function(name: &Name) -> String {
-    match &name.function {
-        Some(function) => function.replace(';', ":"),
-        None => name.to_string().replace(';', ":"),
-    }
+/// A name as one frame of a stack's name: a semicolon in it would end it.
+fn plain(name: &str) -> String {
+    name.replace(';', ":")
 }
 
-fn line(name: &Name) -> String {
-    let module = String::from_utf8_lossy(&name.module);
-    let inlined = if name.inlined { ", inlined" } else { "" };
-    let source = match (&name.file, name.line) {
-        (Some(file), Some(line)) => format!(" at {}:{line}", file.display()),
-        (Some(file), None) => format!(" at {}", file.display()),
-        _ => String::new(),
+fn line(frame: &ResolvedFrame, function: Option<&Function>, inlined: &str) -> String {
+    let name = function.map_or_else(|| frame.place(), |function| function.name.to_string());
+    let image = frame.image.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+    let source = match function.and_then(|function| function.source.as_ref()) {
+        Some(source) => {
+            let line = source.line.map_or(String::new(), |line| format!(":{line}"));
+            format!(" at {}{line}", source.file.display())
+        }
+        None => String::new(),
     };
-    format!("{} ({module}{inlined}){source}", function(name))
+    format!("{} ({image}{inlined}){source}", plain(&name))
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::time::Instant;
 
 use seepmeter_process::proc::ProcFolder;
-use seepmeter_tracer::{FollowedStop, Memory, Piece, Registers, Stop};
+use seepmeter_tracer::{FollowedStop, LateThread, MemoryPiece, ProcessMemory, Registers, Stop};
 
 use crate::groups::Text;
 use crate::options::{LookAt, PtraceOptions};
@@ -21,10 +21,10 @@ const PIECE: usize = 1 << 15;
 pub(crate) trait Halted {
     /// Hands out each thread that stands still.
     fn threads(&self, each: &mut dyn FnMut(i32, &Registers));
-    /// The threads that had not halted in time, with the letters of their states (proc(5)).
-    fn late(&self) -> Vec<(i32, char)>;
+    /// The threads that had not stopped in time.
+    fn late(&self) -> Vec<LateThread>;
     /// The target's memory.
-    fn memory(&self) -> &Memory;
+    fn memory(&self) -> &ProcessMemory;
 }
 
 impl Halted for Stop<'_> {
@@ -32,25 +32,25 @@ impl Halted for Stop<'_> {
         Stop::threads(self).for_each(|thread| each(thread.tid(), thread.registers()));
     }
 
-    fn late(&self) -> Vec<(i32, char)> {
+    fn late(&self) -> Vec<LateThread> {
         Stop::late(self)
     }
 
-    fn memory(&self) -> &Memory {
+    fn memory(&self) -> &ProcessMemory {
         Stop::memory(self)
     }
 }
 
 impl Halted for FollowedStop<'_> {
     fn threads(&self, each: &mut dyn FnMut(i32, &Registers)) {
-        FollowedStop::threads(self).for_each(|(tid, registers)| each(tid, registers));
+        FollowedStop::threads(self).for_each(|thread| each(thread.tid(), thread.registers()));
     }
 
-    fn late(&self) -> Vec<(i32, char)> {
-        FollowedStop::late(self).iter().map(|tid| (*tid, '?')).collect()
+    fn late(&self) -> Vec<LateThread> {
+        FollowedStop::late(self).to_vec()
     }
 
-    fn memory(&self) -> &Memory {
+    fn memory(&self) -> &ProcessMemory {
         FollowedStop::memory(self)
     }
 }
@@ -69,8 +69,8 @@ pub(crate) struct Taken {
     pub(crate) text: Option<Text>,
     /// What there was no time for.
     pub(crate) left_out: Vec<String>,
-    /// The threads that did not halt in time, with their states.
-    pub(crate) late: Vec<(i32, char)>,
+    /// The threads that did not stop in time.
+    pub(crate) late: Vec<LateThread>,
 }
 
 /// One thread, as it stood.
@@ -149,7 +149,7 @@ impl Taken {
                     break;
                 }
                 let (own, others) = std::mem::take(&mut rest).split_at_mut(thread.asked);
-                pieces.push(Piece::new(thread.registers.stack_pointer(), own));
+                pieces.push(MemoryPiece::new(thread.registers.stack_pointer(), own));
                 (rest, size) = (others, size + thread.asked);
             }
             // Where nothing can be read the process has just been killed.

@@ -7,15 +7,14 @@ use seepmeter_plugin::{Error, Look, Stream, Target, Until, Waited};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::page_size;
 use seepmeter_process::wait::is_readable;
-use seepmeter_symbols::{End, StackCopy};
-use seepmeter_tracer::{Options, Timing, TraceError, Tracee};
+use seepmeter_symbols::{StackCopy, StackEnd};
+use seepmeter_tracer::{PauseTiming, TraceError, Tracee, TraceeOptions};
 
 use crate::calls::Calls;
 use crate::code::Code;
 use crate::groups::Groups;
 use crate::options::{self, LookAt, PtraceOptions};
 use crate::registers;
-use crate::stacks::StackBook;
 use crate::taken::{Halted, Taken, TakenThread};
 use crate::threads::Threads;
 
@@ -30,7 +29,6 @@ pub(crate) struct Watch {
     threads: Threads,
     groups: Option<Groups>,
     code: Code,
-    book: StackBook,
     taken: Taken,
 }
 
@@ -64,7 +62,8 @@ impl Watch {
         let hold = match options.calls {
             options::Calls::Memory => Hold::Followed(Box::new(Calls::begin(target, stream)?)),
             options::Calls::Off => {
-                let tracee = Tracee::new(target.pid, Options::default()).map_err(Error::failed)?;
+                let tracee =
+                    Tracee::new(target.pid, TraceeOptions::default()).map_err(Error::failed)?;
                 Hold::ForLooks { tracee: Box::new(tracee), settled: true }
             }
         };
@@ -77,7 +76,6 @@ impl Watch {
             groups: maps.then(|| Groups::new(target.subject, &folder, stream)),
             threads: Threads::new(target.subject, target.pid, folder, options.pattern()?),
             code: Code::of(target),
-            book: StackBook::new(target.subject),
             taken: Taken::default(),
             options,
         })
@@ -88,8 +86,7 @@ impl Watch {
         self.threads.begin()?;
         if let Hold::Followed(calls) = &mut self.hold {
             // What has happened since the wait was over belongs to this look.
-            let known = (&mut self.code, &mut self.book);
-            calls.serve((Instant::now(), None), known, look.stream())?;
+            calls.serve((Instant::now(), None), &mut self.code, look.stream())?;
             if calls.has_ended() {
                 calls.tell(self.process, look);
                 return Ok(());
@@ -104,12 +101,14 @@ impl Watch {
         Ok(())
     }
 
-    fn stop_and_take(&mut self) -> Result<Timing, Error> {
+    fn stop_and_take(&mut self) -> Result<PauseTiming, Error> {
         let Self { hold, options, threads, taken, code, .. } = self;
         let deadline = Instant::now() + options.max_pause;
         let most = usize::try_from(options.stack.0).unwrap_or(usize::MAX);
         let mut take = |stop: &dyn Halted| {
-            taken.take(stop, (options, deadline), threads, |tid, sp| code.depth(tid, sp, most));
+            taken.take(stop, (options, deadline), threads, |tid, sp| {
+                code.target().copy_length(tid, sp, most)
+            });
         };
         Ok(match hold {
             Hold::ForLooks { tracee, .. } => {
@@ -143,8 +142,7 @@ impl Watch {
                 Ok(Waited::PleaseSleep)
             }
             Hold::Followed(calls) => {
-                let known = (&mut self.code, &mut self.book);
-                calls.serve((until.deadline, Some(until.wake)), known, stream)?;
+                calls.serve((until.deadline, Some(until.wake)), &mut self.code, stream)?;
                 Ok(if calls.has_ended() { Waited::PleaseSleep } else { Waited::Done })
             }
         }
@@ -158,14 +156,14 @@ impl Watch {
         }
     }
 
-    fn tell(&mut self, timing: Timing, look: &mut Look<'_>) {
+    fn tell(&mut self, timing: PauseTiming, look: &mut Look<'_>) {
         let process = self.process;
         let mut ns = |metric, time: Duration| {
             look.point(process, metric, i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
         };
         ns(self.metrics.pause, timing.pause());
         ns(self.metrics.stop, timing.stop);
-        ns(self.metrics.look, timing.look);
+        ns(self.metrics.look, timing.sample);
         ns(self.metrics.resume, timing.resume);
         let threads = self.taken.all.len() + self.taken.late.len();
         look.point(process, self.metrics.threads, i64::try_from(threads).unwrap_or(i64::MAX));
@@ -185,8 +183,8 @@ impl Watch {
         for &(tid, pointer) in &self.taken.all {
             self.threads.saw(tid, pointer);
         }
-        for &(tid, _) in &self.taken.late {
-            self.threads.saw(tid, 0);
+        for late in &self.taken.late {
+            self.threads.saw(late.tid, 0);
         }
         if let Some(text) = &self.taken.text {
             self.code.learn(text.bytes());
@@ -198,16 +196,17 @@ impl Watch {
         }
         self.taken = taken;
         self.threads.bury(look.stream());
-        self.code.forget_depths_but_of(&self.taken.all);
+        let all = &self.taken.all;
+        self.code.target_mut().retain_threads(|tid| all.iter().any(|(other, _)| *other == tid));
     }
 
     fn tell_stack(&mut self, thread: &TakenThread, stack: Option<&[u8]>, look: &mut Look<'_>) {
         let Some(bytes) = stack else { return };
         let registers = registers::to_unwind(&thread.registers);
         let copy = StackCopy { base: registers.sp, bytes };
-        let (stack, end) = self.code.stack(&registers, copy, &mut self.book, look.stream());
-        if let End::Cut { missing } = end {
-            self.code.deepen(thread.tid, bytes.len(), missing);
+        let (stack, end) = self.code.stack(&registers, copy, look.stream());
+        if let StackEnd::Cut { missing } = end {
+            self.code.target_mut().stack_was_cut(thread.tid, bytes.len(), missing);
         }
         if self.threads.moves(thread.tid, stack)
             && let Some(subject) = self.threads.subject(thread.tid, look.stream())
@@ -242,10 +241,10 @@ impl Watch {
             stream.event(Event::new(stream.now(), kind).value(count).text(text));
         }
         if !late.is_empty() {
-            let some = late.iter().take(8).map(|(tid, state)| format!("{tid} in state {state}"));
+            let some = late.iter().take(8).map(ToString::to_string);
             let some = some.collect::<Vec<_>>().join(", ");
             let count = i64::try_from(late.len()).unwrap_or(i64::MAX);
-            let text = format!("had not halted within {pause:?} and ran on meanwhile: {some}");
+            let text = format!("had not stopped within {pause:?} and ran on meanwhile: {some}");
             let kind = EventKind::Other("threads-late".into());
             stream.event(Event::new(stream.now(), kind).value(count).text(text));
         }
@@ -256,7 +255,7 @@ impl Metrics {
     fn define(options: &PtraceOptions, stream: &mut dyn Stream) -> Self {
         let mut ns = |name, help| stream.metric(name, Unit::Nanoseconds, help);
         let pause = ns("pause", "from the first thread's interrupt until all ran again");
-        let stop = ns("stop", "of the pause: until all threads had halted");
+        let stop = ns("stop", "of the pause: until all threads had stopped");
         let look = ns("look", "of the pause: the look itself");
         let resume = ns("resume", "of the pause: until all threads ran again");
         let registers = options.takes(LookAt::Registers).then(|| {

@@ -3,19 +3,14 @@
 
 mod support;
 
-use std::io::Write;
 use std::time::Duration;
 
 use seepmeter_plugin::ErrorKind;
+use seepmeter_tests::not_run;
 use support::{MIB, Memory, Program, Watcher};
 
 fn rss_is(memory: &Memory, subject: u32, bytes: usize) -> bool {
     memory.value(subject, "rss") == Some(i64::try_from(bytes).unwrap())
-}
-
-/// Says so past the harness, which shows nothing of a test that passes.
-fn not_run(why: &str) {
-    let _ = writeln!(std::io::stderr(), "DID NOT RUN: {why}");
 }
 
 /// The mapping that was first seen at this address.
@@ -71,7 +66,7 @@ fn each_class_is_named_right() {
 fn huge_pages_are_told_apart() {
     let mut program = Program::start();
     if program.ask(&format!("hugetlb {}", 2 * MIB)) == "refused" {
-        not_run("this machine has no huge pages to spare (vm.nr_hugepages)");
+        not_run("huge pages", "this machine has no huge pages to spare (vm.nr_hugepages)");
         return;
     }
     let mut watcher = Watcher::eager(program.pid(), "group");
@@ -240,30 +235,4 @@ fn a_target_whose_leader_has_ended_is_seen_through_its_other_threads() {
     assert_eq!(program.ask("hello"), "what?");
     let mut watcher = Watcher::eager(program.pid(), "mapping");
     watcher.until("seen", |memory| at(memory, place).is_some());
-}
-
-#[test]
-fn another_users_process_is_refused_with_the_knob_named() {
-    use std::os::unix::process::CommandExt;
-    // SAFETY: the call only asks.
-    if unsafe { libc::geteuid() } != 0 {
-        not_run("only root can look as somebody else");
-        return;
-    }
-    let program = Program::start();
-    // Somewhere that everybody can reach.
-    let looker = std::env::temp_dir().join(format!("smaps-looker-{}", program.pid()));
-    std::fs::copy(env!("CARGO_BIN_EXE_smaps-test-target"), &looker).unwrap();
-    let output = std::process::Command::new(&looker)
-        .args(["look", &program.pid().to_string()])
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .unwrap();
-    std::fs::remove_file(&looker).unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        told.contains("/smaps: permission denied") && told.contains("CAP_SYS_PTRACE"),
-        "{told}"
-    );
 }

@@ -63,8 +63,9 @@ impl PluginFolders {
             .unwrap_or_default()
             .into_iter()
             .map(|folder| (folder, FolderOrigin::Environment));
-        let home =
-            home.map(|home| (Path::new(&home).join(".local/lib/seepmeter/plugins"), FolderOrigin::Home));
+        let home = home.map(|home| {
+            (Path::new(&home).join(".local/lib/seepmeter/plugins"), FolderOrigin::Home)
+        });
         let executable = executable.map(|folder| (folder.to_owned(), FolderOrigin::Executable));
         let system = SYSTEM.iter().map(|folder| (PathBuf::from(folder), FolderOrigin::System));
         // An empty or relative folder would be one below the current folder.
@@ -125,7 +126,8 @@ mod tests {
             plugin_path: Some("/env/a::.:rel/b:/env/c".into()),
             home: Some("/home/me".into()),
         };
-        let search = PluginFolders::of(&["mine".into()], Some(surroundings), Some(Path::new("/opt/bin")));
+        let search =
+            PluginFolders::of(&["mine".into()], Some(surroundings), Some(Path::new("/opt/bin")));
         assert_eq!(
             folders(&search),
             [

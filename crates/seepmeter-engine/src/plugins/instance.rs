@@ -43,7 +43,9 @@ impl Instance {
                 return Err(Error::failed(format!("no option `{key}`; there are none")));
             };
             // SAFETY: the plugin's own call with its own instance; both texts live through it.
-            let code = unsafe { configure(handle, bytes_to_c(key.as_bytes()), bytes_to_c(value.as_bytes())) };
+            let code = unsafe {
+                configure(handle, bytes_to_c(key.as_bytes()), bytes_to_c(value.as_bytes()))
+            };
             context.result("configure", code)?;
         }
         if let Some(ready) = table.calls.ready {

@@ -276,11 +276,7 @@ unsafe extern "C" fn now(context: *mut c_void) -> u64 {
     state.stream("").map_or(0, |stream| stream.now())
 }
 
-unsafe extern "C" fn metric(
-    context: *mut c_void,
-    metric: *const abi::Metric,
-    id: *mut u32,
-) -> i32 {
+unsafe extern "C" fn metric(context: *mut c_void, metric: *const abi::Metric, id: *mut u32) -> i32 {
     let work = |state: &mut State| {
         // SAFETY: the ABI's promise.
         let metric = unsafe { read_of_kind(metric, abi::RECORD_METRIC) }?;

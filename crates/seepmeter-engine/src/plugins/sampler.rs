@@ -71,7 +71,8 @@ impl RunningSampler for LoadedSampler {
             subject: subject.0,
             spawned: target.spawned.into(),
             proc_root: bytes_to_c(target.proc_root.as_os_str().as_bytes()),
-            executable: executable.map_or(no_bytes(), |path| bytes_to_c(path.as_os_str().as_bytes())),
+            executable: executable
+                .map_or(no_bytes(), |path| bytes_to_c(path.as_os_str().as_bytes())),
         };
         // SAFETY: the plugin's own call with its own instance; the target lives through it.
         let call = || unsafe { add_target(*handle, &raw const target) };
@@ -85,11 +86,7 @@ impl RunningSampler for LoadedSampler {
         outcome.map(drop)
     }
 
-    fn remove_target(
-        &mut self,
-        subject: SubjectId,
-        stream: &mut dyn Stream,
-    ) -> Result<(), Error> {
+    fn remove_target(&mut self, subject: SubjectId, stream: &mut dyn Stream) -> Result<(), Error> {
         let Instance { context, table, handle } = &self.instance;
         let Some(remove_target) = table.calls.remove_target else { return Ok(()) };
         // Known until the call is over.
@@ -104,8 +101,8 @@ impl RunningSampler for LoadedSampler {
         let Some(call) = table.calls.sample else { return Ok(()) };
         let (points, stream, facts) = sample.parts();
         // SAFETY: the plugin's own call with its own instance.
-        let outcome = context
-            .call_with_stream(stream, Some(points), "sample", || unsafe { call(*handle) });
+        let outcome =
+            context.call_with_stream(stream, Some(points), "sample", || unsafe { call(*handle) });
         *facts = context.take_facts();
         outcome.map(drop)
     }

@@ -3,9 +3,10 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use seepmeter_plugin::c_abi::with_record;
+use seepmeter_plugin::c_abi::{bytes_to_c, conclusion_to_json, with_record};
 use seepmeter_plugin::{Error, Factory, Info, Sink};
 use seepmeter_record::Record;
+use seepmeter_verdict::Conclusion;
 
 use super::Table;
 use super::instance::Instance;
@@ -61,6 +62,15 @@ impl Sink for LoadedSink {
 
     fn flush(&mut self) -> Result<(), Error> {
         self.call("flush", self.instance.table.calls.flush)
+    }
+
+    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        let Instance { context, table, handle } = &self.instance;
+        let Some(conclude) = table.calls.conclude else { return Ok(()) };
+        let json = conclusion_to_json(conclusion).map_err(Error::failed)?;
+        // SAFETY: the plugin's own call with its own instance; the text lives through it.
+        let code = unsafe { conclude(*handle, bytes_to_c(json.as_bytes())) };
+        context.result("conclude", code).map(drop)
     }
 
     fn stop(&mut self) -> Result<(), Error> {

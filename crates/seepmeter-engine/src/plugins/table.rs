@@ -143,7 +143,7 @@ unsafe fn info(table: &abi::Plugin) -> Result<Info, String> {
         about: own(table.about, "description")?,
         version: own(table.version, "version")?,
         options: options.collect::<Result<_, _>>()?,
-        disturbs: table.pauses != 0,
+        pauses: table.pauses != 0,
         max_batch_delay: match table.max_batch_delay {
             0 => DEFAULT_MAX_BATCH_DELAY,
             nanoseconds => Duration::from_nanos(nanoseconds),

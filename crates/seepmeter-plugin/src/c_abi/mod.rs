@@ -10,6 +10,7 @@ pub use seepmeter_abi as abi;
 use crate::{Error, ErrorKind};
 
 mod bytes;
+mod conclusion;
 mod from_c;
 mod grows;
 mod to_c;
@@ -18,6 +19,7 @@ mod to_c;
 mod tests;
 
 pub use bytes::{bytes_from_c, bytes_to_c, no_bytes, slice_from_c, text_from_c};
+pub use conclusion::{conclusion_from_c, conclusion_to_json};
 pub use from_c::{
     event_from_c, frame_from_c, image_from_c, metric_from_c, read_record, stack_from_c,
     subject_from_c,

@@ -6,7 +6,7 @@ use seepmeter_abi as abi;
 
 use super::instance::Instance;
 use super::{leak_table, table};
-use crate::c_abi::read_record;
+use crate::c_abi::{conclusion_from_c, read_record};
 use crate::{Error, Plugin, Sink};
 
 /// The table of a sink. It lives until exit.
@@ -22,6 +22,7 @@ pub fn sink_table<P: Plugin + Sink>(
         ready: Some(SinkInstance::<P>::ready),
         write: Some(write::<P>),
         flush: Some(flush::<P>),
+        conclude: Some(conclude::<P>),
         stop: Some(stop::<P>),
         destroy: Some(SinkInstance::<P>::destroy),
         ..table::<P>(version)
@@ -51,6 +52,16 @@ unsafe extern "C" fn write<P: Plugin + Sink>(
 unsafe extern "C" fn flush<P: Plugin + Sink>(instance: *mut c_void) -> i32 {
     // SAFETY: the caller's promise.
     unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| sink.flush())
+}
+
+/// # Safety
+/// `instance` comes from `create`, and `json` can be read.
+unsafe extern "C" fn conclude<P: Plugin + Sink>(instance: *mut c_void, json: abi::Bytes) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| {
+        // SAFETY: the caller's promise.
+        sink.conclude(&unsafe { conclusion_from_c(json) }.map_err(Error::failed)?)
+    })
 }
 
 /// # Safety

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use seepmeter_symbols::{Images, Process};
+use seepmeter_symbols::{Images, ProcessCode};
 
-use crate::support::{COPY, Taken, Target, build, source};
+use crate::support::{COPY, Target, ThreadSample, build, source};
 
 /// Steps through prologues and epilogues one instruction at a time: the callers are always there.
 #[test]
@@ -15,12 +15,12 @@ fn the_callers_are_right_at_every_single_instruction() {
         let Some(program) = build("cc", &source("steps.c"), &program, flags) else { return };
         let target = Target::path(&program);
         let mut images = Images::new();
-        let mut process = Process::new(target.pid(), &mut images);
-        let looks = Taken::at_steps(target.pid(), 2000);
+        let mut process = ProcessCode::new(target.pid(), &mut images);
+        let samples = ThreadSample::at_steps(target.pid(), 2000);
         let mut leaves: BTreeMap<String, usize> = BTreeMap::new();
-        for taken in &looks {
-            let space = process.space(&taken.maps, &mut images).unwrap();
-            let stack = taken.named(&space, &mut images);
+        for sample in &samples {
+            let space = process.space(&sample.maps, &mut images).unwrap();
+            let stack = sample.named(&space, &mut images);
             let functions = stack.functions();
             // The rest is what the program does before it comes to the loop.
             let Some(main) = functions.iter().position(|name| name == "main") else { continue };
@@ -72,16 +72,16 @@ fn whole(compiler: &str, name: &str, flags: &[&str], bottom: [&str; 2]) {
     let target = Target::path(&program);
     let stops = if std::env::var_os("SEEPMETER_LONG").is_some() { 1000 } else { 200 };
     let mut images = Images::new();
-    let mut process = Process::new(target.pid(), &mut images);
+    let mut process = ProcessCode::new(target.pid(), &mut images);
     let mut leaves = BTreeMap::new();
     let mut bad = Vec::new();
     for stop in 0..stops {
         let threads = target.threads();
         let which = stop % 2;
         let Some(&tid) = threads.get(which) else { continue };
-        let taken = Taken::of(target.pid(), tid, COPY);
-        let space = process.space(&taken.maps, &mut images).unwrap();
-        let stack = taken.named(&space, &mut images);
+        let sample = ThreadSample::of(target.pid(), tid, COPY);
+        let space = process.space(&sample.maps, &mut images).unwrap();
+        let stack = sample.named(&space, &mut images);
         let functions = stack.functions();
         *leaves.entry(functions[0].clone()).or_insert(0) += 1;
         if !(stack.end.is_whole() && functions.iter().any(|name| name == bottom[which])) {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use seepmeter_symbols::{Images, MAX_IDLE_IMAGES, Process};
+use seepmeter_symbols::{Images, MAX_IDLE_IMAGES, ProcessCode};
 use tempfile::TempDir;
 
 use crate::support::{build, source};
@@ -25,10 +25,10 @@ fn library(build_id: &str) -> Option<(TempDir, PathBuf)> {
     Some((folder, library))
 }
 
-/// Looks at a process that has `count` copies of a library, one after the other.
+/// Samples a process that has `count` copies of a library, one after the other.
 fn copies(library: &Path, count: usize) -> Images {
     let mut images = Images::new();
-    let mut process = Process::new(i32::MAX, &mut images);
+    let mut process = ProcessCode::new(i32::MAX, &mut images);
     for number in 0..count {
         let copy = library.with_extension(number.to_string());
         std::fs::copy(library, &copy).unwrap();
@@ -49,6 +49,6 @@ fn copies_with_one_build_id_are_one_image() {
 fn files_that_nothing_tells_apart_are_forgotten_when_they_are_many() {
     let Some((_folder, library)) = library("-Wl,--build-id=none") else { return };
     let kept = copies(&library, 300).len();
-    // The last two looks hold one each.
+    // The last two samples hold one each.
     assert!((MAX_IDLE_IMAGES..=MAX_IDLE_IMAGES + 2).contains(&kept), "{kept}");
 }

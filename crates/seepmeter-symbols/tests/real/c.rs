@@ -1,12 +1,12 @@
-//! C programs, built in all the ways that change how a stack is followed and named.
+//! C programs, built in all the ways that change how a stack is unwound and named.
 
-use crate::support::{COPY, Stack, Taken, Target, build, source};
+use crate::support::{COPY, Stack, Target, ThreadSample, build, source};
 
-/// Builds a program with these flags and looks at it.
+/// Builds a program with these flags and samples it.
 fn built(compiler: &str, name: &str, flags: &[&str]) -> Option<Stack> {
     let folder = tempfile::tempdir().unwrap();
     let program = build(compiler, &source(name), &folder.path().join("program"), flags)?;
-    Some(Target::path(&program).look_asleep().stack())
+    Some(Target::path(&program).sample_asleep().stack())
 }
 
 #[track_caller]
@@ -41,7 +41,7 @@ fn frame_pointers_are_followed_where_there_is_no_table() {
     chain("cc", &[&["-O2"], &none[..]].concat());
 }
 
-/// The tables of debug information are taken where the program has no others.
+/// The tables of debug information are sample where the program has no others.
 #[test]
 fn debug_frame_is_followed_where_there_is_no_eh_frame() {
     let flags = ["-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"];
@@ -57,16 +57,16 @@ fn eh_frame_is_followed_without_its_header() {
 }
 
 #[test]
-fn lines_and_files_are_told_where_there_is_debug_information() {
+fn lines_and_files_are_known_if_there_is_debug_information() {
     for compressed in ["-gz=none", "-gz=zlib"] {
         let Some(stack) = built("cc", "chain.c", &["-O2", "-g", compressed]) else { return };
-        let name = stack.named("a");
-        assert!(name.file.as_ref().unwrap().ends_with("chain.c"), "{stack}");
+        let place = stack.function("a").source.as_ref().unwrap();
+        assert!(place.file.ends_with("chain.c"), "{stack}");
         let text = std::fs::read_to_string(source("chain.c")).unwrap();
         let call = text.lines().position(|line| line.trim() == "b(n + 1);").unwrap() as u32 + 1;
-        assert_eq!(name.line, Some(call), "{stack}");
+        assert_eq!(place.line, Some(call), "{stack}");
         let main = text.lines().position(|line| line.trim() == "a(argc);").unwrap() as u32 + 1;
-        assert_eq!(stack.named("main").line, Some(main), "{stack}");
+        assert_eq!(stack.function("main").source.as_ref().unwrap().line, Some(main), "{stack}");
     }
 }
 
@@ -76,26 +76,28 @@ fn a_function_in_two_pieces_is_named_with_its_offset() {
     for flags in [&["-O2", "-g"][..], &["-O2"]] {
         let Some(stack) = built("cc", "split.c", flags) else { return };
         stack.must_have(&["rest", "split", "main"]);
-        let offset = stack.named("split").offset;
-        assert!(offset > 0 && offset < 0x400, "{stack}");
-        assert_eq!(stack.named("split").line.is_some(), flags.contains(&"-g"), "{stack}");
+        let split = stack.function("split");
+        assert!(split.offset > 0 && split.offset < 0x400, "{stack}");
+        let line = split.source.as_ref().and_then(|source| source.line);
+        assert_eq!(line.is_some(), flags.contains(&"-g"), "{stack}");
     }
 }
 
-/// A stripped program has the frames of the one with symbols, told by their addresses.
+/// A stripped program has the frames of the one with symbols, shown by their addresses.
 #[test]
-fn a_stripped_program_is_told_by_its_addresses() {
+fn a_stripped_program_is_shown_by_its_addresses() {
     let Some(with) = built("cc", "chain.c", &["-O2"]) else { return };
     let Some(without) = built("cc", "chain.c", &["-O2", "-s"]) else { return };
     without.must_be_whole();
-    assert_eq!(with.names.len(), without.names.len(), "{with}\n{without}");
+    assert_eq!(with.frames.len(), without.frames.len(), "{with}\n{without}");
     let first = with.functions().iter().position(|name| name == "c").unwrap();
     for n in first..first + 4 {
-        let bare = &without.names[n][0];
-        assert_eq!(bare.function, None, "{without}");
+        let bare = &without.frames[n];
+        assert!(bare.functions.is_empty(), "{without}");
         // Stripping moves no code.
-        assert_eq!(bare.offset, with.frames[n].address, "{with}\n{without}");
-        assert_eq!(bare.to_string(), format!("program+{:#x}", bare.offset));
+        let address = bare.raw.address;
+        assert_eq!(address, with.frames[n].raw.address, "{with}\n{without}");
+        assert_eq!(bare.to_string(), format!("program+{address:#x}"));
     }
 }
 
@@ -110,10 +112,10 @@ fn a_musl_program_is_followed_through_its_own_functions() {
         let built = build("musl-gcc", &source("steps.c"), &program, flags);
         let Some(program) = built else { return };
         let target = Target::path(&program);
-        // It says where it is before it goes on: that is looked past.
+        // It says where it is before it goes on: such a sample is skipped.
         let own = ["leaf", "saves", "early", "dynamic"];
         let stack = loop {
-            let stack = Taken::of(target.pid(), target.pid(), COPY).stack();
+            let stack = ThreadSample::of(target.pid(), target.pid(), COPY).stack();
             if own.contains(&&*stack.functions()[0]) {
                 break stack;
             }
@@ -122,7 +124,7 @@ fn a_musl_program_is_followed_through_its_own_functions() {
     }
 }
 
-/// What an aligned frame needs to be left stands in memory: its table holds an expression.
+/// What is needed to leave an aligned frame is in memory: its table holds an expression.
 #[test]
 fn a_frame_with_an_alignment_of_its_own_is_left_rightly() {
     for flags in [&["-O2"][..], &["-O0"], &["-O2", "-fomit-frame-pointer"]] {
@@ -145,9 +147,9 @@ fn a_thread_is_followed_to_its_start() {
         let target = Target::path(&program);
         let tid = target.threads()[1];
         target.asleep(tid);
-        let stack = Taken::of(target.pid(), tid, COPY).stack();
+        let stack = ThreadSample::of(target.pid(), tid, COPY).stack();
         stack.must_have(&["inner", "start"]);
-        assert_eq!(stack.end, seepmeter_symbols::End::Root, "{stack}");
+        assert_eq!(stack.end, seepmeter_symbols::StackEnd::Root, "{stack}");
     }
 }
 
@@ -157,7 +159,7 @@ fn what_a_signal_interrupted_is_followed_too() {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("signal");
         let Some(program) = build("cc", &source("signal.c"), &program, flags) else { return };
-        let stack = Target::path(&program).look_asleep().stack();
+        let stack = Target::path(&program).sample_asleep().stack();
         let functions = stack.functions();
         let handler = functions.iter().position(|name| name == "handler").unwrap();
         assert!(functions[handler + 1].contains("restore_rt"), "{stack}");
@@ -165,7 +167,7 @@ fn what_a_signal_interrupted_is_followed_too() {
         stack.must_be_whole();
 
         let mut command = std::process::Command::new(&program);
-        let stack = Target::start(command.arg("sleeping")).look_asleep().stack();
+        let stack = Target::start(command.arg("sleeping")).sample_asleep().stack();
         stack.must_have(&["wait_for_it", "below", "main"]);
         stack.must_be_whole();
     }

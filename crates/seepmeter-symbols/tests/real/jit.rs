@@ -1,13 +1,13 @@
-//! Code that a program generates: followed by frame pointers, named by its perf map.
+//! Code that a program generates: unwound by frame pointers, named by its perf map.
 #![cfg(target_arch = "x86_64")]
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use seepmeter_symbols::{Images, Process};
+use seepmeter_symbols::{ImageKind, Images, ProcessCode};
 use tempfile::TempDir;
 
-use crate::support::{COPY, Stack, Taken, Target, build, source};
+use crate::support::{COPY, Stack, Target, ThreadSample, build, source};
 
 fn jit() -> Option<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir().unwrap();
@@ -16,7 +16,7 @@ fn jit() -> Option<(TempDir, PathBuf)> {
     Some((folder, program))
 }
 
-/// A perf map that is taken away with the test.
+/// A perf map that is sample away with the test.
 struct Map(String);
 
 impl Map {
@@ -34,28 +34,28 @@ impl Drop for Map {
 #[track_caller]
 fn must_be_named(stack: &Stack) {
     stack.must_have(&["rest", "generated: the function", "main"]);
-    assert_eq!(&*stack.named("generated: the function").module, b"[jit]");
+    assert_eq!(stack.frame_of("generated: the function").1, ImageKind::Generated);
     stack.must_be_whole();
 }
 
-/// The map comes when the function runs already, and after the look.
+/// The map comes when the function runs already, and after the sample.
 #[test]
 fn a_map_that_grows_is_read_again() {
     let Some((_folder, program)) = jit() else { return };
     let mut target = Target::path(&program);
     let _map = Map::of(target.pid());
-    let taken = target.look_asleep();
+    let sample = target.sample_asleep();
     let mut images = Images::new();
-    let mut process = Process::new(target.pid(), &mut images);
-    let space = process.space(&taken.maps, &mut images).unwrap();
-    let stack = taken.named(&space, &mut images);
-    let jit = stack.names.iter().find(|names| &*names[0].module == b"[jit]").unwrap();
-    assert_eq!(jit[0].to_string(), format!("[jit]+{:#x}", jit[0].offset), "{stack}");
+    let mut process = ProcessCode::new(target.pid(), &mut images);
+    let space = process.space(&sample.maps, &mut images).unwrap();
+    let stack = sample.named(&space, &mut images);
+    let jit = stack.frame_in(ImageKind::Generated).unwrap();
+    assert_eq!(jit.to_string(), format!("[jit]+{:#x}", jit.raw.address), "{stack}");
     stack.must_be_whole();
 
     target.signal(libc::SIGUSR1);
     assert_eq!(target.line(), "told");
-    must_be_named(&taken.named(&space, &mut images));
+    must_be_named(&sample.named(&space, &mut images));
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn the_code_of_a_process_that_has_gone_is_named_by_the_map_that_it_had() {
     let Some((_folder, program)) = jit() else { return };
     let mut target = Target::start(Command::new(&program).arg("tell"));
     let map = Map::of(target.pid());
-    let taken = target.look_asleep();
+    let sample = target.sample_asleep();
     let mut images = Images::new();
-    let mut process = Process::new(target.pid(), &mut images);
-    let space = process.space(&taken.maps, &mut images).unwrap();
+    let mut process = ProcessCode::new(target.pid(), &mut images);
+    let space = process.space(&sample.maps, &mut images).unwrap();
     drop(map);
     target.end();
-    must_be_named(&taken.named(&space, &mut images));
+    must_be_named(&sample.named(&space, &mut images));
 }
 
 /// In a container the process knows itself by another pid, and so does the name of its map.
@@ -93,5 +93,5 @@ fn the_map_of_a_process_in_a_pid_namespace_is_found() {
     let children = format!("/proc/{0}/task/{0}/children", target.pid());
     let inner: i32 = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
     target.asleep_process(inner);
-    must_be_named(&Taken::of(inner, inner, COPY).stack());
+    must_be_named(&ThreadSample::of(inner, inner, COPY).stack());
 }

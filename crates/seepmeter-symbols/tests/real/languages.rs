@@ -2,18 +2,18 @@
 
 use std::process::Command;
 
-use seepmeter_symbols::{Images, Process};
+use seepmeter_symbols::{ImageKind, Images, ProcessCode};
 
-use crate::support::{COPY, Stack, Taken, Target, build, program, source};
+use crate::support::{COPY, Stack, Target, ThreadSample, build, program, source};
 
-/// Builds a program with these flags and looks at it when it sleeps.
+/// Builds a program with these flags and samples it when it sleeps.
 fn built(compiler: &str, name: &str, flags: &[&str]) -> Option<Stack> {
     let folder = tempfile::tempdir().unwrap();
     let program = build(compiler, &source(name), &folder.path().join("program"), flags)?;
-    Some(Target::path(&program).look_asleep().stack())
+    Some(Target::path(&program).sample_asleep().stack())
 }
 
-/// True where functions whose names are right for these questions follow in this order.
+/// True if functions whose names are right for these questions follow in this order.
 fn in_order(stack: &Stack, chain: &[&dyn Fn(&str) -> bool]) -> bool {
     let functions = stack.functions();
     let mut rest = functions.iter();
@@ -21,7 +21,7 @@ fn in_order(stack: &Stack, chain: &[&dyn Fn(&str) -> bool]) -> bool {
 }
 
 /// The destructor runs while an exception is in flight. gcc marks copies of functions by a suffix, which
-/// is told.
+/// is a part of the name.
 #[test]
 fn cpp_is_demangled_and_followed_through_an_exception() {
     for flags in [&["-O2"][..], &["-O2", "-fno-omit-frame-pointer"], &["-O0"]] {
@@ -42,15 +42,16 @@ fn cpp_is_demangled_and_followed_through_an_exception() {
 }
 
 #[test]
-fn functions_that_were_inlined_are_told_from_debug_information() {
+fn functions_that_were_inlined_are_named_from_debug_information() {
     for format in ["-gdwarf-4", "-gdwarf-5"] {
         let Some(stack) = built("g++", "shapes.cpp", &["-O2", format]) else { return };
-        let names = stack.names.iter().find(|names| names[0].inlined).unwrap();
-        let told: Vec<_> = names.iter().map(|name| name.function.as_deref().unwrap()).collect();
-        assert!(told[0].contains("inlined") && !told[0].starts_with("_Z"), "{stack}");
-        assert!(told.last().unwrap().contains("area"), "{stack}");
-        assert!(names[0].line > names.last().unwrap().line.map(|line| line - 10), "{stack}");
-        assert!(names[0].file.as_ref().unwrap().ends_with("shapes.cpp"), "{stack}");
+        let frame = stack.frames.iter().find(|frame| frame.functions.len() > 1).unwrap();
+        let (inner, outer) = (&frame.functions[0], frame.functions.last().unwrap());
+        assert!(inner.name.contains("inlined") && !inner.name.starts_with("_Z"), "{stack}");
+        assert!(outer.name.contains("area"), "{stack}");
+        let [inner, outer] = [inner, outer].map(|function| function.source.as_ref().unwrap());
+        assert!(inner.line > outer.line.map(|line| line - 10), "{stack}");
+        assert!(inner.file.ends_with("shapes.cpp"), "{stack}");
     }
 }
 
@@ -91,23 +92,23 @@ fn rust_is_demangled_and_followed_to_the_root() {
 fn python_is_followed_through_its_interpreter() {
     let Some(python) = program("python3") else { return };
     let target = Target::start(Command::new(python).arg(source("sleeper.py")));
-    let stack = target.look_asleep().stack();
+    let stack = target.sample_asleep().stack();
     let functions = stack.functions();
     assert!(functions.iter().any(|name| name == "_PyEval_EvalFrameDefault"), "{stack}");
     assert!(functions.iter().any(|name| name == "main" || name == "Py_BytesMain"), "{stack}");
     stack.must_be_whole();
 }
 
-/// Looks at a node program until a stack is as it should be: now and then it is in the garbage
+/// Samples a node program until a stack is as it should be: now and then it is in the garbage
 /// collector, or in the compiler.
 fn until(target: &Target, right: impl Fn(&Stack) -> bool) {
     let mut images = Images::new();
-    let mut process = Process::new(target.pid(), &mut images);
+    let mut process = ProcessCode::new(target.pid(), &mut images);
     let mut seen = String::new();
     for _ in 0..1000 {
-        let taken = Taken::of(target.pid(), target.pid(), COPY);
-        let space = process.space(&taken.maps, &mut images).unwrap();
-        let stack = taken.named(&space, &mut images);
+        let sample = ThreadSample::of(target.pid(), target.pid(), COPY);
+        let space = process.space(&sample.maps, &mut images).unwrap();
+        let stack = sample.named(&space, &mut images);
         if right(&stack) {
             // What node is written in, below its JavaScript.
             assert!(stack.functions().iter().any(|name| name.starts_with("node::")), "{stack}");
@@ -149,14 +150,14 @@ impl Drop for PerfMap {
     }
 }
 
-/// Code that was generated, with no map to tell of it, is told by its address.
+/// Code that was generated and is in no map is shown by its address.
 #[test]
-fn generated_code_without_a_map_is_told_by_its_address() {
+fn generated_code_without_a_map_is_shown_by_its_address() {
     let Some(node) = program("node") else { return };
     let target = Target::start(Command::new(node).arg(source("busy.js")));
     until(&target, |stack| {
-        let jit = stack.names.iter().find(|names| &*names[0].module == b"[jit]");
-        jit.is_some_and(|names| names[0].to_string() == format!("[jit]+{:#x}", names[0].offset))
+        let jit = stack.frame_in(ImageKind::Generated);
+        jit.is_some_and(|frame| frame.to_string() == format!("[jit]+{:#x}", frame.raw.address))
     });
 }
 
@@ -166,14 +167,14 @@ fn the_vdso_is_followed_and_named() {
     let program = folder.path().join("vdso");
     let Some(program) = build("cc", &source("vdso.c"), &program, &["-O2"]) else { return };
     let target = Target::path(&program);
-    let stacks = (0..1000).map(|_| Taken::of(target.pid(), target.pid(), COPY).stack());
-    let inside = |stack: &Stack| stack.names.iter().any(|names| &*names[0].module == b"[vdso]");
+    let stacks = (0..1000).map(|_| ThreadSample::of(target.pid(), target.pid(), COPY).stack());
+    let inside = |stack: &Stack| stack.frame_in(ImageKind::Vdso).is_some();
     let mut inside = stacks.filter(inside);
     for _ in 0..5 {
         let Some(stack) = inside.next() else {
-            // Where the clock can't be read without the kernel, as in some virtual machines, the vdso
-            // is left at once.
-            eprintln!("NOT RUN: no look found the target in the vdso");
+            // If the clock can't be read without the kernel, as in some virtual machines, the vdso is
+            // left at once.
+            eprintln!("NOT RUN: no sample found the target in the vdso");
             return;
         };
         assert!(stack.functions()[0].contains("clock_gettime"), "{stack}");

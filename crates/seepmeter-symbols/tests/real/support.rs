@@ -1,4 +1,4 @@
-//! Programs that stand at a known place, and a tracer just large enough to look at them.
+//! Programs that wait at a known place, and a tracer just large enough to sample them.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -6,17 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
-use seepmeter_symbols::{AddressSpace, End, Frame, Images, Name, Process, Registers, StackCopy};
+use seepmeter_symbols::{
+    AddressSpace, Function, ImageKind, Images, ProcessCode, RawFrame, ResolvedFrame, StackCopy,
+    StackEnd, UnwindRegisters,
+};
 
 /// How much of a stack is copied.
 pub(crate) const COPY: usize = 64 << 10;
 
-/// A target's source, in `tests/real/targets`.
+/// A target's source, in `tests/real/targets`. The tests of a crate beside this one use them too.
 pub(crate) fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/targets").join(name)
+    let folder = "../seepmeter-symbols/tests/real/targets";
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name)
 }
 
-/// Builds `source` with a compiler; none, and a word about it, where there is no such compiler.
+/// Builds `source` with a compiler. Prints NOT RUN and returns none if there is no such compiler.
 pub(crate) fn build(compiler: &str, source: &Path, to: &Path, flags: &[&str]) -> Option<PathBuf> {
     let mut command = Command::new(compiler);
     command.arg(source).arg("-o").arg(to).args(flags);
@@ -32,7 +36,7 @@ pub(crate) fn build(compiler: &str, source: &Path, to: &Path, flags: &[&str]) ->
     }
 }
 
-/// Where a program is; none, and a word about it, where it is not on this machine.
+/// Where a program is. Prints NOT RUN and returns none if this machine has none.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&folders).map(|folder| folder.join(name));
@@ -43,7 +47,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// The program itself, where the one in PATH is a script that executes it.
+/// The program itself, if the one in PATH is a script that executes it.
 fn real(path: &Path) -> Option<PathBuf> {
     let is_elf = |path: &Path| std::fs::read(path).is_ok_and(|text| text.starts_with(b"\x7fELF"));
     if is_elf(path) {
@@ -68,7 +72,7 @@ impl Target {
         // SAFETY: prctl is a plain system call; after the fork nothing else is done.
         unsafe {
             command.pre_exec(|| {
-                // The target ends with the thread that started it, even where that is killed.
+                // The target ends with the thread that started it, even if that is killed.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 Ok(())
             });
@@ -129,10 +133,10 @@ impl Target {
         panic!("the target did not come to rest");
     }
 
-    /// Looks at its first thread, once that is asleep.
-    pub(crate) fn look_asleep(&self) -> Taken {
+    /// Samples its first thread, once that is asleep.
+    pub(crate) fn sample_asleep(&self) -> ThreadSample {
         self.asleep(self.pid());
-        Taken::of(self.pid(), self.pid(), COPY)
+        ThreadSample::of(self.pid(), self.pid(), COPY)
     }
 
     pub(crate) fn end(&mut self) {
@@ -147,16 +151,16 @@ impl Drop for Target {
     }
 }
 
-/// What is taken while a thread stands still.
-pub(crate) struct Taken {
+/// What is copied while a thread is stopped.
+pub(crate) struct ThreadSample {
     pub(crate) pid: i32,
-    pub(crate) registers: Registers,
+    pub(crate) registers: UnwindRegisters,
     pub(crate) stack: Vec<u8>,
     pub(crate) maps: Vec<u8>,
 }
 
-impl Taken {
-    /// Stops a thread, takes a look, and lets it go.
+impl ThreadSample {
+    /// Stops a thread, copies, and lets it go.
     pub(crate) fn of(pid: i32, tid: i32, bytes: usize) -> Self {
         let stopped = Stopped::seize(tid);
         let registers = stopped.registers();
@@ -165,24 +169,24 @@ impl Taken {
         Self { pid, registers, stack, maps }
     }
 
-    /// Looks at a thread before each of its next instructions.
+    /// Samples a thread before each of its next instructions.
     pub(crate) fn at_steps(pid: i32, steps: usize) -> Vec<Self> {
         let stopped = Stopped::seize(pid);
         let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap();
-        let looks = (0..steps).map(|_| {
+        let samples = (0..steps).map(|_| {
             stopped.step();
             let registers = stopped.registers();
             let stack = read_memory(pid, registers.sp, COPY);
             Self { pid, registers, stack, maps: maps.clone() }
         });
-        looks.collect()
+        samples.collect()
     }
 
     pub(crate) fn copy(&self) -> StackCopy<'_> {
         StackCopy { base: self.registers.sp, bytes: &self.stack }
     }
 
-    pub(crate) fn unwind(&self, space: &AddressSpace) -> (Vec<Frame>, End) {
+    pub(crate) fn unwind(&self, space: &AddressSpace) -> (Vec<RawFrame>, StackEnd) {
         let mut frames = Vec::new();
         let end = space.unwind(&self.registers, self.copy(), &mut frames);
         (frames, end)
@@ -191,34 +195,36 @@ impl Taken {
     /// Its frames by name, with an address space and images of its own.
     pub(crate) fn stack(&self) -> Stack {
         let mut images = Images::new();
-        let mut process = Process::new(self.pid, &mut images);
+        let mut process = ProcessCode::new(self.pid, &mut images);
         let space = process.space(&self.maps, &mut images).unwrap();
         self.named(&space, &mut images)
     }
 
     pub(crate) fn named(&self, space: &AddressSpace, images: &mut Images) -> Stack {
         let (frames, end) = self.unwind(space);
-        let names = frames.iter().map(|frame| space.name(frame, images)).collect();
-        Stack { names, frames, end }
+        let frames = frames.iter().map(|frame| space.resolve(frame, images)).collect();
+        Stack { frames, end }
     }
 }
 
-/// A stack in words.
+/// A stack with its names.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    pub(crate) names: Vec<Rc<[Name]>>,
-    pub(crate) frames: Vec<Frame>,
-    pub(crate) end: End,
+    pub(crate) frames: Vec<Rc<ResolvedFrame>>,
+    pub(crate) end: StackEnd,
 }
 
 impl Stack {
     /// The functions' names, the innermost first, with inlined ones; `?` where there is none.
     pub(crate) fn functions(&self) -> Vec<String> {
-        let names = self.names.iter().flat_map(|names| names.iter());
-        names.map(|name| name.function.as_deref().unwrap_or("?").to_owned()).collect()
+        let names = |frame: &Rc<ResolvedFrame>| match &*frame.functions {
+            [] => vec!["?".to_owned()],
+            functions => functions.iter().map(|function| function.name.to_string()).collect(),
+        };
+        self.frames.iter().flat_map(names).collect()
     }
 
-    /// True where these functions follow one another, from the inside out, with nothing between.
+    /// True if these functions follow one another, from the inside out, with nothing between.
     pub(crate) fn has(&self, chain: &[&str]) -> bool {
         self.functions().windows(chain.len()).any(|window| window == chain)
     }
@@ -233,23 +239,40 @@ impl Stack {
         assert!(self.end.is_whole(), "{self}");
     }
 
-    pub(crate) fn named(&self, function: &str) -> &Name {
-        let mut names = self.names.iter().flat_map(|names| names.iter());
-        let found = names.find(|name| name.function.as_deref() == Some(function));
-        found.unwrap_or_else(|| panic!("{function} is not in {self}"))
+    pub(crate) fn function(&self, name: &str) -> &Function {
+        let mut functions = self.frames.iter().flat_map(|frame| frame.functions.iter());
+        let found = functions.find(|function| &*function.name == name);
+        found.unwrap_or_else(|| panic!("{name} is not in {self}"))
+    }
+
+    /// The frame of a function, and the kind of its image.
+    pub(crate) fn frame_of(&self, name: &str) -> (&ResolvedFrame, ImageKind) {
+        let found =
+            self.frames.iter().find(|frame| frame.functions.iter().any(|it| &*it.name == name));
+        let frame = found.unwrap_or_else(|| panic!("{name} is not in {self}"));
+        (frame, image_kind(frame))
+    }
+
+    /// The first frame in an image of this kind.
+    pub(crate) fn frame_in(&self, kind: ImageKind) -> Option<&ResolvedFrame> {
+        self.frames.iter().map(|frame| &**frame).find(|frame| image_kind(frame) == kind)
     }
 }
 
 impl std::fmt::Display for Stack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for name in self.names.iter().flat_map(|names| names.iter()) {
-            let place = name.file.as_ref().map(|file| file.display().to_string());
-            let inlined = if name.inlined { " (inlined)" } else { "" };
-            let line = name.line.unwrap_or(0);
-            writeln!(f, "  {name}{inlined} {}:{line}", place.unwrap_or_default())?;
+        for frame in &self.frames {
+            writeln!(f, "  {frame}")?;
+            for function in frame.functions.iter() {
+                writeln!(f, "    {} {:?}", function.name, function.source)?;
+            }
         }
         write!(f, "  {:?}", self.end)
     }
+}
+
+fn image_kind(frame: &ResolvedFrame) -> ImageKind {
+    frame.image.as_ref().unwrap().kind
 }
 
 /// A thread that is stopped, until this is dropped.
@@ -297,7 +320,7 @@ impl Stopped {
         assert!(waited == self.tid && libc::WIFSTOPPED(status), "{status:#x}");
     }
 
-    fn registers(&self) -> Registers {
+    fn registers(&self) -> UnwindRegisters {
         // SAFETY: all zeros are a valid set of registers.
         let mut found: libc::user_regs_struct = unsafe { std::mem::zeroed() };
         let mut vector = libc::iovec {
@@ -314,18 +337,18 @@ impl Stopped {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn native(found: &libc::user_regs_struct) -> Registers {
-    Registers { ip: found.rip, sp: found.rsp, fp: found.rbp, lr: 0 }
+fn native(found: &libc::user_regs_struct) -> UnwindRegisters {
+    UnwindRegisters { ip: found.rip, sp: found.rsp, fp: found.rbp, lr: 0 }
 }
 
 #[cfg(target_arch = "aarch64")]
-fn native(found: &libc::user_regs_struct) -> Registers {
-    Registers { ip: found.pc, sp: found.sp, fp: found.regs[29], lr: found.regs[30] }
+fn native(found: &libc::user_regs_struct) -> UnwindRegisters {
+    UnwindRegisters { ip: found.pc, sp: found.sp, fp: found.regs[29], lr: found.regs[30] }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // SAFETY: it passes no memory; where the thread has ended it does nothing.
+        // SAFETY: it passes no memory; if the thread has ended it does nothing.
         unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid, 0, 0) };
     }
 }

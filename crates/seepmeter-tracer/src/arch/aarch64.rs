@@ -1,20 +1,14 @@
-//! aarch64. Written from arch/arm64/kernel/signal.c, and not tried on a machine.
+//! aarch64. Written from arch/arm64/kernel/signal.c. It is type-checked (`cargo check -p
+//! seepmeter-tracer --target aarch64-unknown-linux-gnu`), and has never run on a machine.
 //!
-//! There the kernel puts pc and x0 back for a call that is to be done again *before* a tracer sees the
-//! halt. A plain -EINTR it leaves, and by then the number of the call (forgotten) and its first
+//! There the kernel puts pc and x0 back for a call that is to be restarted *before* a tracer sees the
+//! ptrace-stop. A plain -EINTR it leaves, and by then the number of the call (forgotten) and its first
 //! argument (overwritten by the result) can be had neither by ptrace nor from /proc. So a call with a
-//! final EINTR can be made again only where it was seen before the interrupt; and where a handler
-//! runs, the call is made again after it, which without a tracer would have ended with EINTR.
+//! final EINTR can be restarted only if it was seen before the interrupt; and if a handler runs, the call
+//! is restarted after it, which without a tracer would have ended with EINTR.
 
-use std::mem::{MaybeUninit, size_of};
-
-use super::{RegistersError, SystemCall};
+use super::{Registers, SystemCall};
 use crate::request;
-
-/// A thread's registers.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub struct Registers(libc::user_regs_struct);
 
 /// How the instruction `svc #0` is written.
 const SVC: u64 = 0xd400_0001;
@@ -27,21 +21,6 @@ pub(crate) const RED_ZONE: Option<u64> = None;
 pub(crate) const IO_PGETEVENTS: i64 = 292;
 
 impl Registers {
-    pub(crate) fn read(tid: i32) -> Result<Self, RegistersError> {
-        let mut raw = MaybeUninit::<libc::user_regs_struct>::zeroed();
-        let filled = request::read_registers(tid, libc::NT_PRSTATUS, &mut raw)
-            .map_err(RegistersError::Kernel)?;
-        if filled != size_of::<libc::user_regs_struct>() {
-            return Err(RegistersError::ThirtyTwoBit);
-        }
-        // SAFETY: numbers only, and the kernel has filled in all of them.
-        Ok(Self(unsafe { raw.assume_init() }))
-    }
-
-    pub(crate) fn write(&self, tid: i32) -> std::io::Result<()> {
-        request::write_registers(tid, libc::NT_PRSTATUS, &self.0)
-    }
-
     /// The address of the instruction that is next (pc).
     #[must_use]
     pub fn instruction_pointer(&self) -> u64 {
@@ -58,12 +37,6 @@ impl Registers {
     #[must_use]
     pub fn frame_pointer(&self) -> u64 {
         self.0.regs[29]
-    }
-
-    /// All of them, as the kernel gives them; x30 is the link register.
-    #[must_use]
-    pub fn raw(&self) -> &libc::user_regs_struct {
-        &self.0
     }
 
     /// The system call that the thread was last in: its number as x8 still has it.
@@ -88,15 +61,15 @@ impl Registers {
         }
     }
 
-    /// True where the instruction before this one is a system call.
+    /// True if the instruction before this one is a system call.
     pub(crate) fn called_by_instruction(&self, tid: i32) -> bool {
         request::peek(tid, self.0.pc.wrapping_sub(SVC_LENGTH))
             .is_ok_and(|word| word & 0xffff_ffff == SVC)
     }
 
-    /// Puts an interrupted call back, where it was the same one before the interrupt. Its first
+    /// Puts an interrupted call back, if it was the same one before the interrupt. Its first
     /// argument is then that one's; the others are in their registers, as they are or as they were set.
-    pub(crate) fn do_call_again(&mut self, before: Option<&SystemCall>) -> bool {
+    pub(crate) fn restart_call(&mut self, before: Option<&SystemCall>) -> bool {
         let Some(before) =
             before.filter(|call| Some(call.number) == self.system_call().map(|c| c.number))
         else {
@@ -107,23 +80,17 @@ impl Registers {
         true
     }
 
-    /// Nothing to do: the kernel has put pc and x0 back before the halt.
+    /// Nothing to do: the kernel has put pc and x0 back before the stop.
     pub(crate) fn rewind_interrupted_call(&mut self) {}
 
     /// Makes the registers those of a thread that is about to make `call`, by the instruction that
     /// the thread has made its last call by. The kernel has put pc back to it for a call that is to be
-    /// done again; else it is the one before.
+    /// restarted; otherwise it is the one before.
     pub(crate) fn make_call(&mut self, call: &SystemCall) {
         for (index, value) in call.arguments.into_iter().enumerate() {
             self.set_argument(index, value);
         }
         self.0.regs[8] = call.number.cast_unsigned();
         self.0.pc -= SVC_LENGTH;
-    }
-}
-
-impl std::fmt::Debug for Registers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
     }
 }

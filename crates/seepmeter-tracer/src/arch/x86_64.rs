@@ -1,27 +1,20 @@
 //! x86-64.
 //!
-//! A halt in the middle of a system call is inside the kernel's `get_signal()`
+//! A ptrace-stop in the middle of a system call is inside the kernel's `get_signal()`
 //! (arch/x86/kernel/signal.c): the result is in rax already, the call's number still in orig_rax. A
-//! result of -512 to -516 is the kernel's note to do the call again, on which it acts when we have let
-//! go; a plain -EINTR is final.
+//! result of -512 to -516 is the kernel's note to restart the call, on which it acts when the thread is
+//! resumed; a plain -EINTR is final.
 
-use std::mem::{MaybeUninit, size_of};
-
-use super::{RegistersError, SystemCall};
+use super::{Registers, SystemCall};
 use crate::request;
-
-/// A thread's registers.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub struct Registers(libc::user_regs_struct);
 
 /// How the instruction `syscall` is written.
 const SYSCALL: u64 = 0x050f;
 /// Its length in bytes.
 const SYSCALL_LENGTH: u64 = 2;
-/// include/linux/errno.h: do the call again, unless a handler runs (then it gives EINTR).
+/// include/linux/errno.h: restart the call, unless a handler runs (then it gives EINTR).
 const ERESTARTNOHAND: i64 = 514;
-/// Do the call again by way of restart_syscall(2), which knows what is left of its time.
+/// Restart the call by way of restart_syscall(2), which knows what is left of its time.
 const ERESTART_RESTARTBLOCK: i64 = 516;
 
 /// Bytes below the stack that belong to the function that runs, and that a signal leaves alone.
@@ -30,21 +23,6 @@ pub(crate) const RED_ZONE: Option<u64> = Some(128);
 pub(crate) const IO_PGETEVENTS: i64 = 333;
 
 impl Registers {
-    pub(crate) fn read(tid: i32) -> Result<Self, RegistersError> {
-        let mut raw = MaybeUninit::<libc::user_regs_struct>::zeroed();
-        let filled = request::read_registers(tid, libc::NT_PRSTATUS, &mut raw)
-            .map_err(RegistersError::Kernel)?;
-        if filled != size_of::<libc::user_regs_struct>() {
-            return Err(RegistersError::ThirtyTwoBit);
-        }
-        // SAFETY: numbers only, and the kernel has filled in all of them.
-        Ok(Self(unsafe { raw.assume_init() }))
-    }
-
-    pub(crate) fn write(&self, tid: i32) -> std::io::Result<()> {
-        request::write_registers(tid, libc::NT_PRSTATUS, &self.0)
-    }
-
     /// The address of the instruction that is next (rip).
     #[must_use]
     pub fn instruction_pointer(&self) -> u64 {
@@ -63,13 +41,7 @@ impl Registers {
         self.0.rbp
     }
 
-    /// All of them, as the kernel gives them.
-    #[must_use]
-    pub fn raw(&self) -> &libc::user_regs_struct {
-        &self.0
-    }
-
-    /// The system call that the thread is in. None where it was halted in code of its own.
+    /// The system call that the thread is in. None if it was stopped in code of its own.
     #[must_use]
     pub fn system_call(&self) -> Option<SystemCall> {
         let r = &self.0;
@@ -95,22 +67,22 @@ impl Registers {
         }
     }
 
-    /// True where the call was made by the 64-bit instruction, so that its number means what we think.
+    /// True if the call was made by the 64-bit instruction, so that its number means what we think.
     pub(crate) fn called_by_instruction(&self, tid: i32) -> bool {
         request::peek(tid, self.0.rip.wrapping_sub(SYSCALL_LENGTH))
             .is_ok_and(|word| word & 0xffff == SYSCALL)
     }
 
-    /// Notes that an interrupted call is to be done again where no handler runs. The kernel acts on
-    /// it when it knows which it is, so nothing can come in between. `_before` is what the call was
-    /// before the interrupt, which other processors need.
-    pub(crate) fn do_call_again(&mut self, _before: Option<&SystemCall>) -> bool {
+    /// Notes that an interrupted call is to be restarted if no handler runs. The kernel acts on that when
+    /// it knows whether one does, so nothing can come in between. `_before` is the call as it was before
+    /// the interrupt, which other processors need.
+    pub(crate) fn restart_call(&mut self, _before: Option<&SystemCall>) -> bool {
         self.set_result(-ERESTARTNOHAND);
         true
     }
 
-    /// Turns the registers of a thread that was halted in a system call into those of one that is
-    /// about to make the call, for a halt after which the kernel does not look at the result any more.
+    /// Turns the registers of a thread that was stopped in a system call into those of one that is about
+    /// to make the call, for a stop after which the kernel does not read the result any more.
     pub(crate) fn rewind_interrupted_call(&mut self) {
         let Some(call) = self.system_call() else { return };
         let number = match -self.result() {
@@ -132,11 +104,5 @@ impl Registers {
         }
         self.0.rip -= SYSCALL_LENGTH;
         self.0.orig_rax = u64::MAX;
-    }
-}
-
-impl std::fmt::Debug for Registers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
     }
 }

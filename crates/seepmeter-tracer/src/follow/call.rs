@@ -1,15 +1,15 @@
 //! A memory call.
 
-use super::family::Member;
 use super::filter::MemoryCallKind;
+use super::process_tree::TracedThread;
 use crate::arch::Registers;
-use crate::memory::Memory;
+use crate::memory::ProcessMemory;
 
 /// An address space. Each fork and each exec makes a new one; its number is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Space(pub u64);
+pub struct AddressSpaceId(pub u64);
 
-/// A memory call that has succeeded. Its thread stands still.
+/// A memory call that has succeeded. Its thread is stopped.
 #[derive(Debug)]
 pub struct MemoryCall<'c> {
     /// The thread that made it.
@@ -17,18 +17,18 @@ pub struct MemoryCall<'c> {
     /// The thread's process.
     pub pid: i32,
     /// The address space that it has changed.
-    pub space: Space,
+    pub space: AddressSpaceId,
     /// Which call.
     pub kind: MemoryCallKind,
     /// Its arguments.
     pub arguments: [u64; 6],
     /// What it returned: an address, or 0. For brk(2) the end of the heap.
     pub result: u64,
-    /// The thread's registers, which begin its stack.
+    /// The thread's registers, which its stack begins with.
     pub registers: &'c Registers,
     /// The process's memory.
-    pub memory: &'c Memory,
-    /// False where the order of this call among those of its address space is not sure.
+    pub memory: &'c ProcessMemory,
+    /// False if the order of this call among those of its address space is not sure.
     pub in_order: bool,
 }
 
@@ -36,12 +36,12 @@ pub struct MemoryCall<'c> {
 const MAX_ERRNO: i64 = 4095;
 
 impl<'c> MemoryCall<'c> {
-    /// None where it has failed, or is none of the calls.
+    /// The call that a thread has finished. None if it has failed, or is none of the memory calls.
     pub(super) fn finished(
         tid: i32,
-        member: Member,
+        thread: TracedThread,
         registers: &'c Registers,
-        memory: &'c Memory,
+        memory: &'c ProcessMemory,
         in_order: bool,
     ) -> Option<Self> {
         let call = registers.system_call()?;
@@ -55,7 +55,7 @@ impl<'c> MemoryCall<'c> {
         if kind == MemoryCallKind::Break && call.arguments[0] != result && call.arguments[0] != 0 {
             return None;
         }
-        let Member { pid, space } = member;
+        let TracedThread { pid, space } = thread;
         let arguments = call.arguments;
         Some(Self { tid, pid, space, kind, arguments, result, registers, memory, in_order })
     }

@@ -1,13 +1,13 @@
-//! System calls made in a halted thread's name.
+//! System calls that a stopped thread is made to make.
 
 use std::io::{self, Error};
 use std::time::{Duration, Instant};
 
 use super::filter;
 use crate::arch::{Registers, RegistersError, SystemCall};
-use crate::memory::Memory;
+use crate::memory::ProcessMemory;
 use crate::request;
-use crate::wait::{self, Change, Ends, Halt};
+use crate::wait::{self, ExitWait, PtraceStop, WaitResult};
 
 /// seccomp(2): SECCOMP_SET_MODE_FILTER, without flags.
 const SET_FILTER: u64 = 1;
@@ -16,33 +16,33 @@ const BELOW_THE_STACK: u64 = 512;
 /// How long the thread may take to get to its next system call.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// A halted thread that is made to make system calls. What it was about is put back when this ends.
-pub(super) struct Injection<'m> {
+/// A stopped thread that is made to make system calls. Its registers are put back when this ends.
+pub(super) struct SyscallInjection<'m> {
     tid: i32,
-    ends: Ends,
-    memory: &'m Memory,
+    exit: ExitWait,
+    memory: &'m ProcessMemory,
     saved: Registers,
-    /// Signals that came meanwhile.
-    held: Vec<i32>,
+    /// Signals that came meanwhile, to be sent again.
+    signals: Vec<i32>,
 }
 
 fn ended() -> Error {
     Error::from_raw_os_error(libc::ESRCH)
 }
 
-impl<'m> Injection<'m> {
-    /// Begins with a thread that was seized and interrupted. It must be halted in a system call, so that
-    /// there is an instruction to make one by; it is let run on until it is.
-    pub(super) fn begin(tid: i32, ends: Ends, memory: &'m Memory) -> io::Result<Self> {
+impl<'m> SyscallInjection<'m> {
+    /// Begins with a thread that was seized and interrupted. It must be stopped in a system call, so that
+    /// there is an instruction to make one by; it runs on until it is.
+    pub(super) fn begin(tid: i32, exit: ExitWait, memory: &'m ProcessMemory) -> io::Result<Self> {
         let deadline = Instant::now() + LIMIT;
-        let mut held = Vec::new();
+        let mut signals = Vec::new();
         loop {
-            if let Halt::Signal(signal) = halt(tid, ends)? {
-                held.push(signal);
+            if let PtraceStop::SignalDelivery(signal) = next_stop(tid, exit)? {
+                signals.push(signal);
             }
             let registers = read(tid)?;
             if registers.system_call().is_some() && registers.called_by_instruction(tid) {
-                return Ok(Self { tid, ends, memory, saved: registers, held });
+                return Ok(Self { tid, exit, memory, saved: registers, signals });
             }
             if Instant::now() >= deadline {
                 return Err(Error::from(io::ErrorKind::TimedOut));
@@ -66,16 +66,16 @@ impl<'m> Injection<'m> {
     fn run_to_call(&mut self) -> io::Result<()> {
         loop {
             request::run_to_call(self.tid, 0)?;
-            match halt(self.tid, self.ends)? {
-                Halt::Call => return Ok(()),
-                Halt::Signal(signal) => self.held.push(signal),
+            match next_stop(self.tid, self.exit)? {
+                PtraceStop::Syscall => return Ok(()),
+                PtraceStop::SignalDelivery(signal) => self.signals.push(signal),
                 // An interrupt that was still to come.
-                Halt::Interrupted | Halt::Group(_) | Halt::Event(_) => {}
+                PtraceStop::Interrupt | PtraceStop::Group(_) | PtraceStop::Event(_) => {}
             }
         }
     }
 
-    /// Installs the filter. Whether no_new_privs had to be set for it.
+    /// Installs the filter. True if no_new_privs had to be set for it.
     pub(super) fn install_filter(&mut self) -> io::Result<bool> {
         let program = filter::bytes();
         let place = (self.saved.stack_pointer() - BELOW_THE_STACK) & !15;
@@ -96,12 +96,13 @@ impl<'m> Injection<'m> {
         Ok(true)
     }
 
-    /// Puts back what it was about, and lets it run on.
+    /// Puts its registers back, and lets it run on.
     pub(super) fn end(mut self) -> io::Result<()> {
         self.saved.rewind_interrupted_call();
         self.saved.write(self.tid)?;
-        for signal in self.held.drain(..) {
-            // SAFETY: the call takes numbers alone. The thread is halted, so its tid is its own.
+        for signal in self.signals.drain(..) {
+            // SAFETY: the call takes numbers alone. The thread is stopped, so its tid is its own. (nix sends
+            // no real-time signals.)
             unsafe { libc::syscall(libc::SYS_tgkill, self.tid, self.tid, signal) };
         }
         request::run_on(self.tid, 0)
@@ -112,10 +113,10 @@ fn checked(result: i64) -> io::Result<()> {
     if result < 0 { Err(Error::from_raw_os_error(-result as i32)) } else { Ok(()) }
 }
 
-fn halt(tid: i32, ends: Ends) -> io::Result<Halt> {
-    match wait::block(tid, ends)? {
-        Change::Halted(halt) => Ok(halt),
-        Change::Ended | Change::Vanished => Err(ended()),
+fn next_stop(tid: i32, exit: ExitWait) -> io::Result<PtraceStop> {
+    match wait::block(tid, exit)? {
+        WaitResult::Stopped(stop) => Ok(stop),
+        WaitResult::Exited | WaitResult::NotOurs => Err(ended()),
     }
 }
 

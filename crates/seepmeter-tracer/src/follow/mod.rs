@@ -1,317 +1,336 @@
-//! The memory calls of a process that was spawned, and of all that descend from it.
+//! The memory calls of a process that was spawned, and of all its descendants.
 //!
 //! The process is held before its exec ([`Follower::begin`]). It is made to install a seccomp filter that
-//! halts it at brk, mmap, mremap, munmap and madvise and at nothing else, and stays traced; what it
-//! forks inherits both. At a call the thread halts twice: before it, and after it, when the result is
-//! known and the caller is told.
+//! stops it at brk, mmap, mremap, munmap and madvise and at nothing else, and stays traced; what it forks
+//! inherits both. At a call the thread stops twice: before it, and after it, when the result is known and
+//! the caller gets it.
 //!
-//! Of two threads that change one address space at a time, one is held until the other's call is over:
-//! so the calls are told in the order in which the kernel has carried them out. No longer than
-//! [`HELD_AT_MOST`], though, for a call may wait for what another thread does (a page fault that it
+//! If two threads change one address space at a time, one is delayed until the other's call is over: so
+//! the calls are reported in the order in which the kernel has carried them out. No longer than
+//! [`MAX_CALL_DELAY`], though, for a call may wait for what another thread does (a page fault that it
 //! serves); [`MemoryCall::in_order`] is false then.
 //!
 //! # It is opt-in, and this is why
 //!
-//! A filter can't be taken off. Where the tracer is killed, every memory call of the target fails with
-//! ENOSYS from then on, and the target with it (seccomp(2), SECCOMP_RET_TRACE). The kernel offers no
-//! other action for "no tracer", and a tracee can't be handed to another tracer. So nobody is to be
-//! followed who has not asked for it, and never one that was attached to. Without the right to
-//! CAP_SYS_ADMIN the filter needs no_new_privs, with which setuid programs and such with file
-//! capabilities don't get what they would: see [`gains_rights`](crate::gains_rights), and
-//! [`Follower::set_no_new_privs`].
+//! A filter can't be removed. If the tracer is killed, every memory call of the target fails with ENOSYS
+//! from then on, and the target with it (seccomp(2), SECCOMP_RET_TRACE). The kernel offers no other action
+//! for "no tracer", and a tracee can't be handed to another tracer. So follow only processes whose user
+//! has asked for it, and never one that was attached to. Without CAP_SYS_ADMIN the filter needs
+//! no_new_privs, with which setuid programs and those with file capabilities do not get their rights: see
+//! [`gains_rights`](crate::gains_rights), and [`Follower::set_no_new_privs`].
 
-mod alarm;
 mod call;
-mod family;
 mod filter;
 mod inject;
-mod look;
+mod process_tree;
+mod stop;
+mod wait_timer;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use alarm::Alarm;
-pub use call::{MemoryCall, Space};
-use family::{Family, Member};
+pub use call::{AddressSpaceId, MemoryCall};
 pub use filter::MemoryCallKind;
-use inject::Injection;
-pub use look::FollowedStop;
+use inject::SyscallInjection;
+use process_tree::{ProcessTree, TracedThread};
+pub use stop::FollowedStop;
+use wait_timer::WaitTimer;
 
 use crate::arch::Registers;
 use crate::error::{Refusal, TraceError, explain};
-use crate::memory::Memory;
-use crate::patience::Patience;
+use crate::memory::ProcessMemory;
+use crate::poll_wait::PollWait;
 use crate::request;
 use crate::tasks;
-use crate::wait::{self, Change, Ends, Halt};
+use crate::wait::{self, ExitWait, PtraceStop, WaitResult};
 
-/// How long a call is held for another one in the same address space that does not run.
-pub const HELD_AT_MOST: Duration = Duration::from_millis(5);
+/// How long a call is delayed for another one in the same address space that does not run.
+pub const MAX_CALL_DELAY: Duration = Duration::from_millis(5);
 
-/// What a followed process's threads do that is told.
-const EVENTS: i32 = libc::PTRACE_O_TRACESYSGOOD
+/// How often the known threads are compared with those that there are.
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// The stops that the threads of a followed process make, beside those of the filter.
+const PTRACE_OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACESECCOMP
     | libc::PTRACE_O_TRACECLONE
     | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACEEXEC;
 
-/// What has happened among those that are followed.
+/// Something that has happened in the process tree that is followed.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Happening<'h> {
-    /// A memory call has succeeded. The thread stands still until this is taken.
-    Call(MemoryCall<'h>),
+pub enum TraceEvent<'e> {
+    /// A memory call has succeeded. The thread is stopped until the caller has handled it.
+    MemoryCall(MemoryCall<'e>),
     /// A process was forked.
     Forked {
         /// The new one.
         pid: i32,
-        /// Who has forked it.
+        /// Its parent.
         parent: i32,
         /// Its address space…
-        space: Space,
+        space: AddressSpaceId,
         /// …which is a copy of this one, or the same one (vfork).
-        of: Space,
+        of: AddressSpaceId,
     },
     /// A process has executed a program, in a new address space.
     Executed {
-        /// Which.
+        /// The process.
         pid: i32,
         /// The new address space.
-        space: Space,
+        space: AddressSpaceId,
     },
-    /// The last thread of a process that was traced has ended.
-    Ended {
-        /// Which.
+    /// The last thread of a process has ended.
+    Exited {
+        /// The process.
         pid: i32,
     },
 }
 
-/// Why [`Follower::serve`] has returned.
+/// What takes the events.
+type Emit<'f> = dyn FnMut(TraceEvent<'_>) + 'f;
+
+/// Whether there is anything left to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Served {
-    /// It was time to, or the descriptor can be read.
-    Long,
-    /// All that were followed have ended.
-    AllEnded,
+pub enum FollowStatus {
+    /// Some processes live: the deadline has come, or the descriptor can be read.
+    Running,
+    /// All processes have ended.
+    AllExited,
 }
 
 /// Follows a process and its descendants. Bound to the thread that it is made on.
 ///
-/// It must be served ([`Follower::serve`]) whenever there is nothing else to do. Dropping it serves it
-/// until all have ended, since those that are followed can't do without it.
+/// [`Follower::handle_events`] must be called whenever there is nothing else to do. Dropping it calls that
+/// until all have ended, since the processes can't run without it.
 #[derive(Debug)]
 pub struct Follower {
     root: i32,
-    root_ends: Ends,
-    family: Family,
-    alarm: Alarm,
+    root_exit: ExitWait,
+    tree: ProcessTree,
+    timer: WaitTimer,
     no_new_privs: bool,
     /// By address space, the thread whose call is under way.
-    under_way: HashMap<Space, i32>,
-    /// Threads that are held before their calls, and since when.
-    held: VecDeque<(i32, Instant)>,
-    /// Halts that are still to be seen to.
-    pending: VecDeque<(i32, Halt)>,
+    under_way: HashMap<AddressSpaceId, i32>,
+    /// Threads that are stopped before their calls.
+    delayed: VecDeque<DelayedCall>,
+    /// Stops that are still to be handled.
+    pending: VecDeque<PendingStop>,
     swept: Instant,
 }
 
-/// How often those that are known are held against those that there are.
-const SWEEP: Duration = Duration::from_millis(500);
+/// A thread that is stopped before its call, for another one's call.
+#[derive(Debug)]
+struct DelayedCall {
+    tid: i32,
+    since: Instant,
+}
+
+/// A ptrace-stop that is still to be handled.
+#[derive(Debug)]
+struct PendingStop {
+    tid: i32,
+    stop: PtraceStop,
+}
 
 impl Follower {
     /// Follows a process of one thread, which should be held before its exec, in a system call that it
     /// can be interrupted in.
     ///
     /// # Errors
-    /// Where it may not be traced or take a filter, or has gone. It runs on then.
+    /// If it may not be traced or take a filter, or has gone. It runs on then.
     pub fn begin(pid: i32) -> Result<Self, TraceError> {
         let failed = |doing| move |source| TraceError::Request { doing, pid, source };
-        let parent = tasks::status(pid, "PPid").and_then(|value| value.parse::<u32>().ok());
-        let ours = parent == Some(std::process::id());
-        let root_ends = if ours { Ends::Peek } else { Ends::Reap };
-        let alarm = Alarm::new().map_err(failed("setting up the alarm for following"))?;
-        request::seize(pid, EVENTS).map_err(|source| match explain(pid, pid, source) {
+        let root_exit = ExitWait::of_leader(pid);
+        let timer = WaitTimer::new().map_err(failed("setting up a timer for the tracing"))?;
+        request::seize(pid, PTRACE_OPTIONS).map_err(|source| match explain(pid, pid, source) {
             Refusal::For(error) => error,
             Refusal::Ended | Refusal::OurOwn => TraceError::Gone { pid },
         })?;
         request::interrupt(pid).map_err(failed("stopping"))?;
-        let memory = Memory::of(pid);
+        let memory = ProcessMemory::of(pid);
         let mut injection =
-            Injection::begin(pid, root_ends, &memory).map_err(failed("stopping"))?;
+            SyscallInjection::begin(pid, root_exit, &memory).map_err(failed("stopping"))?;
         let installed = injection.install_filter();
         injection.end().map_err(failed("resuming"))?;
-        let no_new_privs = match installed {
-            Ok(no_new_privs) => no_new_privs,
-            Err(source) => {
-                let_go(pid, root_ends);
-                return Err(TraceError::Request { doing: "installing the filter", pid, source });
-            }
-        };
+        let no_new_privs = installed.map_err(|source| {
+            let_go(pid, root_exit);
+            TraceError::Request { doing: "installing the filter", pid, source }
+        })?;
         Ok(Self {
             root: pid,
-            root_ends,
-            family: Family::of(pid),
-            alarm,
+            root_exit,
+            tree: ProcessTree::of(pid),
+            timer,
             no_new_privs,
             under_way: HashMap::new(),
-            held: VecDeque::new(),
+            delayed: VecDeque::new(),
             pending: VecDeque::new(),
             swept: Instant::now(),
         })
     }
 
-    /// True where no_new_privs was set: programs that it executes don't gain rights any more.
+    /// True if no_new_privs was set: programs that the process executes gain no rights any more.
     #[must_use]
     pub fn set_no_new_privs(&self) -> bool {
         self.no_new_privs
     }
 
-    /// The address space of a followed process.
+    /// The address space of a followed process. None if it has ended.
     #[must_use]
-    pub fn space(&self, pid: i32) -> Option<Space> {
-        self.family.space(pid)
+    pub fn space(&self, pid: i32) -> Option<AddressSpaceId> {
+        self.tree.space(pid)
     }
 
     /// The followed processes that live.
     pub fn processes(&self) -> impl Iterator<Item = i32> {
-        self.family.processes()
+        self.tree.processes()
     }
 
-    /// Sees to all that happens, until it is time or `wake` can be read.
+    /// Handles and emits all that happens, until the deadline or until `wake` can be read.
     ///
     /// # Errors
-    /// Where waiting itself fails.
-    pub fn serve(
+    /// If waiting itself fails.
+    pub fn handle_events(
         &mut self,
-        until: Instant,
+        deadline: Instant,
         wake: Option<BorrowedFd<'_>>,
-        tell: &mut dyn FnMut(Happening<'_>),
-    ) -> io::Result<Served> {
-        self.alarm.set(until, wake.map(|wake| wake.as_raw_fd()))?;
-        let served = self.serve_until_the_alarm(tell);
-        if self.alarm.is_set() {
-            self.alarm.cancel()?;
-            self.await_alarm()?;
+        emit: &mut Emit<'_>,
+    ) -> io::Result<FollowStatus> {
+        self.timer.set(deadline, wake.map(|wake| wake.as_raw_fd()))?;
+        let status = self.handle_until_timer(emit);
+        if self.timer.is_set() {
+            self.timer.cancel()?;
+            self.await_timer()?;
         }
-        served
+        status
     }
 
-    fn serve_until_the_alarm(&mut self, tell: &mut dyn FnMut(Happening<'_>)) -> io::Result<Served> {
-        let mut patience = None;
+    fn handle_until_timer(&mut self, emit: &mut Emit<'_>) -> io::Result<FollowStatus> {
+        let mut poll_wait = None;
         loop {
-            while let Some((tid, halt)) = self.pending.pop_front() {
-                self.see_to(tid, halt, tell);
+            while let Some(PendingStop { tid, stop }) = self.pending.pop_front() {
+                self.handle_stop(tid, stop, emit);
             }
-            if self.family.is_empty() {
-                return Ok(Served::AllEnded);
+            if self.tree.is_empty() {
+                return Ok(FollowStatus::AllExited);
             }
-            self.let_the_long_held_go();
-            // Somebody who is held must be let go in time, so the wait must not be a long one.
-            match wait::any(self.held.is_empty())? {
-                Some(pid) if pid == self.alarm.pid() => {
-                    self.await_alarm()?;
-                    self.sweep(tell);
-                    let all_ended = self.family.is_empty();
-                    return Ok(if all_ended { Served::AllEnded } else { Served::Long });
+            self.release_long_delayed();
+            // A delayed call must be let go in time, so the wait must not be a long one.
+            match wait::any(self.delayed.is_empty())? {
+                Some(pid) if pid == self.timer.pid() => {
+                    self.await_timer()?;
+                    self.sweep(emit);
+                    let all_exited = self.tree.is_empty();
+                    return Ok(if all_exited {
+                        FollowStatus::AllExited
+                    } else {
+                        FollowStatus::Running
+                    });
                 }
                 Some(tid) => {
-                    patience = None;
-                    if !self.ask(tid, tell) {
-                        self.ask_all(tell);
+                    poll_wait = None;
+                    if !self.poll(tid, emit) {
+                        self.poll_all(emit);
                     }
                 }
                 None => {
-                    let patience = patience
-                        .get_or_insert_with(|| Patience::until(Instant::now() + HELD_AT_MOST));
-                    patience.wait();
+                    let begin = || PollWait::until(Instant::now() + MAX_CALL_DELAY);
+                    poll_wait.get_or_insert_with(begin).wait();
                 }
             }
         }
     }
 
-    fn await_alarm(&mut self) -> io::Result<()> {
-        wait::block(self.alarm.pid(), Ends::Reap)?;
-        self.alarm.rang();
+    fn await_timer(&mut self) -> io::Result<()> {
+        wait::block(self.timer.pid(), ExitWait::Reap)?;
+        self.timer.fired();
         Ok(())
     }
 
-    /// Where the one that has something new is not one to see to: a leader that has ended, which only
-    /// its parent can reap, stands in front of all others.
-    fn ask_all(&mut self, tell: &mut dyn FnMut(Happening<'_>)) {
-        let tids: Vec<i32> = self.family.tids().collect();
+    /// If the thread that the wait returns has nothing to handle: a leader that has ended, which only its
+    /// parent can reap, is returned before all others.
+    fn poll_all(&mut self, emit: &mut Emit<'_>) {
         let mut some = false;
-        for tid in tids {
-            some |= self.ask(tid, tell);
+        for tid in self.tree.tids() {
+            some |= self.poll(tid, emit);
         }
-        let alarm_rang = matches!(wait::any(false), Ok(Some(pid)) if pid == self.alarm.pid());
-        if !some && !alarm_rang {
+        let timer_fired = matches!(wait::any(false), Ok(Some(pid)) if pid == self.timer.pid());
+        if !some && !timer_fired {
             std::thread::sleep(Duration::from_micros(500));
         }
     }
 
-    /// Asks what has become of a thread, and sees to it. False where that is nothing.
-    fn ask(&mut self, tid: i32, tell: &mut dyn FnMut(Happening<'_>)) -> bool {
-        let ends = if tid == self.root { self.root_ends } else { Ends::Reap };
-        match wait::take(tid, ends) {
-            Ok(Some(Change::Halted(halt))) => {
-                self.see_to(tid, halt, tell);
+    fn exit_wait(&self, tid: i32) -> ExitWait {
+        if tid == self.root { self.root_exit } else { ExitWait::Reap }
+    }
+
+    /// Asks what has become of a thread, and handles it. False if that is nothing.
+    fn poll(&mut self, tid: i32, emit: &mut Emit<'_>) -> bool {
+        match wait::take(tid, self.exit_wait(tid)) {
+            Ok(Some(WaitResult::Stopped(stop))) => {
+                self.handle_stop(tid, stop, emit);
                 true
             }
-            Ok(Some(Change::Ended | Change::Vanished)) => self.gone(tid, tell),
+            Ok(Some(WaitResult::Exited | WaitResult::NotOurs)) => self.remove(tid, emit),
             Ok(None) | Err(_) => false,
         }
     }
 
-    fn gone(&mut self, tid: i32, tell: &mut dyn FnMut(Happening<'_>)) -> bool {
-        let Some(member) = self.family.remove(tid) else { return false };
-        self.held.retain(|(held, _)| *held != tid);
-        self.call_is_over(tid, member.space);
-        if self.family.space(member.pid).is_none() {
-            tell(Happening::Ended { pid: member.pid });
+    /// Removes a thread that has ended. False if it is not known.
+    fn remove(&mut self, tid: i32, emit: &mut Emit<'_>) -> bool {
+        let Some(thread) = self.tree.remove(tid) else { return false };
+        self.delayed.retain(|delayed| delayed.tid != tid);
+        self.call_ended(tid, thread.space);
+        if self.tree.space(thread.pid).is_none() {
+            emit(TraceEvent::Exited { pid: thread.pid });
         }
         true
     }
 
-    /// Sees to a halt, and lets the thread run on. One that has died meanwhile is told of by its end.
-    fn see_to(&mut self, tid: i32, halt: Halt, tell: &mut dyn FnMut(Happening<'_>)) {
-        let member = self.member(tid, tell);
-        let _ = match halt {
-            Halt::Group(_) => request::listen(tid),
-            Halt::Interrupted | Halt::Signal(_) => {
-                self.family.mend(tid);
-                request::run_on(tid, halt.signal())
+    /// Handles a ptrace-stop, and lets the thread run on. If it has died meanwhile, its exit is still to
+    /// come.
+    fn handle_stop(&mut self, tid: i32, stop: PtraceStop, emit: &mut Emit<'_>) {
+        let thread = self.thread(tid, emit);
+        let _ = match stop {
+            PtraceStop::Group(_) => request::listen(tid),
+            PtraceStop::Interrupt | PtraceStop::SignalDelivery(_) => {
+                self.tree.prepare_restart(tid);
+                request::run_on(tid, stop.signal())
             }
-            Halt::Event(libc::PTRACE_EVENT_SECCOMP) => self.call_begins(tid, member),
-            Halt::Call => {
-                self.call_is_over(tid, member.space);
-                // It runs on also where the caller panics.
+            PtraceStop::Event(libc::PTRACE_EVENT_SECCOMP) => self.call_started(tid, thread),
+            PtraceStop::Syscall => {
+                self.call_ended(tid, thread.space);
+                // It runs on also if the caller panics.
                 let _end = RunOn(tid);
-                self.tell_call(tid, member, tell);
+                self.emit_call(tid, thread, emit);
                 Ok(())
             }
-            Halt::Event(event) => {
-                self.event(tid, event, tell);
+            PtraceStop::Event(event) => {
+                self.handle_event_stop(tid, event, emit);
                 request::run_on(tid, 0)
             }
         };
     }
 
-    /// The thread as it is known; one that is not yet has just been born.
-    fn member(&mut self, tid: i32, tell: &mut dyn FnMut(Happening<'_>)) -> Member {
-        if let Some(member) = self.family.member(tid) {
-            return member;
+    /// The thread as it is known; one that is not known has just been born.
+    fn thread(&mut self, tid: i32, emit: &mut Emit<'_>) -> TracedThread {
+        if let Some(thread) = self.tree.thread(tid) {
+            return thread;
         }
-        let (member, forked) = self.family.take_in(tid);
-        if let Some((parent, of)) = forked {
-            tell(Happening::Forked { pid: member.pid, parent, space: member.space, of });
+        let new = self.tree.add_thread(tid);
+        let TracedThread { pid, space } = new.thread;
+        if let Some(parent) = new.forked_by {
+            emit(TraceEvent::Forked { pid, parent: parent.pid, space, of: parent.space });
         }
-        member
+        new.thread
     }
 
-    fn event(&mut self, tid: i32, event: i32, tell: &mut dyn FnMut(Happening<'_>)) {
+    fn handle_event_stop(&mut self, tid: i32, event: i32, emit: &mut Emit<'_>) {
         // Of a thread that dies meanwhile there is nothing to learn any more.
         let Ok(message) = request::event_message(tid) else { return };
         let Ok(other) = i32::try_from(message) else { return };
@@ -319,92 +338,91 @@ impl Follower {
             libc::PTRACE_EVENT_EXEC => {
                 // Its former tid, and all its other threads, are no more.
                 if other != tid {
-                    self.family.remove(other);
+                    self.tree.remove(other);
                 }
-                self.held.retain(|(held, _)| *held != other);
-                let space = self.family.executed(tid);
-                tell(Happening::Executed { pid: tid, space });
+                self.delayed.retain(|delayed| delayed.tid != other);
+                let space = self.tree.executed(tid);
+                emit(TraceEvent::Executed { pid: tid, space });
             }
-            // One that was seen itself before its birth was told may have ended by now.
+            // One that has stopped itself before its birth was reported may have ended by now.
             libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK
-                if is_ours(other) =>
+                if tasks::is_traced_by_us(other) =>
             {
-                self.member(other, tell);
+                self.thread(other, emit);
             }
             _ => {}
         }
     }
 
-    /// Removes those whose ends nobody tells: the parent of the root may have reaped it first.
-    fn sweep(&mut self, tell: &mut dyn FnMut(Happening<'_>)) {
-        self.ask(self.root, tell);
+    /// Removes threads whose exits nobody reports: the parent of the root may have reaped it first.
+    fn sweep(&mut self, emit: &mut Emit<'_>) {
+        self.poll(self.root, emit);
         if self.swept.elapsed() < SWEEP {
             return;
         }
         self.swept = Instant::now();
-        let tids: Vec<i32> = self.family.tids().collect();
-        for tid in tids.into_iter().filter(|tid| !is_ours(*tid)) {
-            self.gone(tid, tell);
+        for tid in self.tree.tids().into_iter().filter(|tid| !tasks::is_traced_by_us(*tid)) {
+            self.remove(tid, emit);
         }
     }
 
-    fn call_begins(&mut self, tid: i32, member: Member) -> io::Result<()> {
-        if self.under_way.contains_key(&member.space) {
-            self.held.push_back((tid, Instant::now()));
+    fn call_started(&mut self, tid: i32, thread: TracedThread) -> io::Result<()> {
+        if self.under_way.contains_key(&thread.space) {
+            self.delayed.push_back(DelayedCall { tid, since: Instant::now() });
             return Ok(());
         }
-        self.under_way.insert(member.space, tid);
+        self.under_way.insert(thread.space, tid);
         request::run_to_call(tid, 0)
     }
 
-    /// Lets the next one go that is held for a call in this address space.
-    fn call_is_over(&mut self, tid: i32, space: Space) {
+    /// Lets the next call go that is delayed in this address space.
+    fn call_ended(&mut self, tid: i32, space: AddressSpaceId) {
         if self.under_way.get(&space) != Some(&tid) {
             return;
         }
         self.under_way.remove(&space);
-        let next = self.held.iter().position(|(tid, _)| self.family.is_in(*tid, space));
-        if let Some((tid, _)) = next.and_then(|next| self.held.remove(next)) {
-            self.under_way.insert(space, tid);
-            // Where it has died, its end is still to come.
-            let _ = request::run_to_call(tid, 0);
+        let next = self.delayed.iter().position(|delayed| self.tree.is_in(delayed.tid, space));
+        if let Some(next) = next.and_then(|next| self.delayed.remove(next)) {
+            self.under_way.insert(space, next.tid);
+            // If it has died, its exit is still to come.
+            let _ = request::run_to_call(next.tid, 0);
         }
     }
 
-    fn let_the_long_held_go(&mut self) {
-        while let Some((_, since)) = self.held.front()
-            && since.elapsed() > HELD_AT_MOST
-            && let Some((tid, _)) = self.held.pop_front()
+    fn release_long_delayed(&mut self) {
+        while let Some(first) = self.delayed.front()
+            && first.since.elapsed() > MAX_CALL_DELAY
+            && let Some(DelayedCall { tid, .. }) = self.delayed.pop_front()
         {
-            if self.is_held_by_one_that_runs(tid) {
-                // It only waits for a processor; the held one has the same time again.
-                self.held.push_back((tid, Instant::now()));
+            if self.waits_for_one_that_runs(tid) {
+                // That one only waits for a processor; the delayed one has the same time again.
+                self.delayed.push_back(DelayedCall { tid, since: Instant::now() });
                 continue;
             }
-            self.family.out_of_order(tid);
+            self.tree.out_of_order(tid);
             let _ = request::run_to_call(tid, 0);
         }
     }
 
-    fn is_held_by_one_that_runs(&self, tid: i32) -> bool {
-        let Some(member) = self.family.member(tid) else { return false };
-        // A thread has a folder of its own, whatever its process. One that has halted behind its call is
-        // seen to next.
-        let holder = self.under_way.get(&member.space);
-        holder.is_some_and(|holder| matches!(tasks::state(*holder, *holder), Some('R' | 't')))
+    fn waits_for_one_that_runs(&self, tid: i32) -> bool {
+        let Some(thread) = self.tree.thread(tid) else { return false };
+        // A thread has a folder of its own, whatever its process. One that has stopped behind its call is
+        // handled next.
+        let other = self.under_way.get(&thread.space);
+        other.is_some_and(|other| matches!(tasks::state(*other, *other), Some('R' | 't')))
     }
 
-    fn tell_call(&mut self, tid: i32, member: Member, tell: &mut dyn FnMut(Happening<'_>)) {
-        let in_order = self.family.was_in_order(tid);
+    fn emit_call(&mut self, tid: i32, thread: TracedThread, emit: &mut Emit<'_>) {
+        let in_order = self.tree.was_in_order(tid);
         let Ok(registers) = Registers::read(tid) else { return };
-        let memory = self.family.memory(member.pid);
-        if let Some(call) = MemoryCall::finished(tid, member, &registers, memory, in_order) {
-            tell(Happening::Call(call));
+        let memory = self.tree.memory(thread.pid);
+        if let Some(call) = MemoryCall::finished(tid, thread, &registers, memory, in_order) {
+            emit(TraceEvent::MemoryCall(call));
         }
     }
 }
 
-/// Lets a halted thread run on when this is dropped. One that has died meanwhile is told of by its end.
+/// Lets a stopped thread run on when this is dropped. If it has died meanwhile, its exit is still to come.
 struct RunOn(i32);
 
 impl Drop for RunOn {
@@ -413,26 +431,21 @@ impl Drop for RunOn {
     }
 }
 
-/// True for a thread that this one traces, also one that has ended and was not waited for.
-fn is_ours(tid: i32) -> bool {
-    // SAFETY: asks for the caller's own tid.
-    let own = unsafe { libc::gettid() };
-    tasks::status(tid, "TracerPid") == Some(own.to_string())
-}
-
-/// Ends the tracing of a thread that takes no filter. It runs, so it must halt first.
-fn let_go(tid: i32, ends: Ends) {
+/// Ends the tracing of a thread that takes no filter. It runs, so it must stop first.
+fn let_go(tid: i32, exit: ExitWait) {
     if request::interrupt(tid).is_ok()
-        && let Ok(Change::Halted(halt)) = wait::block(tid, ends)
+        && let Ok(WaitResult::Stopped(stop)) = wait::block(tid, exit)
     {
-        let _ = request::detach(tid, halt.signal());
+        let _ = request::detach(tid, stop.signal());
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        // No longer: an end that its parent has reaped is seen only when the time is over.
+        // No longer: an exit that its parent has reaped is seen only when the time is over.
         let time = Duration::from_secs(1);
-        while let Ok(Served::Long) = self.serve(Instant::now() + time, None, &mut |_| {}) {}
+        while let Ok(FollowStatus::Running) =
+            self.handle_events(Instant::now() + time, None, &mut |_| {})
+        {}
     }
 }

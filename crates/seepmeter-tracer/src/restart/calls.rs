@@ -1,16 +1,16 @@
 //! The system calls that an interrupt ends with EINTR for good, and how long they were to wait.
 //!
-//! Most calls that wait are done again by the kernel after an interrupt, as if nothing had been: they
-//! show -512 to -516 at the halt, and nothing is to be done about them. Some give EINTR: those that
-//! signal(7) lists under "interruption of system calls by stop signals", and those that a read of the
-//! kernel adds (io_getevents, io_uring_enter, semop). Only those are listed here, of which it is sure
-//! that EINTR means that nothing was done. A close(2), which gives EINTR and has closed, must never be; nor
-//! a connect(2) with SO_SNDTIMEO, which made again gives EALREADY where it should give EINPROGRESS.
+//! Most calls that wait are restarted by the kernel after an interrupt: their result is -512 to -516 at
+//! the ptrace-stop, and there is nothing to do about them. Some give EINTR: those that signal(7) lists
+//! under "interruption of system calls by stop signals", and those that reading the kernel adds
+//! (io_getevents, io_uring_enter, semop). Only those are listed here whose EINTR surely means that nothing
+//! was done. A close(2), which gives EINTR and has closed, must never be; nor a connect(2) with
+//! SO_SNDTIMEO, which restarted gives EALREADY instead of EINPROGRESS.
 
 use crate::arch::{IO_PGETEVENTS, SystemCall};
-use crate::memory::Memory;
+use crate::memory::ProcessMemory;
 use crate::restart::clock::Nanoseconds;
-use crate::restart::socket;
+use crate::restart::socket_timeout::SocketTimeout;
 
 /// io_uring_enter(2): the fifth argument is a struct, which has the time.
 const IORING_ENTER_EXT_ARG: u64 = 1 << 3;
@@ -18,12 +18,12 @@ const IORING_ENTER_EXT_ARG: u64 = 1 << 3;
 const IORING_ENTER_ABS_TIMER: u64 = 1 << 5;
 /// …the fifth argument is a place in a registered region instead.
 const IORING_ENTER_EXT_ARG_REG: u64 = 1 << 6;
-/// Where `struct io_uring_getevents_arg` has the address of its time.
+/// The offset of the address of the time in `struct io_uring_getevents_arg`.
 const URING_TIME: usize = 16;
 /// Its size in bytes.
 pub(super) const URING_ARGUMENT: usize = 24;
 
-/// How a call is told how long to wait: by the argument of this number, counted from 0.
+/// How a call knows how long to wait: by the argument of this number, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
     /// In milliseconds; below 0 is for ever.
@@ -32,23 +32,23 @@ pub(super) enum Limit {
     Timespec(usize),
     /// By a timespec in a `struct io_uring_getevents_arg`.
     Uring(usize),
-    /// By an option of the socket that the first argument is a descriptor of. Only a socket with a limit
+    /// By a timeout of the socket that the first argument is a descriptor of. Only a socket with a timeout
     /// gives EINTR; of anything else nobody knows what EINTR means.
-    Socket(i32),
-    /// It can't be told.
+    Socket(SocketTimeout),
+    /// It is not.
     None,
 }
 
-/// A call that can be made again.
+/// How a call is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Repeatable {
+pub(super) struct RestartRule {
     pub(super) limit: Limit,
-    /// Its result where the time is over.
+    /// Its result if the time is over.
     pub(super) result_when_over: i64,
 }
 
-/// What is known of a call. None where it is not listed.
-pub(super) fn repeatable(call: &SystemCall) -> Option<Repeatable> {
+/// The rule for a call. None if it is not listed.
+pub(super) fn restart_rule(call: &SystemCall) -> Option<RestartRule> {
     const EAGAIN: i64 = -(libc::EAGAIN as i64);
     const ETIME: i64 = -(libc::ETIME as i64);
     let (limit, result_when_over) = match call.number {
@@ -66,13 +66,13 @@ pub(super) fn repeatable(call: &SystemCall) -> Option<Repeatable> {
         | libc::SYS_recvfrom
         | libc::SYS_recvmsg
         | libc::SYS_accept
-        | libc::SYS_accept4 => (Limit::Socket(libc::SO_RCVTIMEO), EAGAIN),
+        | libc::SYS_accept4 => (Limit::Socket(SocketTimeout::Receive), EAGAIN),
         libc::SYS_write | libc::SYS_writev | libc::SYS_sendto | libc::SYS_sendmsg => {
-            (Limit::Socket(libc::SO_SNDTIMEO), EAGAIN)
+            (Limit::Socket(SocketTimeout::Send), EAGAIN)
         }
         _ => return None,
     };
-    Some(Repeatable { limit, result_when_over })
+    Some(RestartRule { limit, result_when_over })
 }
 
 fn uring_limit(flags: u64) -> Limit {
@@ -82,8 +82,8 @@ fn uring_limit(flags: u64) -> Limit {
 }
 
 impl Limit {
-    /// How long the call was to wait. None is for ever, or till a time of the clock.
-    pub(super) fn read(self, call: &SystemCall, memory: &Memory) -> Option<Nanoseconds> {
+    /// How long the call was to wait. None is for ever, or until a time of the clock.
+    pub(super) fn read(self, call: &SystemCall, memory: &ProcessMemory) -> Option<Nanoseconds> {
         match self {
             Self::None => None,
             Self::Milliseconds(index) => {
@@ -92,7 +92,7 @@ impl Limit {
                 (milliseconds >= 0).then(|| i64::from(milliseconds) * 1_000_000)
             }
             Self::Timespec(index) => timespec(call.arguments[index], memory),
-            Self::Socket(option) => socket::limit(memory.pid(), call.arguments[0], option),
+            Self::Socket(timeout) => timeout.read(memory.pid(), call.arguments[0]),
             Self::Uring(index) => {
                 let address = call.arguments[index].checked_add(URING_TIME as u64)?;
                 timespec(memory.word(address)?, memory)
@@ -101,7 +101,7 @@ impl Limit {
     }
 }
 
-fn timespec(address: u64, memory: &Memory) -> Option<Nanoseconds> {
+fn timespec(address: u64, memory: &ProcessMemory) -> Option<Nanoseconds> {
     if address == 0 {
         return None;
     }
@@ -119,14 +119,14 @@ mod tests {
     }
 
     fn wait(call: &SystemCall) -> Option<Nanoseconds> {
-        let memory = Memory::of(std::process::id().cast_signed());
-        repeatable(call).unwrap().limit.read(call, &memory)
+        let memory = ProcessMemory::of(std::process::id().cast_signed());
+        restart_rule(call).unwrap().limit.read(call, &memory)
     }
 
     #[test]
-    fn calls_that_have_done_something_when_they_give_eintr_are_never_made_again() {
+    fn calls_that_have_done_something_when_they_give_eintr_are_never_restarted() {
         for number in [libc::SYS_close, libc::SYS_dup3, libc::SYS_connect, libc::SYS_recvmmsg] {
-            assert_eq!(repeatable(&call(number, [0; 6])), None);
+            assert_eq!(restart_rule(&call(number, [0; 6])), None);
         }
     }
 

@@ -1,127 +1,135 @@
-//! System calls that an interrupt would end are made again, with what is left of their time.
+//! System calls that an interrupt would end are restarted, with what is left of their time.
 //!
-//! A halt interrupts whatever call a thread waits in. Most are done again by the kernel. Some, such as
-//! epoll_wait(2), would give the program an EINTR that it would not have seen without a tracer. For
-//! those ([`calls`]) the result is changed into the kernel's own note "do it again unless a handler
-//! runs" (ERESTARTNOHAND). The kernel acts on it after all signals are sorted out, so there is no race:
-//! where a handler runs, the call gives EINTR, as it would have.
+//! A ptrace-stop interrupts whatever call a thread waits in. Most are restarted by the kernel. Some, such
+//! as epoll_wait(2), would give the program an EINTR that it would not have seen without a tracer. For
+//! those ([`calls`]) the result is changed into the kernel's own note "restart unless a handler runs"
+//! (ERESTARTNOHAND). The kernel acts on it after all signals are sorted out, so there is no race: if a
+//! handler runs, the call gives EINTR, as it would have.
 //!
-//! A call that is made again would wait its whole time again. With a halt a second, a timer of 5 s would
-//! never go off. So the call is given what is left:
+//! A restarted call would wait its whole time again. With a stop a second, a timer of 5 s would never
+//! fire. So the call is given what is left:
 //!
-//! - How long it has waited: where it is the call that was made again at an earlier halt, and the thread
-//!   has slept since, that is known exactly. Else it has waited since the thread last ran
-//!   ([`LastRun`]). Where the kernel does not tell that, the call is taken to have just begun, since
-//!   a time that is over too early is the worse mistake. By some milliseconds it can be made on a virtual
-//!   machine whose processors are taken away: the scheduler's clock by which a thread's last run is told
-//!   does not count that time as ours does. Up to 23 ms were seen on a busy one.
-//! - Where nothing is left, the call ends as it does when its time is over.
-//! - Else its argument is changed: the milliseconds in their register, or the register that points to
-//!   the time. It then points to the far end of the red zone, the 128 bytes below the stack that the
+//! - How long it has waited: if the call was restarted at an earlier stop, and the thread has slept since,
+//!   that is known exactly. Otherwise it has waited since the thread last ran ([`SleepStarts`]). If the
+//!   kernel does not say when that was, the call is taken to have just begun, since a wait that ends too
+//!   early is the worse mistake. On a virtual machine whose processors are taken away it can still end
+//!   some milliseconds early: the scheduler's clock does not count that time as the monotonic clock does.
+//!   Up to 23 ms were seen on a busy one.
+//! - If nothing is left, the call ends as it does when its time is over.
+//! - Otherwise its argument is changed: the milliseconds in their register, or the register that points
+//!   to the time. It then points to the far end of the red zone, the 128 bytes below the stack that the
 //!   System V ABI gives a function and that the frame of a signal handler leaves alone. (Below it a
-//!   handler that runs just before the call is made again would overwrite the time.) aarch64 has none.
-//!   Both are right for code of the C library's alone ([`wrappers`]): a program may count on the old
-//!   value of the register, since a system call changes none of its arguments, but the library's code
-//!   is behind a function call, which such registers need not survive; and its few instructions
-//!   around a call don't fill a red zone. Others wait their whole time again, until it is over as
-//!   seen from here; so they are late by one look at most.
+//!   handler that runs just before the call is restarted would overwrite the time.) aarch64 has none.
+//!   Both are right only for code of the C library ([`LibcCode`]): a program may count on the old value of
+//!   the register, since a system call changes none of its arguments, but the library's code is behind a
+//!   function call, which such registers need not survive; and its few instructions around a call do not
+//!   fill a red zone. Other calls wait their whole time again, until it is over as seen from here; so they
+//!   are late by one stop at most.
 
 mod calls;
 mod clock;
-mod last_run;
-mod socket;
-mod wrappers;
+mod libc_code;
+mod sleep_start;
+mod socket_timeout;
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use calls::{Limit, Repeatable, URING_ARGUMENT};
+use calls::{Limit, RestartRule, URING_ARGUMENT};
 use clock::Nanoseconds;
-use last_run::LastRun;
-use wrappers::Wrappers;
+use libc_code::LibcCode;
+use sleep_start::SleepStarts;
 
 use crate::arch::{RED_ZONE, Registers, SystemCall};
-use crate::memory::Memory;
+use crate::memory::ProcessMemory;
 
-/// How long after it was let go a thread may still have run to go back to sleep.
+/// How long after it was resumed a thread may still have run to go back to sleep.
 const BACK_TO_SLEEP: Nanoseconds = 3_000_000;
 const EINTR: i64 = -(libc::EINTR as i64);
 
 /// What is known of the calls that the threads of one process wait in.
 #[derive(Debug, Default)]
-pub(crate) struct Restarts {
-    threads: HashMap<i32, Waiter>,
-    last_run: LastRun,
-    wrappers: Wrappers,
+pub(crate) struct SyscallRestarts {
+    threads: HashMap<i32, ThreadCalls>,
+    sleep_starts: SleepStarts,
+    libc_code: LibcCode,
     program: PathBuf,
 }
 
-/// A thread that was looked at.
+/// The calls of one thread.
 #[derive(Debug, Default)]
-struct Waiter {
-    /// What it was in before the halt, and since when.
-    before: Option<Before>,
-    /// The call that was made again at an earlier halt.
-    again: Option<Again>,
+struct ThreadCalls {
+    /// What it waited in before the stop.
+    before: Option<WaitingCall>,
+    /// The call that was restarted at an earlier stop.
+    restarted: Option<TimedCall>,
 }
 
-/// What a thread was doing when it was asked.
+/// What a thread was doing when it was inspected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Activity {
     Running,
-    /// It waited, or nothing can be said.
+    /// It waited, or it is not known.
     Other,
 }
 
+/// A call that a thread waits in.
 #[derive(Debug, Clone, Copy)]
-struct Before {
+struct WaitingCall {
     call: SystemCall,
     asleep_since: Option<Nanoseconds>,
 }
 
+/// A call that waits for a limited time, and is restarted.
 #[derive(Debug, Clone, Copy)]
-struct Again {
-    /// As it was set.
+struct TimedCall {
+    /// With the arguments that were set.
     call: SystemCall,
     /// Its argument was changed, to a value that a new call would hardly have.
-    shortened: bool,
+    is_shortened: bool,
     stack: u64,
     whole: Nanoseconds,
     began: Nanoseconds,
-    let_go: Nanoseconds,
+    resumed: Nanoseconds,
 }
 
-impl Restarts {
-    /// Asks what a thread waits in, before it is interrupted. Costs some µs.
-    pub(crate) fn ask(&mut self, pid: i32, tid: i32) -> Asked {
-        let waiter = self.threads.entry(tid).or_default();
-        waiter.before = None;
+/// An argument of a call, to be changed.
+struct NewArgument {
+    index: usize,
+    value: u64,
+}
+
+impl SyscallRestarts {
+    /// Notes what a thread waits in, before it is interrupted. Costs some µs.
+    pub(crate) fn inspect(&mut self, pid: i32, tid: i32) -> Activity {
+        let thread = self.threads.entry(tid).or_default();
+        thread.before = None;
         let Ok(text) = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")) else {
-            return Asked::Other;
+            return Activity::Other;
         };
         if text.starts_with("running") {
-            return Asked::Running;
+            return Activity::Running;
         }
-        let Some((call, instruction)) = parse_call(&text) else { return Asked::Other };
-        if let Some(Repeatable { limit, .. }) = calls::repeatable(&call) {
+        let Some((call, instruction)) = parse_call(&text) else { return Activity::Other };
+        if let Some(RestartRule { limit, .. }) = calls::restart_rule(&call) {
             let timed = match limit {
                 Limit::None => false,
-                // Whether the socket has a limit is asked at the halt; most have none.
-                Limit::Socket(_) => waiter.again.is_some(),
+                // Whether the socket has a timeout is asked at the stop; most have none.
+                Limit::Socket(_) => thread.restarted.is_some(),
                 Limit::Milliseconds(_) | Limit::Timespec(_) | Limit::Uring(_) => true,
             };
-            let asleep_since = timed.then(|| self.last_run.of(pid, tid)).flatten();
-            waiter.before = Some(Before { call, asleep_since });
-            self.wrappers.learn(pid, instruction);
+            let asleep_since = timed.then(|| self.sleep_starts.of(pid, tid)).flatten();
+            thread.before = Some(WaitingCall { call, asleep_since });
+            self.libc_code.learn(pid, instruction);
         }
-        Asked::Other
+        Activity::Other
     }
 
-    /// What was asked of a thread is over: it runs on, and is not asked before its next halt.
-    pub(crate) fn asked_no_more(&mut self, tid: i32) {
-        if let Some(waiter) = self.threads.get_mut(&tid) {
-            waiter.before = None;
+    /// What was noted of a thread is outdated: it runs on, and is not inspected before its next stop.
+    pub(crate) fn forget_waiting_call(&mut self, tid: i32) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.before = None;
         }
     }
 
@@ -130,7 +138,7 @@ impl Restarts {
         self.threads.retain(|tid, _| lives(*tid));
     }
 
-    /// Forgets all where the process executes another program than at the last stop.
+    /// Forgets all if the process executes another program than at the last stop.
     pub(crate) fn check_program(&mut self, pid: i32) {
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         if program != self.program {
@@ -142,117 +150,127 @@ impl Restarts {
     /// Forgets all: the process has executed another program.
     pub(crate) fn forget(&mut self) {
         self.threads.clear();
-        self.wrappers = Wrappers::default();
+        self.libc_code = LibcCode::default();
     }
 
-    /// Sets the registers of a halted thread so that an interrupted call is made again. True where they
-    /// were changed.
-    pub(crate) fn mend(&mut self, tid: i32, registers: &mut Registers, memory: &Memory) -> bool {
+    /// Sets the registers of a stopped thread so that an interrupted call is restarted. True if they were
+    /// changed.
+    pub(crate) fn prepare_restart(
+        &mut self,
+        tid: i32,
+        registers: &mut Registers,
+        memory: &ProcessMemory,
+    ) -> bool {
         if registers.result() != EINTR {
             return false;
         }
-        let Some(seen) = registers.system_call() else { return false };
-        let waiter = self.threads.entry(tid).or_default();
-        // On aarch64 the first argument is overwritten by then; what was seen before has it.
-        let call = match waiter.before {
-            Some(before) if before.call.number == seen.number => SystemCall {
-                arguments: {
-                    let mut arguments = seen.arguments;
-                    arguments[0] = before.call.arguments[0];
-                    arguments
-                },
-                ..seen
-            },
-            _ => seen,
-        };
-        let Some(what) = calls::repeatable(&call) else { return false };
+        let Some(interrupted) = registers.system_call() else { return false };
+        let thread = self.threads.entry(tid).or_default();
+        let call = thread.with_first_argument(interrupted);
+        let Some(rule) = calls::restart_rule(&call) else { return false };
         if !registers.called_by_instruction(tid) {
             return false;
         }
-        let before = waiter.before.map(|before| before.call);
-        let again = waiter.plan(&call, what.limit, registers.stack_pointer(), memory);
-        let Some(mut again) = again else {
-            waiter.again = None;
-            let for_ever = !matches!(what.limit, Limit::Socket(_));
-            return for_ever && registers.do_call_again(before.as_ref());
+        let before = thread.before.map(|before| before.call);
+        let timed = thread.timed(&call, rule.limit, registers.stack_pointer(), memory);
+        let earlier = std::mem::take(&mut thread.restarted);
+        let Some(mut timed) = timed else {
+            let for_ever = !matches!(rule.limit, Limit::Socket(_));
+            return for_ever && registers.restart_call(before.as_ref());
         };
-        let left = again.whole - (again.let_go - again.began);
+        let left = timed.whole - (timed.resumed - timed.began);
         if left <= 0 {
-            waiter.again = None;
-            registers.set_result(what.result_when_over);
+            registers.set_result(rule.result_when_over);
             return true;
         }
-        let shorten = self.wrappers.knows(registers.instruction_pointer());
-        if !registers.do_call_again(before.as_ref()) {
+        let may_change = self.libc_code.contains(registers.instruction_pointer());
+        if !registers.restart_call(before.as_ref()) {
+            thread.restarted = earlier;
             return false;
         }
-        if shorten
-            && let Some((index, value)) = shortened(&call, what.limit, left, again.stack, memory)
+        if may_change
+            && let Some(NewArgument { index, value }) = timed.shorten(rule.limit, left, memory)
         {
             registers.set_argument(index, value);
-            again.call.arguments[index] = value;
-            again.shortened = true;
+            timed.call.arguments[index] = value;
+            timed.is_shortened = true;
         }
-        waiter.again = Some(again);
+        thread.restarted = Some(timed);
         true
     }
 }
 
-impl Waiter {
-    /// The call as one that has been waiting for some time. None where it waits for ever.
-    fn plan(&self, call: &SystemCall, limit: Limit, stack: u64, memory: &Memory) -> Option<Again> {
-        let now = clock::now();
-        let asleep_since = self
-            .before
-            .filter(|before| before.call == *call)
-            .and_then(|before| before.asleep_since);
-        if let Some(known) = self.again
+impl ThreadCalls {
+    /// The call with its first argument. On aarch64 that is overwritten at the stop; the call that was
+    /// seen before has it.
+    fn with_first_argument(&self, mut call: SystemCall) -> SystemCall {
+        if let Some(before) = self.before.filter(|before| before.call.number == call.number) {
+            call.arguments[0] = before.call.arguments[0];
+        }
+        call
+    }
+
+    /// The call as one that has been waiting for some time. None if it waits for ever.
+    fn timed(
+        &self,
+        call: &SystemCall,
+        limit: Limit,
+        stack: u64,
+        memory: &ProcessMemory,
+    ) -> Option<TimedCall> {
+        let now = clock::now()?;
+        let before = self.before.filter(|before| before.call == *call);
+        let asleep_since = before.and_then(|before| before.asleep_since);
+        let slept_since = |time| asleep_since.is_some_and(|since| since <= time + BACK_TO_SLEEP);
+        if let Some(known) = self.restarted
             && known.call == *call
             && known.stack == stack
-            && (known.shortened
-                || asleep_since.is_some_and(|since| since <= known.let_go + BACK_TO_SLEEP))
+            && (known.is_shortened || slept_since(known.resumed))
         {
-            return Some(Again { let_go: now, ..known });
+            return Some(TimedCall { resumed: now, ..known });
         }
         let whole = limit.read(call, memory)?;
         let began = asleep_since.unwrap_or(now).min(now);
-        Some(Again { call: *call, shortened: false, stack, whole, began, let_go: now })
+        Some(TimedCall { call: *call, is_shortened: false, stack, whole, began, resumed: now })
     }
 }
 
-/// Writes down a shorter time; returns which argument is to have which value.
-fn shortened(
-    call: &SystemCall,
-    limit: Limit,
-    left: Nanoseconds,
-    stack: u64,
-    memory: &Memory,
-) -> Option<(usize, u64)> {
-    let place = || stack.checked_sub(RED_ZONE?);
-    match limit {
-        // A socket's option is the program's own, and stays.
-        Limit::None | Limit::Socket(_) => None,
-        // Rounded up, since a wait must not end too early.
-        Limit::Milliseconds(index) => Some((index, (left as u64).div_ceil(1_000_000))),
-        Limit::Timespec(index) => {
-            let place = place()?;
-            write_time(place, left, memory)?;
-            Some((index, place))
-        }
-        Limit::Uring(index) => {
-            let place = place()?;
-            let mut argument = [0; URING_ARGUMENT];
-            (memory.read(call.arguments[index], &mut argument).ok()? == argument.len())
-                .then_some(())?;
-            argument[16..].copy_from_slice(&place.to_ne_bytes());
-            write_time(place, left, memory)?;
-            memory.write(place + 16, &argument).ok()?;
-            Some((index, place + 16))
+impl TimedCall {
+    /// Writes down a shorter time, if that can be done; returns the argument that the call needs then.
+    fn shorten(
+        &self,
+        limit: Limit,
+        left: Nanoseconds,
+        memory: &ProcessMemory,
+    ) -> Option<NewArgument> {
+        let place = || self.stack.checked_sub(RED_ZONE?);
+        match limit {
+            // A socket's timeout is the program's own, and stays.
+            Limit::None | Limit::Socket(_) => None,
+            // Rounded up, since a wait must not end too early.
+            Limit::Milliseconds(index) => {
+                Some(NewArgument { index, value: (left as u64).div_ceil(1_000_000) })
+            }
+            Limit::Timespec(index) => {
+                let place = place()?;
+                write_time(place, left, memory)?;
+                Some(NewArgument { index, value: place })
+            }
+            Limit::Uring(index) => {
+                let place = place()?;
+                let mut argument = [0; URING_ARGUMENT];
+                let read = memory.read(self.call.arguments[index], &mut argument).ok()?;
+                (read == argument.len()).then_some(())?;
+                argument[16..].copy_from_slice(&place.to_ne_bytes());
+                write_time(place, left, memory)?;
+                memory.write(place + 16, &argument).ok()?;
+                Some(NewArgument { index, value: place + 16 })
+            }
         }
     }
 }
 
-fn write_time(place: u64, left: Nanoseconds, memory: &Memory) -> Option<()> {
+fn write_time(place: u64, left: Nanoseconds, memory: &ProcessMemory) -> Option<()> {
     let mut time = [0; 16];
     time[..8].copy_from_slice(&(left / 1_000_000_000).to_ne_bytes());
     time[8..].copy_from_slice(&(left % 1_000_000_000).to_ne_bytes());
@@ -260,7 +278,7 @@ fn write_time(place: u64, left: Nanoseconds, memory: &Memory) -> Option<()> {
 }
 
 /// The call that a sleeping thread is in, and its instruction pointer, as /proc/PID/task/TID/syscall
-/// tells (proc(5)): `232 0x5 0x7f… 0x400 0x1388 0x0 0x0 SP PC`. A thread that runs says `running`, one
+/// shows (proc(5)): `232 0x5 0x7f… 0x400 0x1388 0x0 0x0 SP PC`. A thread that runs says `running`, one
 /// that sleeps outside of a call `-1 SP PC`.
 fn parse_call(text: &str) -> Option<(SystemCall, u64)> {
     let mut words = text.split_ascii_whitespace();
@@ -279,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_says_of_a_call_is_understood() {
+    fn the_kernels_line_of_a_call_is_parsed() {
         let text = "232 0x5 0x7ffd 0x400 0x1388 0x0 0x8 0x7ffc 0x7f01\n";
         let (call, instruction) = parse_call(text).unwrap();
         assert_eq!((call.number, instruction), (232, 0x7f01));

@@ -1,4 +1,4 @@
-//! Targets of the tests: started, spoken with, and ended whatever happens.
+//! Targets of the tests: started, driven by their standard input, and ended whatever happens.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "it is a module of several test programs")]
@@ -10,12 +10,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use seepmeter_tracer::{Options, TraceError, Tracee};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use seepmeter_tracer::{TraceError, Tracee, TraceeOptions};
 
 /// How long anything may take before a test gives up: far more than a busy machine needs.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// Says so past the harness, which shows nothing of a test that passes.
+/// Prints it past the harness, which shows nothing of a test that passes.
 pub fn not_run(why: &str) {
     let _ = writeln!(std::io::stderr(), "NOT RUN: {why}");
 }
@@ -115,7 +117,7 @@ impl Target {
         writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// Ends its standard input.
+    /// ExitWait its standard input.
     pub fn end_input(&mut self) {
         self.input = None;
     }
@@ -128,7 +130,7 @@ impl Target {
         (rest, self.child.wait().unwrap())
     }
 
-    /// True where it has ended. It is not reaped.
+    /// True if it has ended. It is not reaped.
     pub fn has_ended(&self) -> bool {
         state(self.pid()).is_none_or(|state| state == 'Z')
     }
@@ -147,7 +149,7 @@ impl Drop for Target {
     }
 }
 
-/// The letter of its state. None where it is gone.
+/// The letter of its state. None if it has gone.
 pub fn state(tid: i32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{tid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
@@ -158,6 +160,11 @@ pub fn status(tid: i32, key: &str) -> Option<String> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     Some(value.trim().to_owned())
+}
+
+/// Sends a signal to a child that is not reaped yet.
+pub fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
 }
 
 /// Waits until it is so.
@@ -176,7 +183,7 @@ pub fn later() -> Instant {
 
 /// A tracee of the target.
 pub fn tracee(target: &Target) -> Tracee {
-    Tracee::new(target.pid(), Options::default()).unwrap()
+    Tracee::new(target.pid(), TraceeOptions::default()).unwrap()
 }
 
 /// Stops and lets go again and again, until the target ends or `enough` says so. Returns how often.
@@ -186,7 +193,7 @@ pub fn stop_again_and_again(
     mut enough: impl FnMut(usize) -> bool,
 ) -> usize {
     let mut stops = 0;
-    let mut tracee = match Tracee::new(pid, Options::default()) {
+    let mut tracee = match Tracee::new(pid, TraceeOptions::default()) {
         Ok(tracee) => tracee,
         Err(TraceError::Gone { .. }) => return 0,
         Err(error) => panic!("{error}"),

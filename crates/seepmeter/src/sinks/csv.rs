@@ -1,19 +1,18 @@
 //! The sink `csv`: a table for everything that reads tables.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
-use seepmeter_record::{Catalog, MetricId, Record, Sample, SubjectId};
+use seepmeter_record::{CurrentValues, Metric, Record, Sample, Subject};
 
 use super::output::Output;
 
 choices! {
     /// How the table is laid out.
     pub enum Layout {
-        /// A row a sample and subject, a column a metric, each with the value that stands.
+        /// A row for each sample and subject, a column for each metric.
         Wide = "wide",
-        /// A row a point.
+        /// A row for each value.
         Long = "long",
     }
 }
@@ -24,78 +23,50 @@ options! {
         /// The table's file; `-` is standard output.
         path: PathBuf = "-",
         /// How the table is laid out: `wide` has a row for each sample and subject and a column for each
-        /// metric, with the values that stand at that time; `long` has a row for each point.
+        /// metric, with the values that stand at that time; `long` has a row for each new value.
         layout: Layout = "wide",
     }
 }
 
 /// The sink `csv`.
 pub struct Csv {
-    writer: csv::Writer<Output>,
-    table: Table,
-    catalog: Catalog,
+    table: csv::Writer<Output>,
+    layout: Layout,
+    values: CurrentValues,
+    /// The metrics that have a column: of a wide table those that were defined before the first sample,
+    /// of a long one none. None as long as there is no row.
+    columns: Option<Vec<Box<str>>>,
     path: String,
-}
-
-enum Table {
-    Long { begun: bool },
-    Wide(Wide),
-}
-
-/// A wide table: its columns are the metrics that were defined before the first sample.
-#[derive(Default)]
-struct Wide {
-    columns: Option<Vec<MetricId>>,
-    standing: HashMap<SubjectId, Vec<Option<i64>>>,
 }
 
 impl Plugin for Csv {
     const NAME: &'static str = "csv";
-    const ABOUT: &'static str = "writes a table: a row for each look, a column for each metric";
+    const ABOUT: &'static str = "writes a table: a row for each sample, a column for each metric";
     type Options = CsvOptions;
 
     fn new(options: CsvOptions) -> Result<Self, Error> {
         let output = Output::create(&options.path)?;
         let path = output.name().to_owned();
-        let writer = csv::WriterBuilder::new().from_writer(output);
-        let table = match options.layout {
-            Layout::Long => Table::Long { begun: false },
-            Layout::Wide => Table::Wide(Wide::default()),
-        };
-        Ok(Self { writer, table, catalog: Catalog::default(), path })
+        let table = csv::WriterBuilder::new().from_writer(output);
+        let values = CurrentValues::default();
+        Ok(Self { table, layout: options.layout, values, columns: None, path })
     }
 }
 
 impl Sink for Csv {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.catalog.learn(record);
-        match (record, &mut self.table) {
-            (Record::Sample(sample), Table::Long { begun }) => {
-                let first = !std::mem::replace(begun, true);
-                write_long(&mut self.writer, &self.catalog, sample, first)
-            }
-            (Record::Sample(sample), Table::Wide(wide)) => {
-                wide.write(&mut self.writer, &self.catalog, sample)
-            }
-            (Record::Metric(metric), Table::Wide(Wide { columns: Some(_), .. })) => {
-                return Err(Error::failed(format!(
-                    "the metric `{}` was defined after the first row; use layout=long for this sampler",
-                    metric.name
-                )));
-            }
-            (Record::Event(event), Table::Wide(wide)) if event.kind.ends_subject() => {
-                if let Some(subject) = event.subject {
-                    wide.standing.remove(&subject);
-                }
-                Ok(())
-            }
+        self.values.apply(record);
+        match (record, self.layout) {
+            (Record::Sample(sample), Layout::Long) => self.write_long(sample),
+            (Record::Sample(sample), Layout::Wide) => self.write_wide(sample),
+            (Record::Metric(metric), Layout::Wide) => return self.check_column(metric),
             _ => Ok(()),
         }
         .map_err(|error| self.cannot_write(error))
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.writer.flush().map_err(|error| self.cannot_write(error.into()))
+        self.table.flush().map_err(|error| self.cannot_write(error.into()))
     }
 }
 
@@ -107,77 +78,130 @@ impl Csv {
         };
         Error::io(format!("cannot write to {}", self.path), &error)
     }
-}
 
-impl Wide {
-    fn write(
-        &mut self,
-        writer: &mut csv::Writer<Output>,
-        catalog: &Catalog,
-        sample: &Sample,
-    ) -> csv::Result<()> {
-        if self.columns.is_none() {
-            let metrics = catalog.metrics();
-            writer.write_record(
-                ["elapsed_s", "subject", "kind", "name"]
-                    .into_iter()
-                    .chain(metrics.iter().map(|metric| &*metric.name)),
-            )?;
-            self.columns = Some(metrics.iter().map(|metric| metric.id).collect());
+    /// A metric that comes after the first row needs a column that there is already.
+    fn check_column(&self, metric: &Metric) -> Result<(), Error> {
+        match &self.columns {
+            Some(columns) if !columns.contains(&metric.name) => Err(Error::failed(format!(
+                "the metric `{}` was defined after the first row; use layout=long for this sampler",
+                metric.name
+            ))),
+            _ => Ok(()),
         }
-        let columns = self.columns.as_deref().unwrap_or_default();
-        let mut touched: Vec<SubjectId> = Vec::with_capacity(1);
-        for point in &sample.points {
-            let standing =
-                self.standing.entry(point.subject).or_insert_with(|| vec![None; columns.len()]);
-            if let Some(column) = columns.iter().position(|metric| *metric == point.metric) {
-                standing[column] = Some(point.value);
+    }
+
+    fn write_wide(&mut self, sample: &Sample) -> csv::Result<()> {
+        let Self { table, values, columns, .. } = self;
+        if columns.is_none() {
+            let mut names: Vec<Box<str>> = Vec::new();
+            for metric in values.metrics() {
+                if !names.contains(&metric.name) {
+                    names.push(metric.name.clone());
+                }
             }
-            if touched.last() != Some(&point.subject) && !touched.contains(&point.subject) {
-                touched.push(point.subject);
+            let subject = ["elapsed_s", "subject", "kind", "name"];
+            table.write_record(subject.into_iter().chain(names.iter().map(|name| &**name)))?;
+            *columns = Some(names);
+        }
+        let mut subjects: Vec<&Subject> = Vec::with_capacity(1);
+        for point in values.points(sample) {
+            // The points of one subject mostly stand together.
+            let known = subjects.last().is_some_and(|last| last.id == point.subject.id)
+                || subjects.iter().any(|subject| subject.id == point.subject.id);
+            if !known {
+                subjects.push(point.subject);
             }
         }
-        for subject in touched {
-            write_subject(writer, catalog, sample.t, subject)?;
-            for value in &self.standing[&subject] {
-                writer.write_field(value.map(|value| value.to_string()).unwrap_or_default())?;
+        for subject in subjects {
+            write_subject(table, sample.t, subject)?;
+            for name in columns.iter().flatten() {
+                let value = values.value(subject.id, name);
+                table.write_field(value.map(|value| value.to_string()).unwrap_or_default())?;
             }
-            writer.write_record(None::<&[u8]>)?;
+            table.write_record(None::<&[u8]>)?;
+        }
+        Ok(())
+    }
+
+    fn write_long(&mut self, sample: &Sample) -> csv::Result<()> {
+        let Self { table, values, columns, .. } = self;
+        if columns.replace(Vec::new()).is_none() {
+            table.write_record([
+                "elapsed_s",
+                "subject",
+                "kind",
+                "name",
+                "metric",
+                "unit",
+                "value",
+            ])?;
+        }
+        for point in values.points(sample) {
+            write_subject(table, sample.t, point.subject)?;
+            table.write_field(&*point.metric.name)?;
+            table.write_field(point.metric.unit.as_str())?;
+            table.write_field(point.value.to_string())?;
+            table.write_record(None::<&[u8]>)?;
         }
         Ok(())
     }
 }
 
-fn write_long(
-    writer: &mut csv::Writer<Output>,
-    catalog: &Catalog,
-    sample: &Sample,
-    first: bool,
-) -> csv::Result<()> {
-    if first {
-        writer.write_record(["elapsed_s", "subject", "kind", "name", "metric", "unit", "value"])?;
-    }
-    for point in &sample.points {
-        write_subject(writer, catalog, sample.t, point.subject)?;
-        let metric = catalog.metric(point.metric);
-        writer.write_field(metric.map_or("", |metric| &metric.name))?;
-        writer.write_field(metric.map(|metric| metric.unit.to_string()).unwrap_or_default())?;
-        writer.write_field(point.value.to_string())?;
-        writer.write_record(None::<&[u8]>)?;
-    }
-    Ok(())
+/// The columns that every row begins with.
+fn write_subject(table: &mut csv::Writer<Output>, t: u64, subject: &Subject) -> csv::Result<()> {
+    table.write_field(format!("{}.{:09}", t / 1_000_000_000, t % 1_000_000_000))?;
+    table.write_field(subject.id.0.to_string())?;
+    table.write_field(subject.kind.as_str())?;
+    table.write_field(subject.name.to_string())
 }
 
-/// The columns that every row begins with.
-fn write_subject(
-    writer: &mut csv::Writer<Output>,
-    catalog: &Catalog,
-    t: u64,
-    id: SubjectId,
-) -> csv::Result<()> {
-    writer.write_field(format!("{}.{:09}", t / 1_000_000_000, t % 1_000_000_000))?;
-    writer.write_field(id.0.to_string())?;
-    let subject = catalog.subject(id);
-    writer.write_field(subject.map_or("", |subject| &subject.kind))?;
-    writer.write_field(subject.map(|subject| subject.name.to_string()).unwrap_or_default())
+#[cfg(test)]
+mod tests {
+    use super::super::test_stream::{TestStream, output_of};
+    use super::*;
+
+    /// Two processes, one with a mapping. statm measures the processes, smaps the first one too.
+    fn stream() -> TestStream {
+        let mut stream = TestStream::of_two_samplers();
+        let (first, second) = (stream.target("first", 7), stream.target("second", 8));
+        let mapping = stream.mapping(first, "[heap]");
+        stream.sample(1, 0, &[(first, "rss", 1000), (second, "rss", 2000)]);
+        stream.sample(2, 1, &[(first, "rss", 1001), (first, "pss", 900), (mapping, "rss", 500)]);
+        stream.sample(3, 1, &[(first, "rss", 1002)]);
+        stream.exit(4, second, 0);
+        stream.sample(5, 0, &[(second, "rss", 1), (first, "rss", 1100)]);
+        stream
+    }
+
+    fn table(layout: Layout) -> String {
+        output_of(|path| Csv::new(CsvOptions { path, layout }), stream().records())
+    }
+
+    #[test]
+    fn a_wide_table_has_each_value_once_and_an_empty_field_for_what_is_not_known() {
+        let rows = [
+            "elapsed_s,subject,kind,name,rss,peak,pss",
+            "0.000000001,0,process,first,1000,,",
+            "0.000000001,1,process,second,2000,,",
+            "0.000000002,0,process,first,1000,,900",
+            "0.000000002,2,mapping-group,[heap],500,,",
+            "0.000000005,0,process,first,1100,,900",
+            "",
+        ];
+        assert_eq!(table(Layout::Wide), rows.join("\n"));
+    }
+
+    #[test]
+    fn a_long_table_has_the_values_of_the_source_that_counts() {
+        let rows = [
+            "elapsed_s,subject,kind,name,metric,unit,value",
+            "0.000000001,0,process,first,rss,bytes,1000",
+            "0.000000001,1,process,second,rss,bytes,2000",
+            "0.000000002,0,process,first,pss,bytes,900",
+            "0.000000002,2,mapping-group,[heap],rss,bytes,500",
+            "0.000000005,0,process,first,rss,bytes,1100",
+            "",
+        ];
+        assert_eq!(table(Layout::Long), rows.join("\n"));
+    }
 }

@@ -6,7 +6,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use seepmeter_plugin::{Error, Plugin, Sink, options};
-use seepmeter_record::{Record, jsonl};
+use seepmeter_record::{End, Record, jsonl};
+
+use super::words;
 
 options! {
     /// Options of the sink `exec`.
@@ -77,7 +79,7 @@ impl Exec {
         let Some(input) = &mut self.input else { return Ok(()) };
         match write(input) {
             Ok(()) => Ok(()),
-            // The program reads no more: why, its exit status tells.
+            // The program reads no more. Its exit status says whether that is an error.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.end()?;
                 Err(Error::closed("the program has read enough"))
@@ -97,29 +99,26 @@ impl Exec {
             .child
             .wait()
             .map_err(|error| Error::io(format!("cannot wait for `{}`", self.command), &error))?;
-        match (status.code(), status.signal()) {
-            (Some(0), _) => Ok(()),
-            (Some(127), _) => Err(Error::failed(format!(
+        let killed = || status.signal().map_or(End::Gone, End::Killed);
+        match status.code().map_or_else(killed, End::Exited) {
+            End::Exited(0) => Ok(()),
+            End::Exited(127) => Err(Error::failed(format!(
                 "`{}` exited with status 127: the shell did not find it; is it installed, and on the PATH?",
                 self.command
             ))),
-            (Some(code), _) => {
-                Err(Error::failed(format!("`{}` exited with status {code}", self.command)))
+            end => {
+                let was = if let End::Killed(_) = end { "was " } else { "" };
+                Err(Error::failed(format!("`{}` {was}{}", self.command, words::end(end))))
             }
-            (None, signal) => Err(Error::failed(format!(
-                "`{}` was killed by signal {}",
-                self.command,
-                signal.unwrap_or(0)
-            ))),
         }
     }
 }
 
 impl Drop for Exec {
-    /// A run that was called off leaves no program behind.
+    /// A run that was aborted leaves no program behind.
     fn drop(&mut self) {
         if self.input.is_some() {
-            // Why the run was called off has been said already.
+            // Why the run was aborted has been reported already.
             let _ = self.end();
         }
     }

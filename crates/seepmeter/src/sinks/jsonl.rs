@@ -14,7 +14,7 @@ const LEVEL: i32 = 3;
 options! {
     /// Options of the sink `jsonl`.
     pub struct JsonlOptions {
-        /// The recording's file, compressed where its name ends in .zst; `-` is standard output.
+        /// The recording's file, compressed if its name ends in .zst; `-` is standard output.
         path: PathBuf = "-",
     }
 }

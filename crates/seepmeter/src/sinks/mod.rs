@@ -3,17 +3,19 @@
 mod csv;
 mod exec;
 mod jsonl;
-mod judged;
 mod output;
 mod stacks;
 mod summary;
 mod text;
 mod verdict;
+mod words;
+
+#[cfg(test)]
+mod test_stream;
 
 pub use csv::Csv;
 pub use exec::Exec;
 pub use jsonl::Jsonl;
-pub use judged::Judging;
 pub use stacks::Stacks;
 pub use summary::Summary;
 pub use text::Text;

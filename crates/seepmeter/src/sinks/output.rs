@@ -37,7 +37,7 @@ impl Output {
         &self.name
     }
 
-    /// Creates the file; standard error where there is no path.
+    /// Creates the file; standard error if there is no path.
     pub(super) fn create_or_stderr(path: Option<&Path>) -> Result<Self, Error> {
         match path {
             Some(path) => Self::create(path),
@@ -52,7 +52,7 @@ impl Output {
         Ok(Self { writer: BufWriter::with_capacity(1 << 15, fd.into()), name: name.to_owned() })
     }
 
-    /// Hands `write` the writer, and names this output where that fails.
+    /// Hands `write` the writer, and names this output if that fails.
     pub(super) fn print(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

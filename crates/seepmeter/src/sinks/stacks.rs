@@ -1,25 +1,31 @@
-//! The sink `stacks`: where threads stood, in the folded form that flame-graph tools read.
+//! The sink `stacks`: in which stacks threads were sampled, as the folded lines that flame-graph tools
+//! read.
 //!
-//! One line a stack: its frames from the outermost to the innermost with semicolons between them, the
-//! thread's name before them, and a number behind.
+//! One line for each stack: its functions from the outermost to the innermost with semicolons between
+//! them, the thread's name before them, and a number behind.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
-use seepmeter_record::{Catalog, MetricId, Record, Sample, SamplerId, SubjectId, subject_kind};
+use seepmeter_record::conventions::{attribute, metric};
+use seepmeter_record::{
+    Bytes, CurrentValues, Event, Frame, Metric, Record, Sample, SamplerId, StackDefinitions,
+    StackId, Subject, SubjectId, SubjectKind, Unit,
+};
 
 use super::output::Output;
 
 choices! {
     /// What the number behind a stack counts.
     pub enum Weight {
-        /// Looks at which a thread stood there.
-        Looks = "looks",
-        /// Bytes by which the resident set grew between two looks, at the later of which a thread stood
-        /// there.
+        /// Samples in which a thread had this stack.
+        Samples = "samples",
+        /// Bytes by which the resident set grew between two samples, in the later of which a thread had
+        /// this stack.
         Growth = "growth",
-        /// Bytes of address space that were mapped there and are mapped at the end.
+        /// Bytes of address space that were mapped from this stack and are mapped at the end.
         Mapped = "mapped",
     }
 }
@@ -29,10 +35,10 @@ options! {
     pub struct StacksOptions {
         /// The file to write to; `-` is standard output.
         path: PathBuf = "-",
-        /// What to count: `looks` at which a thread stood there; `growth`, the bytes by which the resident
-        /// set grew before such a look; or `mapped`, the bytes of address space that were mapped there and
-        /// are mapped at the end.
-        weight: Weight = "looks",
+        /// What to count: `samples` in which a thread had this stack; `growth`, the bytes by which the
+        /// resident set grew before such a sample; or `mapped`, the bytes of address space that were
+        /// mapped from this stack and are mapped at the end.
+        weight: Weight = "samples",
     }
 }
 
@@ -40,86 +46,79 @@ options! {
 pub struct Stacks {
     weight: Weight,
     output: Output,
-    catalog: Catalog,
-    ids: Ids,
-    /// Which sampler tells of stacks: its samples are the looks that are counted.
-    looker: Option<SamplerId>,
-    /// The stack that each thread stands at.
-    standing: HashMap<SubjectId, SubjectId>,
-    rss: Rss,
-    weights: BTreeMap<(SubjectId, SubjectId), u64>,
-    /// Of each stack, with the weight `mapped`.
-    mapped: BTreeMap<SubjectId, u64>,
+    values: CurrentValues,
+    definitions: StackDefinitions,
+    /// Which sampler samples stacks: its samples are counted.
+    sampler: Option<SamplerId>,
+    /// The threads that have not ended.
+    threads: HashMap<SubjectId, Thread>,
+    /// The resident set of each process at the last sample of stacks.
+    last_rss: HashMap<SubjectId, i64>,
+    /// What is mapped from stacks of processes that have not ended.
+    mapped: HashMap<SubjectId, MappedStack>,
+    /// The weights of threads and processes that have ended.
+    ended: BTreeMap<Line, u64>,
 }
 
-/// The metrics that are needed.
-#[derive(Default)]
-struct Ids {
-    stack: Option<MetricId>,
-    rss: Option<MetricId>,
-    mapped: Option<MetricId>,
+/// What makes a line: the name of a thread, if it is of one, and a stack.
+type Line = (Option<Bytes>, StackId);
+
+struct Thread {
+    subject: Arc<Subject>,
+    /// Its stack when it was last sampled, and when that was.
+    stack: StackId,
+    sampled: u64,
+    weights: BTreeMap<StackId, u64>,
 }
 
-/// The target's resident set, in bytes.
-#[derive(Default)]
-struct Rss {
-    target: Option<SubjectId>,
-    now: Option<i64>,
-    at_last_look: Option<i64>,
+struct MappedStack {
+    process: Option<SubjectId>,
+    stack: StackId,
+    bytes: u64,
 }
 
 impl Plugin for Stacks {
     const NAME: &'static str = "stacks";
-    const ABOUT: &'static str = "writes where threads stood, as lines for flame-graph tools";
+    const ABOUT: &'static str = "writes the stacks of threads, as folded lines for flame graphs";
     type Options = StacksOptions;
 
     fn new(options: StacksOptions) -> Result<Self, Error> {
         Ok(Self {
             weight: options.weight,
             output: Output::create(&options.path)?,
-            catalog: Catalog::default(),
-            ids: Ids::default(),
-            looker: None,
-            standing: HashMap::new(),
-            rss: Rss::default(),
-            weights: BTreeMap::new(),
-            mapped: BTreeMap::new(),
+            values: CurrentValues::default(),
+            definitions: StackDefinitions::default(),
+            sampler: None,
+            threads: HashMap::new(),
+            last_rss: HashMap::new(),
+            mapped: HashMap::new(),
+            ended: BTreeMap::new(),
         })
     }
 }
 
 impl Sink for Stacks {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.catalog.learn(record);
+        self.values.apply(record);
+        self.definitions.apply(record);
         match record {
-            Record::Metric(metric) => match &*metric.name {
-                "stack" => self.ids.stack = Some(metric.id),
-                "rss" => self.ids.rss = Some(metric.id),
-                "mapped" => self.ids.mapped = Some(metric.id),
-                _ => {}
-            },
-            Record::Subject(subject) if &*subject.kind == subject_kind::PROCESS => {
-                self.rss.target.get_or_insert(subject.id);
-            }
-            Record::Sample(sample) => self.take(sample),
-            Record::Event(event) if event.kind.ends_subject() => {
-                if let Some(subject) = event.subject {
-                    self.standing.remove(&subject);
-                }
-            }
+            Record::Sample(sample) => self.apply_sample(sample),
+            Record::Event(event) if event.kind.ends_subject() => self.end(event),
             _ => {}
         }
         Ok(())
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        let lacks = match self.weight {
-            Weight::Mapped => self.ids.mapped.is_none(),
-            Weight::Looks | Weight::Growth => self.ids.stack.is_none(),
+        let is_needed = |metric: &Arc<Metric>| match self.weight {
+            Weight::Mapped => {
+                *metric.name == *metric::MAPPED.name && metric.subject_kind == SubjectKind::Stack
+            }
+            Weight::Samples | Weight::Growth => metric.unit == Unit::Stack,
         };
-        if lacks {
+        if !self.values.metrics().any(is_needed) {
             return Err(Error::failed(
-                "no sampler told of stacks; sample with -s ptrace (for weight=mapped with -s ptrace,calls=memory)",
+                "no stacks were sampled; sample with -s ptrace (for weight=mapped with -s ptrace,calls=memory)",
             ));
         }
         let lines = self.lines();
@@ -134,64 +133,293 @@ impl Sink for Stacks {
 }
 
 impl Stacks {
-    fn take(&mut self, sample: &Sample) {
-        for point in &sample.points {
-            let metric = Some(point.metric);
-            if metric == self.ids.stack {
-                self.looker = Some(sample.sampler);
-                let stack = u32::try_from(point.value).map(SubjectId);
-                let _ = stack.map(|stack| self.standing.insert(point.subject, stack));
-            } else if metric == self.ids.rss && Some(point.subject) == self.rss.target {
-                self.rss.now = Some(point.value);
-            } else if metric == self.ids.mapped {
-                self.mapped.insert(point.subject, u64::try_from(point.value).unwrap_or(0));
+    fn apply_sample(&mut self, sample: &Sample) {
+        let Self { values, threads, mapped, sampler, .. } = self;
+        for point in values.points(sample) {
+            let subject = point.subject;
+            if point.metric.unit == Unit::Stack && subject.kind == SubjectKind::Thread {
+                *sampler = Some(sample.sampler);
+                let Ok(stack) = u32::try_from(point.value).map(StackId) else { continue };
+                let thread = threads.entry(subject.id).or_insert_with(|| Thread {
+                    subject: Arc::clone(subject),
+                    stack,
+                    sampled: sample.t,
+                    weights: BTreeMap::new(),
+                });
+                (thread.stack, thread.sampled) = (stack, sample.t);
+            } else if *point.metric.name == *metric::MAPPED.name
+                && let Some(stack) = subject.get(attribute::STACK)
+            {
+                let bytes = u64::try_from(point.value).unwrap_or(0);
+                let process = subject.parent;
+                mapped.insert(subject.id, MappedStack { process, stack, bytes });
             }
         }
-        if self.looker == Some(sample.sampler) {
-            self.count();
+        if self.sampler == Some(sample.sampler) {
+            self.count(sample);
         }
     }
 
-    /// Counts a look.
-    fn count(&mut self) {
-        let before = self.rss.at_last_look.replace(self.rss.now.unwrap_or(0));
-        let weight = match (self.weight, before, self.rss.now) {
-            (Weight::Looks, ..) => 1,
-            (Weight::Growth, Some(before), Some(now)) => u64::try_from(now - before).unwrap_or(0),
-            _ => 0,
+    /// Counts a sample of stacks.
+    fn count(&mut self, sample: &Sample) {
+        let growth = match self.weight {
+            Weight::Samples => None,
+            Weight::Growth => Some(self.growth()),
+            Weight::Mapped => return,
         };
-        if weight > 0 {
-            for (thread, stack) in &self.standing {
-                *self.weights.entry((*thread, *stack)).or_default() += weight;
+        for thread in self.threads.values_mut() {
+            // A partial sample has not observed a thread that it has no point of.
+            if sample.partial && thread.sampled != sample.t {
+                continue;
             }
+            let grown = |growth: &HashMap<_, u64>| Some(*growth.get(&thread.subject.parent?)?);
+            let weight = growth.as_ref().map_or(Some(1), grown);
+            if let Some(weight) = weight.filter(|weight| *weight > 0) {
+                add(&mut thread.weights, thread.stack, weight);
+            }
+        }
+    }
+
+    /// By how much each process has grown since the last sample of stacks, if that is known.
+    fn growth(&mut self) -> HashMap<SubjectId, u64> {
+        let mut growth = HashMap::new();
+        for process in self.threads.values().filter_map(|thread| thread.subject.parent) {
+            if growth.contains_key(&process) {
+                continue;
+            }
+            let Some(rss) = self.values.value(process, metric::RSS.name) else { continue };
+            let grown =
+                self.last_rss.insert(process, rss).map_or(0, |before| rss.saturating_sub(before));
+            growth.insert(process, u64::try_from(grown).unwrap_or(0));
+        }
+        growth
+    }
+
+    /// A subject ends: nothing more is counted for it, and what was is kept by names alone.
+    fn end(&mut self, event: &Event) {
+        let Some(ended) = event.subject else { return };
+        self.mapped.remove(&ended);
+        if let Some(thread) = self.threads.remove(&ended) {
+            add_thread(&mut self.ended, &thread);
+        }
+        let is_process = |subject: &Arc<Subject>| subject.kind == SubjectKind::Process;
+        if !self.values.subject(ended).is_some_and(is_process) {
+            return;
+        }
+        self.last_rss.remove(&ended);
+        for (_, thread) in self.threads.extract_if(|_, it| it.subject.parent == Some(ended)) {
+            add_thread(&mut self.ended, &thread);
+        }
+        // What it had mapped at its end.
+        for (_, mapped) in self.mapped.extract_if(|_, it| it.process == Some(ended)) {
+            add(&mut self.ended, (None, mapped.stack), mapped.bytes);
         }
     }
 
     /// The lines in their order, those that read alike taken together.
     fn lines(&self) -> BTreeMap<Vec<u8>, u64> {
-        let mut lines = BTreeMap::new();
-        let mut add = |line: Vec<u8>, weight: u64| {
-            if weight > 0 {
-                *lines.entry(line).or_default() += weight;
-            }
-        };
-        for (stack, weight) in self.mapped.iter().filter(|_| self.weight == Weight::Mapped) {
-            add(self.name(*stack).to_vec(), *weight);
+        let mut weights = self.ended.clone();
+        self.threads.values().for_each(|thread| add_thread(&mut weights, thread));
+        for mapped in self.mapped.values() {
+            add(&mut weights, (None, mapped.stack), mapped.bytes);
         }
-        for ((thread, stack), weight) in &self.weights {
-            let thread = one_frame(self.name(*thread));
-            add([&thread, &b";"[..], self.name(*stack)].concat(), *weight);
+        let is_mapped = self.weight == Weight::Mapped;
+        weights.retain(|(thread, _), weight| *weight > 0 && thread.is_none() == is_mapped);
+        let mut lines = BTreeMap::new();
+        for ((thread, stack), weight) in weights {
+            let thread = thread.iter().map(|name| one_frame(name.as_bytes(), b'_'));
+            let frames: Vec<Vec<u8>> = thread.chain(self.frames(stack)).collect();
+            add(&mut lines, frames.join(&b';'), weight);
         }
         lines
     }
 
-    fn name(&self, subject: SubjectId) -> &[u8] {
-        static NOBODY: &[u8] = b"?";
-        self.catalog.subject(subject).map_or(NOBODY, |subject| subject.name.as_bytes())
+    /// The functions of a stack, the outermost first.
+    fn frames(&self, stack: StackId) -> Vec<Vec<u8>> {
+        let Some(stack) = self.definitions.stack(stack) else { return vec![b"[unknown]".to_vec()] };
+        let why = stack.truncated.iter().map(|why| format!("[{why}]").into_bytes());
+        let frames = self.definitions.frames(stack).rev().flat_map(|frame| self.functions(frame));
+        why.chain(frames).map(|name| one_frame(&name, b':')).collect()
+    }
+
+    /// The functions at a frame's address, the outermost first; the address if none is known.
+    fn functions(&self, frame: &Frame) -> Vec<Vec<u8>> {
+        let outermost = match &frame.function {
+            Some(function) => function.as_bytes().to_vec(),
+            None => {
+                let image = self.definitions.image(frame).map(|image| image.path.as_bytes());
+                let path = image.unwrap_or(b"[jit]");
+                let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+                [name, format!("+{:#x}", frame.address).as_bytes()].concat()
+            }
+        };
+        let inlined = frame.inlined.iter().rev().map(|call| call.function.as_bytes().to_vec());
+        std::iter::once(outermost).chain(inlined).collect()
     }
 }
 
-/// A name as one frame: a semicolon in it would end it.
-fn one_frame(name: &[u8]) -> Vec<u8> {
-    name.iter().map(|&byte| if matches!(byte, b';' | b'\n') { b'_' } else { byte }).collect()
+fn add<K: Ord>(weights: &mut BTreeMap<K, u64>, key: K, weight: u64) {
+    let sum = weights.entry(key).or_default();
+    *sum = sum.saturating_add(weight);
+}
+
+fn add_thread(weights: &mut BTreeMap<Line, u64>, thread: &Thread) {
+    for (stack, weight) in &thread.weights {
+        add(weights, (Some(thread.subject.name.clone()), *stack), *weight);
+    }
+}
+
+/// A name as one frame: a semicolon in it would end the frame, a newline the line.
+fn one_frame(name: &[u8], instead: u8) -> Vec<u8> {
+    name.iter().map(|&byte| if matches!(byte, b';' | b'\n') { instead } else { byte }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use seepmeter_record::{Attributes, FrameId, Image, ImageId, InlinedCall, Stack};
+
+    use super::super::test_stream::{TestStream, output_of};
+    use super::*;
+
+    fn frame(id: u32, function: Option<&str>, inlined: &[&str]) -> Record {
+        let call = |name: &&str| InlinedCall { function: (*name).into(), file: None, line: None };
+        let frame = Frame {
+            id: FrameId(id),
+            image: Some(ImageId(0)),
+            address: 0x9f2d0,
+            function: function.map(Into::into),
+            file: None,
+            line: None,
+            inlined: inlined.iter().map(call).collect(),
+        };
+        Record::Frame(frame.into())
+    }
+
+    fn stack(id: u32, frames: &[u32], truncated: Option<&str>) -> Record {
+        let frames = frames.iter().copied().map(FrameId).collect();
+        let truncated = truncated.map(Into::into);
+        Record::Stack(Stack { id: StackId(id), frames, truncated }.into())
+    }
+
+    /// Stack 0 is main;parse, stack 1 is main;sleep.
+    fn stream() -> TestStream {
+        let mut stream = TestStream::of_two_samplers();
+        stream.metric(1, &metric::STACK.of(SubjectKind::Thread));
+        stream.metric(1, &metric::MAPPED.of(SubjectKind::Stack));
+        let path = "/lib/libc.so.6".into();
+        stream.record(Record::Image(Image { id: ImageId(0), path, build_id: None }.into()));
+        for (id, name) in (0..).zip(["main", "parse", "sleep"]) {
+            stream.record(frame(id, Some(name), &[]));
+        }
+        stream.record(stack(0, &[1, 0], None));
+        stream.record(stack(1, &[2, 0], None));
+        stream
+    }
+
+    fn thread(stream: &mut TestStream, process: SubjectId, name: &str) -> SubjectId {
+        stream.subject(Some(process), SubjectKind::Thread, name, Attributes::new())
+    }
+
+    fn mapped_stack(stream: &mut TestStream, process: SubjectId, stack: u32) -> SubjectId {
+        let attributes = Attributes::new().with(attribute::STACK, StackId(stack));
+        stream.subject(Some(process), SubjectKind::Stack, "a stack", attributes)
+    }
+
+    fn folded(weight: Weight, stream: &TestStream) -> String {
+        output_of(|path| Stacks::new(StacksOptions { path, weight }), stream.records())
+    }
+
+    #[test]
+    fn samples_are_counted_by_thread_and_stack_while_the_thread_lives() {
+        let mut stream = stream();
+        let process = stream.target("work", 7);
+        let worker = thread(&mut stream, process, "work;er");
+        stream.sample(1, 1, &[(worker, "stack", 0)]);
+        stream.sample(2, 1, &[]);
+        stream.sample(2, 0, &[]);
+        stream.sample(3, 1, &[(worker, "stack", 1)]);
+        stream.event(4, Some(worker), seepmeter_record::EventKind::Gone {});
+        stream.sample(5, 1, &[]);
+        let expected = "work_er;main;parse 2\nwork_er;main;sleep 1\n";
+        assert_eq!(folded(Weight::Samples, &stream), expected);
+    }
+
+    #[test]
+    fn a_partial_sample_counts_only_the_threads_that_it_has_a_point_of() {
+        let mut stream = stream();
+        let process = stream.target("work", 7);
+        let (one, two) = (thread(&mut stream, process, "one"), thread(&mut stream, process, "two"));
+        stream.sample(1, 1, &[(one, "stack", 0), (two, "stack", 0)]);
+        stream.sample(2, 1, &[(one, "stack", 0)]);
+        stream.partial();
+        assert_eq!(folded(Weight::Samples, &stream), "one;main;parse 2\ntwo;main;parse 1\n");
+    }
+
+    #[test]
+    fn growth_is_that_of_the_threads_own_process_and_shrinking_counts_for_nothing() {
+        let mut stream = stream();
+        let (first, second) = (stream.target("first", 7), stream.target("second", 8));
+        let (one, two) = (thread(&mut stream, first, "one"), thread(&mut stream, second, "two"));
+        stream.sample(1, 0, &[(first, "rss", 1000)]);
+        stream.sample(2, 1, &[(one, "stack", 0), (two, "stack", 0)]);
+        stream.sample(3, 0, &[(first, "rss", 1500), (second, "rss", 7000)]);
+        stream.sample(4, 1, &[]);
+        stream.sample(5, 0, &[(first, "rss", 1400), (second, "rss", 7300)]);
+        stream.sample(6, 1, &[(one, "stack", 1), (two, "stack", 1)]);
+        let expected = "one;main;parse 500\ntwo;main;sleep 300\n";
+        assert_eq!(folded(Weight::Growth, &stream), expected);
+    }
+
+    #[test]
+    fn what_a_stack_has_mapped_is_as_it_is_at_the_end_or_at_the_end_of_its_process() {
+        let mut stream = stream();
+        let (first, second) = (stream.target("first", 7), stream.target("second", 8));
+        let parse = mapped_stack(&mut stream, first, 0);
+        let sleep = mapped_stack(&mut stream, first, 1);
+        let other = mapped_stack(&mut stream, second, 0);
+        stream.sample(1, 1, &[(parse, "mapped", 4096), (sleep, "mapped", 8192)]);
+        stream.sample(2, 1, &[(other, "mapped", 100), (sleep, "mapped", 0)]);
+        stream.exit(3, first, 0);
+        assert_eq!(folded(Weight::Mapped, &stream), "main;parse 4196\n");
+    }
+
+    #[test]
+    fn inlined_calls_are_frames_and_what_is_not_known_is_said() {
+        let mut stream = stream();
+        stream.record(frame(3, Some("sum<[u8; 4]>"), &["add", "fold"]));
+        stream.record(frame(4, None, &[]));
+        stream.record(stack(2, &[4, 3], Some("cut")));
+        let process = stream.target("work", 7);
+        let worker = thread(&mut stream, process, "work");
+        stream.sample(1, 1, &[(worker, "stack", 2)]);
+        let expected = "work;[cut];sum<[u8: 4]>;fold;add;libc.so.6+0x9f2d0 1\n";
+        assert_eq!(folded(Weight::Samples, &stream), expected);
+    }
+
+    #[test]
+    fn nothing_is_kept_by_subject_of_threads_that_have_ended() {
+        let mut stream = stream();
+        let process = stream.target("work", 7);
+        for t in 0..1000 {
+            let worker = thread(&mut stream, process, "worker");
+            stream.sample(2 * t, 1, &[(worker, "stack", 0)]);
+            stream.event(2 * t + 1, Some(worker), seepmeter_record::EventKind::Gone {});
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let options = StacksOptions { path: folder.path().join("out"), weight: Weight::Samples };
+        let mut sink = Stacks::new(options).unwrap();
+        stream.records().iter().try_for_each(|record| sink.write(record)).unwrap();
+        assert_eq!((sink.threads.len(), sink.ended.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_stream_without_stacks_is_an_error_that_says_what_to_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StacksOptions { path: folder.path().join("out"), weight: Weight::Samples };
+        let mut sink = Stacks::new(options).unwrap();
+        let records = TestStream::of_two_samplers().records();
+        records.iter().try_for_each(|record| sink.write(record)).unwrap();
+        let error = sink.stop().unwrap_err().to_string();
+        assert!(error.contains("no stacks") && error.contains("-s ptrace"), "{error}");
+    }
 }

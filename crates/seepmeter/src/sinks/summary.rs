@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nix::errno::Errno;
-use nix::sys::signal::Signal;
-use seepmeter_plugin::{Error, Plugin, Sink, SinkFactory, options};
+use seepmeter_plugin::{Error, Plugin, Sink, options};
+use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    End, Event, EventKind, Footer, MetricId, Record, Sample, SamplerId, SamplerInfo, Subject,
-    SubjectId, Unit, human, subject_kind,
+    Cost, CurrentValues, End, Event, EventKind, Footer, Header, Record, Sample, SamplerId, Subject,
+    SubjectId, Unit, human,
 };
-use seepmeter_verdict::names::metric;
-use seepmeter_verdict::{Collector, NoVerdict, Verdict};
+use seepmeter_verdict::{Conclusion, MetricConclusion, MetricOutcome};
 
-use super::judged::{Judged, Judging};
 use super::output::Output;
+use super::{verdict, words};
 
-/// From one part in so many on, the time between the last look and the target's end is told.
-const UNSEEN_PART: u64 = 10;
+/// The time between the last sample of a target and its end is shown if it is more than this part of
+/// the run: one in so many.
+const UNSAMPLED_PART: u64 = 10;
 
 options! {
     /// Options of the sink `summary`.
@@ -30,292 +29,419 @@ options! {
 
 /// The sink `summary`.
 pub struct Summary {
-    /// None where it only judges, for gates.
-    output: Option<Output>,
-    collector: Collector,
-    judging: Judging,
-    target: Option<Subject>,
-    metrics: Metrics,
-    rss: Option<Span>,
-    peak: Option<i64>,
+    output: Output,
+    values: CurrentValues,
+    header: Option<Arc<Header>>,
+    /// In the order in which they came.
+    targets: Vec<TargetSummary>,
     samples: u64,
+    /// When the last sample or event was.
     last_t: u64,
-    /// When the last look was taken.
-    last_look: u64,
-    samplers: Vec<SamplerInfo>,
-    /// Which sampler tells the resident set.
-    heard: Option<SamplerId>,
     /// The longest interval, in ns, to which the budget has stretched each sampler's.
     backed_off: BTreeMap<SamplerId, u64>,
     footer: Option<Footer>,
+    verdict_lines: Vec<String>,
 }
 
-/// The metrics that the summary tells of.
-#[derive(Default)]
-struct Metrics {
-    rss: Option<MetricId>,
-    peak: Option<MetricId>,
+/// What is kept of a target, also when it has ended.
+struct TargetSummary {
+    subject: Arc<Subject>,
+    rss: Option<Span>,
+    /// The largest value that the kernel has noted.
+    peak: Option<i64>,
+    end: Option<TargetEnding>,
 }
 
-/// The first and the last value of a series.
+/// How a target ended, or that it was let go.
+struct TargetEnding {
+    end: End,
+    t: u64,
+    /// When its resident set was last sampled.
+    rss_sampled: Option<u64>,
+}
+
+/// The first, the last and the largest value of a series.
 struct Span {
     first_t: u64,
     first: i64,
-    last_t: u64,
     last: i64,
     largest: i64,
 }
 
 impl Plugin for Summary {
     const NAME: &'static str = "summary";
-    const ABOUT: &'static str = "tells at the end how long, how much, and what the watching cost";
+    const ABOUT: &'static str =
+        "reports at the end how long the run was, how much memory it took, and what sampling cost";
     type Options = SummaryOptions;
 
     fn new(options: SummaryOptions) -> Result<Self, Error> {
-        let output = Output::create_or_stderr(options.path.as_deref())?;
-        Ok(Self::of(Some(output), Judging::default()))
-    }
-}
-
-impl Summary {
-    /// A factory of summaries whose verdict is held against gates. A `silent` one writes nothing.
-    #[must_use]
-    pub fn factory(judging: Judging, silent: bool) -> Arc<SinkFactory> {
-        Arc::new(Judged::<Self>::new(judging, move |judging, options: SummaryOptions| {
-            let output = match silent {
-                true => None,
-                false => Some(Output::create_or_stderr(options.path.as_deref())?),
-            };
-            Ok(Self::of(output, judging))
-        }))
-    }
-
-    fn of(output: Option<Output>, judging: Judging) -> Self {
-        Self {
-            output,
-            collector: judging.collector(None),
-            judging,
-            target: None,
-            metrics: Metrics::default(),
-            rss: None,
-            peak: None,
+        Ok(Self {
+            output: Output::create_or_stderr(options.path.as_deref())?,
+            values: CurrentValues::default(),
+            header: None,
+            targets: Vec::new(),
             samples: 0,
             last_t: 0,
-            last_look: 0,
-            samplers: Vec::new(),
-            heard: None,
             backed_off: BTreeMap::new(),
             footer: None,
-        }
+            verdict_lines: Vec::new(),
+        })
     }
 }
 
 impl Sink for Summary {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.collector.observe(record);
+        self.values.apply(record);
+        self.last_t = self.last_t.max(record.time().unwrap_or(0));
         match record {
-            Record::Metric(metric) if metric.unit == Unit::Bytes => match &*metric.name {
-                metric::RSS => self.metrics.rss = Some(metric.id),
-                metric::PEAK => self.metrics.peak = Some(metric.id),
-                _ => {}
-            },
-            // The first process of a stream is the target.
-            Record::Subject(subject)
-                if self.target.is_none() && &*subject.kind == subject_kind::PROCESS =>
-            {
-                self.target = Some(subject.clone());
-            }
-            Record::Sample(sample) => self.take(sample),
-            Record::Event(event) => {
-                self.last_t = self.last_t.max(event.t);
-                self.hear(event);
-            }
-            Record::Header(header) => self.samplers.clone_from(&header.samplers),
+            Record::Header(header) => self.header = Some(Arc::clone(header)),
+            Record::Subject(subject) => self.add_target(subject.id),
+            Record::Sample(sample) => self.apply_sample(sample),
+            Record::Event(event) => self.apply_event(event),
             Record::Footer(footer) => self.footer = Some(footer.clone()),
-            Record::Metric(_) | Record::Subject(_) => {}
+            _ => {}
         }
         Ok(())
     }
 
+    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        self.verdict_lines = conclusion.metrics.iter().flat_map(verdict_lines).collect();
+        Ok(())
+    }
+
     fn stop(&mut self) -> Result<(), Error> {
-        let conclusion = self.collector.conclude();
-        let lines = self.lines(conclusion.main());
-        self.judging.settle(conclusion);
-        let Some(output) = &mut self.output else { return Ok(()) };
-        output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
-        output.flush()
+        // If there was nothing to sample, why has been reported already.
+        if self.footer.as_ref().is_some_and(verdict::never_started) {
+            return Ok(());
+        }
+        let lines = self.lines();
+        self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
+        self.output.flush()
+    }
+}
+
+/// What was concluded from a metric.
+fn verdict_lines(metric: &MetricConclusion) -> Vec<String> {
+    match &metric.outcome {
+        MetricOutcome::Verdicts(verdicts) => verdict::lines(verdicts, false),
+        // It is judged unless the user asks for another: that it was not sampled is no news.
+        MetricOutcome::NoVerdict(_) if metric.metric == metric::RSS.name => Vec::new(),
+        MetricOutcome::NoVerdict(why) => vec![format!("none: {why}")],
     }
 }
 
 impl Summary {
-    fn take(&mut self, sample: &Sample) {
+    /// A subject is known now: if it is a target, it is listed from here on.
+    fn add_target(&mut self, id: SubjectId) {
+        let listed = self.targets.iter().any(|target| target.subject.id == id);
+        let known = self.values.subject(id).filter(|_| self.values.is_target(id) && !listed);
+        self.targets.extend(known.map(|subject| TargetSummary {
+            subject: Arc::clone(subject),
+            rss: None,
+            peak: None,
+            end: None,
+        }));
+    }
+
+    fn apply_sample(&mut self, sample: &Sample) {
         self.samples += 1;
-        self.last_t = self.last_t.max(sample.t);
-        self.last_look = self.last_look.max(sample.t);
-        let target: Option<SubjectId> = self.target.as_ref().map(|target| target.id);
-        for point in sample.points.iter().filter(|point| Some(point.subject) == target) {
-            let value = point.value;
-            if Some(point.metric) == self.metrics.rss {
-                // Of two samplers that tell it, the first to do so is heard.
-                if *self.heard.get_or_insert(sample.sampler) != sample.sampler {
-                    continue;
-                }
-                match &mut self.rss {
-                    Some(span) => {
-                        span.last_t = sample.t;
-                        span.last = value;
-                        span.largest = span.largest.max(value);
-                    }
-                    None => {
-                        let (first_t, last_t) = (sample.t, sample.t);
-                        self.rss = Some(Span {
-                            first_t,
-                            first: value,
-                            last_t,
-                            last: value,
-                            largest: value,
-                        });
-                    }
-                }
-            } else if Some(point.metric) == self.metrics.peak {
-                self.peak = self.peak.max(Some(value));
+        let Self { values, targets, .. } = self;
+        for point in values.points(sample) {
+            let target = targets.iter_mut().find(|target| target.subject.id == point.subject.id);
+            let Some(target) = target else { continue };
+            let (name, value) = (&*point.metric.name, point.value);
+            if name == metric::RSS.name {
+                let first = Span { first_t: sample.t, first: value, last: value, largest: value };
+                let span = target.rss.get_or_insert(first);
+                span.last = value;
+                span.largest = span.largest.max(value);
+            } else if name == metric::PEAK.name || name == metric::INTERVAL_PEAK.name {
+                target.peak = target.peak.max(Some(value));
             }
         }
     }
 
-    fn hear(&mut self, event: &Event) {
-        if let (EventKind::BackedOff, Some(sampler)) = (&event.kind, event.sampler) {
-            let interval = event.value.unwrap_or(0).unsigned_abs();
-            let longest = self.backed_off.entry(sampler).or_default();
-            *longest = interval.max(*longest);
+    fn apply_event(&mut self, event: &Event) {
+        match (&event.kind, event.subject, event.sampler) {
+            (EventKind::BackedOff { interval }, _, Some(sampler)) => {
+                let longest = self.backed_off.entry(sampler).or_default();
+                *longest = (*interval).max(*longest);
+            }
+            (EventKind::Attached {}, Some(subject), _) => self.add_target(subject),
+            (kind, Some(subject), _) => {
+                let target = self.targets.iter_mut().find(|target| target.subject.id == subject);
+                if let (Some(target), Some(end)) = (target, words::end_of_event(kind)) {
+                    let rss_sampled = self.values.observed_at(subject, metric::RSS.name);
+                    target.end = Some(TargetEnding { end, t: event.t, rss_sampled });
+                }
+            }
+            _ => {}
         }
     }
 
-    fn lines(&self, verdict: Result<&Verdict, &NoVerdict>) -> Vec<String> {
-        if let Some(Footer { end: End::NotStarted(_), .. }) = &self.footer {
-            // There was nothing to watch, and why has been said already.
-            return Vec::new();
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> =
+            self.targets.iter().flat_map(|target| self.target_lines(target)).collect();
+        // Of one target, it stands between its name and its memory.
+        let place = if self.targets.len() == 1 { 1 } else { 0 };
+        lines.insert(place, labelled("watched", &self.watched()));
+        for (place, line) in self.verdict_lines.iter().enumerate() {
+            lines.push(labelled(if place == 0 { "verdict" } else { "" }, line));
         }
-        let mut lines = vec![format!("target     {}", self.tell_target())];
-        lines.push(format!("watched    {}", self.tell_watching()));
-        match &self.rss {
-            Some(span) => lines.push(format!("rss        {}", self.tell_rss(span))),
-            None if self.ended_unseen() => {
-                lines.push(
-                    "rss        not sampled: the target ended before the first sample".to_owned(),
-                );
-            }
-            None => {}
-        }
-        let told = match verdict {
-            Ok(verdict) => verdict.lines(),
-            // Of what nobody asked for nothing need be said.
-            Err(_) if self.judging.metric() == metric::RSS => Vec::new(),
-            Err(why) => vec![format!("none: {why}")],
-        };
-        for (place, line) in told.into_iter().enumerate() {
-            lines.push(format!("{:9}  {line}", if place == 0 { "verdict" } else { "" }));
-        }
+        let samplers = self.header.as_ref().map_or(&[][..], |header| &header.samplers);
         for (id, interval) in &self.backed_off {
-            if let Some(sampler) = self.samplers.get(usize::from(id.0)) {
-                lines.push(format!(
-                    "budget     sampler {}: sampling slowed from every {} to every {} (budget)",
-                    sampler.name,
-                    human::duration(sampler.interval),
-                    human::duration(*interval)
-                ));
+            if let Some(sampler) = samplers.get(usize::from(id.0)) {
+                let every = human::duration(*interval);
+                let slowed = format!("sampling slowed to every {every} (budget)");
+                lines.push(labelled(&sampler.name, &slowed));
             }
         }
-        if let Some(Footer { cost, lost, .. }) = &self.footer {
-            let peak = i64::try_from(cost.peak_rss).unwrap_or(i64::MAX);
-            lines.push(format!(
-                "seepmeter  {} of CPU time, {} peak rss",
-                human::duration(cost.cpu),
-                human::bytes(peak)
-            ));
-            for lost in lost {
-                let samples = human::count(lost.samples, "sample");
-                lines.push(format!(
-                    "dropped    {samples} by sink {}, which was too slow",
-                    lost.sink
-                ));
+        if let Some(Footer { cost, dropped, .. }) = &self.footer {
+            lines.extend(cost_line(*cost));
+            for dropped in dropped {
+                let samples = human::count(dropped.samples, "sample");
+                let line = format!("{samples} by sink {}, which was too slow", dropped.sink);
+                lines.push(labelled("dropped", &line));
             }
         }
         lines
     }
 
-    fn ended_unseen(&self) -> bool {
-        let end = self.footer.as_ref().map(|footer| footer.end);
-        self.samples == 0 && matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone))
-    }
-
-    fn tell_target(&self) -> String {
-        let name = match &self.target {
-            Some(target) => match target.process_key() {
-                Some((pid, _)) => format!("{} (pid {pid})", target.name),
-                None => target.name.to_string(),
-            },
-            None => "none".to_owned(),
-        };
-        let end = match self.footer.as_ref().map(|footer| footer.end) {
-            Some(End::Exited(status)) => format!("exited with status {status}"),
-            Some(End::Killed(signal)) => match Signal::try_from(signal) {
-                Ok(name) => format!("killed by signal {signal} ({name})"),
-                Err(_) => format!("killed by signal {signal}"),
-            },
-            Some(End::Gone) => "ended".to_owned(),
-            Some(End::Left) => "still running".to_owned(),
-            Some(End::NotStarted(errno)) => {
-                format!("not started: {}", Errno::from_raw(errno).desc())
-            }
+    fn target_lines(&self, target: &TargetSummary) -> Vec<String> {
+        let in_footer = self.footer.as_ref().and_then(|footer| footer.end_of(target.subject.id));
+        let end = in_footer.or(target.end.as_ref().map(|ending| ending.end));
+        let in_words = match end {
+            Some(end) => words::end(end),
             None => {
                 "the recording has no end: its writer was killed or is still running".to_owned()
             }
         };
-        format!("{name}, {end}")
+        let name = words::subject(&target.subject);
+        let mut lines = vec![labelled("target", &format!("{name}, {in_words}"))];
+        let has_ended = matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone));
+        match &target.rss {
+            Some(span) => lines.push(labelled("rss", &self.rss(target, span, has_ended))),
+            None if has_ended && self.samples == 0 => {
+                let line = "not sampled: the target ended before the first sample";
+                lines.push(labelled("rss", line));
+            }
+            None => {}
+        }
+        lines
     }
 
-    fn tell_watching(&self) -> String {
+    fn watched(&self) -> String {
         match &self.footer {
-            Some(footer) => format!(
-                "{}: {}, {} late, {} missed",
-                human::duration(footer.t),
-                human::count(footer.samples, "sample"),
-                footer.late,
-                footer.missed
+            Some(Footer { t, samples, late, missed, .. }) => format!(
+                "{}: {}, {late} late, {missed} missed",
+                human::duration(*t),
+                human::count(*samples, "sample"),
             ),
-            None => {
-                format!(
-                    "{}: {}",
-                    human::duration(self.last_t),
-                    human::count(self.samples, "sample")
-                )
-            }
+            None => format!(
+                "{}: {}",
+                human::duration(self.last_t),
+                human::count(self.samples, "sample")
+            ),
         }
     }
 
-    fn tell_rss(&self, span: &Span) -> String {
-        let peak = self.peak.unwrap_or(span.largest).max(span.largest);
-        let mut told = format!(
+    fn rss(&self, target: &TargetSummary, span: &Span, has_ended: bool) -> String {
+        let peak = target.peak.unwrap_or(span.largest).max(span.largest);
+        let mut line = format!(
             "first {}, last {}, peak {}",
             human::bytes(span.first),
             human::bytes(span.last),
             human::bytes(peak)
         );
-        if span.last_t > span.first_t {
-            let seconds = (span.last_t - span.first_t) as f64 / 1e9;
+        let sampled = match &target.end {
+            Some(ending) => ending.rss_sampled,
+            None => self.values.observed_at(target.subject.id, metric::RSS.name),
+        };
+        let Some(sampled) = sampled else { return line };
+        if sampled > span.first_t {
+            let seconds = (sampled - span.first_t) as f64 / 1e9;
             let rate = span.last.saturating_sub(span.first) as f64 / seconds;
-            told.push_str(&format!("; average {}", human::rate(rate, Unit::Bytes)));
+            line.push_str(&format!("; average {}", human::rate(rate, Unit::Bytes)));
         }
-        // With the target goes the kernel's mark of its peak, so what came after the last look is unknown.
-        if let Some(Footer { t, end: End::Exited(_) | End::Killed(_) | End::Gone, .. }) =
-            self.footer
-        {
-            let unseen = t.saturating_sub(self.last_look);
-            if unseen > t / UNSEEN_PART {
-                told.push_str(&format!("; not sampled in its last {}", human::duration(unseen)));
+        // With the target goes the kernel's mark of its peak, so what came after the last sample is not
+        // known.
+        if let Some(ending) = target.end.as_ref().filter(|_| has_ended) {
+            let unsampled = ending.t.saturating_sub(sampled);
+            if unsampled > ending.t / UNSAMPLED_PART {
+                let time = human::duration(unsampled);
+                line.push_str(&format!("; not sampled in its last {time}"));
             }
         }
-        told
+        line
+    }
+}
+
+fn labelled(label: &str, line: &str) -> String {
+    format!("{label:9}  {line}")
+}
+
+/// What seepmeter itself used, as far as that is known.
+fn cost_line(cost: Cost) -> Option<String> {
+    let cpu = cost.cpu.map(|cpu| format!("{} of CPU time", human::duration(cpu)));
+    let peak = cost.peak_rss.and_then(|peak| i64::try_from(peak).ok());
+    let peak = peak.map(|peak| format!("{} peak rss", human::bytes(peak)));
+    let known: Vec<String> = cpu.into_iter().chain(peak).collect();
+    (!known.is_empty()).then(|| labelled("seepmeter", &known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use seepmeter_record::Dropped;
+    use seepmeter_verdict::NoVerdict;
+
+    use super::super::test_stream::{TestStream, output_after, output_of};
+    use super::*;
+
+    const MIB: i64 = 1 << 20;
+    const SECOND: u64 = 1_000_000_000;
+
+    fn make(path: PathBuf) -> Result<Summary, Error> {
+        Summary::new(SummaryOptions { path: Some(path) })
+    }
+
+    fn summary(stream: &TestStream) -> String {
+        output_of(make, stream.records())
+    }
+
+    /// A target that grows by 1 MiB in a second.
+    fn growing() -> (TestStream, SubjectId) {
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        stream.sample(0, 0, &[(target, "rss", 10 * MIB), (target, "peak", 12 * MIB)]);
+        stream.sample(SECOND, 1, &[(target, "rss", 50 * MIB)]);
+        stream.sample(2 * SECOND, 0, &[(target, "rss", 12 * MIB)]);
+        (stream, target)
+    }
+
+    #[test]
+    fn of_one_target_it_is_a_few_lines() {
+        let (mut stream, target) = growing();
+        stream.exit(2 * SECOND + 1, target, 3);
+        stream.footer(2 * SECOND + 1, &[(target, End::Exited(3))]);
+        let expected = "target     work (pid 7), exited with status 3\n\
+                        watched    2 s: 4 samples, 1 late, 2 missed\n\
+                        rss        first 10 MiB, last 12 MiB, peak 12 MiB; average +1 MiB/s\n";
+        assert_eq!(summary(&stream), expected);
+    }
+
+    #[test]
+    fn of_several_targets_each_has_its_own_block() {
+        let mut stream = TestStream::of_two_samplers();
+        let (first, second) = (stream.target("first", 7), stream.target("second", 8));
+        stream.sample(0, 0, &[(first, "rss", 2 * MIB), (second, "rss", 4 * MIB)]);
+        stream.sample(SECOND, 0, &[(first, "rss", 3 * MIB)]);
+        stream.event(SECOND, Some(first), EventKind::Killed { signal: 9 });
+        stream.sample(5 * SECOND, 0, &[(second, "rss", 4 * MIB)]);
+        stream.footer(5 * SECOND, &[(first, End::Killed(9)), (second, End::Left)]);
+        let expected = "watched    5 s: 4 samples, 1 late, 2 missed\n\
+                        target     first (pid 7), killed by signal 9 (SIGKILL)\n\
+                        rss        first 2 MiB, last 3 MiB, peak 3 MiB; average +1 MiB/s\n\
+                        target     second (pid 8), still running\n\
+                        rss        first 4 MiB, last 4 MiB, peak 4 MiB; average 0 B/s\n";
+        assert_eq!(summary(&stream), expected);
+    }
+
+    #[test]
+    fn a_target_that_comes_later_is_listed_too() {
+        let (mut stream, first) = growing();
+        let second = stream.subject(
+            None,
+            seepmeter_record::SubjectKind::Process,
+            "late",
+            Default::default(),
+        );
+        stream.event(3 * SECOND, Some(second), EventKind::Attached {});
+        stream.sample(3 * SECOND, 0, &[(second, "rss", MIB)]);
+        stream.footer(3 * SECOND, &[(first, End::Left), (second, End::Left)]);
+        let lines = summary(&stream);
+        assert!(
+            lines.contains("target     late, still running\nrss        first 1 MiB"),
+            "{lines}"
+        );
+    }
+
+    #[test]
+    fn a_time_without_samples_before_the_end_is_shown() {
+        let (mut stream, target) = growing();
+        stream.exit(3 * SECOND, target, 0);
+        let lines = summary(&stream);
+        assert!(lines.contains("average +1 MiB/s; not sampled in its last 1 s\n"), "{lines}");
+    }
+
+    #[test]
+    fn a_recording_without_an_end_is_called_so_and_what_is_not_known_is_left_out() {
+        let (stream, _) = growing();
+        let lines = summary(&stream);
+        let words =
+            "work (pid 7), the recording has no end: its writer was killed or is still running\n";
+        assert!(lines.contains(words), "{lines}");
+        assert!(lines.contains("watched    2 s: 3 samples\n"), "{lines}");
+        assert!(!lines.contains("seepmeter "), "{lines}");
+    }
+
+    #[test]
+    fn a_target_that_ended_before_the_first_sample_has_no_resident_set() {
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        stream.exit(1, target, 0);
+        stream.footer(1, &[(target, End::Exited(0))]);
+        let lines = summary(&stream);
+        assert!(
+            lines.ends_with("rss        not sampled: the target ended before the first sample\n")
+        );
+    }
+
+    #[test]
+    fn slower_sampling_dropped_samples_and_the_cost_are_reported() {
+        let (mut stream, target) = growing();
+        stream.backed_off(SECOND, 1, 400_000_000);
+        stream.backed_off(SECOND, 1, 300_000_000);
+        let mut records = stream.records();
+        records.push(Record::Footer(Footer {
+            t: 2 * SECOND,
+            ends: vec![seepmeter_record::TargetEnd { subject: target, end: End::Left }],
+            samples: 3,
+            late: 0,
+            missed: 0,
+            dropped: vec![Dropped { sink: "csv".to_owned(), samples: 12 }],
+            cost: Cost { cpu: Some(4_600_000), peak_rss: None },
+        }));
+        let lines = output_of(make, records);
+        let expected = "smaps      sampling slowed to every 400 ms (budget)\n\
+                        seepmeter  4.6 ms of CPU time\n\
+                        dropped    12 samples by sink csv, which was too slow\n";
+        assert!(lines.ends_with(expected), "{lines}");
+    }
+
+    #[test]
+    fn a_metric_without_a_verdict_is_reported_if_the_user_asked_for_it() {
+        let (stream, _) = growing();
+        let conclusion_of = |metric: &str| {
+            let why = NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 3 };
+            let outcome = MetricOutcome::NoVerdict(why);
+            let metrics = vec![MetricConclusion { metric: metric.to_owned(), outcome }];
+            Conclusion { metrics, gates: Vec::new() }
+        };
+        let lines_of = |metric| {
+            let conclusion = conclusion_of(metric);
+            output_after(make, stream.records(), |sink| sink.conclude(&conclusion))
+        };
+        assert!(!lines_of("rss").contains("verdict"));
+        let lines = lines_of("pss");
+        let expected = "verdict    none: no value of `pss` was emitted in 3 samples\n";
+        assert!(lines.ends_with(expected), "{lines}");
+    }
+
+    #[test]
+    fn of_a_target_that_was_not_started_nothing_is_reported() {
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        stream.footer(1, &[(target, End::NotStarted(2))]);
+        assert_eq!(summary(&stream), "");
     }
 }

@@ -1,25 +1,26 @@
-//! The sink `text`: a line a tick, to be read as it comes.
+//! The sink `text`: a line for each sample, to be read as it comes.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::fmt::strtime;
-use nix::sys::signal::Signal;
 use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
-use seepmeter_record::human;
+use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    Catalog, Event, EventKind, Header, MetricId, Record, Sample, SamplerId, SubjectId, Unit,
-    subject_kind,
+    CurrentValues, End, Event, EventKind, Header, Record, Sample, SamplerId, Subject, SubjectId,
+    SubjectKind, Unit, human,
 };
 
 use super::output::Output;
+use super::words;
 
 choices! {
     /// How a line looks.
     pub enum Style {
-        /// Time of day, time since the start, resident set, change a second.
+        /// Time of day, time since the start, resident set, change per second.
         Line = "line",
         /// The resident pages, one number a line.
         Pages = "pages",
@@ -40,54 +41,49 @@ options! {
 pub struct Text {
     output: Output,
     style: Style,
+    header: Option<Arc<Header>>,
     start: Option<jiff::ZonedDateTime>,
-    page_size: i64,
-    catalog: Catalog,
-    rss: Option<MetricId>,
-    /// The last resident set of each process, and when it was seen.
-    before: HashMap<SubjectId, (u64, i64)>,
-    /// Which sampler tells the resident set of each process.
-    heard: HashMap<SubjectId, SamplerId>,
+    values: CurrentValues,
+    /// The last resident set of each process that has not ended, and when it was sampled.
+    last: HashMap<SubjectId, (u64, i64)>,
+    /// True as soon as there is more than one process: each line then names its own.
+    several: bool,
+    /// Nanoseconds from tick to tick of each sampler, if the budget has changed it.
+    intervals: HashMap<SamplerId, u64>,
 }
 
 impl Plugin for Text {
     const NAME: &'static str = "text";
     const ABOUT: &'static str =
-        "writes a line a look: the time, the resident set, its change a second";
+        "writes a line for each sample: the time, the resident set, its change per second";
     type Options = TextOptions;
     /// Soon enough for an eye, and at a thousand lines a second fifty of them travel together.
-    const PATIENCE: Duration = Duration::from_millis(50);
+    const MAX_BATCH_DELAY: Duration = Duration::from_millis(50);
 
     fn new(options: TextOptions) -> Result<Self, Error> {
         Ok(Self {
             output: Output::create_or_stderr(options.path.as_deref())?,
             style: options.style,
+            header: None,
             start: None,
-            page_size: 4096,
-            catalog: Catalog::default(),
-            rss: None,
-            before: HashMap::new(),
-            heard: HashMap::new(),
+            values: CurrentValues::default(),
+            last: HashMap::new(),
+            several: false,
+            intervals: HashMap::new(),
         })
     }
 }
 
 impl Sink for Text {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.catalog.learn(record);
+        self.values.apply(record);
         match record {
-            Record::Header(header) => {
-                self.begin(header);
-                Ok(())
-            }
-            Record::Metric(metric) if &*metric.name == "rss" && metric.unit == Unit::Bytes => {
-                self.rss = Some(metric.id);
-                Ok(())
-            }
-            Record::Sample(sample) => self.tell_sample(sample),
-            Record::Event(event) => self.tell_event(event),
-            Record::Metric(_) | Record::Subject(_) | Record::Footer(_) => Ok(()),
+            Record::Header(header) => self.begin(header),
+            Record::Sample(sample) => self.write_sample(sample)?,
+            Record::Event(event) => self.write_event(event)?,
+            _ => {}
         }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -96,49 +92,41 @@ impl Sink for Text {
 }
 
 impl Text {
-    fn begin(&mut self, header: &Header) {
-        self.page_size = i64::try_from(header.page_size).unwrap_or(4096).max(1);
+    fn begin(&mut self, header: &Arc<Header>) {
+        self.several = header.targets.len() > 1;
         // The offset that the header names is that of where the run was.
         self.start = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%:z", &header.start)
             .and_then(|start| start.to_zoned_datetime())
             .ok();
+        self.header = Some(Arc::clone(header));
     }
 
-    fn tell_sample(&mut self, sample: &Sample) -> Result<(), Error> {
-        for point in &sample.points {
-            let is_process = self
-                .catalog
-                .subject(point.subject)
-                .is_some_and(|subject| &*subject.kind == subject_kind::PROCESS);
-            // Of two samplers that tell it, the first to do so is heard.
-            let heard = |owner: &mut HashMap<SubjectId, SamplerId>| {
-                *owner.entry(point.subject).or_insert(sample.sampler) == sample.sampler
-            };
-            if Some(point.metric) == self.rss && is_process && heard(&mut self.heard) {
-                self.tell_rss(sample.t, point.subject, point.value)?;
-            }
-        }
-        Ok(())
+    fn write_sample(&mut self, sample: &Sample) -> Result<(), Error> {
+        let of_processes = self.values.points(sample).filter(|point| {
+            point.subject.kind == SubjectKind::Process && *point.metric.name == *metric::RSS.name
+        });
+        let resident: Vec<(Arc<Subject>, i64)> =
+            of_processes.map(|point| (Arc::clone(point.subject), point.value)).collect();
+        resident.iter().try_for_each(|(subject, rss)| self.write_rss(sample.t, subject, *rss))
     }
 
-    fn tell_rss(&mut self, t: u64, subject: SubjectId, rss: i64) -> Result<(), Error> {
+    fn write_rss(&mut self, t: u64, subject: &Subject, rss: i64) -> Result<(), Error> {
         if self.style == Style::Pages {
-            let pages = rss / self.page_size;
+            let Some(header) = &self.header else { return Ok(()) };
+            let pages = rss / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
             return self.output.print(|out| writeln!(out, "{pages}"));
         }
-        let change = match self.before.insert(subject, (t, rss)) {
+        let change = match self.last.insert(subject.id, (t, rss)) {
             Some((before, old)) if t > before => {
-                let seconds = (t - before) as f64 / 1e9;
-                let rate = rss.saturating_sub(old) as f64 / seconds;
-                // Always a second, so that the lines can be compared.
-                format!("{}/s", human::change(rate, Unit::Bytes))
+                let rate = rss.saturating_sub(old) as f64 * 1e9 / (t - before) as f64;
+                format!("{}/s", human::change(rate.round(), Unit::Bytes))
             }
             _ => String::new(),
         };
-        // With several processes each line says whose it is.
-        let name = match self.catalog.subject(subject) {
-            Some(known) if self.before.len() > 1 => format!("  {}", known.name),
-            _ => String::new(),
+        self.several |= self.last.len() > 1;
+        let name = match self.several {
+            true => format!("  {}", words::subject(subject)),
+            false => String::new(),
         };
         let times = self.times(t);
         let rss = human::bytes(rss);
@@ -147,33 +135,64 @@ impl Text {
         })
     }
 
-    /// What a person should know of before the end.
-    fn tell_event(&mut self, event: &Event) -> Result<(), Error> {
-        let value = event.value.unwrap_or(0);
-        let says = match &event.kind {
-            _ if self.style == Style::Pages => return Ok(()),
-            EventKind::Missed => format!("{} missed", human::count(value.unsigned_abs(), "tick")),
-            EventKind::Lost => {
-                format!("{} lost by {}", human::count(value.unsigned_abs(), "sample"), event.text)
-            }
-            EventKind::Forwarded => format!("{} sent to the target", signal_name(value)),
-            EventKind::BackedOff => format!(
-                "looks cost more than the budget: from now on one in {}",
-                human::duration(value.unsigned_abs())
-            ),
-            EventKind::Continued => "goes on after a stop".to_owned(),
-            EventKind::Lingers
-            | EventKind::Marker
-            | EventKind::SamplerFailed
-            | EventKind::SinkFailed => {
-                format!("{}: {}", event.kind.as_str(), event.text)
-            }
-            // A sampler's own news: how it looks, and what it had to leave out.
-            EventKind::Other(kind) if !event.text.is_empty() => format!("{kind}: {}", event.text),
-            _ => return Ok(()),
-        };
+    fn write_event(&mut self, event: &Event) -> Result<(), Error> {
+        let line = self.event_line(event);
+        if let (Some(subject), true) = (event.subject, event.kind.ends_subject()) {
+            self.last.remove(&subject);
+        }
+        let Some(line) = line.filter(|_| self.style == Style::Line) else { return Ok(()) };
         let times = self.times(event.t);
-        self.output.print(|out| writeln!(out, "{times}  {says}"))
+        self.output.print(|out| writeln!(out, "{times}  {line}"))
+    }
+
+    /// What a person should know before the end.
+    fn event_line(&mut self, event: &Event) -> Option<String> {
+        Some(match &event.kind {
+            EventKind::Missed { ticks } => format!("{} missed", human::count(*ticks, "tick")),
+            EventKind::Dropped { samples, sink } => {
+                format!("{} dropped: sink {sink} is too slow", human::count(*samples, "sample"))
+            }
+            EventKind::Forwarded { signal } => {
+                format!("{} sent to the target", words::signal(*signal))
+            }
+            EventKind::BackedOff { interval } => self.backed_off(event.sampler, *interval),
+            EventKind::Continued {} => "continued after a stop".to_owned(),
+            EventKind::KeepAlive { reason } => format!("keep-alive: {reason}"),
+            EventKind::Marker { number, text } => marker(*number, &text.to_string()),
+            EventKind::SamplerFailed { reason } => format!("sampler failed: {reason}"),
+            EventKind::SinkFailed { reason } => format!("sink failed: {reason}"),
+            EventKind::Incomplete { text, .. } => format!("incomplete: {text}"),
+            EventKind::Fallback { text } => format!("fallback: {text}"),
+            // What a plugin has to say for itself.
+            EventKind::Other { kind, text, .. } if !text.is_empty() => {
+                format!("{}: {text}", kind.escape_debug())
+            }
+            kind => return self.end_line(event.subject?, words::end_of_event(kind)?),
+        })
+    }
+
+    /// The end of one of several targets. That of the only one is in the summary.
+    fn end_line(&self, subject: SubjectId, end: End) -> Option<String> {
+        let named = self.several && self.values.is_target(subject) && end != End::Left;
+        let subject = self.values.subject(subject).filter(|_| named)?;
+        Some(format!("{} {}", words::subject(subject), words::end(end)))
+    }
+
+    fn backed_off(&mut self, sampler: Option<SamplerId>, interval: u64) -> String {
+        let every = human::duration(interval);
+        let samplers = self.header.as_ref().map_or(&[][..], |header| &header.samplers);
+        let asked_for = sampler.and_then(|id| samplers.get(usize::from(id.0)));
+        let before = sampler.and_then(|id| self.intervals.insert(id, interval));
+        let whose = match asked_for {
+            Some(sampler) if samplers.len() > 1 => format!("{}: ", sampler.name),
+            _ => String::new(),
+        };
+        match before.or(asked_for.map(|sampler| sampler.interval)) {
+            Some(before) if interval < before => {
+                format!("{whose}sampling sped up to every {every}")
+            }
+            _ => format!("{whose}backed off: sampling slowed to every {every} (budget)"),
+        }
     }
 
     /// The time of day, and the time since the start.
@@ -188,18 +207,90 @@ impl Text {
     }
 }
 
-/// `SIGTERM`; `signal 40` if it has no name.
-fn signal_name(number: i64) -> String {
-    let named = i32::try_from(number).ok().and_then(|number| Signal::try_from(number).ok());
-    named.map_or_else(|| format!("signal {number}"), |signal| signal.to_string())
+/// `marker 250: requests`.
+fn marker(number: Option<i64>, text: &str) -> String {
+    let number = number.map_or(String::new(), |number| format!(" {number}"));
+    let text = if text.is_empty() { String::new() } else { format!(": {text}") };
+    format!("marker{number}{text}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::signal_name;
+    use super::super::test_stream::{TestStream, output_of};
+    use super::*;
+
+    const MIB: i64 = 1 << 20;
+    const SECOND: u64 = 1_000_000_000;
+
+    fn lines(style: Style, stream: &TestStream) -> String {
+        let make = |path| Text::new(TextOptions { path: Some(path), style });
+        output_of(make, stream.records())
+    }
 
     #[test]
-    fn a_signal_without_a_name_is_shown_by_its_number() {
-        assert_eq!([signal_name(15), signal_name(40)], ["SIGTERM", "signal 40"]);
+    fn the_resident_set_of_a_mapping_is_not_shown_nor_is_a_value_shown_twice() {
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        let heap = stream.mapping(target, "[heap]");
+        stream.sample(0, 0, &[(target, "rss", 10 * MIB)]);
+        stream.sample(SECOND / 2, 1, &[(target, "rss", 11 * MIB), (heap, "rss", 3 * MIB)]);
+        stream.sample(SECOND, 0, &[(target, "rss", 12 * MIB)]);
+        let expected = "12:00:00      0.000 s  rss     10 MiB\n\
+                        12:00:01      1.000 s  rss     12 MiB       +2 MiB/s\n";
+        assert_eq!(lines(Style::Line, &stream), expected);
+        assert_eq!(lines(Style::Pages, &stream), "2560\n3072\n");
+    }
+
+    #[test]
+    fn of_several_targets_each_line_names_its_own_and_each_end_is_shown() {
+        let mut stream = TestStream::of_two_samplers();
+        let (first, second) = (stream.target("first", 7), stream.target("second", 8));
+        stream.sample(0, 0, &[(first, "rss", MIB), (second, "rss", 2 * MIB)]);
+        stream.exit(SECOND, first, 3);
+        stream.sample(2 * SECOND, 0, &[(second, "rss", MIB)]);
+        let expected = "12:00:00      0.000 s  rss      1 MiB                 first (pid 7)\n\
+                        12:00:00      0.000 s  rss      2 MiB                 second (pid 8)\n\
+                        12:00:01      1.000 s  first (pid 7) exited with status 3\n\
+                        12:00:02      2.000 s  rss      1 MiB     -512 KiB/s  second (pid 8)\n";
+        assert_eq!(lines(Style::Line, &stream), expected);
+    }
+
+    #[test]
+    fn events_are_shown_in_words() {
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        stream.event(1, None, EventKind::Missed { ticks: 2 });
+        stream.event(1, None, EventKind::Dropped { samples: 1, sink: "csv".into() });
+        stream.event(1, Some(target), EventKind::Forwarded { signal: 15 });
+        stream.event(1, None, EventKind::Marker { number: Some(250), text: "requests".into() });
+        stream.event(1, None, EventKind::Marker { number: None, text: "".into() });
+        stream.event(1, None, EventKind::Late { samples: 1 });
+        let other = EventKind::Other { kind: "news".into(), number: None, text: "good".into() };
+        stream.event(1, None, other);
+        stream.exit(1, target, 0);
+        let shown = lines(Style::Line, &stream);
+        let shown: Vec<&str> =
+            shown.lines().filter_map(|line| line.strip_prefix("12:00:00      0.000 s  ")).collect();
+        let expected = [
+            "2 ticks missed",
+            "1 sample dropped: sink csv is too slow",
+            "SIGTERM sent to the target",
+            "marker 250: requests",
+            "marker",
+            "news: good",
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(lines(Style::Pages, &stream), "");
+    }
+
+    #[test]
+    fn a_changed_interval_is_called_slower_or_faster() {
+        let mut stream = TestStream::of_two_samplers();
+        stream.backed_off(1, 1, 400_000_000);
+        stream.backed_off(2, 1, 300_000_000);
+        let shown = lines(Style::Line, &stream);
+        let words = "smaps: backed off: sampling slowed to every 400 ms (budget)\n";
+        assert!(shown.contains(words), "{shown}");
+        assert!(shown.contains("smaps: sampling sped up to every 300 ms\n"), "{shown}");
     }
 }

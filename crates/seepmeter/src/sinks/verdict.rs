@@ -1,13 +1,11 @@
 //! The sink `verdict`: what the run was judged to be, for people or for machines.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use seepmeter_plugin::{Error, Plugin, Sink, SinkFactory, options};
+use seepmeter_plugin::{Error, Plugin, Sink, options};
 use seepmeter_record::{End, Footer, Record};
-use seepmeter_verdict::Collector;
+use seepmeter_verdict::{Conclusion, MetricOutcome, Scope, Verdict};
 
-use super::judged::{Judged, Judging};
 use super::output::Output;
 
 options! {
@@ -15,12 +13,10 @@ options! {
     pub struct VerdictOptions {
         /// The file to write to; `-` is standard output, and without it the lines go to standard error.
         path: Option<PathBuf>,
-        /// Write one JSON object instead of words.
+        /// Write a JSON object for each verdict instead of words.
         json: bool = "no",
-        /// Say what each stage of the judging found.
+        /// Say what each stage of the analysis found.
         explain: bool = "no",
-        /// Which metric to judge; without it the one that --metric names.
-        metric: Option<String>,
     }
 }
 
@@ -28,44 +24,47 @@ options! {
 pub struct VerdictSink {
     options: VerdictOptions,
     output: Output,
-    /// The metric that is shown.
-    metric: String,
-    collector: Collector,
-    /// There was no target to judge, and why has been said already.
+    lines: Vec<String>,
+    /// Why there is no verdict on a metric, of the first that has none.
+    missing: Option<String>,
+    /// There was no target to judge, and why has been reported already.
     not_started: bool,
 }
 
 impl Plugin for VerdictSink {
     const NAME: &'static str = "verdict";
     const ABOUT: &'static str =
-        "judges at the end: growing, steady or inconclusive, how fast and where";
+        "reports at the end: growing, steady or inconclusive, how fast and where";
     type Options = VerdictOptions;
 
     fn new(options: VerdictOptions) -> Result<Self, Error> {
-        Self::of(Judging::default(), options)
-    }
-}
-
-impl VerdictSink {
-    /// A factory of sinks that write what the gates say into their JSON.
-    #[must_use]
-    pub fn factory(judging: Judging) -> Arc<SinkFactory> {
-        Arc::new(Judged::<Self>::new(judging, Self::of))
-    }
-
-    fn of(judging: Judging, options: VerdictOptions) -> Result<Self, Error> {
         let output = Output::create_or_stderr(options.path.as_deref())?;
-        let metric = options.metric.clone().unwrap_or_else(|| judging.metric().to_owned());
-        let collector = judging.collector(Some(&metric));
-        Ok(Self { options, output, metric, collector, not_started: false })
+        Ok(Self { options, output, lines: Vec::new(), missing: None, not_started: false })
     }
 }
 
 impl Sink for VerdictSink {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.collector.observe(record);
-        if let Record::Footer(Footer { end: End::NotStarted(_), .. }) = record {
-            self.not_started = true;
+        if let Record::Footer(footer) = record {
+            self.not_started = never_started(footer);
+        }
+        Ok(())
+    }
+
+    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        let VerdictOptions { json, explain, .. } = self.options;
+        for metric in &conclusion.metrics {
+            match &metric.outcome {
+                MetricOutcome::Verdicts(verdicts) if json => {
+                    let documents =
+                        verdicts.iter().map(|verdict| verdict.document(&conclusion.gates, None));
+                    self.lines.extend(documents.map(|document| document.to_string()));
+                }
+                MetricOutcome::Verdicts(verdicts) => self.lines.extend(lines(verdicts, explain)),
+                MetricOutcome::NoVerdict(why) => {
+                    self.missing.get_or_insert_with(|| why.to_string());
+                }
+            }
         }
         Ok(())
     }
@@ -74,16 +73,86 @@ impl Sink for VerdictSink {
         if self.not_started {
             return Ok(());
         }
-        let conclusion = self.collector.conclude();
-        let verdict = conclusion
-            .verdict(&self.metric)
-            .map_err(|why| Error::failed(format!("there is nothing to judge: {why}")))?;
-        let lines = match (self.options.json, self.options.explain) {
-            (true, _) => vec![verdict.document(&conclusion.gates, None).to_string()],
-            (false, true) => verdict.explained_lines(),
-            (false, false) => verdict.lines(),
-        };
+        let lines = &self.lines;
         self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
-        self.output.flush()
+        self.output.flush()?;
+        match &self.missing {
+            Some(why) => Err(Error::failed(format!("there is nothing to judge: {why}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// True if not one target was started.
+pub(super) fn never_started(footer: &Footer) -> bool {
+    !footer.ends.is_empty()
+        && footer.ends.iter().all(|target| matches!(target.end, End::NotStarted(_)))
+}
+
+/// The verdicts on a metric for people. If there are several, each is named.
+pub(super) fn lines(verdicts: &[Verdict], explain: bool) -> Vec<String> {
+    let of_verdict = |verdict: &Verdict| {
+        let mut lines = if explain { verdict.explained_lines() } else { verdict.lines() };
+        if let Some(first) = lines.first_mut().filter(|_| verdicts.len() > 1) {
+            let whose = whose(verdict.scope, &verdict.target, verdict.pid);
+            *first = format!("{whose}: {first}");
+        }
+        lines
+    };
+    verdicts.iter().flat_map(of_verdict).collect()
+}
+
+/// What a verdict is on.
+fn whose(scope: Scope, target: &str, pid: Option<i64>) -> String {
+    match (scope, pid) {
+        (Scope::AllTargets, _) => "all targets".to_owned(),
+        (_, Some(pid)) => format!("{target} (pid {pid})"),
+        (_, None) => target.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seepmeter_plugin::ErrorKind;
+    use seepmeter_verdict::{MetricConclusion, NoVerdict};
+
+    use super::super::test_stream::TestStream;
+    use super::*;
+
+    /// What the sink says at its end of a run in which nothing was sampled.
+    fn stop_after(end: End) -> Result<(), Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Some(folder.path().join("out"));
+        let mut sink = VerdictSink::new(VerdictOptions { path, json: false, explain: false })?;
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        stream.footer(1, &[(target, end)]);
+        stream.records().iter().try_for_each(|record| sink.write(record))?;
+        let outcome = MetricOutcome::NoVerdict(NoVerdict::NothingSampled);
+        let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
+        sink.conclude(&Conclusion { metrics, gates: Vec::new() })?;
+        sink.stop()
+    }
+
+    #[test]
+    fn no_verdict_is_a_failure_that_says_why() {
+        let error = stop_after(End::Exited(0)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Failed);
+        assert_eq!(error.to_string(), "there is nothing to judge: nothing was sampled");
+    }
+
+    #[test]
+    fn of_a_target_that_was_not_started_nothing_is_reported() {
+        assert_eq!(stop_after(End::NotStarted(2)), Ok(()));
+    }
+
+    #[test]
+    fn of_several_targets_each_verdict_is_named_and_the_sum_is_that_of_all() {
+        let names = [
+            whose(Scope::Target, "work", Some(7)),
+            whose(Scope::Series, "a.csv", None),
+            whose(Scope::AllTargets, "", None),
+        ];
+        assert_eq!(names, ["work (pid 7)", "a.csv", "all targets"]);
     }
 }

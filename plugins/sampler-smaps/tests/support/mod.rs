@@ -28,7 +28,8 @@ pub struct Program {
 
 impl Program {
     pub fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_smaps-test-target"))
+        let mut child = Command::new(seepmeter_tests::test_target())
+            .arg("obey")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

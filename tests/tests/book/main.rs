@@ -1,0 +1,5 @@
+//! What users read: the book's examples, and what the command prints.
+
+mod contributing;
+mod examples;
+mod snapshots;

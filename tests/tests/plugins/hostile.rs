@@ -1,0 +1,442 @@
+//! Plugins that misbehave: each ends in an error that names it, or in going on without it; the other
+//! sinks' records are whole, and the exit status tells.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use seepmeter_record::{EventKind, Footer, jsonl::Ending};
+use seepmeter_tests::plugin::{abi, cc, cdylib};
+use seepmeter_tests::{Done, Recording, long_or_not_run, seepmeter, words};
+
+/// A folder with the misbehaving sink and sampler, and the panicking ones.
+struct Rogues {
+    folder: tempfile::TempDir,
+}
+
+impl Rogues {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let _ = cc(&abi("sink.c"), &folder.path().join("sink.so"), &[]);
+        let _ = cc(&abi("sampler.c"), &folder.path().join("sampler.so"), &[]);
+        for name in ["panicky.so", "alarmist.so", "tableless.so"] {
+            let library = cdylib("seepmeter-test-panicky");
+            let _ = std::fs::copy(library, folder.path().join(name)).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A short run with this sampler or sink beside statm and a recording.
+    fn run(&self, flag: &str, spec: &str) -> Done {
+        let _ = std::fs::remove_file(self.path().join("r.jsonl"));
+        let words = words![
+            "run",
+            "-q",
+            "--no-summary",
+            "-i",
+            "5ms",
+            "-s",
+            "statm",
+            flag,
+            spec,
+            "-o",
+            "jsonl,path=r.jsonl",
+            "--",
+            "sleep",
+            "0.1"
+        ];
+        seepmeter(words).in_folder(self.path()).done()
+    }
+
+    /// The recording beside it, which has to be whole and have statm's looks.
+    #[track_caller]
+    fn recording(&self) -> Recording {
+        let recording = Recording::read(&self.path().join("r.jsonl"));
+        assert_eq!(recording.ending, Ending::Whole);
+        let looks = recording.samples().filter(|sample| sample.sampler.0 == 0).count();
+        assert!(looks > 2, "{looks} looks");
+        recording
+    }
+
+    /// Runs with it, and asserts that all went on without it: one complaint that names it and has these
+    /// parts, status 125, and a whole recording, which tells of it where it failed before the end.
+    #[track_caller]
+    fn goes_on_without(&self, flag: &str, spec: &str, parts: &[&str]) -> Recording {
+        let file = spec.split(',').next().unwrap();
+        let done = self.run(flag, spec).expect_complaint(125, parts);
+        assert!(done.complaints()[0].contains(file), "{}", done.told());
+        assert!(!done.err().contains('\x1b') || file.contains("pan"), "{}", done.told());
+        self.recording()
+    }
+}
+
+#[test]
+fn a_call_that_fails_closes_its_sink_and_the_others_go_on() {
+    let rogues = Rogues::new();
+    for (what, part) in [
+        ("fail", "it will not"),
+        ("mute", "its `write` failed and gave no reason but an errno: No space left on device"),
+        ("positive", "its `write` returned 7, which is neither 0 nor a negative errno"),
+        ("one", "its `write` returned 1"),
+        ("least", "its `write` returned -2147483648"),
+        ("dirty", "bad \u{fffd}\u{fffd} bytes \\u{1b}[31mred\\u{7}\\nand a line"),
+        ("null-message", "(text at an address where none can be)"),
+        ("stray", "called the host from a thread that is not its own"),
+        ("metric", "a metric outside of a sampler's start"),
+        ("points", "outside of sample"),
+    ] {
+        let spec = format!("./sink.so,in=write,do={what}");
+        let recording = rogues.goes_on_without("-o", &spec, &[part]);
+        let told = recording.events(&EventKind::SinkFailed);
+        assert_eq!(told.len(), 1, "{what}");
+        assert!(told[0].text.to_string().contains("./sink.so"), "{what}: {}", told[0].text);
+    }
+}
+
+#[test]
+fn a_sink_may_fail_in_any_of_its_calls() {
+    let rogues = Rogues::new();
+    for call in ["flush", "stop"] {
+        let spec = format!("./sink.so,in={call},do=fail");
+        let _ = rogues.goes_on_without("-o", &spec, &["it will not"]);
+    }
+    for call in ["configure", "ready"] {
+        let spec = format!("./sink.so,do=fail,in={call}");
+        let done = rogues.run("-o", &spec).expect_complaint(125, &["./sink.so", "it will not"]);
+        assert_eq!(done.out(), "", "nothing of the target has run");
+    }
+    let _ = rogues.run("-o", "./sink.so,how=much").expect_complaint(125, &["in, do and log"]);
+}
+
+#[test]
+fn a_create_that_fails_calls_the_run_off() {
+    let rogues = Rogues::new();
+    for what in ["fail", "stray", "mute"] {
+        let flag = format!("-DIN_CREATE=\"{what}\"");
+        let _ = cc(&abi("sink.c"), &rogues.path().join("create.so"), &[&flag]);
+        let _ = rogues.run("-o", "./create.so").expect_complaint(125, &["./create.so"]);
+    }
+}
+
+#[test]
+fn a_sink_whose_reader_has_gone_is_closed_without_a_complaint() {
+    let rogues = Rogues::new();
+    let done = rogues.run("-o", "./sink.so,in=write,do=pipe").expect(0);
+    assert_eq!(done.complaints(), [""; 0]);
+    let _ = rogues.recording();
+}
+
+#[test]
+fn a_warning_is_shown_without_control_characters_and_is_no_failure() {
+    let rogues = Rogues::new();
+    let done = rogues.run("-o", "./sink.so,do=warn,in=ready").expect(0);
+    assert_eq!(done.complaints(), ["misbehave: mind \\u{1b}[2Jthis"]);
+    let _ = rogues.recording();
+}
+
+#[test]
+fn a_message_without_end_is_cut_off() {
+    let rogues = Rogues::new();
+    let done = rogues.run("-o", "./sink.so,in=write,do=long").expect(125);
+    assert!(done.err().len() < 3000, "{}", done.told());
+}
+
+#[test]
+fn a_call_that_fails_ends_its_sampler_and_the_others_go_on() {
+    let rogues = Rogues::new();
+    for (call, what, part) in [
+        ("sample", "fail", "it will not"),
+        ("sample", "one", "its `sample` returned 1"),
+        ("sample", "dirty", "\\u{1b}[31mred"),
+        ("sample", "stray", "from a thread that is not its own"),
+        ("wait", "fail", "it will not"),
+        ("wait", "points", "points outside of sample"),
+        ("wait", "held", "outside of sample"),
+    ] {
+        let spec = format!("./sampler.so,in={call},do={what}");
+        let recording = rogues.goes_on_without("-s", &spec, &[part]);
+        assert_eq!(recording.events(&EventKind::SamplerFailed).len(), 1, "{call} {what}");
+    }
+    let _ = rogues.goes_on_without("-s", "./sampler.so,in=stop,do=fail", &["it will not"]);
+    let _ = rogues.goes_on_without("-s", "./sampler.so,in=stop,do=points", &["outside of sample"]);
+    let before =
+        ["configure", "ready", "start"].map(|call| format!("./sampler.so,do=fail,in={call}"));
+    for spec in before {
+        let _ = rogues.run("-s", &spec).expect_complaint(125, &["./sampler.so", "it will not"]);
+    }
+    for what in ["metric", "points"] {
+        let spec = format!("./sampler.so,do={what},in=ready");
+        let _ = rogues.run("-s", &spec).expect_complaint(125, &["./sampler.so", "outside of"]);
+    }
+}
+
+#[test]
+fn a_record_that_can_not_be_is_refused_and_ends_its_sampler() {
+    let rogues = Rogues::new();
+    for (what, part) in [
+        ("undefined-subject", "a point of subject 4711, which it has not defined"),
+        ("undefined-metric", "a point of metric 4711, which it has not defined"),
+        ("null-points", "3 points at an address where so many can't be"),
+        ("absurd-points", "points at an address where so many can't be"),
+        ("many-points", "1099511627776 points at an address where so many can't be"),
+        ("unaligned-points", "1 points at an address where so many can't be"),
+        ("unknown-unit", "the metric `m`: there is no unit 77"),
+        ("bad-name", "a metric with text that is not UTF-8: \"m\\xff\\x1b\""),
+        ("no-name", "a metric without a name"),
+        ("name-at-null", "a metric with text at an address where none can be"),
+        ("no-place", "a metric with no place for its number"),
+        ("unaligned-place", "a metric with no place for its number"),
+        ("subject-at-null", "a subject at null"),
+        ("subject-of-size-0", "a subject of 0 bytes, where one has at least 64"),
+        ("subject-of-other-kind", "a record of kind 6, and not 3"),
+        ("undefined-parent", "a subject whose parent 4711 it has not defined"),
+        ("bad-what", "a subject with text that is not UTF-8: \"\\xc3(\""),
+        ("attrs-at-null", "3 attributes at an address where none can be"),
+        ("absurd-attrs", "attributes at an address where none can be"),
+        ("absurd-text", "bytes at an address where none can be"),
+        ("event-at-null", "an event at null"),
+        ("event-of-size-0", "an event of 0 bytes, where one has at least 72"),
+        ("event-of-undefined-subject", "an event of subject 4711, which it has not defined"),
+        ("event-to-come", "which has yet to come"),
+    ] {
+        let spec = format!("./sampler.so,in=garbage,do={what}");
+        let parts = ["a record of it was refused: ", part];
+        let recording = rogues.goes_on_without("-s", &spec, &parts);
+        let failed = recording.events(&EventKind::SamplerFailed);
+        assert_eq!(failed.len(), 1, "{what}");
+        assert!(failed[0].text.to_string().contains(part), "{what}: {}", failed[0].text);
+        let refused = recording.samples().filter(|sample| sample.sampler.0 == 1).count();
+        assert_eq!(refused, 0, "{what}: nothing of such a look is in the stream");
+    }
+}
+
+#[test]
+fn odd_but_good_records_pass() {
+    let rogues = Rogues::new();
+    for what in ["event", "larger-event", "absurd-held", "null-context"] {
+        let call = if what == "null-context" { "sample" } else { "garbage" };
+        let done = rogues.run("-s", &format!("./sampler.so,in={call},do={what}")).expect(0);
+        assert_eq!(done.complaints(), [""; 0], "{what}");
+        let recording = rogues.recording();
+        if what.ends_with("event") {
+            let events = recording.events(&EventKind::from("strange"));
+            assert!(events.iter().all(|event| event.sampler.unwrap().0 == 1) && !events.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_look_that_is_skipped_and_a_target_that_has_gone_are_no_failures() {
+    let rogues = Rogues::new();
+    let done = rogues.run("-s", "./sampler.so,in=sample,do=skip").expect(0);
+    assert_eq!(done.complaints(), [""; 0]);
+    let recording = rogues.recording();
+    assert!(recording.events(&EventKind::Skipped).iter().any(|e| e.text == "not now".into()));
+    let _ = rogues.run("-s", "./sampler.so,in=sample,do=gone").expect(0);
+    let _ = rogues.recording();
+}
+
+#[test]
+fn trap_23_a_panic_in_any_call_of_a_plugin_is_an_error_that_names_it() {
+    let rogues = Rogues::new();
+    for call in ["sample", "wait", "stop"] {
+        let spec = format!("./panicky.so,at={call}");
+        let part = format!("panicked: told to, in {call} \\u{{1b}}[31m");
+        let _ = rogues.goes_on_without("-s", &spec, &[&part]);
+    }
+    for call in ["write", "flush", "stop"] {
+        let spec = format!("./alarmist.so,at={call}");
+        let part = format!("panicked: told to, in {call} \\u{{1b}}[31m");
+        let done = rogues.run("-o", &spec).expect_complaint(125, &["./alarmist.so", &part]);
+        assert!(done.err().contains(&format!("in {call}")));
+        let _ = rogues.recording();
+    }
+    for (flag, spec) in [
+        ("-s", "./panicky.so,at=new"),
+        ("-s", "./panicky.so,at=start"),
+        ("-o", "./alarmist.so,at=new"),
+    ] {
+        let _ = rogues.run(flag, spec).expect_complaint(125, &[spec, "panicked: told to"]);
+    }
+}
+
+#[test]
+fn trap_23_a_panic_while_an_instance_is_dropped_or_its_panic_is_hurts_nobody() {
+    let rogues = Rogues::new();
+    for (flag, spec) in [("-s", "./panicky.so,at=drop"), ("-o", "./alarmist.so,at=drop")] {
+        // All of its work is done, and the message of the panic itself is seen.
+        let done = rogues.run(flag, spec).expect(0);
+        assert!(done.err().contains("told to, in drop"), "{}", done.told());
+        let _ = rogues.recording();
+    }
+    for (flag, spec) in
+        [("-s", "./panicky.so,at=bomb-sample"), ("-o", "./alarmist.so,at=bomb-write")]
+    {
+        let _ = rogues.run(flag, spec).expect_complaint(125, &[spec, "panicked: no words"]);
+        let _ = rogues.recording();
+    }
+    for (flag, spec) in [("-s", "./panicky.so,at=bomb-drop"), ("-o", "./alarmist.so,at=bomb-drop")]
+    {
+        let _ = rogues.run(flag, spec).expect(0);
+        let _ = rogues.recording();
+    }
+}
+
+#[test]
+fn trap_23_a_panic_while_the_table_is_made_is_a_refusal() {
+    let rogues = Rogues::new();
+    let _ = rogues
+        .run("-o", "./tableless.so")
+        .expect_complaint(125, &["./tableless.so", "refuses to work with seepmeter"]);
+}
+
+/// Runs that take long, all at the same time: each with a plugin that blocks in one of its calls.
+fn blocked(what: &str) {
+    let rogues = Rogues::new();
+    let flag = format!("-DIN_CREATE=\"{what}\"");
+    let _ = cc(&abi("sink.c"), &rogues.path().join("create.so"), &[&flag]);
+    let before = format!("./sink.so,do={what},in=ready");
+    let mut cases = vec![("-o", "./create.so".to_owned()), ("-o", before)];
+    cases.extend(
+        ["start", "sample", "stop", "wait"]
+            .map(|call| ("-s", format!("./sampler.so,do={what},in={call}"))),
+    );
+    cases.extend(
+        ["write", "flush", "stop"].map(|call| ("-o", format!("./sink.so,do={what},in={call}"))),
+    );
+    std::thread::scope(|scope| {
+        for (place, (flag, spec)) in cases.iter().enumerate() {
+            let folder = rogues.path();
+            scope.spawn(move || {
+                let begin = Instant::now();
+                let sink = format!("jsonl,path={place}.jsonl");
+                let words = words![
+                    "run",
+                    "-q",
+                    "--no-summary",
+                    "-i",
+                    "5ms",
+                    "-s",
+                    "statm",
+                    flag,
+                    spec,
+                    "-o",
+                    sink,
+                    "--",
+                    "sleep",
+                    "0.1"
+                ];
+                let done = seepmeter(words).in_folder(folder).done();
+                let took = begin.elapsed();
+                assert!(took < Duration::from_secs(25), "{spec} took {took:?}\n{}", done.told());
+                let path = folder.join(format!("{place}.jsonl"));
+                let begun =
+                    ["create.so", "in=ready", "in=start"].iter().all(|at| !spec.contains(at));
+                if begun {
+                    let recording = Recording::read(&path);
+                    assert_eq!(recording.ending, Ending::Whole, "{spec}");
+                    assert!(recording.samples().filter(|s| s.sampler.0 == 0).count() > 2, "{spec}");
+                }
+                // With ten seconds some just come back in time, and all is well.
+                if what == "sleep" || done.status.code() != Some(0) {
+                    let done = done.expect_complaint(125, &[spec, "within"]);
+                    assert!(begun || done.err().contains("called off"), "{}", done.told());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_plugin_that_blocks_is_left_behind_and_named() {
+    if !long_or_not_run("a_plugin_that_blocks_is_left_behind_and_named") {
+        return;
+    }
+    blocked("sleep");
+}
+
+#[test]
+fn a_plugin_that_blocks_for_ten_seconds_hangs_nobody() {
+    if !long_or_not_run("a_plugin_that_blocks_for_ten_seconds_hangs_nobody") {
+        return;
+    }
+    blocked("sleep-10");
+}
+
+/// A run beside a sink that takes a second for each of so many samples.
+fn beside_a_slow_sink(seconds: &str, interval: &str, target: &str) -> (Done, Recording, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let flag = format!("-DSLOW={seconds}");
+    let _ = cc(&abi("sink.c"), &folder.path().join("slow.so"), &[&flag]);
+    let words = words![
+        "run",
+        "-q",
+        "-i",
+        interval,
+        "-o",
+        "./slow.so,log=log",
+        "-o",
+        "jsonl,path=r.jsonl",
+        "--",
+        "sleep",
+        target
+    ];
+    let done = seepmeter(words).in_folder(folder.path()).done();
+    let recording = Recording::read(&folder.path().join("r.jsonl"));
+    assert_eq!(recording.ending, Ending::Whole);
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    (done, recording, log)
+}
+
+#[test]
+fn a_slow_sink_loses_samples_and_is_told_so_in_a_record_in_the_footer_and_in_the_summary() {
+    let (done, recording, log) = beside_a_slow_sink("2", "100us", "1.2");
+    let done = done.expect(0);
+    let lost = &recording.footer().lost;
+    assert_eq!(lost.len(), 1, "{lost:?}\n{}", done.told());
+    let (sink, samples) = (&lost[0].sink, lost[0].samples);
+    assert_eq!(sink, "./slow.so,log=log");
+    assert!(samples > 0 && recording.samples().count() as u64 == recording.footer().samples);
+    let summary = format!("by sink {sink}, which was too slow");
+    assert!(done.err().contains(&summary), "{}", done.told());
+    let told: u64 = log
+        .lines()
+        .filter_map(|line| line.strip_prefix("lost ")?.strip_suffix(&format!(" of {sink}")))
+        .map(|count| count.parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(told, samples, "what the sink itself was told\n{log}");
+}
+
+#[test]
+fn under_a_sink_that_takes_a_second_a_record_a_sampler_at_1_khz_stays_on_time() {
+    if !long_or_not_run(
+        "under_a_sink_that_takes_a_second_a_record_a_sampler_at_1_khz_stays_on_time",
+    ) {
+        return;
+    }
+    // A machine that is busy with other work costs ticks, so a run without the slow sink tells at the
+    // same time what can be had.
+    let mut shares = Vec::new();
+    for _ in 0..3 {
+        let (slow, usual) = std::thread::scope(|scope| {
+            let usual = scope.spawn(|| beside_a_slow_sink("0", "1ms", "6").1);
+            (beside_a_slow_sink("1000", "1ms", "6"), usual.join().unwrap())
+        });
+        let (done, recording, _) = slow;
+        let footer = recording.footer();
+        assert!(!footer.lost.is_empty(), "6,000 samples, and room for 4,096");
+        assert!(done.err().contains("was too slow and did not get"), "{}", done.told());
+        assert!(usual.footer().lost.is_empty());
+        let share =
+            |footer: &Footer| footer.samples as f64 / (footer.samples + footer.missed) as f64;
+        let (slow, usual) = (share(footer), share(usual.footer()));
+        if slow >= 0.99 || slow >= usual - 0.01 {
+            return;
+        }
+        shares.push((slow, usual));
+    }
+    panic!("shares of the ticks that were taken, beside the slow sink and without it: {shares:?}");
+}

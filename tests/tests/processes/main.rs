@@ -1,0 +1,6 @@
+//! Who is watched, from when until when, and which signals reach it.
+
+mod attach;
+mod lifetime;
+mod signals;
+mod terminals;

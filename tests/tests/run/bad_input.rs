@@ -1,0 +1,163 @@
+//! Bad input is told in one clear message, before anything of the target has run.
+
+use std::path::Path;
+
+use seepmeter_tests::{Recording, seepmeter, test_target, words};
+
+/// Runs a target that leaves a mark, with these flags, and asserts that it has not run.
+fn refused(flags: &[&str], parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("mark");
+    let words = words!["run"].into_iter().chain(flags.iter().map(Into::into));
+    let words = words.chain(words!["--", test_target(), "mark", mark]);
+    let done = seepmeter(words).in_folder(folder.path()).done().expect(125);
+    assert!(!mark.exists(), "the target has run: {flags:?}");
+    let complaints = done.complaints();
+    assert_eq!(complaints.len(), 1, "{flags:?}: one message is wanted\n{}", done.told());
+    for part in parts {
+        assert!(done.err().contains(part), "{flags:?}: {part:?} is missing\n{}", done.told());
+    }
+    assert_eq!(done.out(), "");
+}
+
+#[test]
+fn a_good_run_leaves_the_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("mark");
+    let _ = seepmeter(words!["run", "-q", "--", test_target(), "mark", mark]).done().expect(0);
+    assert!(mark.exists());
+}
+
+#[test]
+fn an_unknown_sampler_or_sink_is_told_with_the_nearest_name() {
+    refused(&["-s", "statn"], &["no sampler `statn`", "`statm`"]);
+    refused(&["-o", "jsnol"], &["no sink `jsnol`", "`jsonl`"]);
+    refused(&["-o", "cvs,path=x"], &["no sink `cvs`", "`csv`"]);
+    refused(&["-o", "parquet-of-wood"], &["no sink `parquet-of-wood`", "text, csv, jsonl"]);
+    refused(&["-o", "csv", "-o", "texxt"], &["no sink `texxt`", "`text`"]);
+}
+
+#[test]
+fn an_unknown_option_key_is_told_with_the_known_ones() {
+    refused(&["-o", "csv,pth=x"], &["csv", "`pth`", "path", "layout"]);
+    refused(&["-s", "statm,peek=run"], &["statm", "`peek`", "peak"]);
+    refused(&["-s", "statm,evry=1s"], &["statm", "`evry`", "every"]);
+    refused(&["-o", "jsonl,level=3"], &["jsonl", "`level`", "path"]);
+}
+
+#[test]
+fn a_bad_option_value_is_told_with_what_would_be_right() {
+    refused(&["-s", "statm,peak=always"], &["statm", "`peak`", "run|interval|off"]);
+    refused(&["-s", "statm,every=5"], &["`every`", "no unit", "500ms"]);
+    refused(&["-o", "text,style=poem"], &["`style`", "line|pages"]);
+    refused(&["-o", "csv,path"], &["`path`", "KEY=VALUE"]);
+    refused(&["-o", "csv,path=a,path=b"], &["`path`", "twice"]);
+    refused(&["-o", "csv,path="], &["path"]);
+}
+
+#[test]
+fn a_bad_duration_is_told_with_what_would_be_right() {
+    for flag in ["-i", "-d", "--grace"] {
+        refused(&[flag, "5"], &["no unit", "500ms"]);
+        refused(&[flag, "soon"], &["not a duration", "500ms"]);
+        refused(&[flag, "0s"], &["zero"]);
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_made_is_told_with_its_path() {
+    refused(
+        &["-o", "csv,path=no-such-folder/out.csv"],
+        &["no-such-folder/out.csv", "No such file"],
+    );
+    refused(&["-o", "jsonl,path=."], &["cannot create .", "directory"]);
+    refused(&["-o", "csv,path=/proc/nothing.csv"], &["/proc/nothing.csv"]);
+    // The good sink before it does not make the target run.
+    refused(&["-o", "csv,path=good.csv", "-o", "csv,path=no/bad.csv"], &["no/bad.csv"]);
+}
+
+#[test]
+fn flags_that_make_no_sense_are_told() {
+    refused(&["--on-stop", "end"], &["--duration"]);
+    refused(&["-d", "1s", "--on-stop", "explode"], &["leave", "end"]);
+    refused(&["--intervall", "1s"], &["--interval"]);
+}
+
+#[test]
+fn a_pid_that_is_none_is_told_with_the_next_step() {
+    let attach = |pid: &str| seepmeter(words!["attach", "--no-summary", pid]).done();
+    let _ = attach("4194304").expect_complaint(125, &["4194304", "no process"]);
+    for bad in ["0", "-1", "init", "99999999999"] {
+        let done = attach(bad).expect(125);
+        assert!(!done.complaints().is_empty() || done.err().contains("error"), "{}", done.told());
+    }
+}
+
+/// A recording, to be spoilt.
+fn good(folder: &Path) -> String {
+    let path = folder.join("good.jsonl");
+    let sink = format!("jsonl,path={}", path.display());
+    let words =
+        words!["run", "-q", "-i", "1ms", "-o", sink, "--", test_target(), "saw", "1", "2", "5"];
+    let _ = seepmeter(words).done().expect(0);
+    assert!(Recording::read(&path).samples().count() > 3);
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn replay(text: &str) -> seepmeter_tests::Done {
+    seepmeter(words!["replay", "--no-summary", "-o", "csv", "-"]).with_input(text.as_bytes())
+}
+
+#[test]
+fn a_recording_of_another_format_names_both_formats_and_who_wrote_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = good(folder.path()).replacen("\"format\":1", "\"format\":2", 1);
+    let _ = replay(&other)
+        .expect_complaint(125, &["standard input", "format 2", "format 1", "seepmeter 0."]);
+}
+
+#[test]
+fn a_broken_line_is_told_with_its_number_and_the_lines_before_it_are_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = good(folder.path());
+    let mut lines: Vec<&str> = good.lines().collect();
+    let at = lines.iter().position(|line| line.starts_with("{\"sample\"")).unwrap() + 2;
+    let number = format!("line {}", at + 1);
+    let samples = lines[..at].iter().filter(|line| line.starts_with("{\"sample\"")).count();
+    for broken in ["{\"sample\":{\"t\":1,", "nonsense", "{\"sample\":{\"t\":-5}}", "", "[]"] {
+        lines[at] = broken;
+        let done = replay(&(lines.join("\n") + "\n"));
+        let done = done.expect_complaint(125, &["standard input", &number]);
+        assert_eq!(done.out().lines().count(), 1 + samples, "{}", done.told());
+    }
+    lines[at] = r#"{"sample":{"t":1,"sampler":0,"took":1,"points":[[7,7,7]]}}"#;
+    let _ = replay(&lines.join("\n")).expect_complaint(125, &[&number, "defined"]);
+}
+
+#[test]
+fn what_is_no_recording_at_all_is_told_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.jsonl");
+    let replay = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        seepmeter(words!["replay", "--no-summary", path]).done()
+    };
+    let _ = replay(b"").expect_complaint(125, &["odd.jsonl", "empty"]);
+    let _ = replay(b"time,rss\n1,2\n").expect_complaint(125, &["odd.jsonl", "line 1", "jsonl"]);
+    let _ = replay(&[0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3]).expect_complaint(125, &["odd.jsonl"]);
+    let _ = replay(&[0, 159, 146, 150]).expect_complaint(125, &["odd.jsonl"]);
+    let nowhere = seepmeter(words!["replay", "--no-summary", "no-such-recording"]).done();
+    let _ = nowhere.expect_complaint(125, &["no-such-recording", "No such file"]);
+    let folder_itself = seepmeter(words!["replay", "--no-summary", folder.path()]).done();
+    let _ = folder_itself.expect_complaint(125, &["directory"]);
+}
+
+#[test]
+fn a_sink_of_a_replay_that_cannot_be_made_is_told_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = good(folder.path());
+    let path = folder.path().join("good.jsonl");
+    let done =
+        seepmeter(words!["replay", "--no-summary", "-o", "csv,path=/no/such/x.csv", path]).done();
+    let _ = done.expect_complaint(125, &["/no/such/x.csv"]);
+}

@@ -1,0 +1,8 @@
+//! `seepmeter run`: what becomes of the command, its streams, its exit status and its memory.
+
+mod bad_input;
+mod exit_status;
+mod languages;
+mod long;
+mod memory;
+mod streams;

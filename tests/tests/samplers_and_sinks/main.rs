@@ -1,0 +1,6 @@
+//! Samplers and sinks beyond the simplest, and that what is recorded is what was seen.
+
+mod exec;
+mod ptrace;
+mod recordings;
+mod stacks;

@@ -1,0 +1,9 @@
+//! Verdicts: at the end of a run, of recordings and other tools' series, and of two versions.
+
+mod compare;
+mod end_of_run;
+mod judge;
+mod judged_recordings;
+mod limits;
+mod schema;
+mod whose_growth;

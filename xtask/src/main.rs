@@ -1,0 +1,92 @@
+//! The project's chores: `cargo xtask check | test [SUITE…] | bless | release-check`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command of the developers'")]
+
+mod release;
+mod suites;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  check                      format, lints, and the C header against crates/seepmeter-abi
+  test                       all tests
+  test SUITE [ARGUMENT…]     the tests of one area of tests/tests, or of one package; the arguments go to
+                             cargo test, as in: cargo xtask test run bad_input -- --nocapture
+  bless                      make the C header, the snapshots and the book's outputs anew
+  release-check              versions, changelog, licences, and the frozen copy of the C header
+
+SEEPMETER_LONG=1 runs the long tests too.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["check"] => check(),
+        ["test", rest @ ..] => test(rest),
+        ["bless"] => bless(),
+        ["release-check"] => release::check(&root()),
+        ["help" | "-h" | "--help"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(anyhow::anyhow!("{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's root.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}
+
+fn check() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
+    cargo(&["test", "--quiet", "-p", "seepmeter-abi"], &[])
+}
+
+fn test(arguments: &[&str]) -> Result<()> {
+    let Some((suite, rest)) = arguments.split_first() else {
+        return cargo(&["test", "--workspace"], &[]);
+    };
+    let which = suites::find(&root(), suite)?;
+    let mut words = vec!["test"];
+    words.extend(which.iter().map(String::as_str));
+    words.extend(rest);
+    cargo(&words, &[])
+}
+
+/// Outputs that tests compare are made anew by those very tests; the environment asks them to.
+fn bless() -> Result<()> {
+    let book = ["test", "-p", "seepmeter-tests", "--test", "book"];
+    cargo(&["test", "--quiet", "-p", "seepmeter-abi"], &[("SEEPMETER_BLESS", "1")])?;
+    cargo(&book, &[("SEEPMETER_BLESS", "1"), ("INSTA_UPDATE", "always")])?;
+    println!("\nRead `git diff` before you commit: each change is one that users see.");
+    Ok(())
+}
+
+/// Runs cargo in the workspace, with these variables.
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let told = format!("cargo {}", arguments.join(" "));
+    println!("== {told}");
+    let status = Command::new(env!("CARGO"))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(root())
+        .status()
+        .with_context(|| format!("cannot run {told}"))?;
+    ensure!(status.success(), "{told}: {status}");
+    Ok(())
+}

@@ -262,7 +262,8 @@ impl Collector {
             // make the sum wrong.
             let unknown = |t: &TargetCollector| !t.ended && t.metrics[place].current.is_none();
             if !self.targets.iter().any(unknown) {
-                let total = metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
+                let total =
+                    metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
                 sum.source = Some(sample.sampler);
                 sum.push(sample.t, total);
             }

@@ -223,3 +223,48 @@ fn gain(gain: &Gain, level: f64, unit: Unit) -> String {
 fn nanoseconds(seconds: f64) -> String {
     duration((seconds.max(0.0) * 1e9) as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use seepmeter_analysis::{Series, Settings, judge};
+
+    use super::*;
+    use crate::made_up::{part, run_of, series};
+
+    #[test]
+    fn every_explanation_has_one_answer_and_that_is_its_last_line() {
+        let flat = run_of(vec![part("a", series(700, |_| 5_000_000))]);
+        let masked = run_of(vec![
+            part("heap", series(800, |i| 50_000_000 + 20_000 * i + i % 7 * 900)),
+            part("cache", series(800, |i| 90_000_000 - 20_000 * i + i % 5 * 900)),
+        ]);
+        for run in [run_of(vec![]), flat, masked] {
+            let lines = explanation(&run.judge().judgement, Unit::Bytes);
+            let answers = lines.iter().filter(|line| line.starts_with("so: "));
+            assert_eq!(answers.count(), 1, "{lines:#?}");
+            assert!(lines.last().is_some_and(|line| line.starts_with("so: ")), "{lines:#?}");
+        }
+    }
+
+    #[test]
+    fn steps_are_named_with_their_times() {
+        let step = |i| if i < 400 { 0 } else { 4 << 20 } + if i < 650 { 0 } else { 6 << 20 };
+        let stepped = series(800, |i| 50_000_000 + step(i) + i * 7_919 % 97 * 900);
+        let judgement = judge(&stepped, &Settings::default());
+        let lines = explanation(&judgement, Unit::Bytes).join("\n");
+        assert!(lines.contains("2 one-off steps explain it better than a trend: "), "{lines}");
+        assert!(lines.contains(" MiB after 6 m "), "{lines}");
+        assert!(lines.contains("so: inconclusive: it grew in a few steps, the most recent 2 m "));
+    }
+
+    proptest! {
+        #[test]
+        fn any_judgement_has_an_explanation(
+            pairs in prop::collection::vec((0u64..1 << 50, any::<i64>()), 0..400),
+        ) {
+            let judgement = judge(&Series::from_pairs(pairs), &Settings::default());
+            prop_assert!(explanation(&judgement, Unit::Count).len() > 3);
+        }
+    }
+}

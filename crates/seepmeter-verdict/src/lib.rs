@@ -28,6 +28,8 @@ mod gate;
 mod growth_cause;
 mod json;
 mod limit;
+#[cfg(test)]
+mod made_up;
 mod part;
 mod part_group;
 mod part_table;

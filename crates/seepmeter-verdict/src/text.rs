@@ -230,10 +230,10 @@ mod tests {
     use super::*;
     use crate::RunSeries;
 
-    fn short_verdict(reason: Reason, watch_longer: Option<u64>) -> Verdict {
+    fn short_verdict(reason: Reason, needs_more: Option<u64>) -> Verdict {
         let mut verdict = RunSeries::of_resident("a", Series::from_pairs([(0, 1)])).judge();
         verdict.judgement.reason = Some(reason);
-        verdict.judgement.watch_longer = watch_longer;
+        verdict.judgement.needs_more = needs_more;
         verdict
     }
 
@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_to_wait_for_nothing_and_a_short_run_needs_at_least_so_much() {
-        let lines = |reason, longer| short_verdict(reason, longer).lines().remove(0);
+        let lines =
+            |reason, longer| short_verdict(reason, longer).lines(TextOptions::default()).remove(0);
         let noise = "inconclusive  rss: the noise is larger than any trend";
         assert_eq!(lines(Reason::Noise, Some(0)), noise);
         assert_eq!(lines(Reason::Noise, None), noise);

@@ -37,7 +37,7 @@ impl Buckets {
     }
 }
 
-/// The floors that tell most: those with the least error of a slope.
+/// The floors with the least error of a slope.
 ///
 /// A wander that reverses now and then is counted as cycles too, but its lowest values are no better
 /// held than its quartiles, and far fewer; a saw too quick to be seen on the grid has lowest values

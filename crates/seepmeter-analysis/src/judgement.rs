@@ -2,6 +2,7 @@
 
 use crate::evidence::Evidence;
 use crate::interval::{Interval, Span};
+use crate::thresholds::parts;
 
 /// The three answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -180,8 +181,9 @@ impl Judgement {
 
     /// The same figures and evidence with another answer.
     #[must_use]
-    pub(crate) fn overruled(self, decision: Decision, by: Override) -> Self {
+    pub(crate) fn overruled(mut self, decision: Decision, by: Override) -> Self {
         let Decision { classification, reason, needs_more } = decision;
+        self.evidence.thresholds.extend_from_slice(parts::ALL);
         Self { classification, reason, needs_more, overruled: Some(Box::new(by)), ..self }
     }
 

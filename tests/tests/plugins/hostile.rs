@@ -175,9 +175,8 @@ fn a_call_that_fails_ends_its_sampler_and_the_others_go_on() {
     }
     let _ = rogues.goes_on_without("-s", "./sampler.so,in=stop,do=fail", &["it will not"]);
     let _ = rogues.goes_on_without("-s", "./sampler.so,in=stop,do=points", &["outside of sample"]);
-    let before =
-        ["configure", "ready", "start", "add_target"]
-            .map(|call| format!("./sampler.so,do=fail,in={call}"));
+    let before = ["configure", "ready", "start", "add_target"]
+        .map(|call| format!("./sampler.so,do=fail,in={call}"));
     for spec in before {
         let _ = rogues.run("-s", &spec).expect_complaint(125, &["./sampler.so", "it will not"]);
     }
@@ -242,7 +241,9 @@ fn a_record_that_can_not_be_is_refused_and_ends_its_sampler() {
 #[test]
 fn odd_but_good_records_pass() {
     let rogues = Rogues::new();
-    for what in ["event", "larger-event", "absurd-paused", "partial", "stack", "twice-gone", "null-context"] {
+    for what in
+        ["event", "larger-event", "absurd-paused", "partial", "stack", "twice-gone", "null-context"]
+    {
         let call = if what == "null-context" { "sample" } else { "garbage" };
         let done = rogues.run("-s", &format!("./sampler.so,in={call},do={what}")).expect(0);
         assert_eq!(done.complaints(), [""; 0], "{what}");
@@ -251,9 +252,7 @@ fn odd_but_good_records_pass() {
             "partial" => assert!(recording.samples().any(|s| s.partial && s.sampler.0 == 1)),
             "twice-gone" => assert_eq!(recording.events("gone").len(), 1),
             "stack" => {
-                let is_stack = |record: &&Record| {
-                    matches!(record, Record::Stack(stack) if stack.frames.len() == 2)
-                };
+                let is_stack = |record: &&Record| matches!(record, Record::Stack(stack) if stack.frames.len() == 2);
                 assert!(recording.records.iter().filter(is_stack).count() > 0);
             }
             _ => {}
@@ -354,7 +353,8 @@ fn blocked(what: &str) {
             .map(|call| ("-s", format!("./sampler.so,do={what},in={call}"))),
     );
     cases.extend(
-        ["write", "flush", "conclude", "stop"].map(|call| ("-o", format!("./sink.so,do={what},in={call}"))),
+        ["write", "flush", "conclude", "stop"]
+            .map(|call| ("-o", format!("./sink.so,do={what},in={call}"))),
     );
     std::thread::scope(|scope| {
         for (place, (flag, spec)) in cases.iter().enumerate() {
@@ -382,8 +382,9 @@ fn blocked(what: &str) {
                 let took = begin.elapsed();
                 assert!(took < Duration::from_secs(25), "{spec} took {took:?}\n{}", done.told());
                 let path = folder.join(format!("{place}.jsonl"));
-                let begun =
-                    ["create.so", "in=ready", "in=start", "in=add_target"].iter().all(|at| !spec.contains(at));
+                let begun = ["create.so", "in=ready", "in=start", "in=add_target"]
+                    .iter()
+                    .all(|at| !spec.contains(at));
                 if begun {
                     let recording = Recording::read(&path);
                     assert_eq!(recording.ending, Ending::Whole, "{spec}");

@@ -204,7 +204,7 @@ unsafe extern "C" fn points(context: *mut c_void, points: *const abi::Point, cou
 
 unsafe extern "C" fn partial(context: *mut c_void) -> i32 {
     let work = |state: &mut State| {
-        state.in_sample("that the sample is partial was said")?;
+        state.in_sample("the call `partial`")?;
         state.facts.partial = true;
         Ok(())
     };
@@ -214,7 +214,7 @@ unsafe extern "C" fn partial(context: *mut c_void) -> i32 {
 
 unsafe extern "C" fn paused(context: *mut c_void, nanoseconds: u64) -> i32 {
     let work = |state: &mut State| {
-        state.in_sample("a time for which the target was paused")?;
+        state.in_sample("the call `paused`")?;
         let time = Duration::from_nanos(nanoseconds);
         state.facts.paused = Some(state.facts.paused.unwrap_or_default().saturating_add(time));
         Ok(())
@@ -258,7 +258,7 @@ unsafe extern "C" fn keep_alive(context: *mut c_void, reason: abi::Bytes) -> i32
         // SAFETY: the ABI's promise.
         let reason = unsafe { text_from_c(reason) }
             .map_err(|error| format!("the reason to be kept alive is {error}"))?;
-        state.stream("the wish to be kept alive")?.keep_alive(reason);
+        state.stream("the call `keep_alive`")?.keep_alive(reason);
         Ok(())
     };
     // SAFETY: the ABI's promise.

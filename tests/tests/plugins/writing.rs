@@ -214,9 +214,13 @@ fn beside_seepmeter() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_chapters_sink_in_c_and_its_program_work_as_shown() {
+fn the_chapters_plugins_in_c_and_its_program_work_as_shown() {
     let place = beside_seepmeter();
-    for (name, heading) in [("c", "A sink in C"), ("python", "A sink without a library")] {
+    for (name, heading) in [
+        ("c", "A sink in C"),
+        ("sampler", "A sampler in C"),
+        ("python", "A sink without a library"),
+    ] {
         if name == "python" && std::process::Command::new("python3").arg("-V").output().is_err() {
             not_run("the chapter's program", "there is no python3");
             continue;

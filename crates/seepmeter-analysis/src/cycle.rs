@@ -14,15 +14,18 @@ use crate::cells::Cells;
 use crate::thresholds::cycle::{
     LEAST_LENGTH, LEAST_TROUGHS, LEAST_WINDOW, REGULAR, REVERSAL, SMOOTH_RATIO, WINDOWS,
 };
+use serde::{Deserialize, Serialize};
 
 /// Where a cycle turns, and how long cycles are. Lengths are in cells.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cycles {
     /// The cell numbers of the troughs.
     pub troughs: Vec<usize>,
     /// The median length from trough to trough.
+    #[serde(with = "crate::exact")]
     pub length: f64,
     /// Nine cycles of ten are no longer than this.
+    #[serde(with = "crate::exact")]
     pub long: f64,
 }
 

@@ -13,9 +13,10 @@ use crate::floor::Floor;
 use crate::thresholds::floors::{
     CLEARLY, CYCLES_IN_A_BUCKET, LEAST_CELLS, LEAST_LOWEST, MOST_FLOORS,
 };
+use serde::{Deserialize, Serialize};
 
 /// How floors are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buckets {
     /// How many cells make a bucket.
     pub cells: usize,

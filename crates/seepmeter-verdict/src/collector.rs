@@ -54,7 +54,10 @@ impl SourceSeries {
 
     fn series(&self, clock: &SampleClock) -> Option<Series> {
         let series = self.series.clone()?.finish();
-        Some(self.source.map_or_else(|| series.clone(), |source| clock.scheduled(series, source)))
+        Some(match self.source {
+            Some(source) => clock.scheduled(series, source),
+            None => series,
+        })
     }
 }
 
@@ -259,7 +262,8 @@ impl Collector {
             // make the sum wrong.
             let unknown = |t: &TargetCollector| !t.ended && t.metrics[place].current.is_none();
             if !self.targets.iter().any(unknown) {
-                let total = metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
+                let total =
+                    metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
                 sum.source = Some(sample.sampler);
                 sum.push(sample.t, total);
             }

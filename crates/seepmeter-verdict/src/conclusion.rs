@@ -1,10 +1,10 @@
 //! What is concluded from a run: the one value that all who show it or act on it receive.
 
+use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Gate, GateOutcome};
-use crate::names::metric;
 use crate::run_series::RunSeries;
 use crate::verdict::Verdict;
 
@@ -20,7 +20,7 @@ pub struct JudgeOptions {
 impl Default for JudgeOptions {
     /// The resident set, and no gates.
     fn default() -> Self {
-        Self { metrics: vec![metric::RSS.to_owned()], gates: Vec::new() }
+        Self { metrics: vec![metric::RSS.name.to_owned()], gates: Vec::new() }
     }
 }
 

@@ -26,13 +26,13 @@ struct fds {
     size_t target_count;
 };
 
-static int32_t fail(struct fds *self, int32_t code, const char *what, const char *why)
+static int32_t fail(struct fds *self, int32_t code, const char *folder, const char *why)
 {
     char text[400];
-    int length = snprintf(text, sizeof text, "%s: %s", what, why);
+    int length = snprintf(text, sizeof text, "cannot read %s: %s", folder, why);
+    if (length < 0 || (size_t)length >= sizeof text)
+        length = sizeof text - 1;
     struct seepmeter_bytes bytes = { (const uint8_t *)text, (uint64_t)length };
-    if (bytes.length >= sizeof text)
-        bytes.length = sizeof text - 1;
     self->host->message(self->host->context, SEEPMETER_LEVEL_ERROR, bytes);
     return code;
 }
@@ -84,7 +84,7 @@ static int32_t add_target(void *instance, const struct seepmeter_target *target)
                           (int)target->proc_root.length, (const char *)target->proc_root.data,
                           (int)target->pid);
     if (length < 0 || (size_t)length >= sizeof new.folder)
-        return fail(self, -ENAMETOOLONG, "procfs is mounted at too long a path", new.folder);
+        return fail(self, -ENAMETOOLONG, new.folder, "its path is too long");
     if (count_entries(new.folder) < 0)
         return fail(self, SEEPMETER_SKIP, new.folder, strerror(errno));
     struct target *targets = realloc(self->targets, (self->target_count + 1) * sizeof new);

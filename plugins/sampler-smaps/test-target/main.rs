@@ -162,37 +162,52 @@ fn named_thread(name: &str) -> String {
     told.recv().unwrap_or(0).to_string()
 }
 
-/// Looks at another process and says what came of it: for a test that does so as another user.
+/// Adds another process to a sampler and says what came of it: for a test that does so as another user.
 fn look() {
-    use seepmeter_plugin::{NewSubject, Options, Plugin, Sampler, Stream, Target, record};
+    use seepmeter_plugin::record::{
+        Bytes, Event, FrameId, ImageId, MetricId, MetricSpec, StackId, SubjectId,
+    };
+    use seepmeter_plugin::{
+        NewFrame, NewSubject, Options, Plugin, RunningSampler, Sampler, Stream, Target,
+    };
     struct Nowhere;
     impl Stream for Nowhere {
         fn now(&self) -> u64 {
             0
         }
-        fn metric(&mut self, _: &str, _: record::Unit, _: &str) -> record::MetricId {
-            record::MetricId(0)
+        fn metric(&mut self, _: &MetricSpec<'_>) -> MetricId {
+            MetricId(0)
         }
-        fn subject(&mut self, _: NewSubject) -> record::SubjectId {
-            record::SubjectId(0)
+        fn subject(&mut self, _: NewSubject) -> SubjectId {
+            SubjectId(0)
         }
-        fn event(&mut self, _: record::Event) {}
+        fn image(&mut self, _: Bytes, _: Option<Box<str>>) -> ImageId {
+            ImageId(0)
+        }
+        fn frame(&mut self, _: NewFrame) -> FrameId {
+            FrameId(0)
+        }
+        fn stack(&mut self, _: Vec<FrameId>, _: Option<Bytes>) -> StackId {
+            StackId(0)
+        }
+        fn event(&mut self, _: Event) {}
+        fn keep_alive(&mut self, _: &str) {}
     }
     let pid = std::env::args().nth(2).and_then(|pid| pid.parse().ok()).unwrap_or(0);
-    let subject = record::SubjectId(0);
     let target = Target {
         pid,
         start_time: 0,
-        subject,
+        subject: SubjectId(0),
         spawned: false,
         proc_root: "/proc".into(),
         executable: None,
     };
     let options = seepmeter_sampler_smaps::SmapsOptions::from_pairs(&[]);
     let outcome = options.map_err(|error| error.to_string()).and_then(|options| {
-        let mut smaps =
+        let smaps =
             seepmeter_sampler_smaps::Smaps::new(options).map_err(|error| error.to_string())?;
-        smaps.start(&target, &mut Nowhere).map_err(|error| error.to_string())
+        let mut running = smaps.start(&mut Nowhere).map_err(|error| error.to_string())?;
+        running.add_target(&target, &mut Nowhere).map_err(|error| error.to_string())
     });
     let _ = writeln!(io::stdout(), "{}", outcome.err().unwrap_or_else(|| "started".to_owned()));
 }

@@ -71,8 +71,8 @@ pub use sampler::{
     Until, Waited,
 };
 pub use seepmeter_record as record;
-pub use seepmeter_verdict as verdict;
 pub use seepmeter_record::human::{Size, parse_duration, parse_size};
+pub use seepmeter_verdict as verdict;
 pub use sink::Sink;
 pub use subject_table::SubjectTable;
 

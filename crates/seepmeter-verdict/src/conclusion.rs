@@ -158,16 +158,33 @@ impl MetricConclusion {
         }
     }
 
+    /// The verdicts for machines: a JSON object each, with what the gates found and the file that was judged, if
+    /// it was one.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn documents(
+        &self,
+        gates: &[GateOutcome],
+        file: Option<&str>,
+    ) -> Result<Vec<String>, &NoVerdict> {
+        let document = |verdict: &Verdict| verdict.document(gates, file).to_string();
+        Ok(self.verdicts()?.iter().map(document).collect())
+    }
+
     /// The verdicts for people, that on the sum first. If there are several, each names its target.
     ///
     /// # Errors
     /// Why there are none.
     pub fn lines(&self, explain: bool) -> Result<Vec<String>, &NoVerdict> {
-        let main = self.verdict()?;
-        let targets = self.verdicts()?.split_last().map_or(&[][..], |(_, targets)| targets);
-        let options = TextOptions { explain, name_target: !targets.is_empty() };
-        let all = std::iter::once(main).chain(targets);
-        Ok(all.flat_map(|verdict| verdict.lines(options)).collect())
+        let verdicts = self.verdicts()?;
+        let options = TextOptions { explain, name_target: verdicts.len() > 1 };
+        let is_sum = |verdict: &&Verdict| verdict.scope == Scope::AllTargets;
+        let sum_first = verdicts
+            .iter()
+            .filter(is_sum)
+            .chain(verdicts.iter().filter(|verdict| !is_sum(verdict)));
+        Ok(sum_first.flat_map(|verdict| verdict.lines(options)).collect())
     }
 }
 

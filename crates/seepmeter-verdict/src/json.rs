@@ -12,7 +12,7 @@ const SCHEMA: &str = "seepmeter.verdict/1";
 
 /// A verdict as the one JSON object that is written for machines. It displays as JSON.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct VerdictDocument<'a> {
+pub(crate) struct VerdictDocument<'a> {
     schema: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,
@@ -23,8 +23,7 @@ pub struct VerdictDocument<'a> {
 
 impl Verdict {
     /// The verdict as a JSON object, with what the gates found and the file that was judged, if it was one.
-    #[must_use]
-    pub fn document<'a>(
+    pub(crate) fn document<'a>(
         &'a self,
         gates: &'a [GateOutcome],
         file: Option<&'a str>,

@@ -47,7 +47,6 @@ pub use explanation::explanation;
 pub use foreign::{Columns, SeriesError};
 pub use gate::{Gate, GateError, GateOutcome};
 pub use growth_cause::GrowthCause;
-pub use json::VerdictDocument;
 pub use limit::{LimitForecast, LimitKind, MemoryBounds};
 pub use part::Part;
 pub use run_file::{Doubt, RunFile, RunFileError};

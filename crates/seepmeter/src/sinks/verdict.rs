@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Plugin, Sink, options};
 use seepmeter_record::{End, Footer, Record};
-use seepmeter_verdict::{Conclusion, MetricOutcome, TextOptions, Verdict};
+use seepmeter_verdict::Conclusion;
 
 use super::output::Output;
 
@@ -54,14 +54,13 @@ impl Sink for VerdictSink {
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
         let VerdictOptions { json, explain, .. } = self.options;
         for metric in &conclusion.metrics {
-            match &metric.outcome {
-                MetricOutcome::Verdicts(verdicts) if json => {
-                    let documents =
-                        verdicts.iter().map(|verdict| verdict.document(&conclusion.gates, None));
-                    self.lines.extend(documents.map(|document| document.to_string()));
-                }
-                MetricOutcome::Verdicts(verdicts) => self.lines.extend(lines(verdicts, explain)),
-                MetricOutcome::NoVerdict(why) => {
+            let lines = match json {
+                true => metric.documents(&conclusion.gates, None),
+                false => metric.lines(explain),
+            };
+            match lines {
+                Ok(lines) => self.lines.extend(lines),
+                Err(why) => {
                     self.missing.get_or_insert_with(|| why.to_string());
                 }
             }
@@ -89,16 +88,10 @@ pub(super) fn never_started(footer: &Footer) -> bool {
         && footer.ends.iter().all(|target| matches!(target.end, End::NotStarted(_)))
 }
 
-/// The verdicts on a metric for people. If there are several, each is named.
-pub(super) fn lines(verdicts: &[Verdict], explain: bool) -> Vec<String> {
-    let options = TextOptions { explain, name_target: verdicts.len() > 1 };
-    verdicts.iter().flat_map(|verdict| verdict.lines(options)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use seepmeter_plugin::ErrorKind;
-    use seepmeter_verdict::{MetricConclusion, NoVerdict};
+    use seepmeter_verdict::{MetricConclusion, MetricOutcome, NoVerdict};
 
     use super::super::test_stream::TestStream;
     use super::*;

@@ -100,6 +100,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn figures_that_json_has_no_numbers_for_come_back(number: f64, time: u64, peak: i64) {
             let mut verdict = leak_beside(|_| 90_000_000).judge();

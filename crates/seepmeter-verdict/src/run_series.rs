@@ -270,3 +270,112 @@ fn rises(judgement: &Judgement) -> bool {
     let above_zero = |rate: Interval| rate.low > 0.0;
     judgement.classification != Classification::Steady && judgement.rate.is_some_and(above_zero)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_up::{SECOND, anonymous, part, run_of, series};
+    use crate::text::TextOptions;
+
+    fn lines(verdict: &Verdict) -> Vec<String> {
+        verdict.lines(TextOptions::default())
+    }
+
+    /// A process that maps 20 kB more in every second: of a thousand bytes so many are in mappings under
+    /// 64 KiB, and the others in one that has grown to over a mebibyte.
+    fn merging(small: impl Fn(i64) -> i64) -> RunSeries {
+        let mapped = |i: i64| 20_000 * i;
+        let of_small = |i: i64| mapped(i) / 1_000 * small(i);
+        run_of(vec![
+            anonymous("under 64 KiB", series(800, |i| of_small(i) + i % 7 * 900)),
+            anonymous("of 1 MiB–16 MiB", series(800, |i| mapped(i) - of_small(i) + i % 5 * 900)),
+            part("[heap]", series(800, |i| 60_000_000 + 100 * i + i % 3 * 900)),
+        ])
+    }
+
+    #[test]
+    fn a_straight_line_whose_parts_trade_pages_grows_in_anonymous_mappings() {
+        let merged = |i: i64| if i < 420 { 800 } else { 50 };
+        let there_and_back = |i: i64| [300, 800, 250, 700][(i / 200) as usize];
+        for run in [merging(merged), merging(there_and_back)] {
+            let verdict = run.judge();
+            assert_eq!(verdict.judgement.classification, Classification::Growing);
+            assert_eq!(verdict.judgement.overruled, None);
+            let first = &verdict.shares.as_ref().unwrap()[0];
+            assert_eq!((&*first.part.name, first.parts), (Part::ANONYMOUS, 2));
+            assert!(first.share.unwrap() > 0.9, "{first:?}");
+            let lines = lines(&verdict);
+            assert!(lines[1].contains(" % of it in anonymous mappings"), "{lines:#?}");
+            let gate: crate::Gate = "subject(anonymous mappings).share>90%".parse().unwrap();
+            assert!(gate.evaluate(&verdict, &run).fired);
+        }
+        let lines = lines(&merging(merged).judge());
+        let named = "anonymous mappings, mostly of 1 MiB–16 MiB";
+        assert!(lines[1].contains(named), "{lines:#?}");
+    }
+
+    #[test]
+    fn stale_parts_are_shown_and_never_change_the_verdict() {
+        let until = |last: i64| move |i: i64| 50_000_000 + 20_000 * i.min(last) + i % 7 * 900;
+        let leak = |i: i64| until(800)(i) + 30_000_000;
+        let mut run = run_of(vec![part("[heap]", series(800, until(732)))]);
+        run.whole = series(800, leak);
+        let alone = RunSeries { parts: Vec::new(), ..run.clone() }.judge();
+        run.parts[0].last_observed = 732 * SECOND;
+        let verdict = run.judge();
+        assert_eq!(verdict.judgement, alone.judgement);
+        let [stale] = &verdict.stale[..] else { panic!("{:?}", verdict.stale) };
+        assert_eq!((stale.part.name.as_str(), stale.unknown_for), ("[heap]", 67 * SECOND));
+        let lines = lines(&verdict);
+        assert_eq!(lines.last().unwrap(), "  [heap]: not sampled during the last 1 m 7 s");
+
+        // Growth that the whole does not show, and that nobody saw for the last minute, is no alarm.
+        let cache = |i: i64| 90_000_000 - 20_000 * i + i % 5 * 900;
+        let mut masked = run_of(vec![
+            part("[heap]", series(800, until(800))),
+            part("cache", series(800, cache)),
+        ]);
+        assert!(masked.judge().masked.is_some());
+        masked.parts.iter_mut().for_each(|known| known.last_observed = 732 * SECOND);
+        let verdict = masked.judge();
+        assert_eq!(verdict.judgement.classification, Classification::Steady);
+        assert_eq!((verdict.masked, verdict.stale.len()), (None, 2));
+    }
+
+    #[test]
+    fn of_many_stale_parts_the_largest_are_named() {
+        let mut parts: Vec<PartSeries> =
+            (1..=6).map(|n| part(&format!("file {n}"), series(400, move |_| n << 20))).collect();
+        parts.iter_mut().for_each(|known| known.last_observed = 300 * SECOND);
+        parts[0].last_observed = 200 * SECOND;
+        let lines = lines(&run_of(parts).judge());
+        let names = "file 6, file 5, file 4 and 3 others";
+        assert_eq!(lines[1], format!("  {names}: not sampled during the last 1 m 39 s"));
+    }
+
+    #[test]
+    fn the_stacks_of_all_threads_are_one_share() {
+        let stack = |n: i64| {
+            let stack = series(800, move |i| if i / 2 > n { 70_000 } else { 0 });
+            let mut known = part(&format!("stack of thread {n}"), stack);
+            known.part.family = Part::THREAD_STACKS.to_owned();
+            known.part.class = Some(MappingClass::ThreadStack);
+            known
+        };
+        let verdict = run_of((0..400).map(stack).collect()).judge();
+        let shares = verdict.shares.as_ref().unwrap();
+        assert_eq!((shares.len(), shares[0].parts, shares[0].mostly.as_ref()), (1, 400, None));
+        let lines = lines(&verdict);
+        assert!(lines[1].ends_with(" % of it in stacks of 399 new threads"), "{lines:#?}");
+    }
+
+    #[test]
+    fn the_second_sample_of_a_run_says_how_much_more_it_needs() {
+        // The first sample was late.
+        let two = Series::from_pairs([(340_000_000, 50_000_000), (SECOND, 50_000_000)]);
+        let run = RunSeries::of_resident("worker", two.with_scheduled_interval(SECOND));
+        let run = RunSeries { scope: Scope::Target, ..run };
+        let needs = "inconclusive  rss: not enough data yet: needs 4 m 58 s more";
+        assert_eq!(lines(&run.judge()), [format!("{needs} (or `-i 200ms`: 1 m)")]);
+    }
+}

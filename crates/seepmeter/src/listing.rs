@@ -81,7 +81,7 @@ fn origin(origin: &PluginOrigin) -> String {
         PluginOrigin::File(path, None) => path.display().to_string(),
         PluginOrigin::File(path, Some(folder)) => {
             format!("{}, {}", path.display(), folder_word(*folder))
-        },
+        }
     }
 }
 

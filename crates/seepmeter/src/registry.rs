@@ -7,9 +7,7 @@ use anyhow::{Result, anyhow, bail};
 use seepmeter_engine::{
     FolderOrigin, LoadError, Notices, PluginFactory, PluginFolders, PluginLibrary, TableLayout,
 };
-use seepmeter_plugin::{
-    ConfiguredSampler, Factory, Info, SamplerFactory, Sink, SinkFactory,
-};
+use seepmeter_plugin::{ConfiguredSampler, Factory, Info, SamplerFactory, Sink, SinkFactory};
 
 use crate::builtin;
 
@@ -108,7 +106,8 @@ impl Registry {
     /// The description of every plugin that can be found, and why the others can't be used.
     #[must_use]
     pub fn describe_all(&self) -> (Vec<PluginDescription>, Vec<LoadError>) {
-        let samplers = self.samplers.iter().map(|factory| built_in(PluginKind::Sampler, factory.info()));
+        let samplers =
+            self.samplers.iter().map(|factory| built_in(PluginKind::Sampler, factory.info()));
         let sinks = self.sinks.iter().map(|factory| built_in(PluginKind::Sink, factory.info()));
         let mut descriptions: Vec<PluginDescription> = samplers.chain(sinks).collect();
         let mut errors = Vec::new();
@@ -127,9 +126,13 @@ impl Registry {
     /// There is none.
     pub fn describe(&self, name: &str) -> Result<Vec<PluginDescription>> {
         if name.contains('/') && !PluginFolders::privileged() {
-            return Ok(vec![describe_file(&PluginLibrary::load(Path::new(name), &self.notices)?, None)]);
+            return Ok(vec![describe_file(
+                &PluginLibrary::load(Path::new(name), &self.notices)?,
+                None,
+            )]);
         }
-        let found = [self.sampler(name).map(|f| f.description), self.sink(name).map(|f| f.description)];
+        let found =
+            [self.sampler(name).map(|f| f.description), self.sink(name).map(|f| f.description)];
         let mut errors = Vec::new();
         let mut descriptions = Vec::new();
         for description in found {
@@ -139,7 +142,10 @@ impl Registry {
             }
         }
         // A file that is there and can't be used says more than that there is none.
-        match descriptions.is_empty().then(|| errors.into_iter().max_by_key(|e| e.is::<LoadError>())) {
+        match descriptions
+            .is_empty()
+            .then(|| errors.into_iter().max_by_key(|e| e.is::<LoadError>()))
+        {
             Some(Some(error)) if error.is::<LoadError>() => Err(error),
             Some(_) => Err(no_such("plugin", name, &self.names(None))),
             None => Ok(descriptions),
@@ -171,7 +177,10 @@ fn find<T: ?Sized>(
     of_this_kind: impl Fn(&PluginFactory) -> Option<Arc<dyn Factory<T>>>,
 ) -> Result<RegisteredPlugin<T>> {
     if let Some(factory) = built_in_ones.iter().find(|factory| factory.info().name == name) {
-        return Ok(RegisteredPlugin { factory: Arc::clone(factory), description: built_in(kind, factory.info()) });
+        return Ok(RegisteredPlugin {
+            factory: Arc::clone(factory),
+            description: built_in(kind, factory.info()),
+        });
     }
     let file = match name.contains('/') {
         true if PluginFolders::privileged() => {

@@ -12,11 +12,11 @@ use seepmeter_record::{Attributes, Bytes, TargetOrigin};
 use seepmeter_verdict::{Collector, JudgeOptions};
 
 use crate::flags::{FolderFlags, SinkFlags, WatchFlags};
+use crate::listing;
 use crate::messages::{self, shown};
 use crate::outcome::Outcome;
-use crate::registry::Registry;
 use crate::plan::NamedPlugins;
-use crate::listing;
+use crate::registry::Registry;
 
 /// What was asked for.
 pub(crate) enum Request {

@@ -1,4 +1,4 @@
-//! The sampler on real processes: what it calls their mappings, what it sees of growth, and which
+//! The sampler on real processes: what it calls their mappings, what it observes of growth, and which
 //! mapping it takes for which.
 
 mod support;
@@ -63,7 +63,7 @@ fn each_class_is_named_right() {
 }
 
 #[test]
-fn huge_pages_are_told_apart() {
+fn huge_pages_are_set_apart() {
     let mut program = Program::start();
     if program.ask(&format!("hugetlb {}", 2 * MIB)) == "refused" {
         not_run("huge pages", "this machine has no huge pages to spare (vm.nr_hugepages)");
@@ -97,7 +97,7 @@ fn a_sweep_and_a_whole_read_agree() {
     program.map("jit", MIB);
     program.ask(&format!("memfd hive {MIB}"));
     let mut full = Watcher::new(program.pid(), &[("mode", "full"), ("detail", "mapping")]).unwrap();
-    full.look().unwrap();
+    full.sample().unwrap();
     let mut sweep =
         Watcher::new(program.pid(), &[("budget", "100"), ("detail", "mapping")]).unwrap();
     sweep.until("swept", |memory| memory.sum("rss") > 0);
@@ -113,16 +113,21 @@ fn a_sweep_and_a_whole_read_agree() {
     }
     sweep.until("smaps read", |memory| memory.sum("pss") > 0);
     assert_eq!(sweep.memory.sum("private_dirty"), full.memory.sum("private_dirty"));
+    sweep.until("rolled up", |memory| memory.value(0, "pss").is_some());
+    for metric in ["private_dirty", "anonymous", "swap", "locked", "lazyfree"] {
+        let values = (full.memory.value(0, metric), sweep.memory.value(0, metric));
+        assert!(values.0.is_some() && values.0 == values.1, "{metric} of the process: {values:?}");
+    }
 }
 
 #[test]
-fn only_what_changed_is_told() {
+fn only_what_has_changed_is_emitted() {
     let mut program = Program::start();
     program.map("anonymous", MIB);
     let mut watcher = Watcher::eager(program.pid(), "group");
     watcher.until("smaps read", |memory| memory.sum("pss") > 0);
-    watcher.look().unwrap();
-    assert_eq!(watcher.points, 0);
+    watcher.sample().unwrap();
+    assert_eq!((watcher.points.len(), watcher.partial), (0, false));
 }
 
 #[test]
@@ -141,7 +146,7 @@ fn a_mapping_that_mremap_moves_or_brk_grows_stays_itself() {
     let moved: usize =
         program.ask(&format!("remap {place} {} {}", 2 * MIB, 5 * MIB)).parse().unwrap();
     assert_ne!(moved, place);
-    watcher.look().unwrap();
+    watcher.sample().unwrap();
     program.ask(&format!("touch {moved} {}", 5 * MIB));
     program.ask("brk 1048576");
     let after = before + i64::try_from(MIB).unwrap();
@@ -187,7 +192,7 @@ fn what_is_unmapped_is_gone() {
 }
 
 #[test]
-fn a_target_that_dies_in_the_middle_of_looks_is_gone_and_no_failure() {
+fn a_target_that_dies_in_the_middle_of_samples_is_gone_and_no_failure() {
     for mode in ["sweep", "full"] {
         for round in 0..10 {
             let mut program = Program::start();
@@ -195,7 +200,7 @@ fn a_target_that_dies_in_the_middle_of_looks_is_gone_and_no_failure() {
             let options = [("mode", mode), ("budget", "100"), ("sweep-every", "1ms")];
             let mut watcher = Watcher::new(program.pid(), &options).unwrap();
             for _ in 0..round {
-                watcher.look().unwrap();
+                watcher.sample().unwrap();
             }
             program.child.kill().unwrap();
             if round % 2 == 0 {
@@ -203,7 +208,7 @@ fn a_target_that_dies_in_the_middle_of_looks_is_gone_and_no_failure() {
             }
             let error = loop {
                 watcher.wait(Duration::from_micros(100));
-                if let Err(error) = watcher.look() {
+                if let Err(error) = watcher.sample() {
                     break error;
                 }
             };
@@ -219,7 +224,7 @@ fn a_wait_with_work_to_do_ends_when_it_is_woken() {
     // At this budget a slice is followed by a pause of minutes.
     let options = [("budget", "0.0001"), ("detail", "mapping")];
     let mut watcher = Watcher::new(program.pid(), &options).unwrap();
-    watcher.look().unwrap();
+    watcher.sample().unwrap();
     watcher.wake_up();
     let begin = std::time::Instant::now();
     watcher.wait(support::PATIENCE * 100);

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use seepmeter_verdict::{JudgeOptions, RunFile, names};
+use seepmeter_record::conventions::metric;
+use seepmeter_verdict::{JudgeOptions, RunFile, TextOptions};
 
 use crate::flags::{ColumnFlags, JudgeFlags};
 use crate::messages::{self, print, shown};
@@ -35,7 +36,7 @@ pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
 
 /// Judges one file; true if a gate fired.
 fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
-    let metric = flags.metric.as_deref().unwrap_or(names::metric::RSS);
+    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
     let gates = flags.gates.fail_on.clone();
     let options = JudgeOptions { metrics: vec![metric.to_owned()], gates };
     let run = read_run(file, options, &flags.columns)?;
@@ -47,7 +48,7 @@ fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
         verdict.document(&conclusion.gates, Some(&file)).to_string()
     } else {
         let name = if flags.files.len() > 1 { format!("{file}: ") } else { String::new() };
-        let lines = if flags.explain { verdict.explained_lines() } else { verdict.lines() };
+        let lines = verdict.lines(TextOptions { explain: flags.explain, name_target: false });
         format!("{name}{}", lines.join("\n"))
     };
     print(format!("{text}\n").as_bytes())?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Plugin, Sink, options};
 use seepmeter_record::{End, Footer, Record};
-use seepmeter_verdict::{Conclusion, MetricOutcome, Scope, Verdict};
+use seepmeter_verdict::{Conclusion, MetricOutcome, TextOptions, Verdict};
 
 use super::output::Output;
 
@@ -91,24 +91,8 @@ pub(super) fn never_started(footer: &Footer) -> bool {
 
 /// The verdicts on a metric for people. If there are several, each is named.
 pub(super) fn lines(verdicts: &[Verdict], explain: bool) -> Vec<String> {
-    let of_verdict = |verdict: &Verdict| {
-        let mut lines = if explain { verdict.explained_lines() } else { verdict.lines() };
-        if let Some(first) = lines.first_mut().filter(|_| verdicts.len() > 1) {
-            let whose = whose(verdict.scope, &verdict.target, verdict.pid);
-            *first = format!("{whose}: {first}");
-        }
-        lines
-    };
-    verdicts.iter().flat_map(of_verdict).collect()
-}
-
-/// What a verdict is on.
-fn whose(scope: Scope, target: &str, pid: Option<i64>) -> String {
-    match (scope, pid) {
-        (Scope::AllTargets, _) => "all targets".to_owned(),
-        (_, Some(pid)) => format!("{target} (pid {pid})"),
-        (_, None) => target.to_owned(),
-    }
+    let options = TextOptions { explain, name_target: verdicts.len() > 1 };
+    verdicts.iter().flat_map(|verdict| verdict.lines(options)).collect()
 }
 
 #[cfg(test)]
@@ -144,15 +128,5 @@ mod tests {
     #[test]
     fn of_a_target_that_was_not_started_nothing_is_reported() {
         assert_eq!(stop_after(End::NotStarted(2)), Ok(()));
-    }
-
-    #[test]
-    fn of_several_targets_each_verdict_is_named_and_the_sum_is_that_of_all() {
-        let names = [
-            whose(Scope::Target, "work", Some(7)),
-            whose(Scope::Series, "a.csv", None),
-            whose(Scope::AllTargets, "", None),
-        ];
-        assert_eq!(names, ["work (pid 7)", "a.csv", "all targets"]);
     }
 }

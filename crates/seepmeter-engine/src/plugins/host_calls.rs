@@ -191,6 +191,7 @@ unsafe extern "C" fn stack(context: *mut c_void, stack: *const abi::Stack, id: *
 
 unsafe extern "C" fn points(context: *mut c_void, points: *const abi::Point, count: u64) -> i32 {
     let work = |state: &mut State| {
+        state.in_sample("points")?;
         // SAFETY: the ABI's promise; a point of the ABI is a point.
         let given = unsafe { slice_from_c(points.cast::<Point>(), count) }
             .ok_or_else(|| format!("{count} points at an address where so many can't be"))?;

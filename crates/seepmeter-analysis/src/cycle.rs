@@ -99,7 +99,7 @@ fn local_range_and_ratio(known: &[(usize, f64)]) -> (f64, f64) {
 }
 
 impl Cycles {
-    /// Whether they are worth telling: long ones not much longer than usual ones. A mere wander
+    /// Whether they are worth showing: long ones not much longer than usual ones. A mere wander
     /// reverses at any time.
     pub fn regular(&self) -> bool {
         self.long <= REGULAR * self.length

@@ -1,4 +1,4 @@
-//! Evidence: everything a judgement rests on, for whoever draws it, stores it or says it in words.
+//! Evidence: everything a judgement rests on, for whoever draws it, stores it or explains it.
 //!
 //! Times are in ns where they are integers, and in seconds where they are `f64`, both since the start of the
 //! watch. Values are in the metric's base units.

@@ -212,7 +212,7 @@ impl Judgement {
 
     /// The same figures and evidence with another answer.
     #[must_use]
-    pub(crate) fn overruled(mut self, decision: Decision, by: Override) -> Self {
+    pub(crate) fn overrule(mut self, decision: Decision, by: Override) -> Self {
         let Decision { classification, reason, needs_more } = decision;
         self.evidence.thresholds.extend_from_slice(parts::ALL);
         Self { classification, reason, needs_more, overruled: Some(Box::new(by)), ..self }

@@ -10,7 +10,7 @@
 //! # The stages, in order
 //!
 //! 1. [`cells`]: the series laid on a grid of at most 1,024 cells; gaps stay empty.
-//! 2. [`cycle`]: is there a saw or a swing, and how long is its cycle? Found, never fixed.
+//! 2. [`cycle`]: is there a saw or a wave, and how long is its cycle? Found, never fixed.
 //! 3. [`floors`]: one floor for each cycle, or one for each short stretch where there is none.
 //! 4. [`warm_up`]: where warm-up ended, or where growth set in.
 //! 5. [`steps`]: are a few one-off steps all there is?

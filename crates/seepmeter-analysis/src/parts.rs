@@ -83,12 +83,12 @@ pub fn judge_with_parts<Id: Clone>(
     match rising {
         Some(Rising { number, part }) if part.classification == Classification::Growing => {
             let decision = part.decision();
-            let judgement = judgement.overruled(decision, Override::MaskedGrowth { whole, part });
+            let judgement = judgement.overrule(decision, Override::MaskedGrowth { whole, part });
             PartsJudgement { judgement, masked: Some(parts[number].id.clone()), stale }
         }
         Some(Rising { part, .. }) if whole.classification == Classification::Steady => {
             let decision = part.decision();
-            let judgement = judgement.overruled(decision, Override::RisingPart { whole, part });
+            let judgement = judgement.overrule(decision, Override::RisingPart { whole, part });
             PartsJudgement { judgement, masked: None, stale }
         }
         _ => PartsJudgement { judgement, masked: None, stale },
@@ -177,7 +177,7 @@ fn doubted(
     }
     let whole = judgement.decision();
     let decision = Decision::not_yet(Reason::Steps, span.length() / 2);
-    judgement.overruled(decision, Override::SteppedParts { whole, carriers })
+    judgement.overrule(decision, Override::SteppedParts { whole, carriers })
 }
 
 /// What a part gained.

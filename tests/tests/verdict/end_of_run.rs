@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
-use seepmeter_record::Unit;
-use seepmeter_tests::synthetic::Synthetic;
+use seepmeter_record::MappingClass;
+use seepmeter_record::conventions::metric;
+use seepmeter_tests::synthetic::{FDS, Synthetic};
 use seepmeter_tests::{replay, run_target, seepmeter, test_target, verdict, words};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,8 +22,8 @@ impl Three {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let leak = Synthetic::leak(600, 1)
-            .part("heap", "heap", |i| 30_000_000 + 20_000 * i)
-            .part("/usr/lib/libc.so.6 r-xp", "file", |_| 1_500_000)
+            .part("heap", MappingClass::Heap, |i| 30_000_000 + 20_000 * i)
+            .part("/usr/lib/libc.so.6 r-xp", MappingClass::File, |_| 1_500_000)
             .write(folder.path(), "leak.jsonl");
         let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
         let short = Synthetic::leak(100, 3).write(folder.path(), "short.jsonl");
@@ -253,9 +254,8 @@ fn a_verdict_goes_to_the_file_that_is_named_and_the_gates_stand_in_its_json() {
 #[test]
 fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Synthetic::flat(600, 4)
-        .metric("fds", Unit::Count, |i| 20 + i / 3)
-        .write(folder.path(), "fds.jsonl");
+    let path =
+        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
     let told = verdict(&path, ",metric=fds");
     assert_eq!((&told["classification"], &told["unit"]), (&"growing".into(), &"count".into()));
     let done = replay(&path, &["-o", "verdict,metric=fds"]).expect(0);
@@ -267,9 +267,8 @@ fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_told() {
 #[test]
 fn summary_gates_and_sink_judge_the_metric_that_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Synthetic::flat(600, 4)
-        .metric("fds", Unit::Count, |i| 20 + i / 3)
-        .write(folder.path(), "fds.jsonl");
+    let path =
+        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
     let growing = ["--metric", "fds", "--fail-on", "growing"];
     let done = replay(&path, &growing).expect_complaint(100, &["the verdict is growing"]);
     assert_eq!(done.complaints().len(), 1);
@@ -290,9 +289,8 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
 #[test]
 fn the_json_of_one_metric_does_not_contradict_the_gates_on_another() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Synthetic::flat(600, 4)
-        .metric("fds", Unit::Count, |i| 20 + i / 3)
-        .write(folder.path(), "fds.jsonl");
+    let path =
+        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
     let sink = ["-o", "verdict,json=yes,path=-,metric=fds"];
     let gates = |flags: &[&str], status: i32| {
         let flags: Vec<&str> = sink.iter().chain(flags).copied().collect();
@@ -312,7 +310,7 @@ fn the_json_of_one_metric_does_not_contradict_the_gates_on_another() {
 fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::leak(600, 5)
-        .metric("pss", Unit::Bytes, |_| 40_000_000)
+        .metric(metric::PSS, |_| 40_000_000)
         .write(folder.path(), "pss.jsonl");
     let told = verdict(&path, ",metric=pss");
     assert_eq!(told["classification"], "steady", "{told}");
@@ -322,8 +320,7 @@ fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
 #[test]
 fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
     let folder = tempfile::tempdir().unwrap();
-    let path =
-        Synthetic::flat(600, 22).metric("pss", Unit::Bytes, |_| 0).write(folder.path(), "p.jsonl");
+    let path = Synthetic::flat(600, 22).metric(metric::PSS, |_| 0).write(folder.path(), "p.jsonl");
     let text = std::fs::read_to_string(&path).unwrap().replace(",[0,1,0]", "");
     std::fs::write(&path, text).unwrap();
     let done = replay(&path, &["-o", "verdict,metric=pss"]);
@@ -334,9 +331,8 @@ fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
 fn the_kernels_own_peak_counts_where_no_look_has_seen_it() {
     let folder = tempfile::tempdir().unwrap();
     let spike = |i| if i < 300 { 51_000_000 } else { 900_000_000 };
-    let path = Synthetic::flat(600, 6)
-        .metric("peak", Unit::Bytes, spike)
-        .write(folder.path(), "spike.jsonl");
+    let path =
+        Synthetic::flat(600, 6).metric(metric::PEAK, spike).write(folder.path(), "spike.jsonl");
     assert_eq!(verdict(&path, "")["peak"], 900_000_000);
     let _ = replay(&path, &["--fail-on", "peak>512MiB"]).expect_complaint(100, &["858 MiB"]);
 }
@@ -345,7 +341,7 @@ fn the_kernels_own_peak_counts_where_no_look_has_seen_it() {
 fn what_is_swapped_out_is_not_hidden() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::flat(600, 7)
-        .metric("swap", Unit::Bytes, |i| 30_000 * i)
+        .metric(metric::SWAP, |i| 30_000 * i)
         .write(folder.path(), "swap.jsonl");
     assert_eq!(verdict(&path, "")["classification"], "growing");
 }

@@ -256,12 +256,12 @@ fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path =
         Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
-    let told = verdict(&path, ",metric=fds");
+    let told = verdict(&path, &["--metric", "fds"]);
     assert_eq!((&told["classification"], &told["unit"]), (&"growing".into(), &"count".into()));
-    let done = replay(&path, &["-o", "verdict,metric=fds"]).expect(0);
+    let done = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0);
     assert!(done.err().starts_with("growing  fds +20/min ("), "{}", done.told());
-    let _ = replay(&path, &["-o", "verdict,metric=files"])
-        .expect_complaint(125, &["there is no metric `files`", "there are: rss, fds"]);
+    let _ = replay(&path, &["-o", "verdict", "--metric", "files"])
+        .expect_complaint(125, &["there is no metric `files`", "there are: fds, rss"]);
 }
 
 #[test]
@@ -274,13 +274,13 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
     assert_eq!(done.complaints().len(), 1);
     let done = seepmeter(words!["replay", "-q", "--metric", "fds", path]).done().expect(0);
     assert!(done.err().contains("\nverdict    growing  fds +20/min"), "{}", done.told());
-    assert_eq!(verdict(&path, "")["metric"], "rss");
+    assert_eq!(verdict(&path, &[])["metric"], "rss");
     let sink = ["-o", "verdict,json=yes,path=-", "--metric", "fds"];
     let told: Value = serde_json::from_str(&replay(&path, &sink).expect(0).out()).unwrap();
     assert_eq!((&told["metric"], &told["classification"]), (&"fds".into(), &"growing".into()));
     let done = seepmeter(words!["replay", "-q", "--metric", "files", path]).done().expect(0);
     assert!(
-        done.err().contains("verdict    none: there is no metric `files`; there are: rss, fds")
+        done.err().contains("verdict    none: there is no metric `files`; there are: fds, rss")
     );
     let files = ["--metric", "files", "--fail-on", "growing"];
     let _ = replay(&path, &files).expect_complaint(125, &["no metric `files`", "not be checked"]);
@@ -291,19 +291,26 @@ fn the_json_of_one_metric_does_not_contradict_the_gates_on_another() {
     let folder = tempfile::tempdir().unwrap();
     let path =
         Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
-    let sink = ["-o", "verdict,json=yes,path=-,metric=fds"];
-    let gates = |flags: &[&str], status: i32| {
-        let flags: Vec<&str> = sink.iter().chain(flags).copied().collect();
-        let told: Value =
-            serde_json::from_str(&replay(&path, &flags).expect(status).out()).unwrap();
-        assert_eq!(told["metric"], "fds");
-        (told["gates"][0]["metric"].clone(), told["gates"][0]["fired"].clone())
+    // Gates are on the metric that is named first, and each object says so.
+    let gates = |metrics: [&str; 2], gate: &str, status: i32| {
+        let sink = "verdict,json=yes,path=-";
+        let [first, second] = metrics;
+        let flags = ["-o", sink, "--metric", first, "--metric", second, "--fail-on", gate];
+        let out = replay(&path, &flags).expect(status).out();
+        let objects: Vec<Value> =
+            out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let judged: Vec<_> = objects.iter().map(|object| &object["metric"]).collect();
+        assert_eq!(judged, metrics);
+        let of = |object: &Value| {
+            let gate = &object["gates"][0];
+            (gate["metric"].clone(), gate["fired"].clone())
+        };
+        assert_eq!(of(&objects[0]), of(&objects[1]));
+        of(&objects[0])
     };
-    let growing = ["--fail-on", "growing"];
-    assert_eq!(gates(&growing, 0), ("rss".into(), false.into()));
-    assert_eq!(gates(&["--fail-on", "steady"], 100), ("rss".into(), true.into()));
-    let of_fds = ["--metric", "fds", "--fail-on", "growing"];
-    assert_eq!(gates(&of_fds, 100), ("fds".into(), true.into()));
+    assert_eq!(gates(["rss", "fds"], "growing", 0), ("rss".into(), false.into()));
+    assert_eq!(gates(["rss", "fds"], "steady", 100), ("rss".into(), true.into()));
+    assert_eq!(gates(["fds", "rss"], "growing", 100), ("fds".into(), true.into()));
 }
 
 #[test]
@@ -312,7 +319,7 @@ fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
     let path = Synthetic::leak(600, 5)
         .metric(metric::PSS, |_| 40_000_000)
         .write(folder.path(), "pss.jsonl");
-    let told = verdict(&path, ",metric=pss");
+    let told = verdict(&path, &["--metric", "pss"]);
     assert_eq!(told["classification"], "steady", "{told}");
     assert_eq!(told["span"]["to"], 599.0, "{told}");
 }
@@ -323,7 +330,7 @@ fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
     let path = Synthetic::flat(600, 22).metric(metric::PSS, |_| 0).write(folder.path(), "p.jsonl");
     let text = std::fs::read_to_string(&path).unwrap().replace(",[0,1,0]", "");
     std::fs::write(&path, text).unwrap();
-    let done = replay(&path, &["-o", "verdict,metric=pss"]);
+    let done = replay(&path, &["-o", "verdict", "--metric", "pss"]);
     let _ = done.expect_complaint(125, &["no value of `pss` was emitted in 600 samples"]);
 }
 
@@ -333,7 +340,7 @@ fn the_kernels_own_peak_counts_where_no_look_has_seen_it() {
     let spike = |i| if i < 300 { 51_000_000 } else { 900_000_000 };
     let path =
         Synthetic::flat(600, 6).metric(metric::PEAK, spike).write(folder.path(), "spike.jsonl");
-    assert_eq!(verdict(&path, "")["peak"], 900_000_000);
+    assert_eq!(verdict(&path, &[])["peak"], 900_000_000);
     let _ = replay(&path, &["--fail-on", "peak>512MiB"]).expect_complaint(100, &["858 MiB"]);
 }
 
@@ -343,7 +350,7 @@ fn what_is_swapped_out_is_not_hidden() {
     let path = Synthetic::flat(600, 7)
         .metric(metric::SWAP, |i| 30_000 * i)
         .write(folder.path(), "swap.jsonl");
-    assert_eq!(verdict(&path, "")["classification"], "growing");
+    assert_eq!(verdict(&path, &[])["classification"], "growing");
 }
 
 #[test]

@@ -17,15 +17,16 @@ fn a_metric_that_only_parts_have_is_judged_by_their_sum() {
         .part("cache", MappingClass::File, |_| 9_000_000)
         .of_part(metric::PSS, |i| 9_000_000 - 5_000 * i)
         .write(folder.path(), "parts.jsonl");
-    let told = verdict(&path, ",metric=pss");
+    let told = verdict(&path, &["--metric", "pss"]);
     assert_eq!(told["classification"], "growing", "{told}");
     let rate = told["rate"]["estimate"].as_f64().unwrap();
     assert!((rate - 15_000.0).abs() < 100.0, "{told}");
     assert_eq!(told["shares"][0]["subject"], "[heap]", "{told}");
     assert_eq!(told["summed_parts"], 2);
-    let explained = replay(&path, &["-o", "verdict,metric=pss,explain=yes"]).expect(0).err();
+    let explained =
+        replay(&path, &["-o", "verdict,explain=yes", "--metric", "pss"]).expect(0).err();
     assert!(explained.contains("\n  - pss is the sum of 2 parts\n"), "{explained}");
-    assert_eq!(verdict(&path, "")["classification"], "steady");
+    assert_eq!(verdict(&path, &[])["classification"], "steady");
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn parts_of_one_name_are_one_part_and_processes_of_one_name_are_two() {
         .child("worker", 11, |i| 2_000 * i)
         .child("worker", 12, |_| 500_000)
         .write(folder.path(), "twice.jsonl");
-    let told = verdict(&path, "");
+    let told = verdict(&path, &[]);
     let shares: Vec<(&str, f64)> = told["shares"]
         .as_array()
         .unwrap()
@@ -64,7 +65,7 @@ fn masked_leak(folder: &Path) -> PathBuf {
 fn a_part_that_grows_behind_one_that_shrinks_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = masked_leak(folder.path());
-    let told = verdict(&path, "");
+    let told = verdict(&path, &[]);
     assert_eq!(
         (&told["classification"], &told["masked"]["subject"]),
         (&"growing".into(), &"[heap]".into()),
@@ -81,7 +82,7 @@ fn a_part_that_grows_behind_one_that_shrinks_is_found() {
 fn the_rate_of_a_masked_part_is_not_shown_as_the_wholes() {
     let folder = tempfile::tempdir().unwrap();
     let path = masked_leak(folder.path());
-    let told = verdict(&path, "");
+    let told = verdict(&path, &[]);
     let rate = |of: &Value| of["rate"]["estimate"].as_f64().unwrap();
     assert!(rate(&told).abs() < 100.0, "{told}");
     assert!((rate(&told["masked"]) - 20_000.0).abs() < 200.0, "{told}");
@@ -118,7 +119,7 @@ fn growth_that_is_usually_no_leak_is_named_and_long_names_fit_their_line() {
         told.contains("in glibc arenas, +4.88 KiB/s; arenas of malloc, which keep what was freed")
     );
     assert!(told.lines().all(|line| line.chars().count() < 140), "{told}");
-    assert_eq!(verdict(&path, "")["shares"][0]["subject"], *long);
+    assert_eq!(verdict(&path, &[])["shares"][0]["subject"], *long);
 }
 
 #[test]
@@ -186,7 +187,7 @@ fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
         let line = told.lines().find(|line| line.contains(part));
         assert!(line.is_some_and(|line| line.contains(why)), "{part}: {told}");
     }
-    let shares = verdict(&path, "")["shares"].clone();
+    let shares = verdict(&path, &[])["shares"].clone();
     let causes: Vec<&str> = (0..3).map(|n| shares[n]["cause"].as_str().unwrap()).collect();
     assert_eq!(causes, ["huge-pages", "lazy-free", "allocator-arenas"]);
 }

@@ -19,8 +19,9 @@ use crate::table::{MappingTable, total};
 /// Of the budget, this part may go into passes over smaps.
 const PASS_PART: f64 = 0.2;
 
-/// Of the budget, this part may go into smaps_rollup.
-const ROLLUP_PART: f64 = 0.3;
+/// Of the budget, this part is for smaps_rollup, and what is not used of it is not for slices: one read of
+/// smaps_rollup may cost as much as many slices, and must not make them wait.
+pub(crate) const ROLLUP_PART: f64 = 0.3;
 
 /// What is read less often than this is reported as incomplete.
 const USUAL: Duration = Duration::from_secs(10);

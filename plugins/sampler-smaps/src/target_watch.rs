@@ -8,11 +8,9 @@ use seepmeter_maps::class::classify;
 use seepmeter_maps::{DeletedFiles, maps};
 use seepmeter_plugin::record::{Event, EventKind, SubjectId};
 use seepmeter_plugin::{Error, ErrorKind, SampleBuilder, Stream, Target};
-use seepmeter_process::priority::RealtimePriority;
 use seepmeter_process::proc::Statm;
 use seepmeter_process::system::{page_size, thread_cpu_time};
 
-use crate::budget::stretched;
 use crate::metrics::{Metrics, ProcessValues};
 use crate::options::{Mode, SmapsOptions};
 use crate::reads::Reads;
@@ -191,7 +189,7 @@ impl TargetWatch {
         self.failure.is_none() && to_read
     }
 
-    fn rollup_is_due(&self) -> bool {
+    pub(crate) fn rollup_is_due(&self) -> bool {
         self.options.mode == Mode::Sweep && self.reads.rollup_is_due()
     }
 
@@ -203,16 +201,16 @@ impl TargetWatch {
         }
     }
 
-    /// Does one slice of work: smaps_rollup, which is due seldom, goes before sweeping, and sweeping before
-    /// a pass over smaps.
+    /// Reads smaps_rollup.
+    pub(crate) fn roll_up(&mut self, stream: &mut dyn Stream) -> Result<(), Error> {
+        let pages = self.visited_pages();
+        let event = self.reads.roll_up(&mut self.source, pages)?;
+        self.report(event, stream);
+        Ok(())
+    }
+
+    /// Does one slice of work: sweeping goes before a pass over smaps.
     pub(crate) fn work(&mut self, slice: Duration, stream: &mut dyn Stream) -> Result<(), Error> {
-        let _priority = RealtimePriority::request();
-        if self.rollup_is_due() {
-            let pages = self.visited_pages();
-            let event = self.reads.roll_up(&mut self.source, pages)?;
-            self.report(event, stream);
-            return Ok(());
-        }
         self.observed = true;
         match self.sweep_slice(slice) {
             Ok(true) => {}
@@ -285,16 +283,15 @@ impl TargetWatch {
 
     /// Says once that the budget is too small to observe everything in time.
     fn report_slow_sweep(&mut self, stream: &mut dyn Stream) {
-        let Some(sweep) = &self.sweep else { return };
-        let lasts = stretched(sweep.cost, self.options.share());
-        if self.reported_slow || lasts <= OLDEST {
+        let since = self.sweep.as_ref().and_then(Sweep::running_since);
+        let slow = since.is_some_and(|since| since.elapsed() > OLDEST);
+        if !slow || std::mem::replace(&mut self.reported_slow, true) {
             return;
         }
-        self.reported_slow = true;
         let text = format!(
             "a sweep of this target takes more than {} s within the budget of {} %: samples are partial, \
              and growth is seen that late; `budget` allows more",
-            lasts.as_secs(),
+            OLDEST.as_secs(),
             self.options.budget
         );
         self.report(Some(EventKind::Incomplete { count: None, text: text.into() }), stream);

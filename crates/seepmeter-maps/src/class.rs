@@ -1,8 +1,9 @@
 //! What a mapping is: its class, from its line, its neighbour, the threads' stacks and the files.
 
-use std::fmt;
+use std::mem::discriminant;
 use std::rc::Rc;
-use std::str::FromStr;
+
+use seepmeter_record::MappingClass;
 
 use crate::deleted::{DELETED, DeletedFiles};
 use crate::maps::{Header, Perms, decimal};
@@ -11,9 +12,10 @@ use crate::size::SizeClass;
 /// glibc puts each heap of an arena at a multiple of this (HEAP_MAX_SIZE on 64-bit machines).
 const ARENA: u64 = 64 << 20;
 
-/// What a mapping is. Mappings of equal classes are one group.
+/// What a mapping is: its [class](MappingGroup::class), and what tells it from others of that class.
+/// Mappings of which this is equal are one group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum MappingClass {
+pub enum MappingGroup {
     /// What brk(2) moves: `[heap]`.
     Heap,
     /// The main thread's stack: `[stack]`.
@@ -70,114 +72,25 @@ pub struct NamedFile {
     pub perms: Perms,
 }
 
-/// The kinds of [`MappingClass`], without what they hold: one word each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "each is explained where it is a class")]
-pub enum MappingKind {
-    Heap,
-    /// The stack of the main thread, or of another one: only the latter has a [tid](MappingClass::tid).
-    Stack,
-    UnusedStack,
-    Anonymous,
-    Named,
-    Reserved,
-    Arena,
-    Jit,
-    File,
-    DeletedFile,
-    SharedMemory,
-    Memfd,
-    Hugetlb,
-    Kernel,
-}
-
-/// A word that is no [`MappingKind`]'s and no [`SizeClass`]'s.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownWord(pub String);
-
-impl fmt::Display for UnknownWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no class of mappings", self.0)
-    }
-}
-
-impl std::error::Error for UnknownWord {}
-
-impl MappingKind {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Heap,
-        Self::Stack,
-        Self::UnusedStack,
-        Self::Anonymous,
-        Self::Named,
-        Self::Reserved,
-        Self::Arena,
-        Self::Jit,
-        Self::File,
-        Self::DeletedFile,
-        Self::SharedMemory,
-        Self::Memfd,
-        Self::Hugetlb,
-        Self::Kernel,
-    ];
-
-    /// Its word in recordings, flags and messages, which stays.
+impl MappingGroup {
+    /// Its class.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn class(&self) -> MappingClass {
         match self {
-            Self::Heap => "heap",
-            Self::Stack => "stack",
-            Self::UnusedStack => "unused-stack",
-            Self::Anonymous => "anonymous",
-            Self::Named => "named",
-            Self::Reserved => "reserved",
-            Self::Arena => "arena",
-            Self::Jit => "jit",
-            Self::File => "file",
-            Self::DeletedFile => "deleted",
-            Self::SharedMemory => "shm",
-            Self::Memfd => "memfd",
-            Self::Hugetlb => "hugetlb",
-            Self::Kernel => "kernel",
-        }
-    }
-}
-
-impl fmt::Display for MappingKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for MappingKind {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
-        kind.ok_or_else(|| UnknownWord(word.to_owned()))
-    }
-}
-
-impl MappingClass {
-    /// Its kind.
-    #[must_use]
-    pub fn kind(&self) -> MappingKind {
-        match self {
-            Self::Heap => MappingKind::Heap,
-            Self::Stack | Self::ThreadStack { .. } => MappingKind::Stack,
-            Self::UnusedStack => MappingKind::UnusedStack,
-            Self::Anonymous { .. } => MappingKind::Anonymous,
-            Self::Named { .. } => MappingKind::Named,
-            Self::Reserved => MappingKind::Reserved,
-            Self::Arena => MappingKind::Arena,
-            Self::Jit => MappingKind::Jit,
-            Self::File(_) => MappingKind::File,
-            Self::DeletedFile(_) => MappingKind::DeletedFile,
-            Self::SharedMemory(_) => MappingKind::SharedMemory,
-            Self::Memfd(_) => MappingKind::Memfd,
-            Self::Hugetlb => MappingKind::Hugetlb,
-            Self::Kernel { .. } => MappingKind::Kernel,
+            Self::Heap => MappingClass::Heap,
+            Self::Stack => MappingClass::MainStack,
+            Self::ThreadStack { .. } | Self::UnusedStack => MappingClass::ThreadStack,
+            Self::Anonymous { .. } => MappingClass::Anonymous,
+            Self::Named { .. } => MappingClass::Named,
+            Self::Reserved => MappingClass::Reserved,
+            Self::Arena => MappingClass::Arena,
+            Self::Jit => MappingClass::Jit,
+            Self::File(_) => MappingClass::File,
+            Self::DeletedFile(_) => MappingClass::DeletedFile,
+            Self::SharedMemory(_) => MappingClass::SharedMemory,
+            Self::Memfd(_) => MappingClass::Memfd,
+            Self::Hugetlb => MappingClass::Hugetlb,
+            Self::Kernel { .. } => MappingClass::Kernel,
         }
     }
 
@@ -223,23 +136,25 @@ impl MappingClass {
         }
     }
 
-    /// True if a mapping of this class that lies where one of class `old` lay is the same one.
+    /// True if a mapping of this group that lies where one of group `old` lay is the same one.
     #[must_use]
     pub fn continues(&self, old: &Self) -> bool {
-        use MappingKind::{Anonymous, Arena, Hugetlb, Reserved};
-        match (self.kind(), old.kind()) {
+        match (self, old) {
             // An arena that is full has no rest that shows it; memory that was taken out of use by
             // PROT_NONE is still the mapping that it was.
-            (Anonymous | Reserved, Anonymous) | (Anonymous, Arena) => true,
+            (Self::Anonymous { .. } | Self::Reserved, Self::Anonymous { .. })
+            | (Self::Anonymous { .. }, Self::Arena) => true,
             // A file's line does not say that it is hugetlbfs's; a whole read did.
-            (_, Hugetlb) if self.file().is_some() => true,
-            (kind, old_kind) => {
-                kind == old_kind && self.name() == old.name() && self.tid() == old.tid()
+            (_, Self::Hugetlb) if self.file().is_some() => true,
+            _ => {
+                discriminant(self) == discriminant(old)
+                    && self.name() == old.name()
+                    && self.tid() == old.tid()
             }
         }
     }
 
-    /// The class of a mapping of so many bytes as the continuation of one of class `old`: what its line
+    /// The group of a mapping of so many bytes as the continuation of one of group `old`: what its line
     /// does not show any more stays, and its size class follows its size.
     #[must_use]
     pub fn continuing(self, old: &Self, bytes: u64) -> Self {
@@ -314,23 +229,23 @@ impl ThreadStacks<'_> {
     }
 }
 
-/// The class of each mapping.
+/// The group of each mapping.
 #[must_use]
 pub fn classify(
     headers: &[Header<'_>],
     stacks: &ThreadStacks<'_>,
     files: &mut DeletedFiles,
-) -> Vec<MappingClass> {
+) -> Vec<MappingGroup> {
     let alone = headers.iter().map(|header| classify_alone(header, stacks, files));
-    let mut classes: Vec<MappingClass> = alone.collect();
+    let mut groups: Vec<MappingGroup> = alone.collect();
     files.forget_unasked();
     for (at, pair) in headers.windows(2).enumerate() {
-        if is_arena(&pair[0], &pair[1]) && classes[at].kind() == MappingKind::Anonymous {
-            classes[at] = MappingClass::Arena;
-            classes[at + 1] = MappingClass::Arena;
+        if is_arena(&pair[0], &pair[1]) && matches!(groups[at], MappingGroup::Anonymous { .. }) {
+            groups[at] = MappingGroup::Arena;
+            groups[at + 1] = MappingGroup::Arena;
         }
     }
-    classes
+    groups
 }
 
 /// An arena's heap and the rest that it may grow into.
@@ -346,39 +261,39 @@ fn is_arena(heap: &Header<'_>, rest: &Header<'_>) -> bool {
         && rest.end >= heap.start + ARENA
 }
 
-/// The class of a mapping, whatever its neighbours.
+/// The group of a mapping, whatever its neighbours.
 fn classify_alone(
     header: &Header<'_>,
     stacks: &ThreadStacks<'_>,
     files: &mut DeletedFiles,
-) -> MappingClass {
+) -> MappingGroup {
     match header.path {
         b"" => without_a_name(header, stacks),
-        b"[heap]" => MappingClass::Heap,
-        b"[stack]" => MappingClass::Stack,
+        b"[heap]" => MappingGroup::Heap,
+        b"[stack]" => MappingGroup::Stack,
         path if path.starts_with(b"[anon:") || path.starts_with(b"[anon_shmem:") => {
             with_a_name(path, stacks)
         }
-        path if path.first() == Some(&b'[') => MappingClass::Kernel { name: path.into() },
+        path if path.first() == Some(&b'[') => MappingGroup::Kernel { name: path.into() },
         _ => of_a_file(header, files),
     }
 }
 
-fn without_a_name(header: &Header<'_>, stacks: &ThreadStacks<'_>) -> MappingClass {
+fn without_a_name(header: &Header<'_>, stacks: &ThreadStacks<'_>) -> MappingGroup {
     if header.inode != 0 {
-        return MappingClass::File(NamedFile { name: Rc::default(), perms: header.perms });
+        return MappingGroup::File(NamedFile { name: Rc::default(), perms: header.perms });
     }
     if header.perms.none() {
-        return MappingClass::Reserved;
+        return MappingGroup::Reserved;
     }
     match stacks.within(header) {
-        Some(stack) => MappingClass::ThreadStack { tid: stack.tid, name: stack.name.into() },
-        None if header.perms.exec => MappingClass::Jit,
-        None => MappingClass::Anonymous { size: SizeClass::of(header.len()) },
+        Some(stack) => MappingGroup::ThreadStack { tid: stack.tid, name: stack.name.into() },
+        None if header.perms.exec => MappingGroup::Jit,
+        None => MappingGroup::Anonymous { size: SizeClass::of(header.len()) },
     }
 }
 
-/// The class of anonymous memory that has a name. glibc from 2.39 on gives names, if it is asked to
+/// The group of anonymous memory that has a name. glibc from 2.39 on gives names, if it is asked to
 /// (GLIBC_TUNABLES=glibc.mem.decorate_maps=1):
 ///
 /// ```text
@@ -388,17 +303,17 @@ fn without_a_name(header: &Header<'_>, stacks: &ThreadStacks<'_>) -> MappingClas
 /// [anon: glibc: malloc arena]
 /// [anon: glibc: malloc]
 /// ```
-fn with_a_name(path: &[u8], stacks: &ThreadStacks<'_>) -> MappingClass {
-    let named = || MappingClass::Named { name: path.into() };
+fn with_a_name(path: &[u8], stacks: &ThreadStacks<'_>) -> MappingGroup {
+    let named = || MappingGroup::Named { name: path.into() };
     let glibc = path.strip_prefix(b"[anon: glibc: ").and_then(|name| name.strip_suffix(b"]"));
     match glibc {
-        Some(b"malloc arena") => MappingClass::Arena,
-        Some(b"unused stack") => MappingClass::UnusedStack,
+        Some(b"malloc arena") => MappingGroup::Arena,
+        Some(b"unused stack") => MappingGroup::UnusedStack,
         Some(name) => {
             let tid = name.strip_prefix(b"pthread stack: ");
             let tid = tid.or_else(|| name.strip_prefix(b"pthread user stack: "));
             match tid.and_then(decimal).and_then(|tid| i32::try_from(tid).ok()) {
-                Some(tid) => MappingClass::ThreadStack { tid, name: stacks.name_of(tid) },
+                Some(tid) => MappingGroup::ThreadStack { tid, name: stacks.name_of(tid) },
                 None => named(),
             }
         }
@@ -406,21 +321,21 @@ fn with_a_name(path: &[u8], stacks: &ThreadStacks<'_>) -> MappingClass {
     }
 }
 
-/// The class of what has a path, or a name that the kernel writes as one.
-fn of_a_file(header: &Header<'_>, files: &mut DeletedFiles) -> MappingClass {
+/// The group of what has a path, or a name that the kernel writes as one.
+fn of_a_file(header: &Header<'_>, files: &mut DeletedFiles) -> MappingGroup {
     let file = |name: &[u8]| NamedFile { name: name.into(), perms: header.perms };
     match header.path.strip_suffix(DELETED) {
-        Some(b"/anon_hugepage") => MappingClass::Hugetlb,
-        Some(b"/dev/zero") => MappingClass::SharedMemory(file(b"shared anonymous memory")),
-        Some(name) if name.starts_with(b"/memfd:") => MappingClass::Memfd(file(&name[1..])),
-        Some(name) if name.starts_with(b"/SYSV") => MappingClass::SharedMemory(file(&name[1..])),
+        Some(b"/anon_hugepage") => MappingGroup::Hugetlb,
+        Some(b"/dev/zero") => MappingGroup::SharedMemory(file(b"shared anonymous memory")),
+        Some(name) if name.starts_with(b"/memfd:") => MappingGroup::Memfd(file(&name[1..])),
+        Some(name) if name.starts_with(b"/SYSV") => MappingGroup::SharedMemory(file(&name[1..])),
         Some(name) if files.is_deleted(header) => match name.starts_with(b"/dev/shm/") {
-            true => MappingClass::SharedMemory(file(name)),
-            false => MappingClass::DeletedFile(file(name)),
+            true => MappingGroup::SharedMemory(file(name)),
+            false => MappingGroup::DeletedFile(file(name)),
         },
         _ => match header.path.starts_with(b"/dev/shm/") {
-            true => MappingClass::SharedMemory(file(header.path)),
-            false => MappingClass::File(file(header.path)),
+            true => MappingGroup::SharedMemory(file(header.path)),
+            false => MappingGroup::File(file(header.path)),
         },
     }
 }
@@ -431,14 +346,13 @@ mod tests {
     use crate::maps;
     use crate::title::group_title;
 
-    fn classes(text: &str, stacks: &ThreadStacks<'_>) -> Vec<MappingClass> {
+    fn groups(text: &str, stacks: &ThreadStacks<'_>) -> Vec<MappingGroup> {
         let headers = maps::parse(text.as_bytes());
         classify(&headers, stacks, &mut DeletedFiles::as_the_kernel_says())
     }
 
-    fn kinds(text: &str) -> Vec<&'static str> {
-        let classes = classes(text, &ThreadStacks::default());
-        classes.iter().map(|class| class.kind().as_str()).collect()
+    fn classes(text: &str) -> Vec<MappingClass> {
+        groups(text, &ThreadStacks::default()).iter().map(MappingGroup::class).collect()
     }
 
     #[test]
@@ -459,20 +373,23 @@ c000-d000 rw-p 00000000 00:00 0 [stack]
 d000-e000 r--p 00000000 00:01 9 /lib/a.so
 ";
         let expected = [
-            "heap", "named", "memfd", "shm", "shm", "deleted", "shm", "hugetlb", "kernel", "jit",
-            "reserved", "stack", "file",
+            MappingClass::Heap,
+            MappingClass::Named,
+            MappingClass::Memfd,
+            MappingClass::SharedMemory,
+            MappingClass::SharedMemory,
+            MappingClass::DeletedFile,
+            MappingClass::SharedMemory,
+            MappingClass::Hugetlb,
+            MappingClass::Kernel,
+            MappingClass::Jit,
+            MappingClass::Reserved,
+            MappingClass::MainStack,
+            MappingClass::File,
         ];
-        assert_eq!(kinds(text), expected);
-        let gone = classes(text, &ThreadStacks::default()).swap_remove(5);
+        assert_eq!(classes(text), expected);
+        let gone = groups(text, &ThreadStacks::default()).swap_remove(5);
         assert_eq!(gone.name(), Some(&b"/lib/gone.so"[..]));
-    }
-
-    #[test]
-    fn every_word_is_read_back_as_its_kind() {
-        for kind in MappingKind::ALL {
-            assert_eq!(kind.to_string().parse(), Ok(kind));
-        }
-        assert_eq!("[heap]".parse::<MappingKind>(), Err(UnknownWord("[heap]".to_owned())));
     }
 
     #[test]
@@ -483,17 +400,18 @@ d000-e000 r--p 00000000 00:01 9 /lib/a.so
 7f0005000000-7f0005021000 rw-p 00000000 00:00 0 
 7f0005021000-7f0009000000 ---p 00000000 00:00 0 
 ";
-        assert_eq!(kinds(text), ["arena", "arena", "anonymous", "reserved"]);
+        let (arena, anonymous) = (MappingClass::Arena, MappingClass::Anonymous);
+        assert_eq!(classes(text), [arena.clone(), arena, anonymous, MappingClass::Reserved]);
     }
 
     #[test]
     fn a_stack_is_known_by_its_threads_stack_pointer() {
         let text = "1000-2000 ---p 0 00:00 0\n2000-4000 rw-p 0 00:00 0\n4000-5000 rw-p 0 00:00 0\n";
         let stacks = [ThreadStack { pointer: 0x3ff0, tid: 77, name: b"worker" }];
-        let classes = classes(text, &stacks.into_iter().collect());
-        assert_eq!(classes[1].tid(), Some(77));
-        assert_eq!(classes[1].name(), Some(&b"worker"[..]));
-        assert_eq!(classes[2].kind(), MappingKind::Anonymous);
+        let groups = groups(text, &stacks.into_iter().collect());
+        assert_eq!(groups[1].tid(), Some(77));
+        assert_eq!(groups[1].name(), Some(&b"worker"[..]));
+        assert_eq!(groups[2].class(), MappingClass::Anonymous);
     }
 
     #[test]
@@ -507,24 +425,26 @@ d000-e000 r--p 00000000 00:01 9 /lib/a.so
 6000-7000 rw-p 0 00:00 0 [anon: glibc: pthread stack: x]
 ";
         let stacks = [ThreadStack { pointer: 0x10, tid: 77, name: b"worker" }];
-        let classes = classes(text, &stacks.into_iter().collect());
-        let kinds: Vec<_> = classes.iter().map(|class| class.kind().as_str()).collect();
-        let expected = ["stack", "stack", "unused-stack", "arena", "named", "named"];
-        assert_eq!(kinds, expected);
-        assert_eq!((classes[0].tid(), classes[0].name()), (Some(77), Some(&b"worker"[..])));
-        assert_eq!((classes[1].tid(), classes[1].name()), (Some(78), None));
+        let groups = groups(text, &stacks.into_iter().collect());
+        let (stack, named) = (MappingClass::ThreadStack, MappingClass::Named);
+        let arena = MappingClass::Arena;
+        let expected = [stack.clone(), stack.clone(), stack, arena, named.clone(), named];
+        assert_eq!(groups.iter().map(MappingGroup::class).collect::<Vec<_>>(), expected);
+        assert_eq!((groups[2].tid(), &groups[2]), (None, &MappingGroup::UnusedStack));
+        assert_eq!((groups[0].tid(), groups[0].name()), (Some(77), Some(&b"worker"[..])));
+        assert_eq!((groups[1].tid(), groups[1].name()), (Some(78), None));
     }
 
     #[test]
     fn an_anonymous_mapping_that_grows_goes_to_the_class_of_its_size() {
-        let small = MappingClass::Anonymous { size: SizeClass::of(4096) };
-        let large = MappingClass::Anonymous { size: SizeClass::of(2 << 20) };
+        let small = MappingGroup::Anonymous { size: SizeClass::of(4096) };
+        let large = MappingGroup::Anonymous { size: SizeClass::of(2 << 20) };
         assert!(large.continues(&small));
         assert_eq!(large.clone().continuing(&small, 2 << 20), large);
         // The part of it that PROT_NONE has taken out of use is still anonymous memory.
-        assert!(MappingClass::Reserved.continues(&large));
-        assert_eq!(MappingClass::Reserved.continuing(&large, 4096), small);
-        assert_eq!(large.continuing(&MappingClass::Arena, 2 << 20), MappingClass::Arena);
+        assert!(MappingGroup::Reserved.continues(&large));
+        assert_eq!(MappingGroup::Reserved.continuing(&large, 4096), small);
+        assert_eq!(large.continuing(&MappingGroup::Arena, 2 << 20), MappingGroup::Arena);
         assert_eq!(group_title(&small), b"anonymous mappings under 64 KiB");
     }
 }

@@ -97,12 +97,13 @@ fn unescaped(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::class::{MappingClass, MappingKind, ThreadStacks, classify};
+    use crate::class::{MappingGroup, ThreadStacks, classify};
     use crate::maps;
+    use seepmeter_record::MappingClass;
 
     /// Maps a file of this name under the folder, and says what it is with the file living, and with it
     /// removed.
-    fn living_and_removed(folder: &std::path::Path, name: &str) -> (MappingClass, MappingClass) {
+    fn living_and_removed(folder: &std::path::Path, name: &str) -> (MappingGroup, MappingGroup) {
         let path = folder.join(name);
         let file = fs::File::create_new(&path).unwrap();
         file.set_len(4096).unwrap();
@@ -119,17 +120,17 @@ mod tests {
         };
         assert_ne!(at, libc::MAP_FAILED);
         let mut files = DeletedFiles::seen_from("/proc/self/root".into());
-        let mut class = || {
+        let mut group = || {
             let text = fs::read("/proc/self/maps").unwrap();
             let mut headers = maps::parse(&text);
             headers.retain(|header| header.start == at as u64);
             assert_eq!(headers.len(), 1);
             classify(&headers, &ThreadStacks::default(), &mut files).remove(0)
         };
-        let living = class();
-        assert_eq!(class(), living);
+        let living = group();
+        assert_eq!(group(), living);
         fs::remove_file(&path).unwrap();
-        let removed = class();
+        let removed = group();
         // SAFETY: the mapping from above, which nothing refers to.
         unsafe { libc::munmap(at, 4096) };
         (living, removed)
@@ -140,8 +141,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["kept", "kept (deleted)", "kept\nhere (deleted)"] {
             let (living, removed) = living_and_removed(folder.path(), name);
-            assert_eq!(living.kind(), MappingKind::File, "{name:?}");
-            assert_eq!(removed.kind(), MappingKind::DeletedFile, "{name:?}");
+            assert_eq!(living.class(), MappingClass::File, "{name:?}");
+            assert_eq!(removed.class(), MappingClass::DeletedFile, "{name:?}");
             assert_eq!(living.name(), removed.name());
             assert!(living.name().unwrap().ends_with(name.rsplit('\n').next().unwrap().as_bytes()));
         }
@@ -152,8 +153,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("kept (deleted)"), "another file").unwrap();
         let (living, removed) = living_and_removed(folder.path(), "kept");
-        let kinds = (living.kind(), removed.kind());
-        assert_eq!(kinds, (MappingKind::File, MappingKind::DeletedFile));
+        let classes = (living.class(), removed.class());
+        assert_eq!(classes, (MappingClass::File, MappingClass::DeletedFile));
     }
 
     #[test]

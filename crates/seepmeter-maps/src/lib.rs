@@ -1,4 +1,4 @@
-//! What the kernel tells of a process's mappings, and what each of them is.
+//! What the kernel says of a process's mappings, and what each of them is.
 //!
 //! - [`maps`] reads /proc/PID/maps: where a mapping lies, what may be done with it, which file is
 //!   behind it.
@@ -10,16 +10,17 @@
 //! Nothing here knows of samples: whoever samples, or names an address, reads the same lines.
 //!
 //! ```
-//! use seepmeter_maps::class::{MappingKind, ThreadStacks, classify};
+//! use seepmeter_maps::class::{ThreadStacks, classify};
 //! use seepmeter_maps::{DeletedFiles, group_title, maps};
+//! use seepmeter_record::MappingClass;
 //!
 //! let text = b"7f5e4ec00000-7f5e4ec26000 r-xp 00000000 fe:00 1054321    /usr/lib/libc.so.6\n";
 //! let mappings = maps::parse(text);
 //! assert_eq!(mappings[0].path, b"/usr/lib/libc.so.6");
 //! let mut files = DeletedFiles::seen_from("/proc/self/root".into());
-//! let classes = classify(&mappings, &ThreadStacks::default(), &mut files);
-//! assert_eq!(classes[0].kind(), MappingKind::File);
-//! assert_eq!(group_title(&classes[0]), b"/usr/lib/libc.so.6 r-xp");
+//! let groups = classify(&mappings, &ThreadStacks::default(), &mut files);
+//! assert_eq!(groups[0].class(), MappingClass::File);
+//! assert_eq!(group_title(&groups[0]), b"/usr/lib/libc.so.6 r-xp");
 //! ```
 #![cfg_attr(not(test), forbid(unsafe_code))]
 

@@ -1,10 +1,5 @@
 //! How large an anonymous mapping is.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::class::UnknownWord;
-
 /// The class of a mapping's size. It is that of the mapping's present size: a mapping that grows goes
 /// from one to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,33 +38,6 @@ impl SizeClass {
             Self::Huge => (256 << 20, None),
         }
     }
-
-    /// Its word in recordings, which stays.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tiny => "<64KiB",
-            Self::Small => "64KiB-1MiB",
-            Self::Medium => "1MiB-16MiB",
-            Self::Large => "16MiB-256MiB",
-            Self::Huge => ">=256MiB",
-        }
-    }
-}
-
-impl fmt::Display for SizeClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for SizeClass {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        let class = Self::ALL.into_iter().find(|class| class.as_str() == word);
-        class.ok_or_else(|| UnknownWord(word.to_owned()))
-    }
 }
 
 #[cfg(test)]
@@ -82,13 +50,12 @@ mod tests {
         for class in SizeClass::ALL {
             let (least, end) = class.bounds();
             assert_eq!(Some(least), next);
-            assert_eq!((SizeClass::of(least), class.to_string().parse()), (class, Ok(class)));
+            assert_eq!(SizeClass::of(least), class);
             if let Some(end) = end {
                 assert_eq!(SizeClass::of(end - 1), class);
             }
             next = end;
         }
         assert_eq!((next, SizeClass::of(u64::MAX)), (None, SizeClass::Huge));
-        assert!("under 64 KiB".parse::<SizeClass>().is_err());
     }
 }

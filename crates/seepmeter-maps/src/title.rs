@@ -1,39 +1,39 @@
-//! What a class is called for people. Nobody parses a title: what it says is in [`MappingClass`].
+//! What a group of mappings is called for people. Nobody parses a title: what it says is in [`MappingGroup`].
 
-use crate::class::{MappingClass, NamedFile};
+use crate::class::{MappingGroup, NamedFile};
 use crate::deleted::DELETED;
 use crate::size::SizeClass;
 
-/// The name of all mappings of a class together.
+/// The name of all mappings of a group together.
 #[must_use]
-pub fn group_title(class: &MappingClass) -> Vec<u8> {
-    match class {
-        MappingClass::Heap => b"[heap]".to_vec(),
-        MappingClass::Stack => b"stack of the main thread".to_vec(),
-        MappingClass::ThreadStack { tid, name } => {
+pub fn group_title(group: &MappingGroup) -> Vec<u8> {
+    match group {
+        MappingGroup::Heap => b"[heap]".to_vec(),
+        MappingGroup::Stack => b"stack of the main thread".to_vec(),
+        MappingGroup::ThreadStack { tid, name } => {
             let title = format!("stack of thread {tid}").into_bytes();
             if name.is_empty() { title } else { [&title, &b" ("[..], name, b")"].concat() }
         }
-        MappingClass::UnusedStack => b"unused stacks of threads".to_vec(),
-        MappingClass::Anonymous { size } => anonymous(*size).as_bytes().to_vec(),
-        MappingClass::Reserved => b"reserved, without access".to_vec(),
-        MappingClass::Arena => b"glibc arenas".to_vec(),
-        MappingClass::Jit => b"JIT code (anonymous, executable)".to_vec(),
-        MappingClass::Hugetlb => b"huge pages (hugetlb)".to_vec(),
-        MappingClass::Named { name } | MappingClass::Kernel { name } => name.to_vec(),
-        MappingClass::DeletedFile(file) => of_a_file(file, DELETED),
-        MappingClass::File(file) | MappingClass::SharedMemory(file) | MappingClass::Memfd(file) => {
+        MappingGroup::UnusedStack => b"unused stacks of threads".to_vec(),
+        MappingGroup::Anonymous { size } => anonymous(*size).as_bytes().to_vec(),
+        MappingGroup::Reserved => b"reserved, without access".to_vec(),
+        MappingGroup::Arena => b"glibc arenas".to_vec(),
+        MappingGroup::Jit => b"JIT code (anonymous, executable)".to_vec(),
+        MappingGroup::Hugetlb => b"huge pages (hugetlb)".to_vec(),
+        MappingGroup::Named { name } | MappingGroup::Kernel { name } => name.to_vec(),
+        MappingGroup::DeletedFile(file) => of_a_file(file, DELETED),
+        MappingGroup::File(file) | MappingGroup::SharedMemory(file) | MappingGroup::Memfd(file) => {
             of_a_file(file, b"")
         }
     }
 }
 
-/// The name of one mapping of a class, which may grow: so without its size.
+/// The name of one mapping of a group, which may grow: so without its size.
 #[must_use]
-pub fn mapping_title(class: &MappingClass) -> Vec<u8> {
-    match class {
-        MappingClass::Anonymous { .. } => b"anonymous mapping".to_vec(),
-        _ => group_title(class),
+pub fn mapping_title(group: &MappingGroup) -> Vec<u8> {
+    match group {
+        MappingGroup::Anonymous { .. } => b"anonymous mapping".to_vec(),
+        _ => group_title(group),
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use crate::maps;
 
     #[test]
-    fn each_class_has_its_title() {
+    fn each_group_has_its_title() {
         let text = "\
 1000-2000 rw-p 0 00:00 0 [heap]
 2000-3000 rw-p 0 00:00 0 [anon:jemalloc]
@@ -74,9 +74,9 @@ mod tests {
 ";
         let headers = maps::parse(text.as_bytes());
         let mut files = DeletedFiles::as_the_kernel_says();
-        let classes = crate::class::classify(&headers, &Default::default(), &mut files);
+        let groups = crate::class::classify(&headers, &Default::default(), &mut files);
         let titles: Vec<_> =
-            classes.iter().map(|class| String::from_utf8(group_title(class)).unwrap()).collect();
+            groups.iter().map(|group| String::from_utf8(group_title(group)).unwrap()).collect();
         let expected = [
             "[heap]",
             "[anon:jemalloc]",
@@ -91,7 +91,7 @@ mod tests {
             "stack of the main thread",
         ];
         assert_eq!(titles, expected);
-        assert_eq!(mapping_title(&classes[8]), b"anonymous mapping");
-        assert_eq!(mapping_title(&classes[0]), b"[heap]");
+        assert_eq!(mapping_title(&groups[8]), b"anonymous mapping");
+        assert_eq!(mapping_title(&groups[0]), b"[heap]");
     }
 }

@@ -21,6 +21,10 @@ pub struct SmapsRollup {
     pub swap: Option<u64>,
     /// Swapped out, each page divided by how many have it.
     pub swap_pss: Option<u64>,
+    /// Given back by MADV_FREE, and not yet taken by the kernel.
+    pub lazyfree: Option<u64>,
+    /// Locked into memory.
+    pub locked: Option<u64>,
 }
 
 impl SmapsRollup {
@@ -42,6 +46,8 @@ impl SmapsRollup {
                 b"Anonymous" => ("Anonymous", &mut rollup.anonymous),
                 b"Swap" => ("Swap", &mut rollup.swap),
                 b"SwapPss" => ("SwapPss", &mut rollup.swap_pss),
+                b"LazyFree" => ("LazyFree", &mut rollup.lazyfree),
+                b"Locked" => ("Locked", &mut rollup.locked),
                 _ => continue,
             };
             let bytes = kibibytes(value);
@@ -69,6 +75,7 @@ mod tests {
         assert!(close(rollup.rss.unwrap(), sum("Rss")), "{rollup:?}");
         assert!(close(rollup.anonymous.unwrap(), sum("Anonymous")), "{rollup:?}");
         assert!(rollup.pss > Some(0) && rollup.pss <= rollup.rss, "{rollup:?}");
+        assert!(rollup.lazyfree.is_some() && rollup.locked.is_some(), "{rollup:?}");
         assert!(rollup.private_dirty > Some(0) && rollup.private_dirty <= rollup.rss);
     }
 
@@ -76,7 +83,7 @@ mod tests {
     fn a_line_that_an_older_kernel_does_not_write_is_not_known_and_not_zero() {
         let text = b"1000-2000 ---p 00000000 00:00 0 [rollup]\nRss:    8 kB\n";
         let rollup = SmapsRollup::parse(text, Path::new("smaps_rollup")).unwrap();
-        assert_eq!((rollup.rss, rollup.swap_pss), (Some(8 << 10), None));
+        assert_eq!((rollup.rss, rollup.swap_pss, rollup.locked), (Some(8 << 10), None, None));
     }
 
     proptest! {

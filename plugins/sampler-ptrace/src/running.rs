@@ -46,7 +46,8 @@ impl RunningPtrace {
 
     /// Waits for what is left of the targets' last stops, for a short time. True if nothing is.
     fn settle(&mut self, deadline: Instant) -> bool {
-        self.targets.iter_mut().fold(true, |settled, target| target.settle(deadline) && settled)
+        let settle = |target: &mut TracedTarget| target.settle(deadline);
+        self.targets.iter_mut().map(settle).filter(|settled| !settled).count() == 0
     }
 
     /// Emits of each target what was observed, and reports those that could not be. An error is returned

@@ -16,10 +16,7 @@ pub(crate) fn run() {
     for number in 0..workers {
         let (stop, until) = channel::<()>();
         let is_there = Arc::clone(&all_are_there);
-        let work = move || {
-            is_there.wait();
-            works(&until);
-        };
+        let work = move || works(&is_there, &until);
         let named = thread::Builder::new().name(format!("worker-{number}"));
         threads.push(named.spawn(work).expect("a thread"));
         stops.push(stop);
@@ -45,7 +42,9 @@ fn inner() {
 }
 
 #[inline(never)]
-fn works(until: &Receiver<()>) {
+fn works(is_there: &Barrier, until: &Receiver<()>) {
+    // Here already, so that none is stopped on its way when `ready` has been said.
+    is_there.wait();
     let _ = until.recv();
     black_box(());
 }

@@ -8,11 +8,11 @@
 //! `-- --speed` measures the time of a million-sample judgement and of downsampling ten million.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to a person")]
 
-use seepmeter_analysis::explain::explanation;
-use seepmeter_analysis::words::NumberFormat;
 use seepmeter_analysis::{Downsampler, Series, Settings, judge};
 use seepmeter_judgement_bench::run::{BETWEEN, LENGTHS, Plan, judged, run};
 use seepmeter_judgement_bench::{Split, shapes, table};
+use seepmeter_record::Unit;
+use seepmeter_verdict::explanation;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -94,7 +94,7 @@ fn explain(row: &seepmeter_judgement_bench::run::Row, plan: &Plan) {
     for &draw in &row.wrong {
         println!("{} ×{} draw {draw}:", row.name, row.length);
         let judgement = judged(&shape.drawn(plan.split, row.length, draw));
-        let lines = explanation(&judgement, NumberFormat::Bytes);
+        let lines = explanation(&judgement, Unit::Bytes);
         lines.iter().for_each(|line| println!("    {line}"));
     }
 }

@@ -3,9 +3,7 @@
 use crate::baselines::BASELINES;
 use crate::shape::{Drawn, Health, Shape};
 use crate::{Split, shapes};
-use seepmeter_analysis::{
-    Classification, Judgement, PartSeries, Settings, judge, judge_with_parts,
-};
+use seepmeter_analysis::{Classification, Judgement, PartView, Settings, judge, judge_with_parts};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A tenth of the length one would like, the length itself, ten times it.
@@ -138,7 +136,7 @@ pub fn judged(drawn: &Drawn) -> Judgement {
         return judge(&drawn.whole, &settings);
     }
     let parts = drawn.parts.iter().enumerate();
-    let parts: Vec<_> = parts.map(|(id, series)| PartSeries::current(id, series)).collect();
+    let parts: Vec<_> = parts.map(|(id, series)| PartView::current(id, series)).collect();
     judge_with_parts(&drawn.whole, &parts, &settings).judgement
 }
 

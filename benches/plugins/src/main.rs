@@ -11,11 +11,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use seepmeter_engine::{Made, load};
+use seepmeter_engine::{PluginFactory, PluginLibrary};
 use seepmeter_plugin::{Error, Plugin, Sink, SinkFactory, options};
+use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
-    Attr, Event, EventKind, Metric, MetricId, Point, Record, Sample, SamplerId, Subject, SubjectId,
-    Unit,
+    Attributes, Event, EventKind, Metric, MetricId, Point, Record, Sample, SamplerId, Subject,
+    SubjectId, SubjectKind,
 };
 
 /// Records in a round, of each sink.
@@ -93,9 +94,9 @@ fn load_c_sink(folder: &Path) -> Result<Box<dyn Sink>, Box<dyn std::error::Error
     if !status.success() {
         return Err("cc could not compile the sink".into());
     }
-    match load(&library, &(Arc::new(|_: &str| {}) as _))?.made {
-        Made::Sinks(factory) => Ok(factory.make(&[])?),
-        Made::Samplers(_) => Err("it is a sampler".into()),
+    match PluginLibrary::load(&library, &(Arc::new(|_: &str| {}) as _))?.factory {
+        PluginFactory::Sink(factory) => Ok(factory.make(&[])?),
+        PluginFactory::Sampler(_) => Err("it is a sampler".into()),
     }
 }
 
@@ -103,40 +104,33 @@ fn load_c_sink(folder: &Path) -> Result<Box<dyn Sink>, Box<dyn std::error::Error
 fn records() -> Vec<(&'static str, Record)> {
     let point = |n| Point { subject: SubjectId(n), metric: MetricId(0), value: 4096 };
     let sample = |points: u32| {
-        Record::Sample(Sample {
-            t: 1,
-            sampler: SamplerId(0),
-            took: 1,
-            points: (0..points).map(point).collect(),
-        })
+        let (sampler, points) = (SamplerId(0), (0..points).map(point).collect());
+        Record::Sample(Sample { t: 1, sampler, duration: 1, partial: false, points })
+    };
+    let marker = EventKind::Marker { number: None, text: "a mark".into() };
+    let rss = Metric {
+        id: MetricId(0),
+        name: metric::RSS.name.into(),
+        unit: metric::RSS.unit,
+        kind: metric::RSS.kind,
+        subject_kind: SubjectKind::Process,
+        sampler: SamplerId(0),
+        help: metric::RSS.help.into(),
+    };
+    let process = Subject {
+        id: SubjectId(0),
+        parent: None,
+        kind: SubjectKind::Process,
+        name: "sleep".into(),
+        attributes: Attributes::new().with(attribute::PID, 1).with(attribute::START_TIME, 2),
     };
     vec![
         ("sample of 1 point", sample(1)),
         ("sample of 8 points", sample(8)),
         ("sample of 1,000 points", sample(1000)),
-        ("event", Record::Event(Event::new(1, EventKind::Marker).text("a mark"))),
-        (
-            "metric",
-            Record::Metric(Metric {
-                id: MetricId(0),
-                name: "rss".into(),
-                unit: Unit::Bytes,
-                help: "resident set".into(),
-            }),
-        ),
-        (
-            "subject of 2 attributes",
-            Record::Subject(Subject {
-                id: SubjectId(0),
-                parent: None,
-                kind: "process".into(),
-                name: "sleep".into(),
-                attrs: vec![
-                    ("pid".to_owned(), Attr::Int(1)),
-                    ("path".to_owned(), Attr::Text("/bin/sleep".into())),
-                ],
-            }),
-        ),
+        ("event", Record::Event(Event::new(1, marker))),
+        ("metric", Record::Metric(rss.into())),
+        ("subject of 2 attributes", Record::Subject(process.into())),
     ]
 }
 

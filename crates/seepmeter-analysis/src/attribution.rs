@@ -4,6 +4,8 @@
 //! span that grows, and its own Theil–Sen slope. Its share must add up with those of the others, and
 //! medians do not; so shares come from least-squares slopes of the means, which are additive.
 
+use std::borrow::Borrow;
+
 use crate::cells::Cells;
 use crate::floor::Floor;
 use crate::interval::{Interval, Span};
@@ -41,9 +43,9 @@ pub struct Attribution<Id> {
 /// `cycle` is the length of a cycle in ns, as judged: a bucket holds at least one and a half.
 /// A subject that appears or vanishes within the span counts as 0 outside its life, so thirty new
 /// thread stacks show as growth.
-pub fn attribute<Id>(
+pub fn attribute<Id, S: Borrow<Series>>(
     whole: &Series,
-    subjects: impl IntoIterator<Item = (Id, Series)>,
+    subjects: impl IntoIterator<Item = (Id, S)>,
     span: Span,
     cycle: Option<u64>,
 ) -> Attribution<Id> {
@@ -60,7 +62,7 @@ pub fn attribute<Id>(
     let mut shares: Vec<Share<Id>> = subjects
         .into_iter()
         .map(|(id, series)| {
-            let bucketed = lay(&series);
+            let bucketed = lay(series.borrow());
             let gain = bucketed.gain();
             let share = grows.then(|| gain / whole_gain);
             Share { id, rate: bucketed.rate().unwrap_or(flat), share, gain }

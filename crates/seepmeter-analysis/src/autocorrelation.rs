@@ -9,13 +9,16 @@
 use crate::fit;
 use crate::floor::Floor;
 use crate::thresholds::noise::{MOST_RHO, WALK_RHO};
+use serde::{Deserialize, Serialize};
 
 /// The autocorrelation of floors about their trend.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Autocorrelation {
     /// Lag-one autocorrelation of the noise, corrected for its bias, in [0, 0.97].
+    #[serde(with = "crate::exact")]
     pub rho: f64,
     /// By how much the variance of a trend test grows.
+    #[serde(with = "crate::exact")]
     pub inflation: f64,
 }
 

@@ -8,24 +8,30 @@
 
 use crate::series::Series;
 use crate::thresholds::cells::MOST_CELLS;
+use serde::{Deserialize, Serialize};
 
 /// One cell of the grid.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     /// The lowest value in the cell, base units.
+    #[serde(with = "crate::exact")]
     pub min: f64,
     /// The time-weighted mean in the cell, base units.
+    #[serde(with = "crate::exact")]
     pub mean: f64,
     /// The highest value in the cell, base units.
+    #[serde(with = "crate::exact")]
     pub max: f64,
 }
 
 /// The grid. A cell in a gap is `None`: nothing is known there.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cells {
     /// When the first cell begins, ns.
+    #[serde(with = "crate::exact")]
     pub start: u64,
     /// How long a cell is, ns.
+    #[serde(with = "crate::exact")]
     pub width: u64,
     /// The cells, in order of time.
     pub cells: Vec<Option<Cell>>,

@@ -1,7 +1,7 @@
 //! Comparison: is the new version worse than the base?
 //!
 //! Each run gives one figure for its rate, its level and its peak, and the runs are what is
-//! independent, not the looks within them. Base and new are compared by Welch's t (Biometrika 34,
+//! independent, not the samples within them. Base and new are compared by Welch's t (Biometrika 34,
 //! 1947), which stays honest when the two sides spread differently and is advised in place of
 //! Student's for few observations (Ruxton, Behavioral Ecology 17, 2006). Rank tests are no choice
 //! here: with three runs a side they can't get under p = 0.1, whatever they see. One run on a side
@@ -204,7 +204,7 @@ impl Scale {
 /// Welch's t, with `resolution` as the least spread that is believed.
 fn welch(Samples { base, new }: Samples, resolution: f64) -> Difference {
     let estimate = mean(&new) - mean(&base);
-    let untold = Difference {
+    let unknown = Difference {
         change: Change::CannotTell,
         base: mean(&base),
         estimate,
@@ -212,12 +212,12 @@ fn welch(Samples { base, new }: Samples, resolution: f64) -> Difference {
         p_value: None,
     };
     if base.len() < 2 || new.len() < 2 {
-        return untold;
+        return unknown;
     }
     // Runs that all say the very same, such as nothing, differ by nothing.
     if base.iter().chain(&new).all(|value| *value == base[0]) {
         let interval = Some(Interval { estimate: 0.0, low: 0.0, high: 0.0 });
-        return Difference { estimate: 0.0, interval, p_value: Some(1.0), ..untold };
+        return Difference { estimate: 0.0, interval, p_value: Some(1.0), ..unknown };
     }
     // A value rounded to a resolution r has a variance of r²/12.
     let spread = |x: &[f64]| (variance(x) + resolution.powi(2) / 12.0) / x.len() as f64;
@@ -225,11 +225,11 @@ fn welch(Samples { base, new }: Samples, resolution: f64) -> Difference {
     let weight = |v: f64, n: usize| v * v / (n as f64 - 1.0);
     let freedom = (a + b).powi(2) / (weight(a, base.len()) + weight(b, new.len()));
     let error = (a + b).sqrt();
-    let Ok(t) = StudentsT::new(0.0, 1.0, freedom) else { return untold };
+    let Ok(t) = StudentsT::new(0.0, 1.0, freedom) else { return unknown };
     let half = t.inverse_cdf(UPPER_END) * error;
     let interval = Interval { estimate, low: estimate - half, high: estimate + half };
     let p_value = 2.0 * t.cdf(-(estimate / error).abs());
-    Difference { interval: Some(interval), p_value: Some(p_value), ..untold }
+    Difference { interval: Some(interval), p_value: Some(p_value), ..unknown }
 }
 
 /// Holm's correction, in place.

@@ -13,9 +13,11 @@ use crate::fit;
 use crate::floor::Floor;
 use crate::thresholds::curve::{EXCLUDED, EXCLUDED_BY_FAR, EXCLUDED_IN_A_WALK, LEAST_FLOORS};
 use crate::thresholds::noise::{LEAST_VARIANCE, MOST_RHO_OF_INCREMENTS};
+use serde::{Deserialize, Serialize};
 
 /// A curve that slows down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CurveShape {
     /// ln(1 + t/c).
     Logarithm,
@@ -26,11 +28,12 @@ pub enum CurveShape {
 }
 
 /// The outcome: how much worse the best slowing curve meets the judged floors than a line does.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// The best of the curves.
     pub shape: CurveShape,
     /// The increase of the residual sum of squares over the line's, in noise variances.
+    #[serde(with = "crate::exact")]
     pub worse: f64,
     /// Whether the noise is a walk, which makes its variance a guess.
     pub walk: bool,

@@ -14,15 +14,18 @@ use crate::cells::Cells;
 use crate::thresholds::cycle::{
     LEAST_LENGTH, LEAST_TROUGHS, LEAST_WINDOW, REGULAR, REVERSAL, SMOOTH_RATIO, WINDOWS,
 };
+use serde::{Deserialize, Serialize};
 
 /// Where a cycle turns, and how long cycles are. Lengths are in cells.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cycles {
     /// The cell numbers of the troughs.
     pub troughs: Vec<usize>,
     /// The median length from trough to trough.
+    #[serde(with = "crate::exact")]
     pub length: f64,
     /// Nine cycles of ten are no longer than this.
+    #[serde(with = "crate::exact")]
     pub long: f64,
 }
 
@@ -96,7 +99,7 @@ fn local_range_and_ratio(known: &[(usize, f64)]) -> (f64, f64) {
 }
 
 impl Cycles {
-    /// Whether they are worth telling: long ones not much longer than usual ones. A mere wander
+    /// Whether they are worth showing: long ones not much longer than usual ones. A mere wander
     /// reverses at any time.
     pub fn regular(&self) -> bool {
         self.long <= REGULAR * self.length

@@ -15,20 +15,25 @@ use crate::thresholds::drift::{
 };
 use crate::thresholds::noise::MOST_RHO_OF_INCREMENTS;
 use crate::trend;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The outcome of the drift test.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// The mean increment, in its standard errors.
+    #[serde(with = "crate::exact")]
     pub t: f64,
     /// Two-sided.
+    #[serde(with = "crate::exact")]
     pub p_value: f64,
     /// The mean increment as a rate with its 95 % interval, base units a second.
     pub rate: Interval,
     /// What the floors gained in the first half of their span, base units.
+    #[serde(with = "crate::exact")]
     pub early: f64,
     /// What they gained in the second half.
+    #[serde(with = "crate::exact")]
     pub late: f64,
     /// Whether the drift of the second half is like that of the first, as far as can be told.
     pub keeps_on: bool,

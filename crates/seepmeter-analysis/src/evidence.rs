@@ -1,4 +1,4 @@
-//! Evidence: everything a judgement rests on, for whoever draws it, stores it or says it in words.
+//! Evidence: everything a judgement rests on, for whoever draws it, stores it or explains it.
 //!
 //! Times are in ns where they are integers, and in seconds where they are `f64`, both since the start of the
 //! watch. Values are in the metric's base units.
@@ -22,9 +22,10 @@ use crate::steps::Step;
 use crate::thresholds::Threshold;
 use crate::trend::Trend;
 use crate::warm_up::WarmUp;
+use serde::{Deserialize, Serialize};
 
 /// Everything that the stages found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// How the series was sampled.
     pub sampling: Sampling,
@@ -43,20 +44,21 @@ pub struct Evidence {
 }
 
 /// How a series was sampled.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// How many samples.
     pub samples: u64,
     /// From the first sample to the end of the watch.
     pub span: Span,
     /// The usual time between two samples, ns; `None` for fewer than two.
+    #[serde(with = "crate::exact")]
     pub interval: Option<u64>,
     /// Spans in which nothing was sampled.
     pub gaps: Vec<Span>,
 }
 
 /// What the tests on the floors found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tests {
     /// A one-off step on a line, taken out before the tests.
     pub step_taken_out: Option<Step>,
@@ -97,19 +99,23 @@ pub struct Tests {
     /// What is judged, weighed as a whole.
     pub judged: Stretch,
     /// The level at the end, base units.
+    #[serde(with = "crate::exact")]
     pub level: f64,
     /// How many more seconds would show enough cycles, where there are cycles and too few of them.
+    #[serde(with = "crate::exact")]
     pub cycles_lack: Option<f64>,
     /// The line that is reported: its rate is that of the judgement.
     pub line: FittedLine,
 }
 
 /// A stretch of the watch that is weighed as a whole.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stretch {
     /// How long, in seconds.
+    #[serde(with = "crate::exact")]
     pub span: f64,
     /// From the 5th to the 95th percentile within it, base units.
+    #[serde(with = "crate::exact")]
     pub amplitude: f64,
     /// What was gained.
     pub gain: Option<Gain>,
@@ -120,15 +126,17 @@ pub struct Stretch {
 }
 
 /// A line through floors, with the band of its interval.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FittedLine {
     /// Over which span.
     pub span: Span,
     /// Its slope, base units a second.
     pub rate: Interval,
     /// Its height at time 0, base units.
+    #[serde(with = "crate::exact")]
     pub intercept: f64,
     /// Where the band is narrowest: the median time of its floors, seconds.
+    #[serde(with = "crate::exact")]
     pub pivot: f64,
 }
 

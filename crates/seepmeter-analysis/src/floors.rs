@@ -13,9 +13,10 @@ use crate::floor::Floor;
 use crate::thresholds::floors::{
     CLEARLY, CYCLES_IN_A_BUCKET, LEAST_CELLS, LEAST_LOWEST, MOST_FLOORS,
 };
+use serde::{Deserialize, Serialize};
 
 /// How floors are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buckets {
     /// How many cells make a bucket.
     pub cells: usize,
@@ -37,7 +38,7 @@ impl Buckets {
     }
 }
 
-/// The floors that tell most: those with the least error of a slope.
+/// The floors with the least error of a slope.
 ///
 /// A wander that reverses now and then is counted as cycles too, but its lowest values are no better
 /// held than its quartiles, and far fewer; a saw too quick to be seen on the grid has lowest values

@@ -12,13 +12,16 @@
 use crate::autocorrelation;
 use crate::floor::Floor;
 use crate::thresholds::gain::{LEAST_THIRD, NEARLY_ALL, Z95};
+use serde::{Deserialize, Serialize};
 
 /// What was gained from the first third to the last, base units.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gain {
     /// The best guess.
+    #[serde(with = "crate::exact")]
     pub estimate: f64,
     /// The upper end of the one-sided 95 % interval.
+    #[serde(with = "crate::exact")]
     pub high: f64,
 }
 

@@ -1,13 +1,18 @@
 //! An estimate with its interval, and a stretch of time.
 
+use serde::{Deserialize, Serialize};
+
 /// An estimate and its 95 % confidence interval.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The best guess.
+    #[serde(with = "crate::exact")]
     pub estimate: f64,
     /// The lower end.
+    #[serde(with = "crate::exact")]
     pub low: f64,
     /// The upper end.
+    #[serde(with = "crate::exact")]
     pub high: f64,
 }
 
@@ -20,11 +25,13 @@ impl Interval {
 }
 
 /// A stretch of time, in ns since the start of the watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span {
     /// When it begins.
+    #[serde(with = "crate::exact")]
     pub from: u64,
     /// When it ends.
+    #[serde(with = "crate::exact")]
     pub to: u64,
 }
 

@@ -2,9 +2,12 @@
 
 use crate::evidence::Evidence;
 use crate::interval::{Interval, Span};
+use crate::thresholds::parts;
+use serde::{Deserialize, Serialize};
 
 /// The three answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Classification {
     /// It grows, and nothing seen says that the growth will end by itself.
     Growing,
@@ -15,6 +18,9 @@ pub enum Classification {
 }
 
 impl Classification {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Growing, Self::Steady, Self::Inconclusive];
+
     /// The word as it is printed and written to JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,7 +38,8 @@ impl std::fmt::Display for Classification {
 }
 
 /// Why an answer is inconclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Too few samples, or too short a watch.
     TooShort,
@@ -66,13 +73,14 @@ impl Reason {
 }
 
 /// The answer, why, and how much longer a watch it would take.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// The answer.
     pub classification: Classification,
     /// Why, when inconclusive.
     pub reason: Option<Reason>,
     /// How much longer a watch would decide (ns), when inconclusive and it can be estimated.
+    #[serde(with = "crate::exact")]
     pub needs_more: Option<u64>,
 }
 
@@ -94,27 +102,32 @@ impl Decision {
 
 /// What a series was judged to be. Times are ns since the start of the watch, rates are base units
 /// (bytes) a second.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// The answer.
     pub classification: Classification,
     /// Why, when inconclusive.
     pub reason: Option<Reason>,
     /// How much longer a watch would decide (ns), when inconclusive and it can be estimated.
+    #[serde(with = "crate::exact")]
     pub needs_more: Option<u64>,
     /// The slope over the judged span, base units a second.
     pub rate: Option<Interval>,
     /// The span that was judged.
     pub span: Option<Span>,
     /// When warm-up ended (ns); `None` when none was found.
+    #[serde(with = "crate::exact")]
     pub warm_up_end: Option<u64>,
     /// How many floors the judgement rests on.
     pub floors_used: usize,
     /// The length of a cycle (ns), where there are cycles.
+    #[serde(with = "crate::exact")]
     pub cycle: Option<u64>,
     /// The chance that noise alone looks like this, two-sided, autocorrelation taken into account.
+    #[serde(with = "crate::exact")]
     pub p_value: Option<f64>,
     /// The level at the end of the watch: where its floor lies, in base units.
+    #[serde(with = "crate::exact")]
     pub level: Option<f64>,
     /// The highest value seen.
     pub peak: Option<i64>,
@@ -125,7 +138,8 @@ pub struct Judgement {
 }
 
 /// Parts of a whole that decided in its place.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
 pub enum Override {
     /// A part grows, and the whole does not show it.
     MaskedGrowth {
@@ -151,22 +165,26 @@ pub enum Override {
 }
 
 /// A part, or several that trade with each other, that carry some of the whole's growth.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Carrier {
     /// What it gained over the judged span, base units.
+    #[serde(with = "crate::exact")]
     pub gain: f64,
     /// What it was judged to be.
     pub judgement: Judgement,
 }
 
 /// When a limit will be reached at the present rate, in ns from the end of the watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeToLimit {
     /// At the upper end of the rate's interval.
+    #[serde(with = "crate::exact")]
     pub soonest: u64,
     /// At the rate itself.
+    #[serde(with = "crate::exact")]
     pub likely: u64,
     /// At the lower end; `None` when that end does not grow, so that it may never happen.
+    #[serde(with = "crate::exact")]
     pub latest: Option<u64>,
 }
 
@@ -178,10 +196,25 @@ impl Judgement {
         Decision { classification, reason, needs_more }
     }
 
+    /// The answer that this evidence alone has, as if there were no parts.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        let Decision { classification, reason, needs_more } = match self.overruled.as_deref() {
+            None => self.decision(),
+            Some(
+                Override::MaskedGrowth { whole, .. }
+                | Override::RisingPart { whole, .. }
+                | Override::SteppedParts { whole, .. },
+            ) => *whole,
+        };
+        Self { classification, reason, needs_more, overruled: None, ..self.clone() }
+    }
+
     /// The same figures and evidence with another answer.
     #[must_use]
-    pub(crate) fn overruled(self, decision: Decision, by: Override) -> Self {
+    pub(crate) fn overrule(mut self, decision: Decision, by: Override) -> Self {
         let Decision { classification, reason, needs_more } = decision;
+        self.evidence.thresholds.extend_from_slice(parts::ALL);
         Self { classification, reason, needs_more, overruled: Some(Box::new(by)), ..self }
     }
 

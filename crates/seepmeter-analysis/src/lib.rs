@@ -10,7 +10,7 @@
 //! # The stages, in order
 //!
 //! 1. [`cells`]: the series laid on a grid of at most 1,024 cells; gaps stay empty.
-//! 2. [`cycle`]: is there a saw or a swing, and how long is its cycle? Found, never fixed.
+//! 2. [`cycle`]: is there a saw or a wave, and how long is its cycle? Found, never fixed.
 //! 3. [`floors`]: one floor for each cycle, or one for each short stretch where there is none.
 //! 4. [`warm_up`]: where warm-up ended, or where growth set in.
 //! 5. [`steps`]: are a few one-off steps all there is?
@@ -23,7 +23,8 @@
 //! 11. The decision: the answer, the reason, and how much longer a watch it would take.
 //!
 //! What they find is [`Evidence`]; every number that they compare with stands in [`thresholds`]. A stage
-//! uses only stages before it. [`explain`] puts evidence into words, and nothing else here makes sentences.
+//! uses only stages before it. All of it can be written to JSON and comes back as it went ([`exact`]); what is
+//! said of it to people is the business of others.
 //!
 //! # Example
 //!
@@ -50,8 +51,8 @@ mod decide;
 mod downsampler;
 pub mod drift;
 pub mod evidence;
+pub mod exact;
 mod examine;
-pub mod explain;
 mod fit;
 mod floor;
 pub mod floors;
@@ -70,7 +71,6 @@ pub mod thresholds;
 mod trade;
 pub mod trend;
 pub mod warm_up;
-pub mod words;
 
 pub use attribution::{Attribution, Share, attribute};
 pub use compare::{Change, Comparison, Figures, Runs};
@@ -82,6 +82,6 @@ pub use judge::judge;
 pub use judgement::{
     Carrier, Classification, Decision, Judgement, Override, Reason, TimeToLimit, time_to_limit,
 };
-pub use parts::{Freshness, PartSeries, PartsJudgement, judge_with_parts};
+pub use parts::{PartView, PartsJudgement, judge_with_parts};
 pub use series::Series;
 pub use settings::Settings;

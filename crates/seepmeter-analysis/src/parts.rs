@@ -21,23 +21,14 @@ use crate::trade;
 
 /// A part of a whole.
 #[derive(Debug, Clone)]
-pub struct PartSeries<'a, Id> {
+pub struct PartView<'a, Id> {
     /// Which part.
     pub id: Id,
     /// What it held.
     pub series: &'a Series,
-    /// Until when that is known.
-    pub freshness: Freshness,
-}
-
-/// Until when it is known what a part holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
-    /// Up to the end of the watch: it was sampled until then, or it has ended and holds nothing.
-    Current,
-    /// Up to its last sample (ns since the start of the watch); it is alive, and what it holds since then
-    /// is not known.
-    SampledUntil(u64),
+    /// Until when that is known, ns since the start of the watch: when it was last sampled, whether it had
+    /// changed or not. Of a part that has ended and holds nothing since then, the end of the watch.
+    pub known_until: u64,
 }
 
 /// The whole's judgement, and what its parts have to do with it.
@@ -52,17 +43,16 @@ pub struct PartsJudgement<Id> {
     pub stale: Vec<Id>,
 }
 
-impl<'a, Id> PartSeries<'a, Id> {
-    /// A part that was sampled up to the end of the watch.
+impl<'a, Id> PartView<'a, Id> {
+    /// A part that was sampled up to the end of its series.
     pub fn current(id: Id, series: &'a Series) -> Self {
-        Self { id, series, freshness: Freshness::Current }
+        Self { id, series, known_until: series.end() }
     }
 
     /// Whether it was not sampled for so long before the end (ns) that it counts no more.
     fn is_stale(&self, whole: Span) -> bool {
-        let Freshness::SampledUntil(last) = self.freshness else { return false };
-        let unknown = whole.to.saturating_sub(last);
-        let sampled = last.saturating_sub(self.series.start());
+        let unknown = whole.to.saturating_sub(self.known_until);
+        let sampled = self.known_until.saturating_sub(self.series.start());
         let intervals = self.series.samples().saturating_sub(1).max(1);
         let usual = STALE_INTERVALS.saturating_mul(sampled / intervals);
         unknown as f64 > STALE_SPAN * whole.length() as f64 && unknown > usual
@@ -72,7 +62,7 @@ impl<'a, Id> PartSeries<'a, Id> {
 /// Judges a whole, then the parts that gained the most if the whole is not growing.
 pub fn judge_with_parts<Id: Clone>(
     whole: &Series,
-    parts: &[PartSeries<Id>],
+    parts: &[PartView<Id>],
     settings: &Settings,
 ) -> PartsJudgement<Id> {
     let judgement = judge(whole, settings);
@@ -93,12 +83,12 @@ pub fn judge_with_parts<Id: Clone>(
     match rising {
         Some(Rising { number, part }) if part.classification == Classification::Growing => {
             let decision = part.decision();
-            let judgement = judgement.overruled(decision, Override::MaskedGrowth { whole, part });
+            let judgement = judgement.overrule(decision, Override::MaskedGrowth { whole, part });
             PartsJudgement { judgement, masked: Some(parts[number].id.clone()), stale }
         }
         Some(Rising { part, .. }) if whole.classification == Classification::Steady => {
             let decision = part.decision();
-            let judgement = judgement.overruled(decision, Override::RisingPart { whole, part });
+            let judgement = judgement.overrule(decision, Override::RisingPart { whole, part });
             PartsJudgement { judgement, masked: None, stale }
         }
         _ => PartsJudgement { judgement, masked: None, stale },
@@ -187,7 +177,7 @@ fn doubted(
     }
     let whole = judgement.decision();
     let decision = Decision::not_yet(Reason::Steps, span.length() / 2);
-    judgement.overruled(decision, Override::SteppedParts { whole, carriers })
+    judgement.overrule(decision, Override::SteppedParts { whole, carriers })
 }
 
 /// What a part gained.
@@ -236,12 +226,12 @@ mod tests {
         Series::from_pairs((0..800).map(|i| (i * S, value(i as i64))))
     }
 
-    fn all(parts: &[Series]) -> Vec<PartSeries<'_, usize>> {
-        parts.iter().enumerate().map(|(i, series)| PartSeries::current(i, series)).collect()
+    fn all(parts: &[Series]) -> Vec<PartView<'_, usize>> {
+        parts.iter().enumerate().map(|(i, series)| PartView::current(i, series)).collect()
     }
 
-    fn two<'a>(a: &'a Series, b: &'a Series) -> [PartSeries<'a, usize>; 2] {
-        [PartSeries::current(0, a), PartSeries::current(1, b)]
+    fn two<'a>(a: &'a Series, b: &'a Series) -> [PartView<'a, usize>; 2] {
+        [PartView::current(0, a), PartView::current(1, b)]
     }
 
     #[test]
@@ -271,7 +261,7 @@ mod tests {
         let alone = judge(&whole, &settings);
         let with = judge_with_parts(&whole, &two(&heap, &cache), &settings).judgement;
         assert_eq!((with.rate, with.span, with.level), (alone.rate, alone.span, alone.level));
-        assert_eq!(with.evidence, alone.evidence);
+        assert_eq!(with.evidence.tests, alone.evidence.tests);
     }
 
     #[test]
@@ -363,9 +353,8 @@ mod tests {
         // It was sampled for two thirds of the watch, and made a step then.
         let step = |i: i64| if i > 300 { 11_000_000 } else { 1_000_000 };
         let stopped = series(|i| step(i.min(540)) + i.min(540) % 5 * 900);
-        let stale =
-            |id, series| PartSeries { id, series, freshness: Freshness::SampledUntil(540 * S) };
-        let current = judge_with_parts(&line, &[PartSeries::current(0, &stopped)], &settings);
+        let stale = |id, series| PartView { id, series, known_until: 540 * S };
+        let current = judge_with_parts(&line, &[PartView::current(0, &stopped)], &settings);
         assert_eq!(current.judgement.reason, Some(Reason::Steps));
         let with = judge_with_parts(&line, &[stale(0, &stopped)], &settings);
         assert_eq!((with.judgement, with.stale), (judge(&line, &settings), vec![0]));
@@ -383,8 +372,7 @@ mod tests {
         let whole = Span { from: 0, to: 800 * S };
         let every = |seconds: u64, last| {
             let series = Series::from_pairs((0..=last / seconds).map(|i| (i * seconds * S, 1)));
-            let freshness = Freshness::SampledUntil(last * S);
-            PartSeries { id: (), series: &series, freshness }.is_stale(whole)
+            PartView { id: (), series: &series, known_until: last * S }.is_stale(whole)
         };
         assert!(!every(1, 770) && every(1, 750));
         assert!(!every(50, 700) && every(50, 600));

@@ -14,15 +14,19 @@ use crate::autocorrelation::{Autocorrelation, slope_error};
 use crate::floor::Floor;
 use crate::slope;
 use crate::thresholds::plateau::{LEAST_FLOORS, SETTLES_RATIO, SLOWING, STILL, Z_KEEPS, Z_SETTLES};
+use serde::{Deserialize, Serialize};
 
 /// The outcome of the plateau tests. Rates are base units a second.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     /// The slope of the first half of the floors.
+    #[serde(with = "crate::exact")]
     pub early: f64,
     /// The slope of the second half.
+    #[serde(with = "crate::exact")]
     pub late: f64,
     /// The slope of the last fifth.
+    #[serde(with = "crate::exact")]
     pub last: f64,
     /// Whether the second half is significantly flatter, up or down.
     pub settles: bool,

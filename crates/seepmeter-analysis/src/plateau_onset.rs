@@ -15,17 +15,21 @@ use crate::thresholds::noise::LEAST_VARIANCE;
 use crate::thresholds::plateau_onset::{
     LATE, LEAST_FLOORS, LEAST_STILL, MORE_PARAMETERS, MOST_RHO, STILL, VERY_STRONG,
 };
+use serde::{Deserialize, Serialize};
 
 /// Growth that has ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PlateauOnset {
     /// When it ended, in seconds since the start of the watch.
+    #[serde(with = "crate::exact")]
     pub time: f64,
     /// How long ago that was, in seconds before the last floor.
+    #[serde(with = "crate::exact")]
     pub lasted: f64,
     /// Whether it has not only ended: memory is given back since.
     pub falls: bool,
     /// By how much BIC prefers the line that ends in a plateau to the one that goes on.
+    #[serde(with = "crate::exact")]
     pub better: f64,
 }
 

@@ -51,7 +51,8 @@ impl Settings {
             ("least_gain", least_gain),
             ("alpha", alpha),
         ];
-        set.map(|(name, value)| Threshold { stage: "settings", name, value }).to_vec()
+        set.map(|(name, value)| Threshold { stage: "settings".into(), name: name.into(), value })
+            .to_vec()
     }
 }
 

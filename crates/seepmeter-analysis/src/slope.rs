@@ -8,15 +8,18 @@ use crate::floor::Floor;
 use crate::interval::Interval;
 use crate::thresholds::slope::Z95;
 use crate::trend;
+use serde::{Deserialize, Serialize};
 
 /// A slope, in base units a second.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Slope {
     /// The slope and its 95 % interval.
     pub rate: Interval,
     /// Half of the interval over 1.96: a standard error, were the slope normal.
+    #[serde(with = "crate::exact")]
     pub error: f64,
     /// The height of the line at time 0, so that half of the floors lie above it.
+    #[serde(with = "crate::exact")]
     pub intercept: f64,
 }
 

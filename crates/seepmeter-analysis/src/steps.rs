@@ -15,15 +15,18 @@ use crate::thresholds::steps::{
     AT_ONCE, DWARFS, LEAST_FLOORS, LEAST_JUMP, MARGIN, MOST_GIVEN_BACK, MOST_JUMP, MOST_STEPS,
     RESOLUTION, VERY_STRONG, WARM_UP,
 };
+use serde::{Deserialize, Serialize};
 
 /// One step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// The number of the first floor after it.
     pub at: usize,
     /// The time of that floor, in seconds since the start of the watch.
+    #[serde(with = "crate::exact")]
     pub time: f64,
     /// How high, base units; negative for a step down.
+    #[serde(with = "crate::exact")]
     pub height: f64,
 }
 

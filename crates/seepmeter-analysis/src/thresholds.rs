@@ -4,16 +4,21 @@
 //! draws or stores the evidence; the names are those of the constants here, so that each is found by a
 //! search. Tables that are no thresholds, such as the shapes of the fitted curves, stand in their stage.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// A threshold: which stage compares with it, what it is called, and its value.
 ///
 /// The value is in the unit that the constant's description names.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
     /// The stage, as the module in this file is called.
-    pub stage: &'static str,
+    pub stage: Cow<'static, str>,
     /// The constant's name, or that of the field of [`Settings`](crate::Settings).
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value.
+    #[serde(with = "crate::exact")]
     pub value: f64,
 }
 
@@ -42,8 +47,8 @@ macro_rules! group {
 
             /// All of the group, in order.
             pub const ALL: &[super::Threshold] = &[$(super::Threshold {
-                stage: stringify!($stage),
-                name: stringify!($name),
+                stage: std::borrow::Cow::Borrowed(stringify!($stage)),
+                name: std::borrow::Cow::Borrowed(stringify!($name)),
                 value: $name as f64,
             }),+];
         }
@@ -432,10 +437,10 @@ mod tests {
     #[test]
     fn every_threshold_has_a_name_of_its_own_and_a_finite_value() {
         let all = [of_floors(), of_tests()].concat();
-        let names: BTreeSet<_> = all.iter().map(|t| (t.stage, t.name)).collect();
+        let names: BTreeSet<_> = all.iter().map(|t| (&*t.stage, &*t.name)).collect();
         assert_eq!(names.len(), all.len());
         assert!(all.iter().all(|t| t.value.is_finite()));
-        let found = Threshold { stage: "cycle", name: "REGULAR", value: 1.7 };
+        let found = Threshold { stage: "cycle".into(), name: "REGULAR".into(), value: 1.7 };
         assert!(all.contains(&found), "{all:?}");
     }
 }

@@ -6,18 +6,22 @@
 //! Wang (2004), for autocorrelation.
 
 use crate::floor::Floor;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 /// The outcome of a Mann–Kendall test.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
     /// Pairs that rise minus pairs that fall.
     pub s: i64,
     /// The variance of `s` were there no trend, autocorrelation included.
+    #[serde(with = "crate::exact")]
     pub variance: f64,
     /// `s` in standard deviations, with the continuity correction.
+    #[serde(with = "crate::exact")]
     pub z: f64,
     /// Two-sided.
+    #[serde(with = "crate::exact")]
     pub p_value: f64,
 }
 

@@ -14,9 +14,10 @@ use crate::thresholds::warm_up::{
     PARTS,
 };
 use crate::{autocorrelation, fit, plateau, slope};
+use serde::{Deserialize, Serialize};
 
 /// Where the part that may be judged begins.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct WarmUp {
     /// How many floors belong to warm-up.
     pub floors: usize,

@@ -1,12 +1,10 @@
 //! Properties that hold for any series.
 
 use proptest::prelude::*;
-use seepmeter_analysis::explain::explanation;
 use seepmeter_analysis::slope::theil_sen;
 use seepmeter_analysis::trend::mann_kendall;
-use seepmeter_analysis::words::NumberFormat;
 use seepmeter_analysis::{
-    Classification, Downsampler, Floor, Series, Settings, Span, attribute, judge,
+    Classification, Downsampler, Floor, Judgement, Series, Settings, Span, attribute, judge,
 };
 
 const S: u64 = 1_000_000_000;
@@ -99,12 +97,14 @@ proptest! {
     }
 
     #[test]
-    fn no_series_makes_it_panic_and_only_a_rising_one_grows(
+    fn no_series_makes_it_panic_and_only_a_rising_one_grows_and_json_holds_it(
         mut pairs in prop::collection::vec((0u64..1 << 50, any::<i64>()), 0..400),
         end in 0u64..1 << 52,
     ) {
         let j = judge(&Series::from_pairs(pairs.clone()).with_end(end), &Settings::default());
-        prop_assert!(!explanation(&j, NumberFormat::Bytes).is_empty());
+        let json = serde_json::to_string(&j).unwrap();
+        let back: Judgement = serde_json::from_str(&json).unwrap();
+        prop_assert_eq!(serde_json::to_string(&back).unwrap(), json);
         if j.classification == Classification::Growing {
             prop_assert!(j.rate.unwrap().estimate > 0.0);
         }

@@ -1,7 +1,7 @@
 //! A run, from the arrival of its targets to its report.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crossbeam_channel::Receiver;
@@ -111,7 +111,7 @@ pub(crate) struct Session {
     pub(crate) targets: Vec<SubjectId>,
     pub(crate) ends: Vec<TargetEnd>,
     /// The ends of targets that some sampler may not have let go of yet.
-    pub(crate) notices: Vec<Arc<TargetEndNotice>>,
+    pub(crate) notices: Vec<Weak<TargetEndNotice>>,
     pub(crate) samplers: Vec<SamplerHandle>,
     pub(crate) sinks: Vec<SinkHandle>,
     pub(crate) router: Receiver<RouterReport>,
@@ -167,12 +167,12 @@ impl Session {
             event: Event::new(self.writer.now(), kind).of(subject),
             sent: AtomicBool::new(false),
         });
+        // Those that no sampler holds any more have been sent.
+        self.notices.retain(|notice| notice.strong_count() > 0);
+        self.notices.push(Arc::downgrade(&notice));
         for sampler in &mut self.samplers {
             sampler.remove_target(subject, Arc::clone(&notice));
         }
-        // Only those that nobody else holds any more have been sent.
-        self.notices.retain(|notice| Arc::strong_count(notice) > 1);
-        self.notices.push(notice);
     }
 
     pub(crate) fn stop(mut self) -> RunReport {
@@ -180,7 +180,10 @@ impl Session {
         let t = self.writer.now();
         let (totals, kept_alive) = self.stop_samplers();
         // Those of a sampler that was left behind still lack theirs.
-        self.notices.drain(..).for_each(|notice| notice.send());
+        self.notices
+            .drain(..)
+            .filter_map(|notice| notice.upgrade())
+            .for_each(|notice| notice.send());
         let left = self.targets.drain(..).map(|subject| TargetEnd { subject, end: End::Left });
         self.ends.extend(left);
         self.ends.sort_by_key(|end| end.subject);

@@ -143,8 +143,7 @@ fn hex_until(text: &[u8], stop: u8) -> Option<(u64, &[u8])> {
 }
 
 /// The value of decimal digits; none where there are none, or other bytes, or too many.
-#[must_use]
-pub fn decimal(digits: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

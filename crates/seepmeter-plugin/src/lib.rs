@@ -73,6 +73,7 @@ pub use sampler::{
 };
 pub use seepmeter_record as record;
 pub use seepmeter_record::human::{Size, parse_duration, parse_size};
+pub use seepmeter_verdict as verdict;
 pub use sink::Sink;
 pub use stream_buffer::StreamBuffer;
 pub use subject_table::SubjectTable;

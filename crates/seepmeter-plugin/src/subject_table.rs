@@ -89,15 +89,27 @@ impl<K: Clone + Eq + Hash> SubjectTable<K> {
         entry.subject
     }
 
-    /// Emits the last values of a subject once more, for a [partial](SampleBuilder::partial) sample that
-    /// covers it though nothing has changed.
-    pub fn confirm(&self, key: &K, sample: &mut SampleBuilder<'_>) {
-        let Some(entry) = self.entries.get(key) else { return };
-        for (value, metric) in entry.last_emitted.iter().zip(&self.metrics) {
-            if let Some(value) = value {
-                sample.point(entry.subject, *metric, *value);
-            }
+    /// As [`SubjectTable::observe`], but emits all values that are known, whether they have changed or
+    /// not: for a [partial](SampleBuilder::partial) sample, which covers what it has points of.
+    pub fn observe_all(
+        &mut self,
+        key: &K,
+        values: &[Option<i64>],
+        sample: &mut SampleBuilder<'_>,
+        define: impl FnOnce(&K) -> NewSubject,
+    ) -> SubjectId {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.last_emitted.fill(None);
         }
+        self.observe(key, values, sample, define)
+    }
+
+    /// True if a value is known and is not the one that was last emitted.
+    #[must_use]
+    pub fn has_changed(&self, key: &K, values: &[Option<i64>]) -> bool {
+        let Some(entry) = self.entries.get(key) else { return true };
+        let mut values = values.iter().zip(&entry.last_emitted);
+        values.any(|(value, last_emitted)| value.is_some() && value != last_emitted)
     }
 
     /// Ends the subjects that were not observed since [`SubjectTable::begin`].

@@ -38,5 +38,5 @@ pub mod wait;
 
 pub use limits::{CgroupLimit, Limits};
 pub use process::{AttachError, Process, ProcessKey};
-pub use signals::{ReceivedSignal, ChildSignals, Signals};
+pub use signals::{ChildSignals, ReceivedSignal, Signals};
 pub use spawn::{Child, Command, ExecError, HeldChild};

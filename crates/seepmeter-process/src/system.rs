@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_works_is_charged_and_no_more_than_its_process() {
-        let (thread, process) = (thread_cpu_time(), process_cpu_time());
+        let (process, thread) = (process_cpu_time(), thread_cpu_time());
         while thread_cpu_time() < thread + Duration::from_millis(2) {}
         assert!(process_cpu_time() >= process + Duration::from_millis(2));
         assert!(thread_cpu_time() <= process_cpu_time());

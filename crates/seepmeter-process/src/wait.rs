@@ -15,10 +15,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 ///
 /// # Errors
 /// What ppoll(2) fails with.
-pub fn wait_readable(
-    fds: &[BorrowedFd<'_>],
-    deadline: Option<Instant>,
-) -> io::Result<Vec<bool>> {
+pub fn wait_readable(fds: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io::Result<Vec<bool>> {
     let mut polled: Vec<PollFd<'_>> =
         fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
     poll(&mut polled, deadline)?;

@@ -258,6 +258,7 @@ impl RawStacks {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::sync::LazyLock;
 
     use proptest::prelude::*;
     use seepmeter_plugin::StreamBuffer;
@@ -266,21 +267,26 @@ mod tests {
 
     use super::*;
 
-    /// Frames of a made-up process: an address each, and its functions.
-    fn frames(list: &[(u64, &[&str])]) -> Vec<Rc<ResolvedFrame>> {
+    /// A raw frame of a made-up process.
+    static RAW: LazyLock<RawFrame> = LazyLock::new(|| {
         let mut table = StackTable::new();
         let mut code = TargetCode::new(i32::MAX, "/nowhere".into(), &mut table);
         code.set_maps(b"1000-2000 r-xp 0 00:00 0\n", &mut table);
         let registers = UnwindRegisters { ip: 0x1000, ..UnwindRegisters::default() };
         let mut raw = Vec::new();
         code.space().unwrap().unwind(&registers, StackCopy { base: 0, bytes: &[] }, &mut raw);
+        raw[0]
+    });
+
+    /// Frames of a made-up process: an address each, and its functions.
+    fn frames(list: &[(u64, &[&str])]) -> Vec<Rc<ResolvedFrame>> {
         let function = |name: &&str| Function {
             name: (*name).into(),
             offset: 1,
             source: Some(SourceLocation { file: Rc::new(PathBuf::from("shop.c")), line: Some(3) }),
         };
         let frame = |(address, names): &(u64, &[&str])| {
-            let raw = RawFrame { address: *address, ..raw[0] };
+            let raw = RawFrame { address: *address, ..*RAW };
             let functions = names.iter().map(function).collect();
             Rc::new(ResolvedFrame { raw, image: None, functions })
         };

@@ -38,7 +38,9 @@ pub(crate) struct State {
 /// What is known of an address: the frame there, and how to leave it.
 #[derive(Clone, Copy)]
 pub(crate) struct AddressInfo {
-    key: (u64, bool),
+    /// In the address space.
+    address: u64,
+    is_return_address: bool,
     pub(crate) frame: RawFrame,
     pub(crate) step: Step,
 }
@@ -68,14 +70,14 @@ impl Code {
         call: bool,
         state: &mut State,
     ) -> Option<AddressInfo> {
-        let key = (address, call);
         let slot = (address % KNOWN as u64) as usize;
-        if let Some(info) = state.known[slot].filter(|info| info.key == key) {
+        if let Some(info) = state.known[slot]
+            .filter(|info| info.address == address && info.is_return_address == call)
+        {
             return Some(info);
         }
         let region = self.region(address.checked_sub(u64::from(call))?)?;
-        let (frame, step) = look_up(region, address, call, &mut state.context);
-        let info = AddressInfo { key, frame, step };
+        let info = look_up(region, address, call, &mut state.context);
         state.known[slot] = Some(info);
         Some(info)
     }
@@ -103,19 +105,20 @@ fn look_up(
     address: u64,
     call: bool,
     context: &mut UnwindContext<usize>,
-) -> (RawFrame, Step) {
+) -> AddressInfo {
     let image = &region.image;
     let mut frame = RawFrame {
         image: image.key(),
         address: address.wrapping_sub(region.bias),
         is_return_address: call,
     };
+    let info = |frame, step| AddressInfo { address, is_return_address: call, frame, step };
     if image.has_code(frame.address, &arch::TRAMPOLINE) {
         // Nothing called it, and the function that it is in begins right there.
         frame.is_return_address = false;
-        return (frame, Step::Handler);
+        return info(frame, Step::Handler);
     }
     let row = image.elf().and_then(|elf| elf.tables.row(frame.lookup(), context));
     let guess = Step::Guess { file: image.elf().is_some() };
-    (frame, row.map_or(guess, |row| Step::of(&row)))
+    info(frame, row.map_or(guess, |row| Step::of(&row)))
 }

@@ -10,7 +10,7 @@ use object::read::ReadCache;
 use crate::arch;
 use crate::elf::Elf;
 use crate::frame::ImageKey;
-use crate::open::{FileVersion, UnreadReason};
+use crate::open::{FileVersion, OpenedFile, UnreadReason};
 use crate::perf_map::PerfMap;
 use crate::resolved::{ImageIdentity, ImageKind};
 use crate::symbols::Symbols;
@@ -50,11 +50,12 @@ pub(crate) struct ElfFile {
 }
 
 impl ElfFile {
-    pub(crate) fn read(file: File, version: FileVersion, pid: i32) -> Result<Self, UnreadReason> {
+    pub(crate) fn read(opened: OpenedFile, pid: i32) -> Result<Self, UnreadReason> {
+        let OpenedFile { file, version } = opened;
         let mut elf = Elf::read(&ReadCache::new(&file)).ok_or(UnreadReason::Foreign)?;
-        let debug = debug_file(&elf, pid).map(|(file, debug)| {
-            elf.tables.add(debug.tables);
-            file
+        let debug = debug_file(&elf, pid).map(|debug| {
+            elf.tables.add(debug.elf.tables);
+            debug.file
         });
         Ok(Self { elf, file, version, debug })
     }
@@ -126,16 +127,22 @@ impl Image {
     }
 }
 
+/// A separate debug file.
+struct DebugFile {
+    file: File,
+    elf: Elf,
+}
+
 /// The debug file of a build-id, in the root of process `pid` or in ours. The folders are those of gdb
 /// ("Debugging Information in Separate Files").
-fn debug_file(elf: &Elf, pid: i32) -> Option<(File, Elf)> {
+fn debug_file(elf: &Elf, pid: i32) -> Option<DebugFile> {
     let id = elf.build_id.as_deref().filter(|id| id.len() > 1)?;
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let name = format!("usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]);
     let roots = [format!("/proc/{pid}/root"), String::new()];
     roots.iter().find_map(|root| {
         let file = File::open(format!("{root}/{name}")).ok()?;
-        let debug = Elf::read(&ReadCache::new(&file))?;
-        (debug.build_id.as_deref() == Some(id)).then_some((file, debug))
+        let elf = Elf::read(&ReadCache::new(&file))?;
+        (elf.build_id.as_deref() == Some(id)).then_some(DebugFile { file, elf })
     })
 }

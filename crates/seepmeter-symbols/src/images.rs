@@ -1,7 +1,7 @@
 //! All images that are known, and what is kept of them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::fs::File;
 use std::rc::Rc;
 
 use seepmeter_maps::maps::Header;
@@ -9,7 +9,7 @@ use seepmeter_maps::maps::Header;
 use crate::elf::Elf;
 use crate::frame::{ImageKey, RawFrame};
 use crate::image::{Content, ElfFile, Image};
-use crate::open::{self, FileVersion, UnreadReason};
+use crate::open::{self, FileVersion, OpenedFile, UnreadReason};
 use crate::perf_map::PerfMap;
 use crate::resolved::{Function, ImageKind, ResolvedFrame};
 use crate::symbols::Symbols;
@@ -110,7 +110,7 @@ impl Images {
     /// The file behind a mapping of process `pid`.
     pub(crate) fn file(&mut self, pid: i32, header: &Header<'_>) -> Rc<Image> {
         let opened = open::open(pid, header);
-        let found = opened.and_then(|(file, version)| self.opened(pid, header, file, version));
+        let found = opened.and_then(|opened| self.opened(pid, header, opened));
         let image = found.unwrap_or_else(|reason| self.unread(header, reason));
         self.clock += 1;
         image.used.set(self.clock);
@@ -121,14 +121,13 @@ impl Images {
         &mut self,
         pid: i32,
         header: &Header<'_>,
-        file: File,
-        version: FileVersion,
+        opened: OpenedFile,
     ) -> Result<Rc<Image>, UnreadReason> {
-        let origin = Origin::File(version);
+        let origin = Origin::File(opened.version);
         if let Some(image) = self.find(&origin) {
             return Ok(image);
         }
-        let file = ElfFile::read(file, version, pid)?;
+        let file = ElfFile::read(opened, pid)?;
         let build_id = file.elf.build_id.clone().map(Origin::BuildId);
         if let Some(image) = build_id.as_ref().and_then(|origin| self.find(origin)) {
             self.add_copy(&image, origin);
@@ -184,14 +183,13 @@ impl Images {
         };
         let images = self.kept.values().map(|kept| &kept.image);
         let idle = images.filter(|image| Rc::strong_count(image) == own(image));
-        let mut idle: Vec<(u64, ImageKey, usize)> =
-            idle.map(|image| (image.used.get(), image.key(), image.weight())).collect();
-        idle.sort_unstable_by(|one, other| other.cmp(one));
-        let (mut count, mut bytes) = (0, 0);
-        for (_, key, weight) in idle {
-            (count, bytes) = (count + 1, bytes + weight);
-            if count > MAX_IDLE_IMAGES || bytes > MAX_IDLE_TABLES {
-                self.forget(key);
+        let mut idle: Vec<Rc<Image>> = idle.cloned().collect();
+        idle.sort_unstable_by_key(|image| Reverse((image.used.get(), image.key())));
+        let mut bytes = 0;
+        for (index, image) in idle.iter().enumerate() {
+            bytes += image.weight();
+            if index >= MAX_IDLE_IMAGES || bytes > MAX_IDLE_TABLES {
+                self.forget(image.key());
             }
         }
     }

@@ -36,6 +36,13 @@ impl FileVersion {
     }
 }
 
+/// A file that is mapped, as it was when it was opened.
+#[derive(Debug)]
+pub(crate) struct OpenedFile {
+    pub(crate) file: File,
+    pub(crate) version: FileVersion,
+}
+
 /// Why the file behind a mapping can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnreadReason {
@@ -65,7 +72,7 @@ impl fmt::Display for UnreadReason {
 /// Its path is tried inside the process's own root, and here, for a process that has ended. Then what
 /// also reaches a file that has no path any more: /proc/PID/exe, if it is that one, and
 /// /proc/PID/map_files, for those with CAP_CHECKPOINT_RESTORE (proc(5)).
-pub(crate) fn open(pid: i32, header: &Header<'_>) -> Result<(File, FileVersion), UnreadReason> {
+pub(crate) fn open(pid: i32, header: &Header<'_>) -> Result<OpenedFile, UnreadReason> {
     let process = format!("/proc/{pid}");
     let here = as_path(&plain_path(header.path)).to_owned();
     let within =
@@ -91,7 +98,7 @@ enum OpenError {
     Io(io::Error),
 }
 
-fn open_same(path: &Path, header: &Header<'_>) -> Result<(File, FileVersion), OpenError> {
+fn open_same(path: &Path, header: &Header<'_>) -> Result<OpenedFile, OpenError> {
     let handle = OpenOptions::new().read(true).custom_flags(OFlag::O_PATH.bits()).open(path);
     let handle = handle.map_err(OpenError::Io)?;
     let metadata = handle.metadata().map_err(OpenError::Io)?;
@@ -101,7 +108,7 @@ fn open_same(path: &Path, header: &Header<'_>) -> Result<(File, FileVersion), Op
         return Err(OpenError::Other);
     }
     let file = File::open(descriptor_path(&handle)).map_err(OpenError::Io)?;
-    Ok((file, FileVersion::of(&metadata)))
+    Ok(OpenedFile { file, version: FileVersion::of(&metadata) })
 }
 
 /// The path by which this process reaches an open file, whatever became of its name.
@@ -160,7 +167,7 @@ mod tests {
         header.device = metadata.dev();
         header.path = bytes;
         let pid = std::process::id() as i32;
-        assert_eq!(open(pid, &header).unwrap().1, FileVersion::of(&metadata));
+        assert_eq!(open(pid, &header).unwrap().version, FileVersion::of(&metadata));
 
         let second = folder.path().join("new.so");
         std::fs::write(&second, "two").unwrap();

@@ -24,13 +24,13 @@ const PIECE: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct PerfMap {
     pid: i32,
-    open: Option<Open>,
+    open: Option<MapFile>,
     ranges: BTreeMap<u64, NamedRange>,
 }
 
 /// The file, and how far it has been read.
 #[derive(Debug)]
-struct Open {
+struct MapFile {
     file: File,
     inode: u64,
     read: u64,
@@ -50,11 +50,11 @@ impl PerfMap {
     /// Opens the file if there is one, so that it can be read when the process has ended.
     pub(crate) fn prepare(&mut self) {
         let found = candidates(self.pid).iter().find_map(|path| open(path));
-        let Some((file, inode)) = found else { return };
-        if self.open.as_ref().is_none_or(|open| open.inode != inode) {
+        let Some(found) = found else { return };
+        if self.open.as_ref().is_none_or(|open| open.inode != found.inode) {
             // A new file lists all code anew.
             self.ranges.clear();
-            self.open = Some(Open { file, inode, read: 0 });
+            self.open = Some(found);
         }
     }
 
@@ -85,14 +85,14 @@ impl PerfMap {
         }
         let end = size.min(MAX_PERF_MAP);
         while let Some(lines) = open.lines(end) {
-            for (start, size, name) in lines.split(|&byte| byte == b'\n').filter_map(parse) {
-                insert(&mut self.ranges, start, size, &name);
+            for line in lines.split(|&byte| byte == b'\n').filter_map(Line::parse) {
+                insert(&mut self.ranges, line);
             }
         }
     }
 }
 
-impl Open {
+impl MapFile {
     /// The next whole lines before `end`. A line that is still being written is left for the next time.
     fn lines(&mut self, end: u64) -> Option<Vec<u8>> {
         let wanted = end.saturating_sub(self.read).min(PIECE);
@@ -105,7 +105,8 @@ impl Open {
 }
 
 /// Puts a function in the place of all that lie where it lies.
-fn insert(ranges: &mut BTreeMap<u64, NamedRange>, start: u64, size: u64, name: &str) {
+fn insert(ranges: &mut BTreeMap<u64, NamedRange>, line: Line) {
+    let Line { start, size, name } = line;
     let end = start.saturating_add(size);
     while let Some((&under, range)) = ranges.range(..end).next_back() {
         if range.end <= start {
@@ -133,23 +134,32 @@ fn inner_pid(pid: i32) -> Option<i32> {
 }
 
 /// Opens a regular file; anything else in its place, such as a pipe, is left alone.
-fn open(path: &Path) -> Option<(File, u64)> {
+fn open(path: &Path) -> Option<MapFile> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
     let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some((file, metadata.ino()))
+    Some(MapFile { file, inode: metadata.ino(), read: 0 })
 }
 
-fn parse(line: &[u8]) -> Option<(u64, u64, String)> {
-    let line = String::from_utf8_lossy(line);
-    let mut fields = line.splitn(3, ' ');
-    let mut number = || {
-        let field = fields.next()?;
-        u64::from_str_radix(field.strip_prefix("0x").unwrap_or(field), 16).ok()
-    };
-    let (start, size) = (number()?, number()?);
-    let name = fields.next().filter(|name| !name.is_empty())?;
-    (size > 0).then(|| (start, size, name.to_owned()))
+/// A line of the file.
+struct Line {
+    start: u64,
+    size: u64,
+    name: String,
+}
+
+impl Line {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line = String::from_utf8_lossy(line);
+        let mut fields = line.splitn(3, ' ');
+        let mut number = || {
+            let field = fields.next()?;
+            u64::from_str_radix(field.strip_prefix("0x").unwrap_or(field), 16).ok()
+        };
+        let (start, size) = (number()?, number()?);
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (size > 0).then(|| Self { start, size, name: name.to_owned() })
+    }
 }
 
 #[cfg(test)]
@@ -166,7 +176,7 @@ mod tests {
         // No process has this pid, so that nothing but the file is read.
         let mut map = PerfMap::new(i32::MAX);
         let inode = file.metadata().unwrap().ino();
-        map.open = Some(Open { file, inode, read: 0 });
+        map.open = Some(MapFile { file, inode, read: 0 });
         (map, writer)
     }
 

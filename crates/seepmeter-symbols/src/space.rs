@@ -1,5 +1,6 @@
 //! An address space as it was at one sample.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use seepmeter_maps::maps::{self, Header};
@@ -17,14 +18,14 @@ use crate::unwind;
 /// resolved, and so can a process that has ended.
 pub struct AddressSpace {
     pub(crate) code: Rc<Code>,
-    /// Start and end of each mapping, in order.
-    mappings: Vec<(u64, u64)>,
+    /// The addresses of each mapping, in order.
+    mappings: Vec<Range<u64>>,
 }
 
 impl AddressSpace {
     /// Made by [`ProcessCode::space`](crate::ProcessCode::space).
     pub(crate) fn new(code: Rc<Code>, headers: &[Header<'_>]) -> Self {
-        let mappings = headers.iter().map(|header| (header.start, header.end)).collect();
+        let mappings = headers.iter().map(|header| header.start..header.end).collect();
         Self { code, mappings }
     }
 
@@ -46,8 +47,8 @@ impl AddressSpace {
     /// a stack.
     #[must_use]
     pub fn end_of_mapping(&self, address: u64) -> Option<u64> {
-        let after = self.mappings.partition_point(|&(start, _)| start <= address);
-        self.mappings[..after].last().map(|&(_, end)| end).filter(|&end| address < end)
+        let after = self.mappings.partition_point(|mapping| mapping.start <= address);
+        self.mappings[..after].last().map(|mapping| mapping.end).filter(|&end| address < end)
     }
 
     /// Resolves a frame: its image, its function and the functions that were inlined there.

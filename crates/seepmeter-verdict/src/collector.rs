@@ -54,7 +54,10 @@ impl SourceSeries {
 
     fn series(&self, clock: &SampleClock) -> Option<Series> {
         let series = self.series.clone()?.finish();
-        Some(self.source.map_or_else(|| series.clone(), |source| clock.scheduled(series, source)))
+        Some(match self.source {
+            Some(source) => clock.scheduled(series, source),
+            None => series,
+        })
     }
 }
 
@@ -72,7 +75,6 @@ struct TargetCollector {
 #[derive(Debug)]
 struct MetricCollector {
     name: String,
-    /// What its integers count, once it is defined.
     whole: SourceSeries,
     /// The target's current value.
     current: Option<i64>,
@@ -170,35 +172,6 @@ impl TargetCollector {
             metric.swap = 0;
         }
     }
-
-    /// The target's series of the metric at a place of the options.
-    fn series(&self, place: usize, unit: Unit, clock: &SampleClock) -> Option<RunSeries> {
-        let collected = &self.metrics[place];
-        let own = collected.whole.series(clock);
-        let sum = if own.is_none() { collected.parts.sum() } else { None };
-        let summed_parts = sum.as_ref().map(|_| collected.parts.len());
-        let whole = own.or(sum)?;
-        let pid = self.subject.get(attribute::PID).map(i64::from);
-        let mut run = RunSeries {
-            target: self.subject.name.to_string(),
-            pid,
-            scope: Scope::Target,
-            metric: collected.name.clone(),
-            unit,
-            end: clock.end(),
-            whole,
-            summed_parts,
-            parts: collected.parts.series(clock),
-            kernel_peak: collected.kernel_peak,
-            bounds: MemoryBounds::of(&self.subject),
-            address_space: None,
-        };
-        let space = self.address_space.series(clock).zip(self.address_space.source);
-        if let (true, Some((series, source))) = (run.is_resident(), space) {
-            run.address_space = Some(clock.extended(series, source));
-        }
-        Some(run)
-    }
 }
 
 impl Collector {
@@ -289,7 +262,8 @@ impl Collector {
             // make the sum wrong.
             let unknown = |t: &TargetCollector| !t.ended && t.metrics[place].current.is_none();
             if !self.targets.iter().any(unknown) {
-                let total = metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
+                let total =
+                    metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
                 sum.source = Some(sample.sampler);
                 sum.push(sample.t, total);
             }
@@ -327,26 +301,46 @@ impl Collector {
                 false => NoVerdict::NoSuchMetric { metric: metric.to_owned(), known },
             });
         };
-        let of_target = |target: &TargetCollector| target.series(place, defined.unit, &self.clock);
-        let mut series: Vec<RunSeries> = self.targets.iter().filter_map(of_target).collect();
+        let of_target = |target| (target, self.series_of(target, place, defined.unit));
+        let each: Vec<_> = self.targets.iter().map(of_target).collect();
         let samples = self.clock.all_samples();
-        if series.is_empty() && samples >= Settings::default().least_samples {
+        let sampled = each.iter().any(|(_, run)| !run.whole.is_empty());
+        if !sampled && samples >= Settings::default().least_samples {
             return Err(NoVerdict::NeverEmitted { metric: metric.to_owned(), samples });
         }
-        if series.is_empty() {
-            series.extend(self.targets.first().map(|target| self.empty(target, place, defined.unit)));
-        }
-        if let Some(sum) = self.sum_series(place, defined.unit, &series) {
-            series.push(sum);
-        }
+        let sum = self.sum_series(place, defined.unit, &each);
+        let series: Vec<RunSeries> = each.into_iter().map(|(_, run)| run).chain(sum).collect();
         if series.is_empty() { Err(NoVerdict::NothingSampled) } else { Ok(series) }
     }
 
-    /// The series of a target of which nothing was sampled.
-    fn empty(&self, target: &TargetCollector, place: usize, unit: Unit) -> RunSeries {
-        RunSeries {
-            target: target.subject.name.to_string(),
+    /// The series of one target; it has no point if nothing was sampled of it.
+    fn series_of(&self, target: &TargetCollector, place: usize, unit: Unit) -> RunSeries {
+        let clock = &self.clock;
+        let collected = &target.metrics[place];
+        let own = collected.whole.series(clock);
+        let sum = if own.is_none() { collected.parts.sum() } else { None };
+        let summed_parts = sum.as_ref().map(|_| collected.parts.len());
+        let mut run = RunSeries {
             pid: target.subject.get(attribute::PID).map(i64::from),
+            whole: own.or(sum).unwrap_or_default(),
+            summed_parts,
+            parts: collected.parts.series(clock),
+            kernel_peak: collected.kernel_peak,
+            bounds: MemoryBounds::of(&target.subject),
+            ..self.empty(&target.subject.name.to_string(), place, unit)
+        };
+        let space = target.address_space.series(clock).zip(target.address_space.source);
+        if let (true, Some((series, source))) = (run.is_resident(), space) {
+            run.address_space = Some(clock.extended(series, source));
+        }
+        run
+    }
+
+    /// A series without a point.
+    fn empty(&self, target: &str, place: usize, unit: Unit) -> RunSeries {
+        RunSeries {
+            target: target.to_owned(),
+            pid: None,
             scope: Scope::Target,
             metric: self.options.metrics[place].clone(),
             unit,
@@ -361,27 +355,24 @@ impl Collector {
     }
 
     /// The sum of all targets, whose parts are the targets; none if there is but one.
-    fn sum_series(&self, place: usize, unit: Unit, each: &[RunSeries]) -> Option<RunSeries> {
-        let whole = self.sums[place].series(&self.clock)?;
-        let part = |(target, run): (&TargetCollector, &RunSeries)| PartSeries {
+    fn sum_series(
+        &self,
+        place: usize,
+        unit: Unit,
+        each: &[(&TargetCollector, RunSeries)],
+    ) -> Option<RunSeries> {
+        let part = |(target, run): &(&TargetCollector, RunSeries)| PartSeries {
             part: Part::of(&target.subject).with_pid(run.pid),
             series: run.whole.clone(),
             causes: Vec::new(),
             last_observed: self.clock.end(),
         };
+        let name = format!("{} targets", self.targets.len());
         Some(RunSeries {
-            target: format!("{} targets", self.targets.len()),
-            pid: None,
             scope: Scope::AllTargets,
-            metric: self.options.metrics[place].clone(),
-            unit,
-            end: self.clock.end(),
-            whole,
-            summed_parts: None,
-            parts: self.targets.iter().zip(each).map(part).collect(),
-            kernel_peak: None,
-            bounds: MemoryBounds::default(),
-            address_space: None,
+            whole: self.sums[place].series(&self.clock)?,
+            parts: each.iter().map(part).collect(),
+            ..self.empty(&name, place, unit)
         })
     }
 }

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seepmeter_analysis::compare::Difference;
-use seepmeter_analysis::{Change, Comparison, Figures, Series, compare, compare_parts};
+use seepmeter_analysis::{Change, Comparison, Figures, Runs, Series};
 use seepmeter_record::{Unit, human};
 use serde_json::{Value, json};
 
 use crate::run_series::RunSeries;
-use crate::text::{in_words, short};
+use crate::text::{reason, short};
 
 /// No more subjects than this have lines of their own.
 const MOST_SUBJECTS: usize = 10;
+
+/// The least page size, in bytes. Of larger pages runs differ more, and that shows in their spread.
+const PAGE: f64 = 4096.0;
 
 /// A subject that never holds this part of the whole, in no run, is not compared.
 const LEAST_PART: f64 = 1e-3;
@@ -20,7 +23,7 @@ const LEAST_PART: f64 = 1e-3;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}; record longer runs")]
 pub struct NotComparable {
-    why: &'static str,
+    why: String,
 }
 
 /// A run that is long enough to be compared.
@@ -39,7 +42,7 @@ impl ComparableRun {
     /// It is too short to have any.
     pub fn of(run: RunSeries) -> Result<Self, NotComparable> {
         let judgement = run.judge().judgement;
-        let why = || NotComparable { why: judgement.reason.map_or("nothing was judged", in_words) };
+        let why = || NotComparable { why: reason(&judgement) };
         let whole = Figures::of(&judgement).ok_or_else(why)?;
         Ok(Self { families: families(&run), run, whole })
     }
@@ -89,24 +92,24 @@ impl RunComparison {
     /// Compares runs by the metric that all of them are series of; none if a side has no run.
     #[must_use]
     pub fn of(base: &[ComparableRun], new: &[ComparableRun]) -> Option<Self> {
+        let RunSeries { metric, unit, .. } = &base.first()?.run;
         let wholes = |runs: &[ComparableRun]| runs.iter().map(|run| run.whole).collect::<Vec<_>>();
-        let wholes = (wholes(base), wholes(new));
-        let whole = compare(&wholes.0, &wholes.1)?;
+        let wholes = Runs { base: wholes(base), new: wholes(new) };
+        let whole = wholes.compare(resolution(*unit))?;
         let figures = |runs: &[ComparableRun], name: &str| {
             runs.iter().map(|run| run.of_family(name)).collect::<Option<Vec<_>>>()
         };
-        let (names, parts): (Vec<String>, Vec<_>) = subjects(base, new)
+        let (names, parts): (Vec<String>, Vec<Runs>) = subjects(base, new)
             .into_iter()
             .filter_map(|name| {
-                let parts = (figures(base, &name)?, figures(new, &name)?);
+                let parts = Runs { base: figures(base, &name)?, new: figures(new, &name)? };
                 Some((name, parts))
             })
             .unzip();
-        let compared = compare_parts((&wholes.0, &wholes.1), &parts)?;
+        let compared = wholes.compare_parts(&parts, resolution(*unit))?;
         let mut subjects: Vec<(String, Comparison)> = names.into_iter().zip(compared).collect();
-        let span = mean_span(&wholes.0);
+        let span = mean_span(&wholes.base);
         subjects.sort_by(|(_, a), (_, b)| weight(b, span).total_cmp(&weight(a, span)));
-        let RunSeries { metric, unit, .. } = &base.first()?.run;
         let (base_runs, new_runs) = (base.len(), new.len());
         Some(Self { metric: metric.clone(), unit: *unit, base_runs, new_runs, whole, subjects })
     }
@@ -153,6 +156,11 @@ impl RunComparison {
             "whole": comparison_json(&self.whole), "subjects": subjects,
         })
     }
+}
+
+/// What values come in, in base units: memory in pages, and all else one by one.
+fn resolution(unit: Unit) -> f64 {
+    if unit == Unit::Bytes { PAGE } else { 1.0 }
 }
 
 /// The names of the families that hold enough of the whole in any run. If no parts were sampled in one
@@ -229,7 +237,6 @@ fn comparison_json(comparison: &Comparison) -> Value {
 
 fn difference_json(difference: &Difference) -> Value {
     let Difference { change, base, estimate, interval, p_value } = difference;
-    let interval = interval.map(|i| json!({"estimate": i.estimate, "low": i.low, "high": i.high}));
     json!({
         "change": change.as_str(), "base": base, "difference": estimate,
         "interval": interval, "p_value": p_value,

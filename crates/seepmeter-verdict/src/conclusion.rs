@@ -1,11 +1,12 @@
 //! What is concluded from a run: the one value that all who show it or act on it receive.
 
+use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Gate, GateOutcome};
-use crate::names::metric;
-use crate::run_series::RunSeries;
+use crate::run_series::{RunSeries, Scope};
+use crate::text::TextOptions;
 use crate::verdict::Verdict;
 
 /// What is to be judged.
@@ -20,7 +21,7 @@ pub struct JudgeOptions {
 impl Default for JudgeOptions {
     /// The resident set, and no gates.
     fn default() -> Self {
-        Self { metrics: vec![metric::RSS.to_owned()], gates: Vec::new() }
+        Self { metrics: vec![metric::RSS.name.to_owned()], gates: Vec::new() }
     }
 }
 
@@ -68,6 +69,9 @@ pub enum NoVerdict {
         /// How many samples there were.
         samples: u64,
     },
+    /// Each target has values, but never all of them at one time.
+    #[error("the sum of all targets is not known: their values were never known at one time")]
+    NoSum,
     /// The metric is not defined.
     #[error("there is no metric `{metric}`; there are: {}", known.join(", "))]
     NoSuchMetric {
@@ -130,14 +134,118 @@ impl MetricConclusion {
         gates.iter().map(evaluate).collect()
     }
 
+    /// The verdicts on each target and, if there are several, on their sum, which is the last.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn verdicts(&self) -> Result<&[Verdict], &NoVerdict> {
+        match &self.outcome {
+            MetricOutcome::Verdicts(verdicts) => Ok(verdicts),
+            MetricOutcome::NoVerdict(why) => Err(why),
+        }
+    }
+
     /// The verdict on the sum of all targets, or on the only one.
     ///
     /// # Errors
     /// Why there is none.
     pub fn verdict(&self) -> Result<&Verdict, &NoVerdict> {
-        match &self.outcome {
-            MetricOutcome::Verdicts(verdicts) => verdicts.last().ok_or(&NoVerdict::NothingSampled),
-            MetricOutcome::NoVerdict(why) => Err(why),
+        match self.verdicts()? {
+            [] => Err(&NoVerdict::NothingSampled),
+            [only] => Ok(only),
+            [.., last] if last.scope == Scope::AllTargets => Ok(last),
+            _ => Err(&NoVerdict::NoSum),
         }
+    }
+
+    /// The verdicts for machines: a JSON object each, with what the gates found and the file that was judged, if
+    /// it was one.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn documents(
+        &self,
+        gates: &[GateOutcome],
+        file: Option<&str>,
+    ) -> Result<Vec<String>, &NoVerdict> {
+        let document = |verdict: &Verdict| verdict.document(gates, file).to_string();
+        Ok(self.verdicts()?.iter().map(document).collect())
+    }
+
+    /// The verdicts for people, that on the sum first. If there are several, each names its target.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn lines(&self, explain: bool) -> Result<Vec<String>, &NoVerdict> {
+        let verdicts = self.verdicts()?;
+        let options = TextOptions { explain, name_target: verdicts.len() > 1 };
+        let is_sum = |verdict: &&Verdict| verdict.scope == Scope::AllTargets;
+        let sum_first = verdicts
+            .iter()
+            .filter(is_sum)
+            .chain(verdicts.iter().filter(|verdict| !is_sum(verdict)));
+        Ok(sum_first.flat_map(|verdict| verdict.lines(options)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_up::{part, run_of, series};
+
+    /// A worker that leaks, a shell that does not, and their sum.
+    fn two_targets() -> Vec<RunSeries> {
+        let leak = series(600, |i| 50_000_000 + 20_000 * i + i % 7 * 900);
+        let flat = series(600, |i| 9_000_000 + i % 5 * 900);
+        let target = |name: &str, pid, whole| RunSeries {
+            target: name.to_owned(),
+            pid: Some(pid),
+            scope: Scope::Target,
+            ..RunSeries::of_resident(name, whole)
+        };
+        let parts = vec![part("worker (pid 7)", leak.clone()), part("sh (pid 5)", flat.clone())];
+        let sum = RunSeries { target: "2 targets".to_owned(), ..run_of(parts) };
+        let sum = RunSeries { scope: Scope::AllTargets, ..sum };
+        vec![target("worker", 7, leak), target("sh", 5, flat), sum]
+    }
+
+    fn conclude(gates: &[&str], runs: &[RunSeries]) -> Conclusion {
+        let gates = gates.iter().map(|gate| gate.parse().unwrap()).collect();
+        let options = JudgeOptions { gates, ..JudgeOptions::default() };
+        Conclusion::of(&options, |_| Ok(runs.to_vec()))
+    }
+
+    #[test]
+    fn several_targets_have_a_verdict_each_and_one_on_their_sum_and_lines_name_them() {
+        let lines = conclude(&[], &two_targets()).metrics[0].lines(false).unwrap();
+        let begin =
+            |line: usize, words: &str| assert!(lines[line].starts_with(words), "{lines:#?}");
+        begin(0, "growing  rss of 2 targets +19.5 KiB/s (95 % CI ");
+        begin(1, "  100 % of it in worker (pid 7)");
+        begin(2, "growing  rss of worker (pid 7) +19.6 KiB/s (95 % CI ");
+        begin(3, "steady  rss of sh (pid 5) 0 B/");
+        assert_eq!(lines.len(), 4, "{lines:#?}");
+        let only = conclude(&[], &two_targets()[..1]).metrics[0].lines(false).unwrap();
+        assert!(only[0].starts_with("growing  rss +19.6 KiB/s (95 % CI "), "{only:#?}");
+    }
+
+    #[test]
+    fn gates_are_evaluated_on_the_sum_of_all_targets_or_on_the_only_one() {
+        let gates = ["level>65MB", "subject(sh (pid 5)).level>5MB", "subject(worker).share>90%"];
+        let fired = |runs: &[RunSeries]| -> Vec<bool> {
+            conclude(&gates, runs).gates.iter().map(|gate| gate.fired).collect()
+        };
+        let all = two_targets();
+        assert_eq!(fired(&all), [true, true, false]);
+        assert_eq!(fired(&all[..1]), [false, false, false]);
+    }
+
+    #[test]
+    fn no_target_stands_for_a_sum_that_is_not_known() {
+        let conclusion = conclude(&["growing"], &two_targets()[..2]);
+        assert_eq!(conclusion.main(), Err(&NoVerdict::NoSum));
+        assert_eq!(conclusion.metrics[0].verdicts().map(<[_]>::len), Ok(2));
+        let gate = &conclusion.gates[0];
+        assert!(!gate.checked && gate.why.starts_with("the sum of all targets is not known"));
     }
 }

@@ -1,6 +1,6 @@
 //! The points of a series of any length, in bounded memory.
 
-use seepmeter_analysis::{Series, Thinner};
+use seepmeter_analysis::{Downsampler, Series};
 
 use crate::foreign::SeriesError;
 
@@ -24,7 +24,7 @@ pub(crate) struct PointBuffer {
 
 /// Points in the order of their times, downsampled.
 struct SortedPoints {
-    thinner: Thinner,
+    downsampler: Downsampler,
     start: f64,
     last: f64,
 }
@@ -59,7 +59,7 @@ impl PointBuffer {
     fn downsample(&mut self) -> Result<SortedPoints, SeriesError> {
         self.sort();
         let start = self.kept[0].0;
-        let mut sorted = SortedPoints { thinner: Thinner::default(), start, last: start };
+        let mut sorted = SortedPoints { downsampler: Downsampler::default(), start, last: start };
         for (time, value) in self.kept.drain(..) {
             sorted.push(time, value)?;
         }
@@ -73,7 +73,7 @@ impl PointBuffer {
     /// There was no pair.
     pub(crate) fn series(mut self) -> Result<Series, SeriesError> {
         if let Some(sorted) = self.downsampled {
-            return Ok(sorted.thinner.finish());
+            return Ok(sorted.downsampler.finish());
         }
         self.sort();
         let Some((start, _)) = self.kept.first().copied() else {
@@ -91,7 +91,7 @@ impl SortedPoints {
         }
         self.last = time;
         let (time, value) = point(time - self.start, value);
-        self.thinner.push(time, value);
+        self.downsampler.push(time, value);
         Ok(())
     }
 }
@@ -125,7 +125,7 @@ mod tests {
         let count = KEPT as u64 * 3;
         let spike = |i: u64| if i == 300_000 { 9e9 } else { 1e6 };
         let series = series_of((0..count).map(|i| (i as f64, spike(i)))).unwrap();
-        assert_eq!((series.looks(), series.peak()), (count, Some(9_000_000_000)));
+        assert_eq!((series.samples(), series.peak()), (count, Some(9_000_000_000)));
         assert!(series.points().len() < KEPT);
     }
 

@@ -1,8 +1,8 @@
 //! Gates: what must not be, in a small language.
 //!
 //! ```text
-//! gate     = word | term operator value
-//! word     = "growing" | "steady" | "inconclusive"
+//! gate     = classification | term operator value
+//! classification = "growing" | "steady" | "inconclusive"
 //! term     = [ "subject(" NAME ")." ] ( "rate" | "level" | "peak" | "share" | "time-to-limit" )
 //! operator = ">" | ">=" | "<" | "<="
 //! value    = a size per time (rate: 1MiB/min, 0), a size (level, peak: 512MiB),
@@ -16,15 +16,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use seepmeter_analysis::{Judgement, Word};
+use seepmeter_analysis::{Classification, Judgement};
 use seepmeter_record::Unit;
 use seepmeter_record::human::{self, parse_duration, parse_size};
 use serde::{Deserialize, Serialize};
 
 use crate::conclusion::NoVerdict;
-use crate::part::Part;
 use crate::run_series::RunSeries;
-use crate::text::{in_words, short};
+use crate::text::{reason, short};
 use crate::verdict::Verdict;
 
 /// No more names than this are listed if one is wrong.
@@ -39,7 +38,7 @@ pub struct Gate {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Condition {
-    Word(Word),
+    Is(Classification),
     Compare { subject: Option<String>, quantity: Quantity, operator: Operator, value: f64 },
 }
 
@@ -149,10 +148,10 @@ impl<'a> Parser<'a> {
         };
         let at = self.at - word.len();
         if subject.is_none() {
-            for known in [Word::Growing, Word::Steady, Word::Inconclusive] {
+            for known in Classification::ALL {
                 if word == known.as_str() {
                     self.end()?;
-                    return Ok(Condition::Word(known));
+                    return Ok(Condition::Is(known));
                 }
             }
         }
@@ -287,9 +286,9 @@ impl Gate {
     pub fn evaluate(&self, verdict: &Verdict, run: &RunSeries) -> GateOutcome {
         let mut checked = true;
         let (fired, why) = match &self.condition {
-            Condition::Word(word) => {
-                let is = verdict.judgement.word;
-                (is == *word, format!("the verdict is {is}"))
+            Condition::Is(classification) => {
+                let is = verdict.judgement.classification;
+                (is == *classification, format!("the verdict is {is}"))
             }
             Condition::Compare { subject, quantity, operator, value } => {
                 match bounds_of(verdict, run, subject.as_deref(), *quantity) {
@@ -370,8 +369,11 @@ fn bounds_of(
     subject: Option<&str>,
     quantity: Quantity,
 ) -> Result<Bounds, String> {
-    let of_part = subject.map(|name| run.judge_part(name).ok_or_else(|| no_such_part(run, name)));
-    let of_part = of_part.transpose()?;
+    let judge_part = |name: &str| -> Result<Judgement, String> {
+        let series = run.series_named(name).ok_or_else(|| no_such_part(run, name))?;
+        Ok(run.judge_series(&series))
+    };
+    let of_part = subject.map(judge_part).transpose()?;
     let judgement = of_part.as_ref().unwrap_or(&verdict.judgement);
     if let (Quantity::Peak, Some(peak)) = (quantity, judgement.peak) {
         return Ok(Bounds::exactly(peak as f64));
@@ -381,12 +383,12 @@ fn bounds_of(
         return Ok(Bounds::exactly(limit.time.likely as f64 / 1e9));
     }
     if let (None, Some(masked)) = (subject, &verdict.masked)
-        && masked.whole == Word::Inconclusive
+        && masked.whole == Classification::Inconclusive
     {
         let name = &masked.part.name;
         return Err(format!("only {name} was judged, and nothing is known of the whole"));
     }
-    if judgement.word == Word::Inconclusive {
+    if judgement.classification == Classification::Inconclusive {
         return Err(inconclusive(judgement));
     }
     match quantity {
@@ -398,7 +400,9 @@ fn bounds_of(
             judgement.level.map(Bounds::exactly).ok_or_else(|| "there is no level".to_owned())
         }
         Quantity::Share => {
-            let share = subject.and_then(|name| share_of(verdict, run, name));
+            let grows = verdict.shares.iter().flatten().any(|growth| growth.share.is_some());
+            let share = subject.filter(|_| grows);
+            let share = share.and_then(|name| run.share_of(name, &verdict.judgement));
             share
                 .map(Bounds::exactly)
                 .ok_or_else(|| "nothing grows that could be shared".to_owned())
@@ -409,17 +413,8 @@ fn bounds_of(
 }
 
 fn inconclusive(judgement: &Judgement) -> String {
-    let why = judgement.reason.map_or(String::new(), |reason| format!(" ({})", in_words(reason)));
-    format!("the verdict is inconclusive{why}, so nothing is known of it")
-}
-
-/// The share of all parts of a name; none if the whole does not grow.
-fn share_of(verdict: &Verdict, run: &RunSeries, name: &str) -> Option<f64> {
-    let parts = run.parts_named(name);
-    let is_one = |part: &Part| parts.iter().any(|known| known.part == *part);
-    let shares = verdict.shares.iter().flatten().filter(|growth| is_one(&growth.part));
-    let shares: Vec<f64> = shares.map(|growth| growth.share).collect::<Option<_>>()?;
-    (!shares.is_empty()).then(|| shares.iter().sum())
+    let why = reason(judgement);
+    format!("the verdict is inconclusive ({why}), so nothing is known of it")
 }
 
 fn no_such_part(run: &RunSeries, name: &str) -> String {

@@ -4,7 +4,6 @@ use seepmeter_record::MappingClass;
 use seepmeter_record::conventions::metric;
 use serde::{Deserialize, Serialize};
 
-
 /// What the growth of a part comes from, if that is usually no leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,10 +1,8 @@
-//! The JSON forms of what the analysis answers, and of a whole verdict. The schema of that is
-//! docs/verdict.schema.json.
+//! A verdict as JSON. Its schema is docs/verdict.schema.json.
 
 use std::fmt;
 
-use seepmeter_analysis::{Interval, Judgement, Reason, TimeToLimit, Word};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Serialize;
 
 use crate::gate::GateOutcome;
 use crate::verdict::Verdict;
@@ -14,7 +12,7 @@ const SCHEMA: &str = "seepmeter.verdict/1";
 
 /// A verdict as the one JSON object that is written for machines. It displays as JSON.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct VerdictDocument<'a> {
+pub(crate) struct VerdictDocument<'a> {
     schema: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,
@@ -25,8 +23,7 @@ pub struct VerdictDocument<'a> {
 
 impl Verdict {
     /// The verdict as a JSON object, with what the gates found and the file that was judged, if it was one.
-    #[must_use]
-    pub fn document<'a>(
+    pub(crate) fn document<'a>(
         &'a self,
         gates: &'a [GateOutcome],
         file: Option<&'a str>,
@@ -41,192 +38,97 @@ impl fmt::Display for VerdictDocument<'_> {
     }
 }
 
-/// How a [`Judgement`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Judgement")]
-pub(crate) struct JudgementJson {
-    #[serde(rename = "verdict", with = "WordJson")]
-    word: Word,
-    #[serde(with = "optional_reason")]
-    reason: Option<Reason>,
-    #[serde(with = "optional_seconds")]
-    watch_longer: Option<u64>,
-    #[serde(with = "optional_interval")]
-    rate: Option<Interval>,
-    #[serde(with = "optional_span")]
-    span: Option<(u64, u64)>,
-    #[serde(with = "optional_seconds")]
-    warm_up_end: Option<u64>,
-    #[serde(rename = "floors")]
-    floors_used: usize,
-    #[serde(with = "optional_seconds")]
-    cycle: Option<u64>,
-    p_value: Option<f64>,
-    level: Option<f64>,
-    peak: Option<i64>,
-    explanation: Vec<String>,
-}
-
-/// How a [`Word`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Word", rename_all = "kebab-case")]
-pub(crate) enum WordJson {
-    Growing,
-    Steady,
-    Inconclusive,
-}
-
-/// How a [`Reason`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Reason", rename_all = "kebab-case")]
-enum ReasonJson {
-    TooShort,
-    FewCycles,
-    StillWarmingUp,
-    Slowing,
-    MayBeSlowing,
-    Steps,
-    Noise,
-}
-
-/// How an [`Interval`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Interval")]
-pub(crate) struct IntervalJson {
-    estimate: f64,
-    low: f64,
-    high: f64,
-}
-
-/// How a [`TimeToLimit`] is written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "TimeToLimit")]
-pub(crate) struct TimeToLimitJson {
-    #[serde(with = "seconds")]
-    soonest: u64,
-    #[serde(with = "seconds")]
-    likely: u64,
-    #[serde(with = "optional_seconds")]
-    latest: Option<u64>,
-}
-
-/// A time in ns, written in seconds.
-pub(crate) mod seconds {
-    use super::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(nanos: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        (*nanos as f64 / 1e9).serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        Ok((f64::deserialize(from)? * 1e9).round() as u64)
-    }
-}
-
-/// A value that may be missing, for a type that is written `with` another.
-macro_rules! optional {
-    ($name:ident, $type:ty, $with:literal) => {
-        pub(crate) mod $name {
-            use super::*;
-
-            #[derive(Serialize, Deserialize)]
-            struct Present(#[serde(with = $with)] $type);
-
-            pub(crate) fn serialize<S: Serializer>(
-                value: &Option<$type>,
-                serializer: S,
-            ) -> Result<S::Ok, S::Error> {
-                value.map(Present).serialize(serializer)
-            }
-
-            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-                from: D,
-            ) -> Result<Option<$type>, D::Error> {
-                Ok(Option::<Present>::deserialize(from)?.map(|present| present.0))
-            }
-        }
-    };
-}
-
-optional!(optional_seconds, u64, "super::seconds");
-optional!(optional_reason, Reason, "ReasonJson");
-optional!(optional_interval, Interval, "IntervalJson");
-optional!(optional_span, (u64, u64), "super::span");
-
-/// The begin and the end of a span in ns, written in seconds.
-mod span {
-    use super::{Deserialize, Deserializer, Serialize, Serializer, seconds};
-
-    #[derive(Serialize, Deserialize)]
-    struct Span {
-        #[serde(with = "seconds")]
-        from: u64,
-        #[serde(with = "seconds")]
-        to: u64,
-    }
-
-    pub(super) fn serialize<S: Serializer>(
-        &(from, to): &(u64, u64),
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        Span { from, to }.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<(u64, u64), D::Error> {
-        let Span { from, to } = Span::deserialize(from)?;
-        Ok((from, to))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use seepmeter_analysis::Series;
+    use proptest::prelude::*;
+    use seepmeter_analysis::{Override, Series};
 
-    use crate::{GateOutcome, Part, PartClass, PartSeries, RunSeries, Verdict};
+    use crate::made_up::{part, run_of, series};
+    use crate::{Conclusion, GateOutcome, JudgeOptions, RunSeries, Verdict};
 
-    const SECOND: u64 = 1_000_000_000;
+    fn back(verdict: &Verdict) -> Verdict {
+        serde_json::from_str(&serde_json::to_string(verdict).unwrap()).unwrap()
+    }
 
     /// A heap that leaks, and a file that loses nothing or as much.
-    fn run(of_file: impl Fn(i64) -> i64) -> RunSeries {
-        let series = |value: &dyn Fn(i64) -> i64| {
-            Series::from_pairs((0..800).map(|i| (i * SECOND, value(i as i64))))
-        };
-        let part = |name: &str, class: PartClass, series: &Series| {
-            let (name, kind) = (name.to_owned(), "mapping".to_owned());
-            let part = Part { family: name.clone(), name, kind, class: Some(class) };
-            PartSeries { part, series: series.clone(), causes: Vec::new() }
-        };
-        let heap = series(&|i| 50_000_000 + 20_000 * i + i % 7 * 900);
-        let file = series(&|i| of_file(i) + i % 5 * 900);
-        let mut run = RunSeries::of_resident("a", Series::sum(&[&heap, &file]));
-        run.parts = vec![
-            part("[heap]", PartClass::Other("[heap]".to_owned()), &heap),
-            part("/data r--s", PartClass::File, &file),
-        ];
+    fn leak_beside(file: impl Fn(i64) -> i64) -> RunSeries {
+        let heap = part("[heap]", series(800, |i| 50_000_000 + 20_000 * i + i % 7 * 900));
+        let file = part("/data r--s", series(800, |i| file(i) + i % 5 * 900));
+        let mut run = run_of(vec![heap, file]);
         run.bounds.cgroup = Some(1 << 30);
         run
     }
 
     #[test]
     fn a_verdict_comes_back_from_json_as_it_went() {
-        let masked = run(|i| 90_000_000 - 20_000 * i).judge();
+        let masked = leak_beside(|i| 90_000_000 - 20_000 * i).judge();
         assert!(masked.masked.is_some() && masked.limit.is_none());
-        let growing = run(|_| 90_000_000).judge();
+        let growing = leak_beside(|_| 90_000_000).judge();
         assert!(growing.limit.is_some() && growing.shares.is_some());
+        let step = |at| series(800, move |i| 10_000_000 + if i > at { 4_000_000 } else { 0 });
+        let steps = [200, 350, 500, 650].map(|at| part(&format!("file {at}"), step(at)));
+        let mut stepped = run_of(steps.into());
+        stepped.whole = series(800, |i| 90_000_000 + 20_000 * i + i % 7 * 900);
+        let stepped = stepped.judge();
+        assert!(matches!(
+            stepped.judgement.overruled.as_deref(),
+            Some(Override::SteppedParts { .. })
+        ));
+        let mut stale = leak_beside(|_| 90_000_000);
+        stale.parts[1].last_observed /= 2;
+        let stale = stale.judge();
+        assert_eq!(stale.stale.len(), 1);
         let short = RunSeries::of_resident("b", Series::from_pairs([(0, 1)])).judge();
-        for verdict in [masked, growing, short] {
-            let json = serde_json::to_string(&verdict).unwrap();
-            assert_eq!(serde_json::from_str::<Verdict>(&json).unwrap(), verdict, "{json}");
+        let saw = RunSeries::of_resident("c", series(800, |i| i % 40 * 1_000_000)).judge();
+        for verdict in [masked, growing, stepped, stale, short, saw] {
+            assert_eq!(back(&verdict), verdict);
+        }
+    }
+
+    #[test]
+    fn a_conclusion_comes_back_from_json_as_it_went() {
+        let metrics = ["rss", "pss", "nope"].map(str::to_owned).to_vec();
+        let gates = vec!["growing".parse().unwrap(), "subject(gone).rate>0".parse().unwrap()];
+        let conclusion = Conclusion::of(&JudgeOptions { metrics, gates }, |metric| match metric {
+            "rss" => Ok(vec![leak_beside(|_| 90_000_000), leak_beside(|i| 90_000_000 - i)]),
+            "pss" => Err(crate::NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 7 }),
+            _ => Err(crate::NoVerdict::NothingSampled),
+        });
+        let json = serde_json::to_string(&conclusion).unwrap();
+        assert_eq!(serde_json::from_str::<Conclusion>(&json).unwrap(), conclusion);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn figures_that_json_has_no_numbers_for_come_back(number: f64, time: u64, peak: i64) {
+            let mut verdict = leak_beside(|_| 90_000_000).judge();
+            let tests = verdict.judgement.evidence.tests.as_mut().unwrap();
+            tests.level = number;
+            tests.slope.error = f64::INFINITY;
+            tests.cycles_lack = Some(f64::NEG_INFINITY);
+            tests.since_warm_up.rate.as_mut().unwrap().low = -0.0;
+            verdict.judgement.needs_more = Some(time);
+            verdict.judgement.peak = Some(peak);
+            if let Some(limit) = &mut verdict.limit {
+                limit.time.latest = Some(u64::MAX);
+            }
+            let same = back(&verdict);
+            // No NaN is the same as another.
+            prop_assert_eq!(format!("{same:?}"), format!("{verdict:?}"));
         }
     }
 
     #[test]
     fn a_document_names_its_schema_and_its_file() {
-        let verdict = run(|_| 90_000_000).judge();
+        let verdict = leak_beside(|_| 90_000_000).judge();
         let gates: [GateOutcome; 0] = [];
         let json = verdict.document(&gates, Some("a.jsonl")).to_string();
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["schema"], "seepmeter.verdict/1");
-        assert_eq!((&value["file"], &value["verdict"]), (&"a.jsonl".into(), &"growing".into()));
+        assert_eq!(
+            (&value["file"], &value["classification"]),
+            (&"a.jsonl".into(), &"growing".into())
+        );
     }
 }

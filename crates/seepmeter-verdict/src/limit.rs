@@ -4,11 +4,9 @@ use std::fmt;
 
 use seepmeter_analysis::{Interval, Judgement, Series, Settings, TimeToLimit, judge};
 use seepmeter_record::Subject;
-use seepmeter_record::conventions::attribute;
+use seepmeter_record::conventions::{attribute, metric};
 use serde::{Deserialize, Serialize};
 
-use crate::json::{TimeToLimitJson, optional_interval};
-use crate::names::metric;
 use crate::run_series::RunSeries;
 
 /// The limits of a process in bytes; none where there is no such limit, or it was not recorded.
@@ -74,10 +72,9 @@ pub struct LimitForecast {
     /// What of it others used at the start, in bytes; none if that was not recorded.
     pub others: Option<u64>,
     /// The rate of the address space in bytes a second, if that is not what was judged.
-    #[serde(with = "optional_interval")]
     pub rate: Option<Interval>,
     /// When, from the end of the run on.
-    #[serde(flatten, with = "TimeToLimitJson")]
+    #[serde(flatten)]
     pub time: TimeToLimit,
 }
 
@@ -90,21 +87,26 @@ pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<Limi
     let machine_used = machine_available
         .and_then(|available| machine.map(|bytes| bytes.saturating_sub(available)));
     let resident = grows.filter(|_| run.is_resident());
+    let of_resident = |kind, bytes: Option<u64>, used| {
+        of_resident(run, resident?, UsedLimit { kind, bytes: bytes?, used })
+    };
     let limits = [
-        cgroup.and_then(|b| of_resident(run, resident?, LimitKind::Cgroup, (b, cgroup_used))),
-        machine.and_then(|b| of_resident(run, resident?, LimitKind::Machine, (b, machine_used))),
+        of_resident(LimitKind::Cgroup, cgroup, cgroup_used),
+        of_resident(LimitKind::Machine, machine, machine_used),
         address_space.and_then(|bytes| of_address_space(run, grows, bytes)),
     ];
     limits.into_iter().flatten().min_by_key(|limit| limit.time.likely)
 }
 
-/// A limit of what is resident, and what of it was used at the start.
-fn of_resident(
-    run: &RunSeries,
-    judgement: &Judgement,
+/// A limit of what is resident, and what of it was used at the start, in bytes.
+struct UsedLimit {
     kind: LimitKind,
-    (bytes, used): (u64, Option<u64>),
-) -> Option<LimitForecast> {
+    bytes: u64,
+    used: Option<u64>,
+}
+
+fn of_resident(run: &RunSeries, judgement: &Judgement, limit: UsedLimit) -> Option<LimitForecast> {
+    let UsedLimit { kind, bytes, used } = limit;
     let (_, own) = *run.whole.points().first()?;
     let own = u64::try_from(own).unwrap_or(0);
     let others = used.map(|used| used.saturating_sub(own));
@@ -121,7 +123,7 @@ fn of_address_space(
     grows: Option<&Judgement>,
     bytes: u64,
 ) -> Option<LimitForecast> {
-    let (time, rate) = if run.metric == metric::VSIZE {
+    let (time, rate) = if run.metric == metric::VSIZE.name {
         let time = grows?.time_to_limit(bytes as f64, 0.0)?;
         (from_the_end(time, &run.whole), None)
     } else {

@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
 use seepmeter_record::jsonl::{self, Ending, ReadError};
 
 use crate::collector::Collector;
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
 use crate::foreign::{Columns, PeekedFile, SeriesError};
-use crate::names::metric;
 use crate::run_series::RunSeries;
 
 /// A run that was read from a file.
@@ -95,7 +95,7 @@ impl RunFile {
     ) -> Result<Self, RunFileError> {
         let mut file = PeekedFile::open(path)?;
         if let Some(series) = file.series(columns)? {
-            if let Some(other) = options.metrics.iter().find(|name| *name != metric::RSS) {
+            if let Some(other) = options.metrics.iter().find(|name| *name != metric::RSS.name) {
                 return Err(RunFileError::NoSuchMetric { metric: other.clone() });
             }
             let run = Box::new(RunSeries::of_resident(name, series));

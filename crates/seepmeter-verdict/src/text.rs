@@ -1,11 +1,15 @@
 //! A verdict for people.
 
-use seepmeter_analysis::{Interval, Reason, Word};
+use std::fmt;
+
+use seepmeter_analysis::{Classification, Interval, Judgement, Override, Reason, Span};
+use seepmeter_record::conventions::metric;
 use seepmeter_record::{Unit, human};
 
+use crate::explanation::explanation;
 use crate::limit::LimitForecast;
-use crate::names::metric;
-use crate::verdict::{MaskedGrowth, Verdict};
+use crate::run_series::Scope;
+use crate::verdict::{MaskedGrowth, StalePart, Verdict};
 
 /// No more characters of a name than this stand in a line; JSON has all of it.
 const LONGEST_NAME: usize = 60;
@@ -13,75 +17,75 @@ const LONGEST_NAME: usize = 60;
 /// No shorter time than this, in ns, is worth waiting for.
 const LEAST_WAIT: u64 = 1_000_000;
 
+/// No more parts than this are named that were not sampled up to the end.
+const MOST_STALE: usize = 3;
+
+/// How a verdict is shown to people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextOptions {
+    /// A line for what each stage of the judging found.
+    pub explain: bool,
+    /// The target is named: there are several.
+    pub name_target: bool,
+}
+
 impl Verdict {
     /// The verdict in a few lines. The first begins with growing, steady or inconclusive.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub fn lines(&self, options: TextOptions) -> Vec<String> {
+        let of = if options.name_target { self.of_target() } else { String::new() };
         let headline = match &self.masked {
-            Some(masked) => self.masked_headline(masked),
-            None => self.headline(),
+            Some(masked) => self.masked_headline(masked, &of),
+            None => self.headline(&of),
         };
         let mut lines = vec![headline];
         lines.extend(self.masked.as_ref().and_then(|_| self.mask_line()));
         lines.extend(self.share_lines());
+        lines.extend(stale_line(&self.stale));
         lines.extend(self.limit.as_ref().map(limit_line));
+        if options.explain {
+            lines.extend(self.explanation().iter().map(|found| format!("  - {found}")));
+        }
         lines
     }
 
-    /// The same, and a line for what each stage of the judging found.
-    #[must_use]
-    pub fn explained_lines(&self) -> Vec<String> {
-        let mut lines = self.lines();
+    /// A line for what each stage of the judging found.
+    fn explanation(&self) -> Vec<String> {
         let sum = self.summed_parts.map(|parts| {
             format!("{} is the sum of {}", self.metric, human::count(parts as u64, "part"))
         });
-        let stages = sum.iter().chain(&self.judgement.explanation);
-        lines.extend(stages.map(|found| format!("  - {found}")));
-        lines
+        sum.into_iter().chain(explanation(&self.judgement, self.unit)).collect()
     }
 
-    fn headline(&self) -> String {
-        let Self { judgement, metric, unit, .. } = self;
-        let word = judgement.word;
-        let Some(rate) = judgement.rate.filter(|_| word != Word::Inconclusive) else {
-            return format!("{word}  {metric}: {}", self.reason());
-        };
-        let after = judgement
-            .warm_up_end
-            .map_or(String::new(), |end| format!(", after {} of warm-up", human::duration(end)));
-        let over = over(judgement.span);
-        format!("{word}  {metric} {}{over}{after}", interval(rate, *unit))
-    }
-
-    /// Why it is inconclusive, and how long it takes to be more.
-    fn reason(&self) -> String {
-        let wait = self.judgement.watch_longer.filter(|ns| *ns >= LEAST_WAIT).map(human::duration);
-        let Some(reason) = self.judgement.reason else { return "no reason is known".to_owned() };
-        let why = in_words(reason);
-        match (wait, reason) {
-            (None, _) => why.to_owned(),
-            (Some(wait), Reason::TooShort) => {
-                let hint = self.hint.map_or(String::new(), |hint| {
-                    let interval = human::duration(hint.interval).replace(' ', "");
-                    format!(" (or `-i {interval}`: {})", human::duration(hint.takes))
-                });
-                format!("{why}: needs {wait} more{hint}")
-            }
-            (Some(wait), _) => format!("{why}; about {wait} more would show it"),
+    /// ` of worker (pid 12)`, ` of 2 targets`.
+    fn of_target(&self) -> String {
+        match self.pid.filter(|_| self.scope == Scope::Target) {
+            Some(pid) => format!(" of {} (pid {pid})", short(&self.target)),
+            None => format!(" of {}", short(&self.target)),
         }
+    }
+
+    fn headline(&self, of: &str) -> String {
+        let answer = Answer::of(&self.judgement, self.unit);
+        let (word, figures) = (self.judgement.classification, answer.figures());
+        let hint = self.hint.map_or(String::new(), |hint| {
+            let interval = human::duration(hint.interval).replace(' ', "");
+            format!(" (or `-i {interval}`: {})", human::duration(hint.takes))
+        });
+        format!("{word}  {}{of}{figures}{hint}", self.metric)
     }
 
     /// A part that grows, and the whole that does not show it: two rates that must not be taken for
     /// each other.
-    fn masked_headline(&self, masked: &MaskedGrowth) -> String {
-        let Self { judgement, metric, unit, .. } = self;
-        let rate = masked.rate.map_or(String::new(), |rate| format!(" {}", interval(rate, *unit)));
+    fn masked_headline(&self, masked: &MaskedGrowth, of: &str) -> String {
+        let rate =
+            masked.rate.map_or(String::new(), |rate| format!(" {}", interval(rate, self.unit)));
         format!(
-            "{}  {}{rate}{}; masked: total {} does not show it",
-            judgement.word,
+            "{}  {}{of}{rate}{}; masked: total {} does not show it",
+            self.judgement.classification,
             short(&masked.part.name),
             over(masked.span),
-            title(metric),
+            title(&self.metric),
         )
     }
 
@@ -94,35 +98,93 @@ impl Verdict {
     }
 }
 
-/// A reason as it is printed.
-pub(crate) fn in_words(reason: Reason) -> &'static str {
-    match reason {
-        Reason::TooShort => "not enough data yet",
-        Reason::FewCycles => "too few cycles yet",
-        Reason::StillWarmingUp => "it has not been settled for long enough after warm-up",
-        Reason::Slowing => "it grows, but more and more slowly",
-        Reason::MayBeSlowing => "it grows; whether the growth slows down is not clear yet",
-        Reason::Steps => "it grew in a few steps, the most recent not long ago",
-        Reason::Noise => "the noise is larger than any trend",
+/// An answer in one line: the rate, or the reason and how long it takes to be more.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer<'a> {
+    judgement: &'a Judgement,
+    unit: Unit,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn of(judgement: &'a Judgement, unit: Unit) -> Self {
+        Self { judgement, unit }
+    }
+
+    /// What stands behind the word.
+    fn figures(&self) -> String {
+        let Judgement { classification, rate, span, warm_up_end, needs_more, .. } = self.judgement;
+        if let (Some(rate), true) = (rate, *classification != Classification::Inconclusive) {
+            let after = warm_up_end.map_or(String::new(), |end| {
+                format!(", after {} of warm-up", human::duration(end))
+            });
+            return format!(" {}{}{after}", interval(*rate, self.unit), over(*span));
+        }
+        let wait = needs_more.filter(|ns| *ns >= LEAST_WAIT).map(human::duration);
+        let wait = match (wait, self.judgement.reason) {
+            (None, _) => String::new(),
+            (Some(wait), Some(Reason::TooShort)) => format!(": needs {wait} more"),
+            (Some(wait), _) => format!("; about {wait} more would show it"),
+        };
+        format!(": {}{wait}", reason(self.judgement))
+    }
+}
+
+impl fmt::Display for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.judgement.classification, self.figures())
+    }
+}
+
+/// Why a judgement is inconclusive, as it is printed.
+pub(crate) fn reason(judgement: &Judgement) -> String {
+    let why = match judgement.reason {
+        None => "no reason is known",
+        Some(Reason::TooShort) => "not enough data yet",
+        Some(Reason::FewCycles) => "too few cycles yet",
+        Some(Reason::StillWarmingUp) => "it has not been settled for long enough after warm-up",
+        Some(Reason::Slowing) => "it grows, but more and more slowly",
+        Some(Reason::MayBeSlowing) => "it grows; whether the growth slows down is not clear yet",
+        Some(Reason::Noise) => "the noise is larger than any trend",
+        Some(Reason::Steps) => {
+            let few = "it grew in a few steps".to_owned();
+            let ago = |ago| format!("{few}, the most recent {} ago", human::duration(ago));
+            return since_last_step(judgement).map_or(few.clone(), ago);
+        }
+    };
+    why.to_owned()
+}
+
+/// How long before the end the last one-off step was, in ns: of the series itself, or of the parts that decided
+/// in its place.
+fn since_last_step(judgement: &Judgement) -> Option<u64> {
+    let own = |judgement: &Judgement| {
+        let evidence = &judgement.evidence;
+        let last = evidence.tests.as_ref()?.steps.last()?;
+        Some(evidence.span_from(last.at).length())
+    };
+    match judgement.overruled.as_deref() {
+        None => own(judgement),
+        Some(Override::SteppedParts { carriers, .. }) => {
+            carriers.iter().filter_map(|carrier| own(&carrier.judgement)).min()
+        }
+        Some(Override::MaskedGrowth { part, .. } | Override::RisingPart { part, .. }) => own(part),
     }
 }
 
 /// A metric as it is written within a sentence.
 fn title(name: &str) -> String {
     match name {
-        metric::RSS | metric::PSS => name.to_uppercase(),
+        name if [metric::RSS.name, metric::PSS.name].contains(&name) => name.to_uppercase(),
         _ => name.to_owned(),
     }
 }
 
-fn interval(rate: Interval, unit: Unit) -> String {
+pub(crate) fn interval(rate: Interval, unit: Unit) -> String {
     human::rate_with_interval(rate.estimate, rate.low, rate.high, unit)
 }
 
-fn over(span: Option<(u64, u64)>) -> String {
-    span.map_or(String::new(), |(from, to)| {
-        format!(" over {}", human::duration(to.saturating_sub(from)))
-    })
+fn over(span: Option<Span>) -> String {
+    span.map_or(String::new(), |span| format!(" over {}", human::duration(span.length())))
 }
 
 /// A name that fits into a line: of a long path the beginning and the end.
@@ -134,6 +196,18 @@ pub(crate) fn short(name: &str) -> String {
     let begin: String = name.chars().take(LONGEST_NAME / 3).collect();
     let end: String = name.chars().skip(length - (LONGEST_NAME - LONGEST_NAME / 3 - 1)).collect();
     format!("{begin}…{end}")
+}
+
+/// Which parts were not sampled up to the end, the largest by name.
+fn stale_line(stale: &[StalePart]) -> Option<String> {
+    let shortest = stale.iter().map(|part| part.unknown_for).min()?;
+    let names: Vec<String> = stale.iter().map(|part| short(&part.part.name)).collect();
+    let (named, others) = names.split_at(names.len().min(MOST_STALE));
+    let names = match others.len() as u64 {
+        0 => named.join(", "),
+        more => format!("{} and {}", named.join(", "), human::count(more, "other")),
+    };
+    Some(format!("  {names}: not sampled during the last {}", human::duration(shortest)))
 }
 
 fn limit_line(forecast: &LimitForecast) -> String {
@@ -156,10 +230,10 @@ mod tests {
     use super::*;
     use crate::RunSeries;
 
-    fn short_verdict(reason: Reason, watch_longer: Option<u64>) -> Verdict {
+    fn short_verdict(reason: Reason, needs_more: Option<u64>) -> Verdict {
         let mut verdict = RunSeries::of_resident("a", Series::from_pairs([(0, 1)])).judge();
         verdict.judgement.reason = Some(reason);
-        verdict.judgement.watch_longer = watch_longer;
+        verdict.judgement.needs_more = needs_more;
         verdict
     }
 
@@ -174,7 +248,8 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_to_wait_for_nothing_and_a_short_run_needs_at_least_so_much() {
-        let lines = |reason, longer| short_verdict(reason, longer).lines().remove(0);
+        let lines =
+            |reason, longer| short_verdict(reason, longer).lines(TextOptions::default()).remove(0);
         let noise = "inconclusive  rss: the noise is larger than any trend";
         assert_eq!(lines(Reason::Noise, Some(0)), noise);
         assert_eq!(lines(Reason::Noise, None), noise);

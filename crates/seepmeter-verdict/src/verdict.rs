@@ -1,13 +1,10 @@
 //! The verdict on one metric of one target.
 
-use seepmeter_analysis::{Interval, Judgement, Word};
+use seepmeter_analysis::{Classification, Interval, Judgement, Span, exact};
 use seepmeter_record::Unit;
 use serde::{Deserialize, Serialize};
 
 use crate::growth_cause::GrowthCause;
-use crate::json::{
-    IntervalJson, JudgementJson, WordJson, optional_interval, optional_span, seconds,
-};
 use crate::limit::LimitForecast;
 use crate::part::Part;
 use crate::run_series::Scope;
@@ -31,7 +28,7 @@ pub struct Verdict {
     /// How many parts were added up, if the target has no value of its own.
     pub summed_parts: Option<usize>,
     /// The answer and its figures, which are the whole's.
-    #[serde(flatten, with = "JudgementJson")]
+    #[serde(flatten)]
     pub judgement: Judgement,
     /// The part that grows although the whole does not, if there is one.
     pub masked: Option<MaskedGrowth>,
@@ -41,6 +38,9 @@ pub struct Verdict {
     /// How many threads more there were at the end of the judged span than at its begin; none if no stacks
     /// were sampled.
     pub new_threads: Option<u64>,
+    /// Parts that were not sampled up to the end, those that held most first. What they hold is not known, and
+    /// they bear on nothing but the shares.
+    pub stale: Vec<StalePart>,
     /// The limit that is reached first; none if nothing that has one grows.
     pub limit: Option<LimitForecast>,
     /// How an answer could be had sooner, if there is none yet.
@@ -54,41 +54,56 @@ pub struct MaskedGrowth {
     #[serde(flatten)]
     pub part: Part,
     /// Its own rate, in base units a second.
-    #[serde(with = "optional_interval")]
     pub rate: Option<Interval>,
-    /// The span of the part that was judged: (from, to) in ns.
-    #[serde(with = "optional_span")]
-    pub span: Option<(u64, u64)>,
+    /// The span of the part that was judged.
+    pub span: Option<Span>,
     /// What the whole was judged to be by itself.
-    #[serde(with = "WordJson")]
-    pub whole: Word,
+    pub whole: Classification,
 }
 
-/// How much a part has gained.
+/// How much a part has gained, or all parts of a family together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartGrowth {
-    /// The part.
+    /// The part. Of several that go together the name is that of their family.
     #[serde(flatten)]
     pub part: Part,
+    /// How many parts that is.
+    pub parts: usize,
+    /// The name of the one of several parts that gained most of it, if one did.
+    pub mostly: Option<String>,
     /// Its part of the growth, 1 for all of it: more if others shrink, below 0 if it shrinks itself. None
     /// if the whole does not grow.
+    #[serde(with = "exact")]
     pub share: Option<f64>,
     /// What it gained over the judged span, in base units.
+    #[serde(with = "exact")]
     pub gain: f64,
     /// Its slope, in base units a second.
-    #[serde(with = "IntervalJson")]
     pub rate: Interval,
     /// Why this may be harmless, if it may.
     pub cause: Option<GrowthCause>,
+}
+
+/// A part that was not sampled for a while before the end of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StalePart {
+    /// The part.
+    #[serde(flatten)]
+    pub part: Part,
+    /// What it held when it was last sampled, in base units.
+    pub held: i64,
+    /// For how long before the end it was not sampled, in ns.
+    #[serde(with = "exact")]
+    pub unknown_for: u64,
 }
 
 /// Sampling that would give an answer sooner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SamplingHint {
     /// The interval from sample to sample, in ns.
-    #[serde(with = "seconds")]
+    #[serde(with = "exact")]
     pub interval: u64,
     /// The least time that a run takes then, in ns.
-    #[serde(with = "seconds")]
+    #[serde(with = "exact")]
     pub takes: u64,
 }

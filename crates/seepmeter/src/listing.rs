@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use seepmeter_engine::{Facts, Source};
+use seepmeter_engine::{FolderOrigin, TableLayout};
 use seepmeter_plugin::OptionSpec;
 use serde_json::{Value, json};
 
@@ -45,8 +45,8 @@ pub(crate) fn page(page: &PluginDescription) -> String {
         text.push_str("options:\n");
         text.extend(info.options.iter().map(option));
     }
-    if let Some(facts) = &page.facts {
-        text.push_str(&face(facts));
+    if let Some(layout) = &page.layout {
+        text.push_str(&abi(layout));
     }
     text
 }
@@ -61,13 +61,13 @@ fn option(option: &OptionSpec) -> String {
     format!("  {key}=<{kind}>{otherwise}\n      {help}\n")
 }
 
-fn face(facts: &Facts) -> String {
-    let Facts { symbol, major, minor, table_size, host_table_size, calls } = facts;
+fn abi(layout: &TableLayout) -> String {
+    let TableLayout { symbol, major, minor, table_size, host_table_size, calls } = layout;
     let has: Vec<&str> = calls.iter().filter(|call| call.present).map(|call| call.name).collect();
     let lacks: Vec<&str> =
         calls.iter().filter(|call| !call.present).map(|call| call.name).collect();
     let mut text = format!(
-        "face: version {major}.{minor}, entry {symbol}, a table of {table_size} bytes (seepmeter knows {host_table_size})\n"
+        "plugin ABI: version {major}.{minor}, entry {symbol}, a table of {table_size} bytes (seepmeter knows {host_table_size})\n"
     );
     // Writing to a string can't fail.
     let _ = writeln!(text, "calls: {}", has.join(", "));
@@ -79,17 +79,19 @@ fn origin(origin: &PluginOrigin) -> String {
     match origin {
         PluginOrigin::BuiltIn => "built in".to_owned(),
         PluginOrigin::File(path, None) => path.display().to_string(),
-        PluginOrigin::File(path, Some(source)) => format!("{}, {}", path.display(), source_word(*source)),
+        PluginOrigin::File(path, Some(folder)) => {
+            format!("{}, {}", path.display(), folder_word(*folder))
+        }
     }
 }
 
-fn source_word(source: Source) -> &'static str {
-    match source {
-        Source::Flag => "--plugin-dir",
-        Source::Environment => "SEEPMETER_PLUGIN_PATH",
-        Source::Home => "the home folder",
-        Source::Executable => "beside the executable",
-        Source::System => "the system's folder",
+fn folder_word(origin: FolderOrigin) -> &'static str {
+    match origin {
+        FolderOrigin::Flag => "--plugin-dir",
+        FolderOrigin::Environment => "SEEPMETER_PLUGIN_PATH",
+        FolderOrigin::Home => "the home folder",
+        FolderOrigin::Executable => "beside the executable",
+        FolderOrigin::System => "the system's folder",
     }
 }
 
@@ -100,7 +102,7 @@ pub(crate) fn json(pages: &[PluginDescription]) -> String {
 }
 
 fn page_json(page: &PluginDescription) -> Value {
-    let PluginDescription { kind, info, origin, facts } = page;
+    let PluginDescription { kind, info, origin, layout } = page;
     let options: Vec<Value> = info
         .options
         .iter()
@@ -111,11 +113,11 @@ fn page_json(page: &PluginDescription) -> Value {
     let (path, source) = match origin {
         PluginOrigin::BuiltIn => (None, "built in"),
         PluginOrigin::File(path, source) => {
-            (Some(path.display().to_string()), source.map_or("named", source_word))
+            (Some(path.display().to_string()), source.map_or("named", folder_word))
         }
     };
-    let face = facts.as_ref().map(|facts| {
-        let Facts { symbol, major, minor, table_size, host_table_size, calls } = facts;
+    let abi = layout.as_ref().map(|layout| {
+        let TableLayout { symbol, major, minor, table_size, host_table_size, calls } = layout;
         let calls: serde_json::Map<String, Value> =
             calls.iter().map(|call| (call.name.to_owned(), call.present.into())).collect();
         json!({
@@ -125,6 +127,6 @@ fn page_json(page: &PluginDescription) -> Value {
     });
     json!({
         "kind": kind.word(), "name": info.name, "version": info.version, "about": info.about,
-        "source": source, "path": path, "options": options, "face": face,
+        "source": source, "path": path, "options": options, "abi": abi,
     })
 }

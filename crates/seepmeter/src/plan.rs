@@ -130,7 +130,8 @@ fn sampler_plan(
 
 /// The sampler itself does not know [`EVERY`], so that a message of its own would not list it.
 fn check_keys(spec: &Spec, info: &Info) -> Result<()> {
-    let known: Vec<&str> = [EVERY].into_iter().chain(info.options.iter().map(|o| &*o.key)).collect();
+    let known: Vec<&str> =
+        [EVERY].into_iter().chain(info.options.iter().map(|o| &*o.key)).collect();
     match spec.options.iter().find(|(key, _)| !known.contains(&&**key)) {
         Some((key, _)) => {
             let known = known.join(", ");

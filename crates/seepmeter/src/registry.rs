@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
-use seepmeter_engine::{Facts, LoadError, Loaded, Made, Notices, Search, Source, load};
-use seepmeter_plugin::{
-    ConfiguredSampler, Factory, Info, SamplerFactory, Sink, SinkFactory,
+use seepmeter_engine::{
+    FolderOrigin, LoadError, Notices, PluginFactory, PluginFolders, PluginLibrary, TableLayout,
 };
+use seepmeter_plugin::{ConfiguredSampler, Factory, Info, SamplerFactory, Sink, SinkFactory};
 
 use crate::builtin;
 
@@ -37,7 +37,7 @@ pub enum PluginOrigin {
     /// It is part of the command.
     BuiltIn,
     /// A file that was named, or found in a folder that is searched.
-    File(PathBuf, Option<Source>),
+    File(PathBuf, Option<FolderOrigin>),
 }
 
 /// All that there is to say of a plugin.
@@ -50,7 +50,7 @@ pub struct PluginDescription {
     /// Where it comes from.
     pub origin: PluginOrigin,
     /// How its table looks, of one in a file.
-    pub facts: Option<Facts>,
+    pub layout: Option<TableLayout>,
 }
 
 /// A plugin of the registry; `T` is `dyn ConfiguredSampler` or `dyn Sink`.
@@ -65,7 +65,7 @@ pub struct RegisteredPlugin<T: ?Sized> {
 pub struct Registry {
     samplers: Vec<Arc<SamplerFactory>>,
     sinks: Vec<Arc<SinkFactory>>,
-    search: Search,
+    folders: PluginFolders,
     notices: Notices,
 }
 
@@ -76,7 +76,7 @@ impl Registry {
         Self {
             samplers: builtin::samplers(),
             sinks: builtin::sinks(),
-            search: Search::new(folders),
+            folders: PluginFolders::new(folders),
             notices,
         }
     }
@@ -86,9 +86,9 @@ impl Registry {
     /// # Errors
     /// There is none of this name, or its file can't be used.
     pub fn sampler(&self, name: &str) -> Result<RegisteredPlugin<dyn ConfiguredSampler>> {
-        find(self, PluginKind::Sampler, &self.samplers, name, |made| match made {
-            Made::Samplers(factory) => Some(Arc::clone(factory)),
-            Made::Sinks(_) => None,
+        find(self, PluginKind::Sampler, &self.samplers, name, |factory| match factory {
+            PluginFactory::Sampler(factory) => Some(Arc::clone(factory)),
+            PluginFactory::Sink(_) => None,
         })
     }
 
@@ -97,22 +97,23 @@ impl Registry {
     /// # Errors
     /// There is none of this name, or its file can't be used.
     pub fn sink(&self, name: &str) -> Result<RegisteredPlugin<dyn Sink>> {
-        find(self, PluginKind::Sink, &self.sinks, name, |made| match made {
-            Made::Sinks(factory) => Some(Arc::clone(factory)),
-            Made::Samplers(_) => None,
+        find(self, PluginKind::Sink, &self.sinks, name, |factory| match factory {
+            PluginFactory::Sink(factory) => Some(Arc::clone(factory)),
+            PluginFactory::Sampler(_) => None,
         })
     }
 
     /// The description of every plugin that can be found, and why the others can't be used.
     #[must_use]
     pub fn describe_all(&self) -> (Vec<PluginDescription>, Vec<LoadError>) {
-        let samplers = self.samplers.iter().map(|factory| built_in(PluginKind::Sampler, factory.info()));
+        let samplers =
+            self.samplers.iter().map(|factory| built_in(PluginKind::Sampler, factory.info()));
         let sinks = self.sinks.iter().map(|factory| built_in(PluginKind::Sink, factory.info()));
         let mut descriptions: Vec<PluginDescription> = samplers.chain(sinks).collect();
         let mut errors = Vec::new();
-        for (file, source) in self.search.all() {
-            match load(&file, &self.notices) {
-                Ok(loaded) => descriptions.push(describe_file(&loaded, Some(source))),
+        for (file, origin) in self.folders.all() {
+            match PluginLibrary::load(&file, &self.notices) {
+                Ok(library) => descriptions.push(describe_file(&library, Some(origin))),
                 Err(error) => errors.push(error),
             }
         }
@@ -124,10 +125,14 @@ impl Registry {
     /// # Errors
     /// There is none.
     pub fn describe(&self, name: &str) -> Result<Vec<PluginDescription>> {
-        if name.contains('/') && !Search::privileged() {
-            return Ok(vec![describe_file(&load(Path::new(name), &self.notices)?, None)]);
+        if name.contains('/') && !PluginFolders::privileged() {
+            return Ok(vec![describe_file(
+                &PluginLibrary::load(Path::new(name), &self.notices)?,
+                None,
+            )]);
         }
-        let found = [self.sampler(name).map(|f| f.description), self.sink(name).map(|f| f.description)];
+        let found =
+            [self.sampler(name).map(|f| f.description), self.sink(name).map(|f| f.description)];
         let mut errors = Vec::new();
         let mut descriptions = Vec::new();
         for description in found {
@@ -137,7 +142,10 @@ impl Registry {
             }
         }
         // A file that is there and can't be used says more than that there is none.
-        match descriptions.is_empty().then(|| errors.into_iter().max_by_key(|e| e.is::<LoadError>())) {
+        match descriptions
+            .is_empty()
+            .then(|| errors.into_iter().max_by_key(|e| e.is::<LoadError>()))
+        {
             Some(Some(error)) if error.is::<LoadError>() => Err(error),
             Some(_) => Err(no_such("plugin", name, &self.names(None))),
             None => Ok(descriptions),
@@ -148,7 +156,7 @@ impl Registry {
         let samplers = self.samplers.iter().map(|factory| (PluginKind::Sampler, factory.info()));
         let sinks = self.sinks.iter().map(|factory| (PluginKind::Sink, factory.info()));
         let built_in = samplers.chain(sinks).map(|(of, info)| (of, info.name.clone()));
-        let in_files = self.search.all().into_iter().filter_map(|(file, _)| {
+        let in_files = self.folders.all().into_iter().filter_map(|(file, _)| {
             let stem = file.file_stem()?.to_str()?.strip_prefix("seepmeter-")?.to_owned();
             let (name, of) = stem.rsplit_once('-')?;
             let of = if of == "sink" { PluginKind::Sink } else { PluginKind::Sampler };
@@ -166,24 +174,27 @@ fn find<T: ?Sized>(
     kind: PluginKind,
     built_in_ones: &[Arc<dyn Factory<T>>],
     name: &str,
-    of_this_kind: impl Fn(&Made) -> Option<Arc<dyn Factory<T>>>,
+    of_this_kind: impl Fn(&PluginFactory) -> Option<Arc<dyn Factory<T>>>,
 ) -> Result<RegisteredPlugin<T>> {
     if let Some(factory) = built_in_ones.iter().find(|factory| factory.info().name == name) {
-        return Ok(RegisteredPlugin { factory: Arc::clone(factory), description: built_in(kind, factory.info()) });
+        return Ok(RegisteredPlugin {
+            factory: Arc::clone(factory),
+            description: built_in(kind, factory.info()),
+        });
     }
     let file = match name.contains('/') {
-        true if Search::privileged() => {
+        true if PluginFolders::privileged() => {
             bail!(
                 "{name} is not loaded: seepmeter has more rights here than you do, and then takes plugins from the system's folders alone"
             );
         }
         true => Some(PathBuf::from(name)),
-        false => registry.search.find(name, kind.word()),
+        false => registry.folders.find(name, kind.word()),
     };
     let file = file.ok_or_else(|| no_such(kind.word(), name, &registry.names(Some(kind))))?;
-    let loaded = load(&file, &registry.notices)?;
-    let description = describe_file(&loaded, None);
-    let factory = of_this_kind(&loaded.made).ok_or_else(|| {
+    let library = PluginLibrary::load(&file, &registry.notices)?;
+    let description = describe_file(&library, None);
+    let factory = of_this_kind(&library.factory).ok_or_else(|| {
         let is = description.kind.word();
         anyhow!("{} is a {is}, not a {}; use it with --{is}", file.display(), kind.word())
     })?;
@@ -191,18 +202,18 @@ fn find<T: ?Sized>(
 }
 
 fn built_in(kind: PluginKind, info: &Info) -> PluginDescription {
-    PluginDescription { kind, info: info.clone(), origin: PluginOrigin::BuiltIn, facts: None }
+    PluginDescription { kind, info: info.clone(), origin: PluginOrigin::BuiltIn, layout: None }
 }
 
-fn describe_file(loaded: &Loaded, source: Option<Source>) -> PluginDescription {
+fn describe_file(library: &PluginLibrary, origin: Option<FolderOrigin>) -> PluginDescription {
     PluginDescription {
-        kind: match loaded.made {
-            Made::Samplers(_) => PluginKind::Sampler,
-            Made::Sinks(_) => PluginKind::Sink,
+        kind: match library.factory {
+            PluginFactory::Sampler(_) => PluginKind::Sampler,
+            PluginFactory::Sink(_) => PluginKind::Sink,
         },
-        info: loaded.info.clone(),
-        origin: PluginOrigin::File(loaded.path.clone(), source),
-        facts: Some(loaded.facts.clone()),
+        info: library.info.clone(),
+        origin: PluginOrigin::File(library.path.clone(), origin),
+        layout: Some(library.layout.clone()),
     }
 }
 

@@ -12,11 +12,11 @@ use seepmeter_record::{Attributes, Bytes, TargetOrigin};
 use seepmeter_verdict::{Collector, JudgeOptions};
 
 use crate::flags::{FolderFlags, SinkFlags, WatchFlags};
+use crate::listing;
 use crate::messages::{self, shown};
 use crate::outcome::Outcome;
-use crate::registry::Registry;
 use crate::plan::NamedPlugins;
-use crate::listing;
+use crate::registry::Registry;
 
 /// What was asked for.
 pub(crate) enum Request {
@@ -40,8 +40,10 @@ impl Request {
         if let Some(description) = plugins.help() {
             return messages::print(listing::page(description).as_bytes()).map(Self::Help);
         }
-        let SinkFlags { metrics, gates, .. } = sinks;
-        let judge = JudgeOptions { metrics: metrics.clone(), gates: gates.fail_on.clone() };
+        let mut judge = JudgeOptions { gates: sinks.gates.fail_on.clone(), ..Default::default() };
+        if !sinks.metrics.is_empty() {
+            judge.metrics = sinks.metrics.clone();
+        }
         Ok(Self::Run(RunRequest { plugins, judge }))
     }
 }

@@ -1,47 +1,50 @@
-//! What is known of a mapping's pages after a sweep.
+//! What is known of memory after a scan of its page tables, and after a read of smaps.
 
 use seepmeter_maps::smaps::Figures;
+use seepmeter_process::system::page_size;
 
-/// What a sweep can tell of a mapping, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) rss: u64,
-    pub(crate) anonymous: u64,
-    pub(crate) swap: u64,
-    pub(crate) thp: u64,
-    pub(crate) hugetlb: u64,
+macro_rules! sums {
+    ($($(#[$doc:meta])+ $name:ident { $($field:ident),+ })+) => {$(
+        $(#[$doc])+
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct $name {
+            $(pub(crate) $field: u64,)+
+        }
+
+        impl $name {
+            pub(crate) fn add(&mut self, other: Self) {
+                $(self.$field = self.$field.saturating_add(other.$field);)+
+            }
+
+            /// What `part` bytes of `whole` have of it if it is spread evenly.
+            pub(crate) fn share(self, part: u64, whole: u64) -> Self {
+                Self { $($field: share(self.$field, part, whole),)+ }
+            }
+        }
+
+        impl From<Figures> for $name {
+            fn from(figures: Figures) -> Self {
+                Self { $($field: figures.$field,)+ }
+            }
+        }
+    )+};
+}
+
+sums! {
+    /// What a scan finds, and a read of smaps too, in bytes.
+    Counts { rss, anonymous, swap, thp, hugetlb }
+    /// What only a read of smaps or smaps_rollup finds, in bytes.
+    ReadCounts { pss, private_dirty, swap_pss, lazyfree, locked }
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, other: Self) {
-        let Self { rss, anonymous, swap, thp, hugetlb } = other;
-        self.rss += rss;
-        self.anonymous += anonymous;
-        self.swap += swap;
-        self.thp += thp;
-        self.hugetlb += hugetlb;
-    }
-
-    /// The part of them that `part` bytes of `whole` have, were they spread evenly.
-    pub(crate) fn share(self, part: u64, whole: u64) -> Self {
-        let scaled = |value: u64| {
-            let scaled = u128::from(value) * u128::from(part) / u128::from(whole.max(1));
-            u64::try_from(scaled).unwrap_or(value)
-        };
-        let Self { rss, anonymous, swap, thp, hugetlb } = self;
-        Self {
-            rss: scaled(rss),
-            anonymous: scaled(anonymous),
-            swap: scaled(swap),
-            thp: scaled(thp),
-            hugetlb: scaled(hugetlb),
-        }
+    /// How many pages a read of smaps visits: a huge page takes no longer than a small one.
+    pub(crate) fn visited_pages(self) -> u64 {
+        (self.rss.saturating_sub(self.thp) + self.swap) / page_size()
     }
 }
 
-impl From<Figures> for Counts {
-    fn from(figures: Figures) -> Self {
-        let Figures { rss, anonymous, swap, thp, hugetlb, .. } = figures;
-        Self { rss, anonymous, swap, thp, hugetlb }
-    }
+fn share(value: u64, part: u64, whole: u64) -> u64 {
+    let scaled = u128::from(value) * u128::from(part) / u128::from(whole.max(1));
+    u64::try_from(scaled).unwrap_or(value)
 }

@@ -1,76 +1,59 @@
-//! Memory by mapping, told so that growth can be attributed: which mapping grows, and what it is.
+//! Memory by mapping, so that growth can be attributed: which mapping grows, and what it is.
 //!
 //! Reading /proc/PID/smaps hurts the target: it walks page tables under the lock that the target's
 //! mmap and munmap need. So by default this sampler sweeps. At each tick it reads statm, which costs
-//! nothing; when that has changed it reads maps, which costs little, to know the mappings; then, between
+//! nothing; if that has changed it reads maps, which costs little, to know the mappings; then, between
 //! ticks, it scans page tables by PAGEMAP_SCAN in slices well under a millisecond, within a budget,
 //! new and growing mappings first. Smaps itself is read seldom and a mapping at a time.
 //!
 //! - The crate `seepmeter-maps` reads what the kernel writes, and says what a mapping is.
-//! - `table` says which mapping it is from look to look, `stacks` whose stack it is.
-//! - `scan` makes the call, `sweep` decides on what, `pass` and `reads` see to smaps.
-//! - `pace` keeps the budget, `watch` puts it all together, `book` tells what changed.
+//! - `table` says which mapping is which from one read of maps to the next, `stacks` whose stack it is.
+//! - `scan` makes the system call, `sweep` decides on what; `pass` and `reads` read smaps and smaps_rollup.
+//! - `target_watch` is one target, `running` all of them with their one `budget`.
+//! - `subjects` and `metrics` decide what is emitted.
 
-mod book;
+mod budget;
 mod counts;
 mod metrics;
 mod options;
-mod pace;
 mod pass;
 mod reads;
+mod running;
 mod scan;
 mod source;
 mod stacks;
+mod subjects;
 mod sweep;
 mod table;
-mod watch;
+mod target_watch;
 
 pub use options::{Detail, Mode, SmapsOptions};
+pub use running::RunningSmaps;
 
-use seepmeter_plugin::{Error, Look, Plugin, Sampler, Stream, Target, Until, Waited};
-use watch::Watch;
+use seepmeter_plugin::{Error, Plugin, Sampler, Stream};
 
-/// The sampler.
+/// The sampler with its options, before the run.
 pub struct Smaps {
     options: SmapsOptions,
-    watch: Option<Watch>,
 }
 
 impl Plugin for Smaps {
     const NAME: &'static str = "smaps";
     const ABOUT: &'static str = "samples memory by mapping: which one grows, and what it is";
     type Options = SmapsOptions;
-    const DISTURBS: bool = true;
+    const PAUSES: bool = true;
 
     fn new(options: SmapsOptions) -> Result<Self, Error> {
         options.check()?;
-        Ok(Self { options, watch: None })
+        Ok(Self { options })
     }
 }
 
 impl Sampler for Smaps {
-    fn start(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error> {
-        self.watch = Some(Watch::new(self.options.clone(), target, stream)?);
-        Ok(())
-    }
+    type Running = RunningSmaps;
 
-    fn sample(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
-        match &mut self.watch {
-            Some(watch) => watch.look(look),
-            None => Err(Error::failed("a look was asked for before the start")),
-        }
-    }
-
-    fn wait(&mut self, until: Until<'_>, stream: &mut dyn Stream) -> Result<Waited, Error> {
-        match &mut self.watch {
-            Some(watch) => watch.wait(until, stream),
-            None => Ok(Waited::PleaseSleep),
-        }
-    }
-
-    fn stop(&mut self, _stream: &mut dyn Stream) -> Result<(), Error> {
-        self.watch = None;
-        Ok(())
+    fn start(self, stream: &mut dyn Stream) -> Result<RunningSmaps, Error> {
+        Ok(RunningSmaps::new(self.options, stream))
     }
 }
 

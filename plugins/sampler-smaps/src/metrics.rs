@@ -1,71 +1,125 @@
-//! The metrics, and the sums of them that a subject has.
+//! The metrics of a process, of a mapping and of a group of mappings.
 
-use seepmeter_plugin::Stream;
-use seepmeter_plugin::record::{MetricId, Unit};
+use seepmeter_plugin::record::conventions::metric;
+use seepmeter_plugin::record::{MetricId, MetricSpec, SubjectId, SubjectKind};
+use seepmeter_plugin::{SampleBuilder, Stream};
+use seepmeter_process::proc::SmapsRollup;
 
-use crate::counts::Counts;
-use seepmeter_maps::smaps::Figures;
+use crate::counts::{Counts, ReadCounts};
+use crate::options::Detail;
 
-/// How many metrics there are.
-pub(crate) const METRICS: usize = 10;
+const MAPPING_METRICS: usize = 10;
 
-/// Each metric's name and help. The first five are known after a sweep, the others after a whole read.
-const ALL: [(&str, &str); METRICS] = [
-    ("rss", "resident set"),
-    ("anonymous", "resident pages that belong to no file"),
-    ("swap", "swapped out"),
-    ("thp", "mapped by transparent huge pages"),
-    ("hugetlb", "resident in pages of hugetlbfs, which rss leaves out"),
-    ("pss", "resident set, each page divided by how many processes map it"),
-    ("private_dirty", "resident pages that were written and that no other process maps"),
-    ("swap_pss", "swapped out, each page divided by how many processes have it"),
-    ("lazyfree", "given back by MADV_FREE and not taken by the kernel yet"),
-    ("locked", "locked into memory"),
+/// Of a mapping or a group: those of [`Counts`], then those of [`ReadCounts`].
+const OF_MAPPINGS: [&MetricSpec<'static>; MAPPING_METRICS] = [
+    &metric::RSS,
+    &metric::ANONYMOUS,
+    &metric::SWAP,
+    &metric::THP,
+    &metric::HUGETLB,
+    &metric::PSS,
+    &metric::PRIVATE_DIRTY,
+    &metric::SWAP_PSS,
+    &metric::LAZYFREE,
+    &metric::LOCKED,
 ];
 
-/// The place of `rss` in [`Sums::values`].
-pub(crate) const RSS: usize = 0;
-const HUGETLB: usize = 4;
-const FROM_READS: usize = 5;
+const PROCESS_METRICS: usize = 8;
+
+/// Of a process: what statm says, then what smaps_rollup says.
+const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
+    &metric::RSS,
+    &metric::PSS,
+    &metric::PRIVATE_DIRTY,
+    &metric::ANONYMOUS,
+    &metric::SWAP,
+    &metric::SWAP_PSS,
+    &metric::LAZYFREE,
+    &metric::LOCKED,
+];
 
 /// The metrics' numbers in the stream.
-pub(crate) fn define(stream: &mut dyn Stream) -> [MetricId; METRICS] {
-    ALL.map(|(name, help)| stream.metric(name, Unit::Bytes, help))
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    process: [MetricId; PROCESS_METRICS],
+    /// Of a mapping or a group, in the order of [`mapping_values`].
+    pub(crate) mapping: Vec<MetricId>,
 }
 
-/// What a subject's mappings have together.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sums {
-    counts: Counts,
-    figures: Figures,
+impl Metrics {
+    pub(crate) fn define(detail: Detail, stream: &mut dyn Stream) -> Self {
+        let process = OF_PROCESSES.map(|spec| stream.metric(spec));
+        let kind = subject_kind(detail);
+        let mapping = OF_MAPPINGS.iter().map(|spec| stream.metric(&spec.of(kind.clone())));
+        Self { process, mapping: mapping.collect() }
+    }
 }
 
-impl Sums {
-    pub(crate) fn count(&mut self, counts: Counts) {
-        self.counts.add(counts);
+/// What the subjects of mappings are.
+pub(crate) fn subject_kind(detail: Detail) -> SubjectKind {
+    match detail {
+        Detail::Group => SubjectKind::MappingGroup,
+        Detail::Mapping => SubjectKind::Mapping,
+    }
+}
+
+/// The values of a mapping or a group, in the order of its metrics. What is not known is none, and so is
+/// `hugetlb` as long as there is none of it.
+pub(crate) fn mapping_values(
+    counts: Option<Counts>,
+    read: Option<ReadCounts>,
+) -> [Option<i64>; MAPPING_METRICS] {
+    let counts = |of: fn(Counts) -> u64| counts.map(of).map(in_bytes);
+    let read = |of: fn(ReadCounts) -> u64| read.map(of).map(in_bytes);
+    [
+        counts(|counts| counts.rss),
+        counts(|counts| counts.anonymous),
+        counts(|counts| counts.swap),
+        counts(|counts| counts.thp),
+        counts(|counts| counts.hugetlb).filter(|bytes| *bytes > 0),
+        read(|read| read.pss),
+        read(|read| read.private_dirty),
+        read(|read| read.swap_pss),
+        read(|read| read.lazyfree),
+        read(|read| read.locked),
+    ]
+}
+
+fn in_bytes(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// What was last emitted of a process.
+#[derive(Debug)]
+pub(crate) struct ProcessValues {
+    subject: SubjectId,
+    metrics: [MetricId; PROCESS_METRICS],
+    last_emitted: [Option<i64>; PROCESS_METRICS],
+}
+
+impl ProcessValues {
+    pub(crate) fn new(subject: SubjectId, metrics: &Metrics) -> Self {
+        Self { subject, metrics: metrics.process, last_emitted: [None; PROCESS_METRICS] }
     }
 
-    pub(crate) fn read(&mut self, figures: Figures) {
-        let Figures { pss, private_dirty, swap_pss, lazyfree, locked, .. } = figures;
-        self.figures.pss += pss;
-        self.figures.private_dirty += private_dirty;
-        self.figures.swap_pss += swap_pss;
-        self.figures.lazyfree += lazyfree;
-        self.figures.locked += locked;
-    }
-
-    /// The metrics' values, in their order; none where nothing is to be said: of those that only
-    /// a whole read tells when there was none, of `hugetlb` where there is none of it.
-    pub(crate) fn values(&self, after_read: bool) -> [Option<i64>; METRICS] {
-        let Counts { rss, anonymous, swap, thp, hugetlb } = self.counts;
-        let Figures { pss, private_dirty, swap_pss, lazyfree, locked, .. } = self.figures;
-        let all =
-            [rss, anonymous, swap, thp, hugetlb, pss, private_dirty, swap_pss, lazyfree, locked];
-        let mut values = all.map(|value| Some(i64::try_from(value).unwrap_or(i64::MAX)));
-        if !after_read {
-            values[FROM_READS..].fill(None);
+    /// Emits the resident set in bytes, and what smaps_rollup said if it was read since the last sample:
+    /// in a whole sample what has changed, in a partial one all of it.
+    pub(crate) fn emit(
+        &mut self,
+        rss: u64,
+        rollup: SmapsRollup,
+        whole: bool,
+        sample: &mut SampleBuilder<'_>,
+    ) {
+        let SmapsRollup { rss: _, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked } =
+            rollup;
+        let values = [Some(rss), pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked];
+        let last = self.last_emitted.iter_mut();
+        for ((value, last_emitted), metric) in values.into_iter().zip(last).zip(self.metrics) {
+            let Some(value) = value.map(in_bytes) else { continue };
+            if last_emitted.replace(value) != Some(value) || !whole {
+                sample.point(self.subject, metric, value);
+            }
         }
-        values[HUGETLB] = values[HUGETLB].filter(|value| *value > 0);
-        values
     }
 }

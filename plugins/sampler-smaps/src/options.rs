@@ -1,9 +1,11 @@
 //! What can be set.
 
+use std::time::Duration;
+
 use seepmeter_plugin::{Error, choices, options};
 
 choices! {
-    /// How to look.
+    /// How to observe.
     pub enum Mode {
         /// A slice at a time, within the budget.
         Sweep = "sweep",
@@ -15,7 +17,7 @@ choices! {
 choices! {
     /// What a subject is.
     pub enum Detail {
-        /// All mappings of one kind: the heap, a file with its permissions, …
+        /// All mappings of one class: the heap, a file with its permissions, …
         Group = "group",
         /// Each mapping.
         Mapping = "mapping",
@@ -25,20 +27,24 @@ choices! {
 options! {
     /// The options of [`Smaps`](crate::Smaps).
     pub struct SmapsOptions {
-        /// How to look: `sweep` a slice at a time within the budget, or `full` smaps at each tick.
+        /// How to observe: `sweep` a slice at a time within the budget, or `full` smaps at each tick.
         mode: Mode = "sweep",
-        /// What to tell of: groups of mappings, or each mapping.
+        /// What the subjects are: groups of mappings, or each mapping.
         detail: Detail = "group",
-        /// Per cent of the time that looks may hold the lock that the target's mmap and munmap need.
+        /// Per cent of the time in which the sampler may hold the lock that mmap and munmap of the targets
+        /// need, for all targets together.
         budget: f64 = "0.5",
-        /// The longest that one read of smaps may be expected to hold that lock; a target with a mapping
-        /// so large that it would take longer is swept only, and its PSS is not read.
-        max_hold: std::time::Duration = "2ms",
+        /// The longest that reading one mapping in smaps may be expected to hold that lock; a target with a
+        /// larger mapping is only swept, and the PSS of its mappings is not known.
+        max_hold: Duration = "2ms",
+        /// The longest that one read of smaps_rollup may be expected to hold that lock; of a larger target
+        /// the PSS is not known.
+        max_rollup_hold: Duration = "50ms",
         /// How often everything is swept while the target's size changes.
-        sweep_every: std::time::Duration = "6s",
-        /// How often everything is swept though statm says that nothing changed.
-        heartbeat: std::time::Duration = "60s",
-        /// Sweep by PAGEMAP_SCAN where the kernel has it (Linux 6.7); `no` reads smaps in pieces.
+        sweep_every: Duration = "6s",
+        /// How often everything is swept though statm says that nothing has changed.
+        heartbeat: Duration = "60s",
+        /// Sweep by PAGEMAP_SCAN if the kernel has it (Linux 6.7); `no` reads smaps in pieces.
         scan: bool = "yes",
     }
 }
@@ -54,5 +60,10 @@ impl SmapsOptions {
                 self.budget
             )))
         }
+    }
+
+    /// The budget as a share of 1.
+    pub(crate) fn share(&self) -> f64 {
+        self.budget / 100.0
     }
 }

@@ -1,56 +1,81 @@
-//! One reading of the whole of smaps, a mapping at a time.
+//! One pass over the whole of smaps, a mapping at a time.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use crate::pace::SLICE;
-use crate::table::Table;
-use seepmeter_maps::smaps::{Entry, Parser};
+use seepmeter_maps::smaps::{Entry, Figures, Parser};
+use seepmeter_process::proc::SmapsRollup;
 use seepmeter_process::system::thread_cpu_time;
 
-/// What the kernel hands out at one read(2) it has gathered under one hold of the lock. A mapping's
+use crate::counts::Counts;
+use crate::table::MappingTable;
+
+/// What the kernel returns from one read(2) it has gathered under one hold of the lock. A mapping's
 /// text is longer than this, so one read walks the pages of no more than one mapping; and none is
-/// walked in vain, as happens to the last one where the kernel's buffer of a page runs over.
-const PIECE: usize = 512;
+/// walked in vain, as happens to the last one if the kernel's buffer of a page runs over.
+const BUFFER: usize = 512;
 
 pub(crate) struct Pass {
     file: File,
     parser: Parser,
-    /// Which reading this is; a mapping's figures are marked with it.
+    /// Which pass this is; what is read of a mapping is marked with it.
     pub(crate) number: u32,
+    /// How often maps had been read when it began: it knows nothing of mappings that came later.
+    pub(crate) maps_reads: u32,
     /// What it has cost so far.
     pub(crate) cost: Duration,
-    /// Resident bytes that were walked.
-    pub(crate) walked: u64,
-    entries: u64,
+    /// All mappings together, so far.
+    sums: Figures,
+    is_empty: bool,
 }
 
 impl Pass {
-    pub(crate) fn new(file: File, number: u32) -> Self {
+    pub(crate) fn new(file: File, number: u32, maps_reads: u32) -> Self {
         Self {
             file,
             parser: Parser::default(),
             number,
+            maps_reads,
             cost: Duration::ZERO,
-            walked: 0,
-            entries: 0,
+            sums: Figures::default(),
+            is_empty: true,
         }
     }
 
-    /// True where not a single mapping was there.
+    /// True if not a single mapping was there.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries == 0
+        self.is_empty
+    }
+
+    /// All mappings together, in the terms of smaps_rollup.
+    pub(crate) fn sums(&self) -> SmapsRollup {
+        let sums = self.sums;
+        SmapsRollup {
+            rss: Some(sums.rss),
+            pss: Some(sums.pss),
+            private_dirty: Some(sums.private_dirty),
+            anonymous: Some(sums.anonymous),
+            swap: Some(sums.swap),
+            swap_pss: Some(sums.swap_pss),
+            lazyfree: Some(sums.lazyfree),
+            locked: Some(sums.locked),
+        }
+    }
+
+    /// How many pages have been visited.
+    pub(crate) fn visited_pages(&self) -> u64 {
+        Counts::from(self.sums).visited_pages()
     }
 
     /// Reads for one slice, or to the end; false at the end.
-    pub(crate) fn slice(&mut self, table: &mut Table) -> io::Result<bool> {
+    pub(crate) fn slice(&mut self, table: &mut MappingTable, slice: Duration) -> io::Result<bool> {
         let begin = thread_cpu_time();
-        let mut piece = [0; PIECE];
+        let mut buffer = [0; BUFFER];
         loop {
-            let more = self.read(&mut piece, table)?;
+            let more = self.read(&mut buffer, table)?;
             let took = thread_cpu_time().saturating_sub(begin);
-            if !more || took >= SLICE / 2 {
+            if !more || took >= slice / 2 {
                 self.cost += took;
                 return Ok(more);
             }
@@ -58,39 +83,53 @@ impl Pass {
     }
 
     /// Reads all there is, at once.
-    pub(crate) fn whole(&mut self, table: &mut Table) -> io::Result<()> {
-        let mut piece = vec![0; 64 << 10];
-        while self.read(&mut piece, table)? {}
+    pub(crate) fn whole(&mut self, table: &mut MappingTable) -> io::Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        while self.read(&mut buffer, table)? {}
         Ok(())
     }
 
-    fn read(&mut self, piece: &mut [u8], table: &mut Table) -> io::Result<bool> {
-        let length = self.file.read(piece)?;
-        let (number, mut walked, mut entries) = (self.number, 0, 0);
+    fn read(&mut self, buffer: &mut [u8], table: &mut MappingTable) -> io::Result<bool> {
+        let length = self.file.read(buffer)?;
+        let Self { parser, number, sums, is_empty, .. } = self;
         let mut take = |entry: Entry<'_>| {
-            walked += entry.figures.rss;
-            entries += 1;
-            give(table, number, entry);
+            *is_empty = false;
+            add(sums, &entry.figures);
+            table.read(*number, &entry);
         };
-        match piece.get(..length) {
-            Some([]) | None => self.parser.finish(&mut take),
-            Some(text) => self.parser.push(text, &mut take),
+        match buffer.get(..length) {
+            Some([]) | None => parser.finish(&mut take),
+            Some(text) => parser.push(text, &mut take),
         }
-        self.walked += walked;
-        self.entries += entries;
         Ok(length > 0)
     }
 }
 
-/// Gives a mapping its figures. One that the table does not have is left to the next look at maps.
-fn give(table: &mut Table, number: u32, entry: Entry<'_>) {
-    let Some(mapping) = table.starting_at(entry.header.start) else { return };
-    if mapping.perms != entry.header.perms {
-        return;
-    }
-    mapping.counted(entry.figures.into());
-    mapping.figures = Some((number, entry.figures));
-    if entry.hugetlb {
-        mapping.found_hugetlb();
+fn add(sums: &mut Figures, figures: &Figures) {
+    let Figures {
+        rss,
+        pss,
+        private_dirty,
+        anonymous,
+        swap,
+        swap_pss,
+        lazyfree,
+        thp,
+        locked,
+        hugetlb,
+    } = figures;
+    for (sum, value) in [
+        (&mut sums.rss, rss),
+        (&mut sums.pss, pss),
+        (&mut sums.private_dirty, private_dirty),
+        (&mut sums.anonymous, anonymous),
+        (&mut sums.swap, swap),
+        (&mut sums.swap_pss, swap_pss),
+        (&mut sums.lazyfree, lazyfree),
+        (&mut sums.thp, thp),
+        (&mut sums.locked, locked),
+        (&mut sums.hugetlb, hugetlb),
+    ] {
+        *sum = sum.saturating_add(*value);
     }
 }

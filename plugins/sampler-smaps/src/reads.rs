@@ -1,146 +1,294 @@
-//! When smaps is read, in one go or in pieces, and when it is better left alone.
+//! When smaps and smaps_rollup are read, and when they are better left alone.
+//!
+//! Smaps is read in pieces, a mapping at a time. Smaps_rollup can only be read at once, but it says what
+//! the whole process has, however its mappings change meanwhile.
 
 use std::time::{Duration, Instant};
 
-use seepmeter_plugin::record::{Event, EventKind};
-use seepmeter_plugin::{Error, Stream};
-use seepmeter_process::system::page_size;
+use seepmeter_plugin::Error;
+use seepmeter_plugin::record::EventKind;
+use seepmeter_process::proc::SmapsRollup;
+use seepmeter_process::system::thread_cpu_time;
 
+use crate::budget::stretched;
+use crate::options::SmapsOptions;
 use crate::pass::Pass;
-use crate::source::{Source, meaning, meaning_of_read};
-use crate::table::Table;
+use crate::source::{Source, read_failed};
+use crate::table::{MappingTable, total};
 
-/// Of the budget, this part may go into reading smaps.
-const PART: f64 = 0.4;
+/// Of the budget, this part may go into passes over smaps.
+const PASS_PART: f64 = 0.2;
+
+/// Of the budget, this part is for smaps_rollup, and what is not used of it is not for slices: one read of
+/// smaps_rollup may cost as much as many slices, and must not make them wait.
+pub(crate) const ROLLUP_PART: f64 = 0.3;
+
+/// What is read less often than this is reported as incomplete.
+const USUAL: Duration = Duration::from_secs(10);
+
+/// What is older than this is not known any more if the target has changed since, nor is what should have
+/// been read anew some time ago.
+const LONGEST_KNOWN: Duration = Duration::from_secs(60);
 
 /// What smaps takes for a page before it was measured, in nanoseconds.
 const PAGE_COST: f64 = 60.0;
 
 const CANNOT_READ: &str = "cannot read the target's smaps";
 
+/// A pass over smaps that has come to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FinishedPass {
+    /// What is read of a mapping is marked with this number.
+    pub(crate) number: u32,
+    /// See [`Pass::maps_reads`].
+    pub(crate) maps_reads: u32,
+    pub(crate) began: Instant,
+    known_until: Instant,
+}
+
+/// The reads of one target.
 pub(crate) struct Reads {
     share: f64,
     max_hold: Duration,
-    running: Option<Pass>,
-    number: u32,
-    finished: Option<u32>,
-    due: Instant,
+    max_rollup_hold: Duration,
     page_cost: f64,
-    told_left_out: bool,
-    /// Something may have changed since the last one.
-    pub(crate) unread: bool,
+    running: Option<Pass>,
+    passes: u32,
+    began: Instant,
+    finished: Option<FinishedPass>,
+    pass_due: Instant,
+    rollup_due: Instant,
+    /// When smaps_rollup was last read.
+    rolled_up: Option<Instant>,
+    /// How long the sums of the process are known that were last read, there or in smaps.
+    sums_known_until: Option<Instant>,
+    has_rollup: bool,
+    /// The sums of the process that were not emitted yet.
+    sums: SmapsRollup,
+    /// The target may have changed since the last pass, and since the last rollup, began.
+    changed: bool,
+    changed_since_rollup: bool,
+    reported: Reported,
+}
+
+/// What was reported already: each is once.
+#[derive(Debug, Default)]
+struct Reported {
+    pass_left_out: bool,
+    rollup_left_out: bool,
+    rollup_rare: bool,
 }
 
 impl Reads {
-    pub(crate) fn new(share: f64, max_hold: Duration, now: Instant) -> Self {
+    /// The reads of a target that may cost `share` of the time.
+    pub(crate) fn new(options: &SmapsOptions, now: Instant) -> Self {
         Self {
-            share,
-            max_hold,
-            running: None,
-            number: 0,
-            finished: None,
-            due: now,
+            share: options.share(),
+            max_hold: options.max_hold,
+            max_rollup_hold: options.max_rollup_hold,
             page_cost: PAGE_COST,
-            told_left_out: false,
-            unread: true,
+            running: None,
+            passes: 0,
+            began: now,
+            finished: None,
+            pass_due: now,
+            rollup_due: now,
+            rolled_up: None,
+            sums_known_until: None,
+            has_rollup: true,
+            sums: SmapsRollup::default(),
+            changed: true,
+            changed_since_rollup: true,
+            reported: Reported::default(),
         }
     }
 
-    /// Reads all of smaps at once.
-    pub(crate) fn whole(&mut self, source: &Source, table: &mut Table) -> Result<u32, Error> {
-        self.number = self.number.wrapping_add(1);
-        let mut pass = Pass::new(source.open("smaps").map_err(meaning)?, self.number);
-        pass.whole(table).map_err(|error| meaning_of_read(CANNOT_READ, &error))?;
-        if pass.is_empty() {
-            return Err(Error::gone());
-        }
-        Ok(self.number)
+    /// The target has changed, or may have. `share` of the time is this target's.
+    pub(crate) fn target_changed(&mut self, share: f64) {
+        self.changed = true;
+        self.changed_since_rollup = true;
+        self.share = share;
     }
 
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.running.is_none() && self.unread && now >= self.due
+    /// True if nothing is being read, and nothing has changed since.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.is_none() && !self.changed
+    }
+
+    /// True once a pass has come to its end.
+    pub(crate) fn has_finished(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    /// The newest pass that has ended, unless it was too old to be true already at this time.
+    pub(crate) fn finished(&self, as_of: Instant) -> Option<FinishedPass> {
+        self.finished.filter(|pass| !self.changed || as_of < pass.known_until)
+    }
+
+    /// True unless something that was read once was not known any more at this time.
+    pub(crate) fn are_known(&self, as_of: Instant) -> bool {
+        let until = self.sums_known_until;
+        let sums_known = until.is_none_or(|until| !self.changed_since_rollup || as_of < until);
+        sums_known && (self.finished.is_none() || self.finished(as_of).is_some())
+    }
+
+    /// The sums of the process that were read since this was last asked.
+    pub(crate) fn take_sums(&mut self) -> SmapsRollup {
+        std::mem::take(&mut self.sums)
     }
 
     pub(crate) fn is_reading(&self) -> bool {
         self.running.is_some()
     }
 
-    /// True after the first one has ended.
-    pub(crate) fn any(&self) -> bool {
-        self.number > u32::from(self.running.is_some())
-    }
-
-    /// The number of the one that has ended since this was last asked.
-    pub(crate) fn take_finished(&mut self) -> Option<u32> {
-        self.finished.take()
-    }
-
-    /// Begins one in pieces; if `bound`, only where no mapping takes longer than may be.
-    pub(crate) fn begin(
-        &mut self,
-        source: &Source,
-        table: &Table,
-        bound: bool,
-        stream: &mut dyn Stream,
-    ) -> Result<(), Error> {
-        let hold = self.longest_hold(table);
-        if bound && hold > self.max_hold {
-            self.tell_left_out(hold, stream);
-            return Ok(());
+    /// Passes over all of smaps at once.
+    pub(crate) fn whole(&mut self, source: &Source, table: &mut MappingTable) -> Result<(), Error> {
+        let mut pass = self.new_pass(source, table)?;
+        pass.whole(table).map_err(|error| read_failed(CANNOT_READ, &error))?;
+        if pass.is_empty() {
+            return Err(Error::gone());
         }
-        self.unread = false;
-        self.number = self.number.wrapping_add(1);
-        self.running = Some(Pass::new(source.open("smaps").map_err(meaning)?, self.number));
+        self.end(pass);
         Ok(())
     }
 
-    /// Reads for one slice, if one is under way.
-    pub(crate) fn slice(&mut self, table: &mut Table) -> Result<(), Error> {
-        let Some(pass) = &mut self.running else { return Ok(()) };
-        match pass.slice(table) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                self.end();
-                Ok(())
-            }
-            Err(error) => {
-                self.running = None;
-                Err(meaning_of_read(CANNOT_READ, &error))
-            }
+    /// Begins a pass in pieces if it is due; if `bounded`, only if no mapping takes longer than may be.
+    /// Returns what is to be reported.
+    pub(crate) fn begin_pass(
+        &mut self,
+        source: &Source,
+        table: &MappingTable,
+        bounded: bool,
+    ) -> Result<Option<EventKind>, Error> {
+        if self.running.is_some() || !self.changed || Instant::now() < self.pass_due {
+            return Ok(None);
+        }
+        if bounded && let Some(event) = self.too_large(table) {
+            return Ok(once(&mut self.reported.pass_left_out, event));
+        }
+        self.running = Some(self.new_pass(source, table)?);
+        Ok(None)
+    }
+
+    fn new_pass(&mut self, source: &Source, table: &MappingTable) -> Result<Pass, Error> {
+        self.changed = false;
+        self.began = Instant::now();
+        self.passes = self.passes.wrapping_add(1);
+        Ok(Pass::new(source.open("smaps")?, self.passes, table.maps_reads))
+    }
+
+    /// Reads for one slice, if a pass is under way.
+    pub(crate) fn slice(&mut self, table: &mut MappingTable, slice: Duration) -> Result<(), Error> {
+        let Some(mut pass) = self.running.take() else { return Ok(()) };
+        match pass.slice(table, slice) {
+            Ok(true) => self.running = Some(pass),
+            Ok(false) => self.end(pass),
+            Err(error) => return Err(read_failed(CANNOT_READ, &error)),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, pass: Pass) {
+        let Pass { number, maps_reads, cost, .. } = pass;
+        let began = self.began;
+        self.pass_due = Instant::now() + stretched(cost, self.share * PASS_PART);
+        let known_until = known_until(began, self.pass_due);
+        self.finished = Some(FinishedPass { number, maps_reads, began, known_until });
+        let sums = pass.sums();
+        self.measure(cost, pass.visited_pages());
+        if self.rolled_up.is_none_or(|at| at + USUAL < began) {
+            self.sums = sums;
+            self.sums_known_until = Some(known_until);
+            self.changed_since_rollup = self.changed;
         }
     }
 
-    fn end(&mut self) {
-        let Some(pass) = self.running.take() else { return };
-        let Pass { number, cost, walked, .. } = pass;
-        self.finished = Some(number);
-        let rest = cost.as_secs_f64() / (self.share * PART);
-        self.due = Instant::now() + Duration::try_from_secs_f64(rest).unwrap_or(Duration::MAX / 4);
-        let pages = walked / page_size();
+    /// True if smaps_rollup is to be read now.
+    pub(crate) fn rollup_is_due(&self) -> bool {
+        self.has_rollup && self.changed_since_rollup && Instant::now() >= self.rollup_due
+    }
+
+    /// Reads smaps_rollup, unless it would take too long; `pages` is how many it visits. Returns what is
+    /// to be reported.
+    pub(crate) fn roll_up(
+        &mut self,
+        source: &mut Source,
+        pages: u64,
+    ) -> Result<Option<EventKind>, Error> {
+        let expected = self.time_for(pages);
+        if expected > self.max_rollup_hold {
+            self.rollup_due = Instant::now() + USUAL;
+            let event = incomplete(format!(
+                "smaps_rollup is not read, since the target's mmap and munmap would wait for about \
+                 {expected:.0?}: its pss, private_dirty and lazyfree are not known; `max-rollup-hold` allows more"
+            ));
+            return Ok(once(&mut self.reported.rollup_left_out, event));
+        }
+        let (at, begin) = (Instant::now(), thread_cpu_time());
+        let Some(sums) = source.smaps_rollup()? else {
+            self.has_rollup = false;
+            let text = "this kernel has no smaps_rollup (Linux 4.14); pss and the like of the process are \
+                        summed up over smaps";
+            return Ok(Some(EventKind::Fallback { text: text.into() }));
+        };
+        let cost = thread_cpu_time().saturating_sub(begin);
+        self.measure(cost, pages);
+        self.sums = sums;
+        self.rolled_up = Some(at);
+        self.changed_since_rollup = false;
+        let pause = stretched(cost, self.share * ROLLUP_PART);
+        self.rollup_due = at + pause;
+        self.sums_known_until = Some(known_until(at, self.rollup_due));
+        if pause <= USUAL {
+            return Ok(None);
+        }
+        let event = incomplete(format!(
+            "smaps_rollup took {cost:.0?} and is read every {} s to stay within the budget: pss and the \
+             like are known that seldom; `budget` allows more",
+            pause.as_secs()
+        ));
+        Ok(once(&mut self.reported.rollup_rare, event))
+    }
+
+    fn measure(&mut self, cost: Duration, pages: u64) {
         if pages > 10_000 {
             self.page_cost = (cost.as_secs_f64() * 1e9 / pages as f64).clamp(5.0, 1000.0);
         }
     }
 
-    /// How long the largest mapping would take. A huge page takes no longer than a small one.
-    fn longest_hold(&self, table: &Table) -> Duration {
-        let pages = table.mappings.iter().filter_map(|mapping| mapping.counts);
-        let pages =
-            pages.map(|counts| (counts.rss.saturating_sub(counts.thp) + counts.swap) / page_size());
-        let nanos = pages.max().unwrap_or(0) as f64 * self.page_cost;
+    fn time_for(&self, pages: u64) -> Duration {
+        let nanos = pages as f64 * self.page_cost;
         Duration::try_from_secs_f64(nanos / 1e9).unwrap_or(Duration::MAX)
     }
 
-    fn tell_left_out(&mut self, hold: Duration, stream: &mut dyn Stream) {
-        if std::mem::replace(&mut self.told_left_out, true) {
-            return;
-        }
+    /// What is to be reported if a mapping is so large that reading it takes longer than may be.
+    fn too_large(&self, table: &MappingTable) -> Option<EventKind> {
+        let times = table.mappings.iter().filter_map(|mapping| {
+            let counts = total(&table.pieces[mapping.pieces.clone()])?;
+            Some(self.time_for(counts.visited_pages()))
+        });
+        let too_long: Vec<Duration> = times.filter(|time| *time > self.max_hold).collect();
+        let longest = too_long.iter().max()?;
         let text = format!(
-            "smaps is not read, for one of the target's mappings is so large that its mmap and munmap \
-             would wait for about {hold:.0?}: pss, private_dirty, swap_pss, lazyfree and locked are not \
-             known; `max-hold` allows more"
+            "smaps is not read, since one of the target's mappings is so large that its mmap and munmap \
+             would wait for about {longest:.0?}: pss, private_dirty, swap_pss, lazyfree and locked of its \
+             mappings are not known; `max-hold` allows more"
         );
-        stream
-            .event(Event::new(stream.now(), EventKind::Other("smaps-left-out".into())).text(text));
+        let count = i64::try_from(too_long.len()).ok();
+        Some(EventKind::Incomplete { count, text: text.into() })
     }
+}
+
+/// How long what was read at `at` is known, if it is due to be read anew at `due`.
+fn known_until(at: Instant, due: Instant) -> Instant {
+    (due + USUAL).min(at + LONGEST_KNOWN)
+}
+
+/// The event, if it is reported for the first time.
+fn once(reported: &mut bool, event: EventKind) -> Option<EventKind> {
+    (!std::mem::replace(reported, true)).then_some(event)
+}
+
+fn incomplete(text: String) -> EventKind {
+    EventKind::Incomplete { count: None, text: text.into() }
 }

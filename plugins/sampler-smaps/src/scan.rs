@@ -60,7 +60,7 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// In memory, and not the page of zeros that smaps does not count either.
+    /// In memory, and not the page of zeros, which smaps does not count either.
     pub(crate) fn resident(self) -> bool {
         self.categories & (PAGE_IS_PRESENT | PAGE_IS_PFNZERO) == PAGE_IS_PRESENT
     }
@@ -74,7 +74,7 @@ impl Region {
         self.categories & PAGE_IS_HUGE != 0
     }
 
-    /// A file's page, where that was asked.
+    /// A file's page, if that was asked.
     pub(crate) fn of_file(self) -> bool {
         self.categories & PAGE_IS_FILE != 0
     }
@@ -82,7 +82,7 @@ impl Region {
 
 /// What to scan.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct ScanRequest {
     pub(crate) start: u64,
     pub(crate) end: u64,
     /// Stop after so many pages.
@@ -108,13 +108,13 @@ impl Scanner {
     pub(crate) fn scan(
         &mut self,
         pagemap: &File,
-        ask: Ask,
+        request: ScanRequest,
         each: impl FnMut(Region),
     ) -> io::Result<u64> {
-        let (count, walked) = match self.call(pagemap, ask) {
+        let (count, walked) = match self.call(pagemap, request) {
             Err(error) if self.guards && error.raw_os_error() == Some(libc::EINVAL) => {
                 self.guards = false;
-                self.call(pagemap, ask)?
+                self.call(pagemap, request)?
             }
             outcome => outcome?,
         };
@@ -125,27 +125,27 @@ impl Scanner {
         Ok(walked)
     }
 
-    fn call(&mut self, pagemap: &File, ask: Ask) -> io::Result<(usize, u64)> {
+    fn call(&mut self, pagemap: &File, request: ScanRequest) -> io::Result<(usize, u64)> {
         let wanted = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
-        let mut told = wanted | PAGE_IS_PFNZERO | PAGE_IS_HUGE;
-        if ask.files {
-            told |= PAGE_IS_FILE;
+        let mut returned = wanted | PAGE_IS_PFNZERO | PAGE_IS_HUGE;
+        if request.files {
+            returned |= PAGE_IS_FILE;
         }
         if self.guards {
-            told |= PAGE_IS_GUARD;
+            returned |= PAGE_IS_GUARD;
         }
         let mut arg = ScanArg {
             size: size_of::<ScanArg>() as u64,
-            start: ask.start,
-            end: ask.end,
+            start: request.start,
+            end: request.end,
             vec: self.raw.as_mut_ptr() as u64,
             vec_len: self.raw.len() as u64,
-            max_pages: ask.max_pages,
+            max_pages: request.max_pages,
             category_anyof_mask: wanted,
-            return_mask: told,
+            return_mask: returned,
             ..ScanArg::default()
         };
-        // SAFETY: the argument is a `struct pm_scan_arg` of the size that it tells, and the kernel
+        // SAFETY: the argument is a `struct pm_scan_arg` of the size that it names, and the kernel
         // writes at most `vec_len` regions to `vec`, which is that long and lives on.
         let count = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut arg) };
         match usize::try_from(count) {
@@ -155,7 +155,7 @@ impl Scanner {
     }
 }
 
-/// True where the failure means that the kernel has no PAGEMAP_SCAN or does not grant it: the ioctl
+/// True if the failure means that the kernel has no PAGEMAP_SCAN or does not grant it: the ioctl
 /// is not known (ENOTTY), or a filter of system calls refuses it.
 pub(crate) fn unavailable(error: &io::Error) -> bool {
     matches!(

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Target};
-use seepmeter_process::proc::{ProcError, ProcFolder, ProcRoot, Statm};
+use seepmeter_process::proc::{ProcError, ProcFolder, ProcRoot, SmapsRollup, Statm};
 
 /// Where to read of a target.
 #[derive(Debug)]
@@ -28,38 +29,62 @@ impl Source {
 
     /// Opens one of its files. Never kept for long: after an exec an open file still shows the old
     /// program's memory.
-    pub(crate) fn open(&self, name: &str) -> Result<File, ProcError> {
-        self.base.open(name)
+    pub(crate) fn open(&self, name: &str) -> Result<File, Error> {
+        self.base.open(name).map_err(meaning)
     }
 
-    /// Reads the whole of one of its memory files; an empty one is that of a leader that has ended, and
-    /// then a thread's is read.
-    pub(crate) fn read(&mut self, name: &str, text: &mut Vec<u8>) -> Result<(), ProcError> {
+    /// Where one of its files is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.base.file(name)
+    }
+
+    /// Reads maps; an empty one is that of a leader that has ended, and then a thread's is read.
+    pub(crate) fn maps(&mut self, text: &mut Vec<u8>) -> Result<(), Error> {
+        self.of_the_living(|base| {
+            base.read_into("maps", text)?;
+            Ok((!text.is_empty()).then_some(()))
+        })
+    }
+
+    /// How large it is.
+    pub(crate) fn statm(&mut self) -> Result<Statm, Error> {
+        self.of_the_living(|base| Ok(Some(base.statm()?).filter(|statm| statm.size > 0)))
+    }
+
+    /// The sums of all mappings; none if this kernel has no such file.
+    pub(crate) fn smaps_rollup(&mut self) -> Result<Option<SmapsRollup>, Error> {
+        self.of_the_living(|base| match base.smaps_rollup() {
+            Err(error) if error.is_unsupported() => Ok(Some(None)),
+            outcome => outcome.map(Some).map(Some),
+        })
+    }
+
+    /// Reads one of the files that say nothing of a leader that has ended: then it is read of a thread.
+    fn of_the_living<T>(
+        &mut self,
+        mut read: impl FnMut(&ProcFolder) -> Result<Option<T>, ProcError>,
+    ) -> Result<T, Error> {
         loop {
-            match self.base.read_into(name, text) {
-                Ok(()) if !text.is_empty() => return Ok(()),
-                Err(error) if !error.is_gone() => return Err(error),
-                Ok(()) | Err(_) => {}
+            match read(&self.base) {
+                Ok(Some(value)) => return Ok(value),
+                Err(error) if !error.is_gone() => return Err(meaning(error)),
+                Ok(None) | Err(_) => {}
             }
-            let living = self.process.with_memory()?;
+            let living = self.process.with_memory().map_err(meaning)?;
             if living == self.base {
                 // It has memory and nothing to show of it, so it is just ending.
-                return Err(ProcError::Gone { path: living.file(name) });
+                return Err(Error::gone());
             }
             self.base = living;
         }
     }
+}
 
-    /// How large it is.
-    pub(crate) fn statm(&mut self) -> Result<Statm, ProcError> {
-        loop {
-            match self.base.statm() {
-                Ok(statm) if statm.size > 0 => return Ok(statm),
-                Err(error) if !error.is_gone() => return Err(error),
-                // What was found alive may have ended since: this ends when nothing lives any more.
-                Ok(_) | Err(_) => self.base = self.process.with_memory()?,
-            }
-        }
+/// What a failure to read a file that is open already means.
+pub(crate) fn read_failed(what: &str, error: &io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ESRCH | libc::ENOENT) => Error::gone(),
+        _ => Error::io(what, error),
     }
 }
 
@@ -76,13 +101,5 @@ pub(crate) fn meaning(error: ProcError) -> Error {
             path.display()
         )),
         _ => Error::failed(error),
-    }
-}
-
-/// What a failure to read a file that is open already means.
-pub(crate) fn meaning_of_read(what: &str, error: &io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(libc::ESRCH | libc::ENOENT) => Error::gone(),
-        _ => Error::io(what, error),
     }
 }

@@ -5,8 +5,11 @@
 //! stack is, for as long as it lives. Reading that file takes the right to trace the target.
 
 use seepmeter_maps::class::{ThreadStack, ThreadStacks};
-use seepmeter_process::proc::{ProcError, ProcFolder};
+use seepmeter_plugin::Error;
+use seepmeter_process::proc::ProcFolder;
 use seepmeter_process::threads::ThreadTable;
+
+use crate::source::meaning;
 
 /// The threads of the target, with the stack pointers that are known.
 #[derive(Debug)]
@@ -21,8 +24,8 @@ impl StackTable {
     }
 
     /// Looks for threads that came and went, and for the stacks that are not known yet.
-    pub(crate) fn refresh(&mut self) -> Result<(), ProcError> {
-        self.threads.refresh()?;
+    pub(crate) fn refresh(&mut self) -> Result<(), Error> {
+        self.threads.refresh().map_err(meaning)?;
         self.threads.take_ended().for_each(drop);
         let process = self.threads.process().clone();
         for thread in self.threads.iter_mut() {
@@ -32,7 +35,7 @@ impl StackTable {
                     // Without the right, or in a kernel without the file, it is not known.
                     Err(error) if error.is_gone() || error.is_denied() => {}
                     Err(error) if error.is_unsupported() => {}
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(meaning(error)),
                 }
             }
         }

@@ -25,6 +25,16 @@ static inline struct seepmeter_bytes bytes(const char *text)
     return made;
 }
 
+static inline struct seepmeter_metric count_of(const char *name)
+{
+    struct seepmeter_metric made = {
+        .struct_size = sizeof made, .record_kind = SEEPMETER_RECORD_METRIC,
+        .unit = SEEPMETER_UNIT_COUNT, .kind = SEEPMETER_METRIC_COUNTER, .name = bytes(name),
+        .subject_kind = bytes("process"), .help = bytes("how many"),
+    };
+    return made;
+}
+
 static inline int is(const struct plugin *self, const char *what)
 {
     return strcmp(self->what, what) == 0;
@@ -114,15 +124,21 @@ static inline int32_t enter(struct plugin *self, const char *call)
         pthread_create(&thread, NULL, linger, NULL);
         pthread_detach(thread);
     } else if (is(self, "null-context")) {
-        if (host->metric(NULL, bytes("m"), SEEPMETER_UNIT_BYTES, bytes(""), &self->mine) == 0)
+        struct seepmeter_metric metric = count_of("m");
+        if (host->metric(NULL, &metric, &self->mine) == 0)
             abort();
     } else if (is(self, "metric")) {
-        host->metric(host->context, bytes("m"), SEEPMETER_UNIT_BYTES, bytes(""), &self->mine);
+        struct seepmeter_metric metric = count_of("m");
+        host->metric(host->context, &metric, &self->mine);
     } else if (is(self, "points")) {
         struct seepmeter_point point = { self->subject, self->metric, 1 };
         host->points(host->context, &point, 1);
-    } else if (is(self, "held")) {
-        host->held(host->context, 1);
+    } else if (is(self, "partial")) {
+        host->partial(host->context);
+    } else if (is(self, "paused")) {
+        host->paused(host->context, 1);
+    } else if (is(self, "keep-alive")) {
+        host->keep_alive(host->context, bytes("it likes it here"));
     }
     return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * The C face of a Seepmeter plugin. Made by cbindgen from crates/seepmeter-abi: change that instead.
+ * The plugin ABI of Seepmeter. Made by cbindgen from crates/seepmeter-abi: change that instead.
  *
  * A plugin is a shared library that defines one function:
  *
@@ -11,16 +11,21 @@
  *
  * An instance goes through these calls in this order, all from one and the same thread:
  *
- *     create -> configure (once a key=value) -> ready -> start -> sample ... sample     -> stop -> destroy
- *                                                        write ... write ... flush ...
+ *     sampler: create -> configure (once per option) -> ready -> start -> add_target ... sample ...
+ *                remove_target ... -> stop -> destroy
+ *     sink:    create -> configure (once per option) -> ready -> write ... flush ... -> conclude
+ *                -> stop -> destroy
  *
- * flush comes whenever no record waits. destroy follows every create that succeeded. stop of a sampler
- * follows every start that succeeded; stop of a sink follows its last record, unless a call of it has
- * failed. What a call hands over is borrowed for the time of the call; a plugin's own table and what it
- * points to live until exit, for no library is ever unloaded. A call returns 0, a negative errno, or of
- * a sampler SEEPMETER_GONE or SEEPMETER_SKIP, and says why through the host's message. Whoever reads a
- * table reads no further than its struct_size. Records that a sampler makes have their size and kind
- * filled in. Structs without a size never grow, but for those in arrays that say how far apart they are.
+ * add_target and remove_target come at any time between start and stop, never within another call. flush
+ * comes whenever no record waits. conclude comes once, behind the footer, unless there is no verdict.
+ * destroy follows every create that succeeded. stop of a sampler follows every start that succeeded; stop
+ * of a sink follows its last record, unless a call of it has failed. What a call hands over is borrowed
+ * for the time of the call; a plugin's own table and what it points to live until exit, for no library is
+ * ever unloaded. A call returns 0, a negative errno, or of a sampler SEEPMETER_GONE or SEEPMETER_SKIP, and
+ * says why through the host's message. Whoever reads a table or a record reads no further than its
+ * struct_size. A sampler fills in the struct_size and the record_kind of the records that it makes. Structs
+ * without a size never grow, but for those in arrays that say how far apart they are. What is not known
+ * never looks like 0: a number has a flag beside it, the data of bytes is null, an id is SEEPMETER_NONE.
  */
 
 #ifndef SEEPMETER_PLUGIN_H
@@ -35,25 +40,23 @@
 #endif
 
 /*
- * True where a record, or a table, is large enough to have the field: ask before reading one that is
- * newer than the version that the plugin was written for.
+ * True if a record or a table is large enough to have the field: ask before reading one that is newer
+ * than the version that the plugin was written for.
  */
-#define SEEPMETER_RECORD_HAS(record, field) \
-    ((uint64_t)((const char *)(&(record)->field + 1) - (const char *)(record)) <= (record)->size)
-#define SEEPMETER_TABLE_HAS(table, field) \
-    ((uint64_t)((const char *)(&(table)->field + 1) - (const char *)(table)) <= (table)->struct_size)
+#define SEEPMETER_HAS(at, field) \
+    ((uint64_t)((const char *)(&(at)->field + 1) - (const char *)(at)) <= (at)->struct_size)
 
 /* A string literal as bytes. */
 #define SEEPMETER_TEXT(literal) { (const uint8_t *)(literal), sizeof(literal) - 1 }
 
 /*
- The major version of this face. It is part of the entry symbol's name, and a host never calls
+ The major version of the plugin ABI. It is part of the entry symbol's name, and a host never calls
  into a plugin of another one.
  */
 #define SEEPMETER_MAJOR 1
 
 /*
- The minor version of this face, for display only: what there is, the tables' sizes say.
+ The minor version of the plugin ABI, for display only: what there is, the tables' sizes say.
  */
 #define SEEPMETER_MINOR 0
 
@@ -73,7 +76,7 @@
 #define SEEPMETER_GONE -65537
 
 /*
- A call's result: this one look is left out, the next is taken as usual.
+ A call's result: this one sample, or this one target, is left out.
  */
 #define SEEPMETER_SKIP -65538
 
@@ -108,72 +111,122 @@
 #define SEEPMETER_UNIT_NANOSECONDS 3
 
 /*
- No text and no array that goes over the line is larger than this.
+ A metric's `unit`: the value is the number of a stack.
+ */
+#define SEEPMETER_UNIT_STACK 4
+
+/*
+ A metric's `kind`: a level that rises and falls.
+ */
+#define SEEPMETER_METRIC_GAUGE 1
+
+/*
+ A metric's `kind`: a count of what has happened so far, which only grows.
+ */
+#define SEEPMETER_METRIC_COUNTER 2
+
+/*
+ A metric's `kind`: the largest value so far of something that rises and falls.
+ */
+#define SEEPMETER_METRIC_HIGH_WATER 3
+
+/*
+ No text and no array that is handed over is larger than this.
  */
 #define SEEPMETER_MAX_BYTES (1 << 28)
 
 /*
- No subject, no sampler: what an id is where there is none.
+ No subject, no sampler, no image: what a number is if there is none.
  */
 #define SEEPMETER_NONE UINT32_MAX
 
 /*
- A record's `kind`: the header.
+ A `record_kind`: the header.
  */
 #define SEEPMETER_RECORD_HEADER 1
 
 /*
- A record's `kind`: defines a metric.
+ A `record_kind`: defines a metric.
  */
 #define SEEPMETER_RECORD_METRIC 2
 
 /*
- A record's `kind`: defines a subject.
+ A `record_kind`: defines a subject.
  */
 #define SEEPMETER_RECORD_SUBJECT 3
 
 /*
- A record's `kind`: one look.
+ A `record_kind`: defines a file that holds code.
  */
-#define SEEPMETER_RECORD_SAMPLE 4
+#define SEEPMETER_RECORD_IMAGE 4
 
 /*
- A record's `kind`: something happened.
+ A `record_kind`: defines an address in an image.
  */
-#define SEEPMETER_RECORD_EVENT 5
+#define SEEPMETER_RECORD_FRAME 5
 
 /*
- A record's `kind`: the footer.
+ A `record_kind`: defines a stack.
  */
-#define SEEPMETER_RECORD_FOOTER 6
+#define SEEPMETER_RECORD_STACK 6
 
 /*
- A footer's `end`: the target exited; `end_value` is its status.
+ A `record_kind`: one sample.
+ */
+#define SEEPMETER_RECORD_SAMPLE 7
+
+/*
+ A `record_kind`: something happened.
+ */
+#define SEEPMETER_RECORD_EVENT 8
+
+/*
+ A `record_kind`: the footer.
+ */
+#define SEEPMETER_RECORD_FOOTER 9
+
+/*
+ How a target was named: a command that seepmeter spawned.
+ */
+#define SEEPMETER_TARGET_COMMAND 1
+
+/*
+ How a target was named: a process that ran already.
+ */
+#define SEEPMETER_TARGET_PID 2
+
+/*
+ How a target was named: a control group.
+ */
+#define SEEPMETER_TARGET_CGROUP 3
+
+/*
+ A target's `end`: it exited; `value` is its status.
  */
 #define SEEPMETER_END_EXITED 1
 
 /*
- A footer's `end`: the target was killed; `end_value` is the signal.
+ A target's `end`: it was killed; `value` is the signal.
  */
 #define SEEPMETER_END_KILLED 2
 
 /*
- A footer's `end`: the target ended, and how is not known.
+ A target's `end`: it ended, and how is not known.
  */
 #define SEEPMETER_END_GONE 3
 
 /*
- A footer's `end`: the target was still running.
+ A target's `end`: it was still running.
  */
 #define SEEPMETER_END_LEFT 4
 
 /*
- A footer's `end`: the target's exec failed; `end_value` is the errno.
+ A target's `end`: its exec failed; `value` is the errno.
  */
 #define SEEPMETER_END_NOT_STARTED 5
 
 /*
- Some bytes. `data` may be null where `length` is 0.
+ Some bytes. `data` may be null if `length` is 0; if the bytes may be unknown, null says that they are.
  */
 typedef struct seepmeter_bytes {
   /*
@@ -195,7 +248,8 @@ typedef struct seepmeter_option {
    */
   struct seepmeter_bytes key;
   /*
-   Its type: `duration`, `size`, `path`, `number`, `text`, `yes|no`, or the choices as `a|b`.
+   Its type: `duration`, `size`, `path`, `number`, `text`, `yes|no`, the choices as `a|b`, or as `a,b`
+   if several may be given.
    */
   struct seepmeter_bytes kind;
   /*
@@ -203,11 +257,11 @@ typedef struct seepmeter_option {
    */
   struct seepmeter_bytes help;
   /*
-   Its default; `data` is null where there is none.
+   Its default; `data` is null if there is none.
    */
   struct seepmeter_bytes default_value;
   /*
-   1 where it must be given, else 0.
+   1 if it must be given, else 0.
    */
   uint32_t required;
   /*
@@ -217,26 +271,68 @@ typedef struct seepmeter_option {
 } seepmeter_option;
 
 /*
+ Defines a metric: one quantity of one kind of subject, as one sampler measures it.
+ */
+typedef struct seepmeter_metric {
+  /*
+   Bytes in this record.
+   */
+  uint32_t struct_size;
+  /*
+   Is RECORD_METRIC.
+   */
+  uint32_t record_kind;
+  /*
+   Its number in this stream.
+   */
+  uint32_t id;
+  /*
+   Which sampler measures it.
+   */
+  uint32_t sampler;
+  /*
+   What its integers count: one of the `UNIT_`s.
+   */
+  uint32_t unit;
+  /*
+   How its values relate to each other: one of the `METRIC_`s.
+   */
+  uint32_t kind;
+  /*
+   Its name, UTF-8.
+   */
+  struct seepmeter_bytes name;
+  /*
+   Of which kind of subject it is: see `Subject.kind`. UTF-8.
+   */
+  struct seepmeter_bytes subject_kind;
+  /*
+   One line of help, UTF-8.
+   */
+  struct seepmeter_bytes help;
+} seepmeter_metric;
+
+/*
  Something that is known of a subject. This struct will never grow.
  */
-typedef struct seepmeter_attr {
+typedef struct seepmeter_attribute {
   /*
    Its key, UTF-8.
    */
   struct seepmeter_bytes key;
   /*
-   Its value, where it is text.
+   Its value, if it is text.
    */
   struct seepmeter_bytes text;
   /*
-   Its value, where it is a number.
+   Its value, if it is a number.
    */
   int64_t number;
   /*
-   1 where the value is `number`, 0 where it is `text`.
+   1 if the value is `number`, 0 if it is `text`.
    */
   uint64_t is_number;
-} seepmeter_attr;
+} seepmeter_attribute;
 
 /*
  Defines a thing that has metrics.
@@ -245,11 +341,11 @@ typedef struct seepmeter_subject {
   /*
    Bytes in this record.
    */
-  uint32_t size;
+  uint32_t struct_size;
   /*
-   What kind of record it is.
+   Is RECORD_SUBJECT.
    */
-  uint32_t kind;
+  uint32_t record_kind;
   /*
    Its number in this stream.
    */
@@ -259,9 +355,10 @@ typedef struct seepmeter_subject {
    */
   uint32_t parent;
   /*
-   What it is: `process`, `thread`, `mapping`, `stack`, or a sampler's own word. UTF-8.
+   What it is: `process`, `thread`, `mapping`, `mapping-group`, `stack`, …, or a sampler's own word.
+   UTF-8.
    */
-  struct seepmeter_bytes what;
+  struct seepmeter_bytes kind;
   /*
    Its name for people.
    */
@@ -269,12 +366,150 @@ typedef struct seepmeter_subject {
   /*
    What else is known of it.
    */
-  const struct seepmeter_attr *attrs;
+  const struct seepmeter_attribute *attributes;
   /*
-   How many of these.
+   How many attributes.
    */
-  uint64_t attr_count;
+  uint64_t attribute_count;
 } seepmeter_subject;
+
+/*
+ Defines a file that holds code.
+ */
+typedef struct seepmeter_image {
+  /*
+   Bytes in this record.
+   */
+  uint32_t struct_size;
+  /*
+   Is RECORD_IMAGE.
+   */
+  uint32_t record_kind;
+  /*
+   Its number in this stream.
+   */
+  uint32_t id;
+  /*
+   Is 0.
+   */
+  uint32_t reserved;
+  /*
+   Its path as the target has it, or what the kernel calls it (`[vdso]`).
+   */
+  struct seepmeter_bytes path;
+  /*
+   Its build-id in hexadecimal digits, UTF-8; `data` is null if it has none.
+   */
+  struct seepmeter_bytes build_id;
+} seepmeter_image;
+
+/*
+ A call that the compiler has inlined. This struct will never grow.
+ */
+typedef struct seepmeter_inlined_call {
+  /*
+   The function that was inlined.
+   */
+  struct seepmeter_bytes function;
+  /*
+   The source file; `data` is null if it is not known.
+   */
+  struct seepmeter_bytes file;
+  /*
+   The line in that file, from 1; 0 if it is not known.
+   */
+  uint32_t line;
+  /*
+   Is 0.
+   */
+  uint32_t reserved;
+} seepmeter_inlined_call;
+
+/*
+ Defines an address in an image, and what is there.
+ */
+typedef struct seepmeter_frame {
+  /*
+   Bytes in this record.
+   */
+  uint32_t struct_size;
+  /*
+   Is RECORD_FRAME.
+   */
+  uint32_t record_kind;
+  /*
+   Its number in this stream.
+   */
+  uint32_t id;
+  /*
+   Where it is, or NONE for code that is in no file.
+   */
+  uint32_t image;
+  /*
+   The address in the image, as its symbols count addresses; of code that is in no file, the address
+   in memory.
+   */
+  uint64_t address;
+  /*
+   The function; `data` is null if its name is not known.
+   */
+  struct seepmeter_bytes function;
+  /*
+   The source file; `data` is null if it is not known.
+   */
+  struct seepmeter_bytes file;
+  /*
+   The line in that file, from 1; 0 if it is not known.
+   */
+  uint32_t line;
+  /*
+   Is 0.
+   */
+  uint32_t reserved;
+  /*
+   The calls that the compiler has inlined here, the innermost first. The function above is the
+   outermost, which is the one that really was called.
+   */
+  const struct seepmeter_inlined_call *inlined;
+  /*
+   How many inlined calls.
+   */
+  uint64_t inlined_count;
+} seepmeter_frame;
+
+/*
+ Defines a stack.
+ */
+typedef struct seepmeter_stack {
+  /*
+   Bytes in this record.
+   */
+  uint32_t struct_size;
+  /*
+   Is RECORD_STACK.
+   */
+  uint32_t record_kind;
+  /*
+   Its number in this stream.
+   */
+  uint32_t id;
+  /*
+   Is 0.
+   */
+  uint32_t reserved;
+  /*
+   The numbers of its frames, the innermost first.
+   */
+  const uint32_t *frames;
+  /*
+   How many frames.
+   */
+  uint64_t frame_count;
+  /*
+   Why it ends before the outermost frame; `data` is null if it does not.
+   */
+  struct seepmeter_bytes truncated;
+} seepmeter_stack;
 
 /*
  The value that one metric of one subject has from now on. This struct will never grow.
@@ -301,37 +536,38 @@ typedef struct seepmeter_event {
   /*
    Bytes in this record.
    */
-  uint32_t size;
+  uint32_t struct_size;
   /*
-   What kind of record it is.
+   Is RECORD_EVENT.
    */
-  uint32_t kind;
+  uint32_t record_kind;
   /*
-   When, in nanoseconds since the stream's start. A sampler can't tell of what has yet to come.
+   When, in nanoseconds since the stream's start. Of a sampler's event it is not in the future.
    */
   uint64_t t;
   /*
-   What: `exited`, `lost`, `marker`, …, or a sampler's own word. UTF-8.
+   What: `exited`, `dropped`, `marker`, …, or a sampler's own word. UTF-8. Which number and which text
+   each has stands in the book, in the chapter on the recording format.
    */
-  struct seepmeter_bytes what;
+  struct seepmeter_bytes kind;
   /*
    To which subject, or NONE.
    */
   uint32_t subject;
   /*
-   By which sampler, or NONE; a sampler need not say so itself.
+   To, or by, which sampler, or NONE.
    */
   uint32_t sampler;
   /*
-   A number that goes with it.
+   The number of the event's kind, if it has one.
    */
-  int64_t value;
+  int64_t number;
   /*
-   1 where there is such a number, else 0.
+   1 if there is a number, else 0.
    */
-  uint64_t has_value;
+  uint64_t has_number;
   /*
-   Words that go with it.
+   The text of the event's kind; `data` is null if there is none.
    */
   struct seepmeter_bytes text;
 } seepmeter_event;
@@ -339,6 +575,9 @@ typedef struct seepmeter_event {
 /*
  What one instance may ask of the host. Every call takes the table's own `context`, and comes from
  the thread that the instance's calls come from; from another one it fails with -EPERM.
+
+ A record that the host refuses fails with -EINVAL, and the call that handed it over fails whatever it
+ returns.
  */
 typedef struct seepmeter_instance_host {
   /*
@@ -354,8 +593,8 @@ typedef struct seepmeter_instance_host {
    */
   void *context;
   /*
-   Says something to the user, at one of the `LEVEL_`s: why the call that now
-   runs will fail, or what should be known. Text that is not UTF-8 is mended.
+   Says something to the user, at one of the `LEVEL_`s: why the call that now runs will fail, or
+   what should be known. What is not UTF-8 in the text is replaced.
    */
   void (*message)(void *context, uint32_t level, struct seepmeter_bytes text);
   /*
@@ -363,41 +602,60 @@ typedef struct seepmeter_instance_host {
    */
   const void *(*get_extension)(void *context, const char *id);
   /*
-   Of a sampler: nanoseconds since the stream's start. 0 outside of `start`, `sample`, `wait` and
-   `stop`.
+   Of a sampler: nanoseconds since the stream's start. From here on, all calls are for `start`,
+   `add_target`, `remove_target`, `sample`, `wait` and `stop`; outside of these the time is 0.
    */
   uint64_t (*now)(void *context);
   /*
-   Of a sampler: defines a metric and stores its number. `name` and `help` are UTF-8, `unit` is one
-   of the units. The same name and unit give the same number. In `start`, `sample`, `wait` and `stop`,
-   as the calls below.
+   Of a sampler: defines a metric and stores its number. `metric.id` and `metric.sampler` are not
+   read. The same name, unit, kind and kind of subject give the same number.
    */
-  int32_t (*metric)(void *context,
-                    struct seepmeter_bytes name,
-                    uint32_t unit,
-                    struct seepmeter_bytes help,
-                    uint32_t *id);
+  int32_t (*metric)(void *context, const struct seepmeter_metric *metric, uint32_t *id);
   /*
    Of a sampler: defines a subject and stores its number; `subject.id` is not read.
    */
   int32_t (*subject)(void *context, const struct seepmeter_subject *subject, uint32_t *id);
   /*
+   Of a sampler: defines a file that holds code and stores its number; `image.id` is not read.
+   */
+  int32_t (*image)(void *context, const struct seepmeter_image *image, uint32_t *id);
+  /*
+   Of a sampler: defines an address in an image and stores its number; `frame.id` is not read.
+   */
+  int32_t (*frame)(void *context, const struct seepmeter_frame *frame, uint32_t *id);
+  /*
+   Of a sampler: defines a stack and stores its number; `stack.id` is not read.
+   */
+  int32_t (*stack)(void *context, const struct seepmeter_stack *stack, uint32_t *id);
+  /*
    Of a sampler, within `sample`: these subjects have these values from now on.
    */
   int32_t (*points)(void *context, const struct seepmeter_point *points, uint64_t count);
   /*
-   Of a sampler: something happened; `event.sampler` is not read.
+   Of a sampler, within `sample`: the sample covers only some of the sampler's subjects: those that
+   it has points of, whether they have changed or not. The others were not observed.
+   */
+  int32_t (*partial)(void *context);
+  /*
+   Of a sampler, within `sample`: the target was paused or blocked for so many nanoseconds for this
+   sample. Unless it is said, that is all of the sample's time. The budget is charged with it.
+   */
+  int32_t (*paused)(void *context, uint64_t nanoseconds);
+  /*
+   Of a sampler: something happened; `event.sampler` is not read. An event that ends a subject ends
+   all that is a part of it, and from the next call on the sampler must not name them any more; but
+   one that ends a subject which has ended already is passed over.
    */
   int32_t (*event)(void *context, const struct seepmeter_event *event);
   /*
-   Of a sampler, within `sample`: so many nanoseconds of this look have held the target up. Unless it
-   is said, all of the look's time has. The budget is held against it.
+   Of a sampler: keeps it alive after the run until its `stop` returns, since the targets need it.
+   `reason` is for the user, UTF-8.
    */
-  int32_t (*held)(void *context, uint64_t nanoseconds);
+  int32_t (*keep_alive)(void *context, struct seepmeter_bytes reason);
 } seepmeter_instance_host;
 
 /*
- Whom a sampler looks at.
+ A process to observe.
  */
 typedef struct seepmeter_target {
   /*
@@ -417,13 +675,17 @@ typedef struct seepmeter_target {
    */
   uint32_t subject;
   /*
-   1 where seepmeter spawned it, else 0.
+   1 if seepmeter spawned it, else 0.
    */
   uint32_t spawned;
   /*
    Where procfs is mounted.
    */
   struct seepmeter_bytes proc_root;
+  /*
+   The file that a spawned target will execute; `data` is null if that is not known.
+   */
+  struct seepmeter_bytes executable;
 } seepmeter_target;
 
 /*
@@ -433,11 +695,11 @@ typedef struct seepmeter_record {
   /*
    Bytes in this record.
    */
-  uint32_t size;
+  uint32_t struct_size;
   /*
-   One of the `RECORD_` kinds. Others may come; they are passed over.
+   One of the `RECORD_`s. Others may come; they are passed over.
    */
-  uint32_t kind;
+  uint32_t record_kind;
 } seepmeter_record;
 
 /*
@@ -457,13 +719,13 @@ typedef struct seepmeter_plugin {
    */
   uint32_t minor;
   /*
-   Of a sampler: 1 where its looks hold the target up, so that the budget applies.
+   Of a sampler: 1 if its samples pause or block the target, so that the budget applies.
    */
-  uint32_t disturbs;
+  uint32_t pauses;
   /*
    Of a sink: how many nanoseconds a record may wait for others; 0 leaves it to the host.
    */
-  uint64_t patience;
+  uint64_t max_batch_delay;
   /*
    The name that `--sampler` or `--sink` takes, UTF-8: letters, digits, `-`, `_` and `.`.
    */
@@ -497,7 +759,7 @@ typedef struct seepmeter_plugin {
    */
   int32_t (*create)(const struct seepmeter_instance_host *host, void **instance);
   /*
-   Sets one option. May be left out: then there are none.
+   Sets one option; both texts are UTF-8. May be left out: then there are none.
    */
   int32_t (*configure)(void *instance, struct seepmeter_bytes key, struct seepmeter_bytes value);
   /*
@@ -505,11 +767,21 @@ typedef struct seepmeter_plugin {
    */
   int32_t (*ready)(void *instance);
   /*
-   Of a sampler, required: the target stands; defines metrics and subjects. Of a sink: not called.
+   Of a sampler, required: the stream begins; defines metrics.
    */
-  int32_t (*start)(void *instance, const struct seepmeter_target *target);
+  int32_t (*start)(void *instance);
   /*
-   Of a sampler, required: takes one look.
+   Of a sampler, required: a target has come; defines its subjects. A spawned target is held before
+   its exec and runs none of its own code until all samplers have it.
+   */
+  int32_t (*add_target)(void *instance, const struct seepmeter_target *target);
+  /*
+   Of a sampler, required: the target of this subject is watched no more; lets go of it. The host ends
+   the subject, and with it all that is a part of it.
+   */
+  int32_t (*remove_target)(void *instance, uint32_t subject);
+  /*
+   Of a sampler, required: takes one sample of all targets.
    */
   int32_t (*sample)(void *instance);
   /*
@@ -527,8 +799,15 @@ typedef struct seepmeter_plugin {
    */
   int32_t (*flush)(void *instance);
   /*
-   The stream or the watching is over: completes the output, lets go of the target. May be left out;
-   then a sink gets a last `flush` instead.
+   Of a sink: takes the verdict on the run, behind the footer. `json` is UTF-8, one JSON object: in
+   `metrics`, for each metric that is judged, its `verdicts` as docs/verdict.schema.json describes
+   them, one for each target and the sum of several as the last, or why there is `no_verdict`; in
+   `gates`, what each gate found. Fields may be added. May be left out.
+   */
+  int32_t (*conclude)(void *instance, struct seepmeter_bytes json);
+  /*
+   The stream is over: completes the output, lets go of all targets. May be left out; then a sink
+   gets a last `flush` instead.
    */
   int32_t (*stop)(void *instance);
   /*
@@ -538,7 +817,7 @@ typedef struct seepmeter_plugin {
 } seepmeter_plugin;
 
 /*
- What the host tells a plugin before there is any instance.
+ What the host says of itself before there is any instance.
  */
 typedef struct seepmeter_host {
   /*
@@ -561,10 +840,44 @@ typedef struct seepmeter_host {
 
 /*
  The type of the entry symbol. It is `seepmeter_plugin_v1`, or `seepmeter_NAME_plugin_v1` with the
- plugin's NAME where a library must be linkable beside others. Returns null where the plugin can't
+ plugin's NAME for a library that must be linkable beside others. Returns null if the plugin can't
  work with this host.
  */
 typedef const struct seepmeter_plugin *(*seepmeter_entry)(const struct seepmeter_host *host);
+
+/*
+ One target of a run. It may grow: `Header.target_size` is its size.
+ */
+typedef struct seepmeter_target_info {
+  /*
+   Its subject, which is defined behind the header.
+   */
+  uint32_t subject;
+  /*
+   How the user named it: one of the `TARGET_`s.
+   */
+  uint32_t origin;
+  /*
+   The pid, if it was named by that.
+   */
+  int32_t pid;
+  /*
+   Is 0.
+   */
+  uint32_t reserved;
+  /*
+   The path below the mount point of cgroups, if it was named by that.
+   */
+  struct seepmeter_bytes cgroup;
+  /*
+   The words of the command, if it was named by that.
+   */
+  const struct seepmeter_bytes *command;
+  /*
+   How many words.
+   */
+  uint64_t command_count;
+} seepmeter_target_info;
 
 /*
  An option with its value. Both UTF-8. This struct will never grow.
@@ -609,19 +922,19 @@ typedef struct seepmeter_header {
   /*
    Bytes in this record.
    */
-  uint32_t size;
+  uint32_t struct_size;
   /*
-   What kind of record it is.
+   Is RECORD_HEADER.
    */
-  uint32_t kind;
+  uint32_t record_kind;
   /*
    The recording format's version.
    */
   uint32_t format;
   /*
-   The pid that was asked for; 0 where a command was.
+   Is 0.
    */
-  int32_t pid;
+  uint32_t reserved;
   /*
    Bytes in a page.
    */
@@ -643,15 +956,24 @@ typedef struct seepmeter_header {
    */
   struct seepmeter_bytes kernel;
   /*
-   The words of the command that was asked for.
+   Which boot of the machine it was, UTF-8; `data` is null if that is not known. Start times of
+   processes are comparable within one boot only.
    */
-  const struct seepmeter_bytes *command;
+  struct seepmeter_bytes boot_id;
   /*
-   How many words.
+   What is watched from the start. A target that comes later is announced by an event `attached`.
    */
-  uint64_t command_count;
+  const struct seepmeter_target_info *targets;
   /*
-   The samplers; an event's or a sample's `sampler` is a place in this array.
+   How many targets.
+   */
+  uint64_t target_count;
+  /*
+   Bytes from one target to the next.
+   */
+  uint64_t target_size;
+  /*
+   The samplers; a record's `sampler` is a place in this array.
    */
   const struct seepmeter_sampler_info *samplers;
   /*
@@ -665,65 +987,36 @@ typedef struct seepmeter_header {
 } seepmeter_header;
 
 /*
- Defines a metric.
- */
-typedef struct seepmeter_metric {
-  /*
-   Bytes in this record.
-   */
-  uint32_t size;
-  /*
-   What kind of record it is.
-   */
-  uint32_t kind;
-  /*
-   Its number in this stream.
-   */
-  uint32_t id;
-  /*
-   One of the `UNIT_`s.
-   */
-  uint32_t unit;
-  /*
-   Its name, UTF-8.
-   */
-  struct seepmeter_bytes name;
-  /*
-   One line of help, UTF-8.
-   */
-  struct seepmeter_bytes help;
-} seepmeter_metric;
-
-/*
- One look of one sampler.
+ One observation by one sampler.
  */
 typedef struct seepmeter_sample {
   /*
    Bytes in this record.
    */
-  uint32_t size;
+  uint32_t struct_size;
   /*
-   What kind of record it is.
+   Is RECORD_SAMPLE.
    */
-  uint32_t kind;
+  uint32_t record_kind;
   /*
-   When the look began, in nanoseconds since the stream's start.
+   When it began, in nanoseconds since the stream's start.
    */
   uint64_t t;
   /*
    How long it took, in nanoseconds.
    */
-  uint64_t took;
+  uint64_t duration;
   /*
-   Whose look it was.
+   Whose it is.
    */
   uint32_t sampler;
   /*
-   Is 0.
+   1 if it covers only some of the sampler's subjects, else 0. Those without a point in it were not
+   observed then.
    */
-  uint32_t reserved;
+  uint32_t partial;
   /*
-   What was seen.
+   What was observed.
    */
   const struct seepmeter_point *points;
   /*
@@ -733,9 +1026,31 @@ typedef struct seepmeter_sample {
 } seepmeter_sample;
 
 /*
- What one sink did not get. This struct will never grow.
+ What became of one target. This struct will never grow.
  */
-typedef struct seepmeter_lost {
+typedef struct seepmeter_target_end {
+  /*
+   Which target.
+   */
+  uint32_t subject;
+  /*
+   One of the `END_`s.
+   */
+  uint32_t end;
+  /*
+   The number that goes with it.
+   */
+  int32_t value;
+  /*
+   Is 0.
+   */
+  uint32_t reserved;
+} seepmeter_target_end;
+
+/*
+ The samples that one sink did not get. This struct will never grow.
+ */
+typedef struct seepmeter_dropped {
   /*
    The sink, as the user named it. UTF-8.
    */
@@ -744,7 +1059,7 @@ typedef struct seepmeter_lost {
    How many samples.
    */
   uint64_t samples;
-} seepmeter_lost;
+} seepmeter_dropped;
 
 /*
  A stream's last record.
@@ -753,37 +1068,45 @@ typedef struct seepmeter_footer {
   /*
    Bytes in this record.
    */
-  uint32_t size;
+  uint32_t struct_size;
   /*
-   What kind of record it is.
+   Is RECORD_FOOTER.
    */
-  uint32_t kind;
+  uint32_t record_kind;
   /*
    When, in nanoseconds since the stream's start.
    */
   uint64_t t;
   /*
-   One of the `END_`s.
+   What became of each target.
    */
-  uint32_t end;
+  const struct seepmeter_target_end *ends;
   /*
-   The number that goes with it.
+   How many targets.
    */
-  int32_t end_value;
+  uint64_t end_count;
   /*
-   Looks taken.
+   Samples taken, of all samplers.
    */
   uint64_t samples;
   /*
-   Looks that began late.
+   Samples that began more than half an interval after their tick.
    */
   uint64_t late;
   /*
-   Ticks that passed without a look.
+   Ticks that passed without a sample.
    */
   uint64_t missed;
   /*
-   CPU time that seepmeter itself took, in nanoseconds.
+   The samples that sinks did not get, for those that missed any.
+   */
+  const struct seepmeter_dropped *dropped;
+  /*
+   How many such sinks.
+   */
+  uint64_t dropped_count;
+  /*
+   CPU time that seepmeter itself used, in nanoseconds.
    */
   uint64_t cpu;
   /*
@@ -791,13 +1114,13 @@ typedef struct seepmeter_footer {
    */
   uint64_t peak_rss;
   /*
-   What sinks did not get.
+   1 if `cpu` is known, else 0.
    */
-  const struct seepmeter_lost *lost;
+  uint32_t has_cpu;
   /*
-   How many sinks lost any.
+   1 if `peak_rss` is known, else 0.
    */
-  uint64_t lost_count;
+  uint32_t has_peak_rss;
 } seepmeter_footer;
 
 #endif  /* SEEPMETER_PLUGIN_H */

@@ -44,7 +44,7 @@ void calls_what_nobody_defines(void) { nobody_defines_this(); }
 /* Of the same name in every library, and seen by the dynamic linker. */
 SEEPMETER_EXPORT const uint8_t about_text[] = ABOUT;
 
-/* As a later version of the face might have it. */
+/* As a later version of the ABI might have it. */
 struct later {
     struct seepmeter_plugin plugin;
     int32_t (*more)(void *instance);

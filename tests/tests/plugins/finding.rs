@@ -1,4 +1,4 @@
-//! Where plugins are found, and what is told of them.
+//! Where plugins are found, and how they are described.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -129,8 +129,8 @@ fn a_plugins_page_is_the_same_by_name_by_help_and_in_json() {
         "\"about\": \"does nothing\"",
         "\"default\": \"a\"",
         "\"required\": true",
-        "\"table_size\": 200",
-        "\"host_table_size\": 184",
+        "\"table_size\": 224",
+        "\"host_table_size\": 208",
         "\"symbol\": \"seepmeter_plugin_v1\"",
         "\"flush\": false",
         "\"write\": true",

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use seepmeter_record::{EventKind, Footer, jsonl::Ending};
+use seepmeter_record::{Event, EventKind, Footer, Record, jsonl::Ending};
 use seepmeter_tests::plugin::{abi, cc, cdylib};
 use seepmeter_tests::{Done, Recording, long_or_not_run, seepmeter, words};
 
@@ -51,13 +51,13 @@ impl Rogues {
         seepmeter(words).in_folder(self.path()).done()
     }
 
-    /// The recording beside it, which has to be whole and have statm's looks.
+    /// The recording beside it, which has to be whole and have statm's samples.
     #[track_caller]
     fn recording(&self) -> Recording {
         let recording = Recording::read(&self.path().join("r.jsonl"));
         assert_eq!(recording.ending, Ending::Whole);
-        let looks = recording.samples().filter(|sample| sample.sampler.0 == 0).count();
-        assert!(looks > 2, "{looks} looks");
+        let samples = recording.samples().filter(|sample| sample.sampler.0 == 0).count();
+        assert!(samples > 2, "{samples} samples");
         recording
     }
 
@@ -73,6 +73,16 @@ impl Rogues {
     }
 }
 
+/// The reason that an event gives.
+fn reason(event: &Event) -> String {
+    match &event.kind {
+        EventKind::SinkFailed { reason }
+        | EventKind::SamplerFailed { reason }
+        | EventKind::Skipped { reason, .. } => reason.to_string(),
+        other => panic!("{other:?} gives no reason"),
+    }
+}
+
 #[test]
 fn a_call_that_fails_closes_its_sink_and_the_others_go_on() {
     let rogues = Rogues::new();
@@ -85,21 +95,23 @@ fn a_call_that_fails_closes_its_sink_and_the_others_go_on() {
         ("dirty", "bad \u{fffd}\u{fffd} bytes \\u{1b}[31mred\\u{7}\\nand a line"),
         ("null-message", "(text at an address where none can be)"),
         ("stray", "called the host from a thread that is not its own"),
-        ("metric", "a metric outside of a sampler's start"),
+        ("metric", "a metric outside of a sampler's calls"),
+        ("keep-alive", "outside of a sampler's calls"),
         ("points", "outside of sample"),
     ] {
         let spec = format!("./sink.so,in=write,do={what}");
         let recording = rogues.goes_on_without("-o", &spec, &[part]);
-        let told = recording.events(&EventKind::SinkFailed);
-        assert_eq!(told.len(), 1, "{what}");
-        assert!(told[0].text.to_string().contains("./sink.so"), "{what}: {}", told[0].text);
+        let failed = recording.events("sink-failed");
+        assert_eq!(failed.len(), 1, "{what}");
+        let reason = reason(failed[0]);
+        assert!(reason.contains("./sink.so"), "{what}: {reason}");
     }
 }
 
 #[test]
 fn a_sink_may_fail_in_any_of_its_calls() {
     let rogues = Rogues::new();
-    for call in ["flush", "stop"] {
+    for call in ["flush", "conclude", "stop"] {
         let spec = format!("./sink.so,in={call},do=fail");
         let _ = rogues.goes_on_without("-o", &spec, &["it will not"]);
     }
@@ -154,16 +166,17 @@ fn a_call_that_fails_ends_its_sampler_and_the_others_go_on() {
         ("sample", "stray", "from a thread that is not its own"),
         ("wait", "fail", "it will not"),
         ("wait", "points", "points outside of sample"),
-        ("wait", "held", "outside of sample"),
+        ("wait", "paused", "outside of sample"),
+        ("wait", "partial", "outside of sample"),
     ] {
         let spec = format!("./sampler.so,in={call},do={what}");
         let recording = rogues.goes_on_without("-s", &spec, &[part]);
-        assert_eq!(recording.events(&EventKind::SamplerFailed).len(), 1, "{call} {what}");
+        assert_eq!(recording.events("sampler-failed").len(), 1, "{call} {what}");
     }
     let _ = rogues.goes_on_without("-s", "./sampler.so,in=stop,do=fail", &["it will not"]);
     let _ = rogues.goes_on_without("-s", "./sampler.so,in=stop,do=points", &["outside of sample"]);
-    let before =
-        ["configure", "ready", "start"].map(|call| format!("./sampler.so,do=fail,in={call}"));
+    let before = ["configure", "ready", "start", "add_target"]
+        .map(|call| format!("./sampler.so,do=fail,in={call}"));
     for spec in before {
         let _ = rogues.run("-s", &spec).expect_complaint(125, &["./sampler.so", "it will not"]);
     }
@@ -183,58 +196,92 @@ fn a_record_that_can_not_be_is_refused_and_ends_its_sampler() {
         ("absurd-points", "points at an address where so many can't be"),
         ("many-points", "1099511627776 points at an address where so many can't be"),
         ("unaligned-points", "1 points at an address where so many can't be"),
-        ("unknown-unit", "the metric `m`: there is no unit 77"),
+        ("unknown-unit", "a metric with the unit 77, which there is not"),
+        ("unknown-metric-kind", "a metric with the kind 77, which there is not"),
+        ("no-subject-kind", "the metric `m` without a kind of subject"),
         ("bad-name", "a metric with text that is not UTF-8: \"m\\xff\\x1b\""),
         ("no-name", "a metric without a name"),
         ("name-at-null", "a metric with text at an address where none can be"),
         ("no-place", "a metric with no place for its number"),
         ("unaligned-place", "a metric with no place for its number"),
         ("subject-at-null", "a subject at null"),
-        ("subject-of-size-0", "a subject of 0 bytes, where one has at least 64"),
-        ("subject-of-other-kind", "a record of kind 6, and not 3"),
-        ("undefined-parent", "a subject whose parent 4711 it has not defined"),
-        ("bad-what", "a subject with text that is not UTF-8: \"\\xc3(\""),
-        ("attrs-at-null", "3 attributes at an address where none can be"),
-        ("absurd-attrs", "attributes at an address where none can be"),
+        ("subject-of-size-0", "a subject of 0 bytes, and one has at least 64"),
+        ("subject-of-other-kind", "a subject that says it is a record of kind 9, and not 3"),
+        ("undefined-parent", "a part of subject 4711, which it has not defined"),
+        ("no-kind", "a subject without a kind"),
+        ("bad-kind", "a subject with text that is not UTF-8: \"\\xc3(\""),
+        ("attributes-at-null", "3 attributes at an address where none can be"),
+        ("absurd-attributes", "attributes at an address where none can be"),
         ("absurd-text", "bytes at an address where none can be"),
         ("event-at-null", "an event at null"),
-        ("event-of-size-0", "an event of 0 bytes, where one has at least 72"),
+        ("event-of-size-0", "an event of 0 bytes, and one has at least 72"),
+        ("event-of-other-kind", "an event that says it is a record of kind 2, and not 8"),
+        ("no-event-kind", "an event without a kind"),
+        ("status-of-none", "an event with an event `exited` needs a number `status`"),
+        ("bad-build-id", "an image with a build-id that is not hexadecimal digits"),
+        ("undefined-image", "a frame in image 4711, which it has not defined"),
+        ("inlined-at-null", "a frame with 1 inlined calls at an address where none can be"),
+        ("undefined-frame", "a stack with frame 4711, which it has not defined"),
+        ("frames-at-null", "a stack with 2 frames at an address where none can be"),
         ("event-of-undefined-subject", "an event of subject 4711, which it has not defined"),
-        ("event-to-come", "which has yet to come"),
+        ("event-to-come", "which is in the future"),
     ] {
         let spec = format!("./sampler.so,in=garbage,do={what}");
         let parts = ["a record of it was refused: ", part];
         let recording = rogues.goes_on_without("-s", &spec, &parts);
-        let failed = recording.events(&EventKind::SamplerFailed);
+        let failed = recording.events("sampler-failed");
         assert_eq!(failed.len(), 1, "{what}");
-        assert!(failed[0].text.to_string().contains(part), "{what}: {}", failed[0].text);
+        let reason = reason(failed[0]);
+        assert!(reason.contains(part), "{what}: {reason}");
         let refused = recording.samples().filter(|sample| sample.sampler.0 == 1).count();
-        assert_eq!(refused, 0, "{what}: nothing of such a look is in the stream");
+        assert_eq!(refused, 0, "{what}: nothing of such a sample is in the stream");
     }
 }
 
 #[test]
 fn odd_but_good_records_pass() {
     let rogues = Rogues::new();
-    for what in ["event", "larger-event", "absurd-held", "null-context"] {
+    for what in
+        ["event", "larger-event", "absurd-paused", "partial", "stack", "twice-gone", "null-context"]
+    {
         let call = if what == "null-context" { "sample" } else { "garbage" };
         let done = rogues.run("-s", &format!("./sampler.so,in={call},do={what}")).expect(0);
         assert_eq!(done.complaints(), [""; 0], "{what}");
         let recording = rogues.recording();
+        match what {
+            "partial" => assert!(recording.samples().any(|s| s.partial && s.sampler.0 == 1)),
+            "twice-gone" => assert_eq!(recording.events("gone").len(), 1),
+            "stack" => {
+                let is_stack = |record: &&Record| matches!(record, Record::Stack(stack) if stack.frames.len() == 2);
+                assert!(recording.records.iter().filter(is_stack).count() > 0);
+            }
+            _ => {}
+        }
         if what.ends_with("event") {
-            let events = recording.events(&EventKind::from("strange"));
+            let events = recording.events("strange");
             assert!(events.iter().all(|event| event.sampler.unwrap().0 == 1) && !events.is_empty());
         }
     }
 }
 
 #[test]
-fn a_look_that_is_skipped_and_a_target_that_has_gone_are_no_failures() {
+fn a_subject_that_has_ended_may_not_be_named_any_more() {
+    let rogues = Rogues::new();
+    let spec = "./sampler.so,in=garbage,do=point-of-gone";
+    let part = "which it has not defined or which has ended";
+    let recording = rogues.goes_on_without("-s", spec, &["a point of subject ", part]);
+    let whole = recording.samples().filter(|sample| sample.sampler.0 == 1).count();
+    assert_eq!(whole, 1, "that in which it ended");
+    assert_eq!(recording.events("gone").len(), 1, "the end is in the stream once");
+}
+
+#[test]
+fn a_sample_that_is_skipped_and_a_target_that_has_gone_are_no_failures() {
     let rogues = Rogues::new();
     let done = rogues.run("-s", "./sampler.so,in=sample,do=skip").expect(0);
     assert_eq!(done.complaints(), [""; 0]);
     let recording = rogues.recording();
-    assert!(recording.events(&EventKind::Skipped).iter().any(|e| e.text == "not now".into()));
+    assert!(recording.events("skipped").iter().any(|event| reason(event) == "not now"));
     let _ = rogues.run("-s", "./sampler.so,in=sample,do=gone").expect(0);
     let _ = rogues.recording();
 }
@@ -247,7 +294,7 @@ fn trap_23_a_panic_in_any_call_of_a_plugin_is_an_error_that_names_it() {
         let part = format!("panicked: told to, in {call} \\u{{1b}}[31m");
         let _ = rogues.goes_on_without("-s", &spec, &[&part]);
     }
-    for call in ["write", "flush", "stop"] {
+    for call in ["write", "flush", "conclude", "stop"] {
         let spec = format!("./alarmist.so,at={call}");
         let part = format!("panicked: told to, in {call} \\u{{1b}}[31m");
         let done = rogues.run("-o", &spec).expect_complaint(125, &["./alarmist.so", &part]);
@@ -257,6 +304,7 @@ fn trap_23_a_panic_in_any_call_of_a_plugin_is_an_error_that_names_it() {
     for (flag, spec) in [
         ("-s", "./panicky.so,at=new"),
         ("-s", "./panicky.so,at=start"),
+        ("-s", "./panicky.so,at=add-target"),
         ("-o", "./alarmist.so,at=new"),
     ] {
         let _ = rogues.run(flag, spec).expect_complaint(125, &[spec, "panicked: told to"]);
@@ -301,11 +349,12 @@ fn blocked(what: &str) {
     let before = format!("./sink.so,do={what},in=ready");
     let mut cases = vec![("-o", "./create.so".to_owned()), ("-o", before)];
     cases.extend(
-        ["start", "sample", "stop", "wait"]
+        ["start", "add_target", "sample", "stop", "wait"]
             .map(|call| ("-s", format!("./sampler.so,do={what},in={call}"))),
     );
     cases.extend(
-        ["write", "flush", "stop"].map(|call| ("-o", format!("./sink.so,do={what},in={call}"))),
+        ["write", "flush", "conclude", "stop"]
+            .map(|call| ("-o", format!("./sink.so,do={what},in={call}"))),
     );
     std::thread::scope(|scope| {
         for (place, (flag, spec)) in cases.iter().enumerate() {
@@ -333,8 +382,9 @@ fn blocked(what: &str) {
                 let took = begin.elapsed();
                 assert!(took < Duration::from_secs(25), "{spec} took {took:?}\n{}", done.told());
                 let path = folder.join(format!("{place}.jsonl"));
-                let begun =
-                    ["create.so", "in=ready", "in=start"].iter().all(|at| !spec.contains(at));
+                let begun = ["create.so", "in=ready", "in=start", "in=add_target"]
+                    .iter()
+                    .all(|at| !spec.contains(at));
                 if begun {
                     let recording = Recording::read(&path);
                     assert_eq!(recording.ending, Ending::Whole, "{spec}");
@@ -392,22 +442,22 @@ fn beside_a_slow_sink(seconds: &str, interval: &str, target: &str) -> (Done, Rec
 }
 
 #[test]
-fn a_slow_sink_loses_samples_and_is_told_so_in_a_record_in_the_footer_and_in_the_summary() {
+fn a_slow_sink_drops_samples_and_a_record_the_footer_and_the_summary_say_so() {
     let (done, recording, log) = beside_a_slow_sink("2", "100us", "1.2");
     let done = done.expect(0);
-    let lost = &recording.footer().lost;
-    assert_eq!(lost.len(), 1, "{lost:?}\n{}", done.told());
-    let (sink, samples) = (&lost[0].sink, lost[0].samples);
+    let dropped = &recording.footer().dropped;
+    assert_eq!(dropped.len(), 1, "{dropped:?}\n{}", done.told());
+    let (sink, samples) = (&dropped[0].sink, dropped[0].samples);
     assert_eq!(sink, "./slow.so,log=log");
     assert!(samples > 0 && recording.samples().count() as u64 == recording.footer().samples);
     let summary = format!("by sink {sink}, which was too slow");
     assert!(done.err().contains(&summary), "{}", done.told());
-    let told: u64 = log
+    let reported: u64 = log
         .lines()
-        .filter_map(|line| line.strip_prefix("lost ")?.strip_suffix(&format!(" of {sink}")))
+        .filter_map(|line| line.strip_prefix("dropped ")?.strip_suffix(&format!(" of {sink}")))
         .map(|count| count.parse::<u64>().unwrap())
         .sum();
-    assert_eq!(told, samples, "what the sink itself was told\n{log}");
+    assert_eq!(reported, samples, "what the sink itself got\n{log}");
 }
 
 #[test]
@@ -427,9 +477,9 @@ fn under_a_sink_that_takes_a_second_a_record_a_sampler_at_1_khz_stays_on_time() 
         });
         let (done, recording, _) = slow;
         let footer = recording.footer();
-        assert!(!footer.lost.is_empty(), "6,000 samples, and room for 4,096");
+        assert!(!footer.dropped.is_empty(), "6,000 samples, and room for 4,096");
         assert!(done.err().contains("was too slow and did not get"), "{}", done.told());
-        assert!(usual.footer().lost.is_empty());
+        assert!(usual.footer().dropped.is_empty());
         let share =
             |footer: &Footer| footer.samples as f64 / (footer.samples + footer.missed) as f64;
         let (slow, usual) = (share(footer), share(usual.footer()));

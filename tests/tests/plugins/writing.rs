@@ -1,15 +1,18 @@
 //! The examples, and the book's chapter "Writing a plugin" followed word for word.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use seepmeter_tests::plugin::{cc, cdylib, repository};
-use seepmeter_tests::{folder, long_or_not_run, not_run, run, seepmeter, test_target, words};
+use seepmeter_tests::{
+    Recording, folder, long_or_not_run, not_run, run, seepmeter, test_target, words,
+};
 
 #[test]
 fn the_example_in_rust_says_when_the_resident_set_passes_a_limit() {
     let library = cdylib("seepmeter-example-sink");
-    let ask = |limit: &str| {
+    let ask = |limit: &str, sampler: &str| {
         let sink = format!("{},limit={limit}", library.display());
         let words = words![
             "run",
@@ -17,6 +20,8 @@ fn the_example_in_rust_says_when_the_resident_set_passes_a_limit() {
             "--no-summary",
             "-i",
             "5ms",
+            "-s",
+            sampler,
             "-o",
             sink,
             "--",
@@ -28,8 +33,12 @@ fn the_example_in_rust_says_when_the_resident_set_passes_a_limit() {
         ];
         seepmeter(words).done().expect(0).out()
     };
-    assert!(ask("12MiB").contains("alarm at "));
-    assert!(!ask("1GiB").contains("alarm"));
+    assert!(ask("12MiB", "statm").contains("alarm at "));
+    assert!(!ask("1GiB", "statm").contains("alarm"));
+    // With it each mapping has an `rss` of its own, and the alarm is about the process all the same.
+    let with_mappings = ask("12MiB", "smaps,mode=full");
+    assert!(with_mappings.lines().all(|line| line.contains(": target")), "{with_mappings}");
+    assert!(with_mappings.lines().count() > 0);
 }
 
 #[test]
@@ -44,11 +53,97 @@ fn the_example_in_c_counts_and_names_its_option() {
             words!["run", "-q", "--no-summary", "-i", "5ms", "-o", sink, "--", "sleep", "0.1"];
         seepmeter(words).done()
     };
-    let counted = ask(format!("{},label=looks", library.display())).expect(0).out();
-    let (count, label) = counted.trim().split_once(' ').unwrap();
-    assert!(count.parse::<u64>().unwrap() > 2 && label == "looks", "{counted}");
-    let wrong = ask(format!("{},lable=looks", library.display()));
+    let counted = ask(format!("{},label=ticks", library.display())).expect(0).out();
+    let (count, rest) = counted.trim().split_once(' ').unwrap();
+    assert!(count.parse::<u64>().unwrap() > 2, "{counted}");
+    assert!(
+        rest.starts_with("ticks, a process had ") && rest.ends_with(" bytes at most"),
+        "{rest}"
+    );
+    let wrong = ask(format!("{},lable=ticks", library.display()));
     let _ = wrong.expect_complaint(125, &["count.so", "there is one option: label"]);
+}
+
+/// The examples of a sampler, in Rust and in C.
+fn example_samplers(place: &Path) -> [PathBuf; 2] {
+    let source = repository("plugins/examples/sampler-in-c/sampler.c");
+    let include = repository("include");
+    let in_c = cc(&source, &place.join("fds.so"), &["-I", include.to_str().unwrap()]);
+    [cdylib("seepmeter-example-sampler"), in_c]
+}
+
+#[test]
+fn the_example_samplers_count_open_files_as_they_come_and_go() {
+    let place = tempfile::tempdir().unwrap();
+    for library in example_samplers(place.path()) {
+        let command = "exec 7</dev/null 8</dev/null; sleep 0.2; exec 8<&-; sleep 0.2";
+        let words = words![
+            "run",
+            "-q",
+            "--no-summary",
+            "-i",
+            "5ms",
+            "-s",
+            library,
+            "-o",
+            "jsonl,path=r.jsonl",
+            "--",
+            "sh",
+            "-c",
+            command
+        ];
+        let done = seepmeter(words).in_folder(place.path()).done().expect(0);
+        assert_eq!(done.complaints(), [""; 0]);
+        let recording = Recording::read(&place.path().join("r.jsonl"));
+        let counts: Vec<i64> = recording.points("open_fds").iter().map(|(.., n)| *n).collect();
+        let closed = |pair: &[i64]| pair[0] == pair[1] + 1;
+        assert!(counts.windows(2).any(closed), "{counts:?}");
+    }
+}
+
+#[test]
+fn the_example_samplers_sample_two_targets_each_until_its_own_end() {
+    let place = tempfile::tempdir().unwrap();
+    for library in example_samplers(place.path()) {
+        let mut targets = ["0.3", "0.8"]
+            .map(|time| Command::new("sleep").arg(time).stdin(Stdio::null()).spawn().unwrap());
+        let [first, second] = [targets[0].id(), targets[1].id()].map(|pid| pid.to_string());
+        let recorded = ["-o", "jsonl,path=r.jsonl"];
+        let mut words = words!["attach", "-q", "--no-summary", "-i", "5ms", "-s", library];
+        words.extend(recorded.iter().chain([&&*first, &&*second]).map(|word| (*word).into()));
+        let done = seepmeter(words).in_folder(place.path()).done();
+        targets.iter_mut().for_each(|target| drop(target.wait().unwrap()));
+        let done = done.expect(0);
+        assert_eq!(done.complaints(), [""; 0]);
+        let recording = Recording::read(&place.path().join("r.jsonl"));
+        let watched = recording.header().targets.iter().map(|target| target.subject);
+        for subject in watched {
+            let points = recording.points("open_fds");
+            assert!(points.iter().any(|(_, of, count)| *of == subject && *count > 0));
+        }
+        assert_eq!(recording.footer().ends.len(), 2);
+    }
+}
+
+#[test]
+fn a_sink_that_draws_the_verdict_gets_its_floors() {
+    let recording = repository("tests/recordings/perl-cycles-leak.jsonl.zst");
+    let sink = cdylib("seepmeter-test-floors");
+    let words = words!["replay", "-q", "--no-summary", recording, "-o", sink];
+    let out = seepmeter(words).done().expect(0).out();
+    let mut lines = out.lines();
+    assert_eq!(lines.next(), Some("target,metric,elapsed_s,floor"));
+    let floors: Vec<(f64, f64)> = lines
+        .map(|line| {
+            let (rest, floor) = line.rsplit_once(',').unwrap();
+            let (name, time) = rest.rsplit_once(',').unwrap();
+            assert!(name.ends_with(",rss"), "{line}");
+            (time.parse().unwrap(), floor.parse().unwrap())
+        })
+        .collect();
+    assert!(floors.len() > 10, "{out}");
+    assert!(floors.is_sorted_by(|a, b| a.0 < b.0), "{out}");
+    assert!(floors[floors.len() - 1].1 > floors[0].1, "it leaks\n{out}");
 }
 
 /// A section of the chapter: what stands between its heading and the next.
@@ -119,9 +214,13 @@ fn beside_seepmeter() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_chapters_sink_in_c_and_its_program_work_as_shown() {
+fn the_chapters_plugins_in_c_and_its_program_work_as_shown() {
     let place = beside_seepmeter();
-    for (name, heading) in [("c", "A sink in C"), ("python", "A sink without a library")] {
+    for (name, heading) in [
+        ("c", "A sink in C"),
+        ("sampler", "A sampler in C"),
+        ("python", "A sink without a library"),
+    ] {
         if name == "python" && std::process::Command::new("python3").arg("-V").output().is_err() {
             not_run("the chapter's program", "there is no python3");
             continue;

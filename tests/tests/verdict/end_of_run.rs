@@ -202,7 +202,7 @@ fn a_run_that_is_over_at_once_is_too_short() {
     let done = seepmeter(words).done().expect(0);
     let told: Value = serde_json::from_str(&done.out()).unwrap();
     assert_eq!(
-        (&told["verdict"], &told["reason"]),
+        (&told["classification"], &told["reason"]),
         (&"inconclusive".into(), &"too-short".into()),
         "{}",
         done.told()
@@ -242,7 +242,7 @@ fn a_verdict_goes_to_the_file_that_is_named_and_the_gates_stand_in_its_json() {
     assert_eq!(text.lines().count(), 1);
     let told: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(told["schema"], "seepmeter.verdict/1");
-    assert_eq!(told["verdict"], "growing");
+    assert_eq!(told["classification"], "growing");
     let rate = told["rate"]["estimate"].as_f64().unwrap();
     assert!((rate - 20_000.0).abs() < 200.0, "{rate}");
     assert_eq!(told["shares"][0]["subject"], "heap");
@@ -257,7 +257,7 @@ fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_told() {
         .metric("fds", Unit::Count, |i| 20 + i / 3)
         .write(folder.path(), "fds.jsonl");
     let told = verdict(&path, ",metric=fds");
-    assert_eq!((&told["verdict"], &told["unit"]), (&"growing".into(), &"count".into()));
+    assert_eq!((&told["classification"], &told["unit"]), (&"growing".into(), &"count".into()));
     let done = replay(&path, &["-o", "verdict,metric=fds"]).expect(0);
     assert!(done.err().starts_with("growing  fds +20/min ("), "{}", done.told());
     let _ = replay(&path, &["-o", "verdict,metric=files"])
@@ -278,7 +278,7 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
     assert_eq!(verdict(&path, "")["metric"], "rss");
     let sink = ["-o", "verdict,json=yes,path=-", "--metric", "fds"];
     let told: Value = serde_json::from_str(&replay(&path, &sink).expect(0).out()).unwrap();
-    assert_eq!((&told["metric"], &told["verdict"]), (&"fds".into(), &"growing".into()));
+    assert_eq!((&told["metric"], &told["classification"]), (&"fds".into(), &"growing".into()));
     let done = seepmeter(words!["replay", "-q", "--metric", "files", path]).done().expect(0);
     assert!(
         done.err().contains("verdict    none: there is no metric `files`; there are: rss, fds")
@@ -315,7 +315,7 @@ fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
         .metric("pss", Unit::Bytes, |_| 40_000_000)
         .write(folder.path(), "pss.jsonl");
     let told = verdict(&path, ",metric=pss");
-    assert_eq!(told["verdict"], "steady", "{told}");
+    assert_eq!(told["classification"], "steady", "{told}");
     assert_eq!(told["span"]["to"], 599.0, "{told}");
 }
 
@@ -347,7 +347,7 @@ fn what_is_swapped_out_is_not_hidden() {
     let path = Synthetic::flat(600, 7)
         .metric("swap", Unit::Bytes, |i| 30_000 * i)
         .write(folder.path(), "swap.jsonl");
-    assert_eq!(verdict(&path, "")["verdict"], "growing");
+    assert_eq!(verdict(&path, "")["classification"], "growing");
 }
 
 #[test]
@@ -363,5 +363,5 @@ fn a_run_that_is_ended_by_a_signal_is_judged_all_the_same() {
     let done = running.wait();
     assert_eq!(done.status.code(), Some(143), "{}", done.told());
     let told: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(told["verdict"], "inconclusive");
+    assert_eq!(told["classification"], "inconclusive");
 }

@@ -61,7 +61,7 @@ fn json_is_one_object_a_line_with_its_file() {
     let told = judge(&["--json"], &[&leak, &flat]).expect(0).out();
     let objects: Vec<Value> =
         told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let words: Vec<_> = objects.iter().map(|o| o["verdict"].as_str().unwrap()).collect();
+    let words: Vec<_> = objects.iter().map(|o| o["classification"].as_str().unwrap()).collect();
     assert_eq!(words, ["growing", "steady"]);
     assert_eq!(objects[0]["file"], leak.display().to_string());
     assert_eq!(objects[0]["target"], "made-up");

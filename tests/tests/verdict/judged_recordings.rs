@@ -102,7 +102,7 @@ fn verdicts(names: &[&str]) -> Vec<String> {
     let judged = seepmeter(arguments).done().expect(0).out();
     let verdict = |line: &str| -> String {
         let said: Value = serde_json::from_str(line).expect("JSON");
-        said["verdict"].as_str().expect("a verdict").to_owned()
+        said["classification"].as_str().expect("a verdict").to_owned()
     };
     let said: Vec<String> = judged.lines().map(verdict).collect();
     assert_eq!(said.len(), names.len(), "{judged}");

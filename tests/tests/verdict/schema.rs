@@ -156,8 +156,8 @@ fn the_checker_finds_what_does_not_fit() {
     let folder = tempfile::tempdir().unwrap();
     let good = judged(&[], &Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl"));
     for (key, value) in [
-        ("verdict", Value::from("leaking")),
-        ("floors", Value::from(1.5)),
+        ("classification", Value::from("leaking")),
+        ("floors_used", Value::from(1.5)),
         ("rate", serde_json::json!({"estimate": 1.0, "low": 0.5})),
         ("gates", serde_json::json!([{"gate": "growing", "fired": "yes", "why": ""}])),
         ("mood", Value::from("good")),

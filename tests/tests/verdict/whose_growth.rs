@@ -16,14 +16,14 @@ fn a_metric_that_only_parts_have_is_judged_by_their_sum() {
         .of_part("pss", |i| 9_000_000 - 5_000 * i)
         .write(folder.path(), "parts.jsonl");
     let told = verdict(&path, ",metric=pss");
-    assert_eq!(told["verdict"], "growing", "{told}");
+    assert_eq!(told["classification"], "growing", "{told}");
     let rate = told["rate"]["estimate"].as_f64().unwrap();
     assert!((rate - 15_000.0).abs() < 100.0, "{told}");
     assert_eq!(told["shares"][0]["subject"], "[heap]", "{told}");
     assert_eq!(told["summed_parts"], 2);
     let explained = replay(&path, &["-o", "verdict,metric=pss,explain=yes"]).expect(0).err();
     assert!(explained.contains("\n  - pss is the sum of 2 parts\n"), "{explained}");
-    assert_eq!(verdict(&path, "")["verdict"], "steady");
+    assert_eq!(verdict(&path, "")["classification"], "steady");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_part_that_grows_behind_one_that_shrinks_is_found() {
     let path = masked_leak(folder.path());
     let told = verdict(&path, "");
     assert_eq!(
-        (&told["verdict"], &told["masked"]["subject"]),
+        (&told["classification"], &told["masked"]["subject"]),
         (&"growing".into(), &"[heap]".into()),
         "{told}"
     );
@@ -210,7 +210,7 @@ fn ten_thousand_parts_are_judged_in_little_time_and_memory() {
     let done = seepmeter(words).done().expect(100);
     let took = begin.elapsed();
     let told: Value = serde_json::from_str(&done.out()).unwrap();
-    assert_eq!(told["shares"][0]["subject"], "mapping 7777", "{}", told["verdict"]);
+    assert_eq!(told["shares"][0]["subject"], "mapping 7777", "{}", told["classification"]);
     let peak = Recording::read(&report).largest("peak");
     assert!(peak < 128 << 20, "{peak} bytes");
     assert!(took.as_secs() < 40, "{took:?}");

@@ -7,7 +7,7 @@ use seepmeter_plugin::c_abi::bytes_to_c;
 use seepmeter_plugin::{Error, Info};
 
 use super::Table;
-use super::instance_host::Context;
+use super::context::Context;
 use crate::Notices;
 
 /// An instance on the plugin's side. Dropping it destroys it.

@@ -16,7 +16,7 @@ pub(super) struct KnownNumbers {
     frames: HashSet<FrameId>,
     subjects: HashMap<SubjectId, KnownSubject>,
     /// Ended in the call that runs now; the call's points may still be of it.
-    ended: Vec<SubjectId>,
+    ended: HashSet<SubjectId>,
     /// The last subject that was defined; numbers of subjects increase.
     last_subject: Option<SubjectId>,
 }
@@ -62,12 +62,12 @@ impl KnownNumbers {
 
     /// A subject has ended: it is forgotten after the call.
     pub(super) fn end_subject(&mut self, subject: SubjectId) {
-        self.ended.push(subject);
+        self.ended.insert(subject);
     }
 
     /// The call is over: forgets what has ended in it.
     pub(super) fn forget_ended(&mut self) {
-        let mut ended = std::mem::take(&mut self.ended);
+        let mut ended: Vec<SubjectId> = self.ended.drain().collect();
         while let Some(subject) = ended.pop() {
             let Some(known) = self.subjects.remove(&subject) else { continue };
             if let Some(parent) = known.parent.and_then(|parent| self.subjects.get_mut(&parent)) {
@@ -86,9 +86,10 @@ impl KnownNumbers {
         Err(format!("{}, which it has not defined or which has ended", subject.0))
     }
 
-    /// True of a subject that may have been defined, and has ended since.
-    pub(super) fn may_have_ended(&self, subject: SubjectId) -> bool {
-        !self.subjects.contains_key(&subject) && Some(subject) <= self.last_subject
+    /// True of a subject that was defined, as far as is still known, and has ended since.
+    pub(super) fn has_ended(&self, subject: SubjectId) -> bool {
+        let forgotten = !self.subjects.contains_key(&subject) && Some(subject) <= self.last_subject;
+        forgotten || self.ended.contains(&subject)
     }
 
     pub(super) fn point(&self, point: &Point) -> Result<(), String> {
@@ -129,13 +130,14 @@ mod tests {
         known.add_subject(mapping, Some(group), &SubjectKind::Mapping);
         known.add_subject(child, Some(target), &SubjectKind::Process);
         known.end_subject(target);
+        assert!(known.has_ended(target));
         assert_eq!(known.subject(mapping), Ok(()), "within the call");
         known.forget_ended();
         for gone in [target, group, mapping] {
-            assert!(known.subject(gone).is_err() && known.may_have_ended(gone), "{gone:?}");
+            assert!(known.subject(gone).is_err() && known.has_ended(gone), "{gone:?}");
         }
         assert_eq!(known.subject(child), Ok(()));
-        assert!(!known.may_have_ended(SubjectId(4)), "it has never been defined");
+        assert!(!known.has_ended(SubjectId(4)), "it has never been defined");
     }
 
     #[test]

@@ -16,10 +16,11 @@ use seepmeter_plugin::{Info, SamplerFactory, SinkFactory};
 
 use crate::Notices;
 
+mod context;
 mod elf;
 mod folders;
+mod host_calls;
 mod instance;
-mod instance_host;
 mod known;
 mod sampler;
 mod sink;

@@ -168,3 +168,102 @@ impl<P: Plugin, R> Instance<P, R> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_void;
+    use std::ptr;
+    use std::sync::Mutex;
+
+    use seepmeter_abi as abi;
+
+    use crate::c_abi::{EIO, bytes_from_c, bytes_to_c, struct_size};
+    use crate::private::sink_table;
+    use crate::record::Record;
+    use crate::{Error, Plugin, Sink, options};
+
+    options! {
+        struct NoOptions {}
+    }
+
+    struct Fragile;
+
+    impl Plugin for Fragile {
+        const NAME: &'static str = "fragile";
+        const ABOUT: &'static str = "panics when it is flushed";
+        type Options = NoOptions;
+
+        fn new(_: NoOptions) -> Result<Self, Error> {
+            Ok(Self)
+        }
+    }
+
+    impl Sink for Fragile {
+        fn write(&mut self, _: &Record) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), Error> {
+            panic!("it is fragile")
+        }
+    }
+
+    type Messages = Mutex<Vec<String>>;
+
+    unsafe extern "C" fn message(context: *mut c_void, _: u32, text: abi::Bytes) {
+        // SAFETY: `with_instance` has put it there, and the text lives through the call.
+        let (messages, text) = unsafe { (&*context.cast::<Messages>(), bytes_from_c(text)) };
+        messages.lock().unwrap().push(String::from_utf8(text.unwrap().to_vec()).unwrap());
+    }
+
+    /// Hands `test` the table and an instance of it; gives what it has reported.
+    fn with_instance(test: impl FnOnce(&abi::Plugin, *mut c_void)) -> Vec<String> {
+        let messages = Messages::default();
+        // SAFETY: numbers, pointers and optional calls may be zero.
+        let mut host: abi::InstanceHost = unsafe { std::mem::zeroed() };
+        host.struct_size = struct_size::<abi::InstanceHost>();
+        host.context = ptr::from_ref(&messages).cast_mut().cast();
+        host.message = Some(message);
+        // SAFETY: the table lives until exit.
+        let table = unsafe { &*sink_table::<Fragile>(ptr::null(), "1.0") };
+        let mut instance = ptr::null_mut();
+        // SAFETY: the table's own calls; the host's table lives through all of them.
+        unsafe {
+            assert_eq!(table.create.unwrap()(&raw const host, &raw mut instance), 0);
+            test(table, instance);
+            table.destroy.unwrap()(instance);
+        }
+        messages.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_call_that_the_host_makes_out_of_order_is_an_error_and_harms_nothing() {
+        let messages = with_instance(|table, instance| {
+            let (ready, configure) = (table.ready.unwrap(), table.configure.unwrap());
+            // SAFETY: the table's own calls with its own instance.
+            unsafe {
+                assert_eq!(table.stop.unwrap()(instance), -EIO);
+                assert_eq!(ready(instance), 0);
+                assert_eq!(ready(instance), -EIO);
+                assert_eq!(configure(instance, bytes_to_c(b"a"), bytes_to_c(b"b")), -EIO);
+                let json = bytes_to_c(br#"{"metrics":[],"gates":[]}"#);
+                assert_eq!(table.conclude.unwrap()(instance, json), 0);
+            }
+        });
+        assert_eq!(messages.len(), 3);
+        assert!(messages.iter().all(|text| text.contains("out of order")), "{messages:?}");
+    }
+
+    #[test]
+    fn after_a_panic_no_call_reaches_the_plugin() {
+        let messages = with_instance(|table, instance| {
+            // SAFETY: the table's own calls with its own instance.
+            unsafe {
+                assert_eq!(table.ready.unwrap()(instance), 0);
+                assert_eq!(table.flush.unwrap()(instance), -EIO);
+                assert_eq!(table.stop.unwrap()(instance), -EIO);
+            }
+        });
+        assert_eq!(messages, ["panicked: it is fragile", "it has panicked before"]);
+    }
+}

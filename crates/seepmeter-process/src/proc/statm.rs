@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::text::decimal;
+use super::text::leading_decimal;
 use super::{ProcError, ProcFolder};
 
 /// What statm says, in pages. All of it is 0 for a zombie.
@@ -31,10 +31,13 @@ impl Statm {
     /// 1234 567 345 89 0 432 0
     /// ```
     pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Self, ProcError> {
-        let mut words = text.split(u8::is_ascii_whitespace);
-        let mut number = |item| {
-            let value = words.next().and_then(decimal);
-            value.ok_or_else(|| ProcError::parse(path, 1, item, text))
+        let mut rest = text;
+        let mut number = |item| match leading_decimal(rest) {
+            Some((value, [b' ' | b'\n', after @ ..])) => {
+                rest = after;
+                Ok(value)
+            }
+            _ => Err(ProcError::parse(path, 1, item, text)),
         };
         let (size, resident) = (number("size")?, number("resident")?);
         let (shared, code) = (number("shared")?, number("text")?);
@@ -91,6 +94,7 @@ mod tests {
         let whole = Statm { size: 1234, resident: 567, shared: 345, text: 89, data: 432 };
         assert_eq!(parse(b"1234 567 345 89 0 432 0\n"), Some(whole));
         assert_eq!(parse(b"1234 567 345"), None);
+        assert_eq!(parse(b"1234 567 345x 89 0 432 0\n"), None);
         assert_eq!(parse(b"1234 -567 345 89 0 432 0\n"), None);
         assert_eq!(parse(b""), None);
     }

@@ -2,18 +2,22 @@
 
 use memchr::memchr;
 
+/// The number that a text begins with, and the text behind it; none if there is none, or it is too
+/// large.
+pub(crate) fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0u64;
+    let mut at = 0;
+    // By index, which is twice as fast as by iterators: statm is read at every tick.
+    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d <= 9) {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+        at += 1;
+    }
+    (at > 0).then(|| (value, &text[at..]))
+}
+
 /// The value of decimal digits; none if there are none, or other bytes, or too many.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |value, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    leading_decimal(digits).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
 }
 
 /// The value of `   12 kB` in bytes.

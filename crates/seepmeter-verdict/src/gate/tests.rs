@@ -1,42 +1,30 @@
 use proptest::prelude::*;
 use seepmeter_analysis::{Interval, Reason, Series};
+use seepmeter_record::SubjectKind;
 
 use super::*;
 use crate::{Part, PartSeries};
 
-fn judgement(word: Word, low: f64, high: f64) -> Judgement {
-    Judgement {
-        word,
-        reason: (word == Word::Inconclusive).then_some(Reason::TooShort),
-        watch_longer: None,
-        rate: Some(Interval { estimate: f64::midpoint(low, high), low, high }),
-        span: Some((0, 600_000_000_000)),
-        warm_up_end: None,
-        floors_used: 30,
-        cycle: None,
-        p_value: Some(0.0),
-        level: Some(100.0 * 1024.0 * 1024.0),
-        peak: Some(600 << 20),
-        explanation: Vec::new(),
-    }
-}
-
-/// What is judged so, and a heap that leaks.
-fn verdict(word: Word, low: f64, high: f64) -> (Verdict, RunSeries) {
+/// What is judged so at these ends of the rate, and a heap that leaks.
+fn verdict(classification: Classification, low: f64, high: f64) -> (Verdict, RunSeries) {
     let name = "[heap]".to_owned();
-    let heap = Part { family: name.clone(), name, kind: "mapping".into(), class: None };
+    let heap = Part { family: name.clone(), name, kind: SubjectKind::Mapping, class: None };
     let leak =
         Series::from_pairs((0..600).map(|i| (i * 1_000_000_000, 5_000_000 + 9_000 * i as i64)));
     let mut run = RunSeries::of_resident("t", leak.clone());
-    run.parts = vec![PartSeries { part: heap, series: leak, causes: Vec::new() }];
-    let verdict = Verdict {
-        judgement: judgement(word, low, high),
-        masked: None,
-        shares: None,
-        limit: None,
-        ..run.judge()
+    let last_observed = run.end;
+    run.parts = vec![PartSeries { part: heap, series: leak, causes: Vec::new(), last_observed }];
+    let verdict = run.judge();
+    let inconclusive = classification == Classification::Inconclusive;
+    let judgement = Judgement {
+        classification,
+        reason: inconclusive.then_some(Reason::TooShort),
+        rate: Some(Interval { estimate: f64::midpoint(low, high), low, high }),
+        level: Some(100.0 * 1024.0 * 1024.0),
+        peak: Some(600 << 20),
+        ..verdict.judgement
     };
-    (verdict, run)
+    (Verdict { judgement, shares: None, limit: None, ..verdict }, run)
 }
 
 fn fires(gate: &str, (verdict, run): &(Verdict, RunSeries)) -> bool {
@@ -45,31 +33,31 @@ fn fires(gate: &str, (verdict, run): &(Verdict, RunSeries)) -> bool {
 }
 
 #[test]
-fn a_word_fires_on_that_verdict_alone() {
-    let growing = verdict(Word::Growing, 10.0, 20.0);
+fn a_classification_fires_on_that_verdict_alone() {
+    let growing = verdict(Classification::Growing, 10.0, 20.0);
     assert!(fires("growing", &growing) && !fires("steady", &growing));
-    assert!(fires(" inconclusive ", &verdict(Word::Inconclusive, 0.0, 0.0)));
+    assert!(fires(" inconclusive ", &verdict(Classification::Inconclusive, 0.0, 0.0)));
 }
 
 #[test]
 fn a_rate_must_be_over_the_value_with_its_whole_interval() {
-    let growing = verdict(Word::Growing, 20_000.0, 30_000.0);
+    let growing = verdict(Classification::Growing, 20_000.0, 30_000.0);
     assert!(fires("rate>1MiB/min", &growing), "20000 bytes a second are 1.14 MiB a minute");
     assert!(!fires("rate>1.5MiB/min", &growing), "the lower end is not over it");
     assert!(fires("rate > 0", &growing) && !fires("rate < 1KiB/s", &growing));
-    assert!(!fires("rate>0", &verdict(Word::Inconclusive, 20_000.0, 30_000.0)));
+    assert!(!fires("rate>0", &verdict(Classification::Inconclusive, 20_000.0, 30_000.0)));
 }
 
 #[test]
 fn a_peak_is_known_whatever_the_verdict() {
-    assert!(fires("peak>512MiB", &verdict(Word::Inconclusive, 0.0, 0.0)));
-    assert!(!fires("peak>1GiB", &verdict(Word::Growing, 1.0, 2.0)));
-    assert!(fires("peak>=600MiB", &verdict(Word::Steady, 0.0, 0.0)));
+    assert!(fires("peak>512MiB", &verdict(Classification::Inconclusive, 0.0, 0.0)));
+    assert!(!fires("peak>1GiB", &verdict(Classification::Growing, 1.0, 2.0)));
+    assert!(fires("peak>=600MiB", &verdict(Classification::Steady, 0.0, 0.0)));
 }
 
 #[test]
 fn a_subject_is_judged_by_itself() {
-    let steady = verdict(Word::Steady, -1.0, 1.0);
+    let steady = verdict(Classification::Steady, -1.0, 1.0);
     assert!(fires("subject([heap]).rate>0", &steady));
     let gate: Gate = "subject(gone).rate>0".parse().unwrap();
     let (verdict, run) = &steady;

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use seepmeter_verdict::{Change, ComparableRun, JudgeOptions, RunComparison, RunFile, names};
+use seepmeter_record::conventions::metric;
+use seepmeter_verdict::{Change, ComparableRun, JudgeOptions, RunComparison, RunFile};
 
 use super::judge::{notice_doubts, read_run};
 use crate::flags::{CompareFlags, FailOn};
@@ -20,7 +21,7 @@ pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
     check_files(flags)?;
     let mut metrics = flags.metric.clone();
     if metrics.is_empty() {
-        metrics.push(names::metric::RSS.to_owned());
+        metrics.push(metric::RSS.name.to_owned());
     }
     let read = |files: &[PathBuf]| -> Result<Vec<(String, RunFile)>> {
         let read = |file: &PathBuf| {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use seepmeter_verdict::{JudgeOptions, RunFile, names};
+use seepmeter_record::conventions::metric;
+use seepmeter_verdict::{JudgeOptions, RunFile};
 
 use crate::flags::{ColumnFlags, JudgeFlags};
 use crate::messages::{self, print, shown};
@@ -35,22 +36,24 @@ pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
 
 /// Judges one file; true if a gate fired.
 fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
-    let metric = flags.metric.as_deref().unwrap_or(names::metric::RSS);
+    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
     let gates = flags.gates.fail_on.clone();
     let options = JudgeOptions { metrics: vec![metric.to_owned()], gates };
     let run = read_run(file, options, &flags.columns)?;
     let conclusion = run.conclude();
     let file = shown(file);
-    let verdict = conclusion.main().map_err(|why| anyhow!("cannot judge {file}: {why}"))?;
+    let mut lines = Vec::new();
+    for metric in &conclusion.metrics {
+        let found = match flags.json {
+            true => metric.documents(&conclusion.gates, Some(&file)),
+            false => metric.lines(flags.explain),
+        };
+        lines.extend(found.map_err(|why| anyhow!("cannot judge {file}: {why}"))?);
+    }
     notice_doubts(&run, &file);
-    let text = if flags.json {
-        verdict.document(&conclusion.gates, Some(&file)).to_string()
-    } else {
-        let name = if flags.files.len() > 1 { format!("{file}: ") } else { String::new() };
-        let lines = if flags.explain { verdict.explained_lines() } else { verdict.lines() };
-        format!("{name}{}", lines.join("\n"))
-    };
-    print(format!("{text}\n").as_bytes())?;
+    let several = flags.files.len() > 1 && !flags.json;
+    let name = if several { format!("{file}: ") } else { String::new() };
+    print(format!("{name}{}\n", lines.join("\n")).as_bytes())?;
     Ok(messages::gates(conclusion.gates.iter()))
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_plugin::parse_duration;
-use seepmeter_record::conventions::metric;
 use seepmeter_verdict::{Columns, Gate};
 
 use crate::spec::Spec;
@@ -253,8 +252,8 @@ pub struct SinkFlags {
     /// No summary at the end
     #[arg(long)]
     pub no_summary: bool,
-    /// Which metric is judged; may be given several times, and gates are on the first
-    #[arg(long = "metric", value_name = "NAME", default_value = metric::RSS.name)]
+    /// Which metric is judged; may be given several times, and gates are on the first [default: rss]
+    #[arg(long = "metric", value_name = "NAME")]
     pub metrics: Vec<String>,
     /// What must not be true.
     #[command(flatten)]

@@ -10,7 +10,7 @@ use seepmeter_record::{
     Cost, CurrentValues, End, Event, EventKind, Footer, Header, Record, Sample, SamplerId, Subject,
     SubjectId, Unit, human,
 };
-use seepmeter_verdict::{Conclusion, MetricConclusion, MetricOutcome};
+use seepmeter_verdict::{Conclusion, MetricConclusion};
 
 use super::output::Output;
 use super::{verdict, words};
@@ -122,11 +122,11 @@ impl Sink for Summary {
 
 /// What was concluded from a metric.
 fn verdict_lines(metric: &MetricConclusion) -> Vec<String> {
-    match &metric.outcome {
-        MetricOutcome::Verdicts(verdicts) => verdict::lines(verdicts, false),
+    match metric.lines(false) {
+        Ok(lines) => lines,
         // It is judged unless the user asks for another: that it was not sampled is no news.
-        MetricOutcome::NoVerdict(_) if metric.metric == metric::RSS.name => Vec::new(),
-        MetricOutcome::NoVerdict(why) => vec![format!("none: {why}")],
+        Err(_) if metric.metric == metric::RSS.name => Vec::new(),
+        Err(why) => vec![format!("none: {why}")],
     }
 }
 
@@ -292,7 +292,7 @@ fn cost_line(cost: Cost) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use seepmeter_record::Dropped;
-    use seepmeter_verdict::NoVerdict;
+    use seepmeter_verdict::{MetricOutcome, NoVerdict};
 
     use super::super::test_stream::{TestStream, output_after, output_of};
     use super::*;

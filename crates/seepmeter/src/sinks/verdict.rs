@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Plugin, Sink, options};
 use seepmeter_record::{End, Footer, Record};
-use seepmeter_verdict::{Conclusion, MetricOutcome, Scope, Verdict};
+use seepmeter_verdict::Conclusion;
 
 use super::output::Output;
 
@@ -54,14 +54,13 @@ impl Sink for VerdictSink {
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
         let VerdictOptions { json, explain, .. } = self.options;
         for metric in &conclusion.metrics {
-            match &metric.outcome {
-                MetricOutcome::Verdicts(verdicts) if json => {
-                    let documents =
-                        verdicts.iter().map(|verdict| verdict.document(&conclusion.gates, None));
-                    self.lines.extend(documents.map(|document| document.to_string()));
-                }
-                MetricOutcome::Verdicts(verdicts) => self.lines.extend(lines(verdicts, explain)),
-                MetricOutcome::NoVerdict(why) => {
+            let lines = match json {
+                true => metric.documents(&conclusion.gates, None),
+                false => metric.lines(explain),
+            };
+            match lines {
+                Ok(lines) => self.lines.extend(lines),
+                Err(why) => {
                     self.missing.get_or_insert_with(|| why.to_string());
                 }
             }
@@ -89,32 +88,10 @@ pub(super) fn never_started(footer: &Footer) -> bool {
         && footer.ends.iter().all(|target| matches!(target.end, End::NotStarted(_)))
 }
 
-/// The verdicts on a metric for people. If there are several, each is named.
-pub(super) fn lines(verdicts: &[Verdict], explain: bool) -> Vec<String> {
-    let of_verdict = |verdict: &Verdict| {
-        let mut lines = if explain { verdict.explained_lines() } else { verdict.lines() };
-        if let Some(first) = lines.first_mut().filter(|_| verdicts.len() > 1) {
-            let whose = whose(verdict.scope, &verdict.target, verdict.pid);
-            *first = format!("{whose}: {first}");
-        }
-        lines
-    };
-    verdicts.iter().flat_map(of_verdict).collect()
-}
-
-/// What a verdict is on.
-fn whose(scope: Scope, target: &str, pid: Option<i64>) -> String {
-    match (scope, pid) {
-        (Scope::AllTargets, _) => "all targets".to_owned(),
-        (_, Some(pid)) => format!("{target} (pid {pid})"),
-        (_, None) => target.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use seepmeter_plugin::ErrorKind;
-    use seepmeter_verdict::{MetricConclusion, NoVerdict};
+    use seepmeter_verdict::{MetricConclusion, MetricOutcome, NoVerdict};
 
     use super::super::test_stream::TestStream;
     use super::*;
@@ -144,15 +121,5 @@ mod tests {
     #[test]
     fn of_a_target_that_was_not_started_nothing_is_reported() {
         assert_eq!(stop_after(End::NotStarted(2)), Ok(()));
-    }
-
-    #[test]
-    fn of_several_targets_each_verdict_is_named_and_the_sum_is_that_of_all() {
-        let names = [
-            whose(Scope::Target, "work", Some(7)),
-            whose(Scope::Series, "a.csv", None),
-            whose(Scope::AllTargets, "", None),
-        ];
-        assert_eq!(names, ["work (pid 7)", "a.csv", "all targets"]);
     }
 }

@@ -9,11 +9,15 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use seepmeter_plugin::record::{Event, EventKind, MetricId, Points, SubjectId, Unit};
-use seepmeter_plugin::{
-    Error, Look, NewSubject, Options, Plugin, Sampler, Stream, Target, Until, Waited,
+use seepmeter_plugin::record::{
+    Bytes, Event, EventKind, FrameId, ImageId, MetricId, MetricSpec, Points, StackId, SubjectId,
+    SubjectKind, Unit,
 };
-use seepmeter_sampler_smaps::{Smaps, SmapsOptions};
+use seepmeter_plugin::{
+    Error, NewFrame, NewSubject, Options, Plugin, RunningSampler, SampleBuilder, Sampler, Stream,
+    Target, Until, Waited,
+};
+use seepmeter_sampler_smaps::{RunningSmaps, Smaps, SmapsOptions};
 
 pub const MIB: usize = 1 << 20;
 
@@ -76,50 +80,69 @@ impl Drop for Program {
     }
 }
 
-/// A stream that remembers all it is told.
+/// A stream that keeps all that is emitted.
 pub struct Memory {
     begin: Instant,
-    metrics: Vec<String>,
+    metrics: Vec<(String, SubjectKind)>,
     pub subjects: Vec<NewSubject>,
     pub events: Vec<Event>,
     values: HashMap<(u32, String), i64>,
 }
+
+/// The subjects of targets: those of the sampler come behind.
+pub const TARGETS: u32 = 8;
 
 impl Stream for Memory {
     fn now(&self) -> u64 {
         u64::try_from(self.begin.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn metric(&mut self, name: &str, unit: Unit, help: &str) -> MetricId {
-        assert_eq!(unit, Unit::Bytes);
-        assert!(!help.is_empty());
-        self.metrics.push(name.to_owned());
+    fn metric(&mut self, metric: &MetricSpec<'_>) -> MetricId {
+        assert_eq!(metric.unit, Unit::Bytes);
+        assert!(!metric.help.is_empty());
+        self.metrics.push((metric.name.to_owned(), metric.subject_kind.clone()));
         MetricId(u32::try_from(self.metrics.len() - 1).unwrap())
     }
 
     fn subject(&mut self, subject: NewSubject) -> SubjectId {
         self.subjects.push(subject);
-        SubjectId(u32::try_from(self.subjects.len()).unwrap())
+        SubjectId(u32::try_from(self.subjects.len() - 1).unwrap() + TARGETS)
+    }
+
+    fn image(&mut self, _: Bytes, _: Option<Box<str>>) -> ImageId {
+        unreachable!("it knows no code")
+    }
+
+    fn frame(&mut self, _: NewFrame) -> FrameId {
+        unreachable!("it knows no code")
+    }
+
+    fn stack(&mut self, _: Vec<FrameId>, _: Option<Bytes>) -> StackId {
+        unreachable!("it knows no code")
     }
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
     }
+
+    fn keep_alive(&mut self, reason: &str) {
+        unreachable!("no target needs it after the run: {reason}")
+    }
 }
 
 impl Memory {
-    /// The subjects that are there: defined, and not gone.
+    /// The subjects of mappings that are there: defined, and not ended.
     pub fn living(&self) -> impl Iterator<Item = (u32, &NewSubject)> {
-        let gone = |id: u32| {
+        let ended = |id: u32| {
             self.events
                 .iter()
-                .any(|event| event.kind == EventKind::Gone && event.subject == Some(SubjectId(id)))
+                .any(|event| event.kind.ends_subject() && event.subject == Some(SubjectId(id)))
         };
         self.subjects
             .iter()
-            .zip(1..)
+            .zip(TARGETS..)
             .map(|(subject, id)| (id, subject))
-            .filter(move |(id, _)| !gone(*id))
+            .filter(move |(id, _)| !ended(*id))
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -142,18 +165,25 @@ impl Memory {
         self.living().filter_map(|(id, _)| self.value(id, metric)).sum()
     }
 
-    pub fn told(&self, kind: &str) -> Vec<String> {
-        let of_kind = self.events.iter().filter(|event| event.kind.as_str() == kind);
-        of_kind.map(|event| event.text.to_string()).collect()
+    /// The texts of the events that say what was not observed, or in another way than usual.
+    pub fn shortcomings(&self) -> Vec<String> {
+        let texts = self.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Incomplete { text, .. } | EventKind::Fallback { text } => Some(text),
+            _ => None,
+        });
+        texts.map(ToString::to_string).collect()
     }
 }
 
 /// The sampler at work.
 pub struct Watcher {
-    smaps: Smaps,
+    smaps: RunningSmaps,
     pub memory: Memory,
     wake: (PipeReader, Option<PipeWriter>),
-    pub points: usize,
+    /// Of the last sample.
+    pub points: Points,
+    /// The last sample was partial.
+    pub partial: bool,
 }
 
 impl Watcher {
@@ -164,7 +194,7 @@ impl Watcher {
     pub fn under(proc_root: &Path, pid: i32, options: &[(&str, &str)]) -> Result<Self, Error> {
         let pairs: Vec<_> =
             options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let mut smaps = Smaps::new(SmapsOptions::from_pairs(&pairs).map_err(Error::failed)?)?;
+        let smaps = Smaps::new(SmapsOptions::from_pairs(&pairs).map_err(Error::failed)?)?;
         let mut memory = Memory {
             begin: Instant::now(),
             metrics: Vec::new(),
@@ -172,34 +202,53 @@ impl Watcher {
             events: Vec::new(),
             values: HashMap::new(),
         };
+        let smaps = smaps.start(&mut memory)?;
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let wake = (reader, Some(writer));
+        let mut watcher = Self { smaps, memory, wake, points: Points::new(), partial: false };
+        watcher.add(proc_root, pid, 0)?;
+        Ok(watcher)
+    }
+
+    /// Adds a target.
+    pub fn add(&mut self, proc_root: &Path, pid: i32, subject: u32) -> Result<(), Error> {
         let target = Target {
             pid,
             start_time: 0,
-            subject: SubjectId(0),
+            subject: SubjectId(subject),
             spawned: false,
             proc_root: proc_root.to_owned(),
             executable: None,
         };
-        smaps.start(&target, &mut memory)?;
-        let (reader, writer) = io::pipe().expect("a pipe");
-        let wake = (reader, Some(writer));
-        Ok(Self { smaps, memory, wake, points: 0 })
+        self.smaps.add_target(&target, &mut self.memory)
     }
 
-    /// Looks, and hurries: all the budget there is, and sweeps without a rest.
+    pub fn remove(&mut self, subject: u32) {
+        self.smaps.remove_target(SubjectId(subject), &mut self.memory).expect("it lets go");
+    }
+
+    /// Samples, and hurries: all the budget there is, and sweeps without a rest.
     pub fn eager(pid: i32, detail: &str) -> Self {
         let options =
             [("budget", "100"), ("sweep-every", "1ms"), ("heartbeat", "1ms"), ("detail", detail)];
         Self::new(pid, &options).expect("it starts")
     }
 
-    pub fn look(&mut self) -> Result<(), Error> {
-        let mut points = Points::new();
-        self.smaps.sample(&mut Look::new(&mut points, &mut self.memory))?;
-        self.points = points.len();
-        for point in points {
-            let metric = self.memory.metrics[point.metric.0 as usize].clone();
-            self.memory.values.insert((point.subject.0, metric), point.value);
+    pub fn sample(&mut self) -> Result<(), Error> {
+        self.points.clear();
+        let mut sample = SampleBuilder::new(&mut self.points, &mut self.memory);
+        self.smaps.sample(&mut sample)?;
+        self.partial = sample.facts().partial;
+        for point in &self.points {
+            let (metric, kind) = &self.memory.metrics[point.metric.0 as usize];
+            let of_process = point.subject.0 < TARGETS;
+            assert_eq!(
+                of_process,
+                *kind == SubjectKind::Process,
+                "{metric} of {:?}",
+                point.subject
+            );
+            self.memory.values.insert((point.subject.0, metric.clone()), point.value);
         }
         Ok(())
     }
@@ -217,11 +266,11 @@ impl Watcher {
         }
     }
 
-    /// Looks until something is so, and says how long that took.
+    /// Samples until something is so, and says how long that took.
     pub fn until(&mut self, what: &str, mut so: impl FnMut(&Memory) -> bool) -> Duration {
         let begin = Instant::now();
         loop {
-            self.look().expect("a look");
+            self.sample().expect("a sample");
             if so(&self.memory) {
                 return begin.elapsed();
             }

@@ -1,10 +1,11 @@
 //! A sampler and a sink that panic where they are told to, in one library: each entry symbol carries a
 //! name, and the library is loaded under a file name that fits.
 
-use seepmeter_plugin::record::{MetricId, Record, SubjectId, Unit};
+use seepmeter_plugin::record::{MetricId, MetricKind, MetricSpec, Record, SubjectId, Unit};
+use seepmeter_plugin::verdict::Conclusion;
 use seepmeter_plugin::{
-    Error, Look, OptionError, OptionSpec, Options, Plugin, Sampler, Sink, Stream, Target, Until,
-    Waited, options,
+    Error, OptionError, OptionSpec, Options, Plugin, RunningSampler, SampleBuilder, Sampler, Sink,
+    Stream, Target, Until, Waited, options,
 };
 
 options! {
@@ -33,10 +34,12 @@ impl Where {
     }
 }
 
+const PANICS: MetricSpec<'static> =
+    MetricSpec::new("panics", Unit::Count, MetricKind::Counter, "panics so far");
+
 /// The sampler.
 pub struct Panicky {
     at: Where,
-    told: Option<(SubjectId, MetricId)>,
 }
 
 impl Plugin for Panicky {
@@ -46,21 +49,45 @@ impl Plugin for Panicky {
 
     fn new(at: Where) -> Result<Self, Error> {
         at.reach("new");
-        Ok(Self { at, told: None })
+        Ok(Self { at })
     }
 }
 
 impl Sampler for Panicky {
-    fn start(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error> {
+    type Running = RunningPanicky;
+
+    fn start(self, stream: &mut dyn Stream) -> Result<RunningPanicky, Error> {
         self.at.reach("start");
-        self.told = Some((target.subject, stream.metric("panics", Unit::Count, "panics so far")));
+        let panics = stream.metric(&PANICS);
+        Ok(RunningPanicky { at: self.at, panics, targets: Vec::new() })
+    }
+}
+
+/// The sampler while the run lasts.
+pub struct RunningPanicky {
+    at: Where,
+    panics: MetricId,
+    targets: Vec<SubjectId>,
+}
+
+impl RunningSampler for RunningPanicky {
+    fn add_target(&mut self, target: &Target, _: &mut dyn Stream) -> Result<(), Error> {
+        self.at.reach("add-target");
+        self.targets.push(target.subject);
         Ok(())
     }
 
-    fn sample(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
+    fn remove_target(&mut self, subject: SubjectId, _: &mut dyn Stream) -> Result<(), Error> {
+        self.at.reach("remove-target");
+        self.targets.retain(|target| *target != subject);
+        Ok(())
+    }
+
+    fn sample(&mut self, sample: &mut SampleBuilder<'_>) -> Result<(), Error> {
         self.at.reach("sample");
-        let (subject, metric) = self.told.ok_or_else(|| Error::failed("not started"))?;
-        look.point(subject, metric, 0);
+        for target in &self.targets {
+            sample.point(*target, self.panics, 0);
+        }
         Ok(())
     }
 
@@ -75,7 +102,7 @@ impl Sampler for Panicky {
     }
 }
 
-impl Drop for Panicky {
+impl Drop for RunningPanicky {
     fn drop(&mut self) {
         self.at.reach("drop");
     }
@@ -105,6 +132,11 @@ impl Sink for PanickySink {
 
     fn flush(&mut self) -> Result<(), Error> {
         self.at.reach("flush");
+        Ok(())
+    }
+
+    fn conclude(&mut self, _: &Conclusion) -> Result<(), Error> {
+        self.at.reach("conclude");
         Ok(())
     }
 

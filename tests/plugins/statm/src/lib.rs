@@ -1,3 +1,3 @@
-//! The built-in sampler `statm` behind the C face.
+//! The built-in sampler `statm` behind the plugin ABI.
 
 seepmeter_plugin::export_sampler!(seepmeter::samplers::Statm);

@@ -26,7 +26,10 @@ impl MemoryFiles {
 /// The files of the process itself or of one of its threads, whichever still has memory. What is found
 /// is asked whose it is once it is open and can't change any more: by now another process may have got
 /// the pid.
-pub(super) fn find_living(folder: &ProcFolder, start_time: u64) -> Result<(MemoryFiles, Statm), ProcError> {
+pub(super) fn find_living(
+    folder: &ProcFolder,
+    start_time: u64,
+) -> Result<(MemoryFiles, Statm), ProcError> {
     loop {
         let living = folder.with_memory()?;
         let read = MemoryFiles::open(&living).and_then(|files| {

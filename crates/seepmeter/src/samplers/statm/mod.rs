@@ -9,8 +9,8 @@
 use std::time::{Duration, Instant};
 
 use seepmeter_plugin::{
-    Error, ErrorKind, Plugin, RunningSampler, SampleBuilder, Sampler, Stream, Target, Until, Waited,
-    choices, options,
+    Error, ErrorKind, Plugin, RunningSampler, SampleBuilder, Sampler, Stream, Target, Until,
+    Waited, choices, options,
 };
 use seepmeter_process::wait::wait_one_readable;
 use seepmeter_record::conventions::metric;
@@ -102,11 +102,7 @@ impl RunningSampler for RunningStatm {
         Ok(())
     }
 
-    fn remove_target(
-        &mut self,
-        subject: SubjectId,
-        _stream: &mut dyn Stream,
-    ) -> Result<(), Error> {
+    fn remove_target(&mut self, subject: SubjectId, _stream: &mut dyn Stream) -> Result<(), Error> {
         self.targets.retain(|target| target.subject != subject);
         Ok(())
     }

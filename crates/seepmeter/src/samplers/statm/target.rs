@@ -56,9 +56,7 @@ impl StatmTarget {
         let mut pages = match self.read_pages() {
             Ok(pages) => pages,
             // The last that is known of a target that has ended since.
-            Err(error)
-                if error.kind() == ErrorKind::Gone && self.peak > self.last_emitted.peak =>
-            {
+            Err(error) if error.kind() == ErrorKind::Gone && self.peak > self.last_emitted.peak => {
                 self.emit_peak(metrics, sample);
                 return Ok(());
             }

@@ -1,9 +1,9 @@
 //! Judges a series from standard input: a line a sample, time in ns and value in bytes.
 #![allow(clippy::print_stdout)]
 
-use seepmeter_analysis::explain::explanation;
-use seepmeter_analysis::words::NumberFormat;
 use seepmeter_analysis::{Downsampler, Series, Settings, judge};
+use seepmeter_record::Unit;
+use seepmeter_verdict::explanation;
 use std::io::BufRead;
 use std::time::Instant;
 
@@ -20,6 +20,6 @@ fn main() {
     let series: Series = downsampler.finish();
     let began = Instant::now();
     let judgement = judge(&series, &Settings::default());
-    explanation(&judgement, NumberFormat::Bytes).iter().for_each(|line| println!("{line}"));
+    explanation(&judgement, Unit::Bytes).iter().for_each(|line| println!("{line}"));
     println!("judged in {:.1} ms", began.elapsed().as_secs_f64() * 1e3);
 }

@@ -119,7 +119,7 @@ impl SinkHandle {
         let samples = samples.unwrap_or_else(|_| {
             let limit = (DRAIN + LAST_GRACE).as_secs();
             let sentence = format!(
-                "sink {label}: did not finish within {limit} seconds of the end and was left behind; its output is incomplete"
+                "sink {label}: did not finish within {limit} seconds after the end, so seepmeter stopped waiting for it; its output is incomplete"
             );
             failures.report(&label, sentence);
             0

@@ -167,7 +167,7 @@ macro_rules! numbers {
             }
 
             fn parse(text: &str) -> Result<Self, String> {
-                text.parse().map_err(|error| format!("`{text}` is not such a number: {error}"))
+                text.parse().map_err(|error| format!("`{text}` is not a valid number: {error}"))
             }
         }
     )*};
@@ -292,7 +292,7 @@ macro_rules! options {
 /// }
 ///
 /// assert_eq!(Detail::parse("full"), Ok(Detail::Full));
-/// assert_eq!(Detail::parse("ful").unwrap_err(), "`ful` is none of brief|full");
+/// assert_eq!(Detail::parse("ful").unwrap_err(), "`ful` is not one of brief|full");
 ///
 /// // Where several may be given, the option's type is a list of them.
 /// use seepmeter_plugin::List;
@@ -321,7 +321,7 @@ macro_rules! choices {
             fn parse(text: &str) -> ::std::result::Result<Self, ::std::string::String> {
                 match text {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(::std::format!("`{text}` is none of {}", Self::kind())),
+                    _ => Err(::std::format!("`{text}` is not one of {}", Self::kind())),
                 }
             }
         }

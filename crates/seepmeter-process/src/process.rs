@@ -34,7 +34,7 @@ pub struct Process {
 #[non_exhaustive]
 pub enum AttachError {
     /// There is none of this pid.
-    #[error("there is no process {pid}; `pgrep -l NAME` or `ps` lists those that there are")]
+    #[error("there is no process {pid}; `pgrep -l NAME` or `ps` lists the pids")]
     NoSuchProcess {
         /// What was asked for.
         pid: i32,
@@ -49,7 +49,7 @@ pub enum AttachError {
     },
     /// It has ended, and its parent has not reaped it.
     #[error(
-        "process {pid} has ended and only waits to be reaped by its parent {parent}; there is nothing left to watch"
+        "process {pid} is a zombie: it has ended and waits to be reaped by its parent {parent}; it has no memory left"
     )]
     Ended {
         /// What was asked for.
@@ -67,7 +67,7 @@ pub enum AttachError {
     },
     /// It runs, but procfs does not show it.
     #[error(
-        "process {pid} runs, but {root} does not show it: procfs is mounted with hidepid, or belongs to another pid namespace; run seepmeter as the process's own user, or where its /proc is"
+        "process {pid} runs, but {root} does not show it: procfs is mounted with hidepid, or belongs to another pid namespace; run seepmeter as the user of the process or as root, or in the pid namespace of that /proc"
     )]
     Hidden {
         /// What was asked for.

@@ -134,7 +134,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| format!("`{text}` is not a duration; {wanted}"))?;
     match Duration::try_from(duration) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(format!("`{text}` is not more than zero; {wanted}")),
+        _ => Err(format!("`{text}` is not greater than zero; {wanted}")),
     }
 }
 

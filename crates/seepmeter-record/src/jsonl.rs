@@ -34,17 +34,19 @@ pub fn write_record(out: &mut impl Write, record: &Record) -> io::Result<()> {
 #[non_exhaustive]
 pub enum ReadError {
     /// There is not one byte.
-    #[error("it is empty: there is not even a header; was its run killed at once?")]
+    #[error("it is empty: there is not even a header; was seepmeter killed at once?")]
     Empty,
     /// It ends within its first line.
-    #[error("it is cut off before its first line has ended; was its run killed at once?")]
+    #[error("it is cut off in its first line; was seepmeter killed at once?")]
     CutHeader,
     /// Its first line is no header.
-    #[error("line 1 is no header of a recording: {0}; a recording is what `--sink jsonl` writes")]
+    #[error(
+        "line 1 is not the header of a recording: {0}; a recording is what `--sink jsonl` writes"
+    )]
     NoHeader(String),
     /// It has a format that this version does not know.
     #[error(
-        "it is of format {found}, and this version reads format {FORMAT}; replay it with {by}, or record it anew"
+        "it is of format {found}, and this version reads format {FORMAT}; replay it with {by}, or record it again"
     )]
     Format {
         /// The format that the header names.
@@ -54,7 +56,7 @@ pub enum ReadError {
     },
     /// It has a format that was never released.
     #[error(
-        "it is of a format from before the first release, which no release reads; record it anew"
+        "it is of a format from before the first release, which no release reads; record it again"
     )]
     Unreleased,
     /// A line is not a record.
@@ -66,7 +68,7 @@ pub enum ReadError {
         what: String,
     },
     /// Reading failed.
-    #[error("reading it failed {}", after(*.line))]
+    #[error("cannot read it {}", after(*.line))]
     Io {
         /// The last line that was read whole.
         line: u64,
@@ -149,7 +151,7 @@ impl<R: BufRead> Reader<R> {
             if line == 1 {
                 check_header(&self.buffer)?;
             } else if self.ending == Ending::Whole {
-                return Err(wrong("it stands behind the footer".to_owned()));
+                return Err(wrong("it comes after the footer".to_owned()));
             }
             let Some(record) = parse(&self.buffer).map_err(|error| wrong(what_of(&error)))? else {
                 continue;
@@ -249,7 +251,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Record>, serde_json::Error> {
         type Value = Option<Record>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object with one key, the record's kind")
+            f.write_str("an object with one key, the kind of the record")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {

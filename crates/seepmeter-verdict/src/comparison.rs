@@ -118,7 +118,7 @@ impl RunComparison {
     #[must_use]
     pub fn lack(&self) -> Option<&'static str> {
         (self.base_runs < 2 || self.new_runs < 2).then_some(
-            "one run does not show how runs of one version differ; give several of each, three or better five",
+            "one run does not show how much runs of one version differ; give three or, better, five of each",
         )
     }
 

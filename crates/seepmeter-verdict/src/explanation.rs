@@ -23,20 +23,20 @@ use crate::text::{Answer, interval, reason};
 pub fn explanation(judgement: &Judgement, unit: Unit) -> Vec<String> {
     let mut lines = stages(&judgement.evidence, unit);
     let answer = Answer::of(judgement, unit);
-    let alone = || format!("the whole by itself: {}", Answer::of(&judgement.alone(), unit));
+    let alone = || format!("the whole alone: {}", Answer::of(&judgement.alone(), unit));
     match judgement.overruled.as_deref() {
         None => lines.push(format!("so: {answer}")),
         Some(by @ (Override::MaskedGrowth { part, .. } | Override::RisingPart { part, .. })) => {
             let about = match by {
-                Override::MaskedGrowth { .. } => "a part grows, and the whole does not show it:",
-                _ => "a part rises, and may go on to:",
+                Override::MaskedGrowth { .. } => "a part grows, but the whole does not show it:",
+                _ => "a part rises and may continue to:",
             };
             lines.extend([alone(), about.to_owned()]);
             lines.extend(stages(&part.evidence, unit));
-            lines.push(format!("the part by itself: {}", Answer::of(part, unit)));
+            lines.push(format!("the part alone: {}", Answer::of(part, unit)));
             let why =
                 judgement.reason.map_or(String::new(), |_| format!(": {}", reason(judgement)));
-            lines.push(format!("so: {}, by its part{why}", judgement.classification));
+            lines.push(format!("so: {}, because of this part{why}", judgement.classification));
         }
         Some(Override::SteppedParts { carriers, .. }) => {
             lines.push(alone());
@@ -109,7 +109,7 @@ fn floors(evidence: &Evidence) -> String {
 
 fn warm_up(evidence: &Evidence, tests: &Tests) -> String {
     let warm_up = match tests.warm_up.kind() {
-        WarmUpKind::Unsettled => "it is still settling at the end".to_owned(),
+        WarmUpKind::Unsettled => "it has not settled at the end".to_owned(),
         WarmUpKind::Absent => "no warm-up".to_owned(),
         WarmUpKind::Ended => {
             let end = evidence.begin_of(tests.warm_up.floors);

@@ -28,7 +28,7 @@ pub enum SeriesError {
     Compressed,
     /// It is a table, and its columns are not named.
     #[error(
-        "it looks like a table; say which columns hold the time in seconds and the value in bytes: --time COLUMN --value COLUMN; there are: {known}"
+        "it looks like a table; name the columns of the time in seconds and of the value in bytes: --time COLUMN --value COLUMN; there are: {known}"
     )]
     UnnamedColumns {
         /// The columns that there are.
@@ -43,7 +43,7 @@ pub enum SeriesError {
         known: String,
     },
     /// It has no pair of a time and a value.
-    #[error("there is not one line with a time and a value in it")]
+    #[error("it has no line with a time and a value")]
     NoPoints,
     /// A line can't be read.
     #[error("line {line}")]

@@ -140,7 +140,7 @@ impl<'a> Parser<'a> {
             word = self.word();
             if word.is_empty() {
                 return self
-                    .bad(begin, "after the subject comes a quantity: rate, level, peak or share");
+                    .bad(begin, "after the subject, write a quantity: rate, level, peak or share");
             }
             Some(name)
         } else {
@@ -182,7 +182,8 @@ impl<'a> Parser<'a> {
     /// `(NAME).`, where the name may have balanced parentheses in it.
     fn subject_name(&mut self) -> Result<String, GateError> {
         let Some(inner) = self.rest().strip_prefix('(') else {
-            return self.bad(self.at, "after `subject` comes a name in parentheses: subject(heap)");
+            return self
+                .bad(self.at, "after `subject`, write a name in parentheses: subject(heap)");
         };
         let mut depth = 1;
         let close = inner.char_indices().find_map(|(at, c)| {
@@ -197,7 +198,8 @@ impl<'a> Parser<'a> {
             return self.bad(self.at, "this parenthesis is not closed");
         };
         if inner[..close].trim().is_empty() {
-            return self.bad(self.at + 1, "a subject's name is missing: subject(heap).rate>0");
+            return self
+                .bad(self.at + 1, "the name of the subject is missing: subject(heap).rate>0");
         }
         self.at += close + 2;
         if !self.rest().starts_with('.') {
@@ -248,7 +250,7 @@ impl<'a> Parser<'a> {
 
     fn end(&mut self) -> Result<(), GateError> {
         self.skip_blanks();
-        if self.rest().is_empty() { Ok(()) } else { self.bad(self.at, "nothing may follow here") }
+        if self.rest().is_empty() { Ok(()) } else { self.bad(self.at, "the gate should end here") }
     }
 }
 
@@ -265,7 +267,7 @@ fn rate(text: &str) -> Result<f64, String> {
         "min" | "m" => 60.0,
         "h" => 3600.0,
         "d" => 86_400.0,
-        other => return Err(format!("`{other}` is none of s, min, h, d; {wanted}")),
+        other => return Err(format!("`{other}` is not one of s, min, h, d; {wanted}")),
     };
     let (sign, size) = size.trim().strip_prefix('-').map_or((1.0, size), |size| (-1.0, size));
     Ok(sign * parse_size(size)?.0 as f64 / seconds)
@@ -386,7 +388,7 @@ fn bounds_of(
         && masked.whole == Classification::Inconclusive
     {
         let name = &masked.part.name;
-        return Err(format!("only {name} was judged, and nothing is known of the whole"));
+        return Err(format!("only {name} was judged; the rate of the whole is not known"));
     }
     if judgement.classification == Classification::Inconclusive {
         return Err(inconclusive(judgement));
@@ -405,7 +407,7 @@ fn bounds_of(
             let share = share.and_then(|name| run.share_of(name, &verdict.judgement));
             share
                 .map(Bounds::exactly)
-                .ok_or_else(|| "nothing grows that could be shared".to_owned())
+                .ok_or_else(|| "nothing grows, so there are no shares".to_owned())
         }
         Quantity::TimeToLimit => Err("no limit will be reached".to_owned()),
         Quantity::Peak => Err("nothing was sampled".to_owned()),
@@ -414,13 +416,13 @@ fn bounds_of(
 
 fn inconclusive(judgement: &Judgement) -> String {
     let why = reason(judgement);
-    format!("the verdict is inconclusive ({why}), so nothing is known of it")
+    format!("the verdict is inconclusive ({why}), so this is not known")
 }
 
 fn no_such_part(run: &RunSeries, name: &str) -> String {
     if run.parts.is_empty() {
         return format!(
-            "no parts were sampled, so there is no `{name}`; a sampler of mappings is `--sampler smaps`"
+            "no parts were sampled, so there is no `{name}`; `--sampler smaps` samples mappings"
         );
     }
     let mut parts: Vec<_> = run.parts.iter().collect();
@@ -428,10 +430,7 @@ fn no_such_part(run: &RunSeries, name: &str) -> String {
     let names = parts.iter().take(MOST_NAMES).map(|known| short(&known.part.name));
     let names: Vec<String> = names.collect();
     let more = if parts.len() > MOST_NAMES { ", …" } else { "" };
-    format!(
-        "there was no subject `{name}`; there were, the largest first: {}{more}",
-        names.join(", ")
-    )
+    format!("there was no subject `{name}`; there were, largest first: {}{more}", names.join(", "))
 }
 
 #[cfg(test)]

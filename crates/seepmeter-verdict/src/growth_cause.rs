@@ -50,15 +50,17 @@ impl GrowthCause {
     #[must_use]
     pub fn in_words(self) -> &'static str {
         match self {
-            Self::HugePages => "mostly transparent huge pages, which take more than was asked for",
+            Self::HugePages => {
+                "mostly transparent huge pages, which take more memory than the program requested"
+            }
             Self::LazyFree => {
-                "mostly given back by MADV_FREE: the kernel takes it when it needs it"
+                "mostly memory given back by MADV_FREE: the kernel takes it when it needs it"
             }
             Self::PageCache => "pages of a file, which the kernel can take back",
-            Self::SharedMemory => "shared memory: another process may be the one that grows it",
+            Self::SharedMemory => "shared memory: perhaps another process makes it grow",
             Self::StackDepth => "a stack that was deep once stays resident",
-            Self::JitCode => "code of a JIT compiler: it usually stops when all is compiled",
-            Self::AllocatorArenas => "arenas of malloc, which keep what was freed",
+            Self::JitCode => "code of a JIT compiler, which stops growing when all is compiled",
+            Self::AllocatorArenas => "arenas of malloc, which keep freed memory",
         }
     }
 }

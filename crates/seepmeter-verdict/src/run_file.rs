@@ -53,7 +53,7 @@ impl fmt::Display for Doubt {
             Self::CutOff { line } => write!(f, "line {line} is cut off and was left out"),
             Self::Backwards { times } => write!(
                 f,
-                "its time goes backwards {}; such a sample is taken as at the time before it",
+                "its time goes backwards {}; such a sample gets the time of the sample before it",
                 human::count(*times, "time")
             ),
         }
@@ -74,7 +74,7 @@ pub enum RunFileError {
     #[error(transparent)]
     Series(#[from] SeriesError),
     /// It is a series of another tool, which has one metric.
-    #[error("it is one series, and has no metric `{metric}`; leave --metric out")]
+    #[error("it is a single series and has no metric `{metric}`; leave out --metric")]
     NoSuchMetric {
         /// The metric that was asked for.
         metric: String,

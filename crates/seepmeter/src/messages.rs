@@ -29,7 +29,7 @@ pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>) -> bool {
     let mut any = false;
     for GateOutcome { gate, fired, checked, why, .. } in outcomes {
         match (checked, fired) {
-            (false, _) => notice(&format!("gate `{gate}` was not checked: {why}")),
+            (false, _) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
             (true, true) => notice(&format!("gate `{gate}` fires: {why}")),
             (true, false) => {}
         }

@@ -77,7 +77,7 @@ impl Outcome {
         };
         if let Some(why) = why {
             messages::notice(&format!(
-                "the gates could not be checked: {why}; was the run too short for a sample, or is there no sampler of the metric?"
+                "the gates were not evaluated: {why}; was the run too short for a sample, or is there no sampler of the metric?"
             ));
             return outcome.or(Self::OwnFailure);
         }

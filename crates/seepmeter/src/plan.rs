@@ -157,7 +157,7 @@ fn check_paths(plans: &[SinkPlan], replayed: Option<&Path>) -> Result<()> {
     };
     let mut seen: Vec<(FileId, &str)> = replayed
         .filter(|path| *path != Path::new("-"))
-        .and_then(|path| Some((FileId::of(path)?, "the recording")))
+        .and_then(|path| Some((FileId::of(path)?, "the replay")))
         .into_iter()
         .collect();
     for plan in plans {
@@ -166,7 +166,7 @@ fn check_paths(plans: &[SinkPlan], replayed: Option<&Path>) -> Result<()> {
         if let Some((_, other)) = seen.iter().find(|(other, _)| *other == id) {
             let name = if own == "-" { "standard output" } else { &own };
             bail!(
-                "the sink {} would write to {name}, where {other} is or goes too; give it a path= of its own",
+                "the sink {} would write to {name}, which {other} uses too; give it another path=",
                 plan.label
             );
         }

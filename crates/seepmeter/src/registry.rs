@@ -185,7 +185,7 @@ fn find<T: ?Sized>(
     let file = match name.contains('/') {
         true if PluginFolders::privileged() => {
             bail!(
-                "{name} is not loaded: seepmeter has more rights here than you do, and then takes plugins from the system's folders alone"
+                "{name} is not loaded: seepmeter runs with raised rights (setuid or file capabilities), and then loads plugins only from the folders of the system"
             );
         }
         true => Some(PathBuf::from(name)),
@@ -223,7 +223,7 @@ fn no_such(what: &str, name: &str, names: &[String]) -> anyhow::Error {
         None => format!("there are: {}", names.join(", ")),
     };
     let file = name.strip_suffix(".so").unwrap_or(name);
-    anyhow!("there is no {what} `{name}`; {hint} (a file is named with a `/` in it: ./{file}.so)")
+    anyhow!("there is no {what} `{name}`; {hint} (the name of a file contains a `/`: ./{file}.so)")
 }
 
 /// The name that is most like what was typed, if one is like it at all.

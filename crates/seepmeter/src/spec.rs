@@ -56,7 +56,7 @@ impl Spec {
 }
 
 fn no_option(piece: &str) -> String {
-    format!("`{piece}` is not KEY=VALUE (a comma inside a value is written twice: `,,`)")
+    format!("`{piece}` is not KEY=VALUE (in a value, write a comma twice: `,,`)")
 }
 
 impl FromStr for Spec {

@@ -27,7 +27,7 @@ const SIGNALS: [Signal; 7] = [
 
 /// Takes the signals off their usual way; before any thread is made.
 pub(crate) fn take_signals() -> Result<Signals> {
-    Signals::take(&SIGNALS).context("cannot take signals")
+    Signals::take(&SIGNALS).context("cannot take over signals")
 }
 
 /// Why the watch stopped.

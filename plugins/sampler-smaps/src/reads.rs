@@ -23,8 +23,12 @@ const PASS_PART: f64 = 0.2;
 /// smaps_rollup may cost as much as many slices, and must not make them wait.
 pub(crate) const ROLLUP_PART: f64 = 0.3;
 
-/// What is read less often than this is reported as incomplete.
-const USUAL: Duration = Duration::from_secs(10);
+/// The sums of the process are read at least this often if the budget allows it.
+const USUAL: Duration = Duration::from_secs(8);
+
+/// A pass that took no longer than this has seen the process at one time, as smaps_rollup does, and spares
+/// it.
+const QUICK_PASS: Duration = Duration::from_secs(1);
 
 /// What is older than this is not known any more if the target has changed since, nor is what should have
 /// been read anew some time ago.
@@ -142,7 +146,11 @@ impl Reads {
     }
 
     /// Passes over all of smaps at once.
-    pub(crate) fn whole(&mut self, source: &Source, table: &mut MappingTable) -> Result<(), Error> {
+    pub(crate) fn whole(
+        &mut self,
+        source: &mut Source,
+        table: &mut MappingTable,
+    ) -> Result<(), Error> {
         let mut pass = self.new_pass(source, table)?;
         pass.whole(table).map_err(|error| read_failed(CANNOT_READ, &error))?;
         if pass.is_empty() {
@@ -156,7 +164,7 @@ impl Reads {
     /// Returns what is to be reported.
     pub(crate) fn begin_pass(
         &mut self,
-        source: &Source,
+        source: &mut Source,
         table: &MappingTable,
         bounded: bool,
     ) -> Result<Option<EventKind>, Error> {
@@ -170,7 +178,7 @@ impl Reads {
         Ok(None)
     }
 
-    fn new_pass(&mut self, source: &Source, table: &MappingTable) -> Result<Pass, Error> {
+    fn new_pass(&mut self, source: &mut Source, table: &MappingTable) -> Result<Pass, Error> {
         self.changed = false;
         self.began = Instant::now();
         self.passes = self.passes.wrapping_add(1);
@@ -182,6 +190,8 @@ impl Reads {
         let Some(mut pass) = self.running.take() else { return Ok(()) };
         match pass.slice(table, slice) {
             Ok(true) => self.running = Some(pass),
+            // Its thread has ended in the meantime: it is read of another one, if there is any.
+            Ok(false) if pass.is_empty() => self.changed = true,
             Ok(false) => self.end(pass),
             Err(error) => return Err(read_failed(CANNOT_READ, &error)),
         }
@@ -190,16 +200,19 @@ impl Reads {
 
     fn end(&mut self, pass: Pass) {
         let Pass { number, maps_reads, cost, .. } = pass;
-        let began = self.began;
-        self.pass_due = Instant::now() + stretched(cost, self.share * PASS_PART);
+        let (began, now) = (self.began, Instant::now());
+        self.measure(cost, pass.visited_pages());
+        self.pass_due = now + stretched(cost, self.share * PASS_PART);
         let known_until = known_until(began, self.pass_due);
         self.finished = Some(FinishedPass { number, maps_reads, began, known_until });
-        let sums = pass.sums();
-        self.measure(cost, pass.visited_pages());
-        if self.rolled_up.is_none_or(|at| at + USUAL < began) {
-            self.sums = sums;
+        let quick = now - began < QUICK_PASS;
+        if quick || self.rolled_up.is_none_or(|at| at + USUAL < began) {
+            self.sums = pass.sums();
             self.sums_known_until = Some(known_until);
             self.changed_since_rollup = self.changed;
+        }
+        if quick {
+            self.rollup_due = self.rollup_due.max(now + USUAL);
         }
     }
 

@@ -1,7 +1,6 @@
 //! One target under watch: what to observe of it, and when.
 
 use std::fs::File;
-use std::io;
 use std::time::{Duration, Instant};
 
 use seepmeter_maps::class::classify;
@@ -65,7 +64,7 @@ impl TargetWatch {
         metrics: &Metrics,
     ) -> Result<Self, Error> {
         let now = Instant::now();
-        let source = Source::new(target);
+        let mut source = Source::new(target);
         // Whether the right is there is better known before the target runs.
         source.open("smaps")?;
         let scans = options.scan && options.mode == Mode::Sweep;
@@ -115,7 +114,7 @@ impl TargetWatch {
         self.pagemap = None;
         if self.options.mode == Mode::Full {
             self.read_maps(targets)?;
-            return self.reads.whole(&self.source, &mut self.table);
+            return self.reads.whole(&mut self.source, &mut self.table);
         }
         let beat = now >= self.heartbeat;
         if beat {
@@ -150,7 +149,7 @@ impl TargetWatch {
         }
         let scans = self.sweep.is_some();
         if !scans || self.was_swept() {
-            let event = self.reads.begin_pass(&self.source, &self.table, scans)?;
+            let event = self.reads.begin_pass(&mut self.source, &self.table, scans)?;
             self.report(event, stream);
         }
         Ok(())
@@ -215,23 +214,30 @@ impl TargetWatch {
         match self.sweep_slice(slice) {
             Ok(true) => {}
             Ok(false) => self.reads.slice(&mut self.table, slice)?,
-            Err(error) if scan::unavailable(&error) => self.fall_back(&error, stream),
-            Err(error) => {
-                return Err(read_failed("cannot scan the target's page tables", &error));
-            }
+            Err(error) if error.kind() == ErrorKind::Skip => self.fall_back(&error, stream),
+            Err(error) => return Err(error),
         }
         self.report_slow_sweep(stream);
         Ok(())
     }
 
-    /// Sweeps for one slice; false if there is nothing to sweep.
-    fn sweep_slice(&mut self, slice: Duration) -> io::Result<bool> {
+    /// Sweeps for one slice; false if there is nothing to sweep. An error of kind `Skip` means that
+    /// PAGEMAP_SCAN can't be had.
+    fn sweep_slice(&mut self, slice: Duration) -> Result<bool, Error> {
         let Some(sweep) = &mut self.sweep else { return Ok(false) };
-        let pagemap = match &mut self.pagemap {
+        let pagemap = match self.pagemap.take() {
             Some(pagemap) => pagemap,
-            none => none.insert(File::open(self.source.path("pagemap"))?),
+            None => self.source.open("pagemap").map_err(|error| match error.kind() {
+                ErrorKind::Gone => error,
+                _ => Error::skip(error),
+            })?,
         };
-        sweep.slice(&mut self.table.pieces, pagemap, slice)
+        let outcome = sweep.slice(&mut self.table.pieces, &pagemap, slice);
+        self.pagemap = Some(pagemap);
+        outcome.map_err(|error| match scan::unavailable(&error) {
+            true => Error::skip(error),
+            false => read_failed("cannot scan the target's page tables", &error),
+        })
     }
 
     /// Emits the sample: what the slices since the last one have observed, and how large the whole is, so
@@ -269,7 +275,7 @@ impl TargetWatch {
         Ok(())
     }
 
-    fn fall_back(&mut self, error: &io::Error, stream: &mut dyn Stream) {
+    fn fall_back(&mut self, error: &Error, stream: &mut dyn Stream) {
         self.sweep = None;
         self.table.uncut = true;
         self.reads.target_changed(self.options.share());

@@ -238,7 +238,7 @@ fn what_another_tracer_holds_is_told_with_its_pid() {
 #[test]
 fn bad_options_are_told_before_the_target_runs() {
     for (options, told) in [
-        ("look=stacks,heap", "`heap` is none of"),
+        ("look=stacks,heap", "`heap` is not one of"),
         ("threads=[", "is no pattern"),
         ("stack=3", "no sensible part of a stack"),
         ("max-pause=0ms", "max-pause"),

@@ -83,7 +83,7 @@ fn a_gate_on_a_subject_that_there_is_not_says_which_there_are_and_does_not_fire(
     let _ = done.expect_complaint(
         0,
         &[
-            "was not checked: there was no subject `haep`",
+            "was not evaluated: there was no subject `haep`",
             "the largest first: heap, /usr/lib/libc.so.6 r-xp",
         ],
     );

@@ -97,8 +97,8 @@ fn the_rate_of_a_masked_part_is_not_shown_as_the_wholes() {
     // An explanation has one answer.
     let explained = replay(&path, &["-o", "verdict,explain=yes"]).expect(0).err();
     let answers = explained.lines().filter(|line| line.contains("- so: "));
-    assert_eq!(answers.collect::<Vec<_>>(), ["  - so: growing, by its part"]);
-    assert!(explained.contains("- the whole by itself: steady "), "{explained}");
+    assert_eq!(answers.collect::<Vec<_>>(), ["  - so: growing, because of this part"]);
+    assert!(explained.contains("- the whole alone: steady "), "{explained}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn growth_that_is_usually_no_leak_is_named_and_long_names_fit_their_line() {
         "{told}"
     );
     assert!(
-        told.contains("in glibc arenas, +4.88 KiB/s; arenas of malloc, which keep what was freed")
+        told.contains("in glibc arenas, +4.88 KiB/s; arenas of malloc, which keep freed memory")
     );
     assert!(told.lines().all(|line| line.chars().count() < 140), "{told}");
     assert_eq!(verdict(&path, &[])["shares"][0]["subject"], *long);

@@ -72,7 +72,7 @@ impl Context {
         match self.warnings.fetch_add(1, Ordering::Relaxed) {
             0..MOST_WARNINGS => (self.notices)(&format!("{}: {text}", self.name)),
             MOST_WARNINGS => {
-                (self.notices)(&format!("{}: it says more, which is not shown", self.name));
+                (self.notices)(&format!("{}: further messages are not shown", self.name));
             }
             _ => {}
         }
@@ -122,11 +122,11 @@ impl Context {
         };
         if self.called_from_elsewhere.load(Ordering::Relaxed) {
             return Err(Error::failed(
-                "it called the host from a thread that is not its own; a plugin must call from the thread that it is called from",
+                "it called the host from another thread; a plugin must call the host from the thread that calls the plugin",
             ));
         }
         if let Some(refusal) = refusal {
-            return Err(Error::failed(format!("a record of it was refused: {refusal}")));
+            return Err(Error::failed(format!("the host refused a record: {refusal}")));
         }
         if name == "wait" && code == abi::PLEASE_SLEEP {
             return Ok(code);

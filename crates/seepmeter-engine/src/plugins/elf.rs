@@ -21,7 +21,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     let length = file.metadata().map_err(of)?.len();
     match needed(&file).map_err(of)? {
         Some(needed) if needed > length => Err(format!(
-            "it is cut off: it has {length} bytes and should have at least {needed}; copy it anew"
+            "it is cut off: it has {length} bytes and should have at least {needed}; copy it again"
         )),
         _ => Ok(()),
     }

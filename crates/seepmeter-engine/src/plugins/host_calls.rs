@@ -82,7 +82,7 @@ unsafe extern "C" fn message(context: *mut c_void, level: u32, bytes: abi::Bytes
     // SAFETY: the ABI's promise.
     let (context, bytes) = unsafe { (enter(context), bytes_from_c(bytes)) };
     let Some(context) = context else { return };
-    let text = bytes.unwrap_or(b"(text at an address where none can be)");
+    let text = bytes.unwrap_or(b"(text at an invalid address)");
     context.message(level, printable(text));
 }
 
@@ -194,7 +194,7 @@ unsafe extern "C" fn points(context: *mut c_void, points: *const abi::Point, cou
         state.in_sample("points")?;
         // SAFETY: the ABI's promise; a point of the ABI is a point.
         let given = unsafe { slice_from_c(points.cast::<Point>(), count) }
-            .ok_or_else(|| format!("{count} points at an address where so many can't be"))?;
+            .ok_or_else(|| format!("{count} points at an invalid address"))?;
         given.iter().try_for_each(|point| state.known.point(point))?;
         state.points()?.extend_from_slice(given);
         Ok(())

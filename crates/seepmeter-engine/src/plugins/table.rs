@@ -64,7 +64,7 @@ impl Table {
         }
         let missing = calls_of(&calls).into_iter().find(|call| call.required && !call.present);
         if let Some(missing) = missing {
-            return Err(format!("it has no `{}`, which it must have", missing.name));
+            return Err(format!("it lacks the call `{}`, which is required", missing.name));
         }
         // SAFETY: the caller's promise.
         let info = unsafe { info(&calls) }?;
@@ -128,7 +128,7 @@ unsafe fn info(table: &abi::Plugin) -> Result<Info, String> {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || !name.chars().all(fits) {
         return Err(format!(
-            "its name is `{name}`, and a name has letters, digits, `-`, `_` and `.` and nothing else"
+            "its name is `{name}`; only letters, digits, `-`, `_` and `.` are allowed"
         ));
     }
     // SAFETY: the caller's promise.

@@ -199,7 +199,7 @@ impl StoppingSampler {
             Ok(ThreadEnd::KeptAlive(reason)) => Some(KeptAlive { label, reason, thread }),
             Err(_) => {
                 let sentence = format!(
-                    "sampler {label}: did not come back from its last call within {} seconds of the end and was left behind",
+                    "sampler {label}: did not return from its last call within {} seconds after the end, so seepmeter stopped waiting for it",
                     LAST_CALL.as_secs()
                 );
                 failures.report(&label, sentence);

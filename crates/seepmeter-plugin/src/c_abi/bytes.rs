@@ -60,20 +60,20 @@ pub(super) unsafe fn array<'a, T>(
 ) -> Result<&'a [T], InvalidData> {
     // SAFETY: the caller's promise.
     unsafe { slice_from_c(data, count) }
-        .map_or_else(|| invalid(format!("{count} {what} at an address where none can be")), Ok)
+        .map_or_else(|| invalid(format!("{count} {what} at an invalid address")), Ok)
 }
 
 /// Text that was handed over.
 ///
 /// # Errors
-/// If it is not UTF-8, or at an address where none can be.
+/// If it is not UTF-8, or at an invalid address.
 ///
 /// # Safety
 /// As [`bytes_from_c`].
 pub unsafe fn text_from_c<'a>(bytes: abi::Bytes) -> Result<&'a str, InvalidData> {
     // SAFETY: the caller's promise.
     let Some(bytes) = (unsafe { bytes_from_c(bytes) }) else {
-        return invalid("text at an address where none can be");
+        return invalid("text at an invalid address");
     };
     std::str::from_utf8(bytes)
         .or_else(|_| invalid(format!("text that is not UTF-8: \"{}\"", bytes.escape_ascii())))
@@ -84,7 +84,7 @@ pub unsafe fn text_from_c<'a>(bytes: abi::Bytes) -> Result<&'a str, InvalidData>
 pub(super) unsafe fn raw(bytes: abi::Bytes) -> Result<Bytes, InvalidData> {
     // SAFETY: the caller's promise.
     unsafe { bytes_from_c(bytes) }
-        .map_or_else(|| invalid("bytes at an address where none can be"), |bytes| Ok(bytes.into()))
+        .map_or_else(|| invalid("bytes at an invalid address"), |bytes| Ok(bytes.into()))
 }
 
 /// True of bytes that are said not to be known.

@@ -104,7 +104,7 @@ unsafe fn read_target(c: &abi::TargetInfo) -> Result<TargetInfo, InvalidData> {
             }
             abi::TARGET_PID => TargetOrigin::Pid(c.pid),
             abi::TARGET_CGROUP => TargetOrigin::Cgroup(raw(c.cgroup)?),
-            other => return invalid(format!("there is no origin {other} of a target")),
+            other => return invalid(format!("the unknown origin {other} of a target")),
         }
     };
     Ok(TargetInfo { subject: SubjectId(c.subject), origin })
@@ -167,7 +167,7 @@ fn unit_from_c(unit: u32) -> Result<Unit, InvalidData> {
         abi::UNIT_COUNT => Ok(Unit::Count),
         abi::UNIT_NANOSECONDS => Ok(Unit::Nanoseconds),
         abi::UNIT_STACK => Ok(Unit::Stack),
-        other => invalid(format!("the unit {other}, which there is not")),
+        other => invalid(format!("the unknown unit {other}")),
     }
 }
 
@@ -176,7 +176,7 @@ fn metric_kind_from_c(kind: u32) -> Result<MetricKind, InvalidData> {
         abi::METRIC_GAUGE => Ok(MetricKind::Gauge),
         abi::METRIC_COUNTER => Ok(MetricKind::Counter),
         abi::METRIC_HIGH_WATER => Ok(MetricKind::HighWater),
-        other => invalid(format!("the kind {other}, which there is not")),
+        other => invalid(format!("the unknown kind {other}")),
     }
 }
 

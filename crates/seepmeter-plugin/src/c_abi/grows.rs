@@ -97,7 +97,7 @@ pub unsafe fn read_array<T: Grows>(
     // SAFETY: the caller's promise; whether there can be so many bytes is checked here.
     let Some(bytes) = (unsafe { slice_from_c(data.cast::<u8>(), distance.saturating_mul(count)) })
     else {
-        return invalid(format!("an array of {count} items at an address where so many can't be"));
+        return invalid(format!("an array of {count} items at an invalid address"));
     };
     // SAFETY: each is as many bytes as it is from one to the next.
     Ok(bytes

@@ -65,7 +65,7 @@ pub fn result_of(call: &str, code: i32, message: Option<String>) -> Result<(), E
             Some(message) => Error::failed(message),
             None => {
                 let error = std::io::Error::from_raw_os_error(-errno);
-                Error::io(format!("its `{call}` failed and gave no reason but an errno"), &error)
+                Error::io(format!("its `{call}` failed without a message"), &error)
             }
         }),
         other => Err(Error::failed(or(&format!(

@@ -209,7 +209,7 @@ fn a_record_of_a_later_kind_is_passed_over_and_so_is_a_metric_of_a_later_unit() 
         // SAFETY: it is good for the time of the call.
         unsafe { (read_record((&raw const c).cast()), metric_from_c(&c).unwrap_err()) }
     });
-    let refused = InvalidData("the unit 77, which there is not".to_owned());
+    let refused = InvalidData("the unknown unit 77".to_owned());
     assert_eq!(of_later_unit, (Ok(None), refused));
 }
 
@@ -278,7 +278,7 @@ fn text_that_is_not_utf8_and_arrays_at_null_are_refused_by_name() {
     let kind = refused(|event| event.kind = bytes_to_c(b"caf\xe9"));
     assert_eq!(kind, "text that is not UTF-8: \"caf\\xe9\"");
     let text = refused(|event| event.text = abi::Bytes { data: std::ptr::null(), length: 9 });
-    assert_eq!(text, "bytes at an address where none can be");
+    assert_eq!(text, "bytes at an invalid address");
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl HostCalls {
 
 /// The host has made a call before or after its time. Only a host that is wrong does.
 fn out_of_order() -> Error {
-    Error::failed("the host has made this call out of order; that is an error of the host's")
+    Error::failed("the host made this call out of order, which is a bug of the host")
 }
 
 impl<P: Plugin, R> Instance<P, R> {

@@ -72,7 +72,7 @@ unsafe extern "C" fn add_target<P: Plugin + Sampler>(
 unsafe fn target_from_c(target: &abi::Target) -> Result<Target, Error> {
     // SAFETY: the caller's promise.
     let proc_root = unsafe { bytes_from_c(target.proc_root) }
-        .ok_or_else(|| Error::failed("the host has named no /proc"))?;
+        .ok_or_else(|| Error::failed("the host gave no path of /proc"))?;
     // SAFETY: the caller's promise.
     let executable = unsafe { bytes_from_c(target.executable) }.filter(|path| !path.is_empty());
     Ok(Target {

@@ -21,7 +21,7 @@ pub enum ProcError {
         source: io::Error,
     },
     /// Its text is not what the kernel writes.
-    #[error("{}, line {line}: {item} is not readable in {text:?}", path.display())]
+    #[error("{}, line {line}: cannot parse {item} in {text:?}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,

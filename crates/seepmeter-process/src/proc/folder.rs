@@ -314,7 +314,7 @@ mod tests {
         fs::write(root.path().join("7/statm"), "12 x\n").unwrap();
         let error = ProcRoot::new(root.path()).process(7).statm().unwrap_err();
         let said = error.to_string();
-        assert!(said.ends_with("7/statm, line 1: resident is not readable in \"12 x\""), "{said}");
+        assert!(said.ends_with("7/statm, line 1: cannot parse resident in \"12 x\""), "{said}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn a_recording_from_before_the_first_release_is_refused_in_one_sentence() {
     let message = read(&old).unwrap_err().to_string();
     assert_eq!(
         message,
-        "it is of a format from before the first release, which no release reads; record it anew"
+        "it is of a format from before the first release, which no release reads; record it again"
     );
 }
 
@@ -106,7 +106,7 @@ fn an_event_that_lacks_its_field_is_named() {
 fn what_is_no_recording_is_told_as_such() {
     for (text, part) in [
         ("", "empty"),
-        ("time,rss\n1,2\n", "no header"),
+        ("time,rss\n1,2\n", "not the header"),
         ("{\"sample\":{}}\n", "no `header`"),
         ("{\"header\":{}}\n", "no `format`"),
         ("{}\n", "no `header`"),

@@ -11,7 +11,7 @@ use seepmeter_verdict::{Columns, Gate};
 
 use crate::spec::Spec;
 
-/// Watch a program's memory: does it leak, how fast, and where does it go?
+/// Watch the memory of any program and judge whether it leaks
 #[derive(Debug, Parser)]
 #[command(name = "seepmeter", version, max_term_width = 100)]
 pub struct Flags {
@@ -25,29 +25,32 @@ pub struct Flags {
 pub enum Subcommand {
     /// Spawn a command and watch it
     ///
-    /// The command's standard streams, signals and exit status are its own: seepmeter ends as it
-    /// ended, with its status, or with 128+N if signal N killed it. 125 is seepmeter's own failure,
-    /// 126 a command that can't be executed, 127 one that was not found.
+    /// The command keeps its standard streams and gets its signals. The exit status is the command's
+    /// own, or 128+N if signal N killed it; 100 if it succeeded and a gate fired; 125 if seepmeter
+    /// itself failed; 126 if the command can't be executed; 127 if it was not found.
     #[command(override_usage = "seepmeter run [OPTIONS] [--] COMMAND [ARG]...")]
     Run(RunFlags),
-    /// Watch processes that run already
+    /// Watch running processes
     ///
-    /// Ends when all of them have ended, at --duration, or at Ctrl-C. The processes are left as they were.
+    /// The watch ends when all of them have ended, after --duration, or at Ctrl-C. It sends no signal to
+    /// them and leaves them running.
     #[command(override_usage = "seepmeter attach [OPTIONS] PID...")]
     Attach(AttachFlags),
-    /// Feed a recording to sinks
+    /// Send a recording to sinks
+    ///
+    /// Sinks, verdicts and gates work as in a live run.
     #[command(override_usage = "seepmeter replay [OPTIONS] RECORDING")]
     Replay(ReplayFlags),
-    /// Judge recordings: growing, steady or inconclusive?
+    /// Judge recordings: growing, steady or inconclusive
     ///
-    /// Reads what other tools write, too: mprof's .dat and psrecord's log are known by their first line,
-    /// and any CSV by the names of its columns.
+    /// Files of other tools can be judged too. The .dat of mprof and the log of psrecord are recognized
+    /// by their first line. For any other table, name the columns: --time and --value.
     Judge(JudgeFlags),
-    /// Compare runs of a new version with runs of a base: is it worse?
+    /// Compare runs of a new version with runs of a base version
     ///
-    /// Give several runs of each; one run says nothing of how runs differ.
+    /// Give several runs of each: one run does not show how much runs of one version differ.
     Compare(CompareFlags),
-    /// List the samplers and sinks, or describe one
+    /// List all samplers and sinks, or describe one
     Plugins(PluginsFlags),
     /// Print a completion script for a shell
     Completions {
@@ -67,11 +70,11 @@ pub struct RunFlags {
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
-    /// What becomes of the command when --duration is over
+    /// What happens to the command when --duration is over
     #[arg(long, value_name = "WHAT", default_value = "leave", requires = "duration")]
     pub on_stop: OnStop,
-    /// How long a second TERM counts as "now", and how long --on-stop end waits after its TERM
-    /// before it sends KILL
+    /// How long --on-stop end waits from SIGTERM to SIGKILL; also, a second SIGTERM to seepmeter
+    /// within this time is passed on as SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub grace: Duration,
     /// The command and its arguments
@@ -88,7 +91,7 @@ pub struct AttachFlags {
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
-    /// The processes
+    /// The pids of the processes
     #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub pids: Vec<i32>,
 }
@@ -99,14 +102,14 @@ pub struct ReplayFlags {
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
-    /// What `--sink jsonl` wrote, compressed or not; `-` is standard input
+    /// A recording of `--sink jsonl`, compressed or not; `-` is standard input
     pub recording: Option<PathBuf>,
 }
 
 /// `seepmeter judge`.
 #[derive(Debug, Args)]
 pub struct JudgeFlags {
-    /// Which metric of a recording [default: rss]
+    /// The metric to judge [default: rss]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
     /// The columns of tables.
@@ -115,13 +118,13 @@ pub struct JudgeFlags {
     /// What must not be true.
     #[command(flatten)]
     pub gates: GateFlags,
-    /// Print one JSON object a file
+    /// Print a JSON object for each file
     #[arg(long)]
     pub json: bool,
-    /// Show the evidence: what each stage of the judging found
+    /// Print what each stage of the analysis found
     #[arg(long)]
     pub explain: bool,
-    /// The recordings; `-` is standard input
+    /// Recordings or tables; `-` is standard input
     #[arg(required = true, value_name = "RECORDING")]
     pub files: Vec<PathBuf>,
 }
@@ -129,19 +132,19 @@ pub struct JudgeFlags {
 /// `seepmeter compare`.
 #[derive(Debug, Args)]
 pub struct CompareFlags {
-    /// Which metric of the recordings; may be given several times [default: rss]
+    /// The metric to compare; may be given several times [default: rss]
     #[arg(long, value_name = "NAME")]
     pub metric: Vec<String>,
     /// The columns of tables.
     #[command(flatten)]
     pub columns: ColumnFlags,
-    /// Exit with --fail-status if the new version is so
+    /// When to exit with --fail-status
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
-    /// The exit status if --fail-on says so
+    /// The exit status for --fail-on
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
-    /// Print one JSON object
+    /// Print a JSON object for each metric
     #[arg(long)]
     pub json: bool,
     /// Runs of the base
@@ -155,19 +158,19 @@ pub struct CompareFlags {
 /// What `compare` may fail on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// Its rate, level or peak is higher, significantly and by an amount that matters
+    /// If the new version is worse: its rate, level or peak is significantly higher, by at least 1 %
     Worse,
-    /// That, or it can't be known
+    /// If it is worse, and also if that is not known
     CannotTell,
 }
 
 /// What to read of a table.
 #[derive(Debug, Args)]
 pub struct ColumnFlags {
-    /// Of a CSV file: the column with the time in seconds
+    /// Of a table: the column with the time in seconds
     #[arg(long, value_name = "COLUMN", requires = "value")]
     pub time: Option<String>,
-    /// Of a CSV file: the column with the value in bytes
+    /// Of a table: the column with the value in bytes
     #[arg(long, value_name = "COLUMN", requires = "time")]
     pub value: Option<String>,
 }
@@ -186,11 +189,11 @@ const FAIL_STATUS: u8 = 100;
 /// What must not be.
 #[derive(Debug, Args)]
 pub struct GateFlags {
-    /// Fail if this is so: growing, 'rate>1MiB/min', 'peak>512MiB', 'subject(heap).rate>0', …;
+    /// Fail if this is true: growing, 'rate>1MiB/min', 'peak>512MiB', 'subject(heap).rate>0', …;
     /// may be given several times
     #[arg(long, value_name = "GATE")]
     pub fail_on: Vec<Gate>,
-    /// The exit status if a gate fires and the target itself ended well
+    /// The exit status if a gate fires and the target itself succeeded
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
 }
@@ -201,17 +204,17 @@ pub struct PluginsFlags {
     /// Where to look for plugins.
     #[command(flatten)]
     pub folders: FolderFlags,
-    /// Print one JSON array
+    /// Print a JSON array
     #[arg(long)]
     pub json: bool,
-    /// A plugin's name or file
+    /// The name or the file of a plugin
     pub name: Option<String>,
 }
 
 /// Where to look for plugins.
 #[derive(Debug, Args)]
 pub struct FolderFlags {
-    /// A folder to look for plugins in, before all others; may be given several times
+    /// A folder to search for plugins, before all others; may be given several times
     #[arg(long = "plugin-dir", value_name = "FOLDER")]
     pub folders: Vec<PathBuf>,
 }
@@ -221,15 +224,15 @@ pub struct FolderFlags {
 pub struct WatchFlags {
     /// A sampler and its options; may be given several times [default: statm]
     ///
-    /// A name with a `/` in it is a plugin's file. `every=DURATION` sets one sampler's own interval. A
-    /// comma inside a value is written twice. `NAME,help` lists its options.
+    /// If NAME contains a `/`, it is the file of a plugin. `every=DURATION` gives this sampler an
+    /// interval of its own. In a value, write a comma twice. `NAME,help` lists the options.
     #[arg(short, long = "sampler", value_name = "NAME[,KEY=VALUE…]")]
     pub samplers: Vec<Spec>,
-    /// From one sample to the next
+    /// The time from one sample to the next
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     pub interval: Duration,
-    /// How much of its interval a sampler that pauses or blocks the target may take; if its samples
-    /// cost more, sampling is slowed down
+    /// For how much of its interval a sampler may pause or block the target; if its samples take
+    /// longer, sampling is slowed down
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_share)]
     pub budget: f64,
     /// Stop watching after this time
@@ -242,17 +245,17 @@ pub struct WatchFlags {
 pub struct SinkFlags {
     /// A sink and its options; may be given several times [default: text]
     ///
-    /// A name with a `/` in it is a plugin's file. A comma inside a value is written twice. `NAME,help`
-    /// lists its options.
+    /// If NAME contains a `/`, it is the file of a plugin. In a value, write a comma twice. `NAME,help`
+    /// lists the options.
     #[arg(short = 'o', long = "sink", value_name = "NAME[,KEY=VALUE…]")]
     pub sinks: Vec<Spec>,
-    /// No live lines, only the summary
+    /// Print no live lines, only the summary
     #[arg(short, long)]
     pub quiet: bool,
-    /// No summary at the end
+    /// Print no summary at the end
     #[arg(long)]
     pub no_summary: bool,
-    /// Which metric is judged; may be given several times, and gates are on the first [default: rss]
+    /// The metric to judge; may be given several times, and gates apply to the first [default: rss]
     #[arg(long = "metric", value_name = "NAME")]
     pub metrics: Vec<String>,
     /// What must not be true.
@@ -263,12 +266,12 @@ pub struct SinkFlags {
     pub folders: FolderFlags,
 }
 
-/// What becomes of a spawned command when the watching stops before it ends.
+/// What happens to a spawned command when the duration is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnStop {
-    /// It goes on, unwatched
+    /// It keeps running, unwatched
     Leave,
-    /// It gets TERM, and KILL after the grace period; that it dies of them is no failure
+    /// It gets SIGTERM, and SIGKILL after --grace; if these end it, that is not a failure
     End,
 }
 
@@ -277,7 +280,9 @@ fn parse_share(text: &str) -> Result<f64, String> {
     let number = text.trim().strip_suffix('%').unwrap_or(text).trim();
     match number.parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
-        _ => Err(format!("`{text}` is not a percentage over 0% and up to 100%, as 1% or 0.5%")),
+        _ => {
+            Err(format!("`{text}` is not a percentage above 0% and up to 100%, such as 1% or 0.5%"))
+        }
     }
 }
 

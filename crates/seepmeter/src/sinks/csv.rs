@@ -8,7 +8,7 @@ use seepmeter_record::{CurrentValues, Metric, Record, Sample, Subject};
 use super::output::Output;
 
 choices! {
-    /// How the table is laid out.
+    /// The layout of the table.
     pub enum Layout {
         /// A row for each sample and subject, a column for each metric.
         Wide = "wide",
@@ -22,8 +22,8 @@ options! {
     pub struct CsvOptions {
         /// The table's file; `-` is standard output.
         path: PathBuf = "-",
-        /// How the table is laid out: `wide` has a row for each sample and subject and a column for each
-        /// metric, with the values that stand at that time; `long` has a row for each new value.
+        /// The layout of the table: `wide` has a row for each sample and subject and a column for each
+        /// metric, with its current value; `long` has a row for each new value.
         layout: Layout = "wide",
     }
 }

@@ -13,8 +13,8 @@ use super::words;
 options! {
     /// Options of the sink `exec`.
     pub struct ExecOptions {
-        /// The program, as a shell reads it. It gets the stream on its standard input, one record a line
-        /// as the sink `jsonl` writes them, and its end when the run is over.
+        /// The command, for /bin/sh. It reads the stream on its standard input, one record on each line,
+        /// as the sink `jsonl` writes it. The input ends when the run is over.
         command: String,
     }
 }
@@ -31,13 +31,13 @@ pub struct Exec {
 
 impl Plugin for Exec {
     const NAME: &'static str = "exec";
-    const ABOUT: &'static str = "writes the stream as JSONL to a program's standard input";
+    const ABOUT: &'static str = "writes the stream as JSONL to the standard input of a program";
     type Options = ExecOptions;
 
     fn new(options: ExecOptions) -> Result<Self, Error> {
         let command = options.command;
         if command.trim().is_empty() {
-            return Err(Error::failed("option `command`: there is no program in it"));
+            return Err(Error::failed("option `command` is empty"));
         }
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(&command).stdin(Stdio::piped()).process_group(0);
@@ -82,7 +82,7 @@ impl Exec {
             // The program reads no more. Its exit status says whether that is an error.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.end()?;
-                Err(Error::closed("the program has read enough"))
+                Err(Error::closed("the program reads no more"))
             }
             Err(error) => Err(Error::io(format!("cannot write to `{}`", self.command), &error)),
         }

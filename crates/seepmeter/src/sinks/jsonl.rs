@@ -32,7 +32,7 @@ enum Form {
 
 impl Plugin for Jsonl {
     const NAME: &'static str = "jsonl";
-    const ABOUT: &'static str = "records the whole stream, one record a line, for replay";
+    const ABOUT: &'static str = "records the whole stream for replay, one record on each line";
     type Options = JsonlOptions;
 
     fn new(options: JsonlOptions) -> Result<Self, Error> {

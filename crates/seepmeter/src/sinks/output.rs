@@ -23,8 +23,8 @@ impl Output {
         let name = Bytes::from(path.as_os_str().as_encoded_bytes()).to_string();
         let file = File::create(path).map_err(|error| {
             let hint = match error.kind() {
-                io::ErrorKind::NotFound => " (does its folder exist?)",
-                io::ErrorKind::PermissionDenied => " (may you write there?)",
+                io::ErrorKind::NotFound => " (does the folder exist?)",
+                io::ErrorKind::PermissionDenied => " (do you have the right to write there?)",
                 _ => "",
             };
             Error::io(format!("cannot create {name}{hint}"), &error)

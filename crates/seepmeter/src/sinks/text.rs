@@ -18,7 +18,7 @@ use super::output::Output;
 use super::words;
 
 choices! {
-    /// How a line looks.
+    /// The form of a line.
     pub enum Style {
         /// Time of day, time since the start, resident set, change per second.
         Line = "line",
@@ -32,7 +32,7 @@ options! {
     pub struct TextOptions {
         /// The file to write to; `-` is standard output, and without it the lines go to standard error.
         path: Option<PathBuf>,
-        /// How a line looks: `line` for people, or `pages`, the number of resident pages alone.
+        /// The form of a line: `line` for people, or `pages`, which is only the number of resident pages.
         style: Style = "line",
     }
 }

@@ -15,7 +15,7 @@ options! {
         path: Option<PathBuf>,
         /// Write a JSON object for each verdict instead of words.
         json: bool = "no",
-        /// Say what each stage of the analysis found.
+        /// Also write what each stage of the analysis found.
         explain: bool = "no",
     }
 }

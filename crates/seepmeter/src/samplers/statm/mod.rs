@@ -42,8 +42,9 @@ choices! {
 options! {
     /// Options of the sampler `statm`.
     pub struct StatmOptions {
-        /// Which peaks to read: of the whole `run`; of every `interval` as well, exactly, by resetting
-        /// the kernel's own mark, which lowers what others read as VmHWM; or none (`off`).
+        /// Which peaks to read: `run`, the peak of the run; `interval`, also the exact peak of each
+        /// interval, for which it resets the kernel's high-water mark, so that other tools read a lower
+        /// VmHWM; or `off`, none.
         peak: Peak = "run",
     }
 }
@@ -76,8 +77,7 @@ struct Metrics {
 
 impl Plugin for Statm {
     const NAME: &'static str = "statm";
-    const ABOUT: &'static str =
-        "reads the size and the resident set of the whole process, and its true peak";
+    const ABOUT: &'static str = "reads the size of the process, its resident set and its true peak";
     type Options = StatmOptions;
 
     fn new(options: StatmOptions) -> Result<Self, Error> {

@@ -1,4 +1,4 @@
-//! What seepmeter says of a recording that is replayed.
+//! What seepmeter prints of a recording that is replayed.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::{Done, seepmeter, words};
 /// A replay with these flags and nothing but what they ask for.
 ///
 /// # Panics
-/// Where seepmeter can't be run.
+/// If seepmeter can't be run.
 #[must_use]
 pub fn replay(recording: &Path, flags: &[&str]) -> Done {
     let flags = flags.iter().map(Into::into);
@@ -17,13 +17,13 @@ pub fn replay(recording: &Path, flags: &[&str]) -> Done {
     seepmeter(words.chain(words![recording])).done()
 }
 
-/// What the sink `verdict` writes as JSON.
+/// What the sink `verdict` writes as JSON under these flags.
 ///
 /// # Panics
-/// Where it writes none.
+/// If it does not write one object.
 #[must_use]
-pub fn verdict(recording: &Path, options: &str) -> Value {
-    let sink = format!("verdict,json=yes,path=-{options}");
-    let done = replay(recording, &["-o", &sink]).expect(0);
+pub fn verdict(recording: &Path, flags: &[&str]) -> Value {
+    let flags = [&["-o", "verdict,json=yes,path=-"], flags].concat();
+    let done = replay(recording, &flags).expect(0);
     serde_json::from_str(&done.out()).unwrap_or_else(|error| panic!("{error}\n{}", done.told()))
 }

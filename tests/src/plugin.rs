@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::folder;
 
-/// The file of this name in `tests/abi/v1.0/`: what version 1.0 of the C face was.
+/// The file of this name in `tests/abi/v1.0/`: what version 1.0 of the plugin ABI was.
 #[must_use]
 pub fn abi(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("abi/v1.0").join(file)

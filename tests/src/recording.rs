@@ -1,11 +1,14 @@
-//! What a recording says.
+//! What a recording holds.
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use seepmeter_record::conventions::attribute;
 use seepmeter_record::jsonl::{self, Ending};
 use seepmeter_record::{
-    Catalog, Event, EventKind, Footer, Header, Record, Sample, Subject, SubjectId, subject_kind,
+    CurrentValues, End, Event, Footer, Header, Metric, Record, Sample, Subject, SubjectId,
+    SubjectKind,
 };
 
 /// A recording, read whole.
@@ -15,14 +18,13 @@ pub struct Recording {
     pub records: Vec<Record>,
     /// How it ended.
     pub ending: Ending,
-    catalog: Catalog,
 }
 
 impl Recording {
     /// Reads one.
     ///
     /// # Panics
-    /// Where it is none.
+    /// If it is none.
     #[must_use]
     #[track_caller]
     pub fn read(path: &Path) -> Self {
@@ -35,12 +37,11 @@ impl Recording {
     /// What is wrong with it.
     pub fn try_read(path: &Path) -> Result<Self, Box<dyn std::error::Error>> {
         let mut reader = jsonl::open(path)?;
-        let (mut records, mut catalog) = (Vec::new(), Catalog::default());
+        let mut records = Vec::new();
         while let Some(record) = reader.next_record()? {
-            catalog.learn(&record);
             records.push(record);
         }
-        Ok(Self { records, ending: reader.ending(), catalog })
+        Ok(Self { records, ending: reader.ending() })
     }
 
     /// Its first record.
@@ -58,7 +59,7 @@ impl Recording {
     /// Its last record.
     ///
     /// # Panics
-    /// Where it was cut off.
+    /// If it was cut off.
     #[must_use]
     #[track_caller]
     pub fn footer(&self) -> &Footer {
@@ -68,7 +69,30 @@ impl Recording {
         }
     }
 
-    /// The looks.
+    /// The subject of its only target.
+    ///
+    /// # Panics
+    /// If it has none, or several.
+    #[must_use]
+    #[track_caller]
+    pub fn target(&self) -> SubjectId {
+        match &self.header().targets[..] {
+            [target] => target.subject,
+            others => panic!("one target is wanted: {others:?}"),
+        }
+    }
+
+    /// What became of its only target.
+    ///
+    /// # Panics
+    /// If it was cut off, or has not one target.
+    #[must_use]
+    #[track_caller]
+    pub fn end(&self) -> End {
+        self.footer().end_of(self.target()).expect("an end of the target")
+    }
+
+    /// The samples.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.records.iter().filter_map(|record| match record {
             Record::Sample(sample) => Some(sample),
@@ -76,102 +100,125 @@ impl Recording {
         })
     }
 
-    /// The events of a kind.
+    /// The events of a kind, by its word.
     #[must_use]
-    pub fn events(&self, kind: &EventKind) -> Vec<&Event> {
+    pub fn events(&self, kind: &str) -> Vec<&Event> {
         self.records
             .iter()
             .filter_map(|record| match record {
-                Record::Event(event) if event.kind == *kind => Some(event),
+                Record::Event(event) if event.kind.as_str() == kind => Some(event),
                 _ => None,
             })
             .collect()
     }
 
-    /// The subjects of a kind.
-    #[must_use]
-    pub fn subjects(&self, kind: &str) -> Vec<&Subject> {
-        let subjects = self.records.iter().filter_map(|record| match record {
-            Record::Subject(subject) if &*subject.kind == kind => Some(subject),
+    /// The metrics.
+    pub fn metrics(&self) -> impl Iterator<Item = &Arc<Metric>> {
+        self.records.iter().filter_map(|record| match record {
+            Record::Metric(metric) => Some(metric),
             _ => None,
-        });
-        subjects.collect()
+        })
     }
 
-    /// All points of a metric: when, of which subject, how much.
+    /// The subjects of a kind.
+    #[must_use]
+    pub fn subjects(&self, kind: &SubjectKind) -> Vec<&Subject> {
+        self.all_subjects().filter(|subject| subject.kind == *kind).collect()
+    }
+
+    fn all_subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.records.iter().filter_map(|record| match record {
+            Record::Subject(subject) => Some(&**subject),
+            _ => None,
+        })
+    }
+
+    /// All points of a metric, of every sampler and every kind of subject: when, of which subject, and
+    /// the value.
     #[must_use]
     pub fn points(&self, metric: &str) -> Vec<(u64, SubjectId, i64)> {
-        let Some(metric) = self.catalog.metric_named(metric) else { return Vec::new() };
+        let named = self.metrics().filter(|defined| &*defined.name == metric);
+        let ids: Vec<_> = named.map(|metric| metric.id).collect();
         let of_sample = |sample: &Sample| {
             let t = sample.t;
-            let points = sample.points.iter().filter(|point| point.metric == metric);
+            let points = sample.points.iter().filter(|point| ids.contains(&point.metric));
             points.map(|point| (t, point.subject, point.value)).collect::<Vec<_>>()
         };
         self.samples().flat_map(of_sample).collect()
     }
 
+    /// A subject by its number.
+    ///
+    /// # Panics
+    /// If there is no such subject.
+    #[must_use]
+    #[track_caller]
+    pub fn subject(&self, id: SubjectId) -> &Subject {
+        let mut all = self.all_subjects();
+        all.find(|subject| subject.id == id).unwrap_or_else(|| panic!("{id:?} is not defined"))
+    }
+
     /// A subject's name.
     ///
     /// # Panics
-    /// Where there is no such subject.
+    /// If there is no such subject.
     #[must_use]
     #[track_caller]
-    pub fn name(&self, subject: SubjectId) -> String {
-        self.catalog.subject(subject).expect("a subject is defined").name.to_string()
+    pub fn name(&self, id: SubjectId) -> String {
+        self.subject(id).name.to_string()
     }
 
-    /// The target's process key: pid and start time.
+    /// The only target's pid.
+    ///
+    /// # Panics
+    /// If it is not known, or its start time isn't.
     #[must_use]
     #[track_caller]
-    pub fn process_key(&self) -> (i64, i64) {
-        let subject = self.catalog.subject(self.target()).and_then(|subject| subject.process_key());
-        subject.expect("a process has a key")
+    pub fn target_pid(&self) -> i32 {
+        let target = self.subject(self.target());
+        target.get(attribute::START_TIME).expect("a process has a start time");
+        target.get(attribute::PID).expect("a process has a pid")
     }
 
-    /// The values of the target that stand after each look: when, and each metric's by its name.
+    /// The values of the only target that stand after each sample: when, and each metric's by its name.
     #[must_use]
-    pub fn looks(&self) -> Vec<(u64, HashMap<String, i64>)> {
-        let target = self.target();
-        let mut standing = HashMap::new();
-        self.samples()
-            .map(|sample| {
-                for point in sample.points.iter().filter(|point| point.subject == target) {
-                    let metric = self.catalog.metric(point.metric).expect("a metric is defined");
-                    standing.insert(metric.name.to_string(), point.value);
-                }
-                (sample.t, standing.clone())
-            })
-            .collect()
+    #[track_caller]
+    pub fn target_values(&self) -> Vec<(u64, HashMap<String, i64>)> {
+        self.values_of(self.target())
     }
 
-    /// One metric of the target: when, and what stood then.
+    /// The values of a subject that stand after each sample, until its end.
     #[must_use]
+    pub fn values_of(&self, subject: SubjectId) -> Vec<(u64, HashMap<String, i64>)> {
+        let mut current = CurrentValues::default();
+        let mut values = Vec::new();
+        for record in &self.records {
+            current.apply(record);
+            let Record::Sample(sample) = record else { continue };
+            let standing = current.metrics().filter_map(|metric| {
+                Some((metric.name.to_string(), current.value(subject, &metric.name)?))
+            });
+            let standing: HashMap<_, _> = standing.collect();
+            if !standing.is_empty() {
+                values.push((sample.t, standing));
+            }
+        }
+        values
+    }
+
+    /// One metric of the only target: when, and the value that stood then.
+    #[must_use]
+    #[track_caller]
     pub fn series(&self, metric: &str) -> Vec<(u64, i64)> {
-        self.looks().into_iter().filter_map(|(t, values)| Some((t, *values.get(metric)?))).collect()
+        let values = self.target_values().into_iter();
+        values.filter_map(|(t, values)| Some((t, *values.get(metric)?))).collect()
     }
 
-    /// The largest value of one metric of the target.
+    /// The largest value of one metric of the only target.
     #[must_use]
     #[track_caller]
     pub fn largest(&self, metric: &str) -> i64 {
         let values = self.series(metric).into_iter().map(|(_, value)| value);
         values.max().unwrap_or_else(|| panic!("there is no {metric}"))
-    }
-
-    /// The first process is the target.
-    ///
-    /// # Panics
-    /// Where there is no process.
-    #[must_use]
-    pub fn target(&self) -> SubjectId {
-        self.records
-            .iter()
-            .find_map(|record| match record {
-                Record::Subject(subject) if &*subject.kind == subject_kind::PROCESS => {
-                    Some(subject.id)
-                }
-                _ => None,
-            })
-            .expect("there is a process")
     }
 }

@@ -1,191 +1,196 @@
-//! Recordings made up in a moment, of watches that would take minutes.
+//! Recordings made in a moment, of runs that would take minutes.
 
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use seepmeter_record::conventions::{MappingClass, attribute, metric};
 use seepmeter_record::{
-    Attr, Cost, End, Footer, Header, Metric, MetricId, Point, Record, Sample, SamplerId,
-    SamplerInfo, Subject, SubjectId, TargetInfo, Unit, jsonl, subject_kind,
+    AttributeKey, AttributeType, Attributes, Cost, End, Footer, Header, Metric, MetricId,
+    MetricKind, MetricSpec, Point, Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId,
+    SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit, jsonl,
 };
 
+/// A metric of processes that no sampler of seepmeter's own has: open files.
+pub const FDS: MetricSpec<'static> =
+    MetricSpec::new("fds", Unit::Count, MetricKind::Gauge, "open files");
+
 const SECOND: u64 = 1_000_000_000;
+const TARGET: SubjectId = SubjectId(0);
 
 type Value = Box<dyn Fn(i64) -> i64>;
 
-/// A recording of a look a second of a process (`rss`), and of its parts.
+/// A metric of a subject, and its value at each sample.
+struct Course {
+    subject: SubjectId,
+    metric: MetricSpec<'static>,
+    value: Value,
+}
+
+/// A recording of a process (`rss`) and of its parts, with a sample a second.
 pub struct Synthetic {
-    looks: i64,
-    attrs: Vec<(String, Attr)>,
-    /// Of the process: name, unit, and what it is at each look.
-    metrics: Vec<(&'static str, Unit, Value)>,
-    parts: Vec<(Subject, Value)>,
-    /// Other metrics of parts: the part's number, the metric's name, and what it is at each look.
-    of_parts: Vec<(u32, &'static str, Value)>,
-    name: String,
+    samples: i64,
+    target: Subject,
+    parts: Vec<Subject>,
+    courses: Vec<Course>,
 }
 
 impl Synthetic {
-    /// So many looks at a resident set.
+    /// So many samples of a resident set.
     #[must_use]
-    pub fn rss(looks: i64, value: impl Fn(i64) -> i64 + 'static) -> Self {
-        Self {
-            looks,
-            attrs: vec![("pid".into(), Attr::Int(7)), ("start".into(), Attr::Int(1))],
-            metrics: vec![("rss", Unit::Bytes, Box::new(value))],
-            parts: Vec::new(),
-            of_parts: Vec::new(),
-            name: "made-up".to_owned(),
-        }
+    pub fn rss(samples: i64, value: impl Fn(i64) -> i64 + 'static) -> Self {
+        let target = Subject {
+            id: TARGET,
+            parent: None,
+            kind: SubjectKind::Process,
+            name: "made-up".into(),
+            attributes: Attributes::new().with(attribute::PID, 7).with(attribute::START_TIME, 1),
+        };
+        let empty = Self { samples, target, parts: Vec::new(), courses: Vec::new() };
+        empty.metric(metric::RSS, value)
     }
 
-    /// Fifty MB and 20 kB more at each look, under some noise.
+    /// Fifty MB and 20 kB more at each sample, under some noise.
     #[must_use]
-    pub fn leak(looks: i64, seed: u64) -> Self {
-        Self::rss(looks, move |i| 50_000_000 + 20_000 * i + noise(seed, i, 40_000))
+    pub fn leak(samples: i64, seed: u64) -> Self {
+        Self::rss(samples, move |i| 50_000_000 + 20_000 * i + noise(seed, i, 40_000))
     }
 
     /// Fifty MB and some noise.
     #[must_use]
-    pub fn flat(looks: i64, seed: u64) -> Self {
-        Self::rss(looks, move |i| 50_000_000 + noise(seed, i, 40_000))
+    pub fn flat(samples: i64, seed: u64) -> Self {
+        Self::rss(samples, move |i| 50_000_000 + noise(seed, i, 40_000))
     }
 
     /// Its process has an attribute, such as a limit.
     #[must_use]
-    pub fn attr(mut self, name: &str, value: i64) -> Self {
-        self.attrs.push((name.to_owned(), Attr::Int(value)));
+    pub fn with<T: AttributeType>(mut self, key: AttributeKey<T>, value: T) -> Self {
+        self.target.attributes = self.target.attributes.with(key, value);
         self
     }
 
     /// Its process has another metric.
     #[must_use]
-    pub fn metric(
-        mut self,
-        name: &'static str,
-        unit: Unit,
-        value: impl Fn(i64) -> i64 + 'static,
-    ) -> Self {
-        self.metrics.push((name, unit, Box::new(value)));
-        self
+    pub fn metric(self, metric: MetricSpec<'static>, value: impl Fn(i64) -> i64 + 'static) -> Self {
+        self.course(TARGET, metric, value)
     }
 
     /// Its process has another name.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
+        self.target.name = name.into();
         self
     }
 
     /// Its process has a part, with a resident set of its own.
     #[must_use]
-    pub fn part(self, name: &str, class: &str, value: impl Fn(i64) -> i64 + 'static) -> Self {
-        let attrs = vec![("class".into(), Attr::Text(class.into()))];
-        self.subject(subject_kind::MAPPING, name, attrs, value)
+    pub fn part(
+        self,
+        name: &str,
+        class: MappingClass,
+        value: impl Fn(i64) -> i64 + 'static,
+    ) -> Self {
+        let attributes = Attributes::new().with(attribute::CLASS, class);
+        self.subject(SubjectKind::Mapping, name, attributes, value)
     }
 
     /// Its process has a thread, of whose stack so much is resident.
     #[must_use]
-    pub fn thread_stack(self, tid: i64, value: impl Fn(i64) -> i64 + 'static) -> Self {
+    pub fn thread_stack(self, tid: i32, value: impl Fn(i64) -> i64 + 'static) -> Self {
         let name = format!("stack of thread {tid} (worker)");
-        let attrs =
-            vec![("class".into(), Attr::Text("stack".into())), ("tid".into(), Attr::Int(tid))];
-        self.subject(subject_kind::MAPPING, &name, attrs, value)
+        let attributes = Attributes::new()
+            .with(attribute::CLASS, MappingClass::ThreadStack)
+            .with(attribute::TID, tid);
+        self.subject(SubjectKind::Mapping, &name, attributes, value)
     }
 
-    /// The part that was made last has another metric, of bytes.
+    /// The part that was made last has another metric.
     #[must_use]
-    pub fn of_part(mut self, name: &'static str, value: impl Fn(i64) -> i64 + 'static) -> Self {
-        self.of_parts.push((self.parts.len() as u32, name, Box::new(value)));
-        self
+    pub fn of_part(
+        self,
+        metric: MetricSpec<'static>,
+        value: impl Fn(i64) -> i64 + 'static,
+    ) -> Self {
+        let part = self.parts.last().unwrap_or(&self.target);
+        let (id, metric) = (part.id, metric.of(part.kind.clone()));
+        self.course(id, metric, value)
     }
 
     /// Its process has a child.
     #[must_use]
-    pub fn child(self, name: &str, pid: i64, value: impl Fn(i64) -> i64 + 'static) -> Self {
-        let attrs = vec![("pid".into(), Attr::Int(pid)), ("start".into(), Attr::Int(2))];
-        self.subject(subject_kind::PROCESS, name, attrs, value)
+    pub fn child(self, name: &str, pid: i32, value: impl Fn(i64) -> i64 + 'static) -> Self {
+        let attributes = Attributes::new().with(attribute::PID, pid).with(attribute::START_TIME, 2);
+        self.subject(SubjectKind::Process, name, attributes, value)
     }
 
     fn subject(
         mut self,
-        kind: &str,
+        kind: SubjectKind,
         name: &str,
-        attrs: Vec<(String, Attr)>,
+        attributes: Attributes,
         value: impl Fn(i64) -> i64 + 'static,
     ) -> Self {
         let id = SubjectId(self.parts.len() as u32 + 1);
-        let subject =
-            Subject { id, parent: Some(SubjectId(0)), kind: kind.into(), name: name.into(), attrs };
-        self.parts.push((subject, Box::new(value)));
+        let metric = metric::RSS.of(kind.clone());
+        self.parts.push(Subject { id, parent: Some(TARGET), kind, name: name.into(), attributes });
+        self.course(id, metric, value)
+    }
+
+    fn course(
+        mut self,
+        subject: SubjectId,
+        metric: MetricSpec<'static>,
+        value: impl Fn(i64) -> i64 + 'static,
+    ) -> Self {
+        self.courses.push(Course { subject, metric, value: Box::new(value) });
         self
     }
 
     /// Every metric once, in the order of their numbers.
-    fn metric_names(&self) -> Vec<(&'static str, Unit)> {
-        let mut names: Vec<_> = self.metrics.iter().map(|(name, unit, _)| (*name, *unit)).collect();
-        for (_, name, _) in &self.of_parts {
-            if !names.iter().any(|(known, _)| known == name) {
-                names.push((name, Unit::Bytes));
+    fn metrics(&self) -> Vec<&MetricSpec<'static>> {
+        let mut metrics = Vec::new();
+        for course in &self.courses {
+            if !metrics.contains(&&course.metric) {
+                metrics.push(&course.metric);
             }
         }
-        names
+        metrics
     }
 
-    /// Writes it into this folder. Of every value only the changes are told, but for the first metric.
+    /// Writes it into this folder. Of every value only the changes are emitted, but for the first metric.
     ///
     /// # Panics
-    /// Where it can't be written.
+    /// If it can't be written.
     #[must_use]
     pub fn write(&self, folder: &Path, file: &str) -> PathBuf {
         let path = folder.join(file);
         let mut out = BufWriter::new(std::fs::File::create(&path).expect("a file"));
         let mut write = |record: &Record| jsonl::write_record(&mut out, record).expect("a line");
-        write(&Record::Header(header()));
-        for (id, (name, unit)) in (0..).zip(self.metric_names()) {
-            let (id, help) = (MetricId(id), "made up".into());
-            write(&Record::Metric(Metric { id, name: name.into(), unit, help }));
+        let metrics = self.metrics();
+        write(&Record::Header(Arc::new(header())));
+        for (id, spec) in (0..).map(MetricId).zip(&metrics) {
+            write(&Record::Metric(Arc::new(metric_record(id, spec))));
         }
-        write(&Record::Subject(Subject {
-            id: SubjectId(0),
-            parent: None,
-            kind: subject_kind::PROCESS.into(),
-            name: self.name.as_bytes().into(),
-            attrs: self.attrs.clone(),
-        }));
-        for (subject, _) in &self.parts {
-            write(&Record::Subject(subject.clone()));
+        for subject in std::iter::once(&self.target).chain(&self.parts) {
+            write(&Record::Subject(Arc::new(subject.clone())));
         }
-        let metrics = (0..).zip(&self.metrics).map(|(id, (_, _, value))| (0, id, value));
-        let parts = (1..).zip(&self.parts).map(|(id, (_, value))| (id, 0, value));
-        let names = self.metric_names();
-        let id = |wanted: &str| names.iter().position(|(name, _)| *name == wanted);
-        let of_parts = self.of_parts.iter();
-        let of_parts =
-            of_parts.map(|(part, name, value)| (*part, id(name).unwrap_or(0) as u32, value));
-        let all: Vec<(u32, u32, &Value)> = metrics.chain(parts).chain(of_parts).collect();
-        let mut told = vec![None; all.len()];
-        for i in 0..self.looks {
-            let points =
-                all.iter().zip(&mut told).filter_map(|((subject, metric, value), told)| {
-                    let value = value(i);
-                    let always = (*subject, *metric) == (0, 0);
-                    let is_new = told.replace(value) != Some(value) || always;
-                    let (subject, metric) = (SubjectId(*subject), MetricId(*metric));
-                    is_new.then_some(Point { subject, metric, value })
-                });
-            let points = points.collect();
-            let t = i as u64 * SECOND;
-            write(&Record::Sample(Sample { t, sampler: SamplerId(0), took: 1000, points }));
+        let id = |spec| metrics.iter().position(|metric| *metric == spec).unwrap_or(0) as u32;
+        let ids: Vec<_> = self.courses.iter().map(|course| MetricId(id(&course.metric))).collect();
+        let mut last_emitted = vec![None; self.courses.len()];
+        for i in 0..self.samples {
+            let courses = self.courses.iter().zip(&ids).zip(&mut last_emitted);
+            let points = courses.filter_map(|((course, metric), last_emitted)| {
+                let value = (course.value)(i);
+                let (subject, metric) = (course.subject, *metric);
+                let always = (subject, metric) == (TARGET, MetricId(0));
+                let changed = last_emitted.replace(value) != Some(value) || always;
+                changed.then_some(Point { subject, metric, value })
+            });
+            let (points, t) = (points.collect(), i as u64 * SECOND);
+            let sampler = SamplerId(0);
+            write(&Record::Sample(Sample { t, sampler, duration: 1000, partial: false, points }));
         }
-        write(&Record::Footer(Footer {
-            t: self.looks as u64 * SECOND,
-            end: End::Exited(0),
-            samples: self.looks as u64,
-            late: 0,
-            missed: 0,
-            lost: Vec::new(),
-            cost: Cost::default(),
-        }));
+        write(&Record::Footer(footer(self.samples as u64)));
         path
     }
 }
@@ -197,13 +202,35 @@ fn header() -> Header {
         start: "2026-01-01T00:00:00.000000000+00:00".to_owned(),
         host: "made-up".into(),
         kernel: "6.1".into(),
+        boot_id: None,
         page_size: 4096,
-        target: TargetInfo::Command(vec!["made-up".into()]),
+        targets: vec![TargetInfo {
+            subject: TARGET,
+            origin: TargetOrigin::Command(vec!["made-up".into()]),
+        }],
         samplers: vec![SamplerInfo {
             name: "statm".to_owned(),
             interval: SECOND,
             options: Vec::new(),
         }],
+    }
+}
+
+fn metric_record(id: MetricId, spec: &MetricSpec<'_>) -> Metric {
+    let MetricSpec { name, unit, kind, subject_kind, help } = spec;
+    let (name, help, subject_kind) = ((*name).into(), (*help).into(), subject_kind.clone());
+    Metric { id, name, unit: *unit, kind: *kind, subject_kind, sampler: SamplerId(0), help }
+}
+
+fn footer(samples: u64) -> Footer {
+    Footer {
+        t: samples * SECOND,
+        ends: vec![TargetEnd { subject: TARGET, end: End::Exited(0) }],
+        samples,
+        late: 0,
+        missed: 0,
+        dropped: Vec::new(),
+        cost: Cost::default(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Those who look.
+//! What observes the target.
 
 use std::fs::File;
 use std::io::{Error, Read};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::plugin::PluginAtWork;
 use crate::target::Target;
 
-/// One way of looking.
+/// One way to observe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Observer {
     Nobody,
@@ -44,13 +44,13 @@ impl Observer {
 }
 
 /// One observer of one target.
-pub(crate) struct Watching {
+pub(crate) struct ActiveObserver {
     observer: Observer,
     pid: i32,
     plugin: Option<PluginAtWork>,
 }
 
-impl Watching {
+impl ActiveObserver {
     pub(crate) fn new(observer: Observer, target: &Target) -> Result<Self, Error> {
         let plugin = match observer {
             Observer::Plugin => Some(PluginAtWork::new(target)?),
@@ -59,7 +59,7 @@ impl Watching {
         Ok(Self { observer, pid: target.pid(), plugin })
     }
 
-    /// Looks until then.
+    /// Observes until then.
     pub(crate) fn watch(&mut self, until: Instant) -> Result<(), Error> {
         let pid = self.pid;
         match self.observer {
@@ -89,11 +89,11 @@ impl Watching {
 fn tick(
     until: Instant,
     hertz: u32,
-    mut look: impl FnMut() -> Result<(), Error>,
+    mut observe: impl FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut due = Instant::now();
     while due < until {
-        look()?;
+        observe()?;
         due = (due + Duration::from_secs(1) / hertz).max(Instant::now());
         thread::sleep(due.min(until).saturating_duration_since(Instant::now()));
     }

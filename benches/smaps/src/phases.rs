@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::observer::{Observer, Watching};
+use crate::observer::{ActiveObserver, Observer};
 use crate::target::Target;
 
 /// How long and how often.
@@ -38,7 +38,7 @@ pub(crate) fn measure(
     observer: Observer,
     plan: Plan,
 ) -> Result<String, Error> {
-    let mut watching = Watching::new(observer, target)?;
+    let mut watching = ActiveObserver::new(observer, target)?;
     let mut without = vec![run(target, plan.phase, rest)?];
     let mut with = Vec::new();
     let mut cpu = Duration::ZERO;

@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
+use seepmeter_plugin::StreamBuffer;
 use seepmeter_stacks::{StackTable, TargetCode};
 use seepmeter_symbols::{AddressSpace, Images, ProcessCode};
 
@@ -113,7 +114,8 @@ fn known(sample: &ThreadSample) -> Row {
     let mut table = StackTable::new();
     let mut code = TargetCode::new(sample.pid, "/nowhere".into(), &mut table);
     code.set_maps(&sample.maps, &mut table);
-    let mut stack = || table.stack(&code, &sample.registers, sample.copy());
+    let mut stream = StreamBuffer::new();
+    let mut stack = || table.stack(&code, &sample.registers, sample.copy(), &mut stream);
     stack();
     let measured = median(100, || {
         black_box(stack());

@@ -59,6 +59,7 @@ mod factory;
 mod options;
 mod sampler;
 mod sink;
+mod stream_buffer;
 mod subject_table;
 
 pub use error::{Error, ErrorKind};
@@ -74,6 +75,7 @@ pub use seepmeter_record as record;
 pub use seepmeter_record::human::{Size, parse_duration, parse_size};
 pub use seepmeter_verdict as verdict;
 pub use sink::Sink;
+pub use stream_buffer::StreamBuffer;
 pub use subject_table::SubjectTable;
 
 /// What the macros of this crate need and nobody else should.

@@ -59,9 +59,9 @@ impl<K: Clone + Eq + Hash> SubjectTable<K> {
         self.round += 1;
     }
 
-    /// A subject was observed: emits those of its values that have changed, in the order of the metrics.
-    /// A value that is not known is `None`, and nothing is emitted of it. A subject of a new key is
-    /// defined by `define`.
+    /// A subject was observed: emits those of its values that have changed, in the order of the metrics;
+    /// in a [partial](SampleBuilder::partial) sample, all of them. A value that is not known is `None`,
+    /// and nothing is emitted of it. A subject of a new key is defined by `define`.
     pub fn observe(
         &mut self,
         key: &K,
@@ -70,6 +70,7 @@ impl<K: Clone + Eq + Hash> SubjectTable<K> {
         define: impl FnOnce(&K) -> NewSubject,
     ) -> SubjectId {
         let metrics = self.metrics.len();
+        let is_partial = sample.facts().partial;
         let entry = self.entries.entry(key.clone()).or_insert_with_key(|key| Entry {
             subject: sample.stream().subject(define(key)),
             last_emitted: vec![None; metrics].into_boxed_slice(),
@@ -79,7 +80,7 @@ impl<K: Clone + Eq + Hash> SubjectTable<K> {
         let emitted = entry.last_emitted.iter_mut();
         for ((value, last_emitted), metric) in values.iter().zip(emitted).zip(&self.metrics) {
             if let Some(value) = value
-                && *last_emitted != Some(*value)
+                && (is_partial || *last_emitted != Some(*value))
             {
                 *last_emitted = Some(*value);
                 sample.point(entry.subject, *metric, *value);

@@ -1,11 +1,14 @@
-//! Stacks of sampled threads as images, frames and stacks, each defined once: what every sampler with
+//! Emits the stacks of sampled threads as images, frames and stacks, each once: what every sampler with
 //! stacks shares.
 //!
 //! ```
-//! use seepmeter_stacks::{StackKind, StackTable, TargetCode};
+//! use seepmeter_plugin::StreamBuffer;
+//! use seepmeter_plugin::record::Record;
+//! use seepmeter_stacks::{StackTable, TargetCode};
 //! use seepmeter_symbols::{StackCopy, UnwindRegisters};
 //!
 //! // One table for a sampler, and the code of each target.
+//! let mut stream = StreamBuffer::new();
 //! let mut table = StackTable::new();
 //! let mut code = TargetCode::new(4711, "/proc/4711/maps".into(), &mut table);
 //!
@@ -17,19 +20,20 @@
 //! let registers = UnwindRegisters { ip: 0x5500_0010, sp: 0x7ffd_0000, fp: 0x7ffd_0000, lr: 0 };
 //! code.set_maps(maps, &mut table);
 //! let copy = StackCopy { base: registers.sp, bytes: &stack };
-//! let sampled = table.stack(&code, &registers, copy);
+//! let sampled = table.stack(&code, &registers, copy, &mut stream);
 //!
-//! // What is new is emitted, in this order: a definition refers only to those before it.
-//! let new = table.take_new();
-//! assert_eq!((new.images.len(), new.frames.len(), new.stacks.len()), (1, 2, 1));
-//! assert_eq!(new.frames[0].frame.to_string(), "[jit]+0x55000010");
-//! assert_eq!(new.frames[0].image, Some(new.images[0].id));
-//! assert_eq!((new.stacks[0].id, new.stacks[0].kind), (sampled.id, StackKind::Whole));
-//! assert_eq!(*new.stacks[0].frames, [new.frames[0].id, new.frames[1].id]);
+//! // What is new was emitted: two frames, and the stack.
+//! let [Record::Frame(inner), Record::Frame(outer), Record::Stack(stack)] = stream.records() else {
+//!     panic!("{:?}", stream.records());
+//! };
+//! assert_eq!((inner.image, inner.address), (None, 0x5500_0010));
+//! assert_eq!((stack.id, &stack.frames), (sampled.id, &vec![inner.id, outer.id]));
+//! assert_eq!(stack.truncated, None);
 //!
-//! // The same stack again is the same id, and nothing is new.
-//! assert_eq!(table.stack(&code, &registers, copy).id, sampled.id);
-//! assert!(table.take_new().stacks.is_empty());
+//! // The same stack again is the same id, and nothing is emitted.
+//! let copy = StackCopy { base: registers.sp, bytes: copy.bytes };
+//! assert_eq!(table.stack(&code, &registers, copy, &mut stream).id, sampled.id);
+//! assert_eq!(stream.records().len(), 3);
 //! ```
 //!
 //! - [`TargetCode`] is one process: its mappings, and how deep its threads' stacks are. It notices that
@@ -42,14 +46,11 @@
 //!
 //! Everything belongs to one thread.
 
-mod definitions;
+mod definition;
 mod program;
 mod table;
 mod target_code;
 
-pub use definitions::{
-    FrameDefinition, FrameId, ImageDefinition, ImageId, NewDefinitions, OmittedFrames,
-    StackDefinition, StackId, StackKind,
-};
+pub use definition::StackKind;
 pub use table::{INNERMOST_FRAMES, MAX_STACKS, OUTERMOST_FRAMES, SampledStack, StackTable};
 pub use target_code::{FIRST_DEPTH, TargetCode};

@@ -1,17 +1,16 @@
-//! The table of stacks: which images, frames and stacks there are, and which of them are new.
+//! The table of stacks: which images, frames and stacks were emitted.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use seepmeter_plugin::Stream;
+use seepmeter_plugin::record::{Event, EventKind, FrameId, ImageId, StackId};
 use seepmeter_symbols::{
-    ImageIdentity, ImageKey, ImageKind, Images, RawFrame, ResolvedFrame, StackCopy, StackEnd,
-    UnwindFailure, UnwindRegisters,
+    ImageKey, ImageKind, Images, RawFrame, ResolvedFrame, StackCopy, StackEnd, UnwindFailure,
+    UnwindRegisters,
 };
 
-use crate::definitions::{
-    FrameDefinition, FrameId, ImageDefinition, ImageId, NewDefinitions, OmittedFrames,
-    StackDefinition, StackId, StackKind,
-};
+use crate::definition::{StackKind, define_image, new_frame, omitted_frames};
 use crate::target_code::TargetCode;
 
 /// How many stacks are defined at most. All further ones are one stack, [`StackKind::Others`]: a program
@@ -26,21 +25,18 @@ pub const INNERMOST_FRAMES: usize = 96;
 /// How many raw frames are kept, of 24 bytes each, so that a stack is known again before it is named.
 const MAX_RAW_FRAMES: usize = 250_000;
 
-/// The stacks of all targets of one sampler.
-///
-/// It keeps every definition, and so is bounded by [`MAX_STACKS`].
+/// The stacks of all targets of one sampler: emits what is new. It is bounded by [`MAX_STACKS`].
 #[derive(Default)]
 pub struct StackTable {
     images: Images,
     raw: RawStacks,
-    names: HashMap<FunctionName, u32>,
+    names: NameTable,
     image_ids: HashMap<ImageKey, ImageId>,
     frame_ids: HashMap<Rc<ResolvedFrame>, FrameId>,
-    stack_ids: HashMap<StackKey, StackId>,
-    defined: Definitions,
-    /// How many of each were taken as new.
-    taken: DefinitionCounts,
-    others: Option<StackId>,
+    /// Of the frames that stand for so many omitted ones.
+    omitted_ids: HashMap<usize, FrameId>,
+    stack_ids: HashMap<Rc<StackKey>, StackId>,
+    keys: HashMap<StackId, Rc<StackKey>>,
 }
 
 /// A sampled stack: which one it is, and how its frames ended.
@@ -52,34 +48,14 @@ pub struct SampledStack {
     pub end: StackEnd,
 }
 
-#[derive(Default)]
-struct Definitions {
-    images: Vec<ImageDefinition>,
-    frames: Vec<FrameDefinition>,
-    stacks: Vec<StackDefinition>,
-}
-
-#[derive(Default)]
-struct DefinitionCounts {
-    images: usize,
-    frames: usize,
-    stacks: usize,
-}
-
 /// What makes two stacks the same.
 #[derive(PartialEq, Eq, Hash)]
 struct StackKey {
     kind: StackKind,
-    omitted: Option<OmittedFrames>,
-    /// Numbers of [`FunctionName`]s, the innermost first.
+    /// How many frames are left out behind the innermost ones.
+    omitted: usize,
+    /// Numbers of function names, the innermost first.
     names: Box<[u32]>,
-}
-
-/// What a frame is called. An address is its own name if no function is known.
-#[derive(PartialEq, Eq, Hash)]
-enum FunctionName {
-    Function(Rc<str>),
-    Address(RawFrame),
 }
 
 impl StackTable {
@@ -93,16 +69,17 @@ impl StackTable {
         &mut self.images
     }
 
-    /// The stack of a thread of the target. If it is new, it is named and defined.
+    /// The stack of a thread of the target. If it is new, it is named and emitted.
     pub fn stack(
         &mut self,
         code: &TargetCode,
         registers: &UnwindRegisters,
         copy: StackCopy<'_>,
+        stream: &mut dyn Stream,
     ) -> SampledStack {
         let Some(space) = code.space() else {
             let end = StackEnd::Broken(UnwindFailure::NoCode { address: registers.ip });
-            return SampledStack { id: self.intern(&[], StackKind::Unknown), end };
+            return SampledStack { id: self.intern(&[], StackKind::Unknown, stream), end };
         };
         let mut raw = Vec::new();
         let end = space.unwind(registers, copy, &mut raw);
@@ -112,7 +89,7 @@ impl StackTable {
         }
         let resolve = |raw| space.resolve(raw, &mut self.images);
         let frames: Vec<Rc<ResolvedFrame>> = raw.iter().map(resolve).collect();
-        let id = self.intern(&frames, end.into());
+        let id = self.intern(&frames, end.into(), stream);
         // In generated code another function can lie at the same address tomorrow.
         if end.is_whole() && !frames.iter().any(is_generated) {
             self.raw.insert(raw, id);
@@ -120,112 +97,137 @@ impl StackTable {
         SampledStack { id, end }
     }
 
-    /// What was defined since this was last called: all of it is given once.
-    pub fn take_new(&mut self) -> NewDefinitions<'_> {
-        let Definitions { images, frames, stacks } = &self.defined;
-        let now =
-            DefinitionCounts { images: images.len(), frames: frames.len(), stacks: stacks.len() };
-        let before = std::mem::replace(&mut self.taken, now);
-        NewDefinitions {
-            images: &images[before.images..],
-            frames: &frames[before.frames..],
-            stacks: &stacks[before.stacks..],
-        }
-    }
-
-    /// The definition of a frame. None for an id that is not of this table.
+    /// The functions of a stack for people, from the outermost to the innermost with semicolons between
+    /// them; empty for an id that is not of this table.
     #[must_use]
-    pub fn frame(&self, id: FrameId) -> Option<&FrameDefinition> {
-        self.defined.frames.get(id.0 as usize)
+    pub fn name(&self, id: StackId) -> String {
+        let Some(key) = self.keys.get(&id) else { return String::new() };
+        let why = key.kind.truncated().map(|why| format!("[{why}]"));
+        let names = key.names.iter().rev().map(|number| self.names.text(*number).replace(';', ":"));
+        why.into_iter().chain(names).collect::<Vec<_>>().join(";")
     }
 
     /// The frames, the innermost first, as a stack of this kind.
-    fn intern(&mut self, frames: &[Rc<ResolvedFrame>], kind: StackKind) -> StackId {
-        let count = frames.len().saturating_sub(INNERMOST_FRAMES + OUTERMOST_FRAMES);
-        let omitted = (count > 0).then_some(OmittedFrames { before: INNERMOST_FRAMES, count });
+    fn intern(
+        &mut self,
+        frames: &[Rc<ResolvedFrame>],
+        kind: StackKind,
+        stream: &mut dyn Stream,
+    ) -> StackId {
+        let omitted = frames.len().saturating_sub(INNERMOST_FRAMES + OUTERMOST_FRAMES);
         let (inner, rest) = frames.split_at(frames.len().min(INNERMOST_FRAMES));
-        let kept: Vec<&Rc<ResolvedFrame>> = inner.iter().chain(&rest[count..]).collect();
-        let Some(names) = self.names(&kept) else { return self.others() };
+        let outer = &rest[omitted..];
+        let is_full = self.stack_ids.len() >= MAX_STACKS;
+        let names = self.names.numbers(inner.iter().chain(outer), is_full);
+        let Some(names) = names else { return self.others(stream) };
         let key = StackKey { kind, omitted, names };
         if let Some(id) = self.stack_ids.get(&key) {
             return *id;
         }
-        if self.is_full() {
-            return self.others();
+        if is_full {
+            return self.others(stream);
         }
-        let frames = kept.into_iter().map(|frame| self.define_frame(frame)).collect();
-        let id = self.define_stack(kind, frames, omitted);
+        let mut ids = Vec::with_capacity(inner.len() + outer.len() + 1);
+        ids.extend(inner.iter().map(|frame| self.frame(frame, stream)));
+        if omitted > 0 {
+            let frame = || stream.frame(omitted_frames(omitted));
+            ids.push(*self.omitted_ids.entry(omitted).or_insert_with(frame));
+        }
+        ids.extend(outer.iter().map(|frame| self.frame(frame, stream)));
+        self.define(key, ids, stream)
+    }
+
+    /// The stack that all are when there are too many.
+    fn others(&mut self, stream: &mut dyn Stream) -> StackId {
+        let key = StackKey { kind: StackKind::Others, omitted: 0, names: Box::default() };
+        if let Some(id) = self.stack_ids.get(&key) {
+            return *id;
+        }
+        let text = format!(
+            "more than {MAX_STACKS} different stacks were sampled; each new one is `[others]` from here on"
+        );
+        let kind = EventKind::Incomplete { count: None, text: text.into() };
+        stream.event(Event::new(stream.now(), kind));
+        self.define(key, Vec::new(), stream)
+    }
+
+    fn define(&mut self, key: StackKey, frames: Vec<FrameId>, stream: &mut dyn Stream) -> StackId {
+        let id = stream.stack(frames, key.kind.truncated().map(Into::into));
+        let key = Rc::new(key);
+        self.keys.insert(id, Rc::clone(&key));
         self.stack_ids.insert(key, id);
         id
     }
 
-    fn is_full(&self) -> bool {
-        self.stack_ids.len() >= MAX_STACKS
-    }
-
-    /// The numbers of all functions' names. None if one is new and there is no room for new stacks.
-    fn names(&mut self, frames: &[&Rc<ResolvedFrame>]) -> Option<Box<[u32]>> {
-        let full = self.is_full();
-        frames
-            .iter()
-            .flat_map(|frame| names(frame))
-            .map(|name| {
-                let next = self.names.len() as u32;
-                match self.names.get(&name) {
-                    None if full => None,
-                    None => Some(*self.names.entry(name).or_insert(next)),
-                    Some(number) => Some(*number),
-                }
-            })
-            .collect()
-    }
-
-    fn others(&mut self) -> StackId {
-        if let Some(id) = self.others {
-            return id;
-        }
-        let id = self.define_stack(StackKind::Others, Box::default(), None);
-        self.others = Some(id);
-        id
-    }
-
-    fn define_stack(
-        &mut self,
-        kind: StackKind,
-        frames: Box<[FrameId]>,
-        omitted: Option<OmittedFrames>,
-    ) -> StackId {
-        let id = StackId(self.defined.stacks.len() as u32);
-        self.defined.stacks.push(StackDefinition { id, kind, frames, omitted });
-        id
-    }
-
-    fn define_frame(&mut self, frame: &Rc<ResolvedFrame>) -> FrameId {
+    fn frame(&mut self, frame: &Rc<ResolvedFrame>, stream: &mut dyn Stream) -> FrameId {
         if let Some(id) = self.frame_ids.get(frame) {
             return *id;
         }
-        let image = frame.image.as_ref().map(|identity| self.define_image(identity));
-        let id = FrameId(self.defined.frames.len() as u32);
-        self.defined.frames.push(FrameDefinition { id, image, frame: frame.clone() });
-        self.frame_ids.insert(frame.clone(), id);
+        // Generated code is in no file.
+        let image = frame.image.as_ref().filter(|image| image.kind != ImageKind::Generated);
+        let image = image.map(|identity| {
+            *self.image_ids.entry(identity.key).or_insert_with(|| define_image(identity, stream))
+        });
+        let id = stream.frame(new_frame(frame, image));
+        self.frame_ids.insert(Rc::clone(frame), id);
         id
-    }
-
-    fn define_image(&mut self, identity: &Rc<ImageIdentity>) -> ImageId {
-        let images = &mut self.defined.images;
-        *self.image_ids.entry(identity.key).or_insert_with(|| {
-            let id = ImageId(images.len() as u32);
-            images.push(ImageDefinition { id, identity: identity.clone() });
-            id
-        })
     }
 }
 
-fn names(frame: &ResolvedFrame) -> Vec<FunctionName> {
-    if frame.functions.is_empty() {
-        return vec![FunctionName::Address(frame.raw)];
+/// What a frame is called. An address is its own name if no function is known.
+#[derive(PartialEq, Eq, Hash)]
+enum FunctionName {
+    Function(Rc<str>),
+    Address(RawFrame),
+}
+
+/// The names of functions, each with a number.
+#[derive(Default)]
+struct NameTable {
+    numbers: HashMap<FunctionName, u32>,
+    /// By number, the name for people.
+    texts: Vec<Rc<str>>,
+}
+
+impl NameTable {
+    /// The numbers of all functions of some frames. None if one is new though no new one is wanted.
+    fn numbers<'f>(
+        &mut self,
+        frames: impl Iterator<Item = &'f Rc<ResolvedFrame>>,
+        known_only: bool,
+    ) -> Option<Box<[u32]>> {
+        let mut numbers = Vec::new();
+        for frame in frames {
+            if frame.functions.is_empty() {
+                let name = FunctionName::Address(frame.raw);
+                numbers.push(self.number(name, known_only, || frame.place().into())?);
+            }
+            for function in frame.functions.iter() {
+                let name = FunctionName::Function(Rc::clone(&function.name));
+                numbers.push(self.number(name, known_only, || Rc::clone(&function.name))?);
+            }
+        }
+        Some(numbers.into())
     }
-    frame.functions.iter().map(|it| FunctionName::Function(it.name.clone())).collect()
+
+    fn number(
+        &mut self,
+        name: FunctionName,
+        known_only: bool,
+        text: impl FnOnce() -> Rc<str>,
+    ) -> Option<u32> {
+        if let Some(number) = self.numbers.get(&name) {
+            return Some(*number);
+        }
+        let number = u32::try_from(self.texts.len()).ok().filter(|_| !known_only)?;
+        self.texts.push(text());
+        self.numbers.insert(name, number);
+        Some(number)
+    }
+
+    fn text(&self, number: u32) -> &str {
+        usize::try_from(number).ok().and_then(|at| self.texts.get(at)).map_or("", |text| text)
+    }
 }
 
 fn is_generated(frame: &Rc<ResolvedFrame>) -> bool {
@@ -259,6 +261,8 @@ mod tests {
     use std::sync::LazyLock;
 
     use proptest::prelude::*;
+    use seepmeter_plugin::StreamBuffer;
+    use seepmeter_plugin::record::{Frame, Record, Stack};
     use seepmeter_symbols::{Function, SourceLocation};
 
     use super::*;
@@ -289,27 +293,69 @@ mod tests {
         list.iter().map(frame).collect()
     }
 
+    /// A table with a stream that keeps what it emits.
+    #[derive(Default)]
+    struct Emitted {
+        table: StackTable,
+        stream: StreamBuffer,
+    }
+
+    impl Emitted {
+        fn intern(&mut self, frames: &[Rc<ResolvedFrame>], kind: StackKind) -> StackId {
+            self.table.intern(frames, kind, &mut self.stream)
+        }
+
+        fn stacks(&self) -> Vec<&Stack> {
+            let records = self.stream.records().iter();
+            let stack = records.filter_map(|record| match record {
+                Record::Stack(stack) => Some(&**stack),
+                _ => None,
+            });
+            stack.collect()
+        }
+
+        fn frames(&self) -> Vec<&Frame> {
+            let records = self.stream.records().iter();
+            let frames = records.filter_map(|record| match record {
+                Record::Frame(frame) => Some(&**frame),
+                _ => None,
+            });
+            frames.collect()
+        }
+
+        /// The addresses of a stack's frames.
+        fn addresses(&self, stack: &Stack) -> Vec<u64> {
+            let frames: HashMap<FrameId, &Frame> =
+                self.frames().into_iter().map(|frame| (frame.id, frame)).collect();
+            stack.frames.iter().map(|id| frames[id].address).collect()
+        }
+    }
+
     #[test]
     fn stacks_with_the_same_functions_are_one_and_their_frames_are_those_of_the_first() {
-        let mut table = StackTable::new();
+        let mut emitted = Emitted::default();
         let one = frames(&[(0x10, &["leaf"]), (0x20, &["main"])]);
         let other = frames(&[(0x18, &["leaf"]), (0x20, &["main"])]);
-        let id = table.intern(&one, StackKind::Whole);
-        assert_eq!(table.intern(&other, StackKind::Whole), id);
-        let new = table.take_new();
-        assert_eq!((new.frames.len(), new.stacks.len()), (2, 1));
-        assert_eq!(new.frames[0].frame.raw.address, 0x10);
-        assert_eq!(*new.stacks[0].frames, [FrameId(0), FrameId(1)]);
+        let id = emitted.intern(&one, StackKind::Whole);
+        assert_eq!(emitted.intern(&other, StackKind::Whole), id);
+        assert_eq!((emitted.frames().len(), emitted.stacks().len()), (2, 1));
+        assert_eq!(emitted.addresses(emitted.stacks()[0]), [0x10, 0x20]);
+        assert_eq!(emitted.table.name(id), "main;leaf");
+        let leaf = emitted.frames()[0];
+        assert_eq!((&leaf.function, leaf.line), (&Some("leaf".into()), Some(3)));
+        assert_eq!(leaf.file, Some("shop.c".into()));
     }
 
     #[test]
     fn an_inlined_function_is_a_function_of_its_frame_like_any_other() {
-        let mut table = StackTable::new();
+        let mut emitted = Emitted::default();
         let inlined = frames(&[(0x10, &["leaf", "main"])]);
         let called = frames(&[(0x18, &["leaf"]), (0x20, &["main"])]);
-        let id = table.intern(&inlined, StackKind::Whole);
-        assert_eq!(table.intern(&called, StackKind::Whole), id);
-        assert_eq!(table.take_new().frames[0].frame.functions.len(), 2);
+        let id = emitted.intern(&inlined, StackKind::Whole);
+        assert_eq!(emitted.intern(&called, StackKind::Whole), id);
+        let frame = emitted.frames()[0];
+        assert_eq!(frame.function, Some("main".into()));
+        assert_eq!((frame.inlined.len(), &frame.inlined[0].function), (1, &"leaf".into()));
     }
 
     proptest! {
@@ -318,97 +364,89 @@ mod tests {
         fn any_stacks_are_defined_once_and_with_their_own_frames(
             stacks in proptest::collection::vec(proptest::collection::vec(0..6u64, 0..8), 1..30),
         ) {
-            let mut table = StackTable::new();
+            let mut emitted = Emitted::default();
             let made = |stack: &Vec<u64>| {
                 let list: Vec<(u64, &[&str])> = stack.iter().map(|at| (*at, &[][..])).collect();
                 frames(&list)
             };
             let ids: Vec<StackId> =
-                stacks.iter().map(|stack| table.intern(&made(stack), StackKind::Whole)).collect();
-            let defined = table.take_new().stacks.to_vec();
+                stacks.iter().map(|stack| emitted.intern(&made(stack), StackKind::Whole)).collect();
             for ((stack, id), (other, other_id)) in stacks.iter().zip(&ids).zip(stacks.iter().zip(&ids).rev()) {
                 prop_assert_eq!(stack == other, id == other_id);
-                let frames = defined[id.0 as usize].frames.iter();
-                let addresses: Vec<u64> =
-                    frames.map(|id| table.frame(*id).unwrap().frame.raw.address).collect();
-                prop_assert_eq!(&addresses, stack);
+                let defined: Vec<&Stack> =
+                    emitted.stacks().into_iter().filter(|stack| stack.id == *id).collect();
+                prop_assert_eq!(defined.len(), 1);
+                prop_assert_eq!(&emitted.addresses(defined[0]), stack);
             }
         }
     }
 
     #[test]
-    fn what_was_taken_as_new_is_not_new_again() {
-        let mut table = StackTable::new();
-        table.intern(&frames(&[(0x10, &["a"]), (0x20, &["main"])]), StackKind::Whole);
-        assert_eq!(table.take_new().frames.len(), 2);
-        table.intern(&frames(&[(0x30, &["b"]), (0x20, &["main"])]), StackKind::Whole);
-        let new = table.take_new();
-        assert_eq!((new.frames.len(), new.stacks.len()), (1, 1));
-        assert_eq!(*new.stacks[0].frames, [FrameId(2), FrameId(1)]);
-        assert_eq!(table.take_new().stacks.len(), 0);
-    }
-
-    #[test]
-    fn a_stack_that_was_cut_and_a_whole_one_are_two() {
-        let mut table = StackTable::new();
+    fn a_stack_that_was_cut_and_a_whole_one_are_two_and_say_so() {
+        let mut emitted = Emitted::default();
         let stack = frames(&[(0x10, &["leaf"])]);
-        assert_ne!(table.intern(&stack, StackKind::Cut), table.intern(&stack, StackKind::Whole));
+        let cut = emitted.intern(&stack, StackKind::Cut);
+        assert_ne!(emitted.intern(&stack, StackKind::Whole), cut);
+        assert_eq!(emitted.stacks()[0].truncated, Some("cut".into()));
+        assert_eq!(emitted.stacks()[1].truncated, None);
+        assert_eq!(emitted.table.name(cut), "[cut];leaf");
+        assert_eq!(emitted.frames().len(), 1);
     }
 
     #[test]
     fn frames_without_a_function_are_told_apart_by_their_addresses() {
-        let mut table = StackTable::new();
+        let mut emitted = Emitted::default();
         let at = |address| frames(&[(address, &[])]);
-        let id = table.intern(&at(0x10), StackKind::Whole);
-        assert_ne!(table.intern(&at(0x18), StackKind::Whole), id);
-        assert_eq!(table.intern(&at(0x10), StackKind::Whole), id);
+        let id = emitted.intern(&at(0x10), StackKind::Whole);
+        assert_ne!(emitted.intern(&at(0x18), StackKind::Whole), id);
+        assert_eq!(emitted.intern(&at(0x10), StackKind::Whole), id);
     }
 
     #[test]
     fn the_middle_of_a_deep_recursion_is_left_out() {
-        let mut table = StackTable::new();
+        let mut emitted = Emitted::default();
         let names = ["recurse"];
         let most = INNERMOST_FRAMES + OUTERMOST_FRAMES;
-        let list: Vec<(u64, &[&str])> = (0..most as u64 + 5).map(|at| (at, &names[..])).collect();
-        table.intern(&frames(&list), StackKind::Whole);
-        table.intern(&frames(&list[..most]), StackKind::Whole);
-        let new = table.take_new();
-        let omitted = OmittedFrames { before: INNERMOST_FRAMES, count: 5 };
-        assert_eq!((new.stacks[0].frames.len(), new.stacks[0].omitted), (most, Some(omitted)));
-        assert_eq!((new.stacks[1].frames.len(), new.stacks[1].omitted), (most, None));
-        let addresses = new.frames.iter().map(|frame| frame.frame.raw.address);
-        assert!(!addresses.clone().take(most).any(|at| (96..101).contains(&at)));
+        let list: Vec<(u64, &[&str])> = (1..=most as u64 + 5).map(|at| (at, &names[..])).collect();
+        emitted.intern(&frames(&list), StackKind::Whole);
+        emitted.intern(&frames(&list[..most]), StackKind::Whole);
+        let stacks = emitted.stacks();
+        assert_eq!((stacks[0].frames.len(), stacks[1].frames.len()), (most + 1, most));
+        let addresses = emitted.addresses(stacks[0]);
+        assert_eq!(addresses[INNERMOST_FRAMES - 1..=INNERMOST_FRAMES + 1], [96, 0, 102]);
+        let gap = emitted.frames().into_iter().find(|frame| frame.address == 0);
+        assert_eq!(gap.unwrap().function, Some("[5 frames left out]".into()));
     }
 
     #[test]
     fn when_there_are_too_many_stacks_new_ones_are_one_and_known_ones_are_themselves() {
-        let mut table = StackTable::new();
+        let mut emitted = Emitted::default();
         let names: Vec<String> = (0..MAX_STACKS + 2).map(|n| format!("f{n}")).collect();
         let stack = |n: usize| frames(&[(n as u64, &[&names[n]])]);
-        for n in 0..MAX_STACKS {
-            assert_eq!(table.intern(&stack(n), StackKind::Whole), StackId(n as u32));
-        }
-        let others = table.intern(&stack(MAX_STACKS), StackKind::Whole);
-        assert_eq!(others, StackId(MAX_STACKS as u32));
-        assert_eq!(table.intern(&stack(MAX_STACKS + 1), StackKind::Whole), others);
+        let ids: Vec<StackId> =
+            (0..MAX_STACKS).map(|n| emitted.intern(&stack(n), StackKind::Whole)).collect();
+        let others = emitted.intern(&stack(MAX_STACKS), StackKind::Whole);
+        assert!(!ids.contains(&others));
+        assert_eq!(emitted.intern(&stack(MAX_STACKS + 1), StackKind::Whole), others);
         // Known names in an order that is new are a new stack too.
         let swapped = [stack(1), stack(0)].concat();
-        assert_eq!(table.intern(&swapped, StackKind::Whole), others);
-        assert_eq!(table.intern(&stack(5), StackKind::Whole), StackId(5));
-        let new = table.take_new();
-        assert_eq!(new.stacks.len(), MAX_STACKS + 1);
-        assert_eq!(new.stacks[MAX_STACKS].kind, StackKind::Others);
-        assert_eq!(new.frames.len(), MAX_STACKS);
+        assert_eq!(emitted.intern(&swapped, StackKind::Whole), others);
+        assert_eq!(emitted.intern(&stack(5), StackKind::Whole), ids[5]);
+        assert_eq!(emitted.stacks().len(), MAX_STACKS + 1);
+        assert_eq!(emitted.stacks()[MAX_STACKS].truncated, Some("others".into()));
+        assert_eq!(emitted.frames().len(), MAX_STACKS);
+        let incomplete = |record: &&Record| matches!(record, Record::Event(event) if event.kind.as_str() == "incomplete");
+        assert_eq!(emitted.stream.records().iter().filter(incomplete).count(), 1);
     }
 
     #[test]
     fn a_target_whose_mappings_were_never_read_has_an_unknown_stack() {
-        let mut table = StackTable::new();
+        let Emitted { mut table, mut stream } = Emitted::default();
         let code = TargetCode::new(i32::MAX, "/nowhere".into(), &mut table);
         let copy = StackCopy { base: 0, bytes: &[] };
-        let sampled = table.stack(&code, &UnwindRegisters::default(), copy);
-        let new = table.take_new();
-        assert_eq!((new.stacks[0].id, new.stacks[0].kind), (sampled.id, StackKind::Unknown));
-        assert!(new.stacks[0].frames.is_empty() && new.frames.is_empty());
+        let sampled = table.stack(&code, &UnwindRegisters::default(), copy, &mut stream);
+        let [Record::Stack(stack)] = stream.records() else { panic!("{:?}", stream.records()) };
+        assert_eq!((stack.id, stack.frames.len()), (sampled.id, 0));
+        assert_eq!(stack.truncated, Some("unknown".into()));
     }
 }

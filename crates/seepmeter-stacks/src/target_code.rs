@@ -128,7 +128,7 @@ impl TargetCode {
     }
 
     /// Forgets how deep the stacks of other threads were.
-    pub fn retain_threads(&mut self, lives: impl Fn(i32) -> bool) {
+    pub fn retain_threads(&mut self, mut lives: impl FnMut(i32) -> bool) {
         self.depths.retain(|tid, _| lives(*tid));
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use seepmeter_stacks::{
-    FrameDefinition, FrameId, ImageDefinition, SampledStack, StackKind, StackTable, TargetCode,
-};
-use seepmeter_symbols::ImageKind;
+use seepmeter_plugin::StreamBuffer;
+use seepmeter_plugin::record::{Frame, Record, Stack, StackDefinitions};
+use seepmeter_stacks::{SampledStack, StackTable, TargetCode};
 
 #[path = "../../seepmeter-symbols/tests/real/support.rs"]
 #[allow(dead_code, clippy::print_stderr, reason = "it belongs to the tests of another crate")]
@@ -17,17 +16,40 @@ fn maps(pid: i32) -> PathBuf {
     Path::new("/proc").join(pid.to_string()).join("maps")
 }
 
-/// Samples a target that sleeps.
-fn sample(target: &Target, table: &mut StackTable) -> SampledStack {
-    let sample = target.sample_asleep();
-    let mut code = TargetCode::new(target.pid(), maps(target.pid()), table);
-    code.set_maps(&sample.maps, table);
-    table.stack(&code, &sample.registers, sample.copy())
+/// A table with a stream that keeps what it emits.
+#[derive(Default)]
+struct Emitted {
+    table: StackTable,
+    stream: StreamBuffer,
 }
 
-/// The functions of a frame, the innermost first.
-fn functions(frame: &FrameDefinition) -> Vec<&str> {
-    frame.frame.functions.iter().map(|function| &*function.name).collect()
+impl Emitted {
+    /// Samples a target that sleeps.
+    fn sample(&mut self, target: &Target) -> SampledStack {
+        let sample = target.sample_asleep();
+        let mut code = TargetCode::new(target.pid(), maps(target.pid()), &mut self.table);
+        code.set_maps(&sample.maps, &mut self.table);
+        self.table.stack(&code, &sample.registers, sample.copy(), &mut self.stream)
+    }
+
+    fn definitions(&self) -> StackDefinitions {
+        let mut definitions = StackDefinitions::default();
+        self.stream.records().iter().for_each(|record| definitions.apply(record));
+        definitions
+    }
+
+    fn stacks(&self) -> Vec<&Stack> {
+        let records = self.stream.records().iter();
+        let stacks = records.filter_map(|record| match record {
+            Record::Stack(stack) => Some(&**stack),
+            _ => None,
+        });
+        stacks.collect()
+    }
+}
+
+fn function(frame: &Frame) -> String {
+    frame.function.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 #[test]
@@ -37,32 +59,28 @@ fn a_sampled_stack_is_defined_with_images_and_lines_and_a_second_sample_defines_
     let flags = ["-O2", "-g", "-Wl,--build-id=sha1"];
     let Some(program) = build("cc", &source("chain.c"), &program, &flags) else { return };
     let target = Target::path(&program);
-    let mut table = StackTable::new();
-    let sampled = sample(&target, &mut table);
+    let mut emitted = Emitted::default();
+    let sampled = emitted.sample(&target);
     assert!(sampled.end.is_whole(), "{:?}", sampled.end);
 
-    let new = table.take_new();
-    let is_own = |image: &&ImageDefinition| image.identity.file_name() == b"chain";
-    let own = new.images.iter().find(is_own).unwrap();
-    assert_eq!(own.identity.kind, ImageKind::File);
-    assert_eq!(own.identity.build_id.as_ref().unwrap().len(), 20);
-    let [stack] = new.stacks else { panic!("{:?}", new.stacks) };
-    assert_eq!((stack.id, stack.kind, stack.omitted), (sampled.id, StackKind::Whole, None));
-    let frames: Vec<_> = stack.frames.iter().map(|id| &new.frames[id.0 as usize]).collect();
-    let first = frames.iter().position(|frame| functions(frame) == ["c"]).unwrap();
+    let definitions = emitted.definitions();
+    let stack = definitions.stack(sampled.id).unwrap();
+    assert_eq!(stack.truncated, None);
+    let frames: Vec<_> = definitions.frames(stack).collect();
+    assert_eq!(frames.len(), stack.frames.len());
+    let first = frames.iter().position(|frame| function(frame) == "c").unwrap();
     for (frame, name) in frames[first..].iter().zip(["c", "b", "a", "main"]) {
-        assert_eq!((functions(frame), frame.image), (vec![name], Some(own.id)));
-        assert!(frame.frame.raw.address > 0 && frame.frame.raw.is_return_address);
-        let source = frame.frame.functions[0].source.as_ref().unwrap();
-        assert!(source.file.ends_with("chain.c") && source.line.is_some(), "{source:?}");
+        assert_eq!((function(frame).as_str(), frame.inlined.len()), (name, 0));
+        let image = definitions.image(frame).unwrap();
+        assert!(image.path.to_string().ends_with("/chain"), "{image:?}");
+        assert_eq!(image.build_id.as_ref().unwrap().len(), 40);
+        let file = frame.file.as_ref().unwrap().to_string();
+        assert!(frame.address > 0 && file.ends_with("chain.c") && frame.line.is_some());
     }
 
-    let defined = new.frames.len();
-    assert_eq!(sample(&target, &mut table).id, sampled.id);
-    let new = table.take_new();
-    assert!(new.images.is_empty() && new.frames.is_empty() && new.stacks.is_empty());
-    assert!(table.frame(FrameId(defined as u32 - 1)).is_some());
-    assert!(table.frame(FrameId(defined as u32)).is_none());
+    let before = emitted.stream.records().len();
+    assert_eq!(emitted.sample(&target).id, sampled.id);
+    assert_eq!(emitted.stream.records().len(), before);
 }
 
 #[test]
@@ -70,11 +88,11 @@ fn two_processes_of_one_program_share_their_images_frames_and_stacks() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("chain");
     let Some(program) = build("cc", &source("chain.c"), &program, &["-O2"]) else { return };
-    let mut table = StackTable::new();
+    let mut emitted = Emitted::default();
     let targets = [Target::path(&program), Target::path(&program)];
-    let [one, other] = targets.each_ref().map(|target| sample(target, &mut table));
+    let [one, other] = targets.each_ref().map(|target| emitted.sample(target));
     assert_eq!(one.id, other.id);
-    assert_eq!(table.take_new().stacks.len(), 1);
+    assert_eq!(emitted.stacks().len(), 1);
 }
 
 #[test]
@@ -84,13 +102,14 @@ fn a_sampler_that_reads_no_mappings_has_them_read_when_a_stack_needs_them() {
     let Some(program) = build("cc", &source("chain.c"), &program, &["-O2"]) else { return };
     let target = Target::path(&program);
     let sample = target.sample_asleep();
-    let mut table = StackTable::new();
+    let Emitted { mut table, mut stream } = Emitted::default();
     let mut code = TargetCode::new(target.pid(), maps(target.pid()), &mut table);
-    table.stack(&code, &sample.registers, sample.copy());
+    table.stack(&code, &sample.registers, sample.copy(), &mut stream);
     code.refresh(&sample.registers, sample.copy(), &mut table);
-    table.stack(&code, &sample.registers, sample.copy());
-    let kinds: Vec<StackKind> = table.take_new().stacks.iter().map(|stack| stack.kind).collect();
-    assert_eq!(kinds, [StackKind::Unknown, StackKind::Whole]);
+    table.stack(&code, &sample.registers, sample.copy(), &mut stream);
+    let emitted = Emitted { table, stream };
+    let ends: Vec<_> = emitted.stacks().into_iter().map(|stack| stack.truncated.clone()).collect();
+    assert_eq!(ends, [Some("unknown".into()), None]);
 }
 
 /// Code that is generated anew at the same place has another name, and so is another stack.
@@ -102,18 +121,19 @@ fn generated_code_is_named_anew_at_each_sample() {
     let Some(program) = build("cc", &source("jit.c"), &program, &flags) else { return };
     let mut target = Target::path(&program);
     let map = PerfMap(format!("/tmp/perf-{}.map", target.pid()));
-    let mut table = StackTable::new();
+    let Emitted { mut table, mut stream } = Emitted::default();
     let sample = target.sample_asleep();
     let mut code = TargetCode::new(target.pid(), maps(target.pid()), &mut table);
     code.set_maps(&sample.maps, &mut table);
-    let before = table.stack(&code, &sample.registers, sample.copy()).id;
+    let before = table.stack(&code, &sample.registers, sample.copy(), &mut stream).id;
     target.signal(libc::SIGUSR1);
     target.line();
-    let after = table.stack(&code, &sample.registers, sample.copy()).id;
+    let after = table.stack(&code, &sample.registers, sample.copy(), &mut stream).id;
     assert_ne!(before, after);
-    let new = table.take_new();
-    let named = new.frames.iter().any(|frame| functions(frame) == ["generated: the function"]);
-    assert!(named, "{:?}", new.frames);
+    let definitions = Emitted { table, stream }.definitions();
+    let named = |frame: &&std::sync::Arc<Frame>| function(frame) == "generated: the function";
+    let frame = definitions.frames(definitions.stack(after).unwrap()).find(named);
+    assert_eq!(frame.map(|frame| frame.image), Some(None));
     drop(map);
 }
 

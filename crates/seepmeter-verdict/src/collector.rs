@@ -301,23 +301,20 @@ impl Collector {
                 false => NoVerdict::NoSuchMetric { metric: metric.to_owned(), known },
             });
         };
-        let of_target = |target| Some((target, self.series_of(target, place, defined.unit)?));
-        let each: Vec<_> = self.targets.iter().filter_map(of_target).collect();
+        let of_target = |target| (target, self.series_of(target, place, defined.unit));
+        let each: Vec<_> = self.targets.iter().map(of_target).collect();
         let samples = self.clock.all_samples();
-        if each.is_empty() && samples >= Settings::default().least_samples {
+        let sampled = each.iter().any(|(_, run)| !run.whole.is_empty());
+        if !sampled && samples >= Settings::default().least_samples {
             return Err(NoVerdict::NeverEmitted { metric: metric.to_owned(), samples });
         }
         let sum = self.sum_series(place, defined.unit, &each);
-        let mut series: Vec<RunSeries> = each.into_iter().map(|(_, run)| run).chain(sum).collect();
-        if series.is_empty() {
-            let first = self.targets.first().ok_or(NoVerdict::NothingSampled)?;
-            series.push(self.empty(&first.subject.name.to_string(), place, defined.unit));
-        }
-        Ok(series)
+        let series: Vec<RunSeries> = each.into_iter().map(|(_, run)| run).chain(sum).collect();
+        if series.is_empty() { Err(NoVerdict::NothingSampled) } else { Ok(series) }
     }
 
-    /// The series of one target; none if nothing was sampled of it.
-    fn series_of(&self, target: &TargetCollector, place: usize, unit: Unit) -> Option<RunSeries> {
+    /// The series of one target; it has no point if nothing was sampled of it.
+    fn series_of(&self, target: &TargetCollector, place: usize, unit: Unit) -> RunSeries {
         let clock = &self.clock;
         let collected = &target.metrics[place];
         let own = collected.whole.series(clock);
@@ -325,7 +322,7 @@ impl Collector {
         let summed_parts = sum.as_ref().map(|_| collected.parts.len());
         let mut run = RunSeries {
             pid: target.subject.get(attribute::PID).map(i64::from),
-            whole: own.or(sum)?,
+            whole: own.or(sum).unwrap_or_default(),
             summed_parts,
             parts: collected.parts.series(clock),
             kernel_peak: collected.kernel_peak,
@@ -336,7 +333,7 @@ impl Collector {
         if let (true, Some((series, source))) = (run.is_resident(), space) {
             run.address_space = Some(clock.extended(series, source));
         }
-        Some(run)
+        run
     }
 
     /// A series without a point.

@@ -1,38 +1,45 @@
-//! The subjects of mappings: all mappings of one kind together, told where they change.
+//! The subjects of mappings: all mappings of one group together.
 
 use std::collections::HashMap;
 
-use seepmeter_maps::class::{MappingClass, ThreadStacks, classify};
-use seepmeter_maps::maps::{self, Header};
+use seepmeter_maps::class::{MappingGroup, ThreadStacks, classify};
+use seepmeter_maps::maps;
 use seepmeter_maps::smaps::{Figures, Parser};
 use seepmeter_maps::{DeletedFiles, group_title};
-use seepmeter_plugin::record::{Attr, Event, EventKind, MetricId, SubjectId, Unit, subject_kind};
-use seepmeter_plugin::{Look, NewSubject, Stream};
+use seepmeter_plugin::record::conventions::{attribute, metric};
+use seepmeter_plugin::record::{Attributes, Bytes, MetricId, MetricSpec, SubjectId, SubjectKind};
+use seepmeter_plugin::{NewSubject, SampleBuilder, SubjectTable};
 use seepmeter_process::proc::ProcFolder;
 
-/// How many metrics a group has.
-const METRICS: usize = 6;
+use crate::metrics::point_value;
 
-/// Each metric's name and help. All but the first need smaps.
-const ALL: [(&str, &str); METRICS] = [
-    ("vsize", "address space"),
-    ("rss", "resident set"),
-    ("anonymous", "resident pages that belong to no file"),
-    ("swap", "swapped out"),
-    ("pss", "resident set, each page divided by how many processes map it"),
-    ("private_dirty", "resident pages that were written and that no other process maps"),
+const METRIC_COUNT: usize = 6;
+
+/// The metrics of a group. All but the first need smaps.
+static METRICS: [MetricSpec<'static>; METRIC_COUNT] = [
+    metric::VSIZE,
+    metric::RSS,
+    metric::ANONYMOUS,
+    metric::SWAP,
+    metric::PSS,
+    metric::PRIVATE_DIRTY,
 ];
 
-/// What the kernel told of the mappings.
+/// The metrics of a group that are read.
+pub(crate) fn metrics(with_smaps: bool) -> &'static [MetricSpec<'static>] {
+    if with_smaps { &METRICS } else { &METRICS[..1] }
+}
+
+/// What the kernel says of the mappings.
 #[derive(Debug)]
-pub(crate) enum Text {
+pub(crate) enum MappingsText {
     /// /proc/PID/maps.
     Maps(Vec<u8>),
     /// /proc/PID/smaps.
     Smaps(Vec<u8>),
 }
 
-impl Text {
+impl MappingsText {
     /// The text, in which the lines that name mappings are those of maps.
     pub(crate) fn bytes(&self) -> &[u8] {
         let (Self::Maps(text) | Self::Smaps(text)) = self;
@@ -55,120 +62,92 @@ impl Text {
 #[derive(Debug)]
 pub(crate) struct Groups {
     process: SubjectId,
-    metrics: [MetricId; METRICS],
-    accounts: HashMap<MappingClass, Account>,
+    subjects: SubjectTable<MappingGroup>,
     files: DeletedFiles,
 }
 
-#[derive(Debug)]
-struct Account {
-    subject: SubjectId,
-    there: bool,
-    values: [Option<i64>; METRICS],
-    told: [Option<i64>; METRICS],
+/// The mappings of one group taken together.
+struct GroupSum {
+    group: MappingGroup,
+    /// In the order of [`METRICS`].
+    values: [Option<i64>; METRIC_COUNT],
 }
 
 impl Groups {
-    pub(crate) fn new(process: SubjectId, folder: &ProcFolder, stream: &mut dyn Stream) -> Self {
-        let metrics = ALL.map(|(name, help)| stream.metric(name, Unit::Bytes, help));
+    /// The groups of the process of this folder. `metrics` are those of a group.
+    pub(crate) fn new(process: SubjectId, folder: &ProcFolder, metrics: Vec<MetricId>) -> Self {
         let files = DeletedFiles::seen_from(folder.file("root"));
-        Self { process, metrics, accounts: HashMap::new(), files }
+        Self { process, subjects: SubjectTable::new(metrics), files }
     }
 
-    /// Tells what changed since the last look.
-    pub(crate) fn tell(&mut self, text: &Text, stacks: &ThreadStacks<'_>, look: &mut Look<'_>) {
-        for account in self.accounts.values_mut() {
-            account.there = false;
-            account.values = [None; METRICS];
+    /// Emits the groups of these mappings. `stacks` are those of the threads.
+    pub(crate) fn emit(
+        &mut self,
+        text: &MappingsText,
+        stacks: &ThreadStacks<'_>,
+        sample: &mut SampleBuilder<'_>,
+    ) {
+        self.subjects.begin();
+        let process = self.process;
+        for GroupSum { group, values } in self.sums(text, stacks) {
+            self.subjects.observe(&group, &values, sample, |group| new_subject(group, process));
         }
+        self.subjects.end_unobserved(sample.stream());
+    }
+
+    /// The sums of all groups, in the order in which their first mappings lie.
+    fn sums(&mut self, text: &MappingsText, stacks: &ThreadStacks<'_>) -> Vec<GroupSum> {
         // The lines that name mappings are the same in both texts.
         let headers = maps::parse(text.bytes());
-        self.sum_up(&headers, &text.figures(), stacks, look.stream());
-        self.bury(look.stream());
-        for account in self.accounts.values_mut() {
-            account.tell(&self.metrics, look);
-        }
-    }
-
-    fn sum_up(
-        &mut self,
-        headers: &[Header<'_>],
-        figures: &[Figures],
-        stacks: &ThreadStacks<'_>,
-        stream: &mut dyn Stream,
-    ) {
-        let classes = classify(headers, stacks, &mut self.files);
-        for (at, (header, class)) in headers.iter().zip(classes).enumerate() {
+        let figures = text.figures();
+        let groups = classify(&headers, stacks, &mut self.files);
+        let mut sums: Vec<GroupSum> = Vec::new();
+        let mut places = HashMap::new();
+        for (at, (header, group)) in headers.iter().zip(groups).enumerate() {
             // [vsyscall] is one page of the kernel's in its own half, the same in every process.
             if header.end > 1 << 63 {
                 continue;
             }
-            let process = self.process;
-            let account = self
-                .accounts
-                .entry(class)
-                .or_insert_with_key(|class| Account::new(stream.subject(describe(class, process))));
-            account.there = true;
-            account.add(header.len(), figures.get(at));
+            let place = *places.entry(group).or_insert_with_key(|group| {
+                sums.push(GroupSum { group: group.clone(), values: [None; METRIC_COUNT] });
+                sums.len() - 1
+            });
+            sums[place].add(header.len(), figures.get(at));
         }
-    }
-
-    fn bury(&mut self, stream: &mut dyn Stream) {
-        let now = stream.now();
-        self.accounts.retain(|_, account| {
-            if !account.there {
-                stream.event(Event::new(now, EventKind::Gone).of(account.subject));
-            }
-            account.there
-        });
+        sums
     }
 }
 
-impl Account {
-    fn new(subject: SubjectId) -> Self {
-        Self { subject, there: true, values: [None; METRICS], told: [None; METRICS] }
-    }
-
+impl GroupSum {
     fn add(&mut self, size: u64, figures: Option<&Figures>) {
-        let mut add = |at: usize, bytes: u64| {
-            let sum: &mut i64 = self.values[at].get_or_insert(0);
-            *sum = sum.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
-        };
-        add(0, size);
-        if let Some(&Figures { rss, anonymous, swap, pss, private_dirty, .. }) = figures {
-            let told = [rss, anonymous, swap, pss, private_dirty];
-            told.into_iter().enumerate().for_each(|(at, bytes)| add(at + 1, bytes));
-        }
-    }
-
-    fn tell(&mut self, metrics: &[MetricId; METRICS], look: &mut Look<'_>) {
-        for ((value, told), metric) in self.values.iter().zip(&mut self.told).zip(metrics) {
-            if let Some(value) = value
-                && *told != Some(*value)
-            {
-                *told = Some(*value);
-                look.point(self.subject, *metric, *value);
-            }
+        let figures = figures.map(|figures| {
+            let Figures { rss, anonymous, swap, pss, private_dirty, .. } = *figures;
+            [rss, anonymous, swap, pss, private_dirty]
+        });
+        let bytes = std::iter::once(size).chain(figures.into_iter().flatten());
+        for (sum, bytes) in self.values.iter_mut().zip(bytes) {
+            *sum = Some(sum.unwrap_or(0).saturating_add(point_value(bytes)));
         }
     }
 }
 
-fn describe(class: &MappingClass, process: SubjectId) -> NewSubject {
-    let text = |text: &[u8]| Attr::Text(text.into());
-    let mut attrs = vec![("class".to_owned(), text(class.kind().as_str().as_bytes()))];
-    if let Some(name) = class.name() {
-        attrs.push(("name".to_owned(), text(name)));
-    }
-    if let Some(tid) = class.tid() {
-        attrs.push(("tid".to_owned(), Attr::Int(tid.into())));
-    }
-    if let Some(size) = class.size() {
-        attrs.push(("size".to_owned(), text(size.as_str().as_bytes())));
-    }
+/// A group as a subject, as the sampler smaps has it too.
+fn new_subject(group: &MappingGroup, process: SubjectId) -> NewSubject {
+    let file = match group {
+        MappingGroup::Named { name } => Some(&**name),
+        _ => group.file().map(|file| &*file.name).filter(|name| !name.is_empty()),
+    };
+    let size = group.size().map(|size| size.bounds());
     NewSubject {
         parent: Some(process),
-        kind: subject_kind::MAPPING.into(),
-        name: group_title(class).into(),
-        attrs,
+        kind: SubjectKind::MappingGroup,
+        name: group_title(group).into(),
+        attributes: Attributes::new()
+            .with(attribute::CLASS, group.class())
+            .with_known(attribute::FILE, file.map(Bytes::from))
+            .with_known(attribute::TID, group.tid())
+            .with_known(attribute::PERMISSIONS, group.file().map(|it| it.perms.to_string().into()))
+            .with_known(attribute::LEAST_SIZE, size.map(|(least, _)| least))
+            .with_known(attribute::SIZE_BOUND, size.and_then(|(_, bound)| bound)),
     }
 }

@@ -1,70 +1,55 @@
-//! Stops the target at intervals, looks while nothing moves, and lets it go unharmed.
+//! Stops its targets at intervals, reads them while nothing moves, and lets them run on unharmed.
 //!
-//! All numbers of one look belong to one instant: where each thread stands, what is mapped, how much
-//! is resident. Between looks nothing of the target is traced.
+//! All values of one target in a sample belong to one instant: the stack of each thread, what is mapped,
+//! how much is resident. Between samples nothing of the target is traced.
 //!
-//! - `taken` is what a look takes while the target stands still, and does nothing else.
-//! - `watch` stops, takes, lets go, and tells what was seen when the target runs on.
-//! - `threads`, `stacks` and `groups` are the subjects, `registers` those that are told by name.
-//! - `code` is what is known of the target's code.
-//! - `calls` follows the memory calls of a target that asks for it, `ledger` keeps who mapped what.
+//! - `stop_copy` is what is read while a target is stopped; nothing else is done then.
+//! - `target` is one target: stops it, reads it, lets it run on, and emits what was read; `running` is
+//!   all of them.
+//! - `threads` and `groups` are the subjects, `metrics` and `registers` their metrics.
+//! - `memory_calls` follows the memory calls of a target if that is asked for; `mapped_regions` knows
+//!   which stack has mapped what.
 
-mod calls;
-mod code;
 mod groups;
-mod ledger;
+mod mapped_regions;
+mod memory_calls;
+mod metrics;
 mod options;
 mod registers;
-mod stacks;
-mod taken;
+mod running;
+mod stop_copy;
+mod target;
 mod threads;
-mod watch;
 
-pub use options::{Calls, LookAt, PtraceOptions};
+pub use options::{FollowedCalls, PtraceOptions, ReadItem};
+pub use running::RunningPtrace;
 
-use seepmeter_plugin::{Error, Look, Plugin, Sampler, Stream, Target, Until, Waited};
-use watch::Watch;
+use seepmeter_plugin::{Error, Plugin, Sampler, Stream};
 
-/// The sampler.
+/// The sampler with its options, before the run.
 pub struct Ptrace {
     options: PtraceOptions,
-    watch: Option<Watch>,
+    pattern: glob::Pattern,
 }
 
 impl Plugin for Ptrace {
     const NAME: &'static str = "ptrace";
-    const ABOUT: &'static str = "stops the target for a look at each thread's stack and at the mappings, all at one instant";
+    const ABOUT: &'static str =
+        "stops the target and samples each thread's stack and the mappings, all at one instant";
     type Options = PtraceOptions;
-    const DISTURBS: bool = true;
+    const PAUSES: bool = true;
 
     fn new(options: PtraceOptions) -> Result<Self, Error> {
         options.check()?;
-        Ok(Self { options, watch: None })
+        Ok(Self { pattern: options.pattern()?, options })
     }
 }
 
 impl Sampler for Ptrace {
-    fn start(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error> {
-        self.watch = Some(Watch::new(self.options.clone(), target, stream)?);
-        Ok(())
-    }
+    type Running = RunningPtrace;
 
-    fn sample(&mut self, look: &mut Look<'_>) -> Result<(), Error> {
-        match &mut self.watch {
-            Some(watch) => watch.look(look),
-            None => Err(Error::failed("a look was asked for before the start")),
-        }
-    }
-
-    fn wait(&mut self, until: Until<'_>, stream: &mut dyn Stream) -> Result<Waited, Error> {
-        match &mut self.watch {
-            Some(watch) => watch.wait(until, stream),
-            None => Ok(Waited::PleaseSleep),
-        }
-    }
-
-    fn stop(&mut self, stream: &mut dyn Stream) -> Result<(), Error> {
-        self.watch.take().map_or(Ok(()), |watch| watch.end(stream))
+    fn start(self, stream: &mut dyn Stream) -> Result<RunningPtrace, Error> {
+        Ok(RunningPtrace::new(self.options, self.pattern, stream))
     }
 }
 

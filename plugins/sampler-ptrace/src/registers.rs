@@ -3,7 +3,7 @@
 use seepmeter_tracer::Registers;
 
 /// Those that unwinding begins with.
-pub(crate) fn to_unwind(registers: &Registers) -> seepmeter_symbols::UnwindRegisters {
+pub(crate) fn unwind_registers(registers: &Registers) -> seepmeter_symbols::UnwindRegisters {
     seepmeter_symbols::UnwindRegisters {
         ip: registers.instruction_pointer(),
         sp: registers.stack_pointer(),
@@ -22,7 +22,7 @@ fn link(registers: &Registers) -> u64 {
     registers.raw().regs[30]
 }
 
-/// How many registers are told.
+/// How many registers there are.
 #[cfg(target_arch = "x86_64")]
 pub(crate) const COUNT: usize = 18;
 

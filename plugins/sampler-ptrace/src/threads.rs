@@ -1,9 +1,10 @@
-//! The subjects of threads, and where each stands.
+//! The threads of a target, and their subjects.
 
 use glob::Pattern;
 use seepmeter_maps::class::{ThreadStack, ThreadStacks};
-use seepmeter_plugin::record::{Attr, Event, EventKind, SubjectId, subject_kind};
-use seepmeter_plugin::{Error, NewSubject, Stream};
+use seepmeter_plugin::record::conventions::attribute;
+use seepmeter_plugin::record::{Attributes, MetricId, SubjectId, SubjectKind};
+use seepmeter_plugin::{Error, NewSubject, SampleBuilder, Stream, SubjectTable};
 use seepmeter_process::proc::ProcFolder;
 use seepmeter_process::threads::{Thread, ThreadTable};
 
@@ -12,112 +13,109 @@ use seepmeter_process::threads::{Thread, ThreadTable};
 pub(crate) struct Threads {
     process: SubjectId,
     pid: i32,
-    pattern: Pattern,
-    table: ThreadTable<Standing>,
-    look: u64,
-    /// Subjects whose end is yet to be told, of threads that live on under another name.
-    renamed: Vec<SubjectId>,
+    /// With each thread, its stack pointer if it is stopped in this sample.
+    known: ThreadTable<Option<u64>>,
+    subjects: SubjectTable<ThreadKey>,
 }
 
-/// Where a thread stands, and what was told of that.
-#[derive(Debug, Default)]
-struct Standing {
-    subject: Option<SubjectId>,
-    /// The name of the subject.
-    subject_name: Vec<u8>,
-    stack_pointer: u64,
-    /// The stack that it was last told to stand at.
-    stood: Option<SubjectId>,
-    /// The last look in which it was there.
-    seen: u64,
+/// A thread under its name: under another name it is another subject.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ThreadKey {
+    tid: i32,
+    start_time: u64,
+    name: Vec<u8>,
+}
+
+impl ThreadKey {
+    fn of(thread: &Thread<Option<u64>>) -> Self {
+        let Thread { tid, start_time, ref name, .. } = *thread;
+        Self { tid, start_time, name: name.clone() }
+    }
 }
 
 impl Threads {
-    pub(crate) fn new(process: SubjectId, pid: i32, folder: ProcFolder, pattern: Pattern) -> Self {
-        let table = ThreadTable::new(folder);
-        Self { process, pid, pattern, table, look: 0, renamed: Vec::new() }
+    /// The threads of process `pid`, of which none is known yet. `metrics` are those of a thread.
+    pub(crate) fn new(
+        process: SubjectId,
+        pid: i32,
+        folder: ProcFolder,
+        metrics: Vec<MetricId>,
+    ) -> Self {
+        Self { process, pid, known: ThreadTable::new(folder), subjects: SubjectTable::new(metrics) }
     }
 
     /// A thread's folder in procfs.
     pub(crate) fn folder(&self, tid: i32) -> ProcFolder {
-        self.table.process().thread(tid)
+        self.known.process().thread(tid)
     }
 
-    /// Another look begins, and the target still runs: names are read again, which may have changed.
-    pub(crate) fn begin(&mut self) -> Result<(), Error> {
-        self.look += 1;
-        match self.table.refresh() {
-            Ok(()) => {}
-            // Whoever stops it next learns that too.
-            Err(error) if error.is_gone() => {}
-            Err(error) => return Err(Error::failed(error)),
+    /// Reads anew which threads there are, and their names, before the target is stopped.
+    pub(crate) fn refresh(&mut self) -> Result<(), Error> {
+        let refreshed = self.known.refresh();
+        self.known.take_ended().for_each(drop);
+        self.known.iter_mut().for_each(|thread| thread.data = None);
+        match refreshed {
+            Err(error) if !error.is_gone() => Err(Error::failed(error)),
+            // That it has ended is found out by whoever stops it next.
+            _ => Ok(()),
         }
-        for Thread { name, data, .. } in self.table.iter_mut() {
-            // Another name is another subject: the old one's time is over.
-            if *name != data.subject_name && data.subject.is_some() {
-                self.renamed.extend(data.subject.take());
-                data.stood = None;
-            }
-        }
-        Ok(())
     }
 
-    /// True for a thread whose stack and registers are asked for.
-    pub(crate) fn wants(&mut self, tid: i32) -> bool {
+    /// A thread is stopped. True if its name matches the pattern.
+    pub(crate) fn set_stopped(&mut self, tid: i32, pointer: u64, pattern: &Pattern) -> bool {
         // One that can't be read any more has just been killed.
-        let thread = self.table.find(tid).ok().flatten();
-        thread.is_some_and(|thread| self.pattern.matches(&String::from_utf8_lossy(&thread.name)))
+        let Ok(Some(thread)) = self.known.find(tid) else { return false };
+        thread.data = Some(pointer);
+        pattern.matches(&String::from_utf8_lossy(&thread.name))
     }
 
-    /// A thread was there in this look, with its stack pointer here.
-    pub(crate) fn saw(&mut self, tid: i32, stack_pointer: u64) {
-        if let Ok(Some(thread)) = self.table.find(tid) {
-            thread.data.seen = self.look;
-            thread.data.stack_pointer = stack_pointer;
-        }
+    /// True for a thread that is known.
+    pub(crate) fn is_known(&mut self, tid: i32) -> bool {
+        self.known.get_mut(tid).is_some()
     }
 
-    /// The subject of a thread; none if it is not known.
-    pub(crate) fn subject(&mut self, tid: i32, stream: &mut dyn Stream) -> Option<SubjectId> {
-        let process = self.process;
-        let Thread { name, data, .. } = self.table.get_mut(tid)?;
-        Some(*data.subject.get_or_insert_with(|| {
-            data.subject_name.clone_from(name);
-            stream.subject(NewSubject {
-                parent: Some(process),
-                kind: subject_kind::THREAD.into(),
-                name: name.as_slice().into(),
-                attrs: vec![("tid".to_owned(), Attr::Int(tid.into()))],
-            })
-        }))
-    }
-
-    /// A thread stands at this stack now; true where it stood elsewhere when that was last told.
-    pub(crate) fn moves(&mut self, tid: i32, stack: SubjectId) -> bool {
-        let thread = self.table.get_mut(tid);
-        thread.is_some_and(|thread| thread.data.stood.replace(stack) != Some(stack))
-    }
-
-    /// Ends the subjects of threads that were not there in this look.
-    pub(crate) fn bury(&mut self, stream: &mut dyn Stream) {
-        let look = self.look;
-        self.table.end_unless(|thread| thread.data.seen == look);
-        let ended = self.table.take_ended().filter_map(|thread| thread.data.subject);
-        let now = stream.now();
-        for subject in self.renamed.drain(..).chain(ended) {
-            stream.event(Event::new(now, EventKind::Gone).of(subject));
-        }
-    }
-
-    /// Where the threads' stacks are. The main thread's has a name of its own in maps.
+    /// Where the stacks of the stopped threads are. The main thread's has a name of its own in maps.
     pub(crate) fn stacks(&self) -> ThreadStacks<'_> {
-        let others = self.table.iter().filter(|thread| thread.tid != self.pid);
-        let stacks = others.map(|thread| ThreadStack {
-            pointer: thread.data.stack_pointer,
-            tid: thread.tid,
-            name: &thread.name,
+        let others = self.known.iter().filter(|thread| thread.tid != self.pid);
+        let stacks = others.filter_map(|thread| {
+            Some(ThreadStack { pointer: thread.data?, tid: thread.tid, name: &thread.name })
         });
         stacks.collect()
+    }
+
+    /// Begins an observation of all threads.
+    pub(crate) fn begin(&mut self) {
+        self.subjects.begin();
+    }
+
+    /// A thread was observed.
+    pub(crate) fn observe(
+        &mut self,
+        tid: i32,
+        values: &[Option<i64>],
+        sample: &mut SampleBuilder<'_>,
+    ) {
+        let Some(thread) = self.known.get_mut(tid) else { return };
+        let parent = Some(self.process);
+        self.subjects.observe(&ThreadKey::of(thread), values, sample, |key| NewSubject {
+            parent,
+            kind: SubjectKind::Thread,
+            name: key.name.as_slice().into(),
+            attributes: Attributes::new().with(attribute::TID, key.tid),
+        });
+    }
+
+    /// A thread lives, though nothing was observed of it: its subject stays, if it has one.
+    pub(crate) fn keep(&mut self, tid: i32, sample: &mut SampleBuilder<'_>) {
+        let key = self.known.get_mut(tid).map(|thread| ThreadKey::of(thread));
+        if key.is_some_and(|key| self.subjects.subject(&key).is_some()) {
+            self.observe(tid, &[], sample);
+        }
+    }
+
+    /// Ends the subjects of threads that were not observed.
+    pub(crate) fn end_unobserved(&mut self, stream: &mut dyn Stream) {
+        self.subjects.end_unobserved(stream);
     }
 }
 
@@ -125,12 +123,19 @@ impl Threads {
 mod tests {
     use std::sync::mpsc;
 
+    use seepmeter_plugin::StreamBuffer;
+    use seepmeter_plugin::record::{EventKind, Record};
     use seepmeter_process::proc::ProcRoot;
 
     use super::*;
 
+    fn own_threads() -> Threads {
+        let pid = std::process::id().cast_signed();
+        Threads::new(SubjectId(0), pid, ProcRoot::default().own(), Vec::new())
+    }
+
     #[test]
-    fn a_thread_with_an_empty_name_is_wanted_like_any_other() {
+    fn a_thread_with_an_empty_name_matches_like_any_other() {
         let (say, hear) = mpsc::channel();
         let (end, ended) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -139,17 +144,48 @@ mod tests {
             let _ = ended.recv();
         });
         let tid = hear.recv().unwrap();
-        let wants = |pattern: &str| {
+        let matches = |pattern: &str| {
             let pattern = Pattern::new(pattern).unwrap();
-            let pid = std::process::id().cast_signed();
-            let mut threads = Threads::new(SubjectId(0), pid, ProcRoot::default().own(), pattern);
-            let before = threads.wants(tid);
-            threads.begin().unwrap();
-            (before, threads.wants(tid))
+            let mut threads = own_threads();
+            let before = threads.set_stopped(tid, 0, &pattern);
+            threads.refresh().unwrap();
+            (before, threads.set_stopped(tid, 0, &pattern))
         };
-        assert_eq!(wants("*"), (true, true));
-        assert_eq!(wants("w*"), (false, false));
+        assert_eq!(matches("*"), (true, true));
+        assert_eq!(matches("w*"), (false, false));
         drop(end);
         thread.join().unwrap();
+    }
+
+    /// A subject of each thread in turn, as a target has that serves each request on a new thread.
+    #[test]
+    fn nothing_is_kept_of_threads_that_have_ended() {
+        let mut threads = own_threads();
+        let mut stream = StreamBuffer::new();
+        for _ in 0..300 {
+            let (say, hear) = mpsc::channel();
+            let (end, ended) = mpsc::channel::<()>();
+            let thread = std::thread::spawn(move || {
+                say.send(nix::unistd::gettid().as_raw()).unwrap();
+                let _ = ended.recv();
+            });
+            let tid = hear.recv().unwrap();
+            threads.refresh().unwrap();
+            let sampled = stream.sample(|sample| {
+                threads.begin();
+                assert!(threads.set_stopped(tid, 0, &Pattern::new("*").unwrap()));
+                threads.observe(tid, &[], sample);
+                threads.end_unobserved(sample.stream());
+                Ok(())
+            });
+            sampled.unwrap();
+            drop(end);
+            thread.join().unwrap();
+        }
+        assert_eq!(threads.subjects.len(), 1);
+        // Other tests have threads too.
+        assert!(threads.known.iter().count() < 100 && threads.known.take_ended().count() == 0);
+        let gone = |record: &&Record| matches!(record, Record::Event(event) if event.kind == EventKind::Gone {});
+        assert_eq!(stream.records().iter().filter(gone).count(), 299);
     }
 }

@@ -18,7 +18,7 @@ const SLICE_EVERY: Duration = Duration::from_secs(1);
 /// How many slices may be saved up: as many as a small target needs, so that it is done in one go.
 const SAVED_SLICES: u32 = 2;
 
-/// One budget, for all targets.
+/// The budget of slices, for all targets together.
 #[derive(Debug)]
 pub(crate) struct Budget {
     share: f64,
@@ -56,6 +56,11 @@ impl Budget {
     /// A slice has taken so much.
     pub(crate) fn charge(&mut self, took: Duration) {
         self.tokens -= took.as_secs_f64();
+        self.unreported += took;
+    }
+
+    /// Something has taken so much that has a part of the whole budget to itself.
+    pub(crate) fn charge_apart(&mut self, took: Duration) {
         self.unreported += took;
     }
 

@@ -19,13 +19,19 @@ use crate::table::{MappingTable, total};
 /// Of the budget, this part may go into passes over smaps.
 const PASS_PART: f64 = 0.2;
 
-/// Of the budget, this part may go into smaps_rollup.
-const ROLLUP_PART: f64 = 0.3;
+/// Of the budget, this part is for smaps_rollup, and what is not used of it is not for slices: one read of
+/// smaps_rollup may cost as much as many slices, and must not make them wait.
+pub(crate) const ROLLUP_PART: f64 = 0.3;
 
-/// What is read less often than this is reported as incomplete.
-const USUAL: Duration = Duration::from_secs(10);
+/// The sums of the process are read at least this often if the budget allows it.
+const USUAL: Duration = Duration::from_secs(8);
 
-/// What is older than this is not known any more, if the target has changed since.
+/// A pass that took no longer than this has seen the process at one time, as smaps_rollup does, and spares
+/// it.
+const QUICK_PASS: Duration = Duration::from_secs(1);
+
+/// What is older than this is not known any more if the target has changed since, nor is what should have
+/// been read anew some time ago.
 const LONGEST_KNOWN: Duration = Duration::from_secs(60);
 
 /// What smaps takes for a page before it was measured, in nanoseconds.
@@ -41,6 +47,7 @@ pub(crate) struct FinishedPass {
     /// See [`Pass::maps_reads`].
     pub(crate) maps_reads: u32,
     pub(crate) began: Instant,
+    known_until: Instant,
 }
 
 /// The reads of one target.
@@ -57,8 +64,8 @@ pub(crate) struct Reads {
     rollup_due: Instant,
     /// When smaps_rollup was last read.
     rolled_up: Option<Instant>,
-    /// When the sums of the process were last read, there or in smaps.
-    sums_read: Option<Instant>,
+    /// How long the sums of the process are known that were last read, there or in smaps.
+    sums_known_until: Option<Instant>,
     has_rollup: bool,
     /// The sums of the process that were not emitted yet.
     sums: SmapsRollup,
@@ -91,7 +98,7 @@ impl Reads {
             pass_due: now,
             rollup_due: now,
             rolled_up: None,
-            sums_read: None,
+            sums_known_until: None,
             has_rollup: true,
             sums: SmapsRollup::default(),
             changed: true,
@@ -119,13 +126,13 @@ impl Reads {
 
     /// The newest pass that has ended, unless it was too old to be true already at this time.
     pub(crate) fn finished(&self, as_of: Instant) -> Option<FinishedPass> {
-        self.finished.filter(|pass| !self.changed || is_known(pass.began, as_of))
+        self.finished.filter(|pass| !self.changed || as_of < pass.known_until)
     }
 
     /// True unless something that was read once was not known any more at this time.
     pub(crate) fn are_known(&self, as_of: Instant) -> bool {
-        let sums_known =
-            self.sums_read.is_none_or(|at| !self.changed_since_rollup || is_known(at, as_of));
+        let until = self.sums_known_until;
+        let sums_known = until.is_none_or(|until| !self.changed_since_rollup || as_of < until);
         sums_known && (self.finished.is_none() || self.finished(as_of).is_some())
     }
 
@@ -139,7 +146,11 @@ impl Reads {
     }
 
     /// Passes over all of smaps at once.
-    pub(crate) fn whole(&mut self, source: &Source, table: &mut MappingTable) -> Result<(), Error> {
+    pub(crate) fn whole(
+        &mut self,
+        source: &mut Source,
+        table: &mut MappingTable,
+    ) -> Result<(), Error> {
         let mut pass = self.new_pass(source, table)?;
         pass.whole(table).map_err(|error| read_failed(CANNOT_READ, &error))?;
         if pass.is_empty() {
@@ -153,7 +164,7 @@ impl Reads {
     /// Returns what is to be reported.
     pub(crate) fn begin_pass(
         &mut self,
-        source: &Source,
+        source: &mut Source,
         table: &MappingTable,
         bounded: bool,
     ) -> Result<Option<EventKind>, Error> {
@@ -167,7 +178,7 @@ impl Reads {
         Ok(None)
     }
 
-    fn new_pass(&mut self, source: &Source, table: &MappingTable) -> Result<Pass, Error> {
+    fn new_pass(&mut self, source: &mut Source, table: &MappingTable) -> Result<Pass, Error> {
         self.changed = false;
         self.began = Instant::now();
         self.passes = self.passes.wrapping_add(1);
@@ -179,6 +190,8 @@ impl Reads {
         let Some(mut pass) = self.running.take() else { return Ok(()) };
         match pass.slice(table, slice) {
             Ok(true) => self.running = Some(pass),
+            // Its thread has ended in the meantime: it is read of another one, if there is any.
+            Ok(false) if pass.is_empty() => self.changed = true,
             Ok(false) => self.end(pass),
             Err(error) => return Err(read_failed(CANNOT_READ, &error)),
         }
@@ -187,15 +200,19 @@ impl Reads {
 
     fn end(&mut self, pass: Pass) {
         let Pass { number, maps_reads, cost, .. } = pass;
-        let began = self.began;
-        self.finished = Some(FinishedPass { number, maps_reads, began });
-        self.pass_due = Instant::now() + stretched(cost, self.share * PASS_PART);
-        let sums = pass.sums();
+        let (began, now) = (self.began, Instant::now());
         self.measure(cost, pass.visited_pages());
-        if self.rolled_up.is_none_or(|at| at + USUAL < began) {
-            self.sums = sums;
-            self.sums_read = Some(began);
+        self.pass_due = now + stretched(cost, self.share * PASS_PART);
+        let known_until = known_until(began, self.pass_due);
+        self.finished = Some(FinishedPass { number, maps_reads, began, known_until });
+        let quick = now - began < QUICK_PASS;
+        if quick || self.rolled_up.is_none_or(|at| at + USUAL < began) {
+            self.sums = pass.sums();
+            self.sums_known_until = Some(known_until);
             self.changed_since_rollup = self.changed;
+        }
+        if quick {
+            self.rollup_due = self.rollup_due.max(now + USUAL);
         }
     }
 
@@ -231,10 +248,10 @@ impl Reads {
         self.measure(cost, pages);
         self.sums = sums;
         self.rolled_up = Some(at);
-        self.sums_read = Some(at);
         self.changed_since_rollup = false;
         let pause = stretched(cost, self.share * ROLLUP_PART);
         self.rollup_due = at + pause;
+        self.sums_known_until = Some(known_until(at, self.rollup_due));
         if pause <= USUAL {
             return Ok(None);
         }
@@ -275,9 +292,9 @@ impl Reads {
     }
 }
 
-/// True of what was read at `at` if it was not too old at `as_of`.
-fn is_known(at: Instant, as_of: Instant) -> bool {
-    as_of.saturating_duration_since(at) < LONGEST_KNOWN
+/// How long what was read at `at` is known, if it is due to be read anew at `due`.
+fn known_until(at: Instant, due: Instant) -> Instant {
+    (due + USUAL).min(at + LONGEST_KNOWN)
 }
 
 /// The event, if it is reported for the first time.

@@ -6,12 +6,14 @@ use seepmeter_plugin::record::{Event, EventKind, SubjectId};
 use seepmeter_plugin::{
     Error, ErrorKind, RunningSampler, SampleBuilder, Stream, Target, Until, Waited,
 };
+use seepmeter_process::priority::RealtimePriority;
 use seepmeter_process::system::thread_cpu_time;
 use seepmeter_process::wait::wait_one_readable;
 
 use crate::budget::Budget;
 use crate::metrics::Metrics;
 use crate::options::SmapsOptions;
+use crate::reads::ROLLUP_PART;
 use crate::target_watch::TargetWatch;
 
 /// The running sampler.
@@ -32,7 +34,7 @@ impl RunningSmaps {
     pub(crate) fn new(options: SmapsOptions, stream: &mut dyn Stream) -> Self {
         Self {
             metrics: Metrics::define(options.detail, stream),
-            budget: Budget::new(options.share(), Instant::now()),
+            budget: Budget::new(options.share() * (1.0 - ROLLUP_PART), Instant::now()),
             options,
             targets: Vec::new(),
             last: 0,
@@ -56,12 +58,19 @@ impl RunningSmaps {
         Some(self.last)
     }
 
-    /// Does one slice of work for one target.
+    /// Does one slice of work for one target, or reads its smaps_rollup.
     fn work(&mut self, at: usize, stream: &mut dyn Stream) {
+        let _priority = RealtimePriority::request();
         let begin = thread_cpu_time();
+        let took = || thread_cpu_time().saturating_sub(begin);
         let target = &mut self.targets[at];
-        target.failure = target.work(self.budget.slice(), stream).err();
-        self.budget.charge(thread_cpu_time().saturating_sub(begin));
+        if target.rollup_is_due() {
+            target.failure = target.roll_up(stream).err();
+            self.budget.charge_apart(took());
+        } else {
+            target.failure = target.work(self.budget.slice(), stream).err();
+            self.budget.charge(took());
+        }
     }
 
     /// Lets go of a target that can't be observed any more, while others can.

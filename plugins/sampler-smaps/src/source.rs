@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Target};
 use seepmeter_process::proc::{ProcError, ProcFolder, ProcRoot, SmapsRollup, Statm};
@@ -29,13 +28,8 @@ impl Source {
 
     /// Opens one of its files. Never kept for long: after an exec an open file still shows the old
     /// program's memory.
-    pub(crate) fn open(&self, name: &str) -> Result<File, Error> {
-        self.base.open(name).map_err(meaning)
-    }
-
-    /// Where one of its files is.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.base.file(name)
+    pub(crate) fn open(&mut self, name: &str) -> Result<File, Error> {
+        self.of_the_living(|base| base.open(name).map(Some))
     }
 
     /// Reads maps; an empty one is that of a leader that has ended, and then a thread's is read.

@@ -141,7 +141,7 @@ impl Subjects {
             true => &mapping_values(sum.counts, sum.read.filter(|_| !sum.unread))[..],
             false => &[],
         };
-        if !defined && !(settled && known) {
+        if !(defined || settled && known) {
             self.waiting |= !settled;
             return;
         }

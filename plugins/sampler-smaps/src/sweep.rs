@@ -43,9 +43,9 @@ pub(crate) struct Sweep {
     urgent_turn: bool,
     /// How many pages one call may visit.
     pages: u64,
+    /// Which sweep the newest one is, from 1 on.
+    number: u32,
     began: Instant,
-    /// What the running sweep of everything has cost.
-    pub(crate) cost: Duration,
     /// When the newest completed sweep of everything began.
     pub(crate) completed: Option<Instant>,
 }
@@ -58,8 +58,8 @@ impl Sweep {
             whole: None,
             urgent_turn: true,
             pages: 4096,
+            number: 0,
             began: Instant::now(),
-            cost: Duration::ZERO,
             completed: None,
         }
     }
@@ -67,13 +67,18 @@ impl Sweep {
     /// Begins a sweep of everything.
     pub(crate) fn begin(&mut self, now: Instant) {
         self.whole = Some(Cursor::default());
+        self.number = self.number.wrapping_add(1);
         self.began = now;
-        self.cost = Duration::ZERO;
     }
 
     /// True while a sweep of everything is under way.
     pub(crate) fn is_running(&self) -> bool {
         self.whole.is_some()
+    }
+
+    /// When the sweep of everything that is under way began.
+    pub(crate) fn running_since(&self) -> Option<Instant> {
+        self.whole.map(|_| self.began)
     }
 
     /// Scans for one slice, or until there is nothing to scan; false if nothing is left.
@@ -93,7 +98,6 @@ impl Sweep {
             if next.urgent {
                 self.urgent = cursor;
             } else {
-                self.cost += after.saturating_sub(before);
                 self.whole = Some(cursor);
             }
             self.urgent_turn = !next.urgent;
@@ -103,11 +107,13 @@ impl Sweep {
         }
     }
 
-    /// What comes next. Ends a sweep that has come to the last piece.
+    /// What comes next: a sweep passes over what was scanned as urgent since it began. Ends a sweep that
+    /// has come to the last piece.
     fn next(&mut self, pieces: &[Piece]) -> Option<NextCall> {
         let whole = self.whole.and_then(|cursor| {
-            let first = place(pieces, cursor.at);
-            (first < pieces.len()).then_some(NextCall { cursor, first, urgent: false })
+            let place = place(pieces, cursor.at);
+            let ahead = pieces[place..].iter().position(|piece| piece.sweep != self.number)?;
+            Some(NextCall { cursor, first: place + ahead, urgent: false })
         });
         if self.whole.is_some() && whole.is_none() {
             self.whole = None;
@@ -136,7 +142,9 @@ impl Sweep {
         next: NextCall,
     ) -> io::Result<(Cursor, u64)> {
         let NextCall { mut cursor, first, urgent } = next;
-        let span = span(&mut pieces[first..], urgent);
+        let number = self.number;
+        let wanted = |piece: &Piece| if urgent { piece.urgent } else { piece.sweep != number };
+        let span = span(&mut pieces[first..], wanted);
         let begin = span[0].start;
         if cursor.part_of != Some(begin) || cursor.at <= begin {
             cursor = Cursor { at: begin, part_of: Some(begin), part: Counts::default() };
@@ -144,7 +152,7 @@ impl Sweep {
         let end = span.last().map_or(begin, |last| last.end);
         let files = span[0].pages.of_files;
         let request = ScanRequest { start: cursor.at, end, max_pages: self.pages, files };
-        let mut tally = Tally { span, at: 0, counts: cursor.part, pages: 0 };
+        let mut tally = Tally { span, at: 0, counts: cursor.part, pages: 0, sweep: self.number };
         let walked = self.scanner.scan(pagemap, request, |region| tally.take(region))?;
         // A walk that went nowhere is taken for a whole one, or it would never end.
         let walked = if walked > request.start { walked } else { end };
@@ -167,16 +175,14 @@ fn place(pieces: &[Piece], address: u64) -> usize {
     pieces.partition_point(|piece| piece.end <= address)
 }
 
-/// As many pieces as one call should cover: alike in whether files must be asked for, and all urgent
-/// if those are looked for.
-fn span(pieces: &mut [Piece], urgent: bool) -> &mut [Piece] {
+/// As many pieces as one call should cover: all wanted, and alike in whether files must be asked for.
+fn span(pieces: &mut [Piece], wanted: impl Fn(&Piece) -> bool) -> &mut [Piece] {
     let files = pieces[0].pages.of_files;
     let mut size = pieces[0].len();
     let mut count = 1;
     for piece in pieces.iter().take(SPAN_PIECES).skip(1) {
         size = size.saturating_add(piece.len());
-        let alike = piece.pages.of_files == files && (piece.urgent || !urgent);
-        if !alike || size > SPAN {
+        if piece.pages.of_files != files || !wanted(piece) || size > SPAN {
             break;
         }
         count += 1;
@@ -190,6 +196,7 @@ struct Tally<'a> {
     at: usize,
     counts: Counts,
     pages: u64,
+    sweep: u32,
 }
 
 impl Tally<'_> {
@@ -211,6 +218,7 @@ impl Tally<'_> {
     fn settle(&mut self, address: u64) {
         while let Some(piece) = self.span.get_mut(self.at).filter(|piece| piece.end <= address) {
             piece.counted(std::mem::take(&mut self.counts));
+            piece.sweep = self.sweep;
             self.at += 1;
         }
     }

@@ -49,6 +49,8 @@ pub(crate) struct Piece {
     pub(crate) growing: bool,
     /// It was scanned or read since the last sample.
     pub(crate) observed: bool,
+    /// The sweep in which it was last scanned.
+    pub(crate) sweep: u32,
 }
 
 /// What a scan must know of a mapping's pages.
@@ -61,6 +63,19 @@ pub(crate) struct PageKind {
 }
 
 impl Piece {
+    fn new(range: Range<u64>, pages: PageKind) -> Self {
+        Self {
+            start: range.start,
+            end: range.end,
+            pages,
+            counts: None,
+            urgent: true,
+            growing: false,
+            observed: false,
+            sweep: 0,
+        }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.end - self.start
     }
@@ -88,6 +103,7 @@ impl Piece {
             if (old.start, old.end) == (self.start, self.end) {
                 self.urgent = old.urgent;
                 self.growing = old.growing;
+                self.sweep = old.sweep;
             }
         }
     }
@@ -219,9 +235,7 @@ impl MappingTable {
         let pages = mapping.page_kind();
         let mut at = 0;
         for Range { start, end } in cut(start..end, self.uncut) {
-            let (counts, urgent) = (None, true);
-            let mut piece =
-                Piece { start, end, pages, counts, urgent, growing: false, observed: false };
+            let mut piece = Piece::new(start..end, pages);
             at += was[at..].iter().take_while(|old| old.end <= start).count();
             let behind = was[at..].iter().take_while(|old| old.start < end).count();
             piece.continue_from(&was[at..at + behind]);

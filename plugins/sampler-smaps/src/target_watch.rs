@@ -1,18 +1,15 @@
 //! One target under watch: what to observe of it, and when.
 
 use std::fs::File;
-use std::io;
 use std::time::{Duration, Instant};
 
 use seepmeter_maps::class::classify;
 use seepmeter_maps::{DeletedFiles, maps};
 use seepmeter_plugin::record::{Event, EventKind, SubjectId};
 use seepmeter_plugin::{Error, ErrorKind, SampleBuilder, Stream, Target};
-use seepmeter_process::priority::RealtimePriority;
 use seepmeter_process::proc::Statm;
 use seepmeter_process::system::{page_size, thread_cpu_time};
 
-use crate::budget::stretched;
 use crate::metrics::{Metrics, ProcessValues};
 use crate::options::{Mode, SmapsOptions};
 use crate::reads::Reads;
@@ -67,7 +64,7 @@ impl TargetWatch {
         metrics: &Metrics,
     ) -> Result<Self, Error> {
         let now = Instant::now();
-        let source = Source::new(target);
+        let mut source = Source::new(target);
         // Whether the right is there is better known before the target runs.
         source.open("smaps")?;
         let scans = options.scan && options.mode == Mode::Sweep;
@@ -117,7 +114,7 @@ impl TargetWatch {
         self.pagemap = None;
         if self.options.mode == Mode::Full {
             self.read_maps(targets)?;
-            return self.reads.whole(&self.source, &mut self.table);
+            return self.reads.whole(&mut self.source, &mut self.table);
         }
         let beat = now >= self.heartbeat;
         if beat {
@@ -152,7 +149,7 @@ impl TargetWatch {
         }
         let scans = self.sweep.is_some();
         if !scans || self.was_swept() {
-            let event = self.reads.begin_pass(&self.source, &self.table, scans)?;
+            let event = self.reads.begin_pass(&mut self.source, &self.table, scans)?;
             self.report(event, stream);
         }
         Ok(())
@@ -191,7 +188,7 @@ impl TargetWatch {
         self.failure.is_none() && to_read
     }
 
-    fn rollup_is_due(&self) -> bool {
+    pub(crate) fn rollup_is_due(&self) -> bool {
         self.options.mode == Mode::Sweep && self.reads.rollup_is_due()
     }
 
@@ -203,37 +200,44 @@ impl TargetWatch {
         }
     }
 
-    /// Does one slice of work: smaps_rollup, which is due seldom, goes before sweeping, and sweeping before
-    /// a pass over smaps.
+    /// Reads smaps_rollup.
+    pub(crate) fn roll_up(&mut self, stream: &mut dyn Stream) -> Result<(), Error> {
+        let pages = self.visited_pages();
+        let event = self.reads.roll_up(&mut self.source, pages)?;
+        self.report(event, stream);
+        Ok(())
+    }
+
+    /// Does one slice of work: sweeping goes before a pass over smaps.
     pub(crate) fn work(&mut self, slice: Duration, stream: &mut dyn Stream) -> Result<(), Error> {
-        let _priority = RealtimePriority::request();
-        if self.rollup_is_due() {
-            let pages = self.visited_pages();
-            let event = self.reads.roll_up(&mut self.source, pages)?;
-            self.report(event, stream);
-            return Ok(());
-        }
         self.observed = true;
         match self.sweep_slice(slice) {
             Ok(true) => {}
             Ok(false) => self.reads.slice(&mut self.table, slice)?,
-            Err(error) if scan::unavailable(&error) => self.fall_back(&error, stream),
-            Err(error) => {
-                return Err(read_failed("cannot scan the target's page tables", &error));
-            }
+            Err(error) if error.kind() == ErrorKind::Skip => self.fall_back(&error, stream),
+            Err(error) => return Err(error),
         }
         self.report_slow_sweep(stream);
         Ok(())
     }
 
-    /// Sweeps for one slice; false if there is nothing to sweep.
-    fn sweep_slice(&mut self, slice: Duration) -> io::Result<bool> {
+    /// Sweeps for one slice; false if there is nothing to sweep. An error of kind `Skip` means that
+    /// PAGEMAP_SCAN can't be had.
+    fn sweep_slice(&mut self, slice: Duration) -> Result<bool, Error> {
         let Some(sweep) = &mut self.sweep else { return Ok(false) };
-        let pagemap = match &mut self.pagemap {
+        let pagemap = match self.pagemap.take() {
             Some(pagemap) => pagemap,
-            none => none.insert(File::open(self.source.path("pagemap"))?),
+            None => self.source.open("pagemap").map_err(|error| match error.kind() {
+                ErrorKind::Gone => error,
+                _ => Error::skip(error),
+            })?,
         };
-        sweep.slice(&mut self.table.pieces, pagemap, slice)
+        let outcome = sweep.slice(&mut self.table.pieces, &pagemap, slice);
+        self.pagemap = Some(pagemap);
+        outcome.map_err(|error| match scan::unavailable(&error) {
+            true => Error::skip(error),
+            false => read_failed("cannot scan the target's page tables", &error),
+        })
     }
 
     /// Emits the sample: what the slices since the last one have observed, and how large the whole is, so
@@ -271,7 +275,7 @@ impl TargetWatch {
         Ok(())
     }
 
-    fn fall_back(&mut self, error: &io::Error, stream: &mut dyn Stream) {
+    fn fall_back(&mut self, error: &Error, stream: &mut dyn Stream) {
         self.sweep = None;
         self.table.uncut = true;
         self.reads.target_changed(self.options.share());
@@ -285,16 +289,15 @@ impl TargetWatch {
 
     /// Says once that the budget is too small to observe everything in time.
     fn report_slow_sweep(&mut self, stream: &mut dyn Stream) {
-        let Some(sweep) = &self.sweep else { return };
-        let lasts = stretched(sweep.cost, self.options.share());
-        if self.reported_slow || lasts <= OLDEST {
+        let since = self.sweep.as_ref().and_then(Sweep::running_since);
+        let slow = since.is_some_and(|since| since.elapsed() > OLDEST);
+        if !slow || std::mem::replace(&mut self.reported_slow, true) {
             return;
         }
-        self.reported_slow = true;
         let text = format!(
             "a sweep of this target takes more than {} s within the budget of {} %: samples are partial, \
              and growth is seen that late; `budget` allows more",
-            lasts.as_secs(),
+            OLDEST.as_secs(),
             self.options.budget
         );
         self.report(Some(EventKind::Incomplete { count: None, text: text.into() }), stream);

@@ -3,9 +3,13 @@
 
 mod support;
 
-use std::time::Duration;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use seepmeter_plugin::ErrorKind;
+use seepmeter_plugin::record::conventions::attribute;
+use seepmeter_plugin::record::{MappingClass, Point, SubjectId};
 use seepmeter_tests::not_run;
 use support::{MIB, Memory, Program, Watcher};
 
@@ -177,6 +181,153 @@ fn a_split_and_a_merge_leave_a_mapping_what_it_was() {
     program.ask(&format!("map-at {} {MIB}", place + 9 * MIB));
     program.ask(&format!("touch {} {MIB}", place + 9 * MIB));
     watcher.until("the merged mapping grown", |memory| rss_is(memory, subject, 10 * MIB));
+}
+
+/// The value of a metric of a group, by what its name begins with.
+fn value_of(memory: &Memory, name: &str, metric: &str) -> Option<i64> {
+    memory.value(memory.find(name)?, metric)
+}
+
+#[test]
+fn a_mapping_that_grows_goes_to_the_class_of_its_size_and_the_sums_go_with_it() {
+    const LARGE: &str = "anonymous mappings of 16 MiB";
+    const HUGE: &str = "anonymous mappings of 256 MiB";
+    let mut program = Program::start();
+    let room = program.map("reserve", 512 * MIB);
+    let end = room + 480 * MIB;
+    // Another one, of the same class at first.
+    program.map("jit", MIB);
+    let other = program.map("reserve", 64 * MIB) + MIB;
+    program.ask(&format!("map-at {other} {}", 20 * MIB));
+    program.ask(&format!("touch {other} {MIB}"));
+    program.ask(&format!("map-at {} {}", end - 250 * MIB, 250 * MIB));
+    program.ask(&format!("touch {} {}", end - 250 * MIB, 10 * MIB));
+    let mut watcher = Watcher::eager(program.pid(), "group");
+    let mib = |mib: usize| i64::try_from(mib * MIB).unwrap();
+    watcher.until("known", |memory| value_of(memory, LARGE, "pss") == Some(mib(11)));
+    assert_eq!(watcher.memory.find(HUGE), None);
+    let subject = &watcher.memory.living().find(|(_, s)| s.name.to_string().starts_with(LARGE));
+    let attributes = &subject.unwrap().1.attributes;
+    assert_eq!(attributes.get(attribute::CLASS), Some(MappingClass::Anonymous));
+    assert_eq!(attributes.get(attribute::LEAST_SIZE), Some(16 << 20));
+    assert_eq!(attributes.get(attribute::SIZE_BOUND), Some(256 << 20));
+    program.ask(&format!("map-at {} {}", end - 260 * MIB, 10 * MIB));
+    program.ask(&format!("touch {} {}", end - 260 * MIB, 2 * MIB));
+    watcher.until("moved", |memory| value_of(memory, HUGE, "rss") == Some(mib(12)));
+    assert_eq!(value_of(&watcher.memory, LARGE, "rss"), Some(mib(1)));
+    watcher.until("read", |memory| value_of(memory, HUGE, "pss") == Some(mib(12)));
+    assert_eq!(value_of(&watcher.memory, LARGE, "pss"), Some(mib(1)));
+}
+
+#[test]
+fn a_large_mapping_that_changes_at_every_sample_is_followed_within_the_budget() {
+    let mut program = Program::start();
+    let room = program.map("reserve", 512 * MIB);
+    let mut place = room + 200 * MIB;
+    let mut size = 300 * MIB;
+    program.ask(&format!("map-at {place} {size}"));
+    program.ask(&format!("touch {place} {size}"));
+    let mut watcher = Watcher::new(program.pid(), &[]).unwrap();
+    let group = "anonymous mappings of 256 MiB";
+    watcher.until("known", |memory| memory.find(group).is_some());
+    // Downwards, as the kernel places mappings, so that its start is another one each time.
+    for _ in 0..100 {
+        place -= 256 << 10;
+        size += 256 << 10;
+        program.ask(&format!("map-at {place} {}", 256 << 10));
+        program.ask(&format!("touch {place} {}", 256 << 10));
+        watcher.sample().unwrap();
+        watcher.wait(Duration::from_millis(50));
+    }
+    let value = value_of(&watcher.memory, group, "rss").unwrap();
+    let late = i64::try_from(size).unwrap() - value;
+    assert!(late < 5 << 20, "{late} bytes of {size} were not seen");
+    // It is too large for smaps to be read, so what only smaps knows is not known; of the process it is.
+    assert_eq!(value_of(&watcher.memory, group, "pss"), None);
+    let reported = watcher.memory.shortcomings();
+    assert!(reported.iter().any(|text| text.contains("max-hold")), "{reported:?}");
+    assert!(watcher.memory.value(0, "pss") >= Some(300 << 20));
+}
+
+#[test]
+fn what_only_smaps_knows_is_unknown_until_it_was_read_and_never_zero() {
+    let mut program = Program::start();
+    program.map("anonymous", 20 * MIB);
+    // No read of smaps or of smaps_rollup is short enough.
+    let options = [("max-hold", "1ns"), ("max-rollup-hold", "1ns"), ("budget", "100")];
+    let mut watcher = Watcher::new(program.pid(), &options).unwrap();
+    watcher.until("swept", |memory| memory.sum("rss") > 20 << 20);
+    for _ in 0..5 {
+        watcher.sample().unwrap();
+        watcher.wait(Duration::from_millis(20));
+    }
+    for metric in ["pss", "private_dirty", "swap_pss", "lazyfree", "locked"] {
+        let subjects = watcher.memory.living().map(|(id, _)| id).chain([0]);
+        let known: Vec<u32> =
+            subjects.filter(|id| watcher.memory.value(*id, metric).is_some()).collect();
+        assert!(known.is_empty(), "{metric} of {known:?}");
+    }
+    let reported = watcher.memory.shortcomings();
+    assert_eq!(reported.len(), 2, "{reported:?}");
+}
+
+#[test]
+fn a_target_too_large_for_the_budget_has_points_every_ten_seconds_in_partial_samples() {
+    let mut program = Program::start();
+    let place = program.map("anonymous", 40 * MIB);
+    // A sweep of 40 MiB takes about 20 s at this budget.
+    let options = [("budget", "0.002"), ("detail", "mapping"), ("sweep-every", "1ms")];
+    let mut watcher = Watcher::new(program.pid(), &options).unwrap();
+    let (begin, mut last) = (Instant::now(), Instant::now());
+    while begin.elapsed() < Duration::from_secs(15) {
+        // It changes all the time, and little.
+        program.ask(&format!("brk {}", 1 << 16));
+        watcher.sample().unwrap();
+        assert!(watcher.partial);
+        let of_target = |point: &&Point| point.subject == SubjectId(0);
+        assert!(watcher.points.iter().any(|point| of_target(&point)), "it has a size at all times");
+        if !watcher.points.iter().all(|point| of_target(&point)) {
+            last = Instant::now();
+        }
+        assert!(last.elapsed() < Duration::from_secs(10), "{:?}", watcher.memory.names());
+        // All of it, or not known.
+        if let Some(subject) = at(&watcher.memory, place) {
+            assert!(rss_is(&watcher.memory, subject, 40 * MIB));
+        }
+        watcher.wait(Duration::from_millis(500));
+    }
+    let reported = watcher.memory.shortcomings();
+    assert!(reported.iter().any(|text| text.contains("partial")), "{reported:?}");
+}
+
+#[test]
+fn two_targets_share_a_sampler_and_the_end_of_one_costs_the_other_nothing() {
+    let mut programs = [Program::start(), Program::start()];
+    let places = programs.each_mut().map(|program| program.map("memfd hive", 2 * MIB));
+    assert!(places.iter().all(|place| *place > 0));
+    let mut watcher = Watcher::eager(programs[0].pid(), "group");
+    watcher.add(Path::new("/proc"), programs[1].pid(), 1).unwrap();
+    let hives = |memory: &Memory| -> Vec<(u32, i64)> {
+        let hives = memory.living().filter(|(_, s)| s.name.to_string().starts_with("memfd:hive"));
+        hives.filter_map(|(id, s)| Some((s.parent?.0, memory.value(id, "rss")?))).collect()
+    };
+    watcher.until("both known", |memory| hives(memory).len() == 2);
+    let mut both = hives(&watcher.memory);
+    both.sort_unstable();
+    assert_eq!(both, [(0, 2 << 20), (1, 2 << 20)]);
+    assert!(watcher.memory.value(0, "rss").is_some() && watcher.memory.value(1, "rss").is_some());
+    watcher.until("rolled up", |memory| {
+        memory.value(0, "pss").is_some() && memory.value(1, "pss").is_some()
+    });
+    programs[0].child.kill().unwrap();
+    programs[0].child.wait().unwrap();
+    let place = programs[1].map("memfd swarm", MIB);
+    watcher.until("the other goes on", |memory| memory.find("memfd:swarm").is_some());
+    watcher.remove(0);
+    programs[1].ask(&format!("unmap {place} {MIB}"));
+    watcher.until("it ended", |memory| memory.find("memfd:swarm").is_none());
+    watcher.remove(1);
+    assert_eq!(watcher.sample().map_err(|error| error.kind()), Err(ErrorKind::Gone));
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Place {
         let good =
             std::fs::read_to_string(Synthetic::leak(20, 1).write(path, "good.jsonl")).unwrap();
         file("cut-off.jsonl", &good[..good.len() - 100]);
-        file("broken.jsonl", &good.replacen("\"took\":", "\"took\":-", 1));
+        file("broken.jsonl", &good.replacen("\"duration\":", "\"duration\":-", 1));
         file("other-format.jsonl", &good.replacen("\"format\":1", "\"format\":99", 1));
         Self(folder)
     }

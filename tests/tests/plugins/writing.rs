@@ -112,7 +112,9 @@ fn the_example_samplers_sample_two_targets_each_until_its_own_end() {
         let mut words = words!["attach", "-q", "--no-summary", "-i", "5ms", "-s", library];
         words.extend(recorded.iter().chain([&&*first, &&*second]).map(|word| (*word).into()));
         let done = seepmeter(words).in_folder(place.path()).done();
-        targets.iter_mut().for_each(|target| drop(target.wait().unwrap()));
+        for target in &mut targets {
+            target.wait().unwrap();
+        }
         let done = done.expect(0);
         assert_eq!(done.complaints(), [""; 0]);
         let recording = Recording::read(&place.path().join("r.jsonl"));

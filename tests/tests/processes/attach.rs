@@ -8,7 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigHandler, Signal};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
-use seepmeter_record::{End, EventKind, TargetInfo};
+use seepmeter_record::{End, TargetOrigin};
 use seepmeter_tests::{
     Recording, Run, Running, copy_seepmeter, eventually, not_run, run, run_target, seepmeter, words,
 };
@@ -37,11 +37,11 @@ fn attach_ends_when_its_process_ends() {
     let done = running.finish().expect(0);
     assert!(done.err().contains("ended"), "{}", done.told());
     let recording = Recording::read(&path);
-    assert_eq!(recording.header().target, TargetInfo::Pid(pid));
-    assert_eq!(recording.process_key().0, i64::from(pid));
-    assert_eq!(recording.footer().end, End::Gone);
-    assert_eq!(recording.events(&EventKind::Attached).len(), 1);
-    assert_eq!(recording.events(&EventKind::Gone).len(), 1);
+    assert_eq!(recording.header().targets[0].origin, TargetOrigin::Pid(pid));
+    assert_eq!(recording.target_pid(), pid);
+    assert_eq!(recording.end(), End::Gone);
+    assert_eq!(recording.events("attached").len(), 1);
+    assert_eq!(recording.events("gone").len(), 1);
     assert!(recording.largest("rss") > 4 << 20);
 }
 

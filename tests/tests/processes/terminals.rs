@@ -1,6 +1,6 @@
 //! Trap 15: under a real terminal, Ctrl-C and Ctrl-Z mean what they always do.
 
-use seepmeter_record::{End, EventKind};
+use seepmeter_record::End;
 use seepmeter_tests::{
     Recording, Running, Terminal, eventually, run, run_target, seepmeter, seepmeter_path,
     test_target, words,
@@ -37,8 +37,8 @@ fn ctrl_c_that_ends_the_target_still_gives_the_summary_and_130() {
     let done = running.finish().expect(130);
     assert!(done.out().contains("killed by signal 2 (SIGINT)"), "{}", done.told());
     let recording = Recording::read(&path);
-    assert_eq!(recording.footer().end, End::Killed(2));
-    assert_eq!(recording.events(&EventKind::Forwarded).len(), 0);
+    assert_eq!(recording.end(), End::Killed(2));
+    assert_eq!(recording.events("forwarded").len(), 0);
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn trap_15_ctrl_z_stops_seepmeter_and_its_target_and_fg_lets_both_go_on() {
     let done = shell.finish().expect(0);
     assert_eq!(done.out().matches("SIGCONT").count(), 1, "{}", done.told());
     let recording = Recording::read(&path);
-    assert_eq!(recording.footer().end, End::Exited(0));
-    assert_eq!(recording.events(&EventKind::Continued).len(), 1);
+    assert_eq!(recording.end(), End::Exited(0));
+    assert_eq!(recording.events("continued").len(), 1);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn trap_15_a_target_that_is_stopped_alone_is_watched_on_and_has_not_ended() {
     assert!(running.runs());
     kill(Pid::from_raw(target), Signal::SIGCONT).unwrap();
     let _ = running.finish().expect(0);
-    assert_eq!(Recording::read(&path).footer().end, End::Exited(0));
+    assert_eq!(Recording::read(&path).end(), End::Exited(0));
 }
 
 /// A shell with job control, without prompts and echoes.

@@ -130,7 +130,7 @@ fn a_broken_line_is_told_with_its_number_and_the_lines_before_it_are_replayed() 
         let done = done.expect_complaint(125, &["standard input", &number]);
         assert_eq!(done.out().lines().count(), 1 + samples, "{}", done.told());
     }
-    lines[at] = r#"{"sample":{"t":1,"sampler":0,"took":1,"points":[[7,7,7]]}}"#;
+    lines[at] = r#"{"sample":{"t":1,"sampler":0,"duration":1,"points":[[7,7,7]]}}"#;
     let _ = replay(&lines.join("\n")).expect_complaint(125, &[&number, "defined"]);
 }
 

@@ -1,7 +1,7 @@
 //! The exit status is the target's own, and a failed exec is told as what it is.
 
 use nix::sys::signal::Signal;
-use seepmeter_record::{End, EventKind};
+use seepmeter_record::End;
 use seepmeter_tests::{Recording, run, seepmeter, test_target, words};
 
 #[test]
@@ -78,9 +78,9 @@ fn a_failed_exec_leaves_nothing_running_and_records_no_sample() {
     let _ = seepmeter(words!["run", "-i", "1ms", "-o", sink, "--", "./nowhere"]).done().expect(127);
     let recording = Recording::read(&path);
     assert_eq!(recording.samples().count(), 0);
-    assert_eq!(recording.events(&EventKind::ExecFailed).len(), 1);
-    assert_eq!(recording.events(&EventKind::Exec).len(), 0);
-    assert_eq!(recording.footer().end, End::NotStarted(2));
+    assert_eq!(recording.events("exec-failed").len(), 1);
+    assert_eq!(recording.events("exec").len(), 0);
+    assert_eq!(recording.end(), End::NotStarted(2));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn ten_thousand_looks_a_second_for_ten_seconds_lose_nothing_untold() {
     let _ = seepmeter(words).done().expect(0);
     let recording = Recording::read(&path);
     let footer = recording.footer();
-    let lost: u64 = footer.lost.iter().map(|lost| lost.samples).sum();
+    let lost: u64 = footer.dropped.iter().map(|dropped| dropped.samples).sum();
     assert_eq!(footer.samples, recording.samples().count() as u64 + lost);
     let ticks = footer.samples + footer.missed;
     // Before its first tick and behind its last one a run on a busy machine takes some time too.

@@ -1,6 +1,5 @@
 //! Samplers and sinks beyond the simplest, and that what is recorded is what was seen.
 
 mod exec;
-mod ptrace;
+
 mod recordings;
-mod stacks;

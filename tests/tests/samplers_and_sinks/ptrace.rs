@@ -136,7 +136,7 @@ fn the_plugin_in_a_file_does_what_the_built_in_one_does() {
 fn a_pause_is_told_with_its_parts_and_the_numbers_of_its_instant() {
     let target = standing(3);
     let recording = attached(&target, "ptrace,look=stacks,smaps", 4);
-    let looks = recording.looks();
+    let looks = recording.target_values();
     for (_, values) in &looks {
         assert_eq!(values["threads"], 4);
         assert_eq!(values["pause"], values["stop"] + values["look"] + values["resume"]);
@@ -190,7 +190,7 @@ fn a_thread_that_ends_is_told_as_gone() {
     let _ = target.line("ready");
     let recording = attached(&target, "ptrace", 4);
     let gone: HashSet<SubjectId> =
-        recording.events(&EventKind::Gone).iter().filter_map(|event| event.subject).collect();
+        recording.events("gone").iter().filter_map(|event| event.subject).collect();
     let threads = recording.subjects(subject_kind::THREAD);
     let main = threads.iter().find(|thread| &*thread.name.to_string() == "test-target");
     assert!(main.is_some_and(|main| !gone.contains(&main.id)));

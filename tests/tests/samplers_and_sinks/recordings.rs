@@ -1,7 +1,7 @@
 //! What is recorded is what was seen, in whatever form, live and replayed.
 
 use seepmeter_record::jsonl::Ending;
-use seepmeter_record::{End, TargetInfo};
+use seepmeter_record::{End, TargetOrigin};
 use seepmeter_tests::{Recording, seepmeter, test_target, words};
 
 /// A short run whose records go to all these sinks.
@@ -88,14 +88,17 @@ fn the_header_tells_what_was_run_and_the_footer_how_it_ended() {
     let recording = Recording::read(&path);
     let header = recording.header();
     assert_eq!(header.format, seepmeter_record::FORMAT);
-    assert_eq!(header.target, TargetInfo::Command(vec!["sh".into(), "-c".into(), "exit 3".into()]));
+    assert_eq!(
+        header.targets[0].origin,
+        TargetOrigin::Command(vec!["sh".into(), "-c".into(), "exit 3".into()])
+    );
     assert_eq!(header.samplers.len(), 1);
     assert_eq!(
         (header.samplers[0].name.as_str(), header.samplers[0].interval),
         ("statm", 7_000_000)
     );
     assert!(header.samplers[0].options.contains(&("peak".to_owned(), "off".to_owned())));
-    assert_eq!(recording.footer().end, End::Exited(3));
+    assert_eq!(recording.end(), End::Exited(3));
     assert_eq!(recording.ending, Ending::Whole);
 }
 
@@ -108,9 +111,9 @@ fn words_that_are_not_utf8_are_recorded_byte_for_byte() {
     let words = words!["run", "-q", "-o", to_path, "--", "printf", "%s", odd];
     let done = seepmeter(words).done().expect(0);
     assert_eq!(done.stdout, b"caf\xe9\n");
-    let TargetInfo::Command(words) = Recording::read(&path).header().target.clone() else {
-        panic!()
-    };
+    let recording = Recording::read(&path);
+    let origin = &recording.header().targets[0].origin;
+    let TargetOrigin::Command(words) = origin else { panic!("{origin:?}") };
     assert_eq!(words[2].as_bytes(), b"caf\xe9\n");
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use seepmeter_tests::synthetic::{Synthetic, noise};
+use seepmeter_record::MappingClass;
+use seepmeter_tests::synthetic::{FDS, Synthetic, noise};
 use seepmeter_tests::{Done, seepmeter, words};
 use serde_json::Value;
 
@@ -12,8 +13,10 @@ fn runs(folder: &Path, name: &str, levels: &[i64], rate: i64) -> Vec<PathBuf> {
         let level = mb * 1_000_000;
         let seed = n as u64;
         Synthetic::rss(600, move |i| level + rate * i + noise(seed, i, 40_000))
-            .part("heap", "heap", move |i| level / 2 + rate * i + noise(seed, i, 20_000))
-            .part("libc", "file", |_| 1_800_000)
+            .part("heap", MappingClass::Heap, move |i| {
+                level / 2 + rate * i + noise(seed, i, 20_000)
+            })
+            .part("libc", MappingClass::File, |_| 1_800_000)
             .write(folder, &format!("{name}-{n}.jsonl"))
     };
     levels.iter().enumerate().map(run).collect()
@@ -83,8 +86,8 @@ fn growth_hidden_in_a_part_is_no_difference_of_the_whole() {
     let new: Vec<PathBuf> = (0..3)
         .map(|n| {
             Synthetic::rss(600, move |i| 100_000_000 + noise(n, i, 40_000))
-                .part("heap", "heap", |i| 50_000_000 + 30_000 * i)
-                .part("libc", "file", |i| 40_000_000 - 30_000 * i)
+                .part("heap", MappingClass::Heap, |i| 50_000_000 + 30_000 * i)
+                .part("libc", MappingClass::File, |i| 40_000_000 - 30_000 * i)
                 .write(folder.path(), &format!("hidden-{n}.jsonl"))
         })
         .collect();
@@ -114,11 +117,11 @@ fn a_part_that_the_base_lacks_is_found_and_comes_first() {
     let new: Vec<PathBuf> = (0..3)
         .map(|n| {
             Synthetic::rss(600, move |i| 108_000_000 + noise(n, i, 40_000))
-                .part("heap", "heap", move |i| 51_500_000 + noise(n, i, 20_000))
-                .part("libc", "file", |_| 1_800_000)
+                .part("heap", MappingClass::Heap, move |i| 51_500_000 + noise(n, i, 20_000))
+                .part("libc", MappingClass::File, |_| 1_800_000)
                 // It comes in the middle of the run.
-                .part("/memfd:shots", "memfd", |i| if i < 300 { 0 } else { 4_600_000 })
-                .thread_stack(100 + n as i64, |_| 2_000_000)
+                .part("/memfd:shots", MappingClass::Memfd, |i| if i < 300 { 0 } else { 4_600_000 })
+                .thread_stack(100 + n as i32, |_| 2_000_000)
                 .write(folder.path(), &format!("new-{n}.jsonl"))
         })
         .collect();
@@ -138,7 +141,7 @@ fn several_metrics_are_compared_in_one_call() {
         (0..3_u64)
             .map(|n| {
                 Synthetic::flat(600, n)
-                    .metric("fds", seepmeter_record::Unit::Count, move |_| fds)
+                    .metric(FDS, move |_| fds)
                     .write(folder.path(), &format!("{name}-{n}.jsonl"))
             })
             .collect()

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
-use seepmeter_record::Unit;
-use seepmeter_tests::synthetic::Synthetic;
+use seepmeter_record::MappingClass;
+use seepmeter_record::conventions::metric;
+use seepmeter_tests::synthetic::{FDS, Synthetic};
 use seepmeter_tests::{replay, run_target, seepmeter, test_target, verdict, words};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,8 +22,8 @@ impl Three {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let leak = Synthetic::leak(600, 1)
-            .part("heap", "heap", |i| 30_000_000 + 20_000 * i)
-            .part("/usr/lib/libc.so.6 r-xp", "file", |_| 1_500_000)
+            .part("heap", MappingClass::Heap, |i| 30_000_000 + 20_000 * i)
+            .part("/usr/lib/libc.so.6 r-xp", MappingClass::File, |_| 1_500_000)
             .write(folder.path(), "leak.jsonl");
         let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
         let short = Synthetic::leak(100, 3).write(folder.path(), "short.jsonl");
@@ -253,35 +254,33 @@ fn a_verdict_goes_to_the_file_that_is_named_and_the_gates_stand_in_its_json() {
 #[test]
 fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Synthetic::flat(600, 4)
-        .metric("fds", Unit::Count, |i| 20 + i / 3)
-        .write(folder.path(), "fds.jsonl");
-    let told = verdict(&path, ",metric=fds");
+    let path =
+        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
+    let told = verdict(&path, &["--metric", "fds"]);
     assert_eq!((&told["classification"], &told["unit"]), (&"growing".into(), &"count".into()));
-    let done = replay(&path, &["-o", "verdict,metric=fds"]).expect(0);
+    let done = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0);
     assert!(done.err().starts_with("growing  fds +20/min ("), "{}", done.told());
-    let _ = replay(&path, &["-o", "verdict,metric=files"])
-        .expect_complaint(125, &["there is no metric `files`", "there are: rss, fds"]);
+    let _ = replay(&path, &["-o", "verdict", "--metric", "files"])
+        .expect_complaint(125, &["there is no metric `files`", "there are: fds, rss"]);
 }
 
 #[test]
 fn summary_gates_and_sink_judge_the_metric_that_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Synthetic::flat(600, 4)
-        .metric("fds", Unit::Count, |i| 20 + i / 3)
-        .write(folder.path(), "fds.jsonl");
+    let path =
+        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
     let growing = ["--metric", "fds", "--fail-on", "growing"];
     let done = replay(&path, &growing).expect_complaint(100, &["the verdict is growing"]);
     assert_eq!(done.complaints().len(), 1);
     let done = seepmeter(words!["replay", "-q", "--metric", "fds", path]).done().expect(0);
     assert!(done.err().contains("\nverdict    growing  fds +20/min"), "{}", done.told());
-    assert_eq!(verdict(&path, "")["metric"], "rss");
+    assert_eq!(verdict(&path, &[])["metric"], "rss");
     let sink = ["-o", "verdict,json=yes,path=-", "--metric", "fds"];
     let told: Value = serde_json::from_str(&replay(&path, &sink).expect(0).out()).unwrap();
     assert_eq!((&told["metric"], &told["classification"]), (&"fds".into(), &"growing".into()));
     let done = seepmeter(words!["replay", "-q", "--metric", "files", path]).done().expect(0);
     assert!(
-        done.err().contains("verdict    none: there is no metric `files`; there are: rss, fds")
+        done.err().contains("verdict    none: there is no metric `files`; there are: fds, rss")
     );
     let files = ["--metric", "files", "--fail-on", "growing"];
     let _ = replay(&path, &files).expect_complaint(125, &["no metric `files`", "not be checked"]);
@@ -290,31 +289,37 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
 #[test]
 fn the_json_of_one_metric_does_not_contradict_the_gates_on_another() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Synthetic::flat(600, 4)
-        .metric("fds", Unit::Count, |i| 20 + i / 3)
-        .write(folder.path(), "fds.jsonl");
-    let sink = ["-o", "verdict,json=yes,path=-,metric=fds"];
-    let gates = |flags: &[&str], status: i32| {
-        let flags: Vec<&str> = sink.iter().chain(flags).copied().collect();
-        let told: Value =
-            serde_json::from_str(&replay(&path, &flags).expect(status).out()).unwrap();
-        assert_eq!(told["metric"], "fds");
-        (told["gates"][0]["metric"].clone(), told["gates"][0]["fired"].clone())
+    let path =
+        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
+    // Gates are on the metric that is named first, and each object says so.
+    let gates = |metrics: [&str; 2], gate: &str, status: i32| {
+        let sink = "verdict,json=yes,path=-";
+        let [first, second] = metrics;
+        let flags = ["-o", sink, "--metric", first, "--metric", second, "--fail-on", gate];
+        let out = replay(&path, &flags).expect(status).out();
+        let objects: Vec<Value> =
+            out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let judged: Vec<_> = objects.iter().map(|object| &object["metric"]).collect();
+        assert_eq!(judged, metrics);
+        let of = |object: &Value| {
+            let gate = &object["gates"][0];
+            (gate["metric"].clone(), gate["fired"].clone())
+        };
+        assert_eq!(of(&objects[0]), of(&objects[1]));
+        of(&objects[0])
     };
-    let growing = ["--fail-on", "growing"];
-    assert_eq!(gates(&growing, 0), ("rss".into(), false.into()));
-    assert_eq!(gates(&["--fail-on", "steady"], 100), ("rss".into(), true.into()));
-    let of_fds = ["--metric", "fds", "--fail-on", "growing"];
-    assert_eq!(gates(&of_fds, 100), ("fds".into(), true.into()));
+    assert_eq!(gates(["rss", "fds"], "growing", 0), ("rss".into(), false.into()));
+    assert_eq!(gates(["rss", "fds"], "steady", 100), ("rss".into(), true.into()));
+    assert_eq!(gates(["fds", "rss"], "growing", 100), ("fds".into(), true.into()));
 }
 
 #[test]
 fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::leak(600, 5)
-        .metric("pss", Unit::Bytes, |_| 40_000_000)
+        .metric(metric::PSS, |_| 40_000_000)
         .write(folder.path(), "pss.jsonl");
-    let told = verdict(&path, ",metric=pss");
+    let told = verdict(&path, &["--metric", "pss"]);
     assert_eq!(told["classification"], "steady", "{told}");
     assert_eq!(told["span"]["to"], 599.0, "{told}");
 }
@@ -322,11 +327,10 @@ fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
 #[test]
 fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
     let folder = tempfile::tempdir().unwrap();
-    let path =
-        Synthetic::flat(600, 22).metric("pss", Unit::Bytes, |_| 0).write(folder.path(), "p.jsonl");
+    let path = Synthetic::flat(600, 22).metric(metric::PSS, |_| 0).write(folder.path(), "p.jsonl");
     let text = std::fs::read_to_string(&path).unwrap().replace(",[0,1,0]", "");
     std::fs::write(&path, text).unwrap();
-    let done = replay(&path, &["-o", "verdict,metric=pss"]);
+    let done = replay(&path, &["-o", "verdict", "--metric", "pss"]);
     let _ = done.expect_complaint(125, &["no value of `pss` was emitted in 600 samples"]);
 }
 
@@ -334,10 +338,9 @@ fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
 fn the_kernels_own_peak_counts_where_no_look_has_seen_it() {
     let folder = tempfile::tempdir().unwrap();
     let spike = |i| if i < 300 { 51_000_000 } else { 900_000_000 };
-    let path = Synthetic::flat(600, 6)
-        .metric("peak", Unit::Bytes, spike)
-        .write(folder.path(), "spike.jsonl");
-    assert_eq!(verdict(&path, "")["peak"], 900_000_000);
+    let path =
+        Synthetic::flat(600, 6).metric(metric::PEAK, spike).write(folder.path(), "spike.jsonl");
+    assert_eq!(verdict(&path, &[])["peak"], 900_000_000);
     let _ = replay(&path, &["--fail-on", "peak>512MiB"]).expect_complaint(100, &["858 MiB"]);
 }
 
@@ -345,9 +348,9 @@ fn the_kernels_own_peak_counts_where_no_look_has_seen_it() {
 fn what_is_swapped_out_is_not_hidden() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::flat(600, 7)
-        .metric("swap", Unit::Bytes, |i| 30_000 * i)
+        .metric(metric::SWAP, |i| 30_000 * i)
         .write(folder.path(), "swap.jsonl");
-    assert_eq!(verdict(&path, "")["classification"], "growing");
+    assert_eq!(verdict(&path, &[])["classification"], "growing");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use seepmeter_record::{Attr, Record, Unit};
-use seepmeter_tests::synthetic::Synthetic;
+use seepmeter_record::conventions::{attribute, metric};
+use seepmeter_tests::synthetic::{FDS, Synthetic};
 use seepmeter_tests::{Recording, not_run, replay, run, verdict, words};
 use serde_json::Value;
 
@@ -11,10 +11,11 @@ use serde_json::Value;
 fn the_limit_that_is_reached_first_is_told_with_its_time() {
     let folder = tempfile::tempdir().unwrap();
     // From 62 MB at 20 kB/s: a cgroup's 512 MB in 22,500 s, the machine's 8 GB in days.
-    let with_cgroup = || Synthetic::leak(600, 11).attr("limit.cgroup", 512_000_000);
-    let path =
-        with_cgroup().attr("limit.machine", 8_000_000_000).write(folder.path(), "cgroup.jsonl");
-    let told = verdict(&path, "");
+    let with_cgroup = || Synthetic::leak(600, 11).with(attribute::CGROUP_LIMIT, 512_000_000);
+    let path = with_cgroup()
+        .with(attribute::MACHINE_LIMIT, 8_000_000_000)
+        .write(folder.path(), "cgroup.jsonl");
+    let told = verdict(&path, &[]);
     assert_eq!(told["limit"]["name"], "cgroup");
     let likely = told["limit"]["likely"].as_f64().unwrap();
     assert!((likely - 22_500.0).abs() < 30.0, "{likely}");
@@ -26,27 +27,27 @@ fn the_limit_that_is_reached_first_is_told_with_its_time() {
     assert_eq!(replay(&path, &["--fail-on", "time-to-limit<6h"]).expect(0).err(), "");
     // The address space grows ten times as fast, and so meets its limit first.
     let path = with_cgroup()
-        .metric("vsize", Unit::Bytes, |i| 300_000_000 + 200_000 * i)
-        .attr("limit.address_space", 1_000_000_000)
+        .metric(metric::VSIZE, |i| 300_000_000 + 200_000 * i)
+        .with(attribute::ADDRESS_SPACE_LIMIT, 1_000_000_000)
         .write(folder.path(), "space.jsonl");
-    let told = verdict(&path, "");
+    let told = verdict(&path, &[]);
     assert_eq!(told["limit"]["name"], "address space");
     let likely = told["limit"]["likely"].as_f64().unwrap();
     assert!((likely - 2_901.0).abs() < 30.0, "{likely}");
     // What does not grow reaches none.
-    let path = Synthetic::flat(600, 12).attr("limit.cgroup", 60_000_000);
+    let path = Synthetic::flat(600, 12).with(attribute::CGROUP_LIMIT, 60_000_000);
     let path = path.write(folder.path(), "flat.jsonl");
-    assert_eq!(verdict(&path, "")["limit"], Value::Null);
+    assert_eq!(verdict(&path, &[])["limit"], Value::Null);
 }
 
 #[test]
 fn an_address_space_that_grows_beside_a_steady_rss_is_told_with_its_own_rate() {
     let folder = tempfile::tempdir().unwrap();
-    let space = |limit: i64| {
+    let space = |limit: u64| {
         Synthetic::flat(600, 14)
-            .metric("vsize", Unit::Bytes, |i| 300_000_000 + 200_000 * i)
-            .metric("fds", Unit::Count, |i| 20 + i / 3)
-            .attr("limit.address_space", limit)
+            .metric(metric::VSIZE, |i| 300_000_000 + 200_000 * i)
+            .metric(FDS, |i| 20 + i / 3)
+            .with(attribute::ADDRESS_SPACE_LIMIT, limit)
     };
     let path = space(1_000_000_000).write(folder.path(), "space.jsonl");
     let done = replay(&path, &["-o", "verdict"]).expect(0);
@@ -55,17 +56,17 @@ fn an_address_space_that_grows_beside_a_steady_rss_is_told_with_its_own_rate() {
     assert!(told.contains("\n  the address space grows by +195 KiB/s (95 % CI "), "{told}");
     assert!(told.contains("and its limit of 954 MiB is reached in 48 m 2"), "{told}");
     assert!(!told.contains("at this rate"), "{told}");
-    let limit = verdict(&path, "")["limit"].clone();
+    let limit = verdict(&path, &[])["limit"].clone();
     assert!((limit["rate"]["estimate"].as_f64().unwrap() - 200_000.0).abs() < 500.0, "{limit}");
     // A gate on the time fires for it, and one on the rate does not.
     let _ = replay(&path, &["--fail-on", "time-to-limit<1h"]).expect_complaint(100, &["48 m 2"]);
     assert_eq!(replay(&path, &["--fail-on", "rate>1KiB/s"]).expect(0).err(), "");
     // Where the address space is judged, it is its rate that stands in the first line.
-    let told = replay(&path, &["-o", "verdict,metric=vsize"]).expect(0).err();
+    let told = replay(&path, &["-o", "verdict", "--metric", "vsize"]).expect(0).err();
     assert!(told.starts_with("growing  vsize +19"), "{told}");
     assert!(told.contains("at this rate the limit of 954 MiB (address space) is reached in 48 m"));
     // With other metrics it has nothing to do.
-    let told = replay(&path, &["-o", "verdict,metric=fds"]).expect(0).err();
+    let told = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0).err();
     assert!(told.starts_with("growing  fds ") && !told.contains("address space"), "{told}");
 }
 
@@ -73,22 +74,23 @@ fn an_address_space_that_grows_beside_a_steady_rss_is_told_with_its_own_rate() {
 fn what_others_use_of_a_limit_is_left_out_of_the_room() {
     let folder = tempfile::tempdir().unwrap();
     // 50 MB of its own and 100 MB of others at the start; 20 kB a second from 62 MB on.
-    let leak = || Synthetic::leak(600, 11).attr("limit.cgroup", 200_000_000);
-    let alone = verdict(&leak().write(folder.path(), "old.jsonl"), "");
+    let leak = || Synthetic::leak(600, 11).with(attribute::CGROUP_LIMIT, 200_000_000);
+    let alone = verdict(&leak().write(folder.path(), "old.jsonl"), &[]);
     assert_eq!(alone["limit"]["others"], Value::Null);
     assert!((alone["limit"]["likely"].as_f64().unwrap() - 6_900.0).abs() < 30.0, "{alone}");
-    let path = leak().attr("used.cgroup", 150_000_000).write(folder.path(), "shared.jsonl");
-    let shared = verdict(&path, "");
+    let path =
+        leak().with(attribute::CGROUP_USED, 150_000_000).write(folder.path(), "shared.jsonl");
+    let shared = verdict(&path, &[]);
     assert!((shared["limit"]["likely"].as_f64().unwrap() - 1_900.0).abs() < 30.0, "{shared}");
     assert!((shared["limit"]["others"].as_f64().unwrap() - 1e8).abs() < 1e5, "{shared}");
     let told = replay(&path, &["-o", "verdict"]).expect(0).err();
     assert!(told.contains("the limit of 191 MiB (cgroup) is reached in "), "{told}");
     // Of the machine, what is not available is used.
     let path = Synthetic::leak(600, 11)
-        .attr("limit.machine", 8_000_000_000)
-        .attr("available.machine", 100_000_000)
+        .with(attribute::MACHINE_LIMIT, 8_000_000_000)
+        .with(attribute::MACHINE_AVAILABLE, 100_000_000)
         .write(folder.path(), "machine.jsonl");
-    let machine = verdict(&path, "");
+    let machine = verdict(&path, &[]);
     // 150 MB of the machine are the target's, of which it has 62.
     assert!((machine["limit"]["likely"].as_f64().unwrap() - 4_400.0).abs() < 30.0, "{machine}");
 }
@@ -151,16 +153,11 @@ fn the_limit_of_a_real_cgroup_stands_in_the_recording() {
             words.into_iter().chain(words!["--no-summary", "-o", sink, "--", "sleep", "0.1"]);
         let _ = run("/bin/sh", words).done().expect(0);
         let recording = Recording::read(&path);
-        let attr = |name: &str| {
-            recording.records.iter().find_map(|record| match record {
-                Record::Subject(subject) => subject.attr(name).cloned(),
-                _ => None,
-            })
-        };
-        assert_eq!(attr("limit.cgroup"), Some(Attr::Int(LIMIT as i64)), "version {version}");
+        let target = recording.subject(recording.target());
+        assert_eq!(target.get(attribute::CGROUP_LIMIT), Some(LIMIT), "version {version}");
         // The shell, seepmeter and its child are in it.
-        let Some(Attr::Int(used)) = attr("used.cgroup") else { panic!("version {version}") };
-        assert!(used > 0 && used < LIMIT as i64, "version {version}: {used}");
-        assert!(matches!(attr("available.machine"), Some(Attr::Int(1..))), "version {version}");
+        let used = target.get(attribute::CGROUP_USED).expect("what is used");
+        assert!(used > 0 && used < LIMIT, "version {version}: {used}");
+        assert!(target.get(attribute::MACHINE_AVAILABLE) > Some(0), "version {version}");
     }
 }

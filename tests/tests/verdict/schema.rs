@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use seepmeter_record::MappingClass;
+use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_tests::synthetic::{Synthetic, noise};
 use seepmeter_tests::{seepmeter, words};
 use serde_json::Value;
@@ -105,9 +107,9 @@ fn judged(flags: &[&str], path: &Path) -> Value {
 fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
     let folder = tempfile::tempdir().unwrap();
     let all = Synthetic::leak(600, 1)
-        .attr("limit.cgroup", 512_000_000)
-        .part("heap", "heap", |i| 20_000 * i)
-        .of_part("thp", |i| 20_000 * i)
+        .with(attribute::CGROUP_LIMIT, 512_000_000)
+        .part("heap", MappingClass::Heap, |i| 20_000 * i)
+        .of_part(metric::THP, |i| 20_000 * i)
         .child("worker", 9, |_| 4_096)
         .write(folder.path(), "all.jsonl");
     let gates = ["--fail-on", "growing", "--fail-on", "subject(heap).rate>0"];
@@ -122,8 +124,8 @@ fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
     let short = Synthetic::leak(5, 3).write(folder.path(), "short.jsonl");
     assert_fits(&judged(&[], &short));
     let masked = Synthetic::rss(800, |i| 140_000_000 + noise(9, i, 9_000))
-        .part("heap", "heap", |i| 50_000_000 + 20_000 * i)
-        .part("cache", "file", |i| 90_000_000 - 20_000 * i)
+        .part("heap", MappingClass::Heap, |i| 50_000_000 + 20_000 * i)
+        .part("cache", MappingClass::File, |i| 90_000_000 - 20_000 * i)
         .write(folder.path(), "masked.jsonl");
     assert_fits(&judged(&[], &masked));
 }

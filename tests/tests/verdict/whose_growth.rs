@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use seepmeter_record::MappingClass;
+use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_tests::synthetic::{Synthetic, noise};
 use seepmeter_tests::{Recording, replay, seepmeter, verdict, words};
 use serde_json::Value;
@@ -10,32 +12,33 @@ use serde_json::Value;
 fn a_metric_that_only_parts_have_is_judged_by_their_sum() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::flat(600, 21)
-        .part("[heap]", "[heap]", |_| 20_000_000)
-        .of_part("pss", |i| 30_000_000 + 20_000 * i)
-        .part("cache", "file", |_| 9_000_000)
-        .of_part("pss", |i| 9_000_000 - 5_000 * i)
+        .part("[heap]", MappingClass::Heap, |_| 20_000_000)
+        .of_part(metric::PSS, |i| 30_000_000 + 20_000 * i)
+        .part("cache", MappingClass::File, |_| 9_000_000)
+        .of_part(metric::PSS, |i| 9_000_000 - 5_000 * i)
         .write(folder.path(), "parts.jsonl");
-    let told = verdict(&path, ",metric=pss");
+    let told = verdict(&path, &["--metric", "pss"]);
     assert_eq!(told["classification"], "growing", "{told}");
     let rate = told["rate"]["estimate"].as_f64().unwrap();
     assert!((rate - 15_000.0).abs() < 100.0, "{told}");
     assert_eq!(told["shares"][0]["subject"], "[heap]", "{told}");
     assert_eq!(told["summed_parts"], 2);
-    let explained = replay(&path, &["-o", "verdict,metric=pss,explain=yes"]).expect(0).err();
+    let explained =
+        replay(&path, &["-o", "verdict,explain=yes", "--metric", "pss"]).expect(0).err();
     assert!(explained.contains("\n  - pss is the sum of 2 parts\n"), "{explained}");
-    assert_eq!(verdict(&path, "")["classification"], "steady");
+    assert_eq!(verdict(&path, &[])["classification"], "steady");
 }
 
 #[test]
 fn parts_of_one_name_are_one_part_and_processes_of_one_name_are_two() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::leak(600, 8)
-        .part("anonymous", "anonymous", |i| 9_000 * i)
-        .part("anonymous", "anonymous", |i| 1_000_000 + 9_000 * i)
+        .part("anonymous", MappingClass::Anonymous, |i| 9_000 * i)
+        .part("anonymous", MappingClass::Anonymous, |i| 1_000_000 + 9_000 * i)
         .child("worker", 11, |i| 2_000 * i)
         .child("worker", 12, |_| 500_000)
         .write(folder.path(), "twice.jsonl");
-    let told = verdict(&path, "");
+    let told = verdict(&path, &[]);
     let shares: Vec<(&str, f64)> = told["shares"]
         .as_array()
         .unwrap()
@@ -52,9 +55,9 @@ fn parts_of_one_name_are_one_part_and_processes_of_one_name_are_two() {
 /// A heap that leaks 20 kB a second while a file of 90 MB loses as much, and a limit.
 fn masked_leak(folder: &Path) -> PathBuf {
     Synthetic::rss(800, |i| 140_000_000 + noise(9, i, 9_000))
-        .attr("limit.cgroup", 256 << 20)
-        .part("[heap]", "[heap]", |i| 50_000_000 + 20_000 * i + i % 7 * 900)
-        .part("/data r--s", "file", |i| 90_000_000 - 20_000 * i + i % 5 * 900)
+        .with(attribute::CGROUP_LIMIT, 256 << 20)
+        .part("[heap]", MappingClass::Heap, |i| 50_000_000 + 20_000 * i + i % 7 * 900)
+        .part("/data r--s", MappingClass::File, |i| 90_000_000 - 20_000 * i + i % 5 * 900)
         .write(folder, "masked.jsonl")
 }
 
@@ -62,7 +65,7 @@ fn masked_leak(folder: &Path) -> PathBuf {
 fn a_part_that_grows_behind_one_that_shrinks_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = masked_leak(folder.path());
-    let told = verdict(&path, "");
+    let told = verdict(&path, &[]);
     assert_eq!(
         (&told["classification"], &told["masked"]["subject"]),
         (&"growing".into(), &"[heap]".into()),
@@ -79,7 +82,7 @@ fn a_part_that_grows_behind_one_that_shrinks_is_found() {
 fn the_rate_of_a_masked_part_is_not_shown_as_the_wholes() {
     let folder = tempfile::tempdir().unwrap();
     let path = masked_leak(folder.path());
-    let told = verdict(&path, "");
+    let told = verdict(&path, &[]);
     let rate = |of: &Value| of["rate"]["estimate"].as_f64().unwrap();
     assert!(rate(&told).abs() < 100.0, "{told}");
     assert!((rate(&told["masked"]) - 20_000.0).abs() < 200.0, "{told}");
@@ -103,8 +106,8 @@ fn growth_that_is_usually_no_leak_is_named_and_long_names_fit_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let long = format!("/srv/{}data.bin r--s", "a/".repeat(300));
     let path = Synthetic::leak(600, 10)
-        .part(&long, "file", |i| 15_000 * i)
-        .part("glibc arenas", "arena", |i| 5_000 * i)
+        .part(&long, MappingClass::File, |i| 15_000 * i)
+        .part("glibc arenas", MappingClass::Arena, |i| 5_000 * i)
         .write(folder.path(), "no-leak.jsonl");
     let done = replay(&path, &["-o", "verdict"]).expect(0);
     let told = done.err();
@@ -116,17 +119,18 @@ fn growth_that_is_usually_no_leak_is_named_and_long_names_fit_their_line() {
         told.contains("in glibc arenas, +4.88 KiB/s; arenas of malloc, which keep freed memory")
     );
     assert!(told.lines().all(|line| line.chars().count() < 140), "{told}");
-    assert_eq!(verdict(&path, "")["shares"][0]["subject"], *long);
+    assert_eq!(verdict(&path, &[])["shares"][0]["subject"], *long);
 }
 
 #[test]
 fn a_leak_of_threads_is_shown_by_their_stacks_together() {
     let folder = tempfile::tempdir().unwrap();
     let mut threads = Synthetic::rss(800, |i| 20_000_000 + 2_000 * i + 70_000 * (i / 2))
-        .part("[heap]", "[heap]", |i| 9_000_000 + 2_000 * i)
-        .part("stack of the main thread", "stack", |_| 130_000);
-    for n in 0..400_i64 {
-        threads = threads.thread_stack(1_000 + n, move |i| if i / 2 > n { 70_000 } else { 0 });
+        .part("[heap]", MappingClass::Heap, |i| 9_000_000 + 2_000 * i)
+        .part("stack of the main thread", MappingClass::MainStack, |_| 130_000);
+    for n in 0..400_i32 {
+        threads =
+            threads.thread_stack(1_000 + n, move |i| if i / 2 > n.into() { 70_000 } else { 0 });
     }
     let path = threads.write(folder.path(), "threads.jsonl");
     let done = replay(&path, &["-o", "verdict"]).expect(0);
@@ -152,10 +156,10 @@ fn a_leak_of_threads_is_shown_by_their_stacks_together() {
 fn small_shares_are_shown_together_with_the_number_of_new_threads() {
     let folder = tempfile::tempdir().unwrap();
     let mut many = Synthetic::rss(800, |i| 50_000_000 + 20_000 * i)
-        .part("[heap]", "[heap]", |i| 9_000_000 + 19_000 * i)
-        .part("stack of the main thread", "stack", |_| 130_000);
+        .part("[heap]", MappingClass::Heap, |i| 9_000_000 + 19_000 * i)
+        .part("stack of the main thread", MappingClass::MainStack, |_| 130_000);
     for n in 0..10 {
-        many = many.part(&format!("/lib/{n}.so r-xp"), "file", |i| 500_000 + 100 * i);
+        many = many.part(&format!("/lib/{n}.so r-xp"), MappingClass::File, |i| 500_000 + 100 * i);
     }
     let path = many.write(folder.path(), "many.jsonl");
     let told = replay(&path, &["-o", "verdict"]).expect(0).err();
@@ -167,12 +171,12 @@ fn small_shares_are_shown_together_with_the_number_of_new_threads() {
 fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::leak(600, 31)
-        .part("anonymous, mapped over 16 MiB", "anonymous", |i| 12_000 * i)
-        .of_part("thp", |i| 11_000 * i)
-        .part("[heap]", "[heap]", |i| 5_000 * i)
-        .of_part("lazyfree", |i| 4_000 * i)
-        .part("glibc arenas", "arena", |i| 3_000 * i)
-        .of_part("thp", |i| 500 * i)
+        .part("anonymous, mapped over 16 MiB", MappingClass::Anonymous, |i| 12_000 * i)
+        .of_part(metric::THP, |i| 11_000 * i)
+        .part("[heap]", MappingClass::Heap, |i| 5_000 * i)
+        .of_part(metric::LAZYFREE, |i| 4_000 * i)
+        .part("glibc arenas", MappingClass::Arena, |i| 3_000 * i)
+        .of_part(metric::THP, |i| 500 * i)
         .write(folder.path(), "causes.jsonl");
     let told = replay(&path, &["-o", "verdict"]).expect(0).err();
     for (part, why) in [
@@ -183,7 +187,7 @@ fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
         let line = told.lines().find(|line| line.contains(part));
         assert!(line.is_some_and(|line| line.contains(why)), "{part}: {told}");
     }
-    let shares = verdict(&path, "")["shares"].clone();
+    let shares = verdict(&path, &[])["shares"].clone();
     let causes: Vec<&str> = (0..3).map(|n| shares[n]["cause"].as_str().unwrap()).collect();
     assert_eq!(causes, ["huge-pages", "lazy-free", "allocator-arenas"]);
 }
@@ -195,7 +199,7 @@ fn ten_thousand_parts_are_judged_in_little_time_and_memory() {
     for n in 0..10_000_i64 {
         // Each changes at every fortieth look, so that the file stays small; one of them leaks.
         let leaks = if n == 7_777 { 20_000 } else { 0 };
-        many = many.part(&format!("mapping {n}"), "anonymous", move |i| {
+        many = many.part(&format!("mapping {n}"), MappingClass::Anonymous, move |i| {
             8_192 + 4_096 * ((i + n) / 40 % 2) + leaks * i
         });
     }

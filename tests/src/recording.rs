@@ -7,8 +7,8 @@ use std::sync::Arc;
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::jsonl::{self, Ending};
 use seepmeter_record::{
-    CurrentValues, End, Event, Footer, Header, Metric, Record, Sample, Subject, SubjectId,
-    SubjectKind,
+    Bytes, CurrentValues, End, Event, Footer, Header, Metric, Record, Sample, StackDefinitions,
+    StackId, Subject, SubjectId, SubjectKind,
 };
 
 /// A recording, read whole.
@@ -166,6 +166,25 @@ impl Recording {
     #[track_caller]
     pub fn name(&self, id: SubjectId) -> String {
         self.subject(id).name.to_string()
+    }
+
+    /// The functions of a stack, the outermost first and those that the compiler has inlined among them,
+    /// with `;` between them. A frame whose function is not known is `?`.
+    ///
+    /// # Panics
+    /// If there is no such stack.
+    #[must_use]
+    #[track_caller]
+    pub fn functions(&self, stack: StackId) -> String {
+        let mut definitions = StackDefinitions::default();
+        self.records.iter().for_each(|record| definitions.apply(record));
+        let stack = definitions.stack(stack).unwrap_or_else(|| panic!("{stack:?} is not defined"));
+        let functions = definitions.frames(stack).rev().flat_map(|frame| {
+            let called = frame.function.as_ref().map_or("?".to_owned(), Bytes::to_string);
+            let inlined = frame.inlined.iter().rev().map(|call| call.function.to_string());
+            std::iter::once(called).chain(inlined)
+        });
+        functions.collect::<Vec<_>>().join(";")
     }
 
     /// The only target's pid.

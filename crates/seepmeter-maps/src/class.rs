@@ -3,7 +3,8 @@
 use std::mem::discriminant;
 use std::rc::Rc;
 
-use seepmeter_record::MappingClass;
+use seepmeter_record::conventions::attribute;
+use seepmeter_record::{Attributes, Bytes, MappingClass};
 
 use crate::deleted::{DELETED, DeletedFiles};
 use crate::maps::{Header, Perms, decimal};
@@ -125,6 +126,29 @@ impl MappingGroup {
             Self::ThreadStack { tid, .. } => Some(*tid),
             _ => None,
         }
+    }
+
+    /// The path of its file, or the name that the program gave the memory.
+    #[must_use]
+    pub fn file_name(&self) -> Option<Bytes> {
+        let name = match self {
+            Self::Named { name } => name,
+            _ => &self.file()?.name,
+        };
+        Some(Bytes::from(&**name)).filter(|name| !name.is_empty())
+    }
+
+    /// The attributes of the group as a subject.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        let size = self.size().map(SizeClass::bounds);
+        Attributes::new()
+            .with(attribute::CLASS, self.class())
+            .with_known(attribute::FILE, self.file_name())
+            .with_known(attribute::TID, self.tid())
+            .with_known(attribute::PERMISSIONS, self.file().map(|it| it.perms.to_string().into()))
+            .with_known(attribute::LEAST_SIZE, size.map(|(least, _)| least))
+            .with_known(attribute::SIZE_BOUND, size.and_then(|(_, bound)| bound))
     }
 
     /// How large an anonymous mapping is.

@@ -89,21 +89,6 @@ impl<K: Clone + Eq + Hash> SubjectTable<K> {
         entry.subject
     }
 
-    /// As [`SubjectTable::observe`], but emits all values that are known, whether they have changed or
-    /// not: for a [partial](SampleBuilder::partial) sample, which covers what it has points of.
-    pub fn observe_all(
-        &mut self,
-        key: &K,
-        values: &[Option<i64>],
-        sample: &mut SampleBuilder<'_>,
-        define: impl FnOnce(&K) -> NewSubject,
-    ) -> SubjectId {
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.last_emitted.fill(None);
-        }
-        self.observe(key, values, sample, define)
-    }
-
     /// True if a value is known and is not the one that was last emitted.
     #[must_use]
     pub fn has_changed(&self, key: &K, values: &[Option<i64>]) -> bool {

@@ -6,8 +6,8 @@ use seepmeter_maps::class::{MappingGroup, ThreadStacks, classify};
 use seepmeter_maps::maps;
 use seepmeter_maps::smaps::{Figures, Parser};
 use seepmeter_maps::{DeletedFiles, group_title};
-use seepmeter_plugin::record::conventions::{attribute, metric};
-use seepmeter_plugin::record::{Attributes, Bytes, MetricId, MetricSpec, SubjectId, SubjectKind};
+use seepmeter_plugin::record::conventions::metric;
+use seepmeter_plugin::record::{MetricId, MetricSpec, SubjectId, SubjectKind};
 use seepmeter_plugin::{NewSubject, SampleBuilder, SubjectTable};
 use seepmeter_process::proc::ProcFolder;
 
@@ -90,7 +90,12 @@ impl Groups {
         self.subjects.begin();
         let process = self.process;
         for GroupSum { group, values } in self.sums(text, stacks) {
-            self.subjects.observe(&group, &values, sample, |group| new_subject(group, process));
+            self.subjects.observe(&group, &values, sample, |group| NewSubject {
+                parent: Some(process),
+                kind: SubjectKind::MappingGroup,
+                name: group_title(group).into(),
+                attributes: group.attributes(),
+            });
         }
         self.subjects.end_unobserved(sample.stream());
     }
@@ -128,26 +133,5 @@ impl GroupSum {
         for (sum, bytes) in self.values.iter_mut().zip(bytes) {
             *sum = Some(sum.unwrap_or(0).saturating_add(point_value(bytes)));
         }
-    }
-}
-
-/// A group as a subject, as the sampler smaps has it too.
-fn new_subject(group: &MappingGroup, process: SubjectId) -> NewSubject {
-    let file = match group {
-        MappingGroup::Named { name } => Some(&**name),
-        _ => group.file().map(|file| &*file.name).filter(|name| !name.is_empty()),
-    };
-    let size = group.size().map(|size| size.bounds());
-    NewSubject {
-        parent: Some(process),
-        kind: SubjectKind::MappingGroup,
-        name: group_title(group).into(),
-        attributes: Attributes::new()
-            .with(attribute::CLASS, group.class())
-            .with_known(attribute::FILE, file.map(Bytes::from))
-            .with_known(attribute::TID, group.tid())
-            .with_known(attribute::PERMISSIONS, group.file().map(|it| it.perms.to_string().into()))
-            .with_known(attribute::LEAST_SIZE, size.map(|(least, _)| least))
-            .with_known(attribute::SIZE_BOUND, size.and_then(|(_, bound)| bound)),
     }
 }

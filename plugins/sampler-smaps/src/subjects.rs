@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use seepmeter_maps::class::MappingGroup;
 use seepmeter_maps::{group_title, mapping_title};
 use seepmeter_plugin::record::conventions::attribute;
-use seepmeter_plugin::record::{Attributes, Bytes, SubjectId};
+use seepmeter_plugin::record::{Attributes, SubjectId};
 use seepmeter_plugin::{NewSubject, SampleBuilder, SubjectTable};
 
 use crate::counts::{Counts, ReadCounts};
@@ -148,12 +148,10 @@ impl Subjects {
         let define = |_: &u32| describe(mapping, self.detail, self.process);
         let overdue = sum.covered.is_none_or(|at| scope.now - at >= CONFIRM_AFTER);
         let emit_all = self.table.has_changed(&key, values) || (sum.observed && overdue);
-        match (scope.whole, emit_all) {
-            (true, _) => self.table.observe(&key, values, sample, define),
-            (false, true) => self.table.observe_all(&key, values, sample, define),
-            (false, false) => self.table.observe(&key, &[], sample, define),
-        };
-        if scope.whole || emit_all {
+        let is_covered = scope.whole || emit_all;
+        let values = if is_covered { values } else { &[] };
+        self.table.observe(&key, values, sample, define);
+        if is_covered {
             sum.covered = Some(scope.now);
         }
     }
@@ -201,33 +199,19 @@ impl MappingSum {
 
 fn describe(mapping: &Mapping, detail: Detail, process: SubjectId) -> NewSubject {
     let group = &mapping.group;
-    let file = match group {
-        MappingGroup::Named { name } => Some(&**name),
-        _ => group.file().map(|file| &*file.name).filter(|name| !name.is_empty()),
-    };
-    let mut attributes = Attributes::new()
-        .with(attribute::CLASS, group.class())
-        .with_known(attribute::FILE, file.map(Bytes::from))
-        .with_known(attribute::TID, group.tid());
-    if detail == Detail::Mapping || group.file().is_some() {
-        attributes = attributes.with(attribute::PERMISSIONS, mapping.perms.to_string().into());
-    }
-    let name = match detail {
-        Detail::Group => {
-            // One mapping may grow out of a size; a group of them has it in its name.
-            if let Some((least, bound)) = group.size().map(|size| size.bounds()) {
-                attributes = attributes
-                    .with(attribute::LEAST_SIZE, least)
-                    .with_known(attribute::SIZE_BOUND, bound);
-            }
-            group_title(group)
-        }
+    let (name, attributes) = match detail {
+        Detail::Group => (group_title(group), group.attributes()),
         Detail::Mapping => {
             // Where it was first seen; it may grow from here either way.
             let range = format!("{:x}-{:x}", mapping.start, mapping.end);
-            attributes = attributes.with(attribute::RANGE, range.into());
             let at = format!(" at {:x}", mapping.start);
-            [mapping_title(group), at.into_bytes()].concat()
+            let attributes = Attributes::new()
+                .with(attribute::CLASS, group.class())
+                .with_known(attribute::FILE, group.file_name())
+                .with_known(attribute::TID, group.tid())
+                .with(attribute::PERMISSIONS, mapping.perms.to_string().into())
+                .with(attribute::RANGE, range.into());
+            ([mapping_title(group), at.into_bytes()].concat(), attributes)
         }
     };
     NewSubject { parent: Some(process), kind: subject_kind(detail), name: name.into(), attributes }

@@ -118,7 +118,7 @@ fn a_program_that_there_is_not_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let _ = failed(folder.path(), "no-such-program 2> /dev/null", &["status 127", "installed"]);
     let words = words!["run", "-o", "exec,command= ", "--", "true"];
-    let _ = seepmeter(words).done().expect_complaint(125, &["sink exec", "no program"]);
+    let _ = seepmeter(words).done().expect_complaint(125, &["sink exec", "`command` is empty"]);
 }
 
 #[test]

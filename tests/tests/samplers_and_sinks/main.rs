@@ -1,5 +1,6 @@
-//! Samplers and sinks beyond the simplest, and that what is recorded is what was seen.
+//! Samplers and sinks beyond the simplest, and that what is recorded is what was sampled.
 
 mod exec;
-
+mod ptrace;
 mod recordings;
+mod stacks;

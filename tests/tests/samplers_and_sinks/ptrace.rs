@@ -1,4 +1,4 @@
-//! The sampler `ptrace`: what it tells of a target that stands still, and that the target does not mind.
+//! The sampler `ptrace`: what it emits of a target that stands still, and that it does no harm to one.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use seepmeter_record::{EventKind, Record, SubjectId, subject_kind};
+use seepmeter_record::{EventKind, Record, StackId, SubjectId, SubjectKind};
 use seepmeter_tests::{
     Recording, Run, Running, eventually, folder, not_run, run, run_target, seepmeter, test_target,
     words,
 };
 
-/// A target that has said that it is ready.
+/// A target that is ready.
 fn standing(threads: u32) -> Running {
     let target = run_target("stand", words![threads.to_string()]).start();
     let _ = target.line("ready");
     target
 }
 
-/// Watches a process for so many looks and one more.
-fn attached(target: &Running, sampler: &str, looks: usize) -> Recording {
+/// Watches a process for so many samples and one more.
+fn attached(target: &Running, sampler: &str, samples: usize) -> Recording {
     let words = words![
         "attach",
         "-q",
@@ -38,7 +38,7 @@ fn attached(target: &Running, sampler: &str, looks: usize) -> Recording {
         target.pid().to_string()
     ];
     let watcher = seepmeter(words).start();
-    let _ = watcher.nth_line("{\"sample\":", looks);
+    let _ = watcher.nth_line("{\"sample\":", samples);
     watcher.signal(Signal::SIGINT);
     let done = watcher.finish().expect(0);
     let folder = tempfile::tempdir().unwrap();
@@ -47,7 +47,7 @@ fn attached(target: &Running, sampler: &str, looks: usize) -> Recording {
     Recording::read(&path)
 }
 
-/// A run of a command under looks that may take all of the time, recorded in a folder as `r.jsonl`.
+/// A run of a command under samples that may take all of the time, recorded in a folder as `r.jsonl`.
 fn sampled_by(folder: &Path, sampler: &str, interval: &str, command: Vec<OsString>) -> Run {
     let watching = words![
         "run",
@@ -66,21 +66,17 @@ fn sampled_by(folder: &Path, sampler: &str, interval: &str, command: Vec<OsStrin
     seepmeter(watching.into_iter().chain(command)).in_folder(folder)
 }
 
-/// Where each thread stood when it was told last, by the thread's name.
+/// The functions of each thread's last stack, by the thread's name.
 fn stacks(recording: &Recording) -> HashMap<String, String> {
     let stacks = recording.points("stack").into_iter().map(|(_, thread, stack)| {
-        let stack = SubjectId(u32::try_from(stack).expect("a subject's number"));
-        (recording.name(thread), recording.name(stack))
+        let stack = StackId(u32::try_from(stack).expect("a stack's number"));
+        (recording.name(thread), recording.functions(stack))
     });
     stacks.collect()
 }
 
-fn event(kind: &str) -> EventKind {
-    EventKind::from(kind)
-}
-
 #[test]
-fn each_thread_is_told_with_the_functions_that_it_stands_in() {
+fn each_thread_has_the_stack_of_the_functions_that_it_is_in() {
     let target = standing(2);
     let recording = attached(&target, "ptrace", 4);
     let stacks = stacks(&recording);
@@ -99,27 +95,32 @@ fn each_thread_is_told_with_the_functions_that_it_stands_in() {
             "{stack}"
         );
     }
-    // A thread that stands where it stood is not told again, and equal stacks are one subject.
-    let told = recording.points("stack");
-    assert_eq!(told.len(), 3, "{told:?}");
-    assert_eq!(told.iter().map(|(_, _, stack)| stack).collect::<HashSet<_>>().len(), 2);
+    // The stack of a thread that has not moved is not emitted again, and equal stacks are one.
+    let emitted = recording.points("stack");
+    assert_eq!(emitted.len(), 3, "{emitted:?}");
+    assert_eq!(emitted.iter().map(|(_, _, stack)| stack).collect::<HashSet<_>>().len(), 2);
     let _ = target.finish().expect(0);
 }
 
 #[test]
-fn a_target_that_was_spawned_is_looked_at_from_its_first_instruction() {
+fn a_target_that_was_spawned_is_sampled_from_its_first_instruction() {
     let folder = tempfile::tempdir().unwrap();
-    let watching =
-        sampled_by(folder.path(), "ptrace", "10ms", words!["sh", "-c", "sleep 0.2; exit 7"]);
-    let _ = watching.done().expect(7);
-    let recording = Recording::read(&folder.path().join("r.jsonl"));
-    let stacks: Vec<String> = recording
-        .subjects(subject_kind::STACK)
-        .iter()
-        .map(|stack| stack.name.to_string())
-        .collect();
-    // `sh` waits for `sleep`, and has nothing of seepmeter's own code, in which it was held.
-    assert!(stacks.iter().any(|stack| stack.contains("wait")), "{stacks:?}");
+    let command = words!["sh", "-c", "cat > /dev/null; exit 7"];
+    let running = sampled_by(folder.path(), "ptrace", "10ms", command).start();
+    let stacks = || -> Option<Vec<String>> {
+        let recording = Recording::try_read(&folder.path().join("r.jsonl")).ok()?;
+        let stacks = recording.records.iter().filter_map(|record| match record {
+            Record::Stack(stack) => Some(recording.functions(stack.id)),
+            _ => None,
+        });
+        Some(stacks.collect())
+    };
+    // `sh` waits for `cat`, and has nothing of seepmeter's own code, in which it was held.
+    eventually("a stack in which it waits", || {
+        stacks()?.iter().any(|stack| stack.contains("wait")).then_some(())
+    });
+    let _ = running.finish().expect(7);
+    let stacks = stacks().unwrap();
     assert!(!stacks.iter().any(|stack| stack.contains("seepmeter")), "{stacks:?}");
 }
 
@@ -133,13 +134,13 @@ fn the_plugin_in_a_file_does_what_the_built_in_one_does() {
 }
 
 #[test]
-fn a_pause_is_told_with_its_parts_and_the_numbers_of_its_instant() {
+fn a_pause_has_its_parts_and_the_values_of_its_instant() {
     let target = standing(3);
-    let recording = attached(&target, "ptrace,look=stacks,smaps", 4);
-    let looks = recording.target_values();
-    for (_, values) in &looks {
+    let recording = attached(&target, "ptrace,read=stacks,smaps", 4);
+    for (_, values) in recording.target_values() {
         assert_eq!(values["threads"], 4);
-        assert_eq!(values["pause"], values["stop"] + values["look"] + values["resume"]);
+        let parts = ["pause_stop", "pause_read", "pause_resume"];
+        assert_eq!(values["pause"], parts.iter().map(|part| values[*part]).sum::<i64>());
         assert!((1_000..1_000_000_000).contains(&values["pause"]), "{values:?}");
     }
     // What is resident of the mappings is what is resident of the whole. Kernels before 6.16 count the
@@ -156,46 +157,50 @@ fn a_pause_is_told_with_its_parts_and_the_numbers_of_its_instant() {
 }
 
 #[test]
-fn only_threads_that_meet_the_pattern_are_told_and_registers_where_they_are_asked_for() {
+fn only_threads_that_match_the_pattern_are_sampled_and_registers_if_they_are_asked_for() {
     let target = standing(12);
-    let recording = attached(&target, "ptrace,look=registers,threads=worker-1?", 4);
+    let recording = attached(&target, "ptrace,read=registers,threads=worker-1?", 4);
     let names: HashSet<String> = recording
-        .subjects(subject_kind::THREAD)
+        .subjects(&SubjectKind::Thread)
         .iter()
         .map(|thread| thread.name.to_string())
         .collect();
     assert_eq!(names, HashSet::from(["worker-10".to_owned(), "worker-11".to_owned()]));
     let pointer = if cfg!(target_arch = "x86_64") { "rsp" } else { "sp" };
     let pointers = recording.points(pointer);
-    assert!(
-        pointers.len() >= 4 && pointers.iter().all(|(_, _, value)| *value > 1 << 32),
-        "{pointers:?}"
-    );
+    let of: HashSet<SubjectId> = pointers.iter().map(|(_, thread, _)| *thread).collect();
+    assert!(of.len() == 2 && pointers.iter().all(|(_, _, value)| *value > 1 << 32), "{pointers:?}");
     assert!(recording.points("stack").is_empty() && recording.points("vsize").is_empty());
     let _ = target.finish().expect(0);
 }
 
 #[test]
-fn what_does_not_fit_into_the_pause_is_left_out_and_told() {
+fn what_does_not_fit_into_the_pause_is_left_out_and_reported() {
     let target = standing(4);
-    let recording = attached(&target, "ptrace,look=smaps,max-pause=1us", 4);
-    let told = [event("left-out"), event("threads-late")].map(|kind| recording.events(&kind).len());
-    assert!(told.iter().sum::<usize>() > 0, "{told:?}");
+    let recording = attached(&target, "ptrace,read=smaps,max-pause=1us", 4);
+    let events = recording.events("incomplete");
+    assert!(!events.is_empty());
+    for event in events {
+        let EventKind::Incomplete { text, .. } = &event.kind else { unreachable!() };
+        let text = text.to_string();
+        let late = text.contains("threads that had not stopped within 1 µs");
+        assert!(late || text.contains("left out of a pause of at most 1 µs: "), "{text}");
+    }
     let _ = target.finish().expect(0);
 }
 
 #[test]
-fn a_thread_that_ends_is_told_as_gone() {
+fn a_thread_that_ends_is_reported_as_gone() {
     let mut target = run_target("churn", words!["100000", "1"]).start();
     let _ = target.line("ready");
     let recording = attached(&target, "ptrace", 4);
     let gone: HashSet<SubjectId> =
         recording.events("gone").iter().filter_map(|event| event.subject).collect();
-    let threads = recording.subjects(subject_kind::THREAD);
+    let threads = recording.subjects(&SubjectKind::Thread);
     let main = threads.iter().find(|thread| &*thread.name.to_string() == "test-target");
     assert!(main.is_some_and(|main| !gone.contains(&main.id)));
     for thread in threads.iter().filter(|thread| &*thread.name.to_string() != "test-target") {
-        // The last look may have been the one that saw it.
+        // It may have been there at the last sample still.
         let seen_last =
             recording.samples().last().unwrap().points.iter().any(|p| p.subject == thread.id);
         assert!(gone.contains(&thread.id) || seen_last, "{thread:?}");
@@ -206,7 +211,7 @@ fn a_thread_that_ends_is_told_as_gone() {
 }
 
 #[test]
-fn trap_15_a_target_that_is_stopped_is_looked_at_and_stays_stopped() {
+fn trap_15_a_target_that_is_stopped_is_sampled_and_stays_stopped() {
     let mut target = standing(2);
     let state = |pid: i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -224,7 +229,7 @@ fn trap_15_a_target_that_is_stopped_is_looked_at_and_stays_stopped() {
 }
 
 #[test]
-fn what_another_tracer_holds_is_told_with_its_pid() {
+fn another_tracer_is_named_with_its_pid() {
     let target = standing(0);
     let traced = Pid::from_raw(target.pid());
     ptrace::seize(traced, ptrace::Options::empty()).unwrap();
@@ -236,9 +241,9 @@ fn what_another_tracer_holds_is_told_with_its_pid() {
 }
 
 #[test]
-fn bad_options_are_told_before_the_target_runs() {
-    for (options, told) in [
-        ("look=stacks,heap", "`heap` is not one of"),
+fn bad_options_are_errors_before_the_target_runs() {
+    for (options, part) in [
+        ("read=stacks,heap", "`heap` is not one of"),
         ("threads=[", "is no pattern"),
         ("stack=3", "no sensible part of a stack"),
         ("max-pause=0ms", "max-pause"),
@@ -247,13 +252,13 @@ fn bad_options_are_told_before_the_target_runs() {
     ] {
         let sampler = format!("ptrace,{options}");
         let words = words!["run", "-s", sampler, "--", "sh", "-c", "echo ran"];
-        let done = seepmeter(words).done().expect_complaint(125, &[told]);
+        let done = seepmeter(words).done().expect_complaint(125, &[part]);
         assert!(!done.out().contains("ran"), "{options}");
     }
 }
 
-/// A line a millisecond or so, each of which tells what came before it: what is lost, repeated or out of
-/// its order is found by whoever adds them up.
+/// A line a millisecond or so, each a sum over those before it: a line that is lost, repeated or out of
+/// order changes the rest.
 const COUNTER: &str = r#"$| = 1; my $sum = 0; for my $i (1..1500) { $sum = ($sum * 31 + $i) % 1000003; print "$i $sum\n"; select undef, undef, undef, 0.001 } exit 23"#;
 
 fn counted() -> String {
@@ -281,8 +286,8 @@ fn a_seepmeter_that_is_killed_at_any_moment_leaves_the_target_as_it_was() {
     }
 }
 
-/// Watches a process with no pause between the looks, and kills the watcher some time after its start.
-/// False where the process had ended before.
+/// Watches a process with no time between the samples, and kills the watcher some time after its start.
+/// False if the process had ended before.
 fn kill_one(pid: i32, turn: u32) -> bool {
     let words = words![
         "attach",
@@ -314,17 +319,16 @@ fn kill_one(pid: i32, turn: u32) -> bool {
 }
 
 #[test]
-fn a_target_under_looks_without_pause_ends_as_it_would_have() {
+fn a_target_that_is_sampled_all_the_time_ends_as_it_would_have() {
     let folder = tempfile::tempdir().unwrap();
     let watching = sampled_by(folder.path(), "ptrace", "1ms", words!["perl", "-e", COUNTER]);
     let done = watching.done().expect(23);
     assert!(done.out() == counted());
-    assert!(looks_of(folder.path()) > 100);
+    assert!(samples_in(folder.path()) > 100);
 }
 
-fn looks_of(folder: &Path) -> usize {
-    let recording = Recording::read(&folder.join("r.jsonl"));
-    recording.records.iter().filter(|record| matches!(record, Record::Sample(_))).count()
+fn samples_in(folder: &Path) -> usize {
+    Recording::read(&folder.join("r.jsonl")).samples().count()
 }
 
 /// What is mapped by the stacks that pass through this function, at the end of a recording.
@@ -338,7 +342,7 @@ fn mapped_by(recording: &Recording, function: &str) -> i64 {
 }
 
 #[test]
-fn address_space_is_told_by_the_code_that_mapped_it_to_the_byte() {
+fn address_space_is_counted_by_the_code_that_mapped_it_to_the_byte() {
     let folder = tempfile::tempdir().unwrap();
     let watching =
         sampled_by(folder.path(), "ptrace,calls=memory", "20ms", words![test_target(), "map", "3"]);
@@ -361,14 +365,14 @@ fn address_space_is_told_by_the_code_that_mapped_it_to_the_byte() {
 #[test]
 fn a_followed_target_ends_as_it_would_have_and_so_do_its_children() {
     let folder = tempfile::tempdir().unwrap();
-    let family = r#"my $pid = fork // die; unless ($pid) { my @kept = map { "x" x 200_000 } 1..50; exit 9 } waitpid $pid, 0; print "child ", $? >> 8, "\n"; print `echo from a shell`; "#;
-    let script = format!("{family} {COUNTER}");
+    let children = r#"my $pid = fork // die; unless ($pid) { my @kept = map { "x" x 200_000 } 1..50; exit 9 } waitpid $pid, 0; print "child ", $? >> 8, "\n"; print `echo from a shell`; "#;
+    let script = format!("{children} {COUNTER}");
     let watching =
         sampled_by(folder.path(), "ptrace,calls=memory", "5ms", words!["perl", "-e", script]);
     let done = watching.done().expect(23);
     let out = done.out();
     assert!(out == format!("child 9\nfrom a shell\n{}", counted()), "{out}");
-    assert!(looks_of(folder.path()) > 50);
+    assert!(samples_in(folder.path()) > 50);
 }
 
 #[test]
@@ -394,16 +398,14 @@ fn seepmeter_stays_with_a_followed_target_that_is_left_running() {
     ];
     let done = seepmeter(words).done().expect(0);
     assert!(done.out() == counted(), "{}", done.out());
-    let told = done.err();
-    assert!(
-        told.contains("still running") && told.contains("stays until the last of them ends"),
-        "{told}"
-    );
+    let err = done.err();
+    let stays = "stays until the last of them ends";
+    assert!(err.contains("still running") && err.contains(stays), "{err}");
 }
 
 #[test]
 fn a_followed_target_that_its_parent_has_reaped_is_not_waited_for() {
-    // Who is first, the host that reaps or the tracer that looks, is chance.
+    // Who is first, the host that reaps or the tracer that samples, is chance.
     for _ in 0..15 {
         let folder = tempfile::tempdir().unwrap();
         let watching = sampled_by(
@@ -419,7 +421,7 @@ fn a_followed_target_that_its_parent_has_reaped_is_not_waited_for() {
 
 #[test]
 fn a_followed_target_that_forks_all_the_time_is_not_waited_for_when_it_has_ended() {
-    // A child's own first stop may be seen before its birth is told, and be its last.
+    // A child's first stop may come before the event of its fork, and be its last.
     let script = "for i in $(seq 60); do /bin/true; done; echo out; exit 4";
     let folder = tempfile::tempdir().unwrap();
     let watching =
@@ -439,7 +441,7 @@ fn a_followed_targets_waits_are_over_when_they_should_be() {
         sampled_by(folder.path(), "ptrace,calls=memory", "50ms", words!["python3", "-c", script]);
     let done = watching.done().expect(0);
     let waited: f64 = done.out().trim().parse().expect("a time");
-    // It would never end if each look began its time anew.
+    // It would never end if each sample began its time anew.
     assert!((0.65..10.0).contains(&waited), "{waited}");
 }
 
@@ -459,18 +461,18 @@ fn a_setuid_target_that_would_lose_its_rights_is_refused_before_it_is_followed()
     });
     match ordinary.try_start() {
         Ok(running) => {
-            let told = ["calls=memory would change the target", "is setuid", "as root"];
-            let _ = running.finish().expect_complaint(125, &told);
+            let parts = ["calls=memory would change the target", "is setuid", "as root"];
+            let _ = running.finish().expect_complaint(125, &parts);
         }
         Err(error) => not_run("a setuid target", &format!("nobody may not run it: {error}")),
     }
 }
 
 #[test]
-fn a_target_that_runs_already_can_not_be_followed_and_that_is_told() {
+fn a_target_that_runs_already_can_not_be_followed_and_the_error_says_so() {
     let target = standing(0);
     let words = words!["attach", "-s", "ptrace,calls=memory", target.pid().to_string()];
-    let told = ["calls=memory follows a target from its first instruction", "seepmeter run"];
-    let _ = seepmeter(words).done().expect_complaint(125, &told);
+    let parts = ["calls=memory follows a target from its first instruction", "seepmeter run"];
+    let _ = seepmeter(words).done().expect_complaint(125, &parts);
     let _ = target.finish().expect(0);
 }

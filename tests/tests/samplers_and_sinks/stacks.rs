@@ -1,103 +1,124 @@
-//! The sink `stacks`: where threads stood, from a stream in which that is known.
+//! The sink `stacks`: folded stacks of a live run, and of its recording.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 
-use seepmeter_record::{
-    Event, EventKind, Metric, MetricId, Point, Record, Sample, SamplerId, Subject, SubjectId, Unit,
-    jsonl,
-};
-use seepmeter_tests::{Done, seepmeter, synthetic::Synthetic, words};
+use nix::sys::signal::Signal;
+use seepmeter_tests::synthetic::Synthetic;
+use seepmeter_tests::{Recording, eventually, run_target, seepmeter, test_target, words};
 
-const RSS: u32 = 0;
-const STACK: u32 = 1;
-const MAPPED: u32 = 2;
-const PROCESS: u32 = 0;
-const THREAD: u32 = 1;
-const PARSE: u32 = 2;
-const SLEEP: u32 = 3;
-
-/// Four looks at a process with one thread. It stands at `main;parse` twice, before each of which the
-/// resident set grows, and at `main;sleep`; before the last look it ends.
-fn recording(folder: &Path) -> PathBuf {
-    let beginning = Synthetic::rss(0, |_| 0).write(folder, "beginning.jsonl");
-    let text = std::fs::read_to_string(beginning).unwrap();
-    let mut out: Vec<u8> = text.lines().filter(|line| !line.starts_with("{\"footer\"")).fold(
-        Vec::new(),
-        |mut out, line| {
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
-            out
-        },
-    );
-    let mut write = |record: Record| jsonl::write_record(&mut out, &record).unwrap();
-    for (id, name, unit) in [(STACK, "stack", Unit::Count), (MAPPED, "mapped", Unit::Bytes)] {
-        let id = MetricId(id);
-        write(Record::Metric(Metric { id, name: name.into(), unit, help: "made up".into() }));
-    }
-    for (id, kind, name) in [
-        (THREAD, "thread", "work;er"),
-        (PARSE, "stack", "main;parse"),
-        (SLEEP, "stack", "main;sleep"),
-    ] {
-        write(Record::Subject(Subject {
-            id: SubjectId(id),
-            parent: Some(SubjectId(PROCESS)),
-            kind: kind.into(),
-            name: name.into(),
-            attrs: vec![],
-        }));
-    }
-    let mut look = |t: u64, points: &[(u32, u32, i64)]| {
-        let point = |&(subject, metric, value): &(u32, u32, i64)| Point {
-            subject: SubjectId(subject),
-            metric: MetricId(metric),
-            value,
-        };
-        let points = points.iter().map(point).collect();
-        write(Record::Sample(Sample { t, sampler: SamplerId(0), took: 1, points }));
-    };
-    look(1, &[(PROCESS, RSS, 1000), (THREAD, STACK, PARSE.into()), (PARSE, MAPPED, 4096)]);
-    look(2, &[(PROCESS, RSS, 1500), (SLEEP, MAPPED, 8192)]);
-    look(3, &[(PROCESS, RSS, 1400), (THREAD, STACK, SLEEP.into()), (SLEEP, MAPPED, 0)]);
-    write(Record::Event(Event::new(4, EventKind::Gone).of(SubjectId(THREAD))));
-    write(Record::Sample(Sample {
-        t: 5,
-        sampler: SamplerId(0),
-        took: 1,
-        points: [].into_iter().collect(),
-    }));
-    let path = folder.join("stacks.jsonl");
-    std::fs::write(&path, out).unwrap();
-    path
+/// The stacks of folded lines, each with its weight.
+fn folded(text: &str) -> Vec<(&str, i64)> {
+    let lines = text.lines().map(|line| line.rsplit_once(' ').expect("a stack and a weight"));
+    lines.map(|(stack, weight)| (stack, weight.parse().expect("a weight"))).collect()
 }
 
-fn replayed(options: &str) -> Done {
+/// Runs a target to its end under the sampler ptrace, and returns what the sink writes; a replay has to
+/// write the same.
+fn stacks_of(sampler: &str, weight: &str, target: Vec<OsString>, input: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let path = recording(folder.path());
-    seepmeter(words!["replay", "--no-summary", "-o", format!("stacks{options}"), path]).done()
+    let sink = format!("stacks,weight={weight}");
+    let words = words![
+        "run",
+        "-q",
+        "--no-summary",
+        "-i",
+        "10ms",
+        "--budget",
+        "100%",
+        "-s",
+        sampler,
+        "-o",
+        "jsonl,path=r.jsonl",
+        "-o",
+        format!("{sink},path=folded"),
+        "--",
+        test_target()
+    ];
+    let run = seepmeter(words.into_iter().chain(target)).in_folder(folder.path());
+    let _ = run.with_input(input).expect(0);
+    let live = std::fs::read_to_string(folder.path().join("folded")).unwrap();
+    assert_eq!(replayed(&folder.path().join("r.jsonl"), &sink), live);
+    live
+}
+
+fn replayed(recording: &Path, sink: &str) -> String {
+    seepmeter(words!["replay", "--no-summary", "-o", sink, recording]).done().expect(0).out()
 }
 
 #[test]
-fn looks_are_counted_by_thread_and_stack_while_the_thread_lives() {
-    let said = replayed("").expect(0).out();
-    assert_eq!(said, "work_er;main;parse 2\nwork_er;main;sleep 1\n");
+fn each_thread_has_a_line_with_its_name_its_functions_and_its_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.jsonl");
+    let target = run_target("stand", words!["2"]).start();
+    let _ = target.line("ready");
+    let recorded = format!("jsonl,path={}", path.display());
+    let words = words![
+        "attach",
+        "-q",
+        "--no-summary",
+        "-i",
+        "10ms",
+        "--budget",
+        "100%",
+        "-s",
+        "ptrace",
+        "-o",
+        recorded,
+        "-o",
+        "stacks",
+        target.pid().to_string()
+    ];
+    let watcher = seepmeter(words).start();
+    eventually("samples on disk", || {
+        Recording::try_read(&path).ok().filter(|recording| recording.samples().count() > 5)
+    });
+    watcher.signal(Signal::SIGINT);
+    let live = watcher.finish().expect(0).out();
+    let _ = target.finish().expect(0);
+    let lines = folded(&live);
+    let samples = Recording::read(&path).samples().count() as i64;
+    for (thread, function) in
+        [("test-target", "inner"), ("worker-0", "works"), ("worker-1", "works")]
+    {
+        let function = format!(";test_target::stand::{function};");
+        let is_it =
+            |stack: &str| stack.starts_with(&format!("{thread};")) && stack.contains(&function);
+        let own: Vec<_> = lines.iter().filter(|(stack, _)| is_it(stack)).collect();
+        assert!(own.len() == 1 && own[0].1 == samples, "{thread}, {samples} samples: {live}");
+    }
+    assert_eq!(lines.len(), 3, "{live}");
+    assert_eq!(replayed(&path, "stacks"), live);
 }
 
 #[test]
-fn growth_goes_to_the_stack_that_was_seen_after_it_and_shrinking_to_none() {
-    assert_eq!(replayed(",weight=growth").expect(0).out(), "work_er;main;parse 500\n");
+fn growth_goes_to_the_stacks_in_which_it_was_seen() {
+    let live = stacks_of("ptrace", "growth", words!["grow", "20", "1"], b"");
+    let grown: i64 = folded(&live).iter().map(|(_, bytes)| bytes).sum();
+    assert!(grown > 10 << 20, "{live}");
+    assert!(live.contains("test_target::grow::run"), "{live}");
 }
 
 #[test]
-fn what_a_stack_has_mapped_is_told_as_it_is_at_the_end() {
-    assert_eq!(replayed(",weight=mapped").expect(0).out(), "main;parse 4096\n");
+fn what_a_stack_has_mapped_is_as_it_is_at_the_end() {
+    let live = stacks_of("ptrace,calls=memory", "mapped", words!["map", "3"], b"\n\n");
+    let mapped_by = |function: &str| -> i64 {
+        let function = format!(";test_target::map::{function};");
+        let lines = folded(&live).into_iter().filter(|(stack, _)| stack.contains(&function));
+        lines.map(|(_, bytes)| bytes).sum()
+    };
+    // Three threads, twice.
+    const KIB: i64 = 6 << 10;
+    assert_eq!(mapped_by("keeps"), 10 * 64 * KIB, "{live}");
+    assert_eq!(mapped_by("gives_back"), 32 * KIB, "{live}");
+    assert_eq!(mapped_by("moves"), 48 * KIB, "{live}");
 }
 
 #[test]
-fn a_stream_without_stacks_is_told_so() {
+fn a_stream_without_stacks_is_an_error_that_says_what_to_sample() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::flat(5, 1).write(folder.path(), "flat.jsonl");
     let _ = seepmeter(words!["replay", "--no-summary", "-o", "stacks", path])
         .done()
-        .expect_complaint(125, &["sink stacks", "no sampler told of stacks", "-s ptrace"]);
+        .expect_complaint(125, &["sink stacks", "no stacks were sampled", "-s ptrace"]);
 }

@@ -211,13 +211,13 @@ impl Summary {
         let in_footer = self.footer.as_ref().and_then(|footer| footer.end_of(target.subject.id));
         let end = in_footer.or(target.end.as_ref().map(|ending| ending.end));
         let in_words = match end {
-            Some(end) => words::end(end),
+            Some(end) => format!(", {}", words::end(end)),
             None => {
-                "the recording has no end: its writer was killed or is still running".to_owned()
+                "; the recording has no end: its writer was killed or is still running".to_owned()
             }
         };
         let name = words::subject(&target.subject);
-        let mut lines = vec![labelled("target", &format!("{name}, {in_words}"))];
+        let mut lines = vec![labelled("target", &format!("{name}{in_words}"))];
         let has_ended = matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone));
         match &target.rss {
             Some(span) => lines.push(labelled("rss", &self.rss(target, span, has_ended))),
@@ -378,7 +378,7 @@ mod tests {
         let (stream, _) = growing();
         let lines = summary(&stream);
         let words =
-            "work (pid 7), the recording has no end: its writer was killed or is still running\n";
+            "work (pid 7); the recording has no end: its writer was killed or is still running\n";
         assert!(lines.contains(words), "{lines}");
         assert!(lines.contains("watched    2 s: 3 samples\n"), "{lines}");
         assert!(!lines.contains("seepmeter "), "{lines}");

@@ -1,4 +1,4 @@
-//! CPU time a sample: the whole process, against the Perl rendering of the project's ancestor.
+//! CPU time per sample: the whole process, against the Perl rendering of the project's ancestor.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ use crate::table::Row;
 
 const ANCESTOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers.d/ancestor.pl");
 
-/// What several runs took together.
+/// What several runs used together.
 #[derive(Default)]
 struct Sum {
     cpu: Duration,
@@ -23,9 +23,9 @@ struct Sum {
 }
 
 impl Sum {
-    /// Microseconds a sample, with `apart` of CPU time in each of `runs` left out.
-    fn a_sample(&self, apart: Duration, runs: u32) -> f64 {
-        self.cpu.saturating_sub(apart * runs).as_secs_f64() * 1e6 / self.samples as f64
+    /// Microseconds of CPU time per sample, without the `start_up` of each of `runs`.
+    fn per_sample(&self, start_up: Duration, runs: u32) -> f64 {
+        self.cpu.saturating_sub(start_up * runs).as_secs_f64() * 1e6 / self.samples as f64
     }
 }
 
@@ -38,31 +38,31 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
         run_ancestor(bench, seconds, &mut perl)?;
     }
     ensure!(own.samples > 0 && perl.samples > 0, "there are no samples");
-    let (own_apart, perl_apart) = start_up(bench, bench.pick(40, 10))?;
-    let own_cost = own.a_sample(own_apart, runs);
-    let perl_cost = perl.a_sample(perl_apart, runs);
+    let (own_start_up, perl_start_up) = start_up_cost(bench, bench.pick(40, 10))?;
+    let own_cost = own.per_sample(own_start_up, runs);
+    let perl_cost = perl.per_sample(perl_start_up, runs);
     let ratio = perl_cost / own_cost;
-    let told = |sum: &Sum, cost: f64, apart: Duration| {
+    let measured = |sum: &Sum, cost: f64, start_up: Duration| {
         format!(
             "{cost:.1} µs ({:.1} with the {:.1} ms of its start-up; {} samples)",
-            sum.a_sample(Duration::ZERO, runs),
-            apart.as_secs_f64() * 1e3,
+            sum.per_sample(Duration::ZERO, runs),
+            start_up.as_secs_f64() * 1e3,
             sum.samples
         )
     };
     Ok(vec![
         Row::promise(
-            "CPU a sample at 100 Hz, csv sink, whole process",
+            "CPU per sample at 100 Hz, csv sink, whole process",
             "≤ 50 µs",
-            told(&own, own_cost, own_apart),
+            measured(&own, own_cost, own_start_up),
             own_cost <= 50.0,
         ),
         Row::figure(
-            "CPU a sample at 100 Hz, the ancestor in Perl",
-            told(&perl, perl_cost, perl_apart),
+            "CPU per sample at 100 Hz, the ancestor in Perl",
+            measured(&perl, perl_cost, perl_start_up),
         ),
         Row::promise(
-            "CPU a sample, the ancestor's over seepmeter's",
+            "CPU per sample, the ancestor's over seepmeter's",
             "≥ 5 ×",
             format!("{ratio:.1} ×"),
             ratio >= 5.0,
@@ -79,8 +79,8 @@ fn own_command(bench: &Bench, table: &Path) -> Command {
 
 fn run_own(bench: &Bench, seconds: u32, sum: &mut Sum) -> Result<()> {
     let table = bench.file("cost.csv");
-    let took = run(own_command(bench, &table).args(["--", "sleep", &seconds.to_string()]))?;
-    sum.cpu += took.cpu;
+    let usage = run(own_command(bench, &table).args(["--", "sleep", &seconds.to_string()]))?;
+    sum.cpu += usage.cpu;
     // The first line names the columns.
     sum.samples += lines(&table)?.saturating_sub(1);
     Ok(())
@@ -101,13 +101,13 @@ fn run_ancestor(bench: &Bench, seconds: u32, sum: &mut Sum) -> Result<()> {
 }
 
 /// The CPU time of watching `true` with each.
-fn start_up(bench: &Bench, runs: usize) -> Result<(Duration, Duration)> {
+fn start_up_cost(bench: &Bench, runs: usize) -> Result<(Duration, Duration)> {
     let table = bench.file("start-up.csv");
     let (mut own, mut perl) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         own.push(run(own_command(bench, &table).args(["--", "true"]))?.cpu.as_secs_f64());
-        let took = run(Command::new("perl").args([ANCESTOR, "0.01", "true"]))?;
-        perl.push(took.cpu.as_secs_f64());
+        let usage = run(Command::new("perl").args([ANCESTOR, "0.01", "true"]))?;
+        perl.push(usage.cpu.as_secs_f64());
     }
     Ok((Duration::from_secs_f64(median(&own)), Duration::from_secs_f64(median(&perl))))
 }

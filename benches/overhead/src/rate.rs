@@ -1,4 +1,4 @@
-//! How many of the ticks are taken at high rates, and whether the others are told.
+//! How many ticks get a sample at high rates, and whether the others are reported.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -21,9 +21,9 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     Ok(vec![
         Row::promise(
             "rate reached at 1 kHz",
-            "≥ 99.9 % of ticks, all others told",
-            slow.told,
-            slow_share >= 0.999 && slow.all_told,
+            "≥ 99.9 % of ticks, all others reported",
+            slow.measured,
+            slow_share >= 0.999 && slow.all_reported,
         ),
         Row::figure(
             "rate of a bare loop at 1 kHz, after that",
@@ -31,17 +31,17 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
         ),
         Row::promise(
             "rate reached at 10 kHz",
-            "works, late and missed ones told",
-            fast.told,
-            fast.all_told,
+            "works, late and missed ones reported",
+            fast.measured,
+            fast.all_reported,
         ),
     ])
 }
 
 struct Rate {
-    told: String,
-    /// No tick without a look, and no sample, is missing without a word.
-    all_told: bool,
+    measured: String,
+    /// Every tick without a sample is reported as missed, and no sample is dropped.
+    all_reported: bool,
 }
 
 fn rate(bench: &Bench, interval: u64, seconds: u32) -> Result<(Rate, f64)> {
@@ -52,23 +52,23 @@ fn rate(bench: &Bench, interval: u64, seconds: u32) -> Result<(Rate, f64)> {
         .args(["--", "sleep", &seconds.to_string()]))?;
     let recording = Recording::read(&path)?;
     let ticks = u64::from(seconds) * 1_000_000_000 / interval;
-    let share = recording.looks.len() as f64 / ticks as f64;
+    let share = recording.sample_times.len() as f64 / ticks as f64;
     let holes = recording.holes(interval)?;
     let Recording { late, missed, ref footer, .. } = recording;
-    // A late look shifts the first or the last time by less than a tick.
-    let all_told = missed.abs_diff(holes) <= 1
+    // A late sample shifts the first or the last time by less than a tick.
+    let all_reported = missed.abs_diff(holes) <= 1
         && (late, missed) == (footer.late, footer.missed)
-        && recording.lost() == 0;
-    let told = format!(
-        "{:.2} % of {ticks} ticks; told: {late} late, {missed} missed; {holes} holes found, {} lost",
+        && recording.dropped() == 0;
+    let measured = format!(
+        "{:.2} % of {ticks} ticks; reported: {late} late, {missed} missed; {holes} holes found, {} dropped",
         share * 100.0,
-        recording.lost(),
+        recording.dropped(),
     );
-    Ok((Rate { told, all_told }, share))
+    Ok((Rate { measured, all_reported }, share))
 }
 
-/// The ticks that a loop gets which does nothing but sleep until the next and read statm once: what is
-/// missing there, the machine did not give.
+/// The share of ticks that a loop gets which only sleeps until the next tick and reads statm once: the
+/// ticks that it misses are lost to other programs on the machine.
 fn bare_share(interval: Duration, seconds: u32) -> Result<f64> {
     let statm = File::open("/proc/self/statm")?;
     let ticks = u128::from(seconds) * 1_000_000_000 / interval.as_nanos();

@@ -7,7 +7,7 @@ pub(crate) struct Row {
     what: &'static str,
     goal: &'static str,
     measured: String,
-    /// None where there is nothing to reach: a figure to compare with.
+    /// None of a figure that has no goal.
     reached: Option<bool>,
 }
 

@@ -1,8 +1,8 @@
 //! What seepmeter costs, against what it promises: one run, one table.
 //!
-//! Every figure stands beside what it is compared with, measured in the same run and in turns, since
-//! machines are noisy. `cargo build --release && cargo run --release -p seepmeter-house-bench`
-//! takes about four minutes; `--quick` measures shorter and less surely.
+//! Every figure is compared with another of the same run, measured in turns with it, since machines are
+//! noisy. `cargo build --release && cargo run --release -p seepmeter-overhead-bench`
+//! takes about four minutes; `--quick` takes less time and is less certain.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to a person")]
 
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ mod throughput;
 /// Measure what seepmeter costs, and hold it against what it promises
 #[derive(Parser)]
 struct Flags {
-    /// Measure shorter, and less surely
+    /// Take less time, and be less certain
     #[arg(long)]
     quick: bool,
     /// The seepmeter to measure [default: the one beside this program]
@@ -36,7 +36,7 @@ struct Flags {
     /// Measure only the parts with these names (reads, cost, rate, rss, start-up, throughput)
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
-    /// Be the busy target for so many milliseconds; the benchmark calls itself so
+    /// Be the busy target for this many milliseconds
     #[arg(long, hide = true, value_name = "MS")]
     busy: Option<u64>,
 }
@@ -94,7 +94,7 @@ impl Bench {
         Ok(Self { seepmeter, quick, folder: tempfile::tempdir()? })
     }
 
-    /// The one where there is time, the other where it should be quick.
+    /// One of two values, by whether `--quick` was given.
     fn pick<T>(&self, thorough: T, quick: T) -> T {
         if self.quick { quick } else { thorough }
     }

@@ -1,4 +1,4 @@
-//! Seepmeter judged by seepmeter: its resident set over many samples.
+//! Seepmeter watched by seepmeter: its resident set over many samples.
 
 use std::fs::File;
 use std::io::Read;
@@ -21,32 +21,32 @@ const BUDGET: i64 = 6_000_000;
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let wanted = bench.pick(1_000_000, 100_000);
     let table = bench.file("own.csv");
-    let taken = bench.file("own.jsonl");
-    let judged = bench.file("judged.jsonl");
+    let recorded = bench.file("own.jsonl");
+    let watched = bench.file("watched.jsonl");
     let mut first = Command::new(&bench.seepmeter);
     first
         .args(["run", "-q", "-i", "50us", "-o"])
         .arg(format!("csv,path={}", table.display()))
         .arg("-o")
-        .arg(format!("jsonl,path={}", taken.display()))
+        .arg(format!("jsonl,path={}", recorded.display()))
         .args(["--", "sleep", "600"]);
     let first = start(&mut first)?;
-    let mut judge = Command::new(&bench.seepmeter);
-    judge
+    let mut watcher = Command::new(&bench.seepmeter);
+    watcher
         .args(["attach", "-q", "-i", "20ms", "-o"])
-        .arg(format!("jsonl,path={}", judged.display()))
+        .arg(format!("jsonl,path={}", watched.display()))
         .arg(first.id().to_string());
-    let judge = start(&mut judge)?;
+    let watcher = start(&mut watcher)?;
     let outcome = wait_for_lines(&table, wanted);
     // The signal is passed on to the target, and with it ends the first seepmeter, and then the second.
     run(Command::new("kill").arg(first.id().to_string()))?;
     wait(&first)?;
-    wait(&judge)?;
+    wait(&watcher)?;
     outcome?;
 
-    let samples = Recording::read(&taken)?.footer.samples;
-    let recording = Recording::read(&judged)?;
-    let end = recording.rss.last().context("the judge saw nothing")?.0;
+    let samples = Recording::read(&recorded)?.footer.samples;
+    let recording = Recording::read(&watched)?;
+    let end = recording.rss.last().context("the watcher has no sample")?.0;
     let quarter = |number: u64| -> Vec<f64> {
         let part = end * (number - 1) / 4..end * number / 4;
         let inside = recording.rss.iter().filter(|(t, _)| part.contains(t));
@@ -54,7 +54,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     };
     let (second, last) = (median(&quarter(2)), median(&quarter(4)));
     let largest = recording.rss.iter().map(|(_, rss)| *rss).max().unwrap_or(0);
-    ensure!(second.is_finite() && last.is_finite(), "the judge saw too little");
+    ensure!(second.is_finite() && last.is_finite(), "the watcher has too few samples");
     let growth = last / second - 1.0;
     Ok(vec![
         Row::promise(

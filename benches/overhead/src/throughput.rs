@@ -1,4 +1,4 @@
-//! What the watching takes from a busy target.
+//! The throughput that a busy target loses when it is watched.
 
 use std::process::{Command, Stdio};
 
@@ -20,7 +20,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     };
     let (mut ratios, mut cpu_ratios) = (Vec::new(), Vec::new());
     for pair in 0..pairs {
-        // Who goes first takes turns, since what went before leaves its traces.
+        // Which run is first alternates, since a run affects the one after it.
         let (with, without) = if pair % 2 == 0 {
             let with = watched()?;
             (with, plain()?)
@@ -38,7 +38,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
         format!("{ratio:.3} (median of {pairs} pairs)"),
         ratio >= 0.98,
     );
-    // How much of the CPU it gets is the machine's doing as well; what it does with it is not.
+    // How much CPU time it gets depends on the machine's load too; what it does with it does not.
     let figure = Row::figure(
         "the same for each second of CPU time that the target got",
         format!("{:.3}", median(&cpu_ratios)),
@@ -46,7 +46,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     Ok(vec![promise, figure])
 }
 
-/// What the busy target tells.
+/// What the busy target printed.
 struct Work {
     rounds: f64,
     cpu: f64,
@@ -58,7 +58,7 @@ fn work(command: &mut Command) -> Result<Work> {
     let numbers = text.trim().split_once(' ');
     let parsed = numbers.map(|(rounds, cpu)| (rounds.parse(), cpu.parse()));
     let Some((Ok(rounds), Ok(cpu))) = parsed else {
-        bail!("{command:?} told {text:?}, which is not two numbers");
+        bail!("{command:?} printed {text:?}, which is not two numbers");
     };
     Ok(Work { rounds, cpu })
 }

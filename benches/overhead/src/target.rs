@@ -8,7 +8,7 @@ use seepmeter_process::system::thread_cpu_time;
 const PAGE: usize = 4096;
 const PAGES: usize = 2048;
 
-/// Works for so long; how many rounds it did, and in how many seconds of CPU time.
+/// Works for this long; returns how many rounds it did, and in how many seconds of CPU time.
 pub(crate) fn busy(time: Duration) -> (u64, f64) {
     let until = Instant::now() + time;
     let mut rounds = 0_u64;
@@ -20,7 +20,7 @@ pub(crate) fn busy(time: Duration) -> (u64, f64) {
         }
         black_box(&mut memory);
         rounds += 1;
-        // Page faults are a part of the work, since they are what a watcher could be in the way of.
+        // Page faults are a part of the work, since a reader of /proc can delay them.
         if rounds.is_multiple_of(256) {
             memory = vec![0_u8; PAGES * PAGE];
         }

@@ -1,6 +1,6 @@
 //! The few statistics that a benchmark needs.
 
-/// The middle one; NaN where there is none.
+/// The middle one; NaN of no values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -15,15 +15,15 @@ use crate::process;
 use crate::statistics::median;
 use crate::table::Row;
 
-/// Reads in one turn; a turn is short, so that noise falls on all alike.
+/// Reads in one round. Rounds are short and in turns, so that noise falls on all methods alike.
 const READS: u32 = 1000;
 
-/// One way to read; returns the resident pages.
-struct Way<'a> {
+/// A way to read the number of resident pages.
+struct ReadMethod<'a> {
     name: &'static str,
     read: Box<dyn FnMut() -> Result<u64> + 'a>,
-    /// Nanoseconds a read, one number a turn.
-    turns: Vec<f64>,
+    /// Nanoseconds per read, one value for each round.
+    rounds: Vec<f64>,
 }
 
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
@@ -34,7 +34,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     outcome
 }
 
-fn measure_on(pid: u32, turns: usize) -> Result<Vec<Row>> {
+fn measure_on(pid: u32, rounds: usize) -> Result<Vec<Row>> {
     let folder = ProcRoot::default().process(pid.cast_signed());
     let path = &folder.file("statm");
     let kept = StatmFile::open(&folder)?;
@@ -46,32 +46,35 @@ fn measure_on(pid: u32, turns: usize) -> Result<Vec<Row>> {
     while process.stat()?.state != 'S' {
         std::thread::yield_now();
     }
-    let mut ways = [
-        Way::new("a bare loop: pread, and the second number", move || bare_read(bare)),
-        Way::new("seepmeter", move || Ok(kept.read()?.resident)),
-        Way::new("seek and read of a kept descriptor", move || {
+    let mut methods = [
+        ReadMethod::new("a bare loop: pread, and the second number", move || bare_read(bare)),
+        ReadMethod::new("seepmeter", move || Ok(kept.read()?.resident)),
+        ReadMethod::new("seek and read of a kept descriptor", move || {
             seeking.rewind()?;
             second_number(&read_once(&mut seeking)?)
         }),
-        Way::new("open, read, close", move || second_number(&read_once(&mut File::open(path)?)?)),
-        Way::new("the procfs crate", move || Ok(process.statm()?.resident)),
+        ReadMethod::new("open, read, close", move || {
+            second_number(&read_once(&mut File::open(path)?)?)
+        }),
+        ReadMethod::new("the procfs crate", move || Ok(process.statm()?.resident)),
     ];
-    let pages: Vec<u64> = ways.iter_mut().map(|way| (way.read)()).collect::<Result<_>>()?;
-    ensure!(pages.iter().all(|seen| *seen == pages[0]), "the ways do not agree: {pages:?}");
+    let pages: Vec<u64> =
+        methods.iter_mut().map(|method| (method.read)()).collect::<Result<_>>()?;
+    ensure!(pages.iter().all(|seen| *seen == pages[0]), "the methods disagree: {pages:?}");
 
-    for _ in 0..turns {
-        for way in &mut ways {
-            way.take_turn()?;
+    for _ in 0..rounds {
+        for method in &mut methods {
+            method.run_round()?;
         }
     }
-    let [bare, own, others @ ..] = &ways;
+    let [bare, own, others @ ..] = &methods;
     let ratio = own.median() / bare.median();
     let mut rows = vec![
-        Row::figure("statm: a bare loop (pread, the second number)", bare.told()),
+        Row::figure("statm: a bare loop (pread, the second number)", bare.micros()),
         Row::promise(
             "statm: seepmeter's read, all numbers",
             "≤ 1.2 × the bare loop",
-            format!("{}, {ratio:.2} ×", own.told()),
+            format!("{}, {ratio:.2} ×", own.micros()),
             ratio <= 1.2,
         ),
     ];
@@ -80,37 +83,37 @@ fn measure_on(pid: u32, turns: usize) -> Result<Vec<Row>> {
         "statm: open, read, close",
         "statm: the procfs crate",
     ];
-    rows.extend(others.iter().zip(names).map(|(way, name)| {
-        Row::figure(name, format!("{}, {:.2} ×", way.told(), way.median() / bare.median()))
+    rows.extend(others.iter().zip(names).map(|(method, name)| {
+        Row::figure(name, format!("{}, {:.2} ×", method.micros(), method.median() / bare.median()))
     }));
     Ok(rows)
 }
 
-impl<'a> Way<'a> {
+impl<'a> ReadMethod<'a> {
     fn new(name: &'static str, read: impl FnMut() -> Result<u64> + 'a) -> Self {
-        Self { name, read: Box::new(read), turns: Vec::new() }
+        Self { name, read: Box::new(read), rounds: Vec::new() }
     }
 
-    fn take_turn(&mut self) -> Result<()> {
+    fn run_round(&mut self) -> Result<()> {
         let begin = thread_cpu_time();
         for _ in 0..READS {
             black_box((self.read)().with_context(|| self.name)?);
         }
-        let took = thread_cpu_time().saturating_sub(begin);
-        self.turns.push(took.as_secs_f64() * 1e9 / f64::from(READS));
+        let time = thread_cpu_time().saturating_sub(begin);
+        self.rounds.push(time.as_secs_f64() * 1e9 / f64::from(READS));
         Ok(())
     }
 
     fn median(&self) -> f64 {
-        median(&self.turns)
+        median(&self.rounds)
     }
 
-    fn told(&self) -> String {
+    fn micros(&self) -> String {
         format!("{:.2} µs", self.median() / 1e3)
     }
 }
 
-/// The least that tells a resident set: one system call, and one number read.
+/// The least work that gives a resident set: one system call, and one number parsed.
 pub(crate) fn bare_read(fd: RawFd) -> Result<u64> {
     let mut buffer = [0_u8; 128];
     // SAFETY: the buffer is valid for its length, and the descriptor is open.

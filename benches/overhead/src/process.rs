@@ -1,4 +1,4 @@
-//! Running a program and learning what it took.
+//! Running a program and what it used.
 
 use std::io;
 use std::process::{Child, Command, Stdio};
@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// What a program took.
+/// What a program used.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Took {
+pub(crate) struct Usage {
     pub(crate) wall: Duration,
     /// CPU time, user and system, of the program and of those children that it has reaped.
     pub(crate) cpu: Duration,
 }
 
 /// Runs a program to its end with nothing to read and nobody to read it.
-pub(crate) fn run(command: &mut Command) -> Result<Took> {
+pub(crate) fn run(command: &mut Command) -> Result<Usage> {
     let begin = Instant::now();
     let child = start(command)?;
     let cpu = wait(&child).with_context(|| format!("cannot wait for {command:?}"))?;
-    Ok(Took { wall: begin.elapsed(), cpu })
+    Ok(Usage { wall: begin.elapsed(), cpu })
 }
 
 /// Starts a program with nothing to read and nobody to read it.
@@ -32,7 +32,7 @@ pub(crate) fn start(command: &mut Command) -> Result<Child> {
         .with_context(|| format!("cannot run {command:?}"))
 }
 
-/// Waits for a child's end; its CPU time. The standard library does not tell it: wait4(2) does.
+/// Waits for a child's end; its CPU time. The standard library does not have it: wait4(2) does.
 pub(crate) fn wait(child: &Child) -> io::Result<Duration> {
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     let mut status = 0;

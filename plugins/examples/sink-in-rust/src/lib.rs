@@ -24,7 +24,7 @@ pub struct Alarm {
 
 impl Plugin for Alarm {
     const NAME: &'static str = "alarm";
-    const ABOUT: &'static str = "says when the resident set of a target passes a limit";
+    const ABOUT: &'static str = "prints an alarm if the resident set of a target exceeds a limit";
     type Options = AlarmOptions;
 
     fn new(options: AlarmOptions) -> Result<Self, Error> {

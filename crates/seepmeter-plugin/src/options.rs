@@ -174,7 +174,7 @@ macro_rules! numbers {
 }
 numbers!(u16 u32 u64 i32 i64 f64);
 
-/// Several values of one type, with commas between them: `look=stacks,maps`.
+/// Several values of one type, with commas between them: `read=stacks,maps`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use glob::Pattern;
+use seepmeter_plugin::record::human;
 use seepmeter_process::proc::ProcFolder;
 use seepmeter_stacks::TargetCode;
 use seepmeter_tracer::{LateThread, MemoryPiece, ProcessMemory, Registers, StoppedThread};
@@ -127,7 +128,8 @@ impl StopCopy {
         while first < self.threads.len() {
             if Instant::now() >= deadline {
                 let left = self.threads.len() - first;
-                self.left_out.push(format!("the stacks of {left} threads"));
+                let threads = human::count(left as u64, "thread");
+                self.left_out.push(format!("the stacks of {threads}"));
                 return;
             }
             let (mut pieces, mut size) = (Vec::new(), 0);

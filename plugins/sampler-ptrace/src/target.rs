@@ -99,17 +99,18 @@ impl TracedTarget {
                 return Ok(Observation::Ended);
             }
         }
-        let timing = self.stop_and_read(shared)?;
+        let Some(timing) = self.stop_and_read(shared)? else { return Ok(Observation::Ended) };
         self.settle(Instant::now() + SETTLE);
         Ok(Observation::Paused(timing))
     }
 
-    fn stop_and_read(&mut self, shared: &Shared) -> Result<PauseTiming, Error> {
+    /// None if it is followed and has ended.
+    fn stop_and_read(&mut self, shared: &Shared) -> Result<Option<PauseTiming>, Error> {
         let Shared { options, pattern, .. } = shared;
         let Self { tracing, threads, code, copy, .. } = self;
         let deadline = Instant::now() + options.max_pause;
         let plan = ReadPlan { options, pattern, code, deadline };
-        Ok(match tracing {
+        let timing = match tracing {
             Tracing::Stops { tracee, settled } => {
                 *settled = false;
                 let stop = tracee.stop(deadline).map_err(trace_error)?;
@@ -120,13 +121,14 @@ impl TracedTarget {
                 stop.detach()
             }
             Tracing::Follows(calls) => {
-                let stop = calls.stop(deadline).ok_or_else(Error::gone)?;
+                let Some(stop) = calls.stop(deadline) else { return Ok(None) };
                 let (threads_now, late) = (stop.threads().collect(), stop.late().to_vec());
                 let stopped = StoppedTarget { threads: threads_now, late, memory: stop.memory() };
                 copy.read(stopped, plan, threads);
                 stop.resume()
             }
-        })
+        };
+        Ok(Some(timing))
     }
 
     /// Waits for what is left of the last stop, for a short time. True if nothing is.

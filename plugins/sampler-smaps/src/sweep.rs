@@ -57,7 +57,7 @@ impl Sweep {
             urgent: Cursor::default(),
             whole: None,
             urgent_turn: true,
-            pages: 4096,
+            pages: 1024,
             number: 0,
             began: Instant::now(),
             completed: None,
@@ -161,12 +161,12 @@ impl Sweep {
 
     /// Lets a call visit as many pages as one slice has time for.
     fn adapt(&mut self, pages: u64, took: Duration, slice: Duration) {
-        if pages < 512 {
+        if pages < 128 {
             return;
         }
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let fitting = nanos(slice).saturating_mul(pages) / nanos(took).max(1);
-        self.pages = ((3 * self.pages + fitting) / 4).clamp(1024, 1 << 16);
+        self.pages = ((3 * self.pages + fitting) / 4).clamp(256, 1 << 16);
     }
 }
 

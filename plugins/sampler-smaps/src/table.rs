@@ -236,6 +236,8 @@ impl MappingTable {
         let mut at = 0;
         for Range { start, end } in cut(start..end, self.uncut) {
             let mut piece = Piece::new(start..end, pages);
+            // What is there at the beginning is swept in its order; what changes meanwhile goes before it.
+            piece.urgent = self.maps_reads > 1;
             at += was[at..].iter().take_while(|old| old.end <= start).count();
             let behind = was[at..].iter().take_while(|old| old.start < end).count();
             piece.continue_from(&was[at..at + behind]);

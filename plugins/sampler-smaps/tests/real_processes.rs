@@ -130,8 +130,12 @@ fn only_what_has_changed_is_emitted() {
     program.map("anonymous", MIB);
     let mut watcher = Watcher::eager(program.pid(), "group");
     watcher.until("smaps read", |memory| memory.sum("pss") > 0);
-    watcher.sample().unwrap();
-    assert_eq!((watcher.points.len(), watcher.partial), (0, false));
+    for _ in 0..5 {
+        watcher.sample().unwrap();
+        // The pss of libraries changes with other processes.
+        assert_eq!((watcher.repeated, watcher.partial), (0, false));
+        watcher.wait(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -215,8 +219,10 @@ fn a_mapping_that_grows_goes_to_the_class_of_its_size_and_the_sums_go_with_it() 
     program.ask(&format!("touch {} {}", end - 260 * MIB, 2 * MIB));
     watcher.until("moved", |memory| value_of(memory, HUGE, "rss") == Some(mib(12)));
     assert_eq!(value_of(&watcher.memory, LARGE, "rss"), Some(mib(1)));
-    watcher.until("read", |memory| value_of(memory, HUGE, "pss") == Some(mib(12)));
-    assert_eq!(value_of(&watcher.memory, LARGE, "pss"), Some(mib(1)));
+    watcher.until("read", |memory| {
+        let pss = [HUGE, LARGE].map(|group| value_of(memory, group, "pss"));
+        pss == [12, 1].map(|size| Some(mib(size)))
+    });
 }
 
 #[test]
@@ -274,9 +280,9 @@ fn what_only_smaps_knows_is_unknown_until_it_was_read_and_never_zero() {
 #[test]
 fn a_target_too_large_for_the_budget_has_points_every_ten_seconds_in_partial_samples() {
     let mut program = Program::start();
-    let place = program.map("anonymous", 40 * MIB);
-    // A sweep of 40 MiB takes about 20 s at this budget.
-    let options = [("budget", "0.002"), ("detail", "mapping"), ("sweep-every", "1ms")];
+    let place = program.map("anonymous", 250 * MIB);
+    // A sweep of 250 MiB takes some 30 s at this budget.
+    let options = [("budget", "0.005"), ("detail", "mapping"), ("sweep-every", "1ms")];
     let mut watcher = Watcher::new(program.pid(), &options).unwrap();
     let (begin, mut last) = (Instant::now(), Instant::now());
     while begin.elapsed() < Duration::from_secs(15) {
@@ -292,7 +298,7 @@ fn a_target_too_large_for_the_budget_has_points_every_ten_seconds_in_partial_sam
         assert!(last.elapsed() < Duration::from_secs(10), "{:?}", watcher.memory.names());
         // All of it, or not known.
         if let Some(subject) = at(&watcher.memory, place) {
-            assert!(rss_is(&watcher.memory, subject, 40 * MIB));
+            assert!(rss_is(&watcher.memory, subject, 250 * MIB));
         }
         watcher.wait(Duration::from_millis(500));
     }

@@ -431,6 +431,19 @@ fn a_followed_target_that_forks_all_the_time_is_not_waited_for_when_it_has_ended
 }
 
 #[test]
+fn a_followed_target_may_end_while_it_is_being_stopped() {
+    // Whether it does is chance; its threads come and go all the time.
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let command = words![test_target(), "churn", "30", "4"];
+        let watching =
+            sampled_by(folder.path(), "ptrace,calls=memory,read=registers", "1ms", command);
+        let done = watching.done().expect(0);
+        assert!(done.err().is_empty(), "{}", done.err());
+    }
+}
+
+#[test]
 fn a_followed_targets_waits_are_over_when_they_should_be() {
     if run("python3", words!["-c", ""]).try_start().is_err() {
         return not_run("waits of a followed target", "there is no python3 here");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 use seepmeter_tests::synthetic::Synthetic;
-use seepmeter_tests::{Recording, eventually, run_target, seepmeter, test_target, words};
+use seepmeter_tests::{Recording, Running, eventually, run_target, seepmeter, test_target, words};
 
 /// The stacks of folded lines, each with its weight.
 fn folded(text: &str) -> Vec<(&str, i64)> {
@@ -13,9 +13,14 @@ fn folded(text: &str) -> Vec<(&str, i64)> {
     lines.map(|(stack, weight)| (stack, weight.parse().expect("a weight"))).collect()
 }
 
-/// Runs a target to its end under the sampler ptrace, and returns what the sink writes; a replay has to
-/// write the same.
-fn stacks_of(sampler: &str, weight: &str, target: Vec<OsString>, input: &[u8]) -> String {
+/// Runs a target to its end under this sampler, and returns what the sink writes; a replay has to write
+/// the same. `act` does what the target needs.
+fn stacks_of(
+    sampler: &str,
+    weight: &str,
+    target: Vec<OsString>,
+    act: impl FnOnce(&mut Running, &Path),
+) -> String {
     let folder = tempfile::tempdir().unwrap();
     let sink = format!("stacks,weight={weight}");
     let words = words![
@@ -35,8 +40,9 @@ fn stacks_of(sampler: &str, weight: &str, target: Vec<OsString>, input: &[u8]) -
         "--",
         test_target()
     ];
-    let run = seepmeter(words.into_iter().chain(target)).in_folder(folder.path());
-    let _ = run.with_input(input).expect(0);
+    let mut running = seepmeter(words.into_iter().chain(target)).in_folder(folder.path()).start();
+    act(&mut running, &folder.path().join("r.jsonl"));
+    let _ = running.finish().expect(0);
     let live = std::fs::read_to_string(folder.path().join("folded")).unwrap();
     assert_eq!(replayed(&folder.path().join("r.jsonl"), &sink), live);
     live
@@ -93,7 +99,7 @@ fn each_thread_has_a_line_with_its_name_its_functions_and_its_samples() {
 
 #[test]
 fn growth_goes_to_the_stacks_in_which_it_was_seen() {
-    let live = stacks_of("ptrace", "growth", words!["grow", "20", "1"], b"");
+    let live = stacks_of("ptrace", "growth", words!["grow", "20", "1"], |_, _| {});
     let grown: i64 = folded(&live).iter().map(|(_, bytes)| bytes).sum();
     assert!(grown > 10 << 20, "{live}");
     assert!(live.contains("test_target::grow::run"), "{live}");
@@ -101,7 +107,17 @@ fn growth_goes_to_the_stacks_in_which_it_was_seen() {
 
 #[test]
 fn what_a_stack_has_mapped_is_as_it_is_at_the_end() {
-    let live = stacks_of("ptrace,calls=memory", "mapped", words!["map", "3"], b"\n\n");
+    let live =
+        stacks_of("ptrace,calls=memory", "mapped", words!["map", "3"], |running, recording| {
+            eventually("its stacks are known", || {
+                let text = std::fs::read_to_string(recording).ok()?;
+                text.contains("test_target::").then_some(())
+            });
+            for turn in 1..=2 {
+                running.say("");
+                let _ = running.nth_line("mapped", turn);
+            }
+        });
     let mapped_by = |function: &str| -> i64 {
         let function = format!(";test_target::map::{function};");
         let lines = folded(&live).into_iter().filter(|(stack, _)| stack.contains(&function));

@@ -42,7 +42,7 @@ impl FollowedThread {
 
 impl Follower {
     /// Stops every thread of one followed process, until the deadline at most. None if it is not followed
-    /// (any more).
+    /// (any more), or ends meanwhile.
     pub fn stop(&mut self, pid: i32, deadline: Instant) -> Option<FollowedStop<'_>> {
         self.tree.space(pid)?;
         self.tree.inspect(pid);
@@ -55,6 +55,8 @@ impl Follower {
             clock: PauseClock::start(),
         };
         stop.stop_all(deadline);
+        // Its last thread may have ended before it could be stopped.
+        stop.follower.tree.space(pid)?;
         stop.clock.all_have_stopped();
         Some(stop)
     }

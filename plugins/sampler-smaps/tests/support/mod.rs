@@ -182,6 +182,8 @@ pub struct Watcher {
     wake: (PipeReader, Option<PipeWriter>),
     /// Of the last sample.
     pub points: Points,
+    /// How many points of the last sample had the value that stood already.
+    pub repeated: usize,
     /// The last sample was partial.
     pub partial: bool,
 }
@@ -205,7 +207,8 @@ impl Watcher {
         let smaps = smaps.start(&mut memory)?;
         let (reader, writer) = io::pipe().expect("a pipe");
         let wake = (reader, Some(writer));
-        let mut watcher = Self { smaps, memory, wake, points: Points::new(), partial: false };
+        let mut watcher =
+            Self { smaps, memory, wake, points: Points::new(), repeated: 0, partial: false };
         watcher.add(proc_root, pid, 0)?;
         Ok(watcher)
     }
@@ -239,6 +242,7 @@ impl Watcher {
         let mut sample = SampleBuilder::new(&mut self.points, &mut self.memory);
         self.smaps.sample(&mut sample)?;
         self.partial = sample.facts().partial;
+        self.repeated = 0;
         for point in &self.points {
             let (metric, kind) = &self.memory.metrics[point.metric.0 as usize];
             let of_process = point.subject.0 < TARGETS;
@@ -248,7 +252,8 @@ impl Watcher {
                 "{metric} of {:?}",
                 point.subject
             );
-            self.memory.values.insert((point.subject.0, metric.clone()), point.value);
+            let before = self.memory.values.insert((point.subject.0, metric.clone()), point.value);
+            self.repeated += usize::from(before == Some(point.value));
         }
         Ok(())
     }

@@ -73,13 +73,13 @@ pub mod attribute {
 
     attributes! {
         PID: i32 = "pid", "of a process: its pid";
-        START_TIME: u64 = "start", "of a process: its start time in clock ticks since boot (field 22 of /proc/PID/stat); with the pid it identifies the process, since pids are used again";
+        START_TIME: u64 = "start", "of a process: its start time in clock ticks since boot (field 22 of /proc/PID/stat); with the pid it identifies the process, since pids are reused";
         TID: i32 = "tid", "of a thread and of its stack: the thread's id";
-        CGROUP_LIMIT: u64 = "limit.cgroup", "of a target: the memory limit of its cgroup or of one above it, that with the least room, in bytes";
-        CGROUP_USED: u64 = "used.cgroup", "of a target: what of that was used when the watch began, by all processes together, without idle pages of files, in bytes";
+        CGROUP_LIMIT: u64 = "limit.cgroup", "of a target: the memory limit of its cgroup, or of the cgroup above it with the least room, in bytes";
+        CGROUP_USED: u64 = "used.cgroup", "of a target: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
         ADDRESS_SPACE_LIMIT: u64 = "limit.address_space", "of a target: RLIMIT_AS in bytes";
         MACHINE_LIMIT: u64 = "limit.machine", "of a target: the machine's memory in bytes";
-        MACHINE_AVAILABLE: u64 = "available.machine", "of a target: what of that was available when the watch began, in bytes";
+        MACHINE_AVAILABLE: u64 = "available.machine", "of a target: how much of that was available at the start of the run, in bytes";
         CLASS: MappingClass = "class", "of a mapping and of a mapping group: its class";
         FILE: Bytes = "file", "of a mapping and of a mapping group: the file's path, or the name that the program gave the memory";
         LEAST_SIZE: u64 = "least_size", "of a mapping group: its mappings are at least this large, in bytes";

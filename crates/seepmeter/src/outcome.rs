@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use nix::libc;
 use seepmeter_engine::RunReport;
 use seepmeter_record::End;
+use seepmeter_verdict::NoVerdict;
 
 use crate::flags::GateFlags;
 use crate::messages;
@@ -72,13 +73,14 @@ impl Outcome {
         let verdict = report.conclusion.as_ref().map(|conclusion| conclusion.main());
         let why = match verdict {
             Some(Ok(_)) => None,
+            Some(Err(NoVerdict::NothingSampled)) => {
+                Some("nothing was sampled; was the run too short for a sample?".to_owned())
+            }
             Some(Err(why)) => Some(why.to_string()),
             None => Some("nothing was judged".to_owned()),
         };
         if let Some(why) = why {
-            messages::notice(&format!(
-                "the gates were not evaluated: {why}; was the run too short for a sample, or is there no sampler of the metric?"
-            ));
+            messages::notice(&format!("the gates were not evaluated: {why}"));
             return outcome.or(Self::OwnFailure);
         }
         let outcomes = report.conclusion.iter().flat_map(|conclusion| &conclusion.gates);

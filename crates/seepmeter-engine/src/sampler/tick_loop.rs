@@ -25,6 +25,8 @@ pub(super) struct TickLoop<'a> {
     budget: Option<Budget>,
     /// Without a target there is nothing to sample.
     targets: usize,
+    /// When the last sample began.
+    sampled: Option<Instant>,
     unreported: Unreported,
 }
 
@@ -62,6 +64,7 @@ impl<'a> TickLoop<'a> {
             sampler,
             stream,
             targets: 0,
+            sampled: None,
             unreported: Unreported::default(),
         }
     }
@@ -89,8 +92,7 @@ impl<'a> TickLoop<'a> {
                 Wake::Tick => self.tick()?,
                 Wake::Orders => {
                     if !self.carry_out_orders()? {
-                        // What a sampler has observed since its last tick would be lost otherwise.
-                        return self.sample();
+                        return self.last_sample();
                     }
                 }
             }
@@ -172,12 +174,24 @@ impl<'a> TickLoop<'a> {
         }
     }
 
+    /// What a sampler has observed since its last tick would be lost without a last sample. Only one that
+    /// reads no more than current values, and did so a moment ago, has nothing new: what pauses the target
+    /// may have served events since.
+    fn last_sample(&mut self) -> Result<(), Error> {
+        let moment = self.schedule.interval() / 10;
+        match self.sampled {
+            Some(sampled) if self.budget.is_none() && sampled.elapsed() < moment => Ok(()),
+            _ => self.sample(),
+        }
+    }
+
     fn sample(&mut self) -> Result<(), Error> {
         if self.targets == 0 {
             return Ok(());
         }
         let mut points = Points::new();
         let begin = Instant::now();
+        self.sampled = Some(begin);
         let mut sample = SampleBuilder::new(&mut points, self.stream);
         let outcome = self.sampler.sample(&mut sample);
         let duration = begin.elapsed();

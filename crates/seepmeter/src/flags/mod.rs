@@ -92,7 +92,7 @@ pub struct AttachFlags {
     #[command(flatten)]
     pub sinks: SinkFlags,
     /// The pids of the processes
-    #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(value_name = "PID", value_parser = parse_pid)]
     pub pids: Vec<i32>,
 }
 
@@ -273,6 +273,12 @@ pub enum OnStop {
     Leave,
     /// It gets SIGTERM, and SIGKILL after --grace; if these end it, that is not a failure
     End,
+}
+
+/// Reads a pid.
+fn parse_pid(text: &str) -> Result<i32, String> {
+    let pid = text.parse().ok().filter(|pid| *pid > 0);
+    pid.ok_or_else(|| "a pid is a number; `pgrep -l NAME` lists the pids of a program".to_owned())
 }
 
 /// Reads a percentage as a share of 1.

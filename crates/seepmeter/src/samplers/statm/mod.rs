@@ -113,7 +113,7 @@ impl RunningSampler for RunningStatm {
             match target.sample(&self.metrics, sample) {
                 Ok(()) => all_gone = false,
                 // One that has ended must not cost the others their sample.
-                Err(error) if error.kind() == ErrorKind::Gone => {}
+                Err(error) if error.kind() == ErrorKind::Gone => sample.partial(),
                 Err(error) => return Err(error),
             }
         }

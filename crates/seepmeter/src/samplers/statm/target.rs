@@ -58,6 +58,8 @@ impl StatmTarget {
             // The last that is known of a target that has ended since.
             Err(error) if error.kind() == ErrorKind::Gone && self.peak > self.last_emitted.peak => {
                 self.emit_peak(metrics, sample);
+                // The rest was not observed.
+                sample.partial();
                 return Ok(());
             }
             Err(error) => return Err(error),

@@ -27,8 +27,8 @@ pub struct TargetCode {
     process: ProcessCode,
     layout: Option<ProgramLayout>,
     space: Option<Rc<AddressSpace>>,
-    /// The mappings of code have changed since they were read.
-    outdated: bool,
+    /// The text of the mappings as it was when they last changed, if it was not taken in yet.
+    changed_maps: Option<Vec<u8>>,
     read: Option<Instant>,
     /// By thread, how many bytes of its stack are worth copying, if that is not [`FIRST_DEPTH`].
     depths: HashMap<i32, usize>,
@@ -45,7 +45,7 @@ impl TargetCode {
             process: ProcessCode::new(pid, table.images()),
             layout: None,
             space: None,
-            outdated: false,
+            changed_maps: None,
             read: None,
             depths: HashMap::new(),
         }
@@ -61,7 +61,7 @@ impl TargetCode {
         }
         if let Ok(space) = self.process.space(text, table.images()) {
             self.space = Some(space);
-            self.outdated = false;
+            self.changed_maps = None;
         }
     }
 
@@ -69,22 +69,26 @@ impl TargetCode {
     pub fn program_changed(&mut self) {
         self.space = None;
         self.depths.clear();
+        self.code_was_mapped();
     }
 
-    /// The target has mapped code since the mappings were read.
+    /// The target has just mapped code, and its thread is still stopped. What its mappings are now is
+    /// kept: by the time that a stack is to be unwound, a quick target may have ended.
     pub fn code_was_mapped(&mut self) {
-        self.outdated = true;
+        self.changed_maps = fs::read(&self.maps).ok();
     }
 
-    /// Reads the mappings anew if they have changed, or if this stack of just now does not fit them. For
-    /// a sampler that does not read the mappings at each sample.
+    /// Takes in the mappings if they have changed, and reads them anew if this stack of just now does not
+    /// fit them. For a sampler that does not read the mappings at each sample.
     pub fn refresh(
         &mut self,
         registers: &UnwindRegisters,
         copy: StackCopy<'_>,
         table: &mut StackTable,
     ) {
-        if self.outdated || self.space.is_none() {
+        if let Some(text) = self.changed_maps.take() {
+            self.set_maps(&text, table);
+        } else if self.space.is_none() {
             self.read_maps(table);
         }
         let Some(space) = &self.space else { return };

@@ -176,7 +176,10 @@ impl MemoryCalls {
                 }
                 TraceEvent::Executed { pid: who, space: new } if who == *pid => {
                     *space = Some(new);
-                    queue.calls.push(QueuedCall::Executed);
+                    // The calls until now are of the program before.
+                    queue.apply(unwinder);
+                    queue.regions.clear();
+                    unwinder.code.program_changed();
                 }
                 _ => {}
             }
@@ -251,48 +254,34 @@ struct CallQueue {
     regions: MappedRegions,
 }
 
-enum QueuedCall {
-    Memory {
-        change: RegionChange,
-        registers: Box<Registers>,
-        stack: Box<[u8]>,
-        maps_code: bool,
-    },
-    /// The target has executed a program.
-    Executed,
+struct QueuedCall {
+    change: RegionChange,
+    registers: Box<Registers>,
+    stack: Box<[u8]>,
 }
 
 impl CallQueue {
     /// Adds a call, whose thread is stopped; not one that changes nothing of what is emitted.
-    fn push(&mut self, call: &MemoryCall<'_>, code: &TargetCode) {
+    fn push(&mut self, call: &MemoryCall<'_>, code: &mut TargetCode) {
         let Some(change) = region_change(call) else { return };
         let executable = libc::PROT_EXEC as u64;
-        let maps_code = call.kind == MemoryCallKind::Map && call.arguments[2] & executable != 0;
+        if call.kind == MemoryCallKind::Map && call.arguments[2] & executable != 0 {
+            code.code_was_mapped();
+        }
         let pointer = call.registers.stack_pointer();
         let mut stack = vec![0; code.copy_length(call.tid, pointer, DEPTH)];
         // Of a process that was just killed nothing can be read: its stack ends at once.
         let read = call.memory.read(pointer, &mut stack).unwrap_or(0);
         stack.truncate(read);
         let (registers, stack) = (Box::new(*call.registers), stack.into());
-        self.calls.push(QueuedCall::Memory { change, registers, stack, maps_code });
+        self.calls.push(QueuedCall { change, registers, stack });
     }
 
     /// Applies all calls, each under its stack.
     fn apply(&mut self, unwinder: &mut Unwinder<'_>) {
-        for call in self.calls.drain(..) {
-            match call {
-                QueuedCall::Executed => {
-                    self.regions.clear();
-                    unwinder.code.program_changed();
-                }
-                QueuedCall::Memory { change, registers, stack, maps_code } => {
-                    let stack = unwinder.stack(&registers, &stack);
-                    self.regions.apply(change, stack);
-                    if maps_code {
-                        unwinder.code.code_was_mapped();
-                    }
-                }
-            }
+        for QueuedCall { change, registers, stack } in self.calls.drain(..) {
+            let stack = unwinder.stack(&registers, &stack);
+            self.regions.apply(change, stack);
         }
     }
 }

@@ -245,8 +245,8 @@ fn a_file_that_is_no_recording_is_not_called_empty() {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes, words) in [
         ("zeros", &[0_u8; 100_000][..], "line 1 is not the header"),
-        ("torn.zst", &[0x28, 0xb5, 0x2f, 0xfd], "cut off before its first line has ended"),
-        ("torn", b"{\"he", "cut off before its first line has ended"),
+        ("torn.zst", &[0x28, 0xb5, 0x2f, 0xfd], "it is cut off in its first line"),
+        ("torn", b"{\"he", "it is cut off in its first line"),
         ("packed.gz", &[0x1f, 0x8b, 8, 0], "it is compressed"),
         ("empty", b"", "it is empty"),
     ] {

@@ -28,6 +28,7 @@ programs! {
     kill_self
     map
     mark
+    merging
     obey
     saw
     spike

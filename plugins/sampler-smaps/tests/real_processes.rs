@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -54,6 +54,35 @@ fn attach_ends_at_its_duration_and_leaves_the_process_running() {
     let _ = target.finish().expect(0);
 }
 
+/// Three hundred samples are wanted, and there are four: those of 0 to 3 s.
+#[test]
+fn the_remaining_time_is_estimated_from_a_few_samples_and_the_last_line_is_printed_once() {
+    let (target, pid) = target();
+    let done = attach(pid, &["-i", "1s", "-d", "3s"]).done().expect(0);
+    let _ = target.finish().expect(0);
+    let err = done.err();
+    let (_, rest) =
+        err.split_once("not enough data yet: needs ").unwrap_or_else(|| panic!("{err}"));
+    let (needs, _) = rest.split_once(" more (or `-i 200ms`: ").unwrap_or_else(|| panic!("{err}"));
+    assert!(["4 m 55 s", "4 m 56 s", "4 m 57 s", "4 m 58 s"].contains(&needs), "{err}");
+    // The end of the duration is a tick as well as the end.
+    let lines: Vec<&str> = err.lines().filter(|line| line.contains(" s  rss ")).collect();
+    assert_eq!(lines.len(), 4, "{err}");
+}
+
+#[test]
+fn the_remaining_time_is_estimated_from_the_second_sample_on() {
+    let (target, pid) = target();
+    let running = attach(pid, &["-i", "1s"]).start();
+    eventually("two lines", || (running.error_lines(" s  rss ").len() == 2).then_some(()));
+    running.signal(Signal::SIGINT);
+    let done = running.finish().expect(0);
+    let _ = target.finish().expect(0);
+    let needs = ["4 m 57 s", "4 m 58 s", "4 m 59 s"];
+    let said = |needs: &&str| done.err().contains(&format!("yet: needs {needs} more"));
+    assert!(needs.iter().any(said), "{}", done.told());
+}
+
 #[test]
 fn an_attach_that_ends_at_a_tick_has_one_sample_there() {
     let (target, pid) = target();

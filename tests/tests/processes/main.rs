@@ -2,5 +2,6 @@
 
 mod attach;
 mod lifetime;
+mod several_targets;
 mod signals;
 mod terminals;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seepmeter_tests::{Recording, seepmeter, test_target, words};
+use seepmeter_tests::{Recording, run_target, seepmeter, test_target, words};
 
 /// Runs a target that leaves a mark, with these flags, and asserts that it has not run.
 fn refused(flags: &[&str], parts: &[&str]) {
@@ -18,6 +18,8 @@ fn refused(flags: &[&str], parts: &[&str]) {
         assert!(done.err().contains(part), "{flags:?}: {part:?} is missing\n{}", done.told());
     }
     assert_eq!(done.out(), "");
+    let summary = |line: &str| line.starts_with("target  ") || line.starts_with("watched  ");
+    assert!(!done.err().lines().any(summary), "{flags:?}: nothing was watched\n{}", done.told());
 }
 
 #[test]
@@ -114,6 +116,51 @@ fn a_recording_of_another_format_names_both_formats_and_who_wrote_it() {
     let other = good(folder.path()).replacen("\"format\":1", "\"format\":2", 1);
     let _ = replay(&other)
         .expect_complaint(125, &["standard input", "format 2", "format 1", "seepmeter 0."]);
+}
+
+/// The first line of a recording as it was before the first release: one target, and no kinds of metrics.
+const BEFORE_THE_FIRST_RELEASE: &str = r#"{"header":{"format":1,"seepmeter":"0.1.0","start":"2026-11-23T14:37:04.224620667+00:00","host":"recordings","kernel":"6.18.44","page_size":4096,"target":{"command":["python3","ctypes_leak.py"]},"samplers":[{"name":"statm","interval":250000000,"options":{"peak":"run"}}]}}"#;
+
+#[test]
+fn a_recording_from_before_the_first_release_is_refused_in_one_sentence() {
+    let rest = r#"{"metric":{"id":0,"name":"rss","unit":"bytes","help":"resident set"}}"#;
+    let text = format!("{BEFORE_THE_FIRST_RELEASE}\n{rest}\n");
+    for command in [words!["replay", "-o", "csv", "-"], words!["judge", "-"]] {
+        let done = seepmeter(command).with_input(text.as_bytes());
+        let parts = ["standard input", "format from before the first release", "record it again"];
+        let done = done.expect_complaint(125, &parts);
+        assert_eq!((done.out().as_str(), done.err().lines().count()), ("", 1), "{}", done.told());
+    }
+}
+
+#[test]
+fn a_metric_that_no_sampler_has_is_an_error_before_the_target_runs() {
+    let parts = ["--metric nope", "no sampler of this run", "there are: rss, vsize"];
+    refused(&["--metric", "nope", "-o", "csv,path=out.csv", "-o", "text"], &parts);
+    refused(&["--metric", "rss", "--metric", "nope"], &parts);
+    refused(&["--metric", "nope", "-s", "smaps"], &["--metric nope", "there are: rss, pss"]);
+    // It is one of the other sampler's.
+    refused(&["--metric", "pss"], &["--metric pss", "no sampler of this run"]);
+}
+
+#[test]
+fn an_attach_that_fails_prints_one_message_and_no_summary() {
+    let target = run_target("hold", words!["1"]).start();
+    let pid = target.number("ready", 1).to_string();
+    for (flags, part) in [
+        (&["--metric", "nope"][..], "--metric nope"),
+        (&["-s", "ptrace,calls=memory"], "calls=memory"),
+        (&["-s", "statm,peek=run"], "`peek`"),
+        (&["-o", "csv,path=no-such-folder/out.csv"], "no-such-folder"),
+    ] {
+        let words = words!["attach"].into_iter().chain(flags.iter().map(Into::into));
+        let done = seepmeter(words.chain(words![pid])).done().expect_complaint(125, &[part]);
+        assert_eq!((done.out().as_str(), done.err().lines().count()), ("", 1), "{}", done.told());
+    }
+    let done = seepmeter(words!["attach", "4194304"]).done();
+    let done = done.expect_complaint(125, &["4194304", "no process"]);
+    assert_eq!(done.err().lines().count(), 1, "{}", done.told());
+    let _ = target.finish().expect(0);
 }
 
 #[test]

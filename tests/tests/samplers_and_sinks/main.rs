@@ -3,4 +3,5 @@
 mod exec;
 mod ptrace;
 mod recordings;
+mod sources;
 mod stacks;

@@ -5,5 +5,6 @@ mod end_of_run;
 mod judge;
 mod judged_recordings;
 mod limits;
+mod merging;
 mod schema;
 mod whose_growth;

@@ -174,11 +174,13 @@ impl<'a> TickLoop<'a> {
         }
     }
 
-    /// What a sampler has observed since its last tick would be lost without a last sample. But of what was
-    /// sampled a moment ago there is no news.
+    /// What a sampler has observed since its last tick would be lost without a last sample. Only one that
+    /// reads no more than current values, and did so a moment ago, has nothing new: what pauses the target
+    /// may have served events since.
     fn last_sample(&mut self) -> Result<(), Error> {
+        let moment = self.schedule.interval() / 10;
         match self.sampled {
-            Some(sampled) if sampled.elapsed() < self.schedule.interval() / 2 => Ok(()),
+            Some(sampled) if self.budget.is_none() && sampled.elapsed() < moment => Ok(()),
             _ => self.sample(),
         }
     }

@@ -107,21 +107,7 @@ impl Text {
         });
         let resident: Vec<(Arc<Subject>, i64)> =
             of_processes.map(|point| (Arc::clone(point.subject), point.value)).collect();
-        for (subject, rss) in &resident {
-            if !self.repeats_last_line(sample, subject.id, *rss) {
-                self.write_rss(sample.t, subject, *rss)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// True if a line would only repeat the one before: the last sample of a run is taken at its end, and
-    /// that may be a moment after a tick.
-    fn repeats_last_line(&self, sample: &Sample, subject: SubjectId, rss: i64) -> bool {
-        let samplers = self.header.as_ref().map_or(&[][..], |header| &header.samplers);
-        let interval = samplers.get(usize::from(sample.sampler.0)).map_or(0, |it| it.interval);
-        let last = self.last.get(&subject).filter(|_| self.style == Style::Line);
-        last.is_some_and(|(t, last)| *last == rss && sample.t.saturating_sub(*t) < interval / 10)
+        resident.iter().try_for_each(|(subject, rss)| self.write_rss(sample.t, subject, *rss))
     }
 
     fn write_rss(&mut self, t: u64, subject: &Subject, rss: i64) -> Result<(), Error> {

@@ -80,7 +80,7 @@ fn an_argument_with_a_slash_is_a_file_and_a_bare_name_is_none() {
     assert!(found(here(words("./seepmeter-found-sink.so"))).starts_with("sink file "));
     let _ = here(words("seepmeter-found-sink.so"))
         .done()
-        .expect_complaint(125, &["there is no plugin", "a `/` in it"]);
+        .expect_complaint(125, &["there is no plugin", "contains a `/`"]);
     let _ = here(words("./none.so")).done().expect_complaint(125, &["cannot load ./none.so"]);
     let _ = here(words("./seepmeter-found-sink.so"));
     let as_sampler = words!["run", "-s", "./seepmeter-found-sink.so", "--", "true"];

@@ -84,7 +84,7 @@ fn a_gate_on_a_subject_that_there_is_not_says_which_there_are_and_does_not_fire(
         0,
         &[
             "was not evaluated: there was no subject `haep`",
-            "the largest first: heap, /usr/lib/libc.so.6 r-xp",
+            "largest first: heap, /usr/lib/libc.so.6 r-xp",
         ],
     );
     let done = replay(&three.flat, &["--fail-on", "subject(heap).rate>0"]);
@@ -283,7 +283,8 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
         done.err().contains("verdict    none: there is no metric `files`; there are: fds, rss")
     );
     let files = ["--metric", "files", "--fail-on", "growing"];
-    let _ = replay(&path, &files).expect_complaint(125, &["no metric `files`", "not be checked"]);
+    let _ =
+        replay(&path, &files).expect_complaint(125, &["no metric `files`", "were not evaluated"]);
 }
 
 #[test]

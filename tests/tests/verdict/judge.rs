@@ -79,7 +79,8 @@ fn a_file_that_cannot_be_judged_does_not_keep_the_others_from_it() {
     let complaints = done.complaints();
     assert_eq!(complaints.len(), 3, "{complaints:?}");
     assert!(
-        complaints[0].contains("broken.jsonl") && complaints[0].contains("line 1 is no header")
+        complaints[0].contains("broken.jsonl")
+            && complaints[0].contains("line 1 is not the header")
     );
     assert!(complaints[1].contains("missing.jsonl") && complaints[1].contains("No such file"));
     assert!(complaints[2].contains("gate `growing` fires"));
@@ -163,7 +164,7 @@ fn a_broken_line_is_named_with_its_number() {
         ("a.dat", "MEM 1.5 17.5\nMEM many 18.5\n", &[][..], ["line 2", "`many` is not a number"]),
         ("b.dat", "CMDLINE x\nMEM 1.5\n", &[], ["line 2", "lacks a number"]),
         ("a.log", "# Elapsed time\n 0.0 0.0\n", &[], ["line 2", "lacks a number"]),
-        ("b.log", "# Elapsed time\n", &[], ["b.log", "not one line with a time and a value"]),
+        ("b.log", "# Elapsed time\n", &[], ["b.log", "no line with a time and a value"]),
         ("a.csv", "t,rss\n1,2\n3,x\n", &table, ["line 3", "`x` is not a number"]),
         ("b.csv", "t,rss\n1,2\n3\n", &table, ["line: 3", "b.csv"]),
         ("c.csv", "time,rss\n1,2\n", &table, ["no column `t`", "there are: time, rss"]),
@@ -243,9 +244,9 @@ fn a_compressed_recording_that_is_cut_off_is_said_to_be() {
 fn a_file_that_is_no_recording_is_not_called_empty() {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes, words) in [
-        ("zeros", &[0_u8; 100_000][..], "line 1 is no header"),
-        ("torn.zst", &[0x28, 0xb5, 0x2f, 0xfd], "cut off before its first line has ended"),
-        ("torn", b"{\"he", "cut off before its first line has ended"),
+        ("zeros", &[0_u8; 100_000][..], "line 1 is not the header"),
+        ("torn.zst", &[0x28, 0xb5, 0x2f, 0xfd], "cut off in its first line"),
+        ("torn", b"{\"he", "cut off in its first line"),
         ("packed.gz", &[0x1f, 0x8b, 8, 0], "it is compressed"),
         ("empty", b"", "it is empty"),
     ] {
@@ -274,7 +275,7 @@ fn a_series_of_others_has_one_metric_and_no_number_is_cut_to_fit() {
     let [mprof, psrecord, table] = leak_of_others(folder.path());
     for path in [&mprof, &psrecord] {
         let _ = judge(&["--metric", "nonsense"], &[path])
-            .expect_complaint(125, &["no metric `nonsense`", "leave --metric out"]);
+            .expect_complaint(125, &["no metric `nonsense`", "leave out --metric"]);
         assert!(judge(&["--metric", "rss"], &[path]).expect(0).out().starts_with("growing  rss"));
     }
     let flags = ["--time", "time", "--value", "rss"];

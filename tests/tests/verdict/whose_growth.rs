@@ -181,7 +181,7 @@ fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
     let told = replay(&path, &["-o", "verdict"]).expect(0).err();
     for (part, why) in [
         ("mapped over 16 MiB, +", "; mostly transparent huge pages"),
-        ("[heap], +", "; mostly given back by MADV_FREE"),
+        ("[heap], +", "; mostly memory given back by MADV_FREE"),
         ("glibc arenas, +", "; arenas of malloc"),
     ] {
         let line = told.lines().find(|line| line.contains(part));

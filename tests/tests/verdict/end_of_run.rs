@@ -283,7 +283,8 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
         done.err().contains("verdict    none: there is no metric `files`; there are: fds, rss")
     );
     let files = ["--metric", "files", "--fail-on", "growing"];
-    let _ = replay(&path, &files).expect_complaint(125, &["no metric `files`", "were not evaluated"]);
+    let _ =
+        replay(&path, &files).expect_complaint(125, &["no metric `files`", "were not evaluated"]);
 }
 
 #[test]

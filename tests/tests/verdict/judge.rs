@@ -79,7 +79,8 @@ fn a_file_that_cannot_be_judged_does_not_keep_the_others_from_it() {
     let complaints = done.complaints();
     assert_eq!(complaints.len(), 3, "{complaints:?}");
     assert!(
-        complaints[0].contains("broken.jsonl") && complaints[0].contains("line 1 is not the header")
+        complaints[0].contains("broken.jsonl")
+            && complaints[0].contains("line 1 is not the header")
     );
     assert!(complaints[1].contains("missing.jsonl") && complaints[1].contains("No such file"));
     assert!(complaints[2].contains("gate `growing` fires"));

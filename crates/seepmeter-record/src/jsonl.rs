@@ -68,7 +68,7 @@ pub enum ReadError {
         what: String,
     },
     /// Reading failed.
-    #[error("cannot read it {}", after(*.line))]
+    #[error("reading it failed {}", after(*.line))]
     Io {
         /// The last line that was read whole.
         line: u64,

@@ -270,6 +270,8 @@ fn form(line: &str) -> String {
     while form.contains("[#,#,#],[#,#,#]") {
         form = form.replace("[#,#,#],[#,#,#]", "[#,#,#]");
     }
+    // Of a target that has ended, a last sample may have the peak alone.
+    form = form.replace("\"partial\":true,", "");
     for limit in ["cgroup", "address_space", "machine"] {
         form = form.replace(&format!(",\"limit.{limit}\":#"), "");
     }

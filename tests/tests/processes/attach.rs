@@ -84,6 +84,17 @@ fn the_remaining_time_is_estimated_from_the_second_sample_on() {
 }
 
 #[test]
+fn an_attach_that_ends_at_a_tick_has_one_sample_there() {
+    let (target, pid) = target();
+    // The duration is over just after the last tick, and never before it.
+    let flags = ["-i", "1s", "-d", "2010ms", "--no-summary", "-o", "text,style=pages,path=-"];
+    let done = attach(pid, &flags).done().expect(0);
+    let out = done.out();
+    assert_eq!(out.lines().count(), 3, "{out}");
+    let _ = target.finish().expect(0);
+}
+
+#[test]
 fn attach_ends_well_at_a_signal_and_sends_none_on() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let target = run_target("catch-signals", []).start();

@@ -107,7 +107,10 @@ fn one_run_a_side_cannot_tell() {
     assert!(!told.contains("CI") && !told.contains("p ="), "{told}");
     assert!(told.contains("one run does not show how much runs of one version differ; give "));
     let told: Value = serde_json::from_str(&compare(&["--json"], &base, &new).out()).unwrap();
-    assert!(told["lack"].as_str().unwrap().contains("give three or, better, five of each"), "{told}");
+    assert!(
+        told["lack"].as_str().unwrap().contains("give three or, better, five of each"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// once in a run of the tests.
 ///
 /// # Panics
-/// Where they can't be built.
+/// If they can't be built.
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -72,7 +72,7 @@ fn build_once(folder: &Path) {
     file.write_all(runner.unwrap_or_default().as_bytes()).expect("stamp");
 }
 
-/// Which run of the tests this is: that of its parent, where that is cargo or nextest.
+/// Which run of the tests this is: that of its parent, if that is cargo or nextest.
 fn runner() -> Option<String> {
     let parent = nix::unistd::getppid();
     let stat = std::fs::read_to_string(format!("/proc/{parent}/stat")).ok()?;

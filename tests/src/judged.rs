@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Done, seepmeter, words};
+use crate::{FinishedRun, seepmeter, words};
 
 /// A replay with these flags and nothing but what they ask for.
 ///
 /// # Panics
 /// If seepmeter can't be run.
 #[must_use]
-pub fn replay(recording: &Path, flags: &[&str]) -> Done {
+pub fn replay(recording: &Path, flags: &[&str]) -> FinishedRun {
     let flags = flags.iter().map(Into::into);
     let words = words!["replay", "-q", "--no-summary"].into_iter().chain(flags);
     seepmeter(words.chain(words![recording])).done()
@@ -25,5 +25,5 @@ pub fn replay(recording: &Path, flags: &[&str]) -> Done {
 pub fn verdict(recording: &Path, flags: &[&str]) -> Value {
     let flags = [&["-o", "verdict,json=yes,path=-"], flags].concat();
     let done = replay(recording, &flags).expect(0);
-    serde_json::from_str(&done.out()).unwrap_or_else(|error| panic!("{error}\n{}", done.told()))
+    serde_json::from_str(&done.out()).unwrap_or_else(|error| panic!("{error}\n{}", done.output()))
 }

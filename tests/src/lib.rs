@@ -5,9 +5,9 @@
 //! wait has a [limit], and what a test has started is ended when it is dropped.
 
 mod built;
-mod family;
 mod judged;
 pub mod plugin;
+mod process_tree;
 mod recording;
 mod run;
 mod since;
@@ -18,10 +18,10 @@ mod terminal;
 use std::time::Duration;
 
 pub use built::{copy_seepmeter, folder, seepmeter_path, test_target};
-pub use family::Family;
 pub use judged::{replay, verdict};
+pub use process_tree::ProcessTree;
 pub use recording::Recording;
-pub use run::{Done, Run, Running, run, run_target, seepmeter};
+pub use run::{FinishedRun, Run, RunningProgram, run, run_target, seepmeter};
 pub use since::{eventually, long, long_or_not_run, not_run};
 pub use terminal::Terminal;
 

@@ -26,7 +26,7 @@ pub fn cdylib(package: &str) -> PathBuf {
 /// Compiles a library from C with every warning an error, and returns its path.
 ///
 /// # Panics
-/// Where it can't be compiled.
+/// If it can't be compiled.
 #[track_caller]
 pub fn cc(source: &Path, output: &Path, flags: &[&str]) -> PathBuf {
     let strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"];

@@ -1,4 +1,4 @@
-//! Running a program, and what became of it.
+//! RunningProgram a program, and what became of it.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Family, Terminal, eventually, limit, seepmeter_path, test_target};
+use crate::{ProcessTree, Terminal, eventually, limit, seepmeter_path, test_target};
 
 /// A run in the making.
 #[derive(Debug)]
 pub struct Run {
     command: Command,
-    family: Family,
+    tree: ProcessTree,
     on_terminal: bool,
 }
 
@@ -40,11 +40,11 @@ pub fn run_target(name: &str, arguments: impl IntoIterator<Item = OsString>) -> 
 pub fn run(program: impl AsRef<Path>, arguments: impl IntoIterator<Item = OsString>) -> Run {
     // Whatever the program is, it may run seepmeter.
     crate::folder();
-    let family = Family::new();
+    let tree = ProcessTree::new();
     let mut command = Command::new(program.as_ref());
-    let (variable, value) = family.variable();
+    let (variable, value) = tree.variable();
     command.args(arguments).env(variable, value).env("LC_ALL", "C.UTF-8");
-    Run { command, family, on_terminal: false }
+    Run { command, tree, on_terminal: false }
 }
 
 impl Run {
@@ -82,7 +82,7 @@ impl Run {
 
     /// Runs it to its end with this standard input, and asserts that nothing stays behind.
     #[must_use]
-    pub fn with_input(self, input: &[u8]) -> Done {
+    pub fn with_input(self, input: &[u8]) -> FinishedRun {
         let mut running = self.start();
         if let Some(mut stdin) = running.stdin.take() {
             let input = input.to_owned();
@@ -94,26 +94,26 @@ impl Run {
 
     /// Runs it to its end with an empty standard input, and asserts that nothing stays behind.
     #[must_use]
-    pub fn done(self) -> Done {
+    pub fn done(self) -> FinishedRun {
         self.with_input(b"")
     }
 
     /// Starts it.
     ///
     /// # Panics
-    /// Where it can't be started.
+    /// If it can't be started.
     #[must_use]
-    pub fn start(self) -> Running {
-        let told = format!("{:?}", self.command);
-        self.try_start().unwrap_or_else(|error| panic!("{told}: {error}"))
+    pub fn start(self) -> RunningProgram {
+        let command = format!("{:?}", self.command);
+        self.try_start().unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// Starts it where it can be started.
+    /// Starts it if it can be started.
     ///
     /// # Errors
     /// What fork, exec, or what stands before the exec failed with.
-    pub fn try_start(self) -> io::Result<Running> {
-        let Self { mut command, family, on_terminal } = self;
+    pub fn try_start(self) -> io::Result<RunningProgram> {
+        let Self { mut command, tree, on_terminal } = self;
         let terminal = on_terminal.then(|| Terminal::new(&mut command));
         if terminal.is_none() {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -122,29 +122,29 @@ impl Run {
         // The command keeps its ends of the terminal open otherwise.
         drop(command);
         let (stdout, stderr) = match &terminal {
-            Some(terminal) => (Heard::from(terminal.reader()), Heard::closed()),
+            Some(terminal) => (Capture::from(terminal.reader()), Capture::closed()),
             None => (
-                Heard::of(child.stdout.take().map(OwnedFd::from)),
-                Heard::of(child.stderr.take().map(OwnedFd::from)),
+                Capture::of(child.stdout.take().map(OwnedFd::from)),
+                Capture::of(child.stderr.take().map(OwnedFd::from)),
             ),
         };
-        Ok(Running { stdin: child.stdin.take(), child, family, terminal, stdout, stderr })
+        Ok(RunningProgram { stdin: child.stdin.take(), child, tree, terminal, stdout, stderr })
     }
 }
 
 /// A program that runs. Dropping it kills it, and all that it has started.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningProgram {
     child: Child,
     stdin: Option<ChildStdin>,
     terminal: Option<Terminal>,
-    stdout: Heard,
-    stderr: Heard,
+    stdout: Capture,
+    stderr: Capture,
     /// Its processes.
-    pub family: Family,
+    pub tree: ProcessTree,
 }
 
-impl Running {
+impl RunningProgram {
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
@@ -156,14 +156,14 @@ impl Running {
         self.type_keys(format!("{line}\n").as_bytes());
     }
 
-    /// As [`Running::say`], with no end of line.
+    /// As [`RunningProgram::say`], with no end of line.
     pub fn type_keys(&mut self, keys: &[u8]) {
         let done = match (&mut self.terminal, &mut self.stdin) {
             (Some(terminal), _) => terminal.type_keys(keys),
             (None, Some(stdin)) => stdin.write_all(keys).and_then(|()| stdin.flush()),
             (None, None) => panic!("standard input is closed"),
         };
-        done.unwrap_or_else(|error| panic!("standard input: {error}\n{}", self.told()));
+        done.unwrap_or_else(|error| panic!("standard input: {error}\n{}", self.output()));
     }
 
     /// Ends its standard input.
@@ -193,7 +193,7 @@ impl Running {
     pub fn error_line(&self, part: &str) -> String {
         self.stderr
             .wait(|text| text.lines().find(|line| line.contains(part)).map(str::to_owned))
-            .unwrap_or_else(|| panic!("no line with {part:?} on standard error\n{}", self.told()))
+            .unwrap_or_else(|| panic!("no line with {part:?} on standard error\n{}", self.output()))
     }
 
     /// The lines so far on its standard error that contain this.
@@ -203,13 +203,13 @@ impl Running {
         text.lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
     }
 
-    fn wait_for(&self, heard: &Heard, start: &str, n: usize) -> String {
-        heard
+    fn wait_for(&self, capture: &Capture, start: &str, n: usize) -> String {
+        capture
             .wait(|text| {
                 let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
                 whole.lines().filter(|line| line.starts_with(start)).nth(n - 1).map(str::to_owned)
             })
-            .unwrap_or_else(|| panic!("no line {n} that starts with {start:?}\n{}", self.told()))
+            .unwrap_or_else(|| panic!("no line {n} that starts with {start:?}\n{}", self.output()))
     }
 
     /// The n-th word of a line as a number: of `ready 123` the word 1 is 123.
@@ -230,7 +230,7 @@ impl Running {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).unwrap_or_else(|error| {
-            panic!("cannot send {signal} to {}: {error}\n{}", self.pid(), self.told())
+            panic!("cannot send {signal} to {}: {error}\n{}", self.pid(), self.output())
         });
     }
 
@@ -241,20 +241,20 @@ impl Running {
 
     /// Ends its standard input, waits for its end, and asserts that nothing stays behind.
     #[must_use]
-    pub fn finish(mut self) -> Done {
+    pub fn finish(mut self) -> FinishedRun {
         self.end_input();
         let done = self.wait();
-        self.family.assert_gone();
+        self.tree.assert_gone();
         done
     }
 
-    /// Waits for its end and for all that it says. Others of its family may live on.
+    /// Waits for its end and for all that it prints. Its descendants may live on.
     #[must_use]
-    pub fn wait(&mut self) -> Done {
+    pub fn wait(&mut self) -> FinishedRun {
         let status = self.wait_for_end();
-        self.stdout.wait_for_end(&self.family);
-        self.stderr.wait_for_end(&self.family);
-        Done {
+        self.stdout.wait_for_end(&self.tree);
+        self.stderr.wait_for_end(&self.tree);
+        FinishedRun {
             status,
             stdout: self.stdout.state().bytes.clone(),
             stderr: self.stderr.state().bytes.clone(),
@@ -271,26 +271,26 @@ impl Running {
                 begin.elapsed() < limit(),
                 "it does not end within {:?}\n{}",
                 limit(),
-                self.told()
+                self.output()
             );
             thread::sleep(Duration::from_millis(2));
         }
     }
 
-    fn told(&self) -> String {
+    fn output(&self) -> String {
         let (stdout, stderr) = (self.stdout.state(), self.stderr.state());
-        told(&stdout.bytes, &stderr.bytes)
+        output(&stdout.bytes, &stderr.bytes)
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn told(stdout: &[u8], stderr: &[u8]) -> String {
+fn output(stdout: &[u8], stderr: &[u8]) -> String {
     format!(
         "--- stdout\n{}\n--- stderr\n{}",
         String::from_utf8_lossy(stdout),
@@ -300,7 +300,7 @@ fn told(stdout: &[u8], stderr: &[u8]) -> String {
 
 /// A program that has ended.
 #[derive(Debug)]
-pub struct Done {
+pub struct FinishedRun {
     /// How.
     pub status: ExitStatus,
     /// What it has said.
@@ -309,18 +309,18 @@ pub struct Done {
     pub stderr: Vec<u8>,
 }
 
-impl Done {
+impl FinishedRun {
     /// Asserts that it has exited with this status.
     #[track_caller]
     pub fn expect(self, status: i32) -> Self {
-        assert_eq!(self.status.code(), Some(status), "{}\n{}", self.status, self.told());
+        assert_eq!(self.status.code(), Some(status), "{}\n{}", self.status, self.output());
         self
     }
 
     /// Asserts that this signal has killed it.
     #[track_caller]
     pub fn expect_killed(self, signal: Signal) -> Self {
-        assert_eq!(self.status.signal(), Some(signal as i32), "{}\n{}", self.status, self.told());
+        assert_eq!(self.status.signal(), Some(signal as i32), "{}\n{}", self.status, self.output());
         self
     }
 
@@ -351,7 +351,7 @@ impl Done {
     pub fn expect_complaint(self, status: i32, parts: &[&str]) -> Self {
         let done = self.expect(status);
         let complaints = done.complaints();
-        assert_eq!(complaints.len(), 1, "one message is wanted\n{}", done.told());
+        assert_eq!(complaints.len(), 1, "one message is wanted\n{}", done.output());
         for part in parts {
             assert!(complaints[0].contains(part), "{part:?} is missing in {:?}", complaints[0]);
         }
@@ -360,27 +360,27 @@ impl Done {
 
     /// All that it has said, for the message of an assertion.
     #[must_use]
-    pub fn told(&self) -> String {
-        told(&self.stdout, &self.stderr)
+    pub fn output(&self) -> String {
+        output(&self.stdout, &self.stderr)
     }
 }
 
 /// What a thread hears from a pipe or a terminal.
 #[derive(Clone, Debug)]
-struct Heard {
-    shared: Arc<(Mutex<HeardState>, Condvar)>,
+struct Capture {
+    shared: Arc<(Mutex<CaptureState>, Condvar)>,
 }
 
 #[derive(Debug, Default)]
-struct HeardState {
+struct CaptureState {
     bytes: Vec<u8>,
     ended: bool,
     stop: bool,
 }
 
-impl Heard {
+impl Capture {
     fn closed() -> Self {
-        let state = HeardState { ended: true, ..HeardState::default() };
+        let state = CaptureState { ended: true, ..CaptureState::default() };
         Self { shared: Arc::new((Mutex::new(state), Condvar::new())) }
     }
 
@@ -389,10 +389,11 @@ impl Heard {
     }
 
     fn from(source: OwnedFd) -> Self {
-        let heard = Self { shared: Arc::new((Mutex::new(HeardState::default()), Condvar::new())) };
-        let hearing = heard.clone();
-        thread::spawn(move || hearing.listen(source.into()));
-        heard
+        let capture =
+            Self { shared: Arc::new((Mutex::new(CaptureState::default()), Condvar::new())) };
+        let reader = capture.clone();
+        thread::spawn(move || reader.listen(source.into()));
+        capture
     }
 
     fn listen(&self, mut source: std::fs::File) {
@@ -406,7 +407,7 @@ impl Heard {
             let ended = state.ended;
             drop(state);
             if ended {
-                // Closed before anybody is told, so that whoever writes next finds it closed.
+                // Closed before anybody is notified, so that whoever writes next finds it closed.
                 drop(source);
                 self.shared.1.notify_all();
                 return;
@@ -415,7 +416,7 @@ impl Heard {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, HeardState> {
+    fn state(&self) -> MutexGuard<'_, CaptureState> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -444,13 +445,13 @@ impl Heard {
     }
 
     /// Waits for the end, but not for a process that lives on and keeps the pipe open.
-    fn wait_for_end(&self, family: &Family) {
+    fn wait_for_end(&self, tree: &ProcessTree) {
         let mut alone_since = None;
         eventually("the end of what is said", || {
             if self.state().ended {
                 return Some(());
             }
-            if family.members().is_empty() {
+            if tree.members().is_empty() {
                 alone_since = None;
                 return None;
             }

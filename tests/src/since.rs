@@ -1,14 +1,14 @@
-//! Waiting, and saying that something did not run.
+//! Waiting for events, and reporting that a test did not run.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::limit;
 
-/// Asks again and again until there is an answer.
+/// Asks again and again until there is an answer, and returns it.
 ///
 /// # Panics
-/// Where there is none within the [limit].
+/// If there is none within the [limit].
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
@@ -35,7 +35,7 @@ pub fn long_or_not_run(test: &str) -> bool {
     long()
 }
 
-/// Says loudly that a test could not run here; past the capture of `cargo test`, so that it is seen.
+/// Reports loudly that a test could not run here; past the capture of `cargo test`, so that it is seen.
 pub fn not_run(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: {why}");
 }

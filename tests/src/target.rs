@@ -9,7 +9,7 @@ use std::str::FromStr;
 use nix::libc::c_void;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-/// The n-th argument behind the target's name (which is the 0th), if it is given and is what is asked for.
+/// The n-th argument after the target's name (which is the 0th), if it is given and is what is asked for.
 #[must_use]
 pub fn argument<T: FromStr>(n: usize) -> Option<T> {
     std::env::args_os().nth(n + 1)?.to_str()?.parse().ok()
@@ -20,7 +20,7 @@ pub fn arguments_from(n: usize) -> impl Iterator<Item = OsString> {
     std::env::args_os().skip(n + 1)
 }
 
-/// Says a line on standard output, at once.
+/// Prints a line on standard output, at once.
 pub fn say(line: &str) {
     let mut output = std::io::stdout().lock();
     // Whoever listened may be gone; that is no concern of a target's.

@@ -38,7 +38,7 @@ impl Terminal {
         grantpt(&keyboard).and_then(|()| unlockpt(&keyboard)).expect("a pseudo-terminal");
         let name = ptsname_r(&keyboard).expect("its name");
         let screen = open(name.as_str(), flags, Mode::empty()).expect("its other side");
-        // What is typed does not come back, so that only what programs say is heard.
+        // What is typed does not come back, so that only what programs print is captured.
         let mut settings = tcgetattr(&screen).expect("its settings");
         settings.local_flags.remove(LocalFlags::ECHO);
         tcsetattr(&screen, SetArg::TCSANOW, &settings).expect("its settings");

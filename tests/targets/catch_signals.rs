@@ -5,11 +5,11 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::getpid;
 use seepmeter_tests::target::{read_to_end, say};
 
-/// Tells the main thread of the end; higher than the others, so that they are told before it.
+/// Tells the main thread of the end; higher than the others, so that they are reported before it.
 const END: Signal = Signal::SIGIO;
 
 pub(crate) fn run() {
-    let told: SigSet = [
+    let printed: SigSet = [
         Signal::SIGHUP,
         Signal::SIGINT,
         Signal::SIGQUIT,
@@ -22,14 +22,14 @@ pub(crate) fn run() {
     .into_iter()
     .collect();
     // Before there is a second thread, which then blocks them too.
-    told.thread_block().expect("sigmask");
+    printed.thread_block().expect("sigmask");
     say(&format!("ready {}", std::process::id()));
     std::thread::spawn(|| {
         read_to_end();
         kill(getpid(), END)
     });
     loop {
-        match told.wait().expect("sigwait") {
+        match printed.wait().expect("sigwait") {
             END => return say("done"),
             signal => say(signal.as_str()),
         }

@@ -1,4 +1,4 @@
-//! A program that exits with the status that it is told: `test-target exit-code STATUS`.
+//! A program that exits with the status that it is given: `test-target exit-code STATUS`.
 
 use seepmeter_tests::target::{argument, end_with};
 

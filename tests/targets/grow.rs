@@ -1,6 +1,6 @@
 //! A program that leaks at a steady rate: `test-target grow [MIB_A_SECOND [SECONDS]]`.
 //!
-//! Without arguments it leaks 2 MiB a second for 15 seconds: gentle enough for a first look.
+//! Without arguments it leaks 2 MiB a second for 15 seconds: gentle enough for a first try.
 
 use std::time::{Duration, Instant};
 

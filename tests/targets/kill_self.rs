@@ -1,4 +1,4 @@
-//! A program that kills itself with the signal that it is told: `test-target kill-self NUMBER`. It leaves no core.
+//! A program that kills itself with the signal that it is given: `test-target kill-self NUMBER`. It leaves no core.
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, raise, signal};

@@ -1,4 +1,4 @@
-//! A program for the tests to watch: does what it is told on its standard input, a line a deed, and
+//! A program for the tests to watch: does what it reads on its standard input, a line for each act, and
 //! answers each with a line: `test-target obey`.
 
 use std::io::{Read, Write};
@@ -7,7 +7,7 @@ use std::{fs, io, ptr, thread};
 
 use nix::libc::{self, MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE};
 
-/// Does what it is told until there is nobody to tell it.
+/// Does what it reads until its input ends.
 pub(crate) fn run() {
     while let Some(line) = line() {
         let words: Vec<&str> = line.split(' ').collect();
@@ -138,7 +138,7 @@ fn file(path: &str, bytes: usize) -> String {
 
 /// A thread that has a name, an arena, and nothing to do.
 fn named_thread(name: &str) -> String {
-    let (ready, told) = mpsc::channel();
+    let (ready, printed) = mpsc::channel();
     let name = std::ffi::CString::new(name).unwrap_or_default();
     thread::spawn(move || {
         // SAFETY: the name ends in a zero; the block is never freed and is this thread's arena's.
@@ -152,5 +152,5 @@ fn named_thread(name: &str) -> String {
             thread::park();
         }
     });
-    told.recv().unwrap_or(0).to_string()
+    printed.recv().unwrap_or(0).to_string()
 }

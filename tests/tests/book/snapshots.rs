@@ -106,7 +106,7 @@ fn every_command_has_its_help_kept() {
 }
 
 #[test]
-fn samplers_and_sinks_tell_of_their_options_as_it_is_kept() {
+fn samplers_and_sinks_list_their_options_as_it_is_kept() {
     let table = seepmeter(words!["plugins"]).done().expect(0).out();
     let commands = table.lines().map(|line| {
         let name = line.split_whitespace().nth(1).unwrap();
@@ -195,7 +195,7 @@ fn errors_of_files_are_as_they_are_kept() {
 }
 
 #[test]
-fn commands_that_cannot_be_executed_are_told_as_it_is_kept() {
+fn commands_that_cannot_be_executed_are_reported_as_it_is_kept() {
     let place = Place::new();
     let text = place.transcript(&[
         "run -q -- no-such-program",
@@ -207,7 +207,7 @@ fn commands_that_cannot_be_executed_are_told_as_it_is_kept() {
 }
 
 #[test]
-fn an_attach_that_is_refused_is_told_as_it_is_kept() {
+fn an_attach_that_is_refused_is_reported_as_it_is_kept() {
     let target = run_target("hold", words!["1"]).start();
     let pid = target.number("ready", 1);
     ptrace::seize(Pid::from_raw(pid), ptrace::Options::empty()).unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use seepmeter_record::{Record, jsonl::Ending};
 use seepmeter_tests::plugin::{abi, cc, cdylib, repository};
-use seepmeter_tests::{Done, Recording, seepmeter, test_target, words};
+use seepmeter_tests::{FinishedRun, Recording, seepmeter, test_target, words};
 
 /// A plugin of `tests/abi/v1.0/`, compiled.
 fn compiled(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
@@ -13,7 +13,7 @@ fn compiled(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
 }
 
 /// `seepmeter plugins` of the table that these flags make.
-fn table(flags: &[&str]) -> Done {
+fn table(flags: &[&str]) -> FinishedRun {
     let folder = tempfile::tempdir().unwrap();
     let _ = compiled(folder.path(), "table.c", flags);
     seepmeter(words!["plugins", "./p.so"]).in_folder(folder.path()).done()
@@ -77,7 +77,7 @@ fn trap_26_calls_in_the_header_have_their_parameters_and_all_stands_inside_the_g
 }
 
 #[test]
-fn a_plugin_of_version_1_0_loads_and_tells_of_itself() {
+fn a_plugin_of_version_1_0_loads_and_describes_itself() {
     let done = table(&["-DOPTIONS=2"]).expect(0);
     for part in [
         "sink table 0.9: does nothing",
@@ -87,7 +87,7 @@ fn a_plugin_of_version_1_0_loads_and_tells_of_itself() {
         "plugin ABI: version 1.0, entry seepmeter_plugin_v1",
         "calls: create, write, destroy",
     ] {
-        assert!(done.out().contains(part), "{part}\n{}", done.told());
+        assert!(done.out().contains(part), "{part}\n{}", done.output());
     }
 }
 
@@ -96,8 +96,8 @@ fn a_larger_table_of_a_newer_minor_version_works() {
     let folder = tempfile::tempdir().unwrap();
     let _ = compiled(folder.path(), "table.c", &["-DMINOR=7"]);
     let shown = seepmeter(words!["plugins", "./p.so"]).in_folder(folder.path()).done().expect(0);
-    assert!(shown.out().contains("version 1.7"), "{}", shown.told());
-    assert!(shown.out().contains("a table of 224 bytes"), "{}", shown.told());
+    assert!(shown.out().contains("version 1.7"), "{}", shown.output());
+    assert!(shown.out().contains("a table of 224 bytes"), "{}", shown.output());
     let words = words!["run", "-q", "--no-summary", "-o", "./p.so", "--", "true"];
     let done = seepmeter(words).in_folder(folder.path()).done().expect(0);
     assert_eq!(done.err(), "");
@@ -123,14 +123,14 @@ fn a_table_that_can_not_be_is_refused_by_name_before_anything_is_called() {
     ];
     for (flags, parts) in cases {
         let done = table(flags).expect_complaint(125, parts);
-        assert!(done.err().contains("./p.so"), "{}", done.told());
+        assert!(done.err().contains("./p.so"), "{}", done.output());
     }
 }
 
 #[test]
 fn a_table_at_an_odd_address_is_read_all_the_same() {
     let done = table(&["-DUNALIGNED", "-DOPTIONS=2"]).expect(0);
-    assert!(done.out().contains("sink table 0.9"), "{}", done.told());
+    assert!(done.out().contains("sink table 0.9"), "{}", done.output());
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn trap_24_libraries_do_not_see_each_others_symbols() {
     }
     let done = seepmeter(words!["plugins", "--plugin-dir", folder.path()]).done().expect(0);
     for name in ["a", "b"] {
-        assert!(done.out().contains(&format!("the words of {name}  (")), "{}", done.told());
+        assert!(done.out().contains(&format!("the words of {name}  (")), "{}", done.output());
     }
 }
 
@@ -224,7 +224,7 @@ fn trap_27a_a_library_with_symbols_that_carry_names_is_loaded_by_its_files_name(
         let path = folder.path().join(file);
         let _ = std::fs::copy(cdylib("seepmeter-test-panicky"), &path).unwrap();
         let done = seepmeter(words!["plugins", path]).done().expect(0);
-        assert!(done.out().starts_with(says), "{}", done.told());
+        assert!(done.out().starts_with(says), "{}", done.output());
     }
     let other = folder.path().join("other.so");
     let _ = std::fs::copy(cdylib("seepmeter-test-panicky"), &other).unwrap();

@@ -19,8 +19,8 @@ fn put(folder: &Path, name: &str) {
 /// The name that the sink `found` says it has, or what is said instead.
 fn found(run: Run) -> String {
     let done = run.done();
-    let told = done.out() + &done.err();
-    told.lines().next().unwrap_or_default().to_owned()
+    let printed = done.out() + &done.err();
+    printed.lines().next().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -62,12 +62,12 @@ fn folders_are_searched_in_their_order_and_never_the_current_one() {
         fs::remove_dir_all(path(gone)).unwrap();
         // A folder that a flag names must be there.
         fs::create_dir_all(path(gone)).unwrap();
-        let told = ask(&flags);
-        assert!(told.starts_with(&format!("sink {next} ")), "without {gone}: {told}");
+        let printed = ask(&flags);
+        assert!(printed.starts_with(&format!("sink {next} ")), "without {gone}: {printed}");
     }
     fs::remove_file(path("bin/seepmeter-found-sink.so")).unwrap();
-    let told = ask(&flags);
-    assert!(told.starts_with("seepmeter: there is no plugin `found`"), "{told}");
+    let printed = ask(&flags);
+    assert!(printed.starts_with("seepmeter: there is no plugin `found`"), "{printed}");
     assert!(ask(&["--plugin-dir", "."]).starts_with("sink here "), "where the user names it");
 }
 
@@ -98,11 +98,11 @@ fn the_list_names_every_plugin_where_it_is_from_and_what_is_wrong_with_the_other
     let folder = tempfile::tempdir().unwrap();
     put(folder.path(), "found");
     fs::write(folder.path().join("seepmeter-broken-sampler.so"), "no library").unwrap();
-    fs::write(folder.path().join("other.so"), "not looked at").unwrap();
+    fs::write(folder.path().join("other.so"), "not loaded").unwrap();
     let words = words!["plugins", "--plugin-dir", folder.path()];
     let done = seepmeter(words).done();
     for part in ["statm", "jsonl", "(built in)", "found", "does nothing", "0.9", "--plugin-dir)"] {
-        assert!(done.out().contains(part), "{part}\n{}", done.told());
+        assert!(done.out().contains(part), "{part}\n{}", done.output());
     }
     let _ = done.expect_complaint(125, &["seepmeter-broken-sampler.so"]);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use seepmeter_record::{Event, EventKind, Footer, Record, jsonl::Ending};
 use seepmeter_tests::plugin::{abi, cc, cdylib};
-use seepmeter_tests::{Done, Recording, long_or_not_run, seepmeter, words};
+use seepmeter_tests::{FinishedRun, Recording, long_or_not_run, seepmeter, words};
 
 /// A folder with the misbehaving sink and sampler, and the panicking ones.
 struct Rogues {
@@ -30,7 +30,7 @@ impl Rogues {
     }
 
     /// A short run with this sampler or sink beside statm and a recording.
-    fn run(&self, flag: &str, spec: &str) -> Done {
+    fn run(&self, flag: &str, spec: &str) -> FinishedRun {
         let _ = std::fs::remove_file(self.path().join("r.jsonl"));
         let words = words![
             "run",
@@ -62,13 +62,13 @@ impl Rogues {
     }
 
     /// Runs with it, and asserts that all went on without it: one complaint that names it and has these
-    /// parts, status 125, and a whole recording, which tells of it where it failed before the end.
+    /// parts, status 125, and a whole recording, which has an event of it if it failed before the end.
     #[track_caller]
     fn goes_on_without(&self, flag: &str, spec: &str, parts: &[&str]) -> Recording {
         let file = spec.split(',').next().unwrap();
         let done = self.run(flag, spec).expect_complaint(125, parts);
-        assert!(done.complaints()[0].contains(file), "{}", done.told());
-        assert!(!done.err().contains('\x1b') || file.contains("pan"), "{}", done.told());
+        assert!(done.complaints()[0].contains(file), "{}", done.output());
+        assert!(!done.err().contains('\x1b') || file.contains("pan"), "{}", done.output());
         self.recording()
     }
 }
@@ -153,7 +153,7 @@ fn a_warning_is_shown_without_control_characters_and_is_no_failure() {
 fn a_message_without_end_is_cut_off() {
     let rogues = Rogues::new();
     let done = rogues.run("-o", "./sink.so,in=write,do=long").expect(125);
-    assert!(done.err().len() < 3000, "{}", done.told());
+    assert!(done.err().len() < 3000, "{}", done.output());
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn trap_23_a_panic_while_an_instance_is_dropped_or_its_panic_is_hurts_nobody() {
     for (flag, spec) in [("-s", "./panicky.so,at=drop"), ("-o", "./alarmist.so,at=drop")] {
         // All of its work is done, and the message of the panic itself is seen.
         let done = rogues.run(flag, spec).expect(0);
-        assert!(done.err().contains("told to, in drop"), "{}", done.told());
+        assert!(done.err().contains("told to, in drop"), "{}", done.output());
         let _ = rogues.recording();
     }
     for (flag, spec) in
@@ -380,7 +380,7 @@ fn blocked(what: &str) {
                 ];
                 let done = seepmeter(words).in_folder(folder).done();
                 let took = begin.elapsed();
-                assert!(took < Duration::from_secs(25), "{spec} took {took:?}\n{}", done.told());
+                assert!(took < Duration::from_secs(25), "{spec} took {took:?}\n{}", done.output());
                 let path = folder.join(format!("{place}.jsonl"));
                 let begun = ["create.so", "in=ready", "in=start", "in=add_target"]
                     .iter()
@@ -393,7 +393,7 @@ fn blocked(what: &str) {
                 // With ten seconds some just come back in time, and all is well.
                 if what == "sleep" || done.status.code() != Some(0) {
                     let done = done.expect_complaint(125, &[spec, "within"]);
-                    assert!(begun || done.err().contains("called off"), "{}", done.told());
+                    assert!(begun || done.err().contains("called off"), "{}", done.output());
                 }
             });
         }
@@ -417,7 +417,11 @@ fn a_plugin_that_blocks_for_ten_seconds_hangs_nobody() {
 }
 
 /// A run beside a sink that takes a second for each of so many samples.
-fn beside_a_slow_sink(seconds: &str, interval: &str, target: &str) -> (Done, Recording, String) {
+fn beside_a_slow_sink(
+    seconds: &str,
+    interval: &str,
+    target: &str,
+) -> (FinishedRun, Recording, String) {
     let folder = tempfile::tempdir().unwrap();
     let flag = format!("-DSLOW={seconds}");
     let _ = cc(&abi("sink.c"), &folder.path().join("slow.so"), &[&flag]);
@@ -446,12 +450,12 @@ fn a_slow_sink_drops_samples_and_a_record_the_footer_and_the_summary_say_so() {
     let (done, recording, log) = beside_a_slow_sink("2", "100us", "1.2");
     let done = done.expect(0);
     let dropped = &recording.footer().dropped;
-    assert_eq!(dropped.len(), 1, "{dropped:?}\n{}", done.told());
+    assert_eq!(dropped.len(), 1, "{dropped:?}\n{}", done.output());
     let (sink, samples) = (&dropped[0].sink, dropped[0].samples);
     assert_eq!(sink, "./slow.so,log=log");
     assert!(samples > 0 && recording.samples().count() as u64 == recording.footer().samples);
     let summary = format!("by sink {sink}, which was too slow");
-    assert!(done.err().contains(&summary), "{}", done.told());
+    assert!(done.err().contains(&summary), "{}", done.output());
     let reported: u64 = log
         .lines()
         .filter_map(|line| line.strip_prefix("dropped ")?.strip_suffix(&format!(" of {sink}")))
@@ -478,7 +482,7 @@ fn under_a_sink_that_takes_a_second_a_record_a_sampler_at_1_khz_stays_on_time() 
         let (done, recording, _) = slow;
         let footer = recording.footer();
         assert!(!footer.dropped.is_empty(), "6,000 samples, and room for 4,096");
-        assert!(done.err().contains("was too slow and did not get"), "{}", done.told());
+        assert!(done.err().contains("was too slow and did not get"), "{}", done.output());
         assert!(usual.footer().dropped.is_empty());
         let share =
             |footer: &Footer| footer.samples as f64 / (footer.samples + footer.missed) as f64;

@@ -194,7 +194,7 @@ fn follow(place: &Path, section: &str) {
                 .env("CARGO_NET_OFFLINE", "true")
                 .done()
                 .expect(0);
-            assert_eq!(letters(&done.out()), letters(shown), "{command}\n{}", done.told());
+            assert_eq!(letters(&done.out()), letters(shown), "{command}\n{}", done.output());
         }
     }
 }

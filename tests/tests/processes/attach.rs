@@ -10,11 +10,12 @@ use nix::sys::signal::{SigHandler, Signal};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use seepmeter_record::{End, TargetOrigin};
 use seepmeter_tests::{
-    Recording, Run, Running, copy_seepmeter, eventually, not_run, run, run_target, seepmeter, words,
+    Recording, Run, RunningProgram, copy_seepmeter, eventually, not_run, run, run_target,
+    seepmeter, words,
 };
 
 /// A target that holds 4 MiB until its input ends, and its pid.
-fn target() -> (Running, i32) {
+fn target() -> (RunningProgram, i32) {
     let target = run_target("hold", words!["4", "1"]).start();
     let pid = target.number("ready", 1);
     (target, pid)
@@ -35,7 +36,7 @@ fn attach_ends_when_its_process_ends() {
     eventually("samples", || Recording::try_read(&path).ok().filter(|r| r.samples().count() > 3));
     let _ = target.finish().expect(0);
     let done = running.finish().expect(0);
-    assert!(done.err().contains("ended"), "{}", done.told());
+    assert!(done.err().contains("ended"), "{}", done.output());
     let recording = Recording::read(&path);
     assert_eq!(recording.header().targets[0].origin, TargetOrigin::Pid(pid));
     assert_eq!(recording.target_pid(), pid);
@@ -49,7 +50,7 @@ fn attach_ends_when_its_process_ends() {
 fn attach_ends_at_its_duration_and_leaves_the_process_running() {
     let (mut target, pid) = target();
     let done = attach(pid, &["-q", "-i", "5ms", "-d", "100ms"]).done().expect(0);
-    assert!(done.err().contains("still running"), "{}", done.told());
+    assert!(done.err().contains("still running"), "{}", done.output());
     assert!(target.runs());
     let _ = target.finish().expect(0);
 }
@@ -80,7 +81,7 @@ fn the_remaining_time_is_estimated_from_the_second_sample_on() {
     let _ = target.finish().expect(0);
     let needs = ["4 m 57 s", "4 m 58 s", "4 m 59 s"];
     let said = |needs: &&str| done.err().contains(&format!("yet: needs {needs} more"));
-    assert!(needs.iter().any(said), "{}", done.told());
+    assert!(needs.iter().any(said), "{}", done.output());
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn attach_ends_well_at_a_signal_and_sends_none_on() {
         let _ = running.error_line("rss");
         running.signal(signal);
         let done = running.finish().expect(0);
-        assert!(done.err().contains("still running"), "{}", done.told());
+        assert!(done.err().contains("still running"), "{}", done.output());
         assert_eq!(target.finish().expect(0).out(), format!("ready {pid}\ndone\n"));
     }
 }
@@ -157,7 +158,7 @@ fn attach_to_a_zombie_says_that_it_has_ended() {
 
 #[test]
 fn attach_to_a_thread_of_the_kernel_says_that_it_has_no_memory() {
-    // kthreadd, where this pid namespace has it.
+    // kthreadd, if this pid namespace has it.
     if std::fs::read_to_string("/proc/2/comm").is_ok_and(|name| name == "kthreadd\n") {
         let _ = attach(2, &[]).done().expect_complaint(125, &["kthreadd", "kernel"]);
     } else {
@@ -174,7 +175,7 @@ fn attach_works_as_another_user_as_far_as_procfs_lets_it() {
     let (target, pid) = target();
     let done =
         copy.attach(pid, &["-q", "-i", "5ms", "-d", "100ms"]).before_exec(become_nobody).done();
-    assert!(done.err().contains("rss "), "statm is for everybody\n{}", done.told());
+    assert!(done.err().contains("rss "), "statm is for everybody\n{}", done.output());
     let _ = done.expect(0);
     let refused =
         copy.attach(pid, &["-s", "statm,peak=interval"]).before_exec(become_nobody).done();

@@ -33,7 +33,7 @@ fn trap_1_a_held_child_is_still_the_old_program_and_release_returns_at_the_exec_
         let pid = held.process().pid();
         assert_eq!(executable(pid), own, "it must not have executed anything yet");
         let child = held.release().unwrap();
-        // However soon we look: the exec has happened.
+        // However soon this is read: the exec has happened.
         assert_ne!(executable(pid), own);
         child.process().signal(Signal::SIGKILL).unwrap();
         child.process().wait().unwrap();
@@ -54,7 +54,7 @@ fn trap_1_a_held_child_waits_as_long_as_it_must() {
     assert!(!mark.exists());
     holder.say("go");
     let done = holder.finish().expect(0);
-    assert!(done.out().contains("released\nExited(0)"), "{}", done.told());
+    assert!(done.out().contains("released\nExited(0)"), "{}", done.output());
     assert!(mark.exists());
 }
 
@@ -73,13 +73,13 @@ fn trap_1_no_sample_of_the_command_is_of_seepmeter_itself() {
         // A forked seepmeter maps far more than this small program ever does.
         let own = std::fs::metadata(seepmeter_path()).unwrap().len() as i64;
         for (t, vsize) in recording.series("vsize") {
-            assert!(vsize < own + (8 << 20), "at {t} ns a look saw {vsize} bytes");
+            assert!(vsize < own + (8 << 20), "the sample at {t} ns is of {vsize} bytes");
         }
     }
 }
 
 #[test]
-fn trap_2_a_failed_exec_is_told_with_its_errno_and_the_child_is_reaped() {
+fn trap_2_a_failed_exec_is_reported_with_its_errno_and_the_child_is_reaped() {
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("binary");
     std::fs::copy(test_target(), &binary).unwrap();
@@ -106,7 +106,7 @@ fn trap_2_the_command_tells_a_failed_exec_from_a_program_that_ends_at_once() {
     let missing = seepmeter(words!["run", "-q", "--", "./nowhere"]).done();
     let _ = missing.expect_complaint(127, &["cannot execute ./nowhere"]);
     let quick = seepmeter(words!["run", "-q", "--", "sh", "-c", "exit 127"]).done().expect(127);
-    assert!(quick.err().contains("exited with status 127"), "{}", quick.told());
+    assert!(quick.err().contains("exited with status 127"), "{}", quick.output());
     assert_eq!(quick.complaints(), [""; 0]);
 }
 
@@ -116,10 +116,10 @@ fn a_held_child_whose_seepmeter_is_killed_ends_and_never_executes_its_command() 
     let mark = folder.path().join("mark");
     let mut holder = run_target("holder", words![test_target(), "mark", mark]).start();
     let held = holder.number("held", 1);
-    assert!(holder.family.members().contains(&held));
+    assert!(holder.tree.members().contains(&held));
     holder.signal(Signal::SIGKILL);
     let _ = holder.wait().expect_killed(Signal::SIGKILL);
-    holder.family.assert_gone();
+    holder.tree.assert_gone();
     assert!(!mark.exists());
 }
 
@@ -149,9 +149,9 @@ fn a_seepmeter_that_is_killed_at_its_fork_leaves_no_held_child() {
     let child = Pid::from_raw(i32::try_from(fork).unwrap());
     let _ = waitpid(child, Some(WaitPidFlag::__WALL)).unwrap();
     ptrace::detach(child, None).unwrap();
-    assert!(running.family.members().contains(&child.as_raw()));
+    assert!(running.tree.members().contains(&child.as_raw()));
     kill(pid, Signal::SIGKILL).unwrap();
-    running.family.assert_gone();
+    running.tree.assert_gone();
     assert!(!mark.exists(), "the command has run");
 }
 
@@ -211,7 +211,7 @@ fn trap_7_the_command_never_samples_a_process_that_got_the_pid_of_its_target() {
         let recording = Recording::read(&path);
         assert_eq!(recording.end(), End::Gone);
         for (t, rss) in recording.series("rss") {
-            assert!(rss > 200 << 20, "at {t} ns a look saw another process, of {rss} bytes");
+            assert!(rss > 200 << 20, "the sample at {t} ns is of another process, of {rss} bytes");
         }
     }
 }
@@ -272,13 +272,13 @@ impl Drop for Reborn {
 }
 
 #[test]
-fn trap_8_children_and_threads_that_die_during_a_look_cost_no_sample_and_no_word() {
+fn trap_8_children_and_threads_that_die_during_a_sample_cost_no_sample_and_no_message() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
     let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "churn", "300", "4"];
     let done = seepmeter(words).done().expect(0);
-    assert_eq!(done.complaints(), [""; 0], "{}", done.told());
+    assert_eq!(done.complaints(), [""; 0], "{}", done.output());
     let recording = Recording::read(&path);
     for kind in ["sampler-failed", "skipped"] {
         assert!(recording.events(kind).is_empty(), "{:?}", recording.events(kind));
@@ -288,7 +288,7 @@ fn trap_8_children_and_threads_that_die_during_a_look_cost_no_sample_and_no_word
 }
 
 #[test]
-fn trap_8_a_target_that_dies_during_a_look_is_no_error() {
+fn trap_8_a_target_that_dies_during_a_sample_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
@@ -296,7 +296,7 @@ fn trap_8_a_target_that_dies_during_a_look_is_no_error() {
         for _ in 0..10 {
             let words = words!["run", "-i", "100us", "-s", sampler, "-o", sink, "--", "true"];
             let done = seepmeter(words).done().expect(0);
-            assert_eq!(done.complaints(), [""; 0], "{}", done.told());
+            assert_eq!(done.complaints(), [""; 0], "{}", done.output());
             let recording = Recording::read(&path);
             assert_eq!(recording.end(), End::Exited(0));
             assert!(recording.series("rss").iter().all(|(_, rss)| *rss > 0));
@@ -315,7 +315,7 @@ fn trap_16_waiting_for_the_end_does_not_take_the_stops_of_a_tracer() {
             ptrace::seize(pid, ptrace::Options::empty()).unwrap();
             for _ in 0..100 {
                 ptrace::interrupt(pid).unwrap();
-                // It would hang here had anybody else been told of the stop.
+                // It would hang here if anybody else had taken the stop.
                 eventually("a stop", || {
                     match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
                         Ok(WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..)) => Some(()),
@@ -394,11 +394,11 @@ fn a_target_that_leaves_a_child_behind_ends_when_it_ends_and_the_child_lives_on(
     let mut running = seepmeter(words!["run", "-q", "--", test_target(), "fork-and-exit"]).start();
     let orphan = running.number("left", 1);
     let done = running.wait().expect(0);
-    assert!(done.err().contains("exited with status 0"), "{}", done.told());
-    assert_eq!(running.family.members(), [orphan]);
+    assert!(done.err().contains("exited with status 0"), "{}", done.output());
+    assert_eq!(running.tree.members(), [orphan]);
     running.end_input();
     let _ = running.line("orphan done");
-    running.family.assert_gone();
+    running.tree.assert_gone();
 }
 
 #[test]

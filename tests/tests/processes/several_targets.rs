@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::{End, SubjectId, SubjectKind, TargetOrigin};
-use seepmeter_tests::{Done, Recording, Run, Running, eventually, run_target, seepmeter, words};
+use seepmeter_tests::{
+    FinishedRun, Recording, Run, RunningProgram, eventually, run_target, seepmeter, words,
+};
 use serde_json::Value;
 
 const MIB: i64 = 1 << 20;
@@ -13,8 +15,8 @@ const MIB: i64 = 1 << 20;
 /// Two processes of one program, of 4 and of 32 MiB, and a folder with what is written of them.
 struct Pair {
     folder: tempfile::TempDir,
-    small: Running,
-    large: Running,
+    small: RunningProgram,
+    large: RunningProgram,
 }
 
 impl Pair {
@@ -50,7 +52,10 @@ impl Pair {
 
     /// Ends the small one and, when it is known to have ended and the large one was sampled on, the
     /// large one.
-    fn end_one_after_the_other(self, attached: Running) -> (Done, tempfile::TempDir, [i32; 2]) {
+    fn end_one_after_the_other(
+        self,
+        attached: RunningProgram,
+    ) -> (FinishedRun, tempfile::TempDir, [i32; 2]) {
         let pids = [self.small.pid(), self.large.pid()];
         self.wait_for_samples(5);
         let Self { folder, small, large } = self;
@@ -110,18 +115,18 @@ fn lines_and_tables_name_each_target_and_the_summary_has_each_end_each_verdict_a
     let [small, large] = pids.map(|pid| format!("test-target (pid {pid})"));
     let count = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
     for name in [&small, &large] {
-        assert_eq!(count(&format!(" s  {name} ended")), 1, "{}", done.told());
-        assert!(count(&format!("  {name}")) > 5, "{}", done.told());
-        assert_eq!(count(&format!("target     {name}, ended")), 1, "{}", done.told());
-        assert_eq!(count(&format!("  inconclusive  rss of {name}: ")), 1, "{}", done.told());
+        assert_eq!(count(&format!(" s  {name} ended")), 1, "{}", done.output());
+        assert!(count(&format!("  {name}")) > 5, "{}", done.output());
+        assert_eq!(count(&format!("target     {name}, ended")), 1, "{}", done.output());
+        assert_eq!(count(&format!("  inconclusive  rss of {name}: ")), 1, "{}", done.output());
     }
-    assert_eq!(count("verdict    inconclusive  rss of 2 targets: "), 1, "{}", done.told());
+    assert_eq!(count("verdict    inconclusive  rss of 2 targets: "), 1, "{}", done.output());
     assert_eq!(lines.iter().filter(|line| line.starts_with("rss  ")).count(), 2);
     // No live line shows a target after its end.
     let end = lines.iter().position(|line| line.contains(&format!("{small} ended"))).unwrap();
     let live = lines[end + 1..].iter().filter(|line| line.contains(" s  rss "));
     let is_of_large = |line: &&str| line.contains(&large);
-    assert!(live.clone().count() > 3 && live.clone().all(is_of_large), "{}", done.told());
+    assert!(live.clone().count() > 3 && live.clone().all(is_of_large), "{}", done.output());
     assert_rows(&folder.path().join("r.csv"));
     let text = std::fs::read_to_string(folder.path().join("r.json")).unwrap();
     let verdicts: Vec<Value> =
@@ -160,7 +165,7 @@ fn gates_are_held_against_the_sum() {
         let pair = Pair::new();
         let flags = ["-q", "--no-summary", "-d", "300ms", "--fail-on", gate];
         let done = pair.attach(&flags).done().expect(status);
-        assert_eq!(done.complaints().len(), usize::from(status == 100), "{}", done.told());
+        assert_eq!(done.complaints().len(), usize::from(status == 100), "{}", done.output());
         for target in [pair.small, pair.large] {
             let _ = target.finish().expect(0);
         }
@@ -174,7 +179,7 @@ fn a_signal_ends_the_watch_and_leaves_all_of_them_running() {
     pair.wait_for_samples(3);
     attached.signal(Signal::SIGINT);
     let done = attached.finish().expect(0);
-    assert_eq!(done.err().matches(", still running\n").count(), 2, "{}", done.told());
+    assert_eq!(done.err().matches(", still running\n").count(), 2, "{}", done.output());
     let recording = Recording::read(&pair.path("r.jsonl"));
     let ends: Vec<End> = recording.footer().ends.iter().map(|target| target.end).collect();
     assert_eq!(ends, [End::Left, End::Left]);
@@ -216,8 +221,8 @@ fn a_process_that_is_given_twice_or_is_none_is_an_error_before_any_is_watched() 
         seepmeter(words).done()
     };
     let done = attach(&[&pid, &pid]).expect_complaint(125, &[&pid, "is given twice"]);
-    assert_eq!(done.err().lines().count(), 1, "{}", done.told());
+    assert_eq!(done.err().lines().count(), 1, "{}", done.output());
     let done = attach(&[&pid, "4194304"]).expect_complaint(125, &["4194304", "no process"]);
-    assert_eq!(done.err().lines().count(), 1, "{}", done.told());
+    assert_eq!(done.err().lines().count(), 1, "{}", done.output());
     let _ = target.finish().expect(0);
 }

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use seepmeter_record::jsonl::Ending;
 use seepmeter_record::{End, EventKind};
 use seepmeter_tests::{
-    Recording, Run, Running, eventually, run, seepmeter, seepmeter_path, test_target, words,
+    Recording, Run, RunningProgram, eventually, run, seepmeter, seepmeter_path, test_target, words,
 };
 
 const FORWARDED: [Signal; 6] = [
@@ -59,10 +59,10 @@ fn every_signal_that_seepmeter_alone_gets_reaches_the_target_exactly_once() {
         let _ = running.line(signal.as_str());
     }
     let done = running.finish().expect(0);
-    let told: Vec<String> = done.out().lines().skip(1).map(str::to_owned).collect();
+    let printed: Vec<String> = done.out().lines().skip(1).map(str::to_owned).collect();
     let wanted: Vec<&str> =
         FORWARDED.iter().map(|signal| signal.as_str()).chain(["done"]).collect();
-    assert_eq!(told, wanted);
+    assert_eq!(printed, wanted);
     let recording = recorded.read();
     let kinds: Vec<&EventKind> =
         recording.events("forwarded").iter().map(|event| &event.kind).collect();
@@ -86,8 +86,8 @@ fn a_target_that_a_forwarded_signal_ends_keeps_all_its_samples_and_a_footer() {
         running.signal(signal);
         let mut running = running;
         let done = running.wait().expect(128 + signal as i32);
-        running.family.assert_gone();
-        assert!(done.err().contains("killed by signal"), "{}", done.told());
+        running.tree.assert_gone();
+        assert!(done.err().contains("killed by signal"), "{}", done.output());
         let recording = recorded.read();
         let footer = recording.footer();
         assert_eq!(recording.end(), End::Killed(signal as i32));
@@ -111,7 +111,7 @@ fn one_term_leaves_a_target_that_ignores_it_alone_and_a_second_one_within_the_gr
     assert!(running.runs());
     running.signal(Signal::SIGTERM);
     let _ = running.wait().expect(128 + 9);
-    running.family.assert_gone();
+    running.tree.assert_gone();
     drop(recorded);
 }
 
@@ -136,8 +136,8 @@ fn timeout_asks_once_however_many_terms_come_with_it() {
     for _ in 0..5 {
         let words = words!["0.5", seepmeter_path(), "run", "-q", "--", "sh", "-c", script];
         let done = run("/usr/bin/timeout", words).done().expect(124);
-        assert!(done.out().contains("tidy"), "{}", done.told());
-        assert!(done.err().contains("exited with status 4"), "{}", done.told());
+        assert!(done.out().contains("tidy"), "{}", done.output());
+        assert!(done.err().contains("exited with status 4"), "{}", done.output());
     }
 }
 
@@ -150,7 +150,7 @@ fn nohup_keeps_a_run_alive_and_whole() {
     running.signal(Signal::SIGHUP);
     assert!(running.runs());
     let done = running.finish().expect(0);
-    assert!(done.err().contains("exited with status 0"), "{}", done.told());
+    assert!(done.err().contains("exited with status 0"), "{}", done.output());
 }
 
 #[test]
@@ -166,10 +166,10 @@ fn a_parent_that_ignores_sigchld_does_not_cost_the_exit_status() {
     let killed = seepmeter(words!["run", "-q", "--", test_target(), "kill-self", "9"]);
     let _ = killed.before_exec(ignore).done().expect(137);
     // And the target finds it ignored, as it would without seepmeter.
-    let look = seepmeter(words!["run", "-q", "--", "grep", "SigIgn", "/proc/self/status"]);
-    let told = look.before_exec(ignore).done().expect(0).out();
-    let mask = u64::from_str_radix(told.split_whitespace().nth(1).unwrap(), 16).unwrap();
-    assert!(mask & (1 << (Signal::SIGCHLD as u64 - 1)) != 0, "{told}");
+    let run = seepmeter(words!["run", "-q", "--", "grep", "SigIgn", "/proc/self/status"]);
+    let printed = run.before_exec(ignore).done().expect(0).out();
+    let mask = u64::from_str_radix(printed.split_whitespace().nth(1).unwrap(), 16).unwrap();
+    assert!(mask & (1 << (Signal::SIGCHLD as u64 - 1)) != 0, "{printed}");
 }
 
 #[test]
@@ -180,8 +180,8 @@ fn signals_that_were_blocked_stay_blocked_for_the_target() {
         Ok(())
     };
     let run = seepmeter(words!["run", "-q", "--", "grep", "SigBlk", "/proc/self/status"]);
-    let told = run.before_exec(block).done().expect(0).out();
-    assert!(told.trim_end().ends_with("200"), "{told}");
+    let printed = run.before_exec(block).done().expect(0).out();
+    assert!(printed.trim_end().ends_with("200"), "{printed}");
 }
 
 #[test]
@@ -200,15 +200,15 @@ fn a_recording_survives_that_seepmeter_is_killed_and_replays() {
         running.signal(Signal::SIGKILL);
         let _ = running.wait().expect_killed(Signal::SIGKILL);
         // Seepmeter dying leaves the target running.
-        assert!(running.family.members().contains(&target));
+        assert!(running.tree.members().contains(&target));
         running.end_input();
-        running.family.assert_gone();
+        running.tree.assert_gone();
         let recording = Recording::read(&path);
         assert!(recording.samples().count() > 20);
         assert!(!matches!(recording.ending, Ending::Whole));
         let done = seepmeter(words!["replay", "-o", "csv", path]).done().expect(0);
         assert_eq!(done.out().lines().count(), recording.samples().count() + 1);
-        assert!(done.err().contains("the recording has no end"), "{}", done.told());
+        assert!(done.err().contains("the recording has no end"), "{}", done.output());
     }
 }
 
@@ -230,14 +230,14 @@ fn at_the_end_of_the_duration_the_target_is_left_running_by_default() {
     let sink = format!("jsonl,path={}", recorded.path().display());
     let words =
         words!["run", "-i", "5ms", "-d", "100ms", "-o", sink, "--", test_target(), "hold", "1"];
-    let mut running: Running = seepmeter(words).start();
+    let mut running: RunningProgram = seepmeter(words).start();
     let target = running.number("ready", 1);
     let done = running.wait().expect(0);
-    assert!(done.err().contains("still running"), "{}", done.told());
-    assert_eq!(running.family.members(), [target]);
+    assert!(done.err().contains("still running"), "{}", done.output());
+    assert_eq!(running.tree.members(), [target]);
     assert_eq!(recorded.read().end(), End::Left);
     running.end_input();
-    running.family.assert_gone();
+    running.tree.assert_gone();
 }
 
 #[test]
@@ -248,13 +248,13 @@ fn on_stop_end_asks_the_target_to_end_and_kills_it_after_the_grace() {
     };
     // That it dies because it was told to is what was asked for, and no failure.
     let mut polite = stop("hold");
-    let told = polite.wait().expect(0).err();
-    assert!(told.contains("killed by signal 15"), "{told}");
-    polite.family.assert_gone();
+    let printed = polite.wait().expect(0).err();
+    assert!(printed.contains("killed by signal 15"), "{printed}");
+    polite.tree.assert_gone();
     let mut stubborn = stop("ignore-signals");
-    let told = stubborn.wait().expect(0).err();
-    assert!(told.contains("killed by signal 9"), "{told}");
-    stubborn.family.assert_gone();
+    let printed = stubborn.wait().expect(0).err();
+    assert!(printed.contains("killed by signal 9"), "{printed}");
+    stubborn.tree.assert_gone();
 }
 
 /// Whether a signal waits for a process, and nobody has taken it yet.

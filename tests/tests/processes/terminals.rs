@@ -2,7 +2,7 @@
 
 use seepmeter_record::End;
 use seepmeter_tests::{
-    Recording, Running, Terminal, eventually, run, run_target, seepmeter, seepmeter_path,
+    Recording, RunningProgram, Terminal, eventually, run, run_target, seepmeter, seepmeter_path,
     test_target, words,
 };
 
@@ -18,11 +18,11 @@ fn ctrl_c_reaches_the_target_once_and_seepmeter_stays_to_the_end() {
     assert!(running.runs());
     running.type_keys(Terminal::CTRL_D);
     let done = running.finish().expect(0);
-    let told = done.out();
+    let printed = done.out();
     for signal in ["SIGINT", "SIGQUIT"] {
-        assert_eq!(told.matches(signal).count(), 1, "{told}");
+        assert_eq!(printed.matches(signal).count(), 1, "{printed}");
     }
-    assert!(told.contains("exited with status 0"), "{told}");
+    assert!(printed.contains("exited with status 0"), "{printed}");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn ctrl_c_that_ends_the_target_still_gives_the_summary_and_130() {
     let _ = running.line("ready");
     running.type_keys(Terminal::CTRL_C);
     let done = running.finish().expect(130);
-    assert!(done.out().contains("killed by signal 2 (SIGINT)"), "{}", done.told());
+    assert!(done.out().contains("killed by signal 2 (SIGINT)"), "{}", done.output());
     let recording = Recording::read(&path);
     assert_eq!(recording.end(), End::Killed(2));
     assert_eq!(recording.events("forwarded").len(), 0);
@@ -50,7 +50,7 @@ fn ctrl_c_ends_an_attach_and_leaves_its_process_alone() {
     eventually("a live line", || running.said().contains("rss").then_some(()));
     running.type_keys(Terminal::CTRL_C);
     let done = running.finish().expect(0);
-    assert!(done.out().contains("still running"), "{}", done.told());
+    assert!(done.out().contains("still running"), "{}", done.output());
     assert!(target.runs());
     let _ = target.finish().expect(0);
 }
@@ -84,7 +84,7 @@ fn trap_15_ctrl_z_stops_seepmeter_and_its_target_and_fg_lets_both_go_on() {
     assert_eq!(shell.line("fg-status="), "fg-status=0");
     shell.say("exit");
     let done = shell.finish().expect(0);
-    assert_eq!(done.out().matches("SIGCONT").count(), 1, "{}", done.told());
+    assert_eq!(done.out().matches("SIGCONT").count(), 1, "{}", done.output());
     let recording = Recording::read(&path);
     assert_eq!(recording.end(), End::Exited(0));
     assert_eq!(recording.events("continued").len(), 1);
@@ -114,7 +114,7 @@ fn trap_15_a_target_that_is_stopped_alone_is_watched_on_and_has_not_ended() {
 }
 
 /// A shell with job control, without prompts and echoes.
-fn shell() -> Running {
+fn shell() -> RunningProgram {
     let mut shell =
         run("/bin/sh", words!["-i"]).env("PS1", "").env("ENV", "").on_terminal().start();
     shell.say("stty -echo; echo shell-is-ready");

@@ -1,4 +1,4 @@
-//! Bad input is told in one clear message, before anything of the target has run.
+//! Bad input is reported in one clear message, before anything of the target has run.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ fn refused(flags: &[&str], parts: &[&str]) {
     let done = seepmeter(words).in_folder(folder.path()).done().expect(125);
     assert!(!mark.exists(), "the target has run: {flags:?}");
     let complaints = done.complaints();
-    assert_eq!(complaints.len(), 1, "{flags:?}: one message is wanted\n{}", done.told());
+    assert_eq!(complaints.len(), 1, "{flags:?}: one message is wanted\n{}", done.output());
     for part in parts {
-        assert!(done.err().contains(part), "{flags:?}: {part:?} is missing\n{}", done.told());
+        assert!(done.err().contains(part), "{flags:?}: {part:?} is missing\n{}", done.output());
     }
     assert_eq!(done.out(), "");
     let summary = |line: &str| line.starts_with("target  ") || line.starts_with("watched  ");
-    assert!(!done.err().lines().any(summary), "{flags:?}: nothing was watched\n{}", done.told());
+    assert!(!done.err().lines().any(summary), "{flags:?}: nothing was watched\n{}", done.output());
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_good_run_leaves_the_mark() {
 }
 
 #[test]
-fn an_unknown_sampler_or_sink_is_told_with_the_nearest_name() {
+fn an_unknown_sampler_or_sink_is_reported_with_the_nearest_name() {
     refused(&["-s", "statn"], &["no sampler `statn`", "`statm`"]);
     refused(&["-o", "jsnol"], &["no sink `jsnol`", "`jsonl`"]);
     refused(&["-o", "cvs,path=x"], &["no sink `cvs`", "`csv`"]);
@@ -40,7 +40,7 @@ fn an_unknown_sampler_or_sink_is_told_with_the_nearest_name() {
 }
 
 #[test]
-fn an_unknown_option_key_is_told_with_the_known_ones() {
+fn an_unknown_option_key_is_reported_with_the_known_ones() {
     refused(&["-o", "csv,pth=x"], &["csv", "`pth`", "path", "layout"]);
     refused(&["-s", "statm,peek=run"], &["statm", "`peek`", "peak"]);
     refused(&["-s", "statm,evry=1s"], &["statm", "`evry`", "every"]);
@@ -48,7 +48,7 @@ fn an_unknown_option_key_is_told_with_the_known_ones() {
 }
 
 #[test]
-fn a_bad_option_value_is_told_with_what_would_be_right() {
+fn a_bad_option_value_is_reported_with_what_would_be_right() {
     refused(&["-s", "statm,peak=always"], &["statm", "`peak`", "run|interval|off"]);
     refused(&["-s", "statm,every=5"], &["`every`", "no unit", "500ms"]);
     refused(&["-o", "text,style=poem"], &["`style`", "line|pages"]);
@@ -58,7 +58,7 @@ fn a_bad_option_value_is_told_with_what_would_be_right() {
 }
 
 #[test]
-fn a_bad_duration_is_told_with_what_would_be_right() {
+fn a_bad_duration_is_reported_with_what_would_be_right() {
     for flag in ["-i", "-d", "--grace"] {
         refused(&[flag, "5"], &["no unit", "500ms"]);
         refused(&[flag, "soon"], &["not a duration", "500ms"]);
@@ -67,7 +67,7 @@ fn a_bad_duration_is_told_with_what_would_be_right() {
 }
 
 #[test]
-fn an_output_that_cannot_be_made_is_told_with_its_path() {
+fn an_output_that_cannot_be_made_is_reported_with_its_path() {
     refused(
         &["-o", "csv,path=no-such-folder/out.csv"],
         &["no-such-folder/out.csv", "No such file"],
@@ -79,19 +79,19 @@ fn an_output_that_cannot_be_made_is_told_with_its_path() {
 }
 
 #[test]
-fn flags_that_make_no_sense_are_told() {
+fn flags_that_make_no_sense_are_errors() {
     refused(&["--on-stop", "end"], &["--duration"]);
     refused(&["-d", "1s", "--on-stop", "explode"], &["leave", "end"]);
     refused(&["--intervall", "1s"], &["--interval"]);
 }
 
 #[test]
-fn a_pid_that_is_none_is_told_with_the_next_step() {
+fn a_pid_that_is_none_is_reported_with_the_next_step() {
     let attach = |pid: &str| seepmeter(words!["attach", "--no-summary", pid]).done();
     let _ = attach("4194304").expect_complaint(125, &["4194304", "no process"]);
     for bad in ["0", "-1", "init", "99999999999"] {
         let done = attach(bad).expect(125);
-        assert!(!done.complaints().is_empty() || done.err().contains("error"), "{}", done.told());
+        assert!(!done.complaints().is_empty() || done.err().contains("error"), "{}", done.output());
     }
 }
 
@@ -106,7 +106,7 @@ fn good(folder: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-fn replay(text: &str) -> seepmeter_tests::Done {
+fn replay(text: &str) -> seepmeter_tests::FinishedRun {
     seepmeter(words!["replay", "--no-summary", "-o", "csv", "-"]).with_input(text.as_bytes())
 }
 
@@ -129,7 +129,7 @@ fn a_recording_from_before_the_first_release_is_refused_in_one_sentence() {
         let done = seepmeter(command).with_input(text.as_bytes());
         let parts = ["standard input", "format from before the first release", "record it again"];
         let done = done.expect_complaint(125, &parts);
-        assert_eq!((done.out().as_str(), done.err().lines().count()), ("", 1), "{}", done.told());
+        assert_eq!((done.out().as_str(), done.err().lines().count()), ("", 1), "{}", done.output());
     }
 }
 
@@ -155,16 +155,16 @@ fn an_attach_that_fails_prints_one_message_and_no_summary() {
     ] {
         let words = words!["attach"].into_iter().chain(flags.iter().map(Into::into));
         let done = seepmeter(words.chain(words![pid])).done().expect_complaint(125, &[part]);
-        assert_eq!((done.out().as_str(), done.err().lines().count()), ("", 1), "{}", done.told());
+        assert_eq!((done.out().as_str(), done.err().lines().count()), ("", 1), "{}", done.output());
     }
     let done = seepmeter(words!["attach", "4194304"]).done();
     let done = done.expect_complaint(125, &["4194304", "no process"]);
-    assert_eq!(done.err().lines().count(), 1, "{}", done.told());
+    assert_eq!(done.err().lines().count(), 1, "{}", done.output());
     let _ = target.finish().expect(0);
 }
 
 #[test]
-fn a_broken_line_is_told_with_its_number_and_the_lines_before_it_are_replayed() {
+fn a_broken_line_is_reported_with_its_number_and_the_lines_before_it_are_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let good = good(folder.path());
     let mut lines: Vec<&str> = good.lines().collect();
@@ -175,14 +175,14 @@ fn a_broken_line_is_told_with_its_number_and_the_lines_before_it_are_replayed() 
         lines[at] = broken;
         let done = replay(&(lines.join("\n") + "\n"));
         let done = done.expect_complaint(125, &["standard input", &number]);
-        assert_eq!(done.out().lines().count(), 1 + samples, "{}", done.told());
+        assert_eq!(done.out().lines().count(), 1 + samples, "{}", done.output());
     }
     lines[at] = r#"{"sample":{"t":1,"sampler":0,"duration":1,"points":[[7,7,7]]}}"#;
     let _ = replay(&lines.join("\n")).expect_complaint(125, &[&number, "defined"]);
 }
 
 #[test]
-fn what_is_no_recording_at_all_is_told_as_that() {
+fn a_file_that_is_no_recording_is_reported_as_that() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("odd.jsonl");
     let replay = |bytes: &[u8]| {
@@ -200,7 +200,7 @@ fn what_is_no_recording_at_all_is_told_as_that() {
 }
 
 #[test]
-fn a_sink_of_a_replay_that_cannot_be_made_is_told_too() {
+fn a_sink_of_a_replay_that_cannot_be_made_is_reported_too() {
     let folder = tempfile::tempdir().unwrap();
     let _ = good(folder.path());
     let path = folder.path().join("good.jsonl");

@@ -1,4 +1,4 @@
-//! The exit status is the target's own, and a failed exec is told as what it is.
+//! The exit status is the target's own, and a failed exec is reported as what it is.
 
 use nix::sys::signal::Signal;
 use seepmeter_record::End;
@@ -23,13 +23,13 @@ fn a_target_that_a_signal_killed_gives_128_and_the_signals_number() {
         let done =
             seepmeter(words!["run", "-q", "--", test_target(), "kill-self", number.to_string()])
                 .done();
-        let told = done.expect(128 + number).err();
-        assert!(told.contains(&format!("killed by signal {number} ({signal})")), "{told}");
+        let printed = done.expect(128 + number).err();
+        assert!(printed.contains(&format!("killed by signal {number} ({signal})")), "{printed}");
     }
 }
 
 #[test]
-fn a_command_that_is_not_there_is_127_and_told_with_its_name_and_why() {
+fn a_command_that_is_not_there_is_127_and_reported_with_its_name_and_why() {
     for name in ["no-such-command-anywhere", "./no-such-file", "/etc/passwd/below-a-file"] {
         let _ = seepmeter(words!["run", "--no-summary", "--", name])
             .done()
@@ -41,7 +41,7 @@ fn a_command_that_is_not_there_is_127_and_told_with_its_name_and_why() {
 }
 
 #[test]
-fn a_command_that_cannot_be_executed_is_126_and_told_with_its_name_and_why() {
+fn a_command_that_cannot_be_executed_is_126_and_reported_with_its_name_and_why() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "#!/bin/sh\n").unwrap();
@@ -53,7 +53,7 @@ fn a_command_that_cannot_be_executed_is_126_and_told_with_its_name_and_why() {
 }
 
 #[test]
-fn a_script_whose_interpreter_is_missing_is_127_and_the_interpreter_is_thought_of() {
+fn a_script_whose_interpreter_is_missing_is_127_and_the_message_names_the_interpreter() {
     let folder = tempfile::tempdir().unwrap();
     let script = script(folder.path(), "#!/no/such/interpreter\n");
     let _ = seepmeter(words!["run", "--no-summary", "--", script])
@@ -84,7 +84,7 @@ fn a_failed_exec_leaves_nothing_running_and_records_no_sample() {
 }
 
 #[test]
-fn a_sink_that_fails_gives_125_where_the_target_ended_well_and_the_targets_status_where_not() {
+fn a_sink_that_fails_gives_125_if_the_target_ended_well_and_the_targets_status_if_not() {
     // Every write to /dev/full fails with ENOSPC.
     let full = ["run", "-i", "1ms", "-o", "jsonl,path=/dev/full", "--"];
     let run =

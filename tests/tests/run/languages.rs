@@ -29,7 +29,7 @@ sys.stdout.write(sys.stdin.read())
 sys.exit(7)
 "#;
 
-/// Runs a program of 32 MiB and the exit status 7, and looks at what was seen of it.
+/// Runs a program of 32 MiB and the exit status 7, and checks what was sampled of it.
 fn watch(interpreter: &Path, flag: &str, program: &str, name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.jsonl");
@@ -37,8 +37,8 @@ fn watch(interpreter: &Path, flag: &str, program: &str, name: &str) {
     let words = words!["run", "-q", "-i", "5ms", "-o", sink, "--", interpreter, flag, program];
     let done = seepmeter(words).with_input(b"hello\n").expect(7);
     assert_eq!(done.out(), "kept 32\nhello\n");
-    assert!(done.err().starts_with(&format!("{name} on stderr\n")), "{}", done.told());
-    assert!(done.err().contains("exited with status 7"), "{}", done.told());
+    assert!(done.err().starts_with(&format!("{name} on stderr\n")), "{}", done.output());
+    assert!(done.err().contains("exited with status 7"), "{}", done.output());
     let recording = Recording::read(&path);
     let rss = recording.series("rss");
     // What is freed on the way out is of no concern here.
@@ -82,10 +82,10 @@ fn a_rakudo_program_that_leaks_by_eval_is_seen_to_grow() {
                    for ^50 { EVAL q[1] }; say 'leaked'; $*OUT.flush; get";
     let words = words!["run", "-q", "-i", "20ms", "-o", sink, "--", raku, "-e", program];
     let mut running = seepmeter(words).start();
-    // What stands after two more looks, the first of which may have begun before.
+    // The value after two more samples, the first of which may have begun before.
     let rss_now = || {
         let before = Recording::try_read(&path).map_or(0, |so_far| so_far.samples().count());
-        eventually("looks", || {
+        eventually("samples", || {
             // Before its first lines are on disk there is no header either.
             let rss = Recording::try_read(&path).ok()?.series("rss");
             (rss.len() > before + 1).then(|| rss[rss.len() - 1].1)

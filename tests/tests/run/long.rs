@@ -3,7 +3,7 @@
 use seepmeter_tests::{Recording, long_or_not_run, seepmeter, test_target, words};
 
 #[test]
-fn ten_thousand_looks_a_second_for_ten_seconds_lose_nothing_untold() {
+fn of_ten_thousand_samples_a_second_for_ten_seconds_none_is_lost_unreported() {
     if !long_or_not_run("10 kHz for 10 s") {
         return;
     }

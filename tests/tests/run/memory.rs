@@ -47,7 +47,7 @@ fn trap_3_a_zombie_leader_whose_thread_lives_on_has_not_ended_and_its_memory_is_
         wait_for_samples(&path, before + 40);
         assert!(running.runs());
         let done = running.finish().expect(5);
-        assert_eq!(done.complaints(), [""; 0], "{}", done.told());
+        assert_eq!(done.complaints(), [""; 0], "{}", done.output());
         let recording = Recording::read(&path);
         assert_eq!(recording.end(), End::Exited(5));
         assert_eq!(recording.events("sampler-failed").len(), 0);
@@ -78,7 +78,7 @@ fn trap_3_the_peak_of_an_interval_comes_down_again_after_a_zombie_leader_too() {
     let _ = running.line("dropped");
     let recording = || eventually("a recording", || Recording::try_read(&path).ok());
     let before = recording().samples().count();
-    // Behind a look that was under way, and what had waited to be written.
+    // After a sample that was under way, and what had waited to be written.
     wait_for_samples(&path, before + 200);
     let _ = running.finish().expect(0);
     let recording = recording();
@@ -142,7 +142,7 @@ fn numbers(path: &str) -> Vec<i64> {
 }
 
 #[test]
-fn trap_5_a_peak_is_never_under_the_resident_set_of_the_same_look() {
+fn trap_5_a_peak_is_never_under_the_resident_set_of_the_same_sample() {
     for sampler in ["statm", "statm,peak=interval"] {
         let (_folder, path, sink) = recorded();
         let words = words![
@@ -198,7 +198,7 @@ fn trap_5_a_spike_of_50_ms_is_caught_at_1_hz_by_the_peak_of_the_run_and_of_its_i
         let mut running = seepmeter(words).start();
         let _ = running.line("ready");
         wait_for_samples(&path, 1);
-        // A look of the spike itself would prove nothing: the next is most of a second away.
+        // A sample of the spike itself would prove nothing: the next is most of a second away.
         let before = Recording::read(&path).samples().count();
         running.say("now");
         let _ = running.line("spiked");
@@ -289,10 +289,10 @@ fn trap_6_a_large_seepmeters_size_is_never_reported_as_its_small_targets_peak() 
     assert!(recording.footer().cost.peak_rss > Some(200 << 20), "the trap is not there");
     for metric in ["rss", "peak"] {
         let largest = recording.largest(metric);
-        assert!(largest < 64 * MIB, "{metric} of the target is told as {largest}");
+        assert!(largest < 64 * MIB, "{metric} of the target is {largest}");
     }
-    let told = done.err();
-    let line = told.lines().find(|line| line.starts_with("rss ")).expect("a summary");
+    let printed = done.err();
+    let line = printed.lines().find(|line| line.starts_with("rss ")).expect("a summary");
     assert!(!line.contains("20") || !line.contains("GiB"), "{line}");
 }
 
@@ -317,7 +317,7 @@ fn a_target_that_grows_is_seen_to_grow_and_a_saw_to_come_back() {
         Recording::read(&path).series("rss").into_iter().map(|(_, rss)| rss).collect::<Vec<_>>()
     };
     let grown = run("grow", &["20", "1"]);
-    // The last look may see it on its way out already.
+    // The last sample may be of its way out already.
     assert!(grown.iter().max().unwrap() - grown[0] > 10 * MIB, "{grown:?}");
     let saw = run("saw", &["20", "4", "10"]);
     let largest = saw.iter().max().unwrap();

@@ -32,7 +32,7 @@ fn seepmeter_itself_writes_nothing_to_standard_output_unless_it_is_asked_to() {
     let done =
         seepmeter(words!["run", "-i", "1ms", "--", "sh", "-c", "printf hello"]).done().expect(0);
     assert_eq!(done.out(), "hello");
-    assert!(done.err().contains("rss"), "{}", done.told());
+    assert!(done.err().contains("rss"), "{}", done.output());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_reader_that_goes_away_is_no_failure_and_the_target_goes_on() {
     let _ = running.line("elapsed_s");
     running.stop_listening();
     let done = running.finish().expect(0);
-    assert_eq!(done.complaints(), [""; 0], "{}", done.told());
+    assert_eq!(done.complaints(), [""; 0], "{}", done.output());
     assert!(mark.exists());
 }
 

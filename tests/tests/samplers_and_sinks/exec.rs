@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use seepmeter_record::{EventKind, jsonl::Ending};
-use seepmeter_tests::{Done, Recording, Run, Terminal, seepmeter, test_target, words};
+use seepmeter_tests::{FinishedRun, Recording, Run, Terminal, seepmeter, test_target, words};
 
 /// A run of 0.1 s with this program beside a recording.
 fn with_program(folder: &Path, command: &str) -> Run {
@@ -32,9 +32,9 @@ fn recording(folder: &Path) -> Recording {
     recording
 }
 
-fn failed(folder: &Path, command: &str, parts: &[&str]) -> Done {
+fn failed(folder: &Path, command: &str, parts: &[&str]) -> FinishedRun {
     let done = with_program(folder, command).done().expect_complaint(125, parts);
-    assert!(done.complaints()[0].starts_with("sink exec,command="), "{}", done.told());
+    assert!(done.complaints()[0].starts_with("sink exec,command="), "{}", done.output());
     let _ = recording(folder);
     done
 }
@@ -53,7 +53,7 @@ fn a_program_gets_the_stream_as_a_recording_has_it() {
 fn what_a_program_prints_is_on_standard_output_before_seepmeter_ends() {
     let folder = tempfile::tempdir().unwrap();
     let done = with_program(folder.path(), "grep -c sample; sleep 0.3; echo end").done().expect(0);
-    assert!(done.out().ends_with("\nend\n"), "{}", done.told());
+    assert!(done.out().ends_with("\nend\n"), "{}", done.output());
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_program_that_has_read_enough_is_no_failure() {
 }
 
 #[test]
-fn a_program_that_dies_in_the_middle_is_told_and_the_rest_goes_on() {
+fn a_program_that_dies_in_the_middle_is_reported_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     for (end, part) in
         [("kill -SEGV $$", "killed by signal 11"), ("exit 7", "exited with status 7")]
@@ -97,24 +97,22 @@ fn a_program_that_dies_in_the_middle_is_told_and_the_rest_goes_on() {
             recorded().contains("sink-failed").then_some(())
         });
         let done = running.finish().expect_complaint(125, &["sink exec,command=", part]);
-        let told = recording(folder.path());
-        let told = told.events("sink-failed");
-        assert_eq!(told.len(), 1, "{}", done.told());
-        assert!(
-            matches!(&told[0].kind, EventKind::SinkFailed { reason } if reason.to_string().contains(part)),
-            "{told:?}"
-        );
+        let recording = recording(folder.path());
+        let failed = recording.events("sink-failed");
+        assert_eq!(failed.len(), 1, "{}", done.output());
+        let EventKind::SinkFailed { reason } = &failed[0].kind else { unreachable!() };
+        assert!(reason.to_string().contains(part), "{reason}");
     }
 }
 
 #[test]
-fn a_program_that_fails_at_the_end_is_told() {
+fn a_program_that_fails_at_the_end_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let _ = failed(folder.path(), "cat > /dev/null; exit 3", &["exited with status 3"]);
 }
 
 #[test]
-fn a_program_that_there_is_not_is_told_with_what_to_do() {
+fn a_program_that_there_is_not_is_reported_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let _ = failed(folder.path(), "no-such-program 2> /dev/null", &["status 127", "installed"]);
     let words = words!["run", "-o", "exec,command= ", "--", "true"];
@@ -142,7 +140,7 @@ fn a_program_that_reads_slowly_holds_up_neither_the_target_nor_the_recording() {
     ];
     let done = seepmeter(words).in_folder(folder.path()).done().expect(0);
     let recording = recording(folder.path());
-    assert!(recording.footer().t < 900_000_000, "{}", done.told());
+    assert!(recording.footer().t < 900_000_000, "{}", done.output());
     let lines = std::fs::read_to_string(folder.path().join("lines")).unwrap();
     assert!(lines.trim().parse::<usize>().unwrap() >= recording.samples().count() / 2, "{lines}");
 }
@@ -174,7 +172,7 @@ fn a_ctrl_c_in_the_terminal_does_not_end_the_program_before_the_stream() {
     });
     running.type_keys(Terminal::CTRL_C);
     let done = running.finish().expect(130);
-    assert!(done.out().contains("the program has seen the end"), "{}", done.told());
+    assert!(done.out().contains("the program has seen the end"), "{}", done.output());
     let copy = Recording::read(&copy);
     assert_eq!(copy.ending, Ending::Whole);
     assert_eq!(copy.records, Recording::read(&folder.path().join("r.jsonl")).records);

@@ -10,19 +10,19 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use seepmeter_record::{EventKind, Record, StackId, SubjectId, SubjectKind};
 use seepmeter_tests::{
-    Recording, Run, Running, eventually, folder, not_run, run, run_target, seepmeter, test_target,
-    words,
+    Recording, Run, RunningProgram, eventually, folder, not_run, run, run_target, seepmeter,
+    test_target, words,
 };
 
 /// A target that is ready.
-fn standing(threads: u32) -> Running {
+fn standing(threads: u32) -> RunningProgram {
     let target = run_target("stand", words![threads.to_string()]).start();
     let _ = target.line("ready");
     target
 }
 
 /// Watches a process for so many samples and one more.
-fn attached(target: &Running, sampler: &str, samples: usize) -> Recording {
+fn attached(target: &RunningProgram, sampler: &str, samples: usize) -> Recording {
     let words = words![
         "attach",
         "-q",

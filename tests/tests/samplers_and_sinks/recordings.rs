@@ -68,7 +68,7 @@ fn a_recording_replayed_into_a_recording_is_the_same_again() {
 }
 
 #[test]
-fn the_header_tells_what_was_run_and_the_footer_how_it_ended() {
+fn the_header_says_what_was_run_and_the_footer_how_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let (path, to_path) = sink(&folder, "jsonl", "r.jsonl");
     let words = words![
@@ -163,8 +163,8 @@ fn the_live_lines_go_to_standard_error_and_quiet_leaves_the_summary_alone() {
     let is_summary = |line: &&str| {
         ["target  ", "watched  ", "rss  ", "seepmeter  "].iter().any(|word| line.starts_with(word))
     };
-    let count = |told: &str| {
-        (told.lines().filter(is_live).count() > 0, told.lines().filter(is_summary).count())
+    let count = |printed: &str| {
+        (printed.lines().filter(is_live).count() > 0, printed.lines().filter(is_summary).count())
     };
     assert_eq!(count(&run(&[])), (true, 4));
     assert_eq!(count(&run(&["-q"])), (false, 4));
@@ -173,18 +173,18 @@ fn the_live_lines_go_to_standard_error_and_quiet_leaves_the_summary_alone() {
 }
 
 #[test]
-fn the_summary_tells_how_long_how_much_and_at_what_cost() {
+fn the_summary_says_how_long_how_much_and_at_what_cost() {
     let done =
         seepmeter(words!["run", "-q", "-i", "2ms", "--", test_target(), "saw", "16", "2", "5"])
             .done();
-    let told = done.expect(0).err();
+    let printed = done.expect(0).err();
     for part in ["exited with status 0", "late", "missed", "first", "last", "peak", "CPU time"] {
-        assert!(told.contains(part), "{part:?} is missing in:\n{told}");
+        assert!(printed.contains(part), "{part:?} is missing in:\n{printed}");
     }
 }
 
 #[test]
-fn a_cut_off_last_line_is_told_and_the_lines_before_it_are_replayed() {
+fn a_cut_off_last_line_is_reported_and_the_lines_before_it_are_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let (path, to_path) = sink(&folder, "jsonl", "r.jsonl");
     record(&[to_path]);
@@ -216,11 +216,11 @@ fn a_cut_off_last_line_is_told_and_the_lines_before_it_are_replayed() {
     let whole = std::fs::read(&packed).unwrap();
     std::fs::write(&packed, &whole[..whole.len() - 10]).unwrap();
     let done = seepmeter(words!["replay", "--no-summary", "-o", "csv", packed]).done().expect(0);
-    assert!(done.out().lines().count() > 1, "{}", done.told());
+    assert!(done.out().lines().count() > 1, "{}", done.output());
 }
 
 #[test]
-fn a_sampler_has_its_own_interval_where_every_says_so() {
+fn a_sampler_has_its_own_interval_if_every_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let (path, to_path) = sink(&folder, "jsonl", "r.jsonl");
     let words = words![

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 use seepmeter_tests::synthetic::Synthetic;
-use seepmeter_tests::{Recording, Running, eventually, run_target, seepmeter, test_target, words};
+use seepmeter_tests::{
+    Recording, RunningProgram, eventually, run_target, seepmeter, test_target, words,
+};
 
 /// The stacks of folded lines, each with its weight.
 fn folded(text: &str) -> Vec<(&str, i64)> {
@@ -19,7 +21,7 @@ fn stacks_of(
     sampler: &str,
     weight: &str,
     target: Vec<OsString>,
-    act: impl FnOnce(&mut Running),
+    act: impl FnOnce(&mut RunningProgram),
 ) -> String {
     let folder = tempfile::tempdir().unwrap();
     let sink = format!("stacks,weight={weight}");

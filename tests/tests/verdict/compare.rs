@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use seepmeter_record::MappingClass;
 use seepmeter_tests::synthetic::{FDS, Synthetic, noise};
-use seepmeter_tests::{Done, seepmeter, words};
+use seepmeter_tests::{FinishedRun, seepmeter, words};
 use serde_json::Value;
 
 /// Runs of ten minutes with these levels in MB and a rate in bytes a second, each with a heap.
@@ -22,7 +22,7 @@ fn runs(folder: &Path, name: &str, levels: &[i64], rate: i64) -> Vec<PathBuf> {
     levels.iter().enumerate().map(run).collect()
 }
 
-fn compare(flags: &[&str], base: &[PathBuf], new: &[PathBuf]) -> Done {
+fn compare(flags: &[&str], base: &[PathBuf], new: &[PathBuf]) -> FinishedRun {
     let words = words!["compare"].into_iter().chain(flags.iter().map(Into::into));
     let base = base.iter().map(Into::into);
     let new = new.iter().map(Into::into);
@@ -34,15 +34,15 @@ fn a_version_that_holds_more_in_every_run_is_worse() {
     let folder = tempfile::tempdir().unwrap();
     let base = runs(folder.path(), "base", &[100, 101, 100], 0);
     let new = runs(folder.path(), "new", &[130, 128, 131], 0);
-    let told = compare(&[], &base, &new).expect(0).out();
-    let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines[0], "worse  rss of 3 new against 3 base runs", "{told}");
+    let printed = compare(&[], &base, &new).expect(0).out();
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines[0], "worse  rss of 3 new against 3 base runs", "{printed}");
     for (line, word) in lines[1..4].iter().zip(["rate", "level", "peak"]) {
-        assert!(line.trim_start().starts_with(word), "{told}");
+        assert!(line.trim_start().starts_with(word), "{printed}");
     }
-    assert!(lines[2].contains("level  worse") && lines[2].contains("95 % CI"), "{told}");
-    assert_eq!(lines[4], "  worse  heap", "{told}");
-    assert!(!told.contains("libc"), "{told}");
+    assert!(lines[2].contains("level  worse") && lines[2].contains("95 % CI"), "{printed}");
+    assert_eq!(lines[4], "  worse  heap", "{printed}");
+    assert!(!printed.contains("libc"), "{printed}");
     let back = compare(&[], &new, &base).expect(0).out();
     assert!(back.starts_with("better  rss"), "{back}");
 }
@@ -52,21 +52,21 @@ fn a_version_that_leaks_is_worse_by_its_rate() {
     let folder = tempfile::tempdir().unwrap();
     let base = runs(folder.path(), "base", &[100, 101, 100], 0);
     let new = runs(folder.path(), "new", &[100, 101, 100], 30_000);
-    let told = compare(&["--json"], &base, &new).expect(0).out();
-    let told: Value = serde_json::from_str(&told).unwrap();
+    let printed = compare(&["--json"], &base, &new).expect(0).out();
+    let printed: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(
-        (&told["schema"], &told["change"]),
+        (&printed["schema"], &printed["change"]),
         (&"seepmeter.comparison/1".into(), &"worse".into())
     );
-    let rate = &told["whole"]["rate"];
+    let rate = &printed["whole"]["rate"];
     assert_eq!(rate["change"], "worse", "{rate}");
     assert!((rate["difference"].as_f64().unwrap() - 30_000.0).abs() < 500.0, "{rate}");
     assert!(
         rate["interval"]["low"].as_f64().unwrap() > 0.0 && rate["p_value"].as_f64() < Some(0.05)
     );
-    assert_eq!(told["subjects"]["heap"]["rate"]["change"], "worse");
-    assert_eq!(told["subjects"]["libc"]["change"], "alike");
-    assert_eq!((&told["base_runs"], &told["new_runs"]), (&3.into(), &3.into()));
+    assert_eq!(printed["subjects"]["heap"]["rate"]["change"], "worse");
+    assert_eq!(printed["subjects"]["libc"]["change"], "alike");
+    assert_eq!((&printed["base_runs"], &printed["new_runs"]), (&3.into(), &3.into()));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn versions_that_agree_are_alike_and_versions_that_scatter_cannot_be_told_apart(
 }
 
 #[test]
-fn growth_hidden_in_a_part_is_no_difference_of_the_whole() {
+fn growth_that_a_part_masks_is_no_difference_of_the_whole() {
     let folder = tempfile::tempdir().unwrap();
     let base = runs(folder.path(), "base", &[100, 101, 100], 0);
     let new: Vec<PathBuf> = (0..3)
@@ -91,10 +91,10 @@ fn growth_hidden_in_a_part_is_no_difference_of_the_whole() {
                 .write(folder.path(), &format!("hidden-{n}.jsonl"))
         })
         .collect();
-    let told = compare(&["--json"], &base, &new).expect(0).out();
-    let told: Value = serde_json::from_str(&told).unwrap();
-    assert!(told["whole"]["rate"]["difference"].as_f64().unwrap().abs() < 500.0, "{told}");
-    assert_eq!(told["subjects"]["heap"]["rate"]["change"], "worse", "{told}");
+    let printed = compare(&["--json"], &base, &new).expect(0).out();
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert!(printed["whole"]["rate"]["difference"].as_f64().unwrap().abs() < 500.0, "{printed}");
+    assert_eq!(printed["subjects"]["heap"]["rate"]["change"], "worse", "{printed}");
 }
 
 #[test]
@@ -102,14 +102,14 @@ fn one_run_a_side_cannot_tell() {
     let folder = tempfile::tempdir().unwrap();
     let base = runs(folder.path(), "base", &[100], 0);
     let new = runs(folder.path(), "new", &[200], 0);
-    let told = compare(&[], &base, &new).expect(0).out();
-    assert!(told.starts_with("cannot tell  rss of 1 new against 1 base run\n"), "{told}");
-    assert!(!told.contains("CI") && !told.contains("p ="), "{told}");
-    assert!(told.contains("one run does not show how much runs of one version differ; give "));
-    let told: Value = serde_json::from_str(&compare(&["--json"], &base, &new).out()).unwrap();
+    let printed = compare(&[], &base, &new).expect(0).out();
+    assert!(printed.starts_with("cannot tell  rss of 1 new against 1 base run\n"), "{printed}");
+    assert!(!printed.contains("CI") && !printed.contains("p ="), "{printed}");
+    assert!(printed.contains("one run does not show how much runs of one version differ; give "));
+    let printed: Value = serde_json::from_str(&compare(&["--json"], &base, &new).out()).unwrap();
     assert!(
-        told["lack"].as_str().unwrap().contains("give three or, better, five of each"),
-        "{told}"
+        printed["lack"].as_str().unwrap().contains("give three or, better, five of each"),
+        "{printed}"
     );
 }
 
@@ -128,10 +128,11 @@ fn a_part_that_the_base_lacks_is_found_and_comes_first() {
                 .write(folder.path(), &format!("new-{n}.jsonl"))
         })
         .collect();
-    let told = compare(&[], &base, &new).expect(0).out();
-    let subjects: Vec<&str> = told.lines().filter(|line| line.starts_with("  worse  ")).collect();
+    let printed = compare(&[], &base, &new).expect(0).out();
+    let subjects: Vec<&str> =
+        printed.lines().filter(|line| line.starts_with("  worse  ")).collect();
     // The heaps of the base differ by as much among themselves, so that the heap is not blamed.
-    assert_eq!(subjects, ["  worse  /memfd:shots", "  worse  stacks of threads"], "{told}");
+    assert_eq!(subjects, ["  worse  /memfd:shots", "  worse  stacks of threads"], "{printed}");
     // And a part that is gone is better.
     let back = compare(&[], &new, &base).expect(0).out();
     assert!(back.contains("  better  /memfd:shots\n"), "{back}");
@@ -151,9 +152,9 @@ fn several_metrics_are_compared_in_one_call() {
     };
     let (base, new) = (runs("base", 20_000), runs("new", 40_000));
     let metrics = ["--metric", "rss", "--metric", "fds"];
-    let told = compare(&metrics, &base, &new).expect(0).out();
-    assert!(told.starts_with("alike  rss of 3 new"), "{told}");
-    assert!(told.contains("\nworse  fds of 3 new"), "{told}");
+    let printed = compare(&metrics, &base, &new).expect(0).out();
+    assert!(printed.starts_with("alike  rss of 3 new"), "{printed}");
+    assert!(printed.contains("\nworse  fds of 3 new"), "{printed}");
     let flags = ["--metric", "rss", "--metric", "fds", "--fail-on", "worse", "--json"];
     let objects = compare(&flags, &base, &new).expect(100).out();
     assert_eq!(objects.lines().count(), 2, "{objects}");
@@ -173,7 +174,7 @@ fn a_run_that_is_given_twice_is_refused() {
 }
 
 #[test]
-fn a_comparison_fails_where_it_is_asked_to() {
+fn a_comparison_fails_if_it_is_asked_to() {
     let folder = tempfile::tempdir().unwrap();
     let base = runs(folder.path(), "base", &[100, 101, 100], 0);
     let worse = runs(folder.path(), "worse", &[130, 128, 131], 0);
@@ -199,5 +200,5 @@ fn runs_that_cannot_be_compared_are_named() {
     let more = runs(folder.path(), "more", &[100, 101], 0);
     let _ = compare(&["--metric", "pss"], &base, &more).expect_complaint(125, &["no metric `pss`"]);
     let done = seepmeter(words!["compare", base[0], base[1]]).done().expect(125);
-    assert!(done.err().contains("-- <NEW>..."), "{}", done.told());
+    assert!(done.err().contains("-- <NEW>..."), "{}", done.output());
 }

@@ -106,7 +106,7 @@ fn an_inconclusive_verdict_fires_no_gate_unless_asked_for_but_a_peak_is_a_peak()
 }
 
 #[test]
-fn every_gate_that_fires_is_told_and_the_status_can_be_chosen() {
+fn every_gate_that_fires_is_reported_and_the_status_can_be_chosen() {
     let three = Three::new();
     let gates = ["--fail-on", "growing", "--fail-on", "steady", "--fail-on", "peak>1MB"];
     let flags: Vec<&str> = gates.into_iter().chain(["--fail-status", "42"]).collect();
@@ -119,7 +119,7 @@ fn every_gate_that_fires_is_told_and_the_status_can_be_chosen() {
 fn no_gate_can_fire_unseen_by_a_status_of_0() {
     let three = Three::new();
     let done = replay(&three.leak, &["--fail-on", "growing", "--fail-status", "0"]).expect(125);
-    assert!(done.err().contains("0 is not in 1..=255"), "{}", done.told());
+    assert!(done.err().contains("0 is not in 1..=255"), "{}", done.output());
 }
 
 #[test]
@@ -131,12 +131,12 @@ fn gates_are_held_with_any_sinks_and_any_summary() {
     {
         let flags: Vec<&str> = gates.iter().copied().chain(flags).collect();
         let done = replay(&three.leak, &flags).expect(100);
-        assert_eq!(done.complaints().len(), 1, "{}", done.told());
-        assert_eq!(done.err().lines().count(), lines + 1, "{}", done.told());
+        assert_eq!(done.complaints().len(), 1, "{}", done.output());
+        assert_eq!(done.err().lines().count(), lines + 1, "{}", done.output());
     }
     let done = seepmeter(words!["replay", "-q", "--fail-on", "growing", three.leak]).done();
-    let told = done.expect(100).err();
-    assert!(told.contains("\nverdict    growing  rss +"), "{told}");
+    let printed = done.expect(100).err();
+    assert!(printed.contains("\nverdict    growing  rss +"), "{printed}");
 }
 
 #[test]
@@ -183,52 +183,55 @@ fn a_bad_gate_is_pointed_at_before_anything_of_the_target_has_run() {
         let mark = folder.path().join("mark");
         let words = words!["run", "--fail-on", gate, "--", "touch", mark];
         let done = seepmeter(words).done().expect(125);
-        let told = done.err();
-        assert!(told.lines().any(|line| line == format!("  {pointer}")), "{gate:?}\n{told}");
+        let printed = done.err();
+        assert!(printed.lines().any(|line| line == format!("  {pointer}")), "{gate:?}\n{printed}");
         assert!(!mark.exists(), "{gate:?}: the target has run");
     }
 }
 
 #[test]
-fn a_command_that_is_not_found_is_told_once_and_judged_by_nobody() {
+fn a_command_that_is_not_found_is_reported_once_and_is_not_judged() {
     let words = words!["run", "-q", "-o", "verdict", "--fail-on", "inconclusive", "--"];
     let done = seepmeter(words.into_iter().chain(words!["no-such-command"])).done();
     let done = done.expect_complaint(127, &["no-such-command"]);
-    assert_eq!(done.err().lines().count(), 1, "{}", done.told());
+    assert_eq!(done.err().lines().count(), 1, "{}", done.output());
 }
 
 #[test]
 fn a_run_that_is_over_at_once_is_too_short() {
     let words = words!["run", "-q", "--no-summary", "-o", "verdict,json=yes,path=-", "--", "true"];
     let done = seepmeter(words).done().expect(0);
-    let told: Value = serde_json::from_str(&done.out()).unwrap();
+    let printed: Value = serde_json::from_str(&done.out()).unwrap();
     assert_eq!(
-        (&told["classification"], &told["reason"]),
+        (&printed["classification"], &printed["reason"]),
         (&"inconclusive".into(), &"too-short".into()),
         "{}",
-        done.told()
+        done.output()
     );
 }
 
 #[test]
-fn the_words_of_a_verdict_tell_how_fast_and_where() {
+fn a_verdict_in_words_says_how_fast_and_where() {
     let three = Three::new();
     let words = |recording: &Path, options: &str| {
         replay(recording, &["-o", &format!("verdict{options}")]).expect(0).err()
     };
-    let told = words(&three.leak, "");
-    assert!(told.starts_with("growing  rss +19.") && told.contains(" over 9 m 59 s\n"), "{told}");
-    assert!(told.contains("\n  100 % of it in heap\n"), "{told}");
-    assert!(!told.contains("libc"), "what does not grow has no share: {told}");
+    let printed = words(&three.leak, "");
+    assert!(
+        printed.starts_with("growing  rss +19.") && printed.contains(" over 9 m 59 s\n"),
+        "{printed}"
+    );
+    assert!(printed.contains("\n  100 % of it in heap\n"), "{printed}");
+    assert!(!printed.contains("libc"), "what does not grow has no share: {printed}");
     assert!(words(&three.flat, "").starts_with("steady  rss "));
-    let told = words(&three.short, "");
+    let printed = words(&three.short, "");
     let wanted =
         "inconclusive  rss: not enough data yet: needs 3 m 20 s more (or `-i 200ms`: 1 m)\n";
-    assert_eq!(told, wanted);
-    let told = words(&three.leak, ",explain=yes");
-    let stages: Vec<&str> = told.lines().filter(|line| line.starts_with("  - ")).collect();
-    assert!(stages.len() > 6, "{told}");
-    assert!(stages.last().unwrap().starts_with("  - so: growing"), "{told}");
+    assert_eq!(printed, wanted);
+    let printed = words(&three.leak, ",explain=yes");
+    let stages: Vec<&str> = printed.lines().filter(|line| line.starts_with("  - ")).collect();
+    assert!(stages.len() > 6, "{printed}");
+    assert!(stages.last().unwrap().starts_with("  - so: growing"), "{printed}");
 }
 
 #[test]
@@ -238,28 +241,31 @@ fn a_verdict_goes_to_the_file_that_is_named_and_the_gates_stand_in_its_json() {
     let sink = format!("verdict,json=yes,path={}", path.display());
     let flags = ["-o", &sink, "--fail-on", "growing", "--fail-on", "peak>1TiB"];
     let done = replay(&three.leak, &flags).expect(100);
-    assert_eq!((done.out().as_str(), done.err().lines().count()), ("", 1), "{}", done.told());
+    assert_eq!((done.out().as_str(), done.err().lines().count()), ("", 1), "{}", done.output());
     let text = std::fs::read_to_string(path).unwrap();
     assert_eq!(text.lines().count(), 1);
-    let told: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(told["schema"], "seepmeter.verdict/1");
-    assert_eq!(told["classification"], "growing");
-    let rate = told["rate"]["estimate"].as_f64().unwrap();
+    let printed: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(printed["schema"], "seepmeter.verdict/1");
+    assert_eq!(printed["classification"], "growing");
+    let rate = printed["rate"]["estimate"].as_f64().unwrap();
     assert!((rate - 20_000.0).abs() < 200.0, "{rate}");
-    assert_eq!(told["shares"][0]["subject"], "heap");
-    let fired: Vec<_> = told["gates"].as_array().unwrap().iter().map(|g| &g["fired"]).collect();
+    assert_eq!(printed["shares"][0]["subject"], "heap");
+    let fired: Vec<_> = printed["gates"].as_array().unwrap().iter().map(|g| &g["fired"]).collect();
     assert_eq!(fired, [&Value::Bool(true), &Value::Bool(false)]);
 }
 
 #[test]
-fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_told() {
+fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path =
         Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
-    let told = verdict(&path, &["--metric", "fds"]);
-    assert_eq!((&told["classification"], &told["unit"]), (&"growing".into(), &"count".into()));
+    let printed = verdict(&path, &["--metric", "fds"]);
+    assert_eq!(
+        (&printed["classification"], &printed["unit"]),
+        (&"growing".into(), &"count".into())
+    );
     let done = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0);
-    assert!(done.err().starts_with("growing  fds +20/min ("), "{}", done.told());
+    assert!(done.err().starts_with("growing  fds +20/min ("), "{}", done.output());
     let _ = replay(&path, &["-o", "verdict", "--metric", "files"])
         .expect_complaint(125, &["there is no metric `files`", "there are: fds, rss"]);
 }
@@ -273,11 +279,14 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
     let done = replay(&path, &growing).expect_complaint(100, &["the verdict is growing"]);
     assert_eq!(done.complaints().len(), 1);
     let done = seepmeter(words!["replay", "-q", "--metric", "fds", path]).done().expect(0);
-    assert!(done.err().contains("\nverdict    growing  fds +20/min"), "{}", done.told());
+    assert!(done.err().contains("\nverdict    growing  fds +20/min"), "{}", done.output());
     assert_eq!(verdict(&path, &[])["metric"], "rss");
     let sink = ["-o", "verdict,json=yes,path=-", "--metric", "fds"];
-    let told: Value = serde_json::from_str(&replay(&path, &sink).expect(0).out()).unwrap();
-    assert_eq!((&told["metric"], &told["classification"]), (&"fds".into(), &"growing".into()));
+    let printed: Value = serde_json::from_str(&replay(&path, &sink).expect(0).out()).unwrap();
+    assert_eq!(
+        (&printed["metric"], &printed["classification"]),
+        (&"fds".into(), &"growing".into())
+    );
     let done = seepmeter(words!["replay", "-q", "--metric", "files", path]).done().expect(0);
     assert!(
         done.err().contains("verdict    none: there is no metric `files`; there are: fds, rss")
@@ -315,18 +324,18 @@ fn the_json_of_one_metric_does_not_contradict_the_gates_on_another() {
 }
 
 #[test]
-fn a_metric_that_is_told_only_where_it_changes_is_judged_over_all_looks() {
+fn a_metric_that_is_emitted_only_if_it_changes_is_judged_over_all_samples() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::leak(600, 5)
         .metric(metric::PSS, |_| 40_000_000)
         .write(folder.path(), "pss.jsonl");
-    let told = verdict(&path, &["--metric", "pss"]);
-    assert_eq!(told["classification"], "steady", "{told}");
-    assert_eq!(told["span"]["to"], 599.0, "{told}");
+    let printed = verdict(&path, &["--metric", "pss"]);
+    assert_eq!(printed["classification"], "steady", "{printed}");
+    assert_eq!(printed["span"]["to"], 599.0, "{printed}");
 }
 
 #[test]
-fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
+fn a_metric_that_was_never_emitted_is_not_a_watch_that_was_too_short() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::flat(600, 22).metric(metric::PSS, |_| 0).write(folder.path(), "p.jsonl");
     let text = std::fs::read_to_string(&path).unwrap().replace(",[0,1,0]", "");
@@ -336,7 +345,7 @@ fn a_metric_that_was_never_told_is_not_a_watch_that_was_too_short() {
 }
 
 #[test]
-fn the_kernels_own_peak_counts_where_no_look_has_seen_it() {
+fn the_kernels_own_peak_counts_if_no_sample_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let spike = |i| if i < 300 { 51_000_000 } else { 900_000_000 };
     let path =
@@ -346,7 +355,7 @@ fn the_kernels_own_peak_counts_where_no_look_has_seen_it() {
 }
 
 #[test]
-fn what_is_swapped_out_is_not_hidden() {
+fn growth_that_is_swapped_out_is_growth() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::flat(600, 7)
         .metric(metric::SWAP, |i| 30_000 * i)
@@ -365,7 +374,7 @@ fn a_run_that_is_ended_by_a_signal_is_judged_all_the_same() {
     let _ = running.line("ready");
     running.signal(Signal::SIGTERM);
     let done = running.wait();
-    assert_eq!(done.status.code(), Some(143), "{}", done.told());
-    let told: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(told["classification"], "inconclusive");
+    assert_eq!(done.status.code(), Some(143), "{}", done.output());
+    let printed: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(printed["classification"], "inconclusive");
 }

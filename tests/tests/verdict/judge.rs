@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use seepmeter_tests::synthetic::{Synthetic, noise};
-use seepmeter_tests::{Done, Recording, long_or_not_run, seepmeter, words};
+use seepmeter_tests::{FinishedRun, Recording, long_or_not_run, seepmeter, words};
 use serde_json::Value;
 
-fn judge(flags: &[&str], files: &[&PathBuf]) -> Done {
+fn judge(flags: &[&str], files: &[&PathBuf]) -> FinishedRun {
     let flags = flags.iter().map(Into::into);
     let files = files.iter().map(|file| file.as_os_str().to_owned());
     seepmeter(words!["judge"].into_iter().chain(flags).chain(files)).done()
@@ -45,10 +45,10 @@ fn several_recordings_are_judged_each_behind_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
     let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
-    let told = judge(&[], &[&leak, &flat]).expect(0).out();
-    let lines: Vec<&str> = told.lines().collect();
-    assert!(lines[0].starts_with(&format!("{}: growing  rss +", leak.display())), "{told}");
-    assert!(lines[1].starts_with(&format!("{}: steady  rss ", flat.display())), "{told}");
+    let printed = judge(&[], &[&leak, &flat]).expect(0).out();
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].starts_with(&format!("{}: growing  rss +", leak.display())), "{printed}");
+    assert!(lines[1].starts_with(&format!("{}: steady  rss ", flat.display())), "{printed}");
     let alone = judge(&[], &[&flat]).expect(0).out();
     assert!(alone.starts_with("steady  rss "), "{alone}");
 }
@@ -58,9 +58,9 @@ fn json_is_one_object_a_line_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
     let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
-    let told = judge(&["--json"], &[&leak, &flat]).expect(0).out();
+    let printed = judge(&["--json"], &[&leak, &flat]).expect(0).out();
     let objects: Vec<Value> =
-        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let words: Vec<_> = objects.iter().map(|o| o["classification"].as_str().unwrap()).collect();
     assert_eq!(words, ["growing", "steady"]);
     assert_eq!(objects[0]["file"], leak.display().to_string());
@@ -74,8 +74,8 @@ fn a_file_that_cannot_be_judged_does_not_keep_the_others_from_it() {
     let broken = file(folder.path(), "broken.jsonl", "this is no recording\n");
     let missing = folder.path().join("missing.jsonl");
     let done = judge(&["--fail-on", "growing"], &[&broken, &missing, &leak]).expect(125);
-    assert_eq!(done.out().lines().count(), 1, "{}", done.told());
-    assert!(done.out().contains("leak.jsonl: growing"), "{}", done.told());
+    assert_eq!(done.out().lines().count(), 1, "{}", done.output());
+    assert!(done.out().contains("leak.jsonl: growing"), "{}", done.output());
     let complaints = done.complaints();
     assert_eq!(complaints.len(), 3, "{complaints:?}");
     assert!(
@@ -93,16 +93,16 @@ fn gates_are_held_against_every_file() {
     let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
     let flags = ["--fail-on", "rate>1MiB/min", "--fail-status", "7"];
     let done = judge(&flags, &[&leak, &flat]).expect_complaint(7, &["gate `rate>1MiB/min` fires"]);
-    assert_eq!(done.out().lines().count(), 2, "{}", done.told());
+    assert_eq!(done.out().lines().count(), 2, "{}", done.output());
     let _ = judge(&flags, &[&flat]).expect(0);
 }
 
 #[test]
-fn every_stage_explains_itself_and_a_metric_that_there_is_not_is_told() {
+fn every_stage_explains_itself_and_a_metric_that_there_is_not_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
-    let told = judge(&["--explain"], &[&leak]).expect(0).out();
-    assert!(told.lines().filter(|line| line.starts_with("  - ")).count() > 6, "{told}");
+    let printed = judge(&["--explain"], &[&leak]).expect(0).out();
+    assert!(printed.lines().filter(|line| line.starts_with("  - ")).count() > 6, "{printed}");
     let _ = judge(&["--metric", "pss"], &[&leak])
         .expect_complaint(125, &["cannot judge", "no metric `pss`", "there are: rss"]);
 }
@@ -125,7 +125,12 @@ fn standard_input_may_be_anything_that_a_file_may_be() {
         let words = words!["judge"].into_iter().chain(flags.iter().map(Into::into));
         let input = std::fs::read(&path).unwrap();
         let done = seepmeter(words.chain(words!["-"])).with_input(&input).expect(0);
-        assert!(done.out().starts_with("growing  rss +19."), "{}\n{}", path.display(), done.told());
+        assert!(
+            done.out().starts_with("growing  rss +19."),
+            "{}\n{}",
+            path.display(),
+            done.output()
+        );
     }
 }
 
@@ -135,16 +140,16 @@ fn a_recording_that_is_cut_off_is_judged_by_what_is_whole() {
     let path = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     let lines = text.lines().count();
-    // Without its footer, and then in the middle of the last look.
+    // Without its footer, and then in the middle of the last sample.
     let whole: String = text.split_inclusive('\n').take(lines - 1).collect();
     let no_footer = file(folder.path(), "no-footer.jsonl", &whole);
     let done = judge(&[], &[&no_footer])
         .expect_complaint(0, &["no-footer.jsonl: the recording has no end"]);
-    assert!(done.out().starts_with("growing"), "{}", done.told());
+    assert!(done.out().starts_with("growing"), "{}", done.output());
     let cut = file(folder.path(), "cut.jsonl", &whole[..whole.len() - 9]);
     let line = format!("line {} is cut off and was left out", lines - 1);
     let done = judge(&[], &[&cut]).expect_complaint(0, &["cut.jsonl", &line]);
-    assert!(done.out().starts_with("growing"), "{}", done.told());
+    assert!(done.out().starts_with("growing"), "{}", done.output());
     let header_only: String = text.split_inclusive('\n').take(1).collect();
     let header_only = file(folder.path(), "header.jsonl", &header_only);
     let _ = judge(&[], &[&header_only]).expect_complaint(125, &["nothing was sampled"]);
@@ -180,7 +185,7 @@ fn a_table_needs_both_its_columns_named() {
     let folder = tempfile::tempdir().unwrap();
     let [_, _, table] = leak_of_others(folder.path());
     let done = judge(&["--time", "time"], &[&table]).expect(125);
-    assert!(done.err().contains("--value <COLUMN>"), "{}", done.told());
+    assert!(done.err().contains("--value <COLUMN>"), "{}", done.output());
     let wanted = ["table.csv", "looks like a table", "--value COLUMN; there are: time, cpu, rss"];
     let _ = judge(&[], &[&table]).expect_complaint(125, &wanted);
 }
@@ -190,19 +195,19 @@ fn series_of_mprof_and_psrecord_are_judged_as_recordings_are() {
     let folder = tempfile::tempdir().unwrap();
     let [mprof, psrecord, _] = leak_of_others(folder.path());
     for path in [mprof, psrecord] {
-        let told = judge(&["--json"], &[&path]).expect(0).out();
-        let told: Value = serde_json::from_str(&told).unwrap();
-        let rate = told["rate"]["estimate"].as_f64().unwrap();
+        let printed = judge(&["--json"], &[&path]).expect(0).out();
+        let printed: Value = serde_json::from_str(&printed).unwrap();
+        let rate = printed["rate"]["estimate"].as_f64().unwrap();
         assert!((rate - 20_000.0).abs() < 200.0, "{}: {rate}", path.display());
-        assert_eq!((&told["shares"], &told["limit"]), (&Value::Null, &Value::Null));
+        assert_eq!((&printed["shares"], &printed["limit"]), (&Value::Null, &Value::Null));
     }
     // As psrecord 1.4 and mprof of memory_profiler 0.61 have written them.
     for real in ["psrecord.log", "mprof.dat"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/others").join(real);
-        let told = judge(&[], &[&path]).expect(0).out();
+        let printed = judge(&[], &[&path]).expect(0).out();
         assert!(
-            told.starts_with("inconclusive  rss: not enough data yet: needs "),
-            "{real}: {told}"
+            printed.starts_with("inconclusive  rss: not enough data yet: needs "),
+            "{real}: {printed}"
         );
     }
 }
@@ -229,8 +234,12 @@ fn a_compressed_recording_that_is_cut_off_is_said_to_be() {
     let cut = folder.path().join("cut.zst");
     std::fs::write(&cut, &bytes[..bytes.len() - bytes.len() / 3]).unwrap();
     let done = judge(&[], &[&cut]).expect(0);
-    assert!(done.err().contains("has no end") || done.err().contains("cut off"), "{}", done.told());
-    // What is damaged is told once.
+    assert!(
+        done.err().contains("has no end") || done.err().contains("cut off"),
+        "{}",
+        done.output()
+    );
+    // What is damaged is printed once.
     let mut damaged = bytes;
     damaged[20..60].fill(0xaa);
     std::fs::write(&cut, damaged).unwrap();
@@ -253,7 +262,7 @@ fn a_file_that_is_no_recording_is_not_called_empty() {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let done = judge(&[], &[&path]).expect_complaint(125, &[name, words]);
-        assert_eq!(done.err().contains("empty"), name == "empty", "{}", done.told());
+        assert_eq!(done.err().contains("empty"), name == "empty", "{}", done.output());
     }
 }
 
@@ -266,7 +275,7 @@ fn a_recording_whose_times_go_backwards_says_so() {
     let back = file(folder.path(), "back.jsonl", &text);
     let wanted = "back.jsonl: its time goes backwards 1 time; such";
     let done = judge(&[], &[&back]).expect_complaint(0, &[wanted]);
-    assert!(done.out().starts_with("growing"), "{}", done.told());
+    assert!(done.out().starts_with("growing"), "{}", done.output());
 }
 
 #[test]
@@ -309,7 +318,7 @@ fn millions_of_rows_are_judged_in_little_memory() {
     let inner = words!["judge", "--time", "t", "--value", "rss", path];
     let words = outer.into_iter().chain(words![seepmeter_tests::seepmeter_path()]).chain(inner);
     let done = seepmeter(words).done().expect(0);
-    assert!(done.out().starts_with("growing  rss +"), "{}", done.told());
+    assert!(done.out().starts_with("growing  rss +"), "{}", done.output());
     let peak = Recording::read(&report).largest("peak");
     assert!(peak < 64 << 20, "{peak} bytes");
 }
@@ -324,7 +333,7 @@ fn a_million_samples_are_judged_in_a_second() {
     let begin = Instant::now();
     let done = judge(&[], &[&path]).expect(0);
     let took = begin.elapsed();
-    assert!(done.out().starts_with("growing"), "{}", done.told());
+    assert!(done.out().starts_with("growing"), "{}", done.output());
     // A debug build takes its time to read them.
     let bound = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 2 });
     assert!(took < bound, "{took:?}");

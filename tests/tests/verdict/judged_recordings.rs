@@ -83,7 +83,7 @@ fn recordings_are_whole_and_of_no_ones_machine() {
         assert_eq!(recording.ending, Ending::Whole, "{name}");
         let header = format!("{:?}", recording.header());
         assert!(header.contains("recordings"), "{name} tells its machine's name: {header}");
-        assert!(recording.series("rss").len() >= 10, "{name} has hardly a look");
+        assert!(recording.series("rss").len() >= 10, "{name} has hardly a sample");
     }
 }
 

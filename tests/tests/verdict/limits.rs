@@ -8,20 +8,20 @@ use seepmeter_tests::{Recording, not_run, replay, run, verdict, words};
 use serde_json::Value;
 
 #[test]
-fn the_limit_that_is_reached_first_is_told_with_its_time() {
+fn the_limit_that_is_reached_first_is_shown_with_its_time() {
     let folder = tempfile::tempdir().unwrap();
     // From 62 MB at 20 kB/s: a cgroup's 512 MB in 22,500 s, the machine's 8 GB in days.
     let with_cgroup = || Synthetic::leak(600, 11).with(attribute::CGROUP_LIMIT, 512_000_000);
     let path = with_cgroup()
         .with(attribute::MACHINE_LIMIT, 8_000_000_000)
         .write(folder.path(), "cgroup.jsonl");
-    let told = verdict(&path, &[]);
-    assert_eq!(told["limit"]["name"], "cgroup");
-    let likely = told["limit"]["likely"].as_f64().unwrap();
+    let printed = verdict(&path, &[]);
+    assert_eq!(printed["limit"]["name"], "cgroup");
+    let likely = printed["limit"]["likely"].as_f64().unwrap();
     assert!((likely - 22_500.0).abs() < 30.0, "{likely}");
     let done = replay(&path, &["-o", "verdict"]).expect(0);
     let wanted = "\n  at this rate the limit of 488 MiB (cgroup) is reached in 6 h 1";
-    assert!(done.err().contains(wanted), "{}", done.told());
+    assert!(done.err().contains(wanted), "{}", done.output());
     let gate = "time-to-limit<7h";
     let _ = replay(&path, &["--fail-on", gate]).expect_complaint(100, &[gate, "it is 6 h 1"]);
     assert_eq!(replay(&path, &["--fail-on", "time-to-limit<6h"]).expect(0).err(), "");
@@ -30,9 +30,9 @@ fn the_limit_that_is_reached_first_is_told_with_its_time() {
         .metric(metric::VSIZE, |i| 300_000_000 + 200_000 * i)
         .with(attribute::ADDRESS_SPACE_LIMIT, 1_000_000_000)
         .write(folder.path(), "space.jsonl");
-    let told = verdict(&path, &[]);
-    assert_eq!(told["limit"]["name"], "address space");
-    let likely = told["limit"]["likely"].as_f64().unwrap();
+    let printed = verdict(&path, &[]);
+    assert_eq!(printed["limit"]["name"], "address space");
+    let likely = printed["limit"]["likely"].as_f64().unwrap();
     assert!((likely - 2_901.0).abs() < 30.0, "{likely}");
     // What does not grow reaches none.
     let path = Synthetic::flat(600, 12).with(attribute::CGROUP_LIMIT, 60_000_000);
@@ -41,7 +41,7 @@ fn the_limit_that_is_reached_first_is_told_with_its_time() {
 }
 
 #[test]
-fn an_address_space_that_grows_beside_a_steady_rss_is_told_with_its_own_rate() {
+fn an_address_space_that_grows_beside_a_steady_rss_is_shown_with_its_own_rate() {
     let folder = tempfile::tempdir().unwrap();
     let space = |limit: u64| {
         Synthetic::flat(600, 14)
@@ -51,23 +51,28 @@ fn an_address_space_that_grows_beside_a_steady_rss_is_told_with_its_own_rate() {
     };
     let path = space(1_000_000_000).write(folder.path(), "space.jsonl");
     let done = replay(&path, &["-o", "verdict"]).expect(0);
-    let told = done.err();
-    assert!(told.starts_with("steady  rss "), "{told}");
-    assert!(told.contains("\n  the address space grows by +195 KiB/s (95 % CI "), "{told}");
-    assert!(told.contains("and its limit of 954 MiB is reached in 48 m 2"), "{told}");
-    assert!(!told.contains("at this rate"), "{told}");
+    let printed = done.err();
+    assert!(printed.starts_with("steady  rss "), "{printed}");
+    assert!(printed.contains("\n  the address space grows by +195 KiB/s (95 % CI "), "{printed}");
+    assert!(printed.contains("and its limit of 954 MiB is reached in 48 m 2"), "{printed}");
+    assert!(!printed.contains("at this rate"), "{printed}");
     let limit = verdict(&path, &[])["limit"].clone();
     assert!((limit["rate"]["estimate"].as_f64().unwrap() - 200_000.0).abs() < 500.0, "{limit}");
     // A gate on the time fires for it, and one on the rate does not.
     let _ = replay(&path, &["--fail-on", "time-to-limit<1h"]).expect_complaint(100, &["48 m 2"]);
     assert_eq!(replay(&path, &["--fail-on", "rate>1KiB/s"]).expect(0).err(), "");
-    // Where the address space is judged, it is its rate that stands in the first line.
-    let told = replay(&path, &["-o", "verdict", "--metric", "vsize"]).expect(0).err();
-    assert!(told.starts_with("growing  vsize +19"), "{told}");
-    assert!(told.contains("at this rate the limit of 954 MiB (address space) is reached in 48 m"));
+    // If the address space is judged, it is its rate that stands in the first line.
+    let printed = replay(&path, &["-o", "verdict", "--metric", "vsize"]).expect(0).err();
+    assert!(printed.starts_with("growing  vsize +19"), "{printed}");
+    assert!(
+        printed.contains("at this rate the limit of 954 MiB (address space) is reached in 48 m")
+    );
     // With other metrics it has nothing to do.
-    let told = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0).err();
-    assert!(told.starts_with("growing  fds ") && !told.contains("address space"), "{told}");
+    let printed = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0).err();
+    assert!(
+        printed.starts_with("growing  fds ") && !printed.contains("address space"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -83,8 +88,8 @@ fn what_others_use_of_a_limit_is_left_out_of_the_room() {
     let shared = verdict(&path, &[]);
     assert!((shared["limit"]["likely"].as_f64().unwrap() - 1_900.0).abs() < 30.0, "{shared}");
     assert!((shared["limit"]["others"].as_f64().unwrap() - 1e8).abs() < 1e5, "{shared}");
-    let told = replay(&path, &["-o", "verdict"]).expect(0).err();
-    assert!(told.contains("the limit of 191 MiB (cgroup) is reached in "), "{told}");
+    let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
+    assert!(printed.contains("the limit of 191 MiB (cgroup) is reached in "), "{printed}");
     // Of the machine, what is not available is used.
     let path = Synthetic::leak(600, 11)
         .with(attribute::MACHINE_LIMIT, 8_000_000_000)
@@ -101,7 +106,7 @@ struct Cgroup {
 }
 
 impl Cgroup {
-    /// One of version 1 or 2 with this limit, where this machine lets one be made.
+    /// One of version 1 or 2 with this limit, if this machine lets one be made.
     fn new(version: u8, limit: u64) -> Result<Self, String> {
         let (kind, file) = match version {
             1 => ("memory", "memory.limit_in_bytes"),

@@ -100,7 +100,7 @@ fn assert_fits(verdict: &Value) {
 fn judged(flags: &[&str], path: &Path) -> Value {
     let words = words!["judge", "--json"].into_iter().chain(flags.iter().map(Into::into));
     let done = seepmeter(words.chain(words![path])).done();
-    serde_json::from_str(&done.out()).unwrap_or_else(|error| panic!("{error}\n{}", done.told()))
+    serde_json::from_str(&done.out()).unwrap_or_else(|error| panic!("{error}\n{}", done.output()))
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
         .child("worker", 9, |_| 4_096)
         .write(folder.path(), "all.jsonl");
     let gates = ["--fail-on", "growing", "--fail-on", "subject(heap).rate>0"];
-    let told = judged(&gates, &all);
-    assert_fits(&told);
+    let printed = judged(&gates, &all);
+    assert_fits(&printed);
     for key in ["rate", "span", "shares", "limit"] {
-        assert!(!told[key].is_null(), "{key} is wanted here: {told:#}");
+        assert!(!printed[key].is_null(), "{key} is wanted here: {printed:#}");
     }
-    assert_eq!(told["gates"].as_array().map(Vec::len), Some(2));
+    assert_eq!(printed["gates"].as_array().map(Vec::len), Some(2));
     let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
     assert_fits(&judged(&[], &flat));
     let short = Synthetic::leak(5, 3).write(folder.path(), "short.jsonl");

@@ -1,4 +1,4 @@
-//! Whose growth it is: parts, their sum, and a part that hides.
+//! Whose growth it is: parts, their sum, and a part that another masks.
 
 use std::path::{Path, PathBuf};
 
@@ -17,12 +17,12 @@ fn a_metric_that_only_parts_have_is_judged_by_their_sum() {
         .part("cache", MappingClass::File, |_| 9_000_000)
         .of_part(metric::PSS, |i| 9_000_000 - 5_000 * i)
         .write(folder.path(), "parts.jsonl");
-    let told = verdict(&path, &["--metric", "pss"]);
-    assert_eq!(told["classification"], "growing", "{told}");
-    let rate = told["rate"]["estimate"].as_f64().unwrap();
-    assert!((rate - 15_000.0).abs() < 100.0, "{told}");
-    assert_eq!(told["shares"][0]["subject"], "[heap]", "{told}");
-    assert_eq!(told["summed_parts"], 2);
+    let printed = verdict(&path, &["--metric", "pss"]);
+    assert_eq!(printed["classification"], "growing", "{printed}");
+    let rate = printed["rate"]["estimate"].as_f64().unwrap();
+    assert!((rate - 15_000.0).abs() < 100.0, "{printed}");
+    assert_eq!(printed["shares"][0]["subject"], "[heap]", "{printed}");
+    assert_eq!(printed["summed_parts"], 2);
     let explained =
         replay(&path, &["-o", "verdict,explain=yes", "--metric", "pss"]).expect(0).err();
     assert!(explained.contains("\n  - pss is the sum of 2 parts\n"), "{explained}");
@@ -38,8 +38,8 @@ fn parts_of_one_name_are_one_part_and_processes_of_one_name_are_two() {
         .child("worker", 11, |i| 2_000 * i)
         .child("worker", 12, |_| 500_000)
         .write(folder.path(), "twice.jsonl");
-    let told = verdict(&path, &[]);
-    let shares: Vec<(&str, f64)> = told["shares"]
+    let printed = verdict(&path, &[]);
+    let shares: Vec<(&str, f64)> = printed["shares"]
         .as_array()
         .unwrap()
         .iter()
@@ -65,29 +65,29 @@ fn masked_leak(folder: &Path) -> PathBuf {
 fn a_part_that_grows_behind_one_that_shrinks_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = masked_leak(folder.path());
-    let told = verdict(&path, &[]);
+    let printed = verdict(&path, &[]);
     assert_eq!(
-        (&told["classification"], &told["masked"]["subject"]),
+        (&printed["classification"], &printed["masked"]["subject"]),
         (&"growing".into(), &"[heap]".into()),
-        "{told}"
+        "{printed}"
     );
     let done = replay(&path, &["-o", "verdict"]).expect(0);
-    let told = done.err();
-    assert!(told.starts_with("growing  [heap] +19.5 KiB/s ("), "{told}");
-    assert!(told.contains(" s; masked: total RSS does not show it\n"), "{told}");
-    assert!(told.contains("\n  masked by /data r--s, which lost 15"), "{told}");
+    let printed = done.err();
+    assert!(printed.starts_with("growing  [heap] +19.5 KiB/s ("), "{printed}");
+    assert!(printed.contains(" s; masked: total RSS does not show it\n"), "{printed}");
+    assert!(printed.contains("\n  masked by /data r--s, which lost 15"), "{printed}");
 }
 
 #[test]
 fn the_rate_of_a_masked_part_is_not_shown_as_the_wholes() {
     let folder = tempfile::tempdir().unwrap();
     let path = masked_leak(folder.path());
-    let told = verdict(&path, &[]);
+    let printed = verdict(&path, &[]);
     let rate = |of: &Value| of["rate"]["estimate"].as_f64().unwrap();
-    assert!(rate(&told).abs() < 100.0, "{told}");
-    assert!((rate(&told["masked"]) - 20_000.0).abs() < 200.0, "{told}");
+    assert!(rate(&printed).abs() < 100.0, "{printed}");
+    assert!((rate(&printed["masked"]) - 20_000.0).abs() < 200.0, "{printed}");
     // What the heap gains the file loses, so no limit is ever reached.
-    assert_eq!(told["limit"], Value::Null);
+    assert_eq!(printed["limit"], Value::Null);
     for gate in ["rate>1KiB/s", "time-to-limit<900h", "subject(/data r--s).rate>0"] {
         assert_eq!(replay(&path, &["--fail-on", gate]).expect(0).err(), "", "{gate}");
     }
@@ -110,15 +110,15 @@ fn growth_that_is_usually_no_leak_is_named_and_long_names_fit_their_line() {
         .part("glibc arenas", MappingClass::Arena, |i| 5_000 * i)
         .write(folder.path(), "no-leak.jsonl");
     let done = replay(&path, &["-o", "verdict"]).expect(0);
-    let told = done.err();
+    let printed = done.err();
     assert!(
-        told.contains("data.bin r--s, +14.6 KiB/s; pages of a file, which the kernel can take"),
-        "{told}"
+        printed.contains("data.bin r--s, +14.6 KiB/s; pages of a file, which the kernel can take"),
+        "{printed}"
     );
     assert!(
-        told.contains("in glibc arenas, +4.88 KiB/s; arenas of malloc, which keep freed memory")
+        printed.contains("in glibc arenas, +4.88 KiB/s; arenas of malloc, which keep freed memory")
     );
-    assert!(told.lines().all(|line| line.chars().count() < 140), "{told}");
+    assert!(printed.lines().all(|line| line.chars().count() < 140), "{printed}");
     assert_eq!(verdict(&path, &[])["shares"][0]["subject"], *long);
 }
 
@@ -140,7 +140,7 @@ fn a_leak_of_threads_is_shown_by_their_stacks_together() {
     assert!(lines[1].contains(" new threads, +34."), "{lines:?}");
     assert!(lines[2].starts_with("  5 % of it in [heap], +1.9"), "{lines:?}");
     assert_eq!(lines.len(), 3, "{lines:?}");
-    // A class is one thing to a gate, and so is a family.
+    // A class is one thing to a gate, and so is a tree.
     for (gate, fires) in [
         ("subject(stack).share>90%", true),
         ("subject(stacks of threads).rate>1MiB/min", true),
@@ -148,7 +148,7 @@ fn a_leak_of_threads_is_shown_by_their_stacks_together() {
         ("subject(stack of the main thread).rate>0", false),
     ] {
         let done = replay(&path, &["--fail-on", gate]).expect(if fires { 100 } else { 0 });
-        assert_eq!(done.complaints().len(), usize::from(fires), "{}", done.told());
+        assert_eq!(done.complaints().len(), usize::from(fires), "{}", done.output());
     }
 }
 
@@ -162,8 +162,8 @@ fn small_shares_are_shown_together_with_the_number_of_new_threads() {
         many = many.part(&format!("/lib/{n}.so r-xp"), MappingClass::File, |i| 500_000 + 100 * i);
     }
     let path = many.write(folder.path(), "many.jsonl");
-    let told = replay(&path, &["-o", "verdict"]).expect(0).err();
-    let lines: Vec<&str> = told.lines().skip(1).collect();
+    let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
+    let lines: Vec<&str> = printed.lines().skip(1).collect();
     assert_eq!(lines, ["  95 % of it in [heap]", "  5 % of it in 10 others; 0 new threads"]);
 }
 
@@ -178,14 +178,14 @@ fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
         .part("glibc arenas", MappingClass::Arena, |i| 3_000 * i)
         .of_part(metric::THP, |i| 500 * i)
         .write(folder.path(), "causes.jsonl");
-    let told = replay(&path, &["-o", "verdict"]).expect(0).err();
+    let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
     for (part, why) in [
         ("mappings of 16 MiB or more, +", "; mostly transparent huge pages"),
         ("[heap], +", "; mostly memory given back by MADV_FREE"),
         ("glibc arenas, +", "; arenas of malloc"),
     ] {
-        let line = told.lines().find(|line| line.contains(part));
-        assert!(line.is_some_and(|line| line.contains(why)), "{part}: {told}");
+        let line = printed.lines().find(|line| line.contains(part));
+        assert!(line.is_some_and(|line| line.contains(why)), "{part}: {printed}");
     }
     let shares = verdict(&path, &[])["shares"].clone();
     let causes: Vec<&str> = (0..3).map(|n| shares[n]["cause"].as_str().unwrap()).collect();
@@ -197,7 +197,7 @@ fn ten_thousand_parts_are_judged_in_little_time_and_memory() {
     let folder = tempfile::tempdir().unwrap();
     let mut many = Synthetic::leak(400, 13);
     for n in 0..10_000_i64 {
-        // Each changes at every fortieth look, so that the file stays small; one of them leaks.
+        // Each changes at every fortieth sample, so that the file stays small; one of them leaks.
         let leaks = if n == 7_777 { 20_000 } else { 0 };
         many = many.part(&format!("mapping {n}"), MappingClass::Anonymous, move |i| {
             8_192 + 4_096 * ((i + n) / 40 % 2) + leaks * i
@@ -213,8 +213,8 @@ fn ten_thousand_parts_are_judged_in_little_time_and_memory() {
     let begin = std::time::Instant::now();
     let done = seepmeter(words).done().expect(100);
     let took = begin.elapsed();
-    let told: Value = serde_json::from_str(&done.out()).unwrap();
-    assert_eq!(told["shares"][0]["subject"], "mapping 7777", "{}", told["classification"]);
+    let printed: Value = serde_json::from_str(&done.out()).unwrap();
+    assert_eq!(printed["shares"][0]["subject"], "mapping 7777", "{}", printed["classification"]);
     let peak = Recording::read(&report).largest("peak");
     assert!(peak < 128 << 20, "{peak} bytes");
     assert!(took.as_secs() < 40, "{took:?}");

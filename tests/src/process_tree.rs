@@ -6,17 +6,17 @@ use nix::sys::signal::Signal;
 use seepmeter_process::Process;
 use seepmeter_process::proc::ProcRoot;
 
-/// The variable that the processes of a family have in their environment.
-const VARIABLE: &str = "SEEPMETER_TEST_FAMILY";
+/// The variable that the processes of a run have in their environment.
+const VARIABLE: &str = "SEEPMETER_TEST_TREE";
 
-/// The processes of one run, known by a variable in their environment, which children inherit and exec
-/// keeps. Those that are left when it is dropped are killed.
+/// The processes of one run and all their descendants, known by a variable in their environment, which
+/// children inherit and exec keeps. Those that are left when it is dropped are killed.
 #[derive(Debug)]
-pub struct Family {
+pub struct ProcessTree {
     name: String,
 }
 
-impl Family {
+impl ProcessTree {
     /// A new one.
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -54,9 +54,9 @@ impl Family {
     }
 }
 
-impl Drop for Family {
+impl Drop for ProcessTree {
     fn drop(&mut self) {
-        // A member may fork while we look.
+        // A member may fork meanwhile.
         for _ in 0..100 {
             let members = self.members();
             if members.is_empty() {

@@ -124,7 +124,7 @@ fn a_sink_may_fail_in_any_of_its_calls() {
 }
 
 #[test]
-fn a_create_that_fails_calls_the_run_off() {
+fn a_create_that_fails_aborts_the_run() {
     let rogues = Rogues::new();
     for what in ["fail", "stray", "mute"] {
         let flag = format!("-DIN_CREATE=\"{what}\"");
@@ -393,7 +393,7 @@ fn blocked(what: &str) {
                 // With ten seconds some just come back in time, and all is well.
                 if what == "sleep" || done.status.code() != Some(0) {
                     let done = done.expect_complaint(125, &[spec, "within"]);
-                    assert!(begun || done.err().contains("called off"), "{}", done.output());
+                    assert!(begun || done.err().contains("the run was aborted"), "{}", done.output());
                 }
             });
         }

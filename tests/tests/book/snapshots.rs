@@ -23,7 +23,7 @@ const ALWAYS: [(&str, &str); 4] = [
 ];
 const LIVE: [(&str, &str); 5] = [
     (r"\d\d:\d\d:\d\d +", "CLOCK "),
-    (r"; not sampled in its last .*", ""),
+    (r"; (average|not sampled in its last) .*", ""),
     (r"\d+(\.\d+)? (ns|µs|ms|s|m|h|d)( \d+ (s|m|h))?\b", "TIME"),
     (r" *[+-]?\d+(\.\d+)? (B|KiB|MiB|GiB)\b", " SIZE"),
     (r"\d+ (sample|late|missed)s?", "N $1"),

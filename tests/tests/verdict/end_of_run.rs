@@ -84,7 +84,7 @@ fn a_gate_on_a_subject_that_there_is_not_says_which_there_are_and_does_not_fire(
         0,
         &[
             "was not evaluated: there was no subject `haep`",
-            "largest first: heap, /usr/lib/libc.so.6 r-xp",
+            "there were, largest first: heap, /usr/lib/libc.so.6 r-xp",
         ],
     );
     let done = replay(&three.flat, &["--fail-on", "subject(heap).rate>0"]);

@@ -164,7 +164,7 @@ fn a_broken_line_is_named_with_its_number() {
         ("a.dat", "MEM 1.5 17.5\nMEM many 18.5\n", &[][..], ["line 2", "`many` is not a number"]),
         ("b.dat", "CMDLINE x\nMEM 1.5\n", &[], ["line 2", "lacks a number"]),
         ("a.log", "# Elapsed time\n 0.0 0.0\n", &[], ["line 2", "lacks a number"]),
-        ("b.log", "# Elapsed time\n", &[], ["b.log", "no line with a time and a value"]),
+        ("b.log", "# Elapsed time\n", &[], ["b.log", "has no line with a time and a value"]),
         ("a.csv", "t,rss\n1,2\n3,x\n", &table, ["line 3", "`x` is not a number"]),
         ("b.csv", "t,rss\n1,2\n3\n", &table, ["line: 3", "b.csv"]),
         ("c.csv", "time,rss\n1,2\n", &table, ["no column `t`", "there are: time, rss"]),
@@ -235,7 +235,7 @@ fn a_compressed_recording_that_is_cut_off_is_said_to_be() {
     damaged[20..60].fill(0xaa);
     std::fs::write(&cut, damaged).unwrap();
     let error = judge(&[], &[&cut]).expect(125).err();
-    let (_, words) = error.split_once("reading it failed ").unwrap_or_else(|| panic!("{error}"));
+    let (_, words) = error.split_once("cannot read it ").unwrap_or_else(|| panic!("{error}"));
     let (_, why) = words.trim_end().rsplit_once(": ").unwrap();
     assert_eq!(words.matches(why).count(), 1, "{error}");
 }
@@ -245,8 +245,8 @@ fn a_file_that_is_no_recording_is_not_called_empty() {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes, words) in [
         ("zeros", &[0_u8; 100_000][..], "line 1 is not the header"),
-        ("torn.zst", &[0x28, 0xb5, 0x2f, 0xfd], "cut off in its first line"),
-        ("torn", b"{\"he", "cut off in its first line"),
+        ("torn.zst", &[0x28, 0xb5, 0x2f, 0xfd], "cut off before its first line has ended"),
+        ("torn", b"{\"he", "cut off before its first line has ended"),
         ("packed.gz", &[0x1f, 0x8b, 8, 0], "it is compressed"),
         ("empty", b"", "it is empty"),
     ] {

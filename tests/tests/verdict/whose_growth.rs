@@ -171,7 +171,7 @@ fn small_shares_are_shown_together_with_the_number_of_new_threads() {
 fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::leak(600, 31)
-        .part("anonymous, mapped over 16 MiB", MappingClass::Anonymous, |i| 12_000 * i)
+        .part("anonymous mappings of 16 MiB or more", MappingClass::Anonymous, |i| 12_000 * i)
         .of_part(metric::THP, |i| 11_000 * i)
         .part("[heap]", MappingClass::Heap, |i| 5_000 * i)
         .of_part(metric::LAZYFREE, |i| 4_000 * i)
@@ -180,7 +180,7 @@ fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
         .write(folder.path(), "causes.jsonl");
     let told = replay(&path, &["-o", "verdict"]).expect(0).err();
     for (part, why) in [
-        ("mapped over 16 MiB, +", "; mostly transparent huge pages"),
+        ("mappings of 16 MiB or more, +", "; mostly transparent huge pages"),
         ("[heap], +", "; mostly memory given back by MADV_FREE"),
         ("glibc arenas, +", "; arenas of malloc"),
     ] {

@@ -61,6 +61,14 @@ fn obey(words: &[&str]) -> String {
         ["file", path, bytes] => file(path, number(bytes)),
         ["unlink", path] => format!("{:?}", fs::remove_file(path)),
         ["thread", name] => named_thread(name),
+        _ => change(words),
+    }
+}
+
+/// Changes what was mapped before.
+fn change(words: &[&str]) -> String {
+    let number = |text: &str| text.parse::<usize>().unwrap_or(0);
+    match words {
         ["protect", at, bytes, access] => {
             let access = if *access == "none" { PROT_NONE } else { PROT_READ | PROT_WRITE };
             // SAFETY: the test gives a range of a mapping that it asked for.

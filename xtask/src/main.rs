@@ -15,9 +15,9 @@ Usage: cargo xtask COMMAND
 
   check                      format, lints, and the C header against crates/seepmeter-abi
   test                       all tests
-  test SUITE [ARGUMENT…]     the tests of one area of tests/tests, or of one package; the arguments go to
+  test SUITE [ARGUMENT…]     the tests of one suite of tests/tests, or of one package; the arguments go to
                              cargo test, as in: cargo xtask test run bad_input -- --nocapture
-  bless                      make the C header, the snapshots and the book's outputs anew
+  bless                      write the C header, the snapshots and the outputs in the book again
   release-check              versions, changelog, licences, and the frozen copy of the C header
 
 SEEPMETER_LONG=1 runs the long tests too.";
@@ -68,7 +68,7 @@ fn test(arguments: &[&str]) -> Result<()> {
     cargo(&words, &[])
 }
 
-/// Outputs that tests compare are made anew by those very tests; the environment asks them to.
+/// Tests write the outputs that they compare, if the environment says so.
 fn bless() -> Result<()> {
     let book = ["test", "-p", "seepmeter-tests", "--test", "book"];
     cargo(&["test", "--quiet", "-p", "seepmeter-abi"], &[("SEEPMETER_BLESS", "1")])?;

@@ -7,7 +7,7 @@ use seepmeter_record::conventions::attribute;
 use seepmeter_record::{Attributes, Bytes, MappingClass};
 
 use crate::deleted::{DELETED, DeletedFiles};
-use crate::maps::{Header, Perms, decimal};
+use crate::maps::{MappingHeader, Perms, decimal};
 use crate::size::SizeClass;
 
 /// glibc puts each heap of an arena at a multiple of this (HEAP_MAX_SIZE on 64-bit machines).
@@ -242,7 +242,7 @@ impl<'a> FromIterator<ThreadStack<'a>> for ThreadStacks<'a> {
 
 impl ThreadStacks<'_> {
     /// The first that stands in a mapping.
-    fn within(&self, header: &Header<'_>) -> Option<&ThreadStack<'_>> {
+    fn within(&self, header: &MappingHeader<'_>) -> Option<&ThreadStack<'_>> {
         let first = self.stacks.partition_point(|stack| stack.pointer < header.start);
         self.stacks.get(first).filter(|stack| stack.pointer < header.end)
     }
@@ -256,7 +256,7 @@ impl ThreadStacks<'_> {
 /// The group of each mapping.
 #[must_use]
 pub fn classify(
-    headers: &[Header<'_>],
+    headers: &[MappingHeader<'_>],
     stacks: &ThreadStacks<'_>,
     files: &mut DeletedFiles,
 ) -> Vec<MappingGroup> {
@@ -273,8 +273,8 @@ pub fn classify(
 }
 
 /// An arena's heap and the rest that it may grow into.
-fn is_arena(heap: &Header<'_>, rest: &Header<'_>) -> bool {
-    let anonymous = |header: &Header<'_>| header.inode == 0 && header.path.is_empty();
+fn is_arena(heap: &MappingHeader<'_>, rest: &MappingHeader<'_>) -> bool {
+    let anonymous = |header: &MappingHeader<'_>| header.inode == 0 && header.path.is_empty();
     anonymous(heap)
         && anonymous(rest)
         && heap.start.is_multiple_of(ARENA)
@@ -287,7 +287,7 @@ fn is_arena(heap: &Header<'_>, rest: &Header<'_>) -> bool {
 
 /// The group of a mapping, whatever its neighbours.
 fn classify_alone(
-    header: &Header<'_>,
+    header: &MappingHeader<'_>,
     stacks: &ThreadStacks<'_>,
     files: &mut DeletedFiles,
 ) -> MappingGroup {
@@ -303,7 +303,7 @@ fn classify_alone(
     }
 }
 
-fn without_a_name(header: &Header<'_>, stacks: &ThreadStacks<'_>) -> MappingGroup {
+fn without_a_name(header: &MappingHeader<'_>, stacks: &ThreadStacks<'_>) -> MappingGroup {
     if header.inode != 0 {
         return MappingGroup::File(NamedFile { name: Rc::default(), perms: header.perms });
     }
@@ -346,7 +346,7 @@ fn with_a_name(path: &[u8], stacks: &ThreadStacks<'_>) -> MappingGroup {
 }
 
 /// The group of what has a path, or a name that the kernel writes as one.
-fn of_a_file(header: &Header<'_>, files: &mut DeletedFiles) -> MappingGroup {
+fn of_a_file(header: &MappingHeader<'_>, files: &mut DeletedFiles) -> MappingGroup {
     let file = |name: &[u8]| NamedFile { name: name.into(), perms: header.perms };
     match header.path.strip_suffix(DELETED) {
         Some(b"/anon_hugepage") => MappingGroup::Hugetlb,

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::maps::Header;
+use crate::maps::MappingHeader;
 
 /// Behind the path of a file that has been removed.
 pub(crate) const DELETED: &[u8] = b" (deleted)";
@@ -56,7 +56,7 @@ impl DeletedFiles {
     }
 
     /// True if a mapping's file has been removed; for a line that ends in ` (deleted)`.
-    pub(crate) fn is_deleted(&mut self, header: &Header<'_>) -> bool {
+    pub(crate) fn is_deleted(&mut self, header: &MappingHeader<'_>) -> bool {
         let Some(root) = &self.root else { return true };
         let inode = header.inode;
         match self.known.get_mut(header.path) {

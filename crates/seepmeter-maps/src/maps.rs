@@ -6,7 +6,7 @@ use memchr::memchr;
 
 /// A mapping's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header<'a> {
+pub struct MappingHeader<'a> {
     /// Its first address.
     pub start: u64,
     /// The address behind its last.
@@ -63,7 +63,7 @@ impl fmt::Display for Perms {
     }
 }
 
-impl<'a> Header<'a> {
+impl<'a> MappingHeader<'a> {
     /// Reads one line, without its newline; none where it is no such line.
     ///
     /// The kernel's format (fs/proc/task_mmu.c, `show_vma_header_prefix`), padded with spaces to
@@ -104,10 +104,10 @@ impl<'a> Header<'a> {
 
 /// Reads a whole maps text. Lines that are none of its format are passed over, and so are mappings
 /// that begin before the last one's end: the text is no snapshot, and mappings move while it is read.
-pub fn parse(text: &[u8]) -> Vec<Header<'_>> {
-    let mut headers: Vec<Header<'_>> = Vec::with_capacity(text.len() / 64);
+pub fn parse(text: &[u8]) -> Vec<MappingHeader<'_>> {
+    let mut headers: Vec<MappingHeader<'_>> = Vec::with_capacity(text.len() / 64);
     for line in text.split(|&byte| byte == b'\n') {
-        let Some(header) = Header::parse(line) else { continue };
+        let Some(header) = MappingHeader::parse(line) else { continue };
         if headers.last().is_none_or(|last| last.end <= header.start) {
             headers.push(header);
         }
@@ -162,10 +162,10 @@ mod tests {
 
     #[test]
     fn a_line_is_read_with_whatever_stands_in_its_path() {
-        assert_eq!(Header::parse(b"1-2 r-xp 0 fe:00 5 /x").unwrap().device, 0xfe00);
+        assert_eq!(MappingHeader::parse(b"1-2 r-xp 0 fe:00 5 /x").unwrap().device, 0xfe00);
         for path in ["/usr/lib/a b  c.so", "/tmp/x (deleted)", "[anon:my heap]", "/a\\012b", ""] {
             let line = format!("7f00-8000 rw-s 00001000 fe:00 42                      {path}");
-            let header = Header::parse(line.as_bytes()).unwrap();
+            let header = MappingHeader::parse(line.as_bytes()).unwrap();
             assert_eq!((header.start, header.end, header.inode), (0x7f00, 0x8000, 42));
             assert_eq!(header.perms.to_string(), "rw-s");
             assert_eq!(header.path, path.as_bytes());
@@ -184,7 +184,7 @@ mod tests {
             "7f00-8000 rw-p 0 fe:00 x",
             "7f00-11111111111111111 rw-p 0 fe:00 0",
         ] {
-            assert_eq!(Header::parse(line.as_bytes()), None, "{line}");
+            assert_eq!(MappingHeader::parse(line.as_bytes()), None, "{line}");
         }
     }
 

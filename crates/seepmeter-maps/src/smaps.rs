@@ -6,11 +6,11 @@
 
 use memchr::{memchr, memchr_iter};
 
-use crate::maps::{Header, Perms, decimal};
+use crate::maps::{MappingHeader, Perms, decimal};
 
 /// One mapping's figures, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct SmapsFigures {
     /// Resident.
     pub rss: u64,
     /// Resident, each page divided by how many map it.
@@ -37,9 +37,9 @@ pub struct Figures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// Its line.
-    pub header: Header<'a>,
+    pub header: MappingHeader<'a>,
     /// Its figures.
-    pub figures: Figures,
+    pub figures: SmapsFigures,
     /// True where its pages are hugetlbfs's: flag `ht`.
     pub hugetlb: bool,
 }
@@ -53,7 +53,7 @@ struct Open {
     offset: u64,
     device: u64,
     inode: u64,
-    figures: Figures,
+    figures: SmapsFigures,
     hugetlb: bool,
 }
 
@@ -100,7 +100,7 @@ impl Parser {
         self.open = None;
     }
 
-    /// Takes one line, which is either a mapping's (see [`Header::parse`]), the flags, or a figure
+    /// Takes one line, which is either a mapping's (see [`MappingHeader::parse`]), the flags, or a figure
     /// (fs/proc/task_mmu.c, `show_smap`); keys begin with a capital, addresses never do:
     ///
     /// ```text
@@ -123,17 +123,18 @@ impl Parser {
     }
 
     fn open(&mut self, line: &[u8]) -> Option<Open> {
-        let Header { start, end, perms, offset, device, inode, path } = Header::parse(line)?;
+        let MappingHeader { start, end, perms, offset, device, inode, path } =
+            MappingHeader::parse(line)?;
         self.path.clear();
         self.path.extend_from_slice(path);
-        let figures = Figures::default();
+        let figures = SmapsFigures::default();
         Some(Open { start, end, perms, offset, device, inode, figures, hugetlb: false })
     }
 
     fn close(&mut self, each: &mut impl FnMut(Entry<'_>)) {
         let Some(open) = self.open.take() else { return };
         let Open { start, end, perms, offset, device, inode, figures, hugetlb } = open;
-        let header = Header { start, end, perms, offset, device, inode, path: &self.path };
+        let header = MappingHeader { start, end, perms, offset, device, inode, path: &self.path };
         each(Entry { header, figures, hugetlb });
     }
 }
@@ -142,7 +143,7 @@ impl Open {
     fn figure(&mut self, line: &[u8]) {
         let Some(colon) = memchr(b':', line) else { return };
         let (key, rest) = (&line[..colon], &line[colon + 1..]);
-        let Figures {
+        let SmapsFigures {
             rss,
             pss,
             private_dirty,

@@ -6,9 +6,9 @@ use procfs::FromBufRead;
 use procfs::process::MemoryMaps;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use seepmeter_maps::smaps::{Figures, Parser};
+use seepmeter_maps::smaps::{Parser, SmapsFigures};
 
-type Found = Vec<(u64, u64, String, Figures, bool)>;
+type Found = Vec<(u64, u64, String, SmapsFigures, bool)>;
 
 /// Our parser, with the text handed over in pieces of some length.
 fn ours(text: &[u8], piece: usize) -> Found {
@@ -35,7 +35,7 @@ fn theirs(text: &[u8]) -> Found {
     let maps = MemoryMaps::from_buf_read(BufReader::new(text)).expect("procfs reads it");
     let figures = |map: &procfs::process::MemoryMap| {
         let value = |key: &str| map.extension.map.get(key).copied().unwrap_or(0);
-        Figures {
+        SmapsFigures {
             rss: value("Rss"),
             pss: value("Pss"),
             private_dirty: value("Private_Dirty"),

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use seepmeter_maps::maps::Header;
+use seepmeter_maps::maps::MappingHeader;
 
 use crate::elf::Elf;
 use crate::frame::{ImageKey, RawFrame};
@@ -108,7 +108,7 @@ impl Images {
     }
 
     /// The file behind a mapping of process `pid`.
-    pub(crate) fn file(&mut self, pid: i32, header: &Header<'_>) -> Rc<Image> {
+    pub(crate) fn file(&mut self, pid: i32, header: &MappingHeader<'_>) -> Rc<Image> {
         let opened = open::open(pid, header);
         let found = opened.and_then(|opened| self.opened(pid, header, opened));
         let image = found.unwrap_or_else(|reason| self.unread(header, reason));
@@ -120,7 +120,7 @@ impl Images {
     fn opened(
         &mut self,
         pid: i32,
-        header: &Header<'_>,
+        header: &MappingHeader<'_>,
         opened: OpenedFile,
     ) -> Result<Rc<Image>, UnreadReason> {
         let origin = Origin::File(opened.version);
@@ -138,8 +138,8 @@ impl Images {
         Ok(self.keep(image, [origin].into_iter().chain(build_id).collect()))
     }
 
-    fn unread(&mut self, header: &Header<'_>, reason: UnreadReason) -> Rc<Image> {
-        let Header { device, inode, path, .. } = *header;
+    fn unread(&mut self, header: &MappingHeader<'_>, reason: UnreadReason) -> Rc<Image> {
+        let MappingHeader { device, inode, path, .. } = *header;
         let origin = Origin::Unread { device, inode, path: path.into(), reason };
         if let Some(image) = self.find(&origin) {
             return image;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs};
-use seepmeter_maps::maps::Header;
+use seepmeter_maps::maps::MappingHeader;
 
 /// Tells a file from all others, and its content from its earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,7 +72,7 @@ impl fmt::Display for UnreadReason {
 /// Its path is tried inside the process's own root, and here, for a process that has ended. Then what
 /// also reaches a file that has no path any more: /proc/PID/exe, if it is that one, and
 /// /proc/PID/map_files, for those with CAP_CHECKPOINT_RESTORE (proc(5)).
-pub(crate) fn open(pid: i32, header: &Header<'_>) -> Result<OpenedFile, UnreadReason> {
+pub(crate) fn open(pid: i32, header: &MappingHeader<'_>) -> Result<OpenedFile, UnreadReason> {
     let process = format!("/proc/{pid}");
     let here = as_path(&plain_path(header.path)).to_owned();
     let within =
@@ -98,7 +98,7 @@ enum OpenError {
     Io(io::Error),
 }
 
-fn open_same(path: &Path, header: &Header<'_>) -> Result<OpenedFile, OpenError> {
+fn open_same(path: &Path, header: &MappingHeader<'_>) -> Result<OpenedFile, OpenError> {
     let handle = OpenOptions::new().read(true).custom_flags(OFlag::O_PATH.bits()).open(path);
     let handle = handle.map_err(OpenError::Io)?;
     let metadata = handle.metadata().map_err(OpenError::Io)?;
@@ -163,7 +163,7 @@ mod tests {
         let metadata = std::fs::metadata(&path).unwrap();
         let bytes = path.as_os_str().as_bytes();
         let line = format!("1000-2000 r-xp 0 0:0 {} x", metadata.ino());
-        let mut header = Header::parse(line.as_bytes()).unwrap();
+        let mut header = MappingHeader::parse(line.as_bytes()).unwrap();
         header.device = metadata.dev();
         header.path = bytes;
         let pid = std::process::id() as i32;

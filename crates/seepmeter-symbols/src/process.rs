@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use seepmeter_maps::maps::Header;
+use seepmeter_maps::maps::MappingHeader;
 
 use crate::code::Code;
 use crate::image::{Content, Image};
@@ -70,15 +70,15 @@ impl ProcessCode {
         Ok(space)
     }
 
-    fn same_code(&self, headers: &[Header<'_>]) -> Option<Rc<Code>> {
+    fn same_code(&self, headers: &[MappingHeader<'_>]) -> Option<Rc<Code>> {
         let last = self.last.as_ref()?;
         let before = space::headers(&last.text)?;
-        let exec = |header: &&Header<'_>| header.perms.exec;
+        let exec = |header: &&MappingHeader<'_>| header.perms.exec;
         let same = headers.iter().filter(exec).eq(before.iter().filter(exec));
         same.then(|| last.space.code.clone())
     }
 
-    fn new_code(&self, headers: &[Header<'_>], images: &mut Images) -> Rc<Code> {
+    fn new_code(&self, headers: &[MappingHeader<'_>], images: &mut Images) -> Rc<Code> {
         let regions = space::regions(self.pid, headers, &self.generated, images);
         if let Content::Generated(map) = &self.generated.content
             && regions.iter().any(|region| Rc::ptr_eq(&region.image, &self.generated))

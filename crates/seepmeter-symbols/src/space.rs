@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use seepmeter_maps::maps::{self, Header};
+use seepmeter_maps::maps::{self, MappingHeader};
 
 use crate::code::{Code, Region};
 use crate::frame::{ImageKey, RawFrame, StackCopy, StackEnd, UnwindRegisters};
@@ -24,7 +24,7 @@ pub struct AddressSpace {
 
 impl AddressSpace {
     /// Made by [`ProcessCode::space`](crate::ProcessCode::space).
-    pub(crate) fn new(code: Rc<Code>, headers: &[Header<'_>]) -> Self {
+    pub(crate) fn new(code: Rc<Code>, headers: &[MappingHeader<'_>]) -> Self {
         let mappings = headers.iter().map(|header| header.start..header.end).collect();
         Self { code, mappings }
     }
@@ -73,7 +73,7 @@ impl AddressSpace {
 /// The executable mappings, with their images: those of `before` if nothing changed.
 pub(crate) fn regions(
     pid: i32,
-    headers: &[Header<'_>],
+    headers: &[MappingHeader<'_>],
     generated: &Rc<Image>,
     images: &mut Images,
 ) -> Vec<Region> {
@@ -84,7 +84,7 @@ pub(crate) fn regions(
 
 fn region(
     pid: i32,
-    header: &Header<'_>,
+    header: &MappingHeader<'_>,
     generated: &Rc<Image>,
     images: &mut Images,
 ) -> Option<Region> {
@@ -109,7 +109,7 @@ fn is_memory(path: &[u8]) -> bool {
     names.iter().any(|name| path.starts_with(name))
 }
 
-fn bias(image: &Image, header: &Header<'_>) -> u64 {
+fn bias(image: &Image, header: &MappingHeader<'_>) -> u64 {
     match &image.content {
         // Its addresses are those of the process.
         Content::Generated(_) => 0,
@@ -123,7 +123,7 @@ fn bias(image: &Image, header: &Header<'_>) -> u64 {
 }
 
 /// Reads the text of /proc/PID/maps; none if it has no mapping.
-pub(crate) fn headers(text: &[u8]) -> Option<Vec<Header<'_>>> {
+pub(crate) fn headers(text: &[u8]) -> Option<Vec<MappingHeader<'_>>> {
     let headers = maps::parse(text);
     (!headers.is_empty()).then_some(headers)
 }

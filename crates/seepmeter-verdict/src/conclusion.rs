@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::{Gate, GateOutcome};
 use crate::run_series::{RunSeries, Scope};
-use crate::text::TextOptions;
+use crate::text::LineOptions;
 use crate::verdict::Verdict;
 
 /// What is to be judged.
@@ -178,7 +178,7 @@ impl MetricConclusion {
     /// Why there are none.
     pub fn lines(&self, explain: bool) -> Result<Vec<String>, &NoVerdict> {
         let verdicts = self.verdicts()?;
-        let options = TextOptions { explain, name_target: verdicts.len() > 1 };
+        let options = LineOptions { explain, name_target: verdicts.len() > 1 };
         let is_sum = |verdict: &&Verdict| verdict.scope == Scope::AllTargets;
         let sum_first = verdicts
             .iter()

@@ -52,5 +52,5 @@ pub use part::Part;
 pub use run_file::{Doubt, RunFile, RunFileError};
 pub use run_series::{CauseSeries, PartSeries, RunSeries, Scope};
 pub use seepmeter_analysis::Change;
-pub use text::TextOptions;
+pub use text::LineOptions;
 pub use verdict::{MaskedGrowth, PartGrowth, SamplingHint, StalePart, Verdict};

@@ -275,10 +275,10 @@ fn rises(judgement: &Judgement) -> bool {
 mod tests {
     use super::*;
     use crate::made_up::{SECOND, anonymous, part, run_of, series};
-    use crate::text::TextOptions;
+    use crate::text::LineOptions;
 
     fn lines(verdict: &Verdict) -> Vec<String> {
-        verdict.lines(TextOptions::default())
+        verdict.lines(LineOptions::default())
     }
 
     /// A process that maps 20 kB more in every second: of a thousand bytes so many are in mappings under

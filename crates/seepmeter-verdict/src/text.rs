@@ -22,7 +22,7 @@ const MOST_STALE: usize = 3;
 
 /// How a verdict is shown to people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TextOptions {
+pub struct LineOptions {
     /// A line for what each stage of the judging found.
     pub explain: bool,
     /// The target is named: there are several.
@@ -32,7 +32,7 @@ pub struct TextOptions {
 impl Verdict {
     /// The verdict in a few lines. The first begins with growing, steady or inconclusive.
     #[must_use]
-    pub fn lines(&self, options: TextOptions) -> Vec<String> {
+    pub fn lines(&self, options: LineOptions) -> Vec<String> {
         let of = if options.name_target { self.of_target() } else { String::new() };
         let headline = match &self.masked {
             Some(masked) => self.masked_headline(masked, &of),
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn nobody_is_asked_to_wait_for_nothing_and_a_short_run_needs_at_least_so_much() {
         let lines =
-            |reason, longer| short_verdict(reason, longer).lines(TextOptions::default()).remove(0);
+            |reason, longer| short_verdict(reason, longer).lines(LineOptions::default()).remove(0);
         let noise = "inconclusive  rss: the noise is larger than any trend";
         assert_eq!(lines(Reason::Noise, Some(0)), noise);
         assert_eq!(lines(Reason::Noise, None), noise);

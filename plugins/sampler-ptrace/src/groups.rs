@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use seepmeter_maps::class::{MappingGroup, ThreadStacks, classify};
 use seepmeter_maps::maps;
-use seepmeter_maps::smaps::{Figures, Parser};
+use seepmeter_maps::smaps::{Parser, SmapsFigures};
 use seepmeter_maps::{DeletedFiles, group_title};
 use seepmeter_plugin::record::conventions::metric;
 use seepmeter_plugin::record::{MetricId, MetricSpec, SubjectId, SubjectKind};
@@ -47,7 +47,7 @@ impl MappingsText {
     }
 
     /// The figures of each mapping, in their order; none of maps.
-    fn figures(&self) -> Vec<Figures> {
+    fn figures(&self) -> Vec<SmapsFigures> {
         let mut figures = Vec::new();
         if let Self::Smaps(text) = self {
             let mut parser = Parser::default();
@@ -124,9 +124,9 @@ impl Groups {
 }
 
 impl GroupSum {
-    fn add(&mut self, size: u64, figures: Option<&Figures>) {
+    fn add(&mut self, size: u64, figures: Option<&SmapsFigures>) {
         let figures = figures.map(|figures| {
-            let Figures { rss, anonymous, swap, pss, private_dirty, .. } = *figures;
+            let SmapsFigures { rss, anonymous, swap, pss, private_dirty, .. } = *figures;
             [rss, anonymous, swap, pss, private_dirty]
         });
         let bytes = std::iter::once(size).chain(figures.into_iter().flatten());

@@ -1,6 +1,6 @@
 //! What is known of memory after a scan of its page tables, and after a read of smaps.
 
-use seepmeter_maps::smaps::Figures;
+use seepmeter_maps::smaps::SmapsFigures;
 use seepmeter_process::system::page_size;
 
 macro_rules! sums {
@@ -22,8 +22,8 @@ macro_rules! sums {
             }
         }
 
-        impl From<Figures> for $name {
-            fn from(figures: Figures) -> Self {
+        impl From<SmapsFigures> for $name {
+            fn from(figures: SmapsFigures) -> Self {
                 Self { $($field: figures.$field,)+ }
             }
         }

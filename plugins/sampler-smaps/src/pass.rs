@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use seepmeter_maps::smaps::{Entry, Figures, Parser};
+use seepmeter_maps::smaps::{Entry, Parser, SmapsFigures};
 use seepmeter_process::proc::SmapsRollup;
 use seepmeter_process::system::thread_cpu_time;
 
@@ -26,7 +26,7 @@ pub(crate) struct Pass {
     /// What it has cost so far.
     pub(crate) cost: Duration,
     /// All mappings together, so far.
-    sums: Figures,
+    sums: SmapsFigures,
     is_empty: bool,
 }
 
@@ -38,7 +38,7 @@ impl Pass {
             number,
             maps_reads,
             cost: Duration::ZERO,
-            sums: Figures::default(),
+            sums: SmapsFigures::default(),
             is_empty: true,
         }
     }
@@ -105,8 +105,8 @@ impl Pass {
     }
 }
 
-fn add(sums: &mut Figures, figures: &Figures) {
-    let Figures {
+fn add(sums: &mut SmapsFigures, figures: &SmapsFigures) {
+    let SmapsFigures {
         rss,
         pss,
         private_dirty,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 use seepmeter_plugin::{Error, Target};
-use seepmeter_process::proc::{ProcError, ProcFolder, ProcRoot, SmapsRollup, Statm};
+use seepmeter_process::proc::{ProcError, ProcFolder, ProcRoot, SmapsRollup, StatmPages};
 
 /// Where to read of a target.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Source {
     }
 
     /// How large it is.
-    pub(crate) fn statm(&mut self) -> Result<Statm, Error> {
+    pub(crate) fn statm(&mut self) -> Result<StatmPages, Error> {
         self.of_the_living(|base| Ok(Some(base.statm()?).filter(|statm| statm.size > 0)))
     }
 

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use seepmeter_maps::class::MappingGroup;
-use seepmeter_maps::maps::{Header, Perms};
+use seepmeter_maps::maps::{MappingHeader, Perms};
 use seepmeter_maps::smaps::Entry;
 
 use crate::counts::{Counts, ReadCounts};
@@ -171,7 +171,7 @@ impl MappingTable {
     }
 
     /// Takes in what maps shows now.
-    pub(crate) fn update(&mut self, headers: &[Header<'_>], groups: Vec<MappingGroup>) {
+    pub(crate) fn update(&mut self, headers: &[MappingHeader<'_>], groups: Vec<MappingGroup>) {
         let before = std::mem::take(&mut self.mappings);
         let old_pieces = std::mem::take(&mut self.pieces);
         self.maps_reads = self.maps_reads.saturating_add(1);
@@ -205,12 +205,12 @@ impl MappingTable {
     /// the largest part in it.
     fn add(
         &mut self,
-        header: &Header<'_>,
+        header: &MappingHeader<'_>,
         group: MappingGroup,
         same: &[&Mapping],
         old_pieces: &[Piece],
     ) {
-        let Header { start, end, perms, .. } = *header;
+        let MappingHeader { start, end, perms, .. } = *header;
         let since = self.maps_reads;
         let mut mapping = Mapping {
             start,
@@ -279,7 +279,7 @@ impl MappingTable {
     /// Takes in what a pass over smaps has read. Where mappings have changed since maps was read, each gets
     /// its share; what is new is left to the next read of maps.
     pub(crate) fn read(&mut self, pass: u32, entry: &Entry<'_>) {
-        let Header { start, end, perms, .. } = entry.header;
+        let MappingHeader { start, end, perms, .. } = entry.header;
         let first = self.mappings.partition_point(|mapping| mapping.end <= start);
         let there = self.mappings[first..].iter_mut().take_while(|mapping| mapping.start < end);
         let mut there: Vec<_> = there.filter(|mapping| mapping.perms == perms).collect();
@@ -343,7 +343,7 @@ fn grew_into(old: &Mapping, new: &Mapping) -> bool {
 #[cfg(test)]
 mod tests {
     use seepmeter_maps::class::{ThreadStacks, classify};
-    use seepmeter_maps::smaps::{Figures, Parser};
+    use seepmeter_maps::smaps::{Parser, SmapsFigures};
     use seepmeter_maps::{DeletedFiles, SizeClass, maps};
 
     use super::*;
@@ -378,7 +378,7 @@ mod tests {
     }
 
     fn rss(bytes: u64) -> Counts {
-        Figures { rss: bytes, ..Figures::default() }.into()
+        SmapsFigures { rss: bytes, ..SmapsFigures::default() }.into()
     }
 
     const ONE: &str = "10000-20000 rw-p 0 00:00 0\n";

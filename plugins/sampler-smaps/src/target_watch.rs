@@ -7,7 +7,7 @@ use seepmeter_maps::class::classify;
 use seepmeter_maps::{DeletedFiles, maps};
 use seepmeter_plugin::record::{Event, EventKind, SubjectId};
 use seepmeter_plugin::{Error, ErrorKind, SampleBuilder, Stream, Target};
-use seepmeter_process::proc::Statm;
+use seepmeter_process::proc::StatmPages;
 use seepmeter_process::system::{page_size, thread_cpu_time};
 
 use crate::metrics::{Metrics, ProcessValues};
@@ -41,7 +41,7 @@ pub(crate) struct TargetWatch {
     /// The target's pagemap, opened anew for each sample: it belongs to one program, and an exec ends that.
     pagemap: Option<File>,
     text: Vec<u8>,
-    statm: Statm,
+    statm: StatmPages,
     /// How many pages were resident when the newest sweep began.
     resident_before: u64,
     maps_due: Instant,
@@ -80,7 +80,7 @@ impl TargetWatch {
             reads: Reads::new(options, now),
             pagemap: None,
             text: Vec::new(),
-            statm: Statm::default(),
+            statm: StatmPages::default(),
             resident_before: 0,
             maps_due: now,
             sweep_due: now,

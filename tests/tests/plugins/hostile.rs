@@ -393,7 +393,11 @@ fn blocked(what: &str) {
                 // With ten seconds some just come back in time, and all is well.
                 if what == "sleep" || done.status.code() != Some(0) {
                     let done = done.expect_complaint(125, &[spec, "within"]);
-                    assert!(begun || done.err().contains("the run was aborted"), "{}", done.output());
+                    assert!(
+                        begun || done.err().contains("the run was aborted"),
+                        "{}",
+                        done.output()
+                    );
                 }
             });
         }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::text::decimal;
-use super::{ProcError, SmapsRollup, Stat, Statm, Status};
+use super::{ProcError, SmapsRollup, Stat, StatmPages, Status};
 
 /// Where procfs is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,12 +112,12 @@ impl ProcFolder {
         read.map(drop).map_err(|error| ProcError::io(&self.file(name), error))
     }
 
-    /// How large it is: see [`Statm`].
+    /// How large it is: see [`StatmPages`].
     ///
     /// # Errors
     /// If the process has ended, or the file can't be read.
-    pub fn statm(&self) -> Result<Statm, ProcError> {
-        Statm::parse(&self.read("statm")?, &self.file("statm"))
+    pub fn statm(&self) -> Result<StatmPages, ProcError> {
+        StatmPages::parse(&self.read("statm")?, &self.file("statm"))
     }
 
     /// What it is: see [`Stat`].

@@ -29,5 +29,5 @@ pub use error::ProcError;
 pub use folder::{ProcFolder, ProcRoot};
 pub use rollup::SmapsRollup;
 pub use stat::Stat;
-pub use statm::{Statm, StatmFile};
+pub use statm::{StatmFile, StatmPages};
 pub use status::{Status, StatusFile};

@@ -9,7 +9,7 @@ use super::{ProcError, ProcFolder};
 
 /// What statm says, in pages. All of it is 0 for a zombie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statm {
+pub struct StatmPages {
     /// All that is mapped.
     pub size: u64,
     /// What is in RAM.
@@ -22,7 +22,7 @@ pub struct Statm {
     pub data: u64,
 }
 
-impl Statm {
+impl StatmPages {
     /// Reads the line of the kernel (fs/proc/array.c, `proc_pid_statm`), in pages; the fifth and the
     /// last are always 0:
     ///
@@ -69,12 +69,12 @@ impl StatmFile {
     ///
     /// # Errors
     /// If the process has ended, or the file can't be read.
-    pub fn read(&self) -> Result<Statm, ProcError> {
+    pub fn read(&self) -> Result<StatmPages, ProcError> {
         // Seven numbers of at most 20 digits.
         let mut buffer = [0_u8; 160];
         let length = self.file.read_at(&mut buffer, 0);
         let length = length.map_err(|error| ProcError::io(&self.path, error))?;
-        Statm::parse(&buffer[..length], &self.path)
+        StatmPages::parse(&buffer[..length], &self.path)
     }
 }
 
@@ -85,13 +85,13 @@ mod tests {
     use super::*;
     use crate::proc::ProcRoot;
 
-    fn parse(text: &[u8]) -> Option<Statm> {
-        Statm::parse(text, Path::new("statm")).ok()
+    fn parse(text: &[u8]) -> Option<StatmPages> {
+        StatmPages::parse(text, Path::new("statm")).ok()
     }
 
     #[test]
     fn statm_is_read_as_its_man_page_says() {
-        let whole = Statm { size: 1234, resident: 567, shared: 345, text: 89, data: 432 };
+        let whole = StatmPages { size: 1234, resident: 567, shared: 345, text: 89, data: 432 };
         assert_eq!(parse(b"1234 567 345 89 0 432 0\n"), Some(whole));
         assert_eq!(parse(b"1234 567 345"), None);
         assert_eq!(parse(b"1234 567 345x 89 0 432 0\n"), None);
@@ -115,7 +115,7 @@ mod tests {
             let text = numbers.map(|number| number.to_string()).join(" ") + "\n";
             let oracle: procfs::process::StatM = procfs::FromRead::from_read(text.as_bytes()).unwrap();
             let statm = parse(text.as_bytes()).unwrap();
-            let Statm { size, resident, shared, text, data } = statm;
+            let StatmPages { size, resident, shared, text, data } = statm;
             prop_assert_eq!(
                 [size, resident, shared, text, data],
                 [oracle.size, oracle.resident, oracle.shared, oracle.text, oracle.data]

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
 use seepmeter_plugin::Error;
-use seepmeter_process::proc::{ProcError, ProcFolder, Statm, StatmFile, StatusFile};
+use seepmeter_process::proc::{ProcError, ProcFolder, StatmFile, StatmPages, StatusFile};
 
 /// The files of the process, or of a thread that lives on after its leader.
 pub(super) struct MemoryFiles {
@@ -29,7 +29,7 @@ impl MemoryFiles {
 pub(super) fn find_living(
     folder: &ProcFolder,
     start_time: u64,
-) -> Result<(MemoryFiles, Statm), ProcError> {
+) -> Result<(MemoryFiles, StatmPages), ProcError> {
     loop {
         let living = folder.with_memory()?;
         let read = MemoryFiles::open(&living).and_then(|files| {
@@ -37,7 +37,7 @@ pub(super) fn find_living(
             Ok((files, pages))
         });
         match read {
-            Ok((_, Statm { size: 0, .. })) => {}
+            Ok((_, StatmPages { size: 0, .. })) => {}
             // It has ended since it was found, and another one may live.
             Err(error) if error.is_gone() => {}
             Err(error) => return Err(error),

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use seepmeter_plugin::{Error, ErrorKind, SampleBuilder, Target};
-use seepmeter_process::proc::{ProcFolder, ProcRoot, Statm};
+use seepmeter_process::proc::{ProcFolder, ProcRoot, StatmPages};
 use seepmeter_process::system::page_size;
 use seepmeter_record::SubjectId;
 
@@ -27,7 +27,7 @@ pub(super) struct StatmTarget {
 /// What was last emitted; a value stands until the next.
 #[derive(Default)]
 struct LastEmitted {
-    pages: Option<Statm>,
+    pages: Option<StatmPages>,
     peak: Option<u64>,
     swap: Option<u64>,
 }
@@ -103,7 +103,7 @@ impl StatmTarget {
 
     /// What statm says. It is all zeros of a leader that has ended while other threads run on, as after
     /// pthread_exit(3) in main; then a thread that lives is read instead.
-    fn read_pages(&mut self) -> Result<Statm, Error> {
+    fn read_pages(&mut self) -> Result<StatmPages, Error> {
         match self.files.statm.read() {
             Ok(pages) if pages.size > 0 => return Ok(pages),
             Ok(_) => {}
@@ -145,7 +145,7 @@ impl StatmTarget {
         }
     }
 
-    fn emit_pages(&mut self, pages: Statm, metrics: &Metrics, sample: &mut SampleBuilder<'_>) {
+    fn emit_pages(&mut self, pages: StatmPages, metrics: &Metrics, sample: &mut SampleBuilder<'_>) {
         let bytes = |pages: u64| signed(pages.saturating_mul(page_size()));
         // The resident set is emitted in every sample, so that every sample has its line.
         sample.point(self.subject, metrics.rss, bytes(pages.resident));

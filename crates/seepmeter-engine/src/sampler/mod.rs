@@ -255,11 +255,13 @@ impl SamplerThread {
         let _ = made.send(Ok(()));
         let Some((mut sampler, mut stream)) = self.start(configured) else { return Ok(()) };
         let mut targets = 0;
+        let mut refused = false;
         loop {
             match self.orders.recv() {
                 Ok(Order::AddTarget { target, reply }) => {
                     let added = sampler.add_target(&target, &mut stream);
                     targets += usize::from(added.is_ok());
+                    refused |= added.is_err();
                     if let Some(reply) = reply {
                         let _ = reply.send(added);
                     }
@@ -271,8 +273,13 @@ impl SamplerThread {
                         .with_targets(targets)
                         .run();
                 }
-                // The run was aborted.
-                Err(_) => return sampler.stop(&mut stream),
+                // The run was aborted. If this sampler is the reason, that was reported already.
+                Err(_) => {
+                    return sampler.stop(&mut stream).or_else(|error| match refused {
+                        true => Ok(()),
+                        false => Err(error),
+                    });
+                }
                 Ok(Order::Start { .. } | Order::RemoveTarget { .. }) => {}
             }
         }

@@ -92,10 +92,10 @@ fn curves(floors: &[Floor], judged: usize, walk: bool) -> Vec<(CurveShape, f64)>
         residuals[residuals.len() - wanted..].iter().map(|r| r * r).sum::<f64>()
     };
     let logarithms =
-        LOGARITHMS.map(|c| (CurveShape::Logarithm, over_judged(&|t| (1.0 + t / c).ln())));
-    let exponentials =
-        EXPONENTIALS.map(|tau| (CurveShape::Exponential, over_judged(&|t| 1.0 - (-t / tau).exp())));
-    let powers = POWERS.map(|p| (CurveShape::Root, over_judged(&|t| t.powf(p))));
+        LOGARITHMS.map(|c| (CurveShape::Logarithm, over_judged(&|t| libm::log(1.0 + t / c))));
+    let exponentials = EXPONENTIALS
+        .map(|tau| (CurveShape::Exponential, over_judged(&|t| 1.0 - libm::exp(-t / tau))));
+    let powers = POWERS.map(|p| (CurveShape::Root, over_judged(&|t| libm::pow(t, p))));
     logarithms.into_iter().chain(exponentials).chain(powers).collect()
 }
 
@@ -142,13 +142,13 @@ mod tests {
 
     #[test]
     fn a_line_after_a_warm_up_is_none_either() {
-        let leak = floors(|t| 2.0 * t + 300.0 * (1.0 - (-t / 4.0).exp()));
+        let leak = floors(|t| 2.0 * t + 300.0 * (1.0 - libm::exp(-t / 4.0)));
         assert!(test(&leak, 24, &WHITE).unwrap().excluded());
     }
 
     #[test]
     fn the_straight_looking_end_of_a_logarithm_or_a_root_is() {
-        for slow in [|t: f64| 90.0 * (1.0 + t / 5.0).ln(), |t: f64| 30.0 * t.sqrt()] {
+        for slow in [|t: f64| 90.0 * libm::log(1.0 + t / 5.0), |t: f64| 30.0 * t.sqrt()] {
             let c = test(&floors(slow), 32, &WHITE).unwrap();
             assert!(!c.excluded(), "{c:?}");
         }

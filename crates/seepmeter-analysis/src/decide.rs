@@ -227,7 +227,7 @@ impl Weighing<'_> {
     fn until(&self, wanted: f64) -> f64 {
         let slope = self.tests.slope;
         let z = slope.rate.estimate / slope.error.max(f64::MIN_POSITIVE);
-        let times = (wanted / z.abs().max(LEAST_Z)).powf(2.0 / 3.0);
+        let times = libm::pow(wanted / z.abs().max(LEAST_Z), 2.0 / 3.0);
         self.tests.judged.span * (times - 1.0).clamp(LEAST_MORE, MOST_TIMES_MORE)
     }
 

@@ -48,7 +48,7 @@ pub fn test(floors: &[Floor], noise: &Autocorrelation) -> Option<Plateau> {
     let (a, b) = (early.rate.estimate, late.rate.estimate);
     let eb = late.error;
 
-    let own_error = slope_error(&floors[..half]).hypot(slope_error(&floors[n - half..]));
+    let own_error = libm::hypot(slope_error(&floors[..half]), slope_error(&floors[n - half..]));
     let settles = a.abs() - b.abs() > Z_SETTLES * own_error && b.abs() < SETTLES_RATIO * a.abs();
     let keeps_on =
         b > Z_KEEPS * eb && b > SLOWING * a && last.rate.estimate > STILL * all.rate.estimate;
@@ -76,8 +76,11 @@ mod tests {
 
     #[test]
     fn a_root_a_logarithm_and_an_exponential_settle() {
-        let bends: [fn(f64) -> f64; 3] =
-            [|t| 40.0 * t.sqrt(), |t| 100.0 * (1.0 + t / 6.0).ln(), |t| -300.0 * (-t / 30.0).exp()];
+        let bends: [fn(f64) -> f64; 3] = [
+            |t| 40.0 * t.sqrt(),
+            |t| 100.0 * libm::log(1.0 + t / 6.0),
+            |t| -300.0 * libm::exp(-t / 30.0),
+        ];
         for bend in bends {
             let p = tested(bend);
             assert!(p.settles && !p.keeps_on, "{p:?}");

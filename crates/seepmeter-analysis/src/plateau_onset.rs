@@ -56,7 +56,7 @@ pub fn test(floors: &[Floor]) -> Option<PlateauOnset> {
     if variance <= 0.0 {
         return None;
     }
-    let cost = MORE_PARAMETERS * (n as f64 / inflation).max(1.0).ln();
+    let cost = MORE_PARAMETERS * libm::log((n as f64 / inflation).max(1.0));
     let better = (line.sse - bent.sse) / variance - cost;
     let (before, after) = (bent.coefficients[1], bent.coefficients[1] + bent.coefficients[2]);
     let ended = before > 0.0 && after < STILL * before && better > VERY_STRONG;

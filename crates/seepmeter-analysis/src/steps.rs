@@ -53,7 +53,8 @@ pub fn find(floors: &[Floor]) -> Steps {
     // A perfect fit is not infinitely better than one that is off by a little.
     let resolution = n as f64 * (range * RESOLUTION).powi(2);
     let bic = |sse: f64, parameters: usize| {
-        n as f64 * ((sse + resolution) / n as f64).ln() + parameters as f64 * (n as f64).ln()
+        n as f64 * libm::log((sse + resolution) / n as f64)
+            + parameters as f64 * libm::log(n as f64)
     };
     let ones = vec![1.0; n];
     let squares: Vec<f64> = t.iter().map(|t| t * t).collect();
@@ -211,7 +212,8 @@ pub fn fall(floors: &[Floor]) -> Option<Step> {
     let stepped = LineWithStep::fit(&t, &y, &ones);
     let LineWithStep { sse, at, height } = stepped;
     let bic = |sse: f64, parameters: f64| {
-        n as f64 * (sse / n as f64).max(f64::MIN_POSITIVE).ln() + parameters * (n as f64).ln()
+        n as f64 * libm::log((sse / n as f64).max(f64::MIN_POSITIVE))
+            + parameters * libm::log(n as f64)
     };
     let squares: Vec<f64> = t.iter().map(|t| t * t).collect();
     let parabola = fit::least_squares(&[&ones, &t, &squares], &y).sse;

@@ -31,8 +31,8 @@ fn floors_of(series: &Series) -> Vec<Floor> {
 fn healthy() -> Vec<(&'static str, Series)> {
     let day = std::f64::consts::TAU / 400.0;
     vec![
-        ("warm-up", watch(900, |t| 50.0 * MB + 90.0 * MB * (1.0 - (-t / 60.0).exp()))),
-        ("logarithm", watch(900, |t| 50.0 * MB + 8.0 * MB * (1.0 + t / 9.0).ln())),
+        ("warm-up", watch(900, |t| 50.0 * MB + 90.0 * MB * (1.0 - libm::exp(-t / 60.0)))),
+        ("logarithm", watch(900, |t| 50.0 * MB + 8.0 * MB * libm::log(1.0 + t / 9.0))),
         ("root", watch(900, |t| 50.0 * MB + MB * t.sqrt())),
         ("cache", watch(900, |t| 50.0 * MB + 0.4 * MB * t.min(300.0))),
         ("step", watch(900, |t| if t < 500.0 { 50.0 * MB } else { 70.0 * MB })),
@@ -258,7 +258,7 @@ fn a_slow_leak_in_a_large_program_is_hardly_ever_called_steady_beside_a_rate_sur
 
 #[test]
 fn a_plateau_that_creeps_ever_more_slowly_stays_steady() {
-    let j = judged(&watch(900, |t| 50.0 * MB + 0.3 * MB * (1.0 + t / 20.0).ln()));
+    let j = judged(&watch(900, |t| 50.0 * MB + 0.3 * MB * libm::log(1.0 + t / 20.0)));
     assert_eq!(j.classification, Classification::Steady, "{:#?}", j.evidence.tests);
 }
 

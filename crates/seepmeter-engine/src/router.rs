@@ -43,18 +43,18 @@ impl Router {
         if let Some(footer) = self.route(first_records) {
             return self.finish(footer, report);
         }
-        let mut usual = 0;
         loop {
             let idle = self.stream.records.is_empty();
             let Ok(first) = self.stream.records.recv() else { break };
-            let mut batch = Vec::with_capacity(usual);
-            batch.push(first);
             if idle {
                 self.wait();
             }
-            // As many as wait now, not as many as come meanwhile.
-            batch.extend(self.stream.records.try_iter().take(self.stream.records.len()));
-            usual = batch.len();
+            // As many as wait now, not as many as come meanwhile. Several batches wait for sinks at once, so
+            // none is larger than its records.
+            let waiting = self.stream.records.len();
+            let mut batch = Vec::with_capacity(1 + waiting);
+            batch.push(first);
+            batch.extend(self.stream.records.try_iter().take(waiting));
             if let Some(footer) = self.route(batch) {
                 return self.finish(footer, report);
             }

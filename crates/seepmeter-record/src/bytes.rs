@@ -1,6 +1,6 @@
 //! Names as Linux gives them: bytes, with no promise of UTF-8.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -56,11 +56,7 @@ impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if c.is_control() {
-                    write!(f, "{}", c.escape_default())?
-                } else {
-                    write!(f, "{c}")?
-                }
+                if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
             }
             write!(f, "{}", chunk.invalid().escape_ascii())?;
         }

@@ -1,6 +1,6 @@
 //! What a stream has defined so far, and which values stand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::{EventKind, Metric, MetricId, Record, Sample, SamplerId, Subject, SubjectId};
@@ -31,11 +31,11 @@ use crate::{EventKind, Metric, MetricId, Record, Sample, SamplerId, Subject, Sub
 #[derive(Debug, Default)]
 pub struct CurrentValues {
     metrics: Vec<(Arc<Metric>, Vec<MetricId>)>,
-    subjects: HashMap<SubjectId, State>,
+    subjects: BTreeMap<SubjectId, State>,
     targets: Vec<SubjectId>,
-    failed: HashSet<SamplerId>,
+    failed: BTreeSet<SamplerId>,
     /// When each sampler last observed all its subjects.
-    complete: HashMap<SamplerId, u64>,
+    complete: BTreeMap<SamplerId, u64>,
     /// Ended by the last record.
     ended: Option<SubjectId>,
 }

@@ -1,6 +1,6 @@
 //! When each sampler took its samples.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use seepmeter_analysis::Series;
 use seepmeter_record::{Header, Sample, SamplerId};
@@ -10,7 +10,7 @@ use seepmeter_record::{Header, Sample, SamplerId};
 pub(crate) struct SampleClock {
     /// From tick to tick of each sampler, as the user asked for.
     intervals: Vec<u64>,
-    samplers: HashMap<SamplerId, SamplerTimes>,
+    samplers: BTreeMap<SamplerId, SamplerTimes>,
     end: u64,
     backwards: u64,
 }

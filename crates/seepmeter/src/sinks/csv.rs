@@ -1,5 +1,6 @@
 //! The sink `csv`: a table for everything that reads tables.
 
+use std::fmt::{Display, Write};
 use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
@@ -36,7 +37,21 @@ pub struct Csv {
     /// The metrics that have a column: of a wide table those that were defined before the first sample,
     /// of a long one none. None as long as there is no row.
     columns: Option<Vec<Box<str>>>,
+    field: FieldBuffer,
     path: String,
+}
+
+/// The text of one field: no row needs an allocation.
+#[derive(Default)]
+struct FieldBuffer(String);
+
+impl FieldBuffer {
+    fn text(&mut self, value: impl Display) -> &str {
+        self.0.clear();
+        // Writing to a String does not fail.
+        let _ = write!(self.0, "{value}");
+        &self.0
+    }
 }
 
 impl Plugin for Csv {
@@ -49,7 +64,8 @@ impl Plugin for Csv {
         let path = output.name().to_owned();
         let table = csv::WriterBuilder::new().from_writer(output);
         let values = CurrentValues::default();
-        Ok(Self { table, layout: options.layout, values, columns: None, path })
+        let field = FieldBuffer::default();
+        Ok(Self { table, layout: options.layout, values, columns: None, field, path })
     }
 }
 
@@ -91,7 +107,7 @@ impl Csv {
     }
 
     fn write_wide(&mut self, sample: &Sample) -> csv::Result<()> {
-        let Self { table, values, columns, .. } = self;
+        let Self { table, values, columns, field, .. } = self;
         if columns.is_none() {
             let mut names: Vec<Box<str>> = Vec::new();
             for metric in values.metrics() {
@@ -113,10 +129,12 @@ impl Csv {
             }
         }
         for subject in subjects {
-            write_subject(table, sample.t, subject)?;
+            write_subject(table, field, sample.t, subject)?;
             for name in columns.iter().flatten() {
-                let value = values.value(subject.id, name);
-                table.write_field(value.map(|value| value.to_string()).unwrap_or_default())?;
+                match values.value(subject.id, name) {
+                    Some(value) => table.write_field(field.text(value))?,
+                    None => table.write_field("")?,
+                }
             }
             table.write_record(None::<&[u8]>)?;
         }
@@ -124,7 +142,7 @@ impl Csv {
     }
 
     fn write_long(&mut self, sample: &Sample) -> csv::Result<()> {
-        let Self { table, values, columns, .. } = self;
+        let Self { table, values, columns, field, .. } = self;
         if columns.replace(Vec::new()).is_none() {
             table.write_record([
                 "elapsed_s",
@@ -137,10 +155,10 @@ impl Csv {
             ])?;
         }
         for point in values.points(sample) {
-            write_subject(table, sample.t, point.subject)?;
+            write_subject(table, field, sample.t, point.subject)?;
             table.write_field(&*point.metric.name)?;
             table.write_field(point.metric.unit.as_str())?;
-            table.write_field(point.value.to_string())?;
+            table.write_field(field.text(point.value))?;
             table.write_record(None::<&[u8]>)?;
         }
         Ok(())
@@ -148,11 +166,17 @@ impl Csv {
 }
 
 /// The columns that every row begins with.
-fn write_subject(table: &mut csv::Writer<Output>, t: u64, subject: &Subject) -> csv::Result<()> {
-    table.write_field(format!("{}.{:09}", t / 1_000_000_000, t % 1_000_000_000))?;
-    table.write_field(subject.id.0.to_string())?;
+fn write_subject(
+    table: &mut csv::Writer<Output>,
+    field: &mut FieldBuffer,
+    t: u64,
+    subject: &Subject,
+) -> csv::Result<()> {
+    let (seconds, nanos) = (t / 1_000_000_000, t % 1_000_000_000);
+    table.write_field(field.text(format_args!("{seconds}.{nanos:09}")))?;
+    table.write_field(field.text(subject.id.0))?;
     table.write_field(subject.kind.as_str())?;
-    table.write_field(subject.name.to_string())
+    table.write_field(field.text(&subject.name))
 }
 
 #[cfg(test)]

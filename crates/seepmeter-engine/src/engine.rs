@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use seepmeter_plugin::OptionSpec;
-use seepmeter_record::{Record, SamplerId, SamplerInfo, TargetInfo};
+use seepmeter_plugin::{ErrorKind, OptionSpec, Target};
+use seepmeter_record::{EventKind, Record, SamplerId, SamplerInfo, TargetInfo};
 use seepmeter_verdict::Collector;
 
 use crate::Notices;
@@ -167,9 +167,23 @@ impl Session {
             sampler.start(&self.writer, SamplerId(id))?;
         }
         for (subject, target) in self.targets.iter().zip(targets) {
-            let target = target.target(*subject);
-            for sampler in &self.samplers {
-                sampler.add_first_target(target.clone())?;
+            self.add_first_target(&target.target(*subject))?;
+        }
+        Ok(())
+    }
+
+    /// Adds a target of the beginning to every sampler. One of several may end just now, or be refused to
+    /// a sampler for the moment: that must not cost the others their run.
+    fn add_first_target(&self, target: &Target) -> Result<(), StartError> {
+        let several = self.targets.len() > 1;
+        for sampler in &self.samplers {
+            match sampler.add_first_target(target.clone()) {
+                Err(error) if several && error.kind() == ErrorKind::Gone => {}
+                Err(error) if several && error.kind() == ErrorKind::Skip => {
+                    let text = format!("process {}: {error}", target.pid).into();
+                    self.emit(EventKind::Incomplete { count: Some(1), text }, target.subject);
+                }
+                added => added.map_err(|error| sampler.start_error(error))?,
             }
         }
         Ok(())

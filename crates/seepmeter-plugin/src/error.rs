@@ -10,7 +10,7 @@ pub enum ErrorKind {
     Failed,
     /// The target has ended, or is ending: no fault of anybody's.
     Gone,
-    /// This one look is left out; the next is taken as usual.
+    /// This sample is left out; the next is taken as usual.
     Skip,
     /// Whoever read the output went away (EPIPE): the instance is closed without a complaint.
     Closed,
@@ -37,7 +37,7 @@ impl Error {
         Self { kind: ErrorKind::Gone, message: "the target has ended".to_owned() }
     }
 
-    /// This look is left out, and why.
+    /// This sample is left out, and why.
     pub fn skip(message: impl fmt::Display) -> Self {
         Self { kind: ErrorKind::Skip, message: message.to_string() }
     }

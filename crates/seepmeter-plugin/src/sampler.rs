@@ -31,9 +31,9 @@ pub trait RunningSampler {
     /// of its own code until all samplers have it.
     ///
     /// # Errors
-    /// Of a target of the run's beginning, an error ends the run. Of one that comes later,
-    /// [`Gone`](crate::ErrorKind::Gone) and [`Skip`](crate::ErrorKind::Skip) leave this target out, and
-    /// another error ends this sampler.
+    /// If it is one of several, [`Gone`](crate::ErrorKind::Gone) and [`Skip`](crate::ErrorKind::Skip) leave
+    /// this target out. Any other error of a target of the run's beginning ends the run, and of one that
+    /// comes later it ends this sampler.
     fn add_target(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error>;
 
     /// A target is watched no more, since it has ended or since somebody asked for that: lets go of it.

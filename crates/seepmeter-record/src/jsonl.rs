@@ -60,7 +60,7 @@ pub enum ReadError {
     )]
     Unreleased,
     /// A line is not a record.
-    #[error("line {line} is not a record: {what}; the {} before it are good (head -n {} keeps them)", lines(*.line), .line - 1)]
+    #[error("line {line} is not a record: {what}; the {} good (head -n {} keeps them)", lines(*.line), .line - 1)]
     Line {
         /// The line's number, from 1.
         line: u64,
@@ -82,7 +82,10 @@ fn after(line: u64) -> String {
 }
 
 fn lines(line: u64) -> String {
-    if line == 2 { "line".to_owned() } else { format!("{} lines", line - 1) }
+    match line {
+        2 => "line before it is".to_owned(),
+        _ => format!("{} lines before it are", line - 1),
+    }
 }
 
 /// How a recording that was read to its end ended.

@@ -42,7 +42,7 @@ options! {
         max_rollup_hold: Duration = "50ms",
         /// How often everything is swept while the target's size changes.
         sweep_every: Duration = "6s",
-        /// How often everything is swept though statm says that nothing has changed.
+        /// How often everything is swept even if statm says that nothing has changed.
         heartbeat: Duration = "60s",
         /// Sweep by PAGEMAP_SCAN if the kernel has it (Linux 6.7); `no` reads smaps in pieces.
         scan: bool = "yes",

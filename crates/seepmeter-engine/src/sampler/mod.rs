@@ -127,7 +127,12 @@ impl PendingSampler {
 
 impl SamplerHandle {
     fn or_start_error(&self, answer: Result<(), Error>) -> Result<(), StartError> {
-        answer.map_err(|error| StartError::Sampler { label: self.label.clone(), error })
+        answer.map_err(|error| self.start_error(error))
+    }
+
+    /// Why the run could not begin: this sampler's error.
+    pub(crate) fn start_error(&self, error: Error) -> StartError {
+        StartError::Sampler { label: self.label.clone(), error }
     }
 
     /// Begins its stream, and waits until it has started.
@@ -138,10 +143,13 @@ impl SamplerHandle {
     }
 
     /// Adds a target before the first tick, and waits until the sampler has it.
-    pub(crate) fn add_first_target(&self, target: Target) -> Result<(), StartError> {
+    ///
+    /// # Errors
+    /// The sampler's own, which [`SamplerHandle::start_error`] makes that of the run.
+    pub(crate) fn add_first_target(&self, target: Target) -> Result<(), Error> {
         let (reply, added) = bounded(1);
         let _ = self.orders.send(Order::AddTarget { target: Box::new(target), reply: Some(reply) });
-        self.or_start_error(answer(&added, "did not start"))
+        answer(&added, "did not start")
     }
 
     /// Adds a target while it ticks.
@@ -254,14 +262,16 @@ impl SamplerThread {
         };
         let _ = made.send(Ok(()));
         let Some((mut sampler, mut stream)) = self.start(configured) else { return Ok(()) };
-        let mut targets = 0;
+        let mut targets = Vec::new();
         let mut refused = false;
         loop {
             match self.orders.recv() {
                 Ok(Order::AddTarget { target, reply }) => {
                     let added = sampler.add_target(&target, &mut stream);
-                    targets += usize::from(added.is_ok());
-                    refused |= added.is_err();
+                    match &added {
+                        Ok(()) => targets.push(target.subject),
+                        Err(_) => refused = true,
+                    }
                     if let Some(reply) = reply {
                         let _ = reply.send(added);
                     }

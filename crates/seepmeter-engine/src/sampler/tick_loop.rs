@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use seepmeter_plugin::{Error, ErrorKind, RunningSampler, SampleBuilder, Until, Waited};
 use seepmeter_process::wait::wait_one_readable;
-use seepmeter_record::{Event, EventKind, Points, Record, Sample};
+use seepmeter_record::{Event, EventKind, Points, Record, Sample, SubjectId};
 
 use super::{Order, SamplerThread};
 use crate::budget::Budget;
@@ -23,8 +23,8 @@ pub(super) struct TickLoop<'a> {
     stream: &'a mut SamplerStream,
     schedule: Schedule,
     budget: Option<Budget>,
-    /// Without a target there is nothing to sample.
-    targets: usize,
+    /// Those that the sampler has. Without one there is nothing to sample.
+    targets: Vec<SubjectId>,
     /// When the last sample began.
     sampled: Option<Instant>,
     unreported: Unreported,
@@ -63,14 +63,14 @@ impl<'a> TickLoop<'a> {
             thread,
             sampler,
             stream,
-            targets: 0,
+            targets: Vec::new(),
             sampled: None,
             unreported: Unreported::default(),
         }
     }
 
-    /// The same with so many targets.
-    pub(super) fn with_targets(self, targets: usize) -> Self {
+    /// The same with these targets.
+    pub(super) fn with_targets(self, targets: Vec<SubjectId>) -> Self {
         Self { targets, ..self }
     }
 
@@ -153,7 +153,7 @@ impl<'a> TickLoop<'a> {
             match self.thread.orders.try_recv() {
                 Ok(Order::AddTarget { target, .. }) => {
                     match self.sampler.add_target(&target, self.stream) {
-                        Ok(()) => self.targets += 1,
+                        Ok(()) => self.targets.push(target.subject),
                         Err(error) if error.kind() == ErrorKind::Gone => {}
                         Err(error) if error.kind() == ErrorKind::Skip => {
                             let text = format!("process {}: {error}", target.pid).into();
@@ -163,15 +163,26 @@ impl<'a> TickLoop<'a> {
                     }
                 }
                 Ok(Order::RemoveTarget { subject, notice }) => {
-                    self.sample()?;
-                    self.sampler.remove_target(subject, self.stream)?;
-                    self.targets = self.targets.saturating_sub(1);
+                    self.remove_target(subject)?;
                     drop(notice);
                 }
                 Ok(Order::Go(_) | Order::Start { .. }) => {}
                 Err(error) => return Ok(error.is_empty()),
             }
         }
+    }
+
+    /// Takes the last sample of the last target. While there are others, they keep their schedule: a sample
+    /// of them for each target that ends would be more than was asked for.
+    fn remove_target(&mut self, subject: SubjectId) -> Result<(), Error> {
+        if !self.targets.contains(&subject) {
+            return Ok(());
+        }
+        if self.targets.len() == 1 {
+            self.sample()?;
+        }
+        self.targets.retain(|target| *target != subject);
+        self.sampler.remove_target(subject, self.stream)
     }
 
     /// What a sampler has observed since its last tick would be lost without a last sample. Only one that
@@ -186,7 +197,7 @@ impl<'a> TickLoop<'a> {
     }
 
     fn sample(&mut self) -> Result<(), Error> {
-        if self.targets == 0 {
+        if self.targets.is_empty() {
             return Ok(());
         }
         let mut points = Points::new();

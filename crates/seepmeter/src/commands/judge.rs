@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_record::conventions::metric;
 use seepmeter_verdict::{JudgeOptions, RunFile};
 
@@ -54,6 +54,9 @@ fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
     let several = flags.files.len() > 1 && !flags.json;
     let name = if several { format!("{file}: ") } else { String::new() };
     print(format!("{name}{}\n", lines.join("\n")).as_bytes())?;
+    if let (Err(why), false) = (conclusion.main(), conclusion.gates.is_empty()) {
+        bail!("cannot evaluate the gates on {file}: {why}");
+    }
     Ok(messages::gates(conclusion.gates.iter()))
 }
 

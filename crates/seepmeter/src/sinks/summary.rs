@@ -7,8 +7,8 @@ use std::sync::Arc;
 use seepmeter_plugin::{Error, Plugin, Sink, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    Cost, CurrentValues, End, Event, EventKind, Footer, Header, Record, Sample, SamplerId, Subject,
-    SubjectId, Unit, human,
+    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Record, Sample, SamplerId,
+    Subject, SubjectId, Unit, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion};
 
@@ -39,6 +39,8 @@ pub struct Summary {
     last_t: u64,
     /// The longest interval, in ns, to which the budget has stretched each sampler's.
     backed_off: BTreeMap<SamplerId, u64>,
+    /// The samplers that failed: when, in nanoseconds since the stream's start, and why.
+    failed: BTreeMap<SamplerId, (u64, Bytes)>,
     footer: Option<Footer>,
     verdict_lines: Vec<String>,
 }
@@ -83,6 +85,7 @@ impl Plugin for Summary {
             samples: 0,
             last_t: 0,
             backed_off: BTreeMap::new(),
+            failed: BTreeMap::new(),
             footer: None,
             verdict_lines: Vec::new(),
         })
@@ -163,6 +166,9 @@ impl Summary {
 
     fn apply_event(&mut self, event: &Event) {
         match (&event.kind, event.subject, event.sampler) {
+            (EventKind::SamplerFailed { reason }, _, Some(sampler)) => {
+                self.failed.insert(sampler, (event.t, reason.clone()));
+            }
             (EventKind::BackedOff { interval }, _, Some(sampler)) => {
                 let longest = self.backed_off.entry(sampler).or_default();
                 *longest = (*interval).max(*longest);
@@ -196,6 +202,12 @@ impl Summary {
                 lines.push(labelled(&sampler.name, &slowed));
             }
         }
+        for (id, (t, reason)) in &self.failed {
+            if let Some(sampler) = samplers.get(usize::from(id.0)) {
+                let time = human::duration(*t);
+                lines.push(labelled(&sampler.name, &format!("failed after {time}: {reason}")));
+            }
+        }
         if let Some(Footer { cost, dropped, .. }) = &self.footer {
             lines.extend(cost_line(*cost));
             for dropped in dropped {
@@ -221,13 +233,18 @@ impl Summary {
         let has_ended = matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone));
         match &target.rss {
             Some(span) => lines.push(labelled("rss", &self.rss(target, span, has_ended))),
-            None if has_ended && self.samples == 0 => {
+            None if has_ended && self.rss_is_sampled() => {
                 let line = "not sampled: the target ended before the first sample";
                 lines.push(labelled("rss", line));
             }
             None => {}
         }
         lines
+    }
+
+    /// True if some sampler has the resident set.
+    fn rss_is_sampled(&self) -> bool {
+        self.values.metrics().any(|metric| *metric.name == *metric::RSS.name)
     }
 
     fn watched(&self) -> String {
@@ -394,6 +411,14 @@ mod tests {
         assert!(
             lines.ends_with("rss        not sampled: the target ended before the first sample\n")
         );
+    }
+
+    #[test]
+    fn a_sampler_that_failed_is_named_with_its_time_and_its_reason() {
+        let (mut stream, _) = growing();
+        stream.sampler_failed(SECOND, 1, "no right");
+        let lines = summary(&stream);
+        assert!(lines.contains("failed after 1 s: no right\n"), "{lines}");
     }
 
     #[test]

@@ -128,6 +128,11 @@ impl TestStream {
         self.records.push(Record::Event(event));
     }
 
+    pub(super) fn sampler_failed(&mut self, t: u64, sampler: u16, reason: &str) {
+        let kind = EventKind::SamplerFailed { reason: reason.into() };
+        self.records.push(Record::Event(Event::new(t, kind).by(SamplerId(sampler))));
+    }
+
     pub(super) fn footer(&mut self, t: u64, ends: &[(SubjectId, End)]) {
         let end = |&(subject, end): &(SubjectId, End)| TargetEnd { subject, end };
         let footer = Footer {

@@ -226,3 +226,24 @@ fn a_process_that_is_given_twice_or_is_none_is_an_error_before_any_is_watched() 
     assert_eq!(done.err().lines().count(), 1, "{}", done.output());
     let _ = target.finish().expect(0);
 }
+
+#[test]
+fn the_end_of_one_target_costs_the_others_no_sample_beyond_their_schedule() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = run_target("hold", words!["4"]).start();
+    let long = run_target("hold", words!["4"]).start();
+    let _ = (short.line("ready"), long.line("ready"));
+    let words =
+        words!["attach", "-q", "-i", "1h", "-d", "2s", "--no-summary", "-o", "jsonl,path=r"];
+    let pids = [short.pid().to_string(), long.pid().to_string()];
+    let attached = seepmeter(words.into_iter().chain(words![pids[0], pids[1]]));
+    let attached = attached.in_folder(folder.path()).start();
+    let path = folder.path().join("r");
+    eventually("the first sample", || Recording::try_read(&path).ok()?.samples().next().map(drop));
+    let _ = short.finish().expect(0);
+    let _ = attached.finish().expect(0);
+    let recording = Recording::read(&path);
+    assert_eq!(recording.events("gone").len(), 1);
+    assert_eq!(recording.samples().count(), 1, "the next tick is in an hour");
+    let _ = long.finish().expect(0);
+}

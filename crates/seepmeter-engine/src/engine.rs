@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use seepmeter_plugin::{ErrorKind, OptionSpec, Target};
-use seepmeter_record::{EventKind, Record, SamplerId, SamplerInfo, TargetInfo};
+use seepmeter_record::{Event, EventKind, Record, SamplerId, SamplerInfo, TargetInfo};
 use seepmeter_verdict::Collector;
 
 use crate::Notices;
@@ -166,26 +166,41 @@ impl Session {
         for (id, sampler) in (0..).zip(&self.samplers) {
             sampler.start(&self.writer, SamplerId(id))?;
         }
-        for (subject, target) in self.targets.iter().zip(targets) {
-            self.add_first_target(&target.target(*subject))?;
+        let targets = self.targets.iter().zip(targets);
+        let targets: Vec<Target> = targets.map(|(subject, spec)| spec.target(*subject)).collect();
+        for (id, sampler) in (0..).zip(&self.samplers) {
+            self.add_first_targets(sampler, SamplerId(id), &targets)?;
         }
         Ok(())
     }
 
-    /// Adds a target of the beginning to every sampler. One of several may end just now, or be refused to
-    /// a sampler for the moment: that must not cost the others their run.
-    fn add_first_target(&self, target: &Target) -> Result<(), StartError> {
-        let several = self.targets.len() > 1;
-        for sampler in &self.samplers {
+    /// Adds the targets of the beginning to a sampler. One of several may end just now, or be refused to the
+    /// sampler: that must not cost the others their run, unless the sampler has none then.
+    fn add_first_targets(
+        &self,
+        sampler: &SamplerHandle,
+        id: SamplerId,
+        targets: &[Target],
+    ) -> Result<(), StartError> {
+        let several = targets.len() > 1;
+        let (mut added, mut refused) = (0, None);
+        for target in targets {
             match sampler.add_first_target(target.clone()) {
+                Ok(()) => added += 1,
                 Err(error) if several && error.kind() == ErrorKind::Gone => {}
                 Err(error) if several && error.kind() == ErrorKind::Skip => {
                     let text = format!("process {}: {error}", target.pid).into();
-                    self.emit(EventKind::Incomplete { count: Some(1), text }, target.subject);
+                    let kind = EventKind::Incomplete { count: Some(1), text };
+                    let event = Event::new(self.writer.now(), kind).of(target.subject).by(id);
+                    self.writer.send(Record::Event(event));
+                    refused = Some(error);
                 }
-                added => added.map_err(|error| sampler.start_error(error))?,
+                Err(error) => return Err(sampler.start_error(error)),
             }
         }
-        Ok(())
+        match refused.filter(|_| added == 0) {
+            Some(error) => Err(sampler.start_error(error)),
+            None => Ok(()),
+        }
     }
 }

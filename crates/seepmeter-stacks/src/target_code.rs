@@ -68,6 +68,7 @@ impl TargetCode {
     /// The target has executed another program: what was known is forgotten.
     pub fn program_changed(&mut self) {
         self.space = None;
+        self.changed_maps = None;
         self.depths.clear();
         self.code_was_mapped();
     }
@@ -75,7 +76,10 @@ impl TargetCode {
     /// The target has just mapped code, and its thread is still stopped. What its mappings are now is
     /// kept: by the time that a stack is to be unwound, a quick target may have ended.
     pub fn code_was_mapped(&mut self) {
-        self.changed_maps = fs::read(&self.maps).ok();
+        // If they can't be read any more, what was read last is better than nothing.
+        if let Ok(maps) = fs::read(&self.maps) {
+            self.changed_maps = Some(maps);
+        }
     }
 
     /// Takes in the mappings if they have changed, and reads them anew if this stack of just now does not

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use seepmeter_plugin::{ConfiguredSampler, Error, RunningSampler, Target};
+use seepmeter_plugin::{ConfiguredSampler, Error, ErrorKind, RunningSampler, Target};
 use seepmeter_record::{SamplerId, SubjectId};
 
 use crate::failures::{Failures, answer, panic_text};
@@ -111,6 +111,8 @@ impl PendingSampler {
             if let Some(sentence) = sentence {
                 failures.report(&label, sentence);
             }
+            // Orders that were not carried out hold the ends of targets, which come before the footer.
+            drop(thread);
             // Nobody waits any more for one that was kept alive.
             let _ = end_sender.try_send(ThreadEnd::Finished);
         })?;
@@ -270,7 +272,7 @@ impl SamplerThread {
                     let added = sampler.add_target(&target, &mut stream);
                     match &added {
                         Ok(()) => targets.push(target.subject),
-                        Err(_) => refused = true,
+                        Err(error) => refused |= error.kind() == ErrorKind::Failed,
                     }
                     if let Some(reply) = reply {
                         let _ = reply.send(added);

@@ -149,6 +149,7 @@ impl<'a> TickLoop<'a> {
     fn carry_out_orders(&mut self) -> Result<bool, Error> {
         // The orders come before their bytes, so after the bytes all orders are there.
         let _ = (&self.thread.wake).read(&mut [0; 64]);
+        let mut sampled = false;
         loop {
             match self.thread.orders.try_recv() {
                 Ok(Order::AddTarget { target, .. }) => {
@@ -163,6 +164,9 @@ impl<'a> TickLoop<'a> {
                     }
                 }
                 Ok(Order::RemoveTarget { subject, notice }) => {
+                    if !std::mem::replace(&mut sampled, true) {
+                        self.sample_before_removal()?;
+                    }
                     self.remove_target(subject)?;
                     drop(notice);
                 }
@@ -172,14 +176,16 @@ impl<'a> TickLoop<'a> {
         }
     }
 
-    /// Takes the last sample of the last target. While there are others, they keep their schedule: a sample
-    /// of them for each target that ends would be more than was asked for.
+    /// What is known of a target that has ended, such as its peak, would be lost without a last sample. A
+    /// sampler that pauses its targets leaves that to the last of them: it can read nothing of one that has
+    /// ended, and the others are not to be paused off their schedule.
+    fn sample_before_removal(&mut self) -> Result<(), Error> {
+        if self.targets.len() == 1 || self.budget.is_none() { self.sample() } else { Ok(()) }
+    }
+
     fn remove_target(&mut self, subject: SubjectId) -> Result<(), Error> {
         if !self.targets.contains(&subject) {
             return Ok(());
-        }
-        if self.targets.len() == 1 {
-            self.sample()?;
         }
         self.targets.retain(|target| *target != subject);
         self.sampler.remove_target(subject, self.stream)
@@ -189,7 +195,9 @@ impl<'a> TickLoop<'a> {
     /// reads no more than current values, and did so a moment ago, has nothing new: what pauses the target
     /// may have served events since.
     fn last_sample(&mut self) -> Result<(), Error> {
-        let moment = self.schedule.interval() / 10;
+        /// A run whose duration is a multiple of its interval ends so soon after a tick, on a busy machine too.
+        const MOMENT: Duration = Duration::from_millis(50);
+        let moment = MOMENT.min(self.schedule.interval() / 10);
         match self.sampled {
             Some(sampled) if self.budget.is_none() && sampled.elapsed() < moment => Ok(()),
             _ => self.sample(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use seepmeter_plugin::{Error, Plugin, Sink, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Record, Sample, SamplerId,
-    Subject, SubjectId, Unit, human,
+    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, Record, Sample,
+    SamplerId, Subject, SubjectId, SubjectKind, Unit, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion};
 
@@ -178,6 +178,7 @@ impl Summary {
                 let target = self.targets.iter_mut().find(|target| target.subject.id == subject);
                 if let (Some(target), Some(end)) = (target, words::end_of_event(kind)) {
                     let rss_sampled = self.values.observed_at(subject, metric::RSS.name);
+                    let rss_sampled = rss_sampled.map(|t| t.min(event.t));
                     target.end = Some(TargetEnding { end, t: event.t, rss_sampled });
                 }
             }
@@ -234,7 +235,10 @@ impl Summary {
         match &target.rss {
             Some(span) => lines.push(labelled("rss", &self.rss(target, span, has_ended))),
             None if has_ended && self.rss_is_sampled() => {
-                let line = "not sampled: the target ended before the first sample";
+                let line = match self.samples {
+                    0 => "not sampled: the target ended before the first sample",
+                    _ => "not sampled",
+                };
                 lines.push(labelled("rss", line));
             }
             None => {}
@@ -242,9 +246,12 @@ impl Summary {
         lines
     }
 
-    /// True if some sampler has the resident set.
+    /// True if some sampler has the resident set of processes.
     fn rss_is_sampled(&self) -> bool {
-        self.values.metrics().any(|metric| *metric.name == *metric::RSS.name)
+        let is_rss = |metric: &Arc<Metric>| {
+            *metric.name == *metric::RSS.name && metric.subject_kind == SubjectKind::Process
+        };
+        self.values.metrics().any(is_rss)
     }
 
     fn watched(&self) -> String {

@@ -1,7 +1,9 @@
 //! When smaps and smaps_rollup are read, and when they are better left alone.
 //!
 //! Smaps is read in pieces, a mapping at a time. Smaps_rollup can only be read at once, but it says what
-//! the whole process has, however its mappings change meanwhile.
+//! the whole process has, however its mappings change meanwhile. The kernel offers its lock to a waiting
+//! thread between two mappings of smaps_rollup, but takes it back before that has woken up, until 4 ms have
+//! passed (fs/proc/task_mmu.c, kernel/locking/rwsem.c): a read that lasts long does stall the target.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +56,6 @@ pub(crate) struct FinishedPass {
 pub(crate) struct Reads {
     share: f64,
     max_hold: Duration,
-    max_rollup_hold: Duration,
     page_cost: f64,
     running: Option<Pass>,
     passes: u32,
@@ -89,7 +90,6 @@ impl Reads {
         Self {
             share: options.share(),
             max_hold: options.max_hold,
-            max_rollup_hold: options.max_rollup_hold,
             page_cost: PAGE_COST,
             running: None,
             passes: 0,
@@ -202,7 +202,7 @@ impl Reads {
         let Pass { number, maps_reads, cost, .. } = pass;
         let (began, now) = (self.began, Instant::now());
         self.measure(cost, pass.visited_pages());
-        self.pass_due = now + stretched(cost, self.share * PASS_PART);
+        self.pass_due = now + stretched(cost, self.share * self.pass_part());
         let known_until = known_until(began, self.pass_due);
         self.finished = Some(FinishedPass { number, maps_reads, began, known_until });
         let quick = now - began < QUICK_PASS;
@@ -214,6 +214,11 @@ impl Reads {
         if quick {
             self.rollup_due = self.rollup_due.max(now + USUAL);
         }
+    }
+
+    /// Of the budget, what may go into passes: if smaps_rollup takes too long to be read, its part too.
+    fn pass_part(&self) -> f64 {
+        if self.reported.rollup_left_out { PASS_PART + ROLLUP_PART } else { PASS_PART }
     }
 
     /// True if smaps_rollup is to be read now.
@@ -229,11 +234,12 @@ impl Reads {
         pages: u64,
     ) -> Result<Option<EventKind>, Error> {
         let expected = self.time_for(pages);
-        if expected > self.max_rollup_hold {
+        if expected > self.max_hold {
             self.rollup_due = Instant::now() + USUAL;
             let event = incomplete(format!(
                 "smaps_rollup is not read, since the target's mmap and munmap would wait for about \
-                 {expected:.0?}: its pss, private_dirty and lazyfree are not known; `max-rollup-hold` allows more"
+                 {expected:.0?}: its pss, private_dirty and lazyfree are known only as far as smaps is read in \
+                 pieces; `max-hold` allows more"
             ));
             return Ok(once(&mut self.reported.rollup_left_out, event));
         }

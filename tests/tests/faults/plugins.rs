@@ -1,0 +1,1 @@
+//! Plugins that hang, exit or crash.

@@ -1,0 +1,1 @@
+//! Signals in every phase of a run.

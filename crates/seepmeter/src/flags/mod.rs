@@ -161,7 +161,7 @@ pub enum FailOn {
     /// If the new version is worse: its rate, level or peak is significantly higher, by at least 1 %
     Worse,
     /// If it is worse, and also if that is not known
-    CannotTell,
+    Inconclusive,
 }
 
 /// What to read of a table.

@@ -71,7 +71,8 @@ impl Engine {
 /// How long a record may wait for others: as the most urgent sink asks, and not at all if no second
 /// sample comes in that time.
 fn max_batch_delay(samplers: &[SamplerPlan], sinks: &[SinkPlan]) -> Duration {
-    let fastest = samplers.iter().map(|plan| plan.interval).min().unwrap_or(Duration::MAX);
+    let fastest =
+        samplers.iter().map(|plan| plan.tick_interval().shortest()).min().unwrap_or(Duration::MAX);
     let delay = sinks.iter().map(|plan| plan.factory.info().max_batch_delay).min();
     delay.filter(|delay| fastest < *delay).unwrap_or(Duration::ZERO)
 }
@@ -85,9 +86,12 @@ fn sampler_info(plan: &SamplerPlan) -> SamplerInfo {
     };
     // A plugin in a file may take options that it does not list.
     let unlisted = |(key, _): &&(String, String)| !info.options.iter().any(|spec| is(key, spec));
+    let interval = plan.tick_interval();
+    let (first, last) = (interval.shortest(), interval.longest());
     SamplerInfo {
         name: info.name.clone(),
-        interval: nanos(plan.interval),
+        interval: nanos(last),
+        first_interval: (first < last).then(|| nanos(first)),
         options: info
             .options
             .iter()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
+use seepmeter_engine::TickInterval;
 use seepmeter_plugin::parse_duration;
 use seepmeter_verdict::{Columns, Gate};
 
@@ -228,9 +229,9 @@ pub struct WatchFlags {
     /// interval of its own. In a value, write a comma twice. `NAME,help` lists the options.
     #[arg(short, long = "sampler", value_name = "NAME[,KEY=VALUE…]")]
     pub samplers: Vec<Spec>,
-    /// The time from one sample to the next
-    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
-    pub interval: Duration,
+    /// The time from one sample to the next; `auto` is 20ms at first, and grows to 1s in five minutes
+    #[arg(short, long, value_name = "DURATION", default_value = "auto", value_parser = parse_interval)]
+    pub interval: TickInterval,
     /// For how much of its interval a sampler may pause or block the target; if its samples take
     /// longer, sampling is slowed down
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_share)]
@@ -279,6 +280,14 @@ pub enum OnStop {
 fn parse_pid(text: &str) -> Result<i32, String> {
     let pid = text.parse().ok().filter(|pid| *pid > 0);
     pid.ok_or_else(|| "a pid is a number; `pgrep -l NAME` lists the pids of a program".to_owned())
+}
+
+/// Reads the interval of a sampler.
+pub(crate) fn parse_interval(text: &str) -> Result<TickInterval, String> {
+    match text.trim() {
+        "auto" => Ok(TickInterval::Auto),
+        text => parse_duration(text).map(TickInterval::Fixed),
+    }
 }
 
 /// Reads a percentage as a share of 1.

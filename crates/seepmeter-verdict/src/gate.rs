@@ -263,10 +263,10 @@ fn rate(text: &str) -> Result<f64, String> {
     let (size, time) =
         text.split_once('/').ok_or_else(|| format!("`{text}` is not a rate; {wanted}"))?;
     let seconds = match time.trim() {
-        "s" | "sec" => 1.0,
-        "min" | "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
+        "s" | "sec" | "second" => 1.0,
+        "min" | "m" | "minute" => 60.0,
+        "h" | "hour" => 3600.0,
+        "d" | "day" => 86_400.0,
         other => return Err(format!("`{other}` is not one of s, min, h, d; {wanted}")),
     };
     let (sign, size) = size.trim().strip_prefix('-').map_or((1.0, size), |size| (-1.0, size));

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use clap::error::ErrorKind;
 use seepmeter_record::Bytes;
 use seepmeter_verdict::GateOutcome;
 
@@ -61,6 +62,10 @@ pub(crate) fn shown(path: &Path) -> String {
 
 /// Prints what is wrong with the command line, or the help that was asked for.
 pub fn usage(error: &clap::Error) {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = io::stdout().write_all(error.render().to_string().as_bytes());
+        return;
+    }
     if error.use_stderr() {
         let text = error.render().to_string();
         return notice(text.strip_prefix("error: ").unwrap_or(&text).trim_end());

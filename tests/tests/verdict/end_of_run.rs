@@ -226,7 +226,7 @@ fn a_verdict_in_words_says_how_fast_and_where() {
     assert!(words(&three.flat, "").starts_with("steady  rss "));
     let printed = words(&three.short, "");
     let wanted =
-        "inconclusive  rss: not enough data yet: needs 3 m 20 s more (or `-i 200ms`: 1 m)\n";
+        "inconclusive  rss: not enough data yet; needs 3 m 20 s more (or `-i 200ms`: 1 m)\n";
     assert_eq!(printed, wanted);
     let printed = words(&three.leak, ",explain=yes");
     let stages: Vec<&str> = printed.lines().filter(|line| line.starts_with("  - ")).collect();

@@ -10,6 +10,7 @@ use seepmeter_engine::TickInterval;
 use seepmeter_plugin::parse_duration;
 use seepmeter_verdict::{Columns, Gate};
 
+use crate::slips;
 use crate::spec::Spec;
 
 /// Watch the memory of any program and judge whether it leaks
@@ -58,8 +59,11 @@ pub enum Subcommand {
         /// Which shell
         shell: Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, of all or of one subcommand
+    Man {
+        /// The subcommand
+        subcommand: Option<String>,
+    },
 }
 
 /// `seepmeter run`.
@@ -81,6 +85,9 @@ pub struct RunFlags {
     /// The command and its arguments
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+    /// True if `--` stands before the command, so that nobody takes what follows for flags of seepmeter.
+    #[arg(skip)]
+    pub separated: bool,
 }
 
 /// `seepmeter attach`.
@@ -307,7 +314,14 @@ impl Flags {
     /// # Errors
     /// What clap reports, help and version included.
     pub fn read() -> Result<Self, clap::Error> {
-        Self::try_parse()
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let mut flags =
+            Self::try_parse_from(&words).map_err(|error| slips::explained(error, &words))?;
+        if let Subcommand::Run(run) = &mut flags.command {
+            let before = words.len() - run.command.len().min(words.len());
+            run.separated = words[..before].last().is_some_and(|word| word == "--");
+        }
+        Ok(flags)
     }
 
     /// What clap reports if a subcommand lacks its main argument, which can't be required: with

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{bounded, unbounded};
 use seepmeter_plugin::{ErrorKind, OptionSpec, Target};
 use seepmeter_record::{Event, EventKind, Record, SamplerId, SamplerInfo, TargetInfo};
 use seepmeter_verdict::Collector;
@@ -122,6 +122,7 @@ impl Prepared {
         let (writer, reader) = stream();
         let (report, router) = bounded(1);
         let open = Arc::new(AtomicBool::new(false));
+        let (conclusion_sender, conclusion_requests) = unbounded();
         let routing = Router {
             open: Arc::clone(&open),
             stream: reader,
@@ -129,6 +130,7 @@ impl Prepared {
             collector,
             max_batch_delay,
             failures: Arc::clone(&failures),
+            conclusion_requests,
         };
         thread::Builder::new().name("router".to_owned()).spawn(move || routing.run(&report))?;
         let subjects = writer.reserve_subjects(targets.len());
@@ -146,6 +148,7 @@ impl Prepared {
             samplers,
             sinks,
             router,
+            conclusion_requests: conclusion_sender,
             open,
             failures,
         };

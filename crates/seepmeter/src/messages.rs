@@ -25,16 +25,21 @@ pub fn notice(sentence: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Reports which gates fired, and why, and which could not be checked; true if any fired.
-pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>) -> bool {
+/// Reports which gates fired, and why, and which could not be checked or decided; true if any fired, or if
+/// those that are undecided count as such.
+pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) -> bool {
     let mut any = false;
-    for GateOutcome { gate, fired, checked, why, .. } in outcomes {
-        match (checked, fired) {
-            (false, _) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
-            (true, true) => notice(&format!("gate `{gate}` fires: {why}")),
-            (true, false) => {}
+    for GateOutcome { gate, fired, checked, decided, why, .. } in outcomes {
+        match (checked, decided, fired) {
+            (false, ..) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
+            (true, false, _) if strict => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
+            (true, false, _) => notice(&format!(
+                "gate `{gate}` did not fire, but that is no all-clear: {why}; --strict makes it a failure"
+            )),
+            (true, true, true) => notice(&format!("gate `{gate}` fires: {why}")),
+            (true, true, false) => {}
         }
-        any |= fired;
+        any |= fired | (strict & !decided);
     }
     any
 }

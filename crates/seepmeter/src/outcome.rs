@@ -87,7 +87,11 @@ impl Outcome {
             return outcome.or(Self::OwnFailure);
         }
         let outcomes = report.conclusion.iter().flat_map(|conclusion| &conclusion.gates);
-        if messages::gates(outcomes) { outcome.or(Self::Gate(gates.fail_status)) } else { outcome }
+        if messages::gates(outcomes, gates.strict) {
+            outcome.or(Self::Gate(gates.fail_status))
+        } else {
+            outcome
+        }
     }
 
     /// This outcome of a run that was aborted. Reports what sinks did not get.

@@ -204,6 +204,9 @@ pub struct GateFlags {
     /// The exit status if a gate fires and the target itself succeeded
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
+    /// Fail also if a gate cannot decide, because the verdict is inconclusive
+    #[arg(long, requires = "fail_on")]
+    pub strict: bool,
 }
 
 /// `seepmeter plugins`.

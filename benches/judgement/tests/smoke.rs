@@ -1,7 +1,8 @@
 //! A run small enough for every test run: no false alarm, no leak called steady, most leaks found.
 
+use seepmeter_analysis::{Classification, Settings};
 use seepmeter_judgement_bench::run::{LENGTHS, Plan, run};
-use seepmeter_judgement_bench::{Health, Spacing, Split, table};
+use seepmeter_judgement_bench::{Health, Spacing, Split, starts, table};
 
 #[test]
 fn a_few_draws_of_every_shape_raise_no_false_alarm() {
@@ -44,4 +45,20 @@ fn there_are_enough_shapes_and_each_draw_is_the_same_every_time() {
     let whole = |split| shapes[1].drawn(split, 1.0, 5, Spacing::Even).whole;
     assert_eq!(whole(Split::Tuning), whole(Split::Tuning));
     assert_ne!(whole(Split::Tuning), whole(Split::Reported));
+}
+
+/// The curve in the book, `docs/src/benchmark-of-judgements.md`, is printed from these recordings.
+#[test]
+fn no_program_that_starts_is_called_growing_at_the_least_length() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/recordings/starts");
+    let all = starts::judge_all(folder.as_ref()).unwrap();
+    assert!(all.len() > 30);
+    let least = Settings::default().least_span / 1_000_000_000;
+    let growing: Vec<(&str, u64)> = all
+        .iter()
+        .flat_map(|start| starts::LENGTHS.into_iter().zip(start.answers).map(|a| (&*start.name, a)))
+        .filter(|(_, (seconds, answer))| *seconds >= least && *answer == Classification::Growing)
+        .map(|(name, (seconds, _))| (name, seconds))
+        .collect();
+    assert!(growing.is_empty(), "{growing:?}");
 }

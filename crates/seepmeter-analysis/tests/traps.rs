@@ -220,16 +220,16 @@ fn a_few_pages_gained_in_a_short_watch_are_not_called_growing_before_it_is_twice
             level + rate * t + noise * 16_384.0
         }))
     };
-    let short = creep(75, 10.6 * MB, 800.0);
+    let short = creep(110, 10.6 * MB, 800.0);
     let told = (short.classification, short.reason, short.needs_more.map(|ns| ns / S));
     assert_eq!(
         told,
-        (Classification::Inconclusive, Some(Reason::TooShort), Some(45)),
+        (Classification::Inconclusive, Some(Reason::TooShort), Some(70)),
         "{short:#?}"
     );
-    assert_eq!(creep(150, 10.6 * MB, 800.0).classification, Classification::Growing);
-    // What gains more than a hundredth of the level is told at once.
-    assert_eq!(creep(75, 10.6 * MB, 4_000.0).classification, Classification::Growing);
+    assert_eq!(creep(190, 10.6 * MB, 800.0).classification, Classification::Growing);
+    // What gains more than a hundredth of the level is reported at once.
+    assert_eq!(creep(95, 10.6 * MB, 4_000.0).classification, Classification::Growing);
 }
 
 /// A leak of 12 kB/s in 110 MB for 130 s, under noise that wanders by half of what it gains.

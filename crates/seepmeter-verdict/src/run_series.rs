@@ -376,6 +376,6 @@ mod tests {
         let run = RunSeries::of_resident("worker", two.with_scheduled_interval(SECOND));
         let run = RunSeries { scope: Scope::Target, ..run };
         let needs = "inconclusive  rss: not enough data yet; needs 4 m 58 s more";
-        assert_eq!(lines(&run.judge()), [format!("{needs} (or `-i 200ms`: 1 m)")]);
+        assert_eq!(lines(&run.judge()), [format!("{needs} (or `-i 300ms`: 1 m 30 s)")]);
     }
 }

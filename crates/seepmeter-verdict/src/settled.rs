@@ -18,9 +18,9 @@ const LONGER: f64 = 1.25;
 ///     RunSeries::of_resident("leak", Series::from_pairs(points)).judge()
 /// };
 /// let mut settled = SettledVerdict::default();
-/// assert!(!settled.observe(&leak(65)));
-/// assert!(!settled.observe(&leak(70)));
-/// assert!(settled.observe(&leak(90)));
+/// assert!(!settled.observe(&leak(95)));
+/// assert!(!settled.observe(&leak(100)));
+/// assert!(settled.observe(&leak(120)));
 /// ```
 #[derive(Debug, Default)]
 pub struct SettledVerdict {

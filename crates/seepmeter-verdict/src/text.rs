@@ -269,8 +269,7 @@ mod tests {
     fn what_is_known_so_far_is_said_of_a_run_that_is_too_short() {
         let leak = (0..=200).map(|i| (i * 100_000_000, 1_000_000 + 100 * 1024 * i as i64));
         let verdict = RunSeries::of_resident("a", Series::from_pairs(leak)).judge();
-        let line =
-            "inconclusive  rss: not enough data yet: +1000 KiB/s over 20 s so far; needs 40 s more";
+        let line = "inconclusive  rss: not enough data yet: +1000 KiB/s over 20 s so far; needs 1 m 10 s more";
         assert_eq!(verdict.lines(LineOptions::default())[0], line);
     }
 }

@@ -230,7 +230,7 @@ fn a_verdict_in_words_says_how_fast_and_where() {
     assert!(!printed.contains("libc"), "what does not grow has no share: {printed}");
     assert!(words(&three.flat, "").starts_with("steady  rss "));
     let printed = words(&three.short, "");
-    let wanted = "inconclusive  rss: not enough data yet: +19.4 KiB/s over 1 m 39 s so far; needs 3 m 20 s more (or `-i 200ms`: 1 m)\n";
+    let wanted = "inconclusive  rss: not enough data yet: +19.4 KiB/s over 1 m 39 s so far; needs 3 m 20 s more (or `-i 300ms`: 1 m 30 s)\n";
     assert_eq!(printed, wanted);
     let printed = words(&three.leak, ",explain=yes");
     let stages: Vec<&str> = printed.lines().filter(|line| line.starts_with("  - ")).collect();

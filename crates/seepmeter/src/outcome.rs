@@ -49,8 +49,10 @@ impl Outcome {
     /// Prints what is wrong with the command line, or the help that was asked for.
     #[must_use]
     pub fn of_usage(error: &clap::Error) -> Self {
-        messages::usage(error);
-        if error.use_stderr() { Self::OwnFailure } else { Self::Success }
+        messages::usage(error).unwrap_or_else(|error| {
+            messages::error(&error);
+            Self::OwnFailure
+        })
     }
 
     /// The target's own end comes first; if it ended well, a failure of seepmeter's counts.

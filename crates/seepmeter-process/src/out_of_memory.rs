@@ -92,15 +92,15 @@ fn end_thread(size: usize) -> ! {
     let one = 1_u64.to_ne_bytes();
     // SAFETY: writes eight bytes that are there; the descriptor stays open until exit.
     unsafe { libc::write(wake, one.as_ptr().cast(), one.len()) };
-    while main {
-        // SAFETY: waits. The process needs its main thread to be there.
-        unsafe { libc::pause() };
-    }
-    // SAFETY: nobody who joins this thread is to be told that it is done, and to free its stack.
-    unsafe { libc::syscall(libc::SYS_set_tid_address, 0) };
-    loop {
+    if !main {
+        // SAFETY: nobody who joins this thread is to be told that it is done, and to free its stack.
+        unsafe { libc::syscall(libc::SYS_set_tid_address, 0) };
         // SAFETY: ends this thread alone. What it has is never dropped, and nobody relies on that it is.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
+    loop {
+        // SAFETY: waits. A process without its main thread looks like a zombie.
+        unsafe { libc::pause() };
     }
 }
 
@@ -215,8 +215,7 @@ impl Supervisor {
     fn target_has_ended(&self) -> bool {
         let main_ended = MAIN_ENDED.load(Ordering::Acquire);
         let other = if main_ended { self.signals.as_fd() } else { self.wake.as_fd() };
-        let mut polled =
-            [self.target.as_fd(), other].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let mut polled = [self.target.as_fd(), other].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         // If it fails, it is asked again.
         let _ = wait::poll(&mut polled, None);
         polled[0].any().unwrap_or(false)
@@ -238,7 +237,8 @@ impl Supervisor {
     fn status(&self) -> i32 {
         let known = || Some(REAPED.load(Ordering::Acquire)).filter(|status| *status != -1);
         let reap = || {
-            let ended = waitid(WaitId::PidFd(self.target.as_fd()), WaitIdOptions::EXITED).ok()??;
+            let ended =
+                waitid(WaitId::PidFd(self.target.as_fd()), WaitIdOptions::EXITED).ok()??;
             let killed = || ended.terminating_signal().map(End::Killed);
             ended.exit_status().map(End::Exited).or_else(killed).map(status)
         };

@@ -17,8 +17,8 @@ use nix::unistd::{AccessFlags, ForkResult, access};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use seepmeter_record::End;
 
-use crate::proc::ProcRoot;
 use crate::out_of_memory::{self, Supervisor};
+use crate::proc::ProcRoot;
 use crate::{AttachError, ChildSignals, Process, Signals};
 
 /// Where execvp(3) looks when there is no PATH.

@@ -21,7 +21,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("", "kill -ABRT $$"),
     ("", "kill -PIPE $$; echo alive"),
     ("", "kill -USR1 $$"),
-    ("", "sleep 5 & kill $!; wait $!"),
+    ("exec 2>/dev/null", "sleep 5 & kill $!; wait $!"),
     ("", "exec perl -e 'kill 63, $$; sleep 5'"),
     ("", "ls /no/such/file"),
     // Streams.
@@ -91,7 +91,10 @@ const ON_A_TERMINAL: &[(&str, &str)] = &[
     ("", "tty -s; echo $?; stty -a"),
     ("", "test -t 0 && test -t 1 && test -t 2 && echo all"),
     ("stty -echo", "stty -a"),
-    ("", "set -- $(cut -d ' ' -f 5-8 /proc/self/stat); [ $1 = $2 ] && [ $1 = $4 ] && [ $3 != 0 ] && echo own"),
+    (
+        "",
+        "set -- $(cut -d ' ' -f 5-8 /proc/self/stat); [ $1 = $2 ] && [ $1 = $4 ] && [ $3 != 0 ] && echo own",
+    ),
 ];
 
 /// Flags that are a part of what `calls=memory` does: the filter of the target and what it needs.

@@ -45,8 +45,7 @@ fn check(path: &Path) -> Result<(), String> {
 /// True if somebody but root may change a file of root's, or what is in a folder of root's. In a folder with
 /// the sticky bit, as /tmp is, each may only remove what is their own.
 fn others_may_write(mode: u32, group: u32) -> bool {
-    let sticky_folder =
-        mode & libc::S_IFMT == libc::S_IFDIR && mode & libc::S_ISVTX != 0;
+    let sticky_folder = mode & libc::S_IFMT == libc::S_IFDIR && mode & libc::S_ISVTX != 0;
     let by_group = mode & libc::S_IWGRP != 0 && group != 0;
     (mode & libc::S_IWOTH != 0 || by_group) && !sticky_folder
 }

@@ -100,7 +100,8 @@ fn the_advice_for_another_users_process_says_what_a_capability_would_give() {
     copy_seepmeter(&copy.path().join("seepmeter"));
     let target = run_target("hold", words!["1"]).start();
     let pid = target.number("ready", 1).to_string();
-    let parts = ["as that user or as root", "no setcap", "all processes of all users"];
+    let parts =
+        ["as that user or as root", "control of all processes of all users", "not by setcap"];
     let _ = run(copy.path().join("seepmeter"), words!["attach", "-s", "smaps", pid])
         .before_exec(become_nobody)
         .done()

@@ -35,8 +35,11 @@ const COMPLETE: Duration = Duration::from_secs(20);
 /// How long the message waits for somebody to read it.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(1);
 
-/// What wakes the supervising thread; -1 as long as no target runs that needs it.
+/// What wakes the supervising thread; -1 if there is none.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+/// True once the child is released. Until then the end of this process ends it too.
+static RELEASED: AtomicBool = AtomicBool::new(false);
 
 /// True if it was the main thread whose allocation failed.
 static MAIN_ENDED: AtomicBool = AtomicBool::new(false);
@@ -83,8 +86,9 @@ fn or_end(memory: *mut u8, size: usize) -> *mut u8 {
 #[cold]
 fn end_thread(size: usize) -> ! {
     let wake = WAKE.load(Ordering::Acquire);
-    report(size, wake != -1);
-    if wake == -1 {
+    let supervised = wake != -1 && RELEASED.load(Ordering::Acquire);
+    report(size, supervised);
+    if !supervised {
         exit(OWN_FAILURE);
     }
     let main = gettid() == getpid();
@@ -152,6 +156,11 @@ impl Write for Line {
     }
 }
 
+/// The child is about to be released.
+pub(crate) fn note_release() {
+    RELEASED.store(true, Ordering::Release);
+}
+
 /// The end of the target, for whoever ends this process.
 pub(crate) fn remember(end: End) {
     REAPED.store(status(end), Ordering::Release);
@@ -174,7 +183,8 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Makes the thread. From now on the end of a thread that finds no memory is not that of the process.
+    /// Makes the thread. Once the child is released, the end of a thread that finds no memory is not that of
+    /// the process.
     ///
     /// # Errors
     /// If there can be no such thread, or no descriptors for it.

@@ -147,6 +147,7 @@ impl HeldChild {
     /// The errno of the exec.
     pub fn release(self) -> Result<Child, ExecError> {
         let Self { child, mut hold, mut sentinel } = self;
+        out_of_memory::note_release();
         // A child that was killed meanwhile reads nothing; its end is told by its pidfd.
         let _ = hold.write_all(&[1]);
         let mut errno = [0; 4];

@@ -8,6 +8,7 @@
 //! its [`ProcessKey`], since its pid alone is given to another one later.
 //!
 //! - [`proc`] reads procfs, [`threads`] the threads of a process.
+//! - [`start`] knows what was closed when this process began.
 //! - [`wait`] waits for descriptors, [`system`] has the page size and the clocks, [`priority`] keeps
 //!   the CPU while a target waits.
 //!
@@ -27,16 +28,21 @@
 //! ```
 
 mod limits;
+mod out_of_memory;
+mod output;
 pub mod priority;
 pub mod proc;
 mod process;
 mod signals;
 mod spawn;
+pub mod start;
 pub mod system;
 pub mod threads;
 pub mod wait;
 
 pub use limits::{CgroupLimit, Limits};
+pub use out_of_memory::GuardedAllocator;
+pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};
 pub use signals::{ChildSignals, ReceivedSignal, Signals};
 pub use spawn::{Child, Command, ExecError, HeldChild};

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::signal::{
@@ -19,21 +18,6 @@ pub struct ChildSignals {
     mask: SigSet,
     ignores_chld: bool,
     ignores_xfsz: bool,
-}
-
-/// Whether SIGPIPE was ignored when this process began. Rust's runtime ignores it before main, and so
-/// this is asked earlier still, where the C library runs what stands in `.init_array`.
-static IGNORED_PIPE: AtomicBool = AtomicBool::new(false);
-
-// SAFETY: a function of the type that the C library calls there; it touches an atomic and asks the
-// kernel, which needs nothing of what Rust's runtime sets up later.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static ASK_EARLY: extern "C" fn() = ask_early;
-
-extern "C" fn ask_early() {
-    let ignored = is_ignored(Signal::SIGPIPE).unwrap_or(false);
-    IGNORED_PIPE.store(ignored, Ordering::Relaxed);
 }
 
 impl ChildSignals {
@@ -55,7 +39,7 @@ impl ChildSignals {
             unsafe { sigaction(signal, &action) }.map(drop)
         };
         // Rust's runtime ignores SIGPIPE; a program that writes into a closed pipe counts on it.
-        if !IGNORED_PIPE.load(Ordering::Relaxed) {
+        if !crate::start::ignored_pipe() {
             set(Signal::SIGPIPE, SigHandler::SigDfl)?;
         }
         if !self.ignores_xfsz {
@@ -73,6 +57,7 @@ impl ChildSignals {
 #[derive(Debug)]
 pub struct Signals {
     fd: SignalFd,
+    set: SigSet,
     before: ChildSignals,
 }
 
@@ -109,8 +94,12 @@ impl Signals {
         // SAFETY: SIG_IGN runs no code of ours.
         unsafe { sigaction(Signal::SIGXFSZ, &ignore) }?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
-        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { fd, before })
+        Ok(Self { fd: signal_fd(&set)?, set, before })
+    }
+
+    /// Another descriptor for the same signals. Each comes to whoever reads it first.
+    pub(crate) fn again(&self) -> io::Result<SignalFd> {
+        signal_fd(&self.set)
     }
 
     /// How the signals were before.
@@ -124,15 +113,23 @@ impl Signals {
     /// # Errors
     /// What read(2) fails with.
     pub fn next(&self) -> io::Result<Option<ReceivedSignal>> {
-        match self.fd.read_signal() {
-            Ok(None) | Err(Errno::EINTR) => Ok(None),
-            Err(errno) => Err(errno.into()),
-            Ok(Some(info)) => Ok(Some(ReceivedSignal {
-                signal: Signal::try_from(info.ssi_signo.cast_signed())?,
-                from_kernel: info.ssi_code == SI_KERNEL,
-                sender: info.ssi_pid,
-            })),
-        }
+        next_signal(&self.fd)
+    }
+}
+
+fn signal_fd(set: &SigSet) -> io::Result<SignalFd> {
+    Ok(SignalFd::with_flags(set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}
+
+pub(crate) fn next_signal(fd: &SignalFd) -> io::Result<Option<ReceivedSignal>> {
+    match fd.read_signal() {
+        Ok(None) | Err(Errno::EINTR) => Ok(None),
+        Err(errno) => Err(errno.into()),
+        Ok(Some(info)) => Ok(Some(ReceivedSignal {
+            signal: Signal::try_from(info.ssi_signo.cast_signed())?,
+            from_kernel: info.ssi_code == SI_KERNEL,
+            sender: info.ssi_pid,
+        })),
     }
 }
 
@@ -142,7 +139,7 @@ impl AsFd for Signals {
     }
 }
 
-fn is_ignored(signal: Signal) -> io::Result<bool> {
+pub(crate) fn is_ignored(signal: Signal) -> io::Result<bool> {
     // Not by nix, whose sigaction(2) always sets one.
     // SAFETY: all zeros is a valid sigaction.
     let mut now: libc::sigaction = unsafe { std::mem::zeroed() };

@@ -17,8 +17,9 @@ use nix::unistd::{AccessFlags, ForkResult, access};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use seepmeter_record::End;
 
+use crate::out_of_memory::{self, Supervisor};
 use crate::proc::ProcRoot;
-use crate::{AttachError, ChildSignals, Process};
+use crate::{AttachError, ChildSignals, Process, Signals};
 
 /// Where execvp(3) looks when there is no PATH.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -86,8 +87,8 @@ impl Command {
         Some(OsStr::from_bytes(file.as_bytes()).into())
     }
 
-    /// Forks. The child is held before its exec; its standard streams, its process group and its
-    /// environment are seepmeter's own, its signals are as `signals` says.
+    /// Forks. The child is held before its exec; its process group and its environment are seepmeter's
+    /// own, its standard streams are those that seepmeter was started with, its signals are as `signals` says.
     ///
     /// # Errors
     /// Where there can be no pipe or no fork.
@@ -130,6 +131,15 @@ impl HeldChild {
         &self.child.process
     }
 
+    /// Makes a thread that passes the target's exit status on if other threads find no memory: see
+    /// [`GuardedAllocator`](crate::GuardedAllocator). To be called before the child is released.
+    ///
+    /// # Errors
+    /// If there can be no such thread.
+    pub fn supervise(&self, signals: &Signals) -> io::Result<()> {
+        Supervisor::start(self.process(), signals)
+    }
+
     /// Lets the child execute its command and returns at the moment of its exec. After a failed exec
     /// the child is reaped.
     ///
@@ -137,6 +147,7 @@ impl HeldChild {
     /// The errno of the exec.
     pub fn release(self) -> Result<Child, ExecError> {
         let Self { child, mut hold, mut sentinel } = self;
+        out_of_memory::note_release();
         // A child that was killed meanwhile reads nothing; its end is told by its pidfd.
         let _ = hold.write_all(&[1]);
         let mut errno = [0; 4];
@@ -164,6 +175,12 @@ impl Child {
     /// # Errors
     /// What waitid(2) fails with.
     pub fn reap(&self) -> io::Result<End> {
+        let end = self.wait()?;
+        out_of_memory::remember(end);
+        Ok(end)
+    }
+
+    fn wait(&self) -> io::Result<End> {
         loop {
             let pid = rustix::process::Pid::from_raw(self.process.pid())
                 .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -272,6 +289,7 @@ fn become_command(
         }
     };
     if released {
+        crate::start::close_streams_as_found();
         let errno = match signals.restore() {
             Ok(()) => image.execute(),
             Err(errno) => errno,

@@ -27,12 +27,25 @@ pub fn wait_readable(fds: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io::R
 /// # Errors
 /// What ppoll(2) fails with.
 pub fn wait_one_readable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
-    let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
+    wait_one(fd, PollFlags::POLLIN, deadline)
+}
+
+/// Waits until a descriptor can be written to, or its other end is closed, or until the deadline: false
+/// after it.
+///
+/// # Errors
+/// What ppoll(2) fails with.
+pub fn wait_one_writable(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
+    wait_one(fd, PollFlags::POLLOUT, deadline)
+}
+
+fn wait_one(fd: BorrowedFd<'_>, event: PollFlags, deadline: Option<Instant>) -> io::Result<bool> {
+    let mut polled = [PollFd::new(fd, event)];
     poll(&mut polled, deadline)?;
     Ok(polled[0].any().unwrap_or(true))
 }
 
-fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<()> {
+pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<()> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match ppoll(fds, left.map(Into::into), None) {

@@ -5,8 +5,22 @@ use std::process::ExitCode;
 use seepmeter::flags::{Flags, Subcommand};
 use seepmeter::outcome::Outcome;
 use seepmeter::{commands, messages};
+use seepmeter_process::{GuardedAllocator, start};
+
+#[global_allocator]
+static ALLOCATOR: GuardedAllocator = GuardedAllocator;
+
+/// Whoever may execute the file could use its rights, for a file that a sink writes, a library that is
+/// loaded, and to control any process by ptrace(2).
+const RAISED_RIGHTS: &str = "this seepmeter has more rights than you have (it is setuid, setgid, has file capabilities, or a \
+     security module raised them), and everybody who may execute it could use them to write files, load code and control \
+     processes; take them away (setcap -r, chmod ug-s), and run it as root or as the target's user: see \"Rights\" in SECURITY.md";
 
 fn main() -> ExitCode {
+    if start::raised_rights() {
+        messages::notice(RAISED_RIGHTS);
+        return Outcome::OwnFailure.into();
+    }
     let flags = match Flags::read() {
         Ok(flags) => flags,
         Err(error) => return Outcome::of_usage(&error).into(),

@@ -3,11 +3,15 @@
 //! If standard error can't be written to, the exit status is all that is left; a panic would end the
 //! watch of the target, or the whole process if a plugin has something to say.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
+use nix::libc;
+use seepmeter_process::{WaitingWriter, start, write_until};
 use seepmeter_record::Bytes;
 use seepmeter_verdict::GateOutcome;
 
@@ -18,11 +22,19 @@ pub fn error(error: &anyhow::Error) {
     notice(&format!("{error:#}"));
 }
 
+/// How long a message waits for somebody who does not read standard error.
+const MESSAGE_LIMIT: Duration = Duration::from_secs(5);
+
 /// Reports one sentence while a run goes on.
 pub fn notice(sentence: &str) {
+    /// True while nobody reads: the messages of one run wait once, not each.
+    static UNREAD: AtomicBool = AtomicBool::new(false);
+    let limit = if UNREAD.load(Ordering::Relaxed) { Duration::ZERO } else { MESSAGE_LIMIT };
     // In one write, or what the target writes at the same time could come in its middle.
     let line = format!("seepmeter: {sentence}\n");
-    let _ = io::stderr().write_all(line.as_bytes());
+    let written = write_until(io::stderr(), line.as_bytes(), Instant::now() + limit);
+    let unread = written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
+    UNREAD.store(unread, Ordering::Relaxed);
 }
 
 /// Reports which gates fired, and why, and which could not be checked or decided; true if any fired, or if
@@ -49,7 +61,11 @@ pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) 
 /// # Errors
 /// Standard output can't be written to.
 pub(crate) fn print(text: &[u8]) -> Result<Outcome> {
-    match io::stdout().write_all(text) {
+    let written = match start::was_closed(libc::STDOUT_FILENO) {
+        true => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        false => WaitingWriter(io::stdout()).write_all(text),
+    };
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }
@@ -66,14 +82,19 @@ pub(crate) fn shown(path: &Path) -> String {
 }
 
 /// Prints what is wrong with the command line, or the help that was asked for.
-pub fn usage(error: &clap::Error) {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = io::stdout().write_all(error.render().to_string().as_bytes());
-        return;
-    }
-    if error.use_stderr() {
+///
+/// # Errors
+/// Standard output can't be written to.
+pub(crate) fn usage(error: &clap::Error) -> Result<Outcome> {
+    // Who types nothing asks what there is.
+    let asks = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if error.use_stderr() && !asks {
         let text = error.render().to_string();
-        return notice(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+        notice(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+        return Ok(Outcome::OwnFailure);
     }
-    let _ = error.print();
+    let help = error.render();
+    let styled = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let help = if styled { help.ansi().to_string() } else { help.to_string() };
+    print(help.as_bytes())
 }

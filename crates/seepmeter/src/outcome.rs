@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use nix::libc;
 use seepmeter_engine::RunReport;
 use seepmeter_record::End;
@@ -50,10 +49,10 @@ impl Outcome {
     /// Prints what is wrong with the command line, or the help that was asked for.
     #[must_use]
     pub fn of_usage(error: &clap::Error) -> Self {
-        messages::usage(error);
-        // Who types nothing asks what there is.
-        let asks = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-        if error.use_stderr() && !asks { Self::OwnFailure } else { Self::Success }
+        messages::usage(error).unwrap_or_else(|error| {
+            messages::error(&error);
+            Self::OwnFailure
+        })
     }
 
     /// The target's own end comes first; if it ended well, a failure of seepmeter's counts.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use seepmeter_engine::{
     FolderOrigin, LoadError, Notices, PluginFactory, PluginFolders, PluginLibrary, TableLayout,
 };
@@ -126,7 +126,7 @@ impl Registry {
     /// # Errors
     /// There is none.
     pub fn describe(&self, name: &str) -> Result<Vec<PluginDescription>> {
-        if name.contains('/') && !PluginFolders::privileged() {
+        if name.contains('/') {
             return Ok(vec![describe_file(
                 &PluginLibrary::load(Path::new(name), &self.notices)?,
                 None,
@@ -184,11 +184,6 @@ fn find<T: ?Sized>(
         });
     }
     let file = match name.contains('/') {
-        true if PluginFolders::privileged() => {
-            bail!(
-                "{name} is not loaded: seepmeter runs with raised rights (setuid or file capabilities), and then loads plugins only from the folders of the system"
-            );
-        }
         true => Some(PathBuf::from(name)),
         false => registry.folders.find(name, kind.word()),
     };

@@ -116,6 +116,7 @@ impl<'a> Watch<'a> {
                 self.targets.retain(|other| other.subject != target.subject);
             }
             if self.targets.is_empty() {
+                self.note_continued()?;
                 return Ok(match self.told_to_end {
                     true => StopReason::EndedAsAsked,
                     false => StopReason::Ended,
@@ -144,6 +145,17 @@ impl<'a> Watch<'a> {
         let ready = wait_readable(&fds, next).context("cannot wait for the target's end")?;
         let ended = self.targets.iter().zip(&ready[1..]).filter(|(_, ready)| **ready);
         Ok((ready[0], ended.map(|(target, _)| *target).collect()))
+    }
+
+    /// Whoever has stopped seepmeter until after the targets' end has let it go on since. Other signals have
+    /// nobody left to be passed on to.
+    fn note_continued(&self) -> Result<()> {
+        while let Some(received) = self.signals.next().context("cannot read signals")? {
+            if received.signal == Signal::SIGCONT {
+                self.live.emit_own(EventKind::Continued {});
+            }
+        }
+        Ok(())
     }
 
     fn serve_signals(&mut self) -> Result<Option<StopReason>> {

@@ -5,8 +5,10 @@
 
 mod bounds;
 mod descriptors;
+mod equivalence;
 mod files;
 mod kills;
+mod limits;
 mod plugins;
 mod signals;
 mod table;

@@ -1,13 +1,10 @@
 //! Where plugins are found, and how they are described.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 use seepmeter_tests::plugin::{abi, cc};
-use seepmeter_tests::{Run, copy_seepmeter, not_run, run, seepmeter, words};
+use seepmeter_tests::{Run, copy_seepmeter, run, seepmeter, words};
 
 /// Puts a sink into a folder, as `seepmeter-found-sink.so`; its options tell it from others.
 fn put(folder: &Path, name: &str) {
@@ -139,50 +136,4 @@ fn a_plugins_page_is_the_same_by_name_by_help_and_in_json() {
     }
     let statm = ask(words!["attach", "--sampler", "statm,help"]);
     assert!(statm.contains("peak=<run|interval|off> [default: run]"), "{statm}");
-}
-
-#[test]
-fn with_raised_rights_the_environment_and_the_home_folder_are_not_asked() {
-    const TEST: &str = "with_raised_rights_the_environment_and_the_home_folder_are_not_asked";
-    if !nix::unistd::geteuid().is_root() {
-        return not_run(TEST, "it takes root to make a setuid copy");
-    }
-    let Ok(Some(nobody)) = nix::unistd::User::from_name("nobody") else {
-        return not_run(TEST, "there is no user nobody");
-    };
-    // A folder that nobody may enter.
-    let folder = tempfile::Builder::new()
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir_in("/var/tmp")
-        .unwrap();
-    let home = folder.path().join("me");
-    put(&home.join(".local/lib/seepmeter/plugins"), "home");
-    let copy = folder.path().join("seepmeter");
-    copy_seepmeter(&copy);
-    let ask = |mode: u32, variable: &str| {
-        fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).unwrap();
-        let done = Command::new(&copy)
-            .args(["plugins", "found"])
-            .env_clear()
-            .env(
-                variable,
-                if variable == "HOME" {
-                    home.clone()
-                } else {
-                    home.join(".local/lib/seepmeter/plugins")
-                },
-            )
-            .current_dir("/")
-            .uid(nobody.uid.as_raw())
-            .gid(nobody.gid.as_raw())
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
-    };
-    for variable in ["HOME", "SEEPMETER_PLUGIN_PATH"] {
-        let plain = ask(0o755, variable);
-        assert!(plain.starts_with("sink home "), "{plain}");
-        let raised = ask(0o4755, variable);
-        assert!(raised.contains("there is no plugin `found`"), "{variable}: {raised}");
-    }
 }

@@ -29,35 +29,20 @@ pub enum FolderOrigin {
 }
 
 impl PluginFolders {
-    /// True where this process has more rights than whoever started it: AT_SECURE of getauxval(3). Then
-    /// plugins come from the system's folders alone, since whoever may name a library may use the rights.
-    #[must_use]
-    pub fn privileged() -> bool {
-        // SAFETY: reads a word that the kernel has put there at the exec.
-        unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
-    }
-
     /// The folders for this process. `named` are those of `--plugin-dir`.
     #[must_use]
     pub fn new(named: &[PathBuf]) -> Self {
-        if Self::privileged() {
-            return Self::of(&[], None, None);
-        }
-        let surroundings = Some(Surroundings {
+        let surroundings = Surroundings {
             plugin_path: std::env::var_os("SEEPMETER_PLUGIN_PATH"),
             home: std::env::var_os("HOME"),
-        });
+        };
         let executable = std::env::current_exe().ok();
         Self::of(named, surroundings, executable.as_deref().and_then(Path::parent))
     }
 
-    fn of(
-        named: &[PathBuf],
-        surroundings: Option<Surroundings>,
-        executable: Option<&Path>,
-    ) -> Self {
+    fn of(named: &[PathBuf], surroundings: Surroundings, executable: Option<&Path>) -> Self {
         let flag = named.iter().cloned().map(|folder| (folder, FolderOrigin::Flag));
-        let Surroundings { plugin_path, home } = surroundings.unwrap_or_default();
+        let Surroundings { plugin_path, home } = surroundings;
         let environment = plugin_path
             .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
             .unwrap_or_default()
@@ -101,7 +86,6 @@ impl PluginFolders {
 }
 
 /// What of the surroundings says where plugins are.
-#[derive(Default)]
 struct Surroundings {
     plugin_path: Option<OsString>,
     home: Option<OsString>,
@@ -126,8 +110,7 @@ mod tests {
             plugin_path: Some("/env/a::.:rel/b:/env/c".into()),
             home: Some("/home/me".into()),
         };
-        let search =
-            PluginFolders::of(&["mine".into()], Some(surroundings), Some(Path::new("/opt/bin")));
+        let search = PluginFolders::of(&["mine".into()], surroundings, Some(Path::new("/opt/bin")));
         assert_eq!(
             folders(&search),
             [
@@ -140,11 +123,5 @@ mod tests {
                 "/usr/lib/seepmeter/plugins"
             ]
         );
-    }
-
-    #[test]
-    fn a_privileged_process_does_not_ask_its_surroundings() {
-        let search = PluginFolders::of(&[], None, None);
-        assert_eq!(folders(&search), SYSTEM);
     }
 }

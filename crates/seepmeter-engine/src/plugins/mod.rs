@@ -25,6 +25,7 @@ mod known;
 mod sampler;
 mod sink;
 mod table;
+mod trust;
 
 pub use folders::{FolderOrigin, PluginFolders};
 use table::Table;
@@ -102,13 +103,14 @@ impl PluginLibrary {
     /// See [`LoadError`].
     pub fn load(path: &Path, notices: &Notices) -> Result<Self, LoadError> {
         let refused = |reason: String| LoadError::Open { path: path.to_owned(), reason };
-        elf::check(path).map_err(refused)?;
+        let file = trust::resolve(path).map_err(refused)?;
+        elf::check(&file).map_err(refused)?;
         // What a library does when it is loaded may last for ever; a thread can be left behind.
         let (sender, loaded) = crossbeam_channel::bounded(1);
         let (own_path, own_notices) = (path.to_owned(), notices.clone());
         std::thread::Builder::new()
             .name("load".to_owned())
-            .spawn(move || drop(sender.send(open(&own_path, &own_notices))))
+            .spawn(move || drop(sender.send(open(&own_path, &file, &own_notices))))
             .map_err(|error| refused(error.to_string()))?;
         loaded.recv_timeout(LOAD_LIMIT).unwrap_or_else(|_| {
             let limit = LOAD_LIMIT.as_secs();
@@ -117,12 +119,11 @@ impl PluginLibrary {
     }
 }
 
-fn open(path: &Path, notices: &Notices) -> Result<PluginLibrary, LoadError> {
-    // With no `/` in it the dynamic linker would look for it elsewhere.
-    let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+/// Opens the file that a path leads to; with a `/` in it, so that the dynamic linker looks nowhere else.
+fn open(path: &Path, file: &Path, notices: &Notices) -> Result<PluginLibrary, LoadError> {
     let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
     // SAFETY: the library's own initialisers run, as the user asked for by naming it.
-    let library = unsafe { Library::open(Some(&file), flags) }
+    let library = unsafe { Library::open(Some(file), flags) }
         .map_err(|error| LoadError::Open { path: path.to_owned(), reason: deepest(&error) })?;
     // Closing it would be unsound, so the handle is forgotten whatever comes.
     let library = std::mem::ManuallyDrop::new(library);

@@ -100,18 +100,34 @@ impl<'a> TickLoop<'a> {
     }
 
     fn tick(&mut self) -> Result<(), Error> {
-        let tick = self.schedule.take(Instant::now());
+        self.take_tick(Instant::now());
+        self.sample()?;
+        if self.stream.writer.now() - self.unreported.since >= REPORT_EVERY {
+            self.report_ticks();
+        }
+        Ok(())
+    }
+
+    /// Takes the tick that is due, and counts those that have passed.
+    fn take_tick(&mut self, now: Instant) {
+        let tick = self.schedule.take(now);
         self.thread.counts.missed.fetch_add(tick.missed, Ordering::Relaxed);
         self.unreported.missed += tick.missed;
         if tick.late {
             self.thread.counts.late.fetch_add(1, Ordering::Relaxed);
             self.unreported.late += 1;
         }
-        self.sample()?;
-        if self.stream.writer.now() - self.unreported.since >= REPORT_EVERY {
-            self.report_ticks();
+    }
+
+    /// The last sample comes off the schedule. Ticks that were due before it, while seepmeter was stopped or
+    /// the sampler busy, are missed all the same. True if there were any.
+    fn take_due_ticks(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.schedule.due() <= now && !self.targets.is_empty();
+        if due {
+            self.take_tick(now);
         }
-        Ok(())
+        due
     }
 
     fn wait(&mut self) -> Result<Wake, Error> {
@@ -180,7 +196,11 @@ impl<'a> TickLoop<'a> {
     /// sampler that pauses its targets leaves that to the last of them: it can read nothing of one that has
     /// ended, and the others are not to be paused off their schedule.
     fn sample_before_removal(&mut self) -> Result<(), Error> {
-        if self.targets.len() == 1 || self.budget.is_none() { self.sample() } else { Ok(()) }
+        if self.targets.len() > 1 && self.budget.is_some() {
+            return Ok(());
+        }
+        self.take_due_ticks();
+        self.sample()
     }
 
     fn remove_target(&mut self, subject: SubjectId) -> Result<(), Error> {
@@ -198,8 +218,9 @@ impl<'a> TickLoop<'a> {
         /// A run whose duration is a multiple of its interval ends so soon after a tick, on a busy machine too.
         const MOMENT: Duration = Duration::from_millis(50);
         let moment = MOMENT.min(self.schedule.interval() / 10);
+        let due = self.take_due_ticks();
         match self.sampled {
-            Some(sampled) if self.budget.is_none() && sampled.elapsed() < moment => Ok(()),
+            Some(at) if self.budget.is_none() && at.elapsed() < moment && !due => Ok(()),
             _ => self.sample(),
         }
     }

@@ -42,6 +42,8 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     let (prepared, collector) = session.prepare()?;
     let executable = command.executable();
     let held = command.spawn(signals.before()).context("cannot spawn a child")?;
+    held.supervise(&signals)
+        .context("cannot make the thread that guards the target's exit status")?;
     let origin = TargetOrigin::Command(words);
     let spec = target_spec(held.process(), origin, name.as_bytes().into());
     let armed = prepared.arm(vec![TargetSpec { executable, ..spec }], collector)?;

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use seepmeter_plugin::{Error, Plugin, Sink, options};
+use seepmeter_process::{WaitingWriter, start};
 use seepmeter_record::{End, Record, jsonl};
 
 use super::words;
@@ -26,7 +27,7 @@ options! {
 pub struct Exec {
     command: String,
     child: Child,
-    input: Option<BufWriter<ChildStdin>>,
+    input: Option<BufWriter<WaitingWriter<ChildStdin>>>,
 }
 
 impl Plugin for Exec {
@@ -41,9 +42,10 @@ impl Plugin for Exec {
         }
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(&command).stdin(Stdio::piped()).process_group(0);
-        // SAFETY: sigprocmask is async-signal-safe, and nothing else is called between fork and exec.
+        // SAFETY: close and sigprocmask are async-signal-safe, and nothing else is called between fork and exec.
         unsafe {
             shell.pre_exec(|| {
+                start::close_outputs_as_found();
                 // Seepmeter blocks the signals that it reads itself; its children should not.
                 Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
             });
@@ -51,7 +53,8 @@ impl Plugin for Exec {
         let mut child = shell
             .spawn()
             .map_err(|error| Error::io("cannot start /bin/sh for option `command`", &error))?;
-        let input = child.stdin.take().map(|input| BufWriter::with_capacity(1 << 15, input));
+        let input = child.stdin.take().map(WaitingWriter);
+        let input = input.map(|input| BufWriter::with_capacity(1 << 15, input));
         Ok(Self { command, child, input })
     }
 }
@@ -74,7 +77,7 @@ impl Sink for Exec {
 impl Exec {
     fn feed(
         &mut self,
-        write: impl FnOnce(&mut BufWriter<ChildStdin>) -> io::Result<()>,
+        write: impl FnOnce(&mut BufWriter<WaitingWriter<ChildStdin>>) -> io::Result<()>,
     ) -> Result<(), Error> {
         let Some(input) = &mut self.input else { return Ok(()) };
         match write(input) {

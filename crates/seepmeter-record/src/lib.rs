@@ -35,11 +35,13 @@ pub mod human;
 pub mod jsonl;
 mod model;
 mod pairs;
+mod stream_state;
 mod stacks;
 
 pub use bytes::Bytes;
 pub use conventions::MappingClass;
 pub use current::{CurrentPoint, CurrentValues};
+pub use stream_state::StreamState;
 pub use model::{
     AttributeKey, AttributeType, AttributeValue, Attributes, Cost, Dropped, End, Event, EventKind,
     Footer, Frame, FrameId, Header, Image, ImageId, InlinedCall, InvalidEvent, Metric, MetricId,

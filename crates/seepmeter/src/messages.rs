@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use seepmeter_plugin::open_files_hint;
 use seepmeter_record::Bytes;
 use seepmeter_verdict::GateOutcome;
 
@@ -14,7 +15,9 @@ use crate::outcome::Outcome;
 
 /// Reports what made the command fail: every cause on one line.
 pub fn error(error: &anyhow::Error) {
-    notice(&format!("{error:#}"));
+    let system = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    let hint = system.and_then(open_files_hint).map_or(String::new(), |hint| format!(" ({hint})"));
+    notice(&format!("{error:#}{hint}"));
 }
 
 /// Reports one sentence while a run goes on.

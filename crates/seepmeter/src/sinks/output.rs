@@ -1,47 +1,77 @@
 //! Where a sink writes to.
 
+use std::cell::{RefCell, RefMut};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use seepmeter_plugin::Error;
 use seepmeter_record::Bytes;
 
-/// A buffered output with a name for messages.
-pub(super) struct Output {
-    writer: BufWriter<File>,
-    name: String,
+use crate::output_files::{
+    Limit, OutputFile, OutputRoom, PartEnd, PartRules, StandardStream, standard_stream,
+};
+
+/// The output that a sink's options ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Destination {
+    /// The file; standard error if there is none.
+    pub(super) path: Option<PathBuf>,
+    /// When it goes on in a new file.
+    pub(super) rules: PartRules,
+}
+
+impl Destination {
+    /// One file; standard error if there is no path.
+    pub(super) fn of(path: Option<&Path>) -> Self {
+        Self { path: path.map(Path::to_owned), rules: PartRules::default() }
+    }
+
+    /// A file that may go on in others.
+    pub(super) fn in_parts(
+        path: &Path,
+        rotate: Option<Limit>,
+        keep: u32,
+        reopen: bool,
+    ) -> Result<Self, Error> {
+        if keep == 0 && rotate.is_some() {
+            return Err(Error::failed("option `keep`: at least 1 renamed file is kept"));
+        }
+        Ok(Self { path: Some(path.to_owned()), rules: PartRules { rotate, keep, reopen } })
+    }
+}
+
+/// A buffered output with a name for messages. Its clones are the same output.
+#[derive(Clone)]
+pub(crate) struct Output {
+    writer: Rc<RefCell<BufWriter<OutputFile>>>,
+    name: Rc<str>,
 }
 
 impl Output {
-    /// Creates the file; `-` is standard output.
-    pub(super) fn create(path: &Path) -> Result<Self, Error> {
-        if path == Path::new("-") {
-            return Self::of(io::stdout().as_fd(), "standard output");
-        }
-        let name = Bytes::from(path.as_os_str().as_encoded_bytes()).to_string();
-        let file = File::create(path).map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::NotFound => " (does the folder exist?)",
-                io::ErrorKind::PermissionDenied => " (do you have the right to write there?)",
-                _ => "",
-            };
-            Error::io(format!("cannot create {name}{hint}"), &error)
-        })?;
-        Ok(Self { writer: BufWriter::with_capacity(1 << 15, file), name })
-    }
-
-    /// What it is called in messages.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Creates the file; standard error if there is no path.
-    pub(super) fn create_or_stderr(path: Option<&Path>) -> Result<Self, Error> {
-        match path {
-            Some(path) => Self::create(path),
-            None => Self::of(io::stderr().as_fd(), "standard error"),
+    /// Opens what a sink, `user`, asks for.
+    pub(super) fn open(
+        room: &OutputRoom,
+        destination: &Destination,
+        user: &str,
+    ) -> Result<Self, Error> {
+        let Destination { path, rules } = destination;
+        let path = path.as_deref().unwrap_or(Path::new("/dev/stderr"));
+        match standard_stream(path) {
+            Some(StandardStream::Output) => {
+                room.use_stdout(user)?;
+                Self::of(io::stdout().as_fd(), "standard output")
+            }
+            Some(StandardStream::Error) => {
+                room.use_stderr()?;
+                Self::of(io::stderr().as_fd(), "standard error")
+            }
+            None => {
+                let name = Bytes::from(path.as_os_str().as_encoded_bytes()).to_string();
+                Ok(Self::to(room.open(path, *rules, user)?, &name))
+            }
         }
     }
 
@@ -49,7 +79,17 @@ impl Output {
         let fd = fd
             .try_clone_to_owned()
             .map_err(|error| Error::io(format!("cannot write to {name}"), &error))?;
-        Ok(Self { writer: BufWriter::with_capacity(1 << 15, fd.into()), name: name.to_owned() })
+        Ok(Self::to(OutputFile::Stream(File::from(fd)), name))
+    }
+
+    fn to(file: OutputFile, name: &str) -> Self {
+        let writer = BufWriter::with_capacity(1 << 15, file);
+        Self { writer: Rc::new(RefCell::new(writer)), name: name.into() }
+    }
+
+    /// What it is called in messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Hands `write` the writer, and names this output if that fails.
@@ -57,7 +97,7 @@ impl Output {
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Error> {
-        write(&mut self.writer)
+        write(&mut *self.writer())
             .map_err(|error| Error::io(format!("cannot write to {}", self.name), &error))
     }
 
@@ -65,14 +105,53 @@ impl Output {
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         self.print(|writer| writer.flush())
     }
+
+    /// True if it may go on in other files, each of which has to be read by itself.
+    pub(super) fn has_parts(&self) -> bool {
+        match self.writer().get_ref() {
+            OutputFile::Stream(_) => false,
+            OutputFile::Regular(file) => file.has_parts(),
+        }
+    }
+
+    /// Why this part of the output is over, if it is.
+    pub(super) fn part_end(&self) -> Option<PartEnd> {
+        let mut writer = self.writer();
+        let buffered = writer.buffer().len();
+        match writer.get_mut() {
+            OutputFile::Stream(_) => None,
+            OutputFile::Regular(file) => file.part_end(buffered),
+        }
+    }
+
+    /// Goes on with a new part.
+    pub(super) fn begin_part(&mut self, end: PartEnd) -> Result<(), Error> {
+        self.flush()?;
+        match self.writer().get_mut() {
+            OutputFile::Stream(_) => Ok(()),
+            OutputFile::Regular(file) => file.begin_part(end),
+        }
+    }
+
+    /// Makes sure at the end that what was written can be found.
+    pub(super) fn check_at_end(&self) -> Result<(), Error> {
+        match self.writer().get_ref() {
+            OutputFile::Stream(_) => Ok(()),
+            OutputFile::Regular(file) => file.check_at_end(),
+        }
+    }
+
+    fn writer(&self) -> RefMut<'_, BufWriter<OutputFile>> {
+        self.writer.borrow_mut()
+    }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
+        self.writer().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        self.writer().flush()
     }
 }

@@ -245,7 +245,10 @@ impl CurrentValues {
                 points.entry(definition.sampler).or_default().push(point);
             }
         }
-        points.into_iter().map(|(sampler, points)| (sampler, points.into_iter().collect())).collect()
+        points
+            .into_iter()
+            .map(|(sampler, points)| (sampler, points.into_iter().collect()))
+            .collect()
     }
 
     /// The targets that have not ended, in the order in which they came.

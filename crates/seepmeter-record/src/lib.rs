@@ -35,13 +35,12 @@ pub mod human;
 pub mod jsonl;
 mod model;
 mod pairs;
-mod stream_state;
 mod stacks;
+mod stream_state;
 
 pub use bytes::Bytes;
 pub use conventions::MappingClass;
 pub use current::{CurrentPoint, CurrentValues};
-pub use stream_state::StreamState;
 pub use model::{
     AttributeKey, AttributeType, AttributeValue, Attributes, Cost, Dropped, End, Event, EventKind,
     Footer, Frame, FrameId, Header, Image, ImageId, InlinedCall, InvalidEvent, Metric, MetricId,
@@ -49,6 +48,7 @@ pub use model::{
     Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
 };
 pub use stacks::StackDefinitions;
+pub use stream_state::StreamState;
 
 /// The version of the recording format that this crate writes and reads.
 ///

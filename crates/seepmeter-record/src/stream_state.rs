@@ -63,8 +63,8 @@ impl StreamState {
         });
         let later = values.targets().iter();
         let later = later.filter(|id| own.targets.iter().all(|target| target.subject != **id));
-        let attached = later
-            .map(|id| Record::Event(Event::new(*time, EventKind::Attached {}).of(*id)));
+        let attached =
+            later.map(|id| Record::Event(Event::new(*time, EventKind::Attached {}).of(*id)));
         let standing = values.standing_points().into_iter().map(|(sampler, points)| {
             // Nobody has observed them just now.
             Record::Sample(Sample { t: *time, sampler, duration: 0, partial: true, points })

@@ -47,10 +47,9 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoEnd => write!(
-                f,
-                "the recording has no end: {UNFINISHED}; it is judged as far as it goes"
-            ),
+            Self::NoEnd => {
+                write!(f, "the recording has no end: {UNFINISHED}; it is judged as far as it goes")
+            }
             Self::CutOff { line } => write!(f, "line {line} is cut off and was left out"),
             Self::Backwards { times } => write!(
                 f,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use seepmeter_plugin::{SamplerFactory, SinkFactory};
 
-use crate::samplers::Statm;
 use crate::output_files::OutputRoom;
+use crate::samplers::Statm;
 use crate::sinks::{Csv, Exec, Jsonl, Stacks, Summary, Text, VerdictSink, factory};
 
 /// The built-in samplers.

@@ -146,7 +146,7 @@ fn check_keys(spec: &Spec, info: &Info) -> Result<()> {
 /// The code of a plugin is mapped while it runs.
 fn protect_plugin(description: &PluginDescription, room: &OutputRoom) {
     if let PluginOrigin::File(file, _) = &description.origin {
-        room.protect(file, "a plugin");
+        room.protect(file, "the file of a plugin");
     }
 }
 
@@ -167,6 +167,7 @@ fn sink_plan(mut named: NamedPlugin<dyn Sink>, room: &OutputRoom) -> Result<Sink
 /// Where a sink will write to, as far as its options say.
 fn output_path(named: &NamedPlugin<dyn Sink>) -> Option<String> {
     let given = named.spec.options.iter().find(|(key, _)| key == "path");
-    let default = || named.info().options.iter().find(|option| option.key == "path")?.default.clone();
+    let default =
+        || named.info().options.iter().find(|option| option.key == "path")?.default.clone();
     given.map(|(_, path)| path.clone()).or_else(default)
 }

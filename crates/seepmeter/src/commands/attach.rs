@@ -30,7 +30,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
     let signals = take_signals()?;
     for process in &processes {
         let executable = format!("/proc/{}/exe", process.pid());
-        session.outputs.protect(Path::new(&executable), "the target: its program");
+        session.outputs.protect(Path::new(&executable), "the program of the target");
     }
     let room = session.outputs.clone();
     let PreparedRun { engine, collector, outputs } = session.prepare()?;

@@ -38,7 +38,7 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     let signals = take_signals()?;
     let executable = command.executable();
     if let Some(executable) = &executable {
-        session.outputs.protect(executable, "the target: its program");
+        session.outputs.protect(executable, "the program of the target");
     }
     let room = session.outputs.clone();
     let PreparedRun { engine, collector, outputs } = session.prepare()?;

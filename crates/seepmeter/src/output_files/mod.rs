@@ -101,8 +101,14 @@ enum Role {
 struct UsedFile {
     place: Place,
     role: Role,
-    /// Who uses it, for messages.
-    user: String,
+    /// What it is, for messages.
+    what: String,
+}
+
+impl UsedFile {
+    fn of_sink(place: Place, user: &str) -> Self {
+        Self { place, role: Role::Output, what: format!("the file of {user}") }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,14 +149,14 @@ impl OutputRoom {
     #[must_use]
     pub fn new() -> Self {
         let streams = [
-            (of_stream(io::stdin()), Role::Input, "standard input"),
-            (of_stream(io::stdout()), Role::Stream, "standard output"),
-            (of_stream(io::stderr()), Role::Stream, "standard error"),
+            (of_stream(io::stdin()), Role::Input, "the file of standard input"),
+            (of_stream(io::stdout()), Role::Stream, "the file of standard output"),
+            (of_stream(io::stderr()), Role::Stream, "the file of standard error"),
         ];
-        let used = streams.into_iter().filter_map(|(metadata, role, user)| {
+        let used = streams.into_iter().filter_map(|(metadata, role, what)| {
             let metadata = metadata.filter(Metadata::is_file)?;
             let place = Place::File(FileId::of(&metadata));
-            Some(UsedFile { place, role, user: user.to_owned() })
+            Some(UsedFile { place, role, what: what.to_owned() })
         });
         let state = RoomState {
             phase: Phase::Pending,
@@ -161,13 +167,13 @@ impl OutputRoom {
         Self { state: Arc::new(Mutex::new(state)), reopens: Arc::default() }
     }
 
-    /// Keeps every output away from a file that the run reads or executes. One that can't be found needs no
-    /// protection.
-    pub fn protect(&self, path: &Path, user: &str) {
+    /// Keeps every output away from a file that the run reads or executes; `what` it is, for messages. One that
+    /// can't be found needs no protection.
+    pub fn protect(&self, path: &Path, what: &str) {
         let Ok(metadata) = path.metadata() else { return };
         if metadata.is_file() {
             let place = Place::File(FileId::of(&metadata));
-            self.lock().used.push(UsedFile { place, role: Role::Input, user: user.to_owned() });
+            self.lock().used.push(UsedFile { place, role: Role::Input, what: what.to_owned() });
         }
     }
 
@@ -230,7 +236,7 @@ impl OutputRoom {
         let place = Place::File(FileId::of(&metadata));
         let mut state = self.lock();
         state.check(&place, "standard output", |role| role != Role::Stream)?;
-        state.used.push(UsedFile { place, role: Role::Output, user: user.to_owned() });
+        state.used.push(UsedFile::of_sink(place, user));
         Ok(())
     }
 
@@ -262,8 +268,7 @@ impl RoomState {
     /// Notes that a sink writes to these places.
     fn add_output(&mut self, places: Vec<Place>, path: &Path, user: &str) -> Result<(), Error> {
         places.iter().try_for_each(|place| self.check(place, &shown(path), |_| true))?;
-        let used = |place| UsedFile { place, role: Role::Output, user: user.to_owned() };
-        self.used.extend(places.into_iter().map(used));
+        self.used.extend(places.into_iter().map(|place| UsedFile::of_sink(place, user)));
         Ok(())
     }
 
@@ -275,8 +280,8 @@ impl RoomState {
     ) -> Result<(), Error> {
         match self.used.iter().find(|used| used.place == *place && clashes(used.role)) {
             Some(used) => Err(Error::failed(format!(
-                "it would write to {name}, which is the file of {}; give it another path=",
-                used.user
+                "it would write to {name}, which is {}; give it another path=",
+                used.what
             ))),
             None => Ok(()),
         }
@@ -383,6 +388,7 @@ fn shown(path: &Path) -> String {
 fn cannot_create(path: &Path, error: &io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::NotFound => " (does the folder exist?)",
+        io::ErrorKind::ExecutableFileBusy => " (it is a program that runs; give another path=)",
         io::ErrorKind::PermissionDenied => " (do you have the right to write there?)",
         _ => "",
     };

@@ -23,9 +23,9 @@ impl OptionValue for Limit {
             (Ok(age), _) => Ok(Self::Age(age)),
             (Err(_), Ok(Size(0))) => Err("a file of 0 bytes holds nothing".to_owned()),
             (Err(_), Ok(size)) => Ok(Self::Size(size)),
-            (Err(_), Err(_)) => {
-                Err(format!("`{text}` is neither a size, such as 100MiB, nor a duration, such as 1h"))
-            }
+            (Err(_), Err(_)) => Err(format!(
+                "`{text}` is neither a size, such as 100MiB, nor a duration, such as 1h"
+            )),
         }
     }
 }

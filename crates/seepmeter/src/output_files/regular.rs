@@ -63,6 +63,10 @@ impl RegularOutput {
         user: &str,
     ) -> Result<Self, Error> {
         let ResolvedPath { path, name } = target;
+        if let Ok(metadata) = path.metadata() {
+            // A program that runs can't even be opened.
+            room.lock().check(&Place::File(FileId::of(&metadata)), name, |_| true)?;
+        }
         let opened = OpenedFile::open(path).map_err(|error| cannot_create(path, &error))?;
         let noted = note(room, path, &opened, rules, user);
         let OpenedFile { file, id, created, .. } = opened;
@@ -129,7 +133,8 @@ impl RegularOutput {
     /// Renames the file to PATH.1, and those that have such a name already to the next.
     fn shift(&self) -> Result<(), Error> {
         let numbered = |number: u32| numbered(&self.path, number);
-        let older = (1..self.rules.keep).rev().map(|number| (numbered(number), numbered(number + 1)));
+        let older =
+            (1..self.rules.keep).rev().map(|number| (numbered(number), numbered(number + 1)));
         for (from, to) in older.chain([(self.path.clone(), numbered(1))]) {
             match fs::rename(&from, &to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && from != self.path => {}
@@ -298,7 +303,9 @@ impl OpenedFile {
     fn of(file: File, created: bool) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::other("it has just become something else than a file; try again"));
+            return Err(io::Error::other(
+                "it has just become something else than a file; try again",
+            ));
         }
         Ok(Self { file, id: FileId::of(&metadata), length: metadata.len(), created })
     }

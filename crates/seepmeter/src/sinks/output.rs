@@ -14,6 +14,9 @@ use crate::output_files::{
     Limit, OutputFile, OutputRoom, PartEnd, PartRules, StandardStream, standard_stream,
 };
 
+/// Each rotation renames all files that are kept.
+const MOST_KEPT: u32 = 1_000;
+
 /// The output that a sink's options ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Destination {
@@ -36,8 +39,10 @@ impl Destination {
         keep: u32,
         reopen: bool,
     ) -> Result<Self, Error> {
-        if keep == 0 && rotate.is_some() {
-            return Err(Error::failed("option `keep`: at least 1 renamed file is kept"));
+        if !(1..=MOST_KEPT).contains(&keep) {
+            return Err(Error::failed(format!(
+                "option `keep`: from 1 to {MOST_KEPT} renamed files can be kept"
+            )));
         }
         Ok(Self { path: Some(path.to_owned()), rules: PartRules { rotate, keep, reopen } })
     }

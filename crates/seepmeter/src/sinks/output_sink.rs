@@ -4,9 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seepmeter_plugin::{
-    DEFAULT_MAX_BATCH_DELAY, Error, Factory, Info, Options, Sink, SinkFactory,
-};
+use seepmeter_plugin::{DEFAULT_MAX_BATCH_DELAY, Error, Factory, Info, Options, Sink, SinkFactory};
 use seepmeter_record::Record;
 use seepmeter_verdict::Conclusion;
 

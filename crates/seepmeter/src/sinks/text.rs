@@ -162,7 +162,9 @@ impl Text {
             }
             EventKind::BackedOff { interval } => self.backed_off(event.sampler, *interval),
             EventKind::ContinuedIn { part } => format!("goes on in part {part} of the recording"),
-            EventKind::ContinuedFrom { part } => format!("goes on from part {part} of the recording"),
+            EventKind::ContinuedFrom { part } => {
+                format!("goes on from part {part} of the recording")
+            }
             EventKind::Continued {} => "continued after a stop".to_owned(),
             EventKind::KeepAlive { reason } => format!("keep-alive: {reason}"),
             EventKind::Marker { number, text } => marker(*number, &text.to_string()),

@@ -267,6 +267,8 @@ fn a_run_that_never_begins_leaves_every_older_file_as_it_was_and_makes_none() {
 
 /// A run of a target that holds until its input ends, recorded at 2 ms into `r.jsonl` with these options.
 fn recorded(fixture: &Fixture, options: &str) -> seepmeter_tests::RunningProgram {
+    // What an earlier run has left would be taken for output of this one.
+    let _ = fs::remove_file(fixture.path("r.out"));
     let sink = format!("{options},path=r.out");
     let words = words!["run", "-q", "--no-summary", "-i", "2ms", "-o", sink, "--", test_target()];
     let words = words.into_iter().chain(words!["catch-signals"]);
@@ -388,7 +390,9 @@ fn part(recording: &Recording) -> u64 {
 #[test]
 fn each_part_of_a_rotated_recording_can_be_read_by_itself() {
     let fixture = Fixture::new();
-    for (name, limit) in [("r.jsonl", "40KiB"), ("r.jsonl.zst", "4KiB"), ("t.jsonl", "100ms")] {
+    for (name, limit) in
+        [("r.jsonl", "40KiB"), ("r.jsonl.zst", "4KiB"), ("t.jsonl", "100ms"), ("s.jsonl", "1KiB")]
+    {
         let words = words!["run", "-q", "--no-summary", "-i", "1ms", "-s", "statm", "-s", "smaps"];
         let sink = format!("jsonl,path={name},rotate={limit},keep=3");
         let words = words.into_iter().chain(words!["-o", sink, "--", test_target(), "hold", "1"]);

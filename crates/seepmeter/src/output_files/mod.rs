@@ -394,3 +394,37 @@ fn cannot_create(path: &Path, error: &io::Error) -> Error {
     };
     Error::io(format!("cannot create {}{hint}", shown(path)), error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_sink_that_opens_its_file_itself_is_checked_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("recording"), "").unwrap();
+        std::os::unix::fs::symlink("recording", path("link")).unwrap();
+        let room = OutputRoom::new();
+        room.protect(&path("recording"), "the recording that is replayed");
+        let refused = |path: &Path| room.check(path, "the sink two").unwrap_err().to_string();
+        assert!(refused(&path("link")).contains("which is the recording that is replayed"));
+        // It may make its file later than another one.
+        room.check(&path("new"), "the sink one").unwrap();
+        assert!(refused(&path("new")).contains("which is the file of the sink one"));
+        let opened = room.open(&path("new"), PartRules::default(), "the sink csv");
+        assert!(opened.is_err() && !path("new").exists());
+        room.check(Path::new("/dev/null"), "the sink one").unwrap();
+        room.check(Path::new("/dev/null"), "the sink two").unwrap();
+    }
+
+    #[test]
+    fn a_sink_that_comes_after_the_run_was_aborted_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        let room = OutputRoom::new();
+        drop(PendingOutputs::of(&room));
+        assert!(room.open(&path, PartRules::default(), "the sink csv").is_err());
+        assert!(!path.exists());
+    }
+}

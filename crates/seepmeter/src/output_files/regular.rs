@@ -48,6 +48,9 @@ pub struct RegularOutput {
     emptied: bool,
     /// The bytes of this part.
     written: u64,
+    /// How many of them the part begins with so that it can be read by itself. They do not count for its limit,
+    /// or a small limit would be met by them alone.
+    preamble: u64,
     since: Instant,
     /// As many requests to open it again were served.
     reopens: u64,
@@ -85,6 +88,7 @@ impl RegularOutput {
             rules,
             emptied: false,
             written: 0,
+            preamble: 0,
             since: Instant::now(),
             reopens: room.reopens.load(Ordering::Relaxed),
             unchecked: false,
@@ -102,7 +106,7 @@ impl RegularOutput {
             return None;
         }
         let over = match self.rules.rotate {
-            Some(Limit::Size(Size(size))) => self.written + buffered as u64 >= size,
+            Some(Limit::Size(Size(size))) => self.written - self.preamble + buffered as u64 >= size,
             Some(Limit::Age(age)) => self.since.elapsed() >= age,
             None => false,
         };
@@ -125,9 +129,14 @@ impl RegularOutput {
             }
             self.reopen()?;
         }
-        self.written = 0;
+        (self.written, self.preamble) = (0, 0);
         self.since = Instant::now();
         Ok(())
+    }
+
+    /// What was written so far is what the part begins with.
+    pub(crate) fn end_preamble(&mut self) {
+        self.preamble = self.written;
     }
 
     /// Renames the file to PATH.1, and those that have such a name already to the next.
@@ -161,6 +170,12 @@ impl RegularOutput {
             )));
         }
         lock::lock(&file, id, &self.name)?;
+        if self.is_deleted() {
+            messages::notice(&format!(
+                "{} was deleted before it was opened again, and what was in it is lost",
+                self.name
+            ));
+        }
         let mut state = self.room.lock();
         let (before, place) = (Place::File(self.id), Place::File(id));
         if !created {
@@ -179,8 +194,7 @@ impl RegularOutput {
         if !self.emptied {
             return Ok(());
         }
-        let links = self.file.metadata().map_or(1, |metadata| metadata.nlink());
-        if links == 0 {
+        if self.is_deleted() {
             return Err(Error::failed(format!(
                 "{name} was deleted while it was written, and what was recorded is lost; record again, and if it should be moved away meanwhile, use reopen=yes or rotate="
             )));
@@ -202,6 +216,10 @@ impl RegularOutput {
         self.path.symlink_metadata().is_ok_and(|metadata| FileId::of(&metadata) == self.id)
     }
 
+    fn is_deleted(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
     fn is_truncated(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.len() < self.written)
     }
@@ -211,6 +229,7 @@ impl RegularOutput {
         if !self.emptied && self.room.lock().phase == Phase::Begun {
             self.file.set_len(0)?;
             self.emptied = true;
+            self.since = Instant::now();
         }
         Ok(self.emptied)
     }

@@ -138,6 +138,15 @@ impl Output {
         }
     }
 
+    /// What was written to this part so far is what it begins with.
+    pub(super) fn end_preamble(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        if let OutputFile::Regular(file) = self.writer().get_mut() {
+            file.end_preamble();
+        }
+        Ok(())
+    }
+
     /// Makes sure at the end that what was written can be found.
     pub(super) fn check_at_end(&self) -> Result<(), Error> {
         match self.writer().get_ref() {

@@ -103,7 +103,9 @@ impl<S: OutputSink> InParts<S> {
             self.sink.end_part(self.part)?;
         }
         self.output.begin_part(end)?;
-        self.sink.begin_part(self.part)
+        self.sink.begin_part(self.part)?;
+        self.sink.flush()?;
+        self.output.end_preamble()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A run from its flags to its outcome: what `run`, `attach` and `replay` have in common.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -52,8 +52,11 @@ impl Request {
 }
 
 impl RunRequest {
-    /// Plans a live run.
-    pub(crate) fn live(self, watch: &WatchFlags) -> Result<Session> {
+    /// Plans a live run. These are the programs of its targets: no output may be one of them.
+    pub(crate) fn live(self, watch: &WatchFlags, programs: &[PathBuf]) -> Result<Session> {
+        for program in programs {
+            self.room.protect(program, "the program of the target");
+        }
         self.plan(Some(watch))
     }
 

@@ -587,36 +587,42 @@ fn on_a_full_disk_what_was_written_can_be_read_and_the_target_is_unharmed() {
     assert_eq!(fs::read_dir(fixture.path("disk")).unwrap().count(), 0);
 }
 
+/// Records into a file and kills seepmeter after some time; what was recorded up to a second before can be read.
+fn kill_after(path: &Path, time: Duration) {
+    let sink = format!("jsonl,path={}", path.display());
+    let words = words!["run", "-q", "--no-summary", "-i", "1ms", "-o", sink, "--", test_target()];
+    let mut running = seepmeter(words.into_iter().chain(words!["hold", "1"])).start();
+    let seen = eventually("a sample on disk", || {
+        Recording::try_read(path).ok()?.samples().last().map(|sample| sample.t)
+    });
+    let since = Instant::now();
+    // The moment of the kill is what this is about.
+    std::thread::sleep(time);
+    let watched = since.elapsed();
+    running.signal(Signal::SIGKILL);
+    let _ = running.wait().expect_killed(Signal::SIGKILL);
+    running.end_input();
+    running.tree.assert_gone();
+    let last = Recording::read(path).samples().last().unwrap().t;
+    let recorded = Duration::from_nanos(last.saturating_sub(seen));
+    let lost = watched.saturating_sub(recorded);
+    assert!(lost < Duration::from_secs(1), "{}: {lost:?} are lost", path.display());
+    fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn a_recording_has_all_but_the_last_second_whenever_seepmeter_is_killed() {
     let fixture = Fixture::new();
     let kills: u64 = if long() { 200 } else { 4 };
     let seed = u64::from(std::process::id());
     for kill in 0..kills {
-        for name in ["r.jsonl", "r.jsonl.zst"] {
-            let path = fixture.path(&format!("{kill}-{name}"));
-            let sink = format!("jsonl,path={}", path.display());
-            let words = words!["run", "-q", "--no-summary", "-i", "1ms", "-o", sink, "--"];
-            let words = words.into_iter().chain(words![test_target(), "hold", "1"]);
-            let mut running = seepmeter(words).start();
-            let seen = eventually("a sample on disk", || {
-                Recording::try_read(&path).ok()?.samples().last().map(|sample| sample.t)
-            });
-            let since = Instant::now();
-            // The moment of the kill is what this test is about: anywhere in the first two seconds.
-            let random = (seed ^ kill).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
-            std::thread::sleep(Duration::from_millis(random % 2_000));
-            let watched = since.elapsed();
-            running.signal(Signal::SIGKILL);
-            let _ = running.wait().expect_killed(Signal::SIGKILL);
-            running.end_input();
-            running.tree.assert_gone();
-            let recording = Recording::read(&path);
-            let last = recording.samples().last().unwrap().t;
-            let recorded = Duration::from_nanos(last.saturating_sub(seen));
-            let lost = watched.saturating_sub(recorded);
-            assert!(lost < Duration::from_secs(1), "{}: {lost:?} are lost", path.display());
-            fs::remove_file(path).unwrap();
-        }
+        let random = (seed ^ kill).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        let time = Duration::from_millis(random % 1_500);
+        let paths = ["r.jsonl", "r.jsonl.zst"].map(|name| fixture.path(&format!("{kill}-{name}")));
+        std::thread::scope(|scope| {
+            for path in &paths {
+                scope.spawn(move || kill_after(path, time));
+            }
+        });
     }
 }

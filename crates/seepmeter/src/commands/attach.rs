@@ -1,7 +1,5 @@
 //! `seepmeter attach`: watch processes that run already.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 use seepmeter_process::Process;
 use seepmeter_process::proc::ProcRoot;
@@ -24,14 +22,11 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
     if flags.pids.is_empty() {
         return Ok(Outcome::of_usage(&Flags::missing("attach", "PID")));
     }
-    let session = request.live(&flags.watch)?;
     let processes = open(&flags.pids)?;
+    let programs = processes.iter().map(|process| format!("/proc/{}/exe", process.pid()).into());
+    let session = request.live(&flags.watch, &programs.collect::<Vec<_>>())?;
 
     let signals = take_signals()?;
-    for process in &processes {
-        let executable = format!("/proc/{}/exe", process.pid());
-        session.outputs.protect(Path::new(&executable), "the program of the target");
-    }
     let room = session.outputs.clone();
     let PreparedRun { engine, collector, outputs } = session.prepare()?;
     let specs = processes.iter().map(|process| {

@@ -28,18 +28,15 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     let Some(name) = flags.command.first().cloned() else {
         return Ok(Outcome::of_usage(&Flags::missing("run", "COMMAND")));
     };
-    let session = request.live(&flags.watch)?;
     let mut words: Vec<_> = flags.command.iter().map(|word| word.as_bytes().into()).collect();
     if flags.sinks.redact_args {
         session::redact(&mut words);
     }
     let command = Command::new(flags.command).context("cannot read the command")?;
+    let executable = command.executable();
+    let session = request.live(&flags.watch, executable.as_slice())?;
 
     let signals = take_signals()?;
-    let executable = command.executable();
-    if let Some(executable) = &executable {
-        session.outputs.protect(executable, "the program of the target");
-    }
     let room = session.outputs.clone();
     let PreparedRun { engine, collector, outputs } = session.prepare()?;
     let held = command.spawn(signals.before()).context("cannot spawn a child")?;

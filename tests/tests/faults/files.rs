@@ -330,12 +330,12 @@ fn after_a_sighup_an_output_with_reopen_goes_on_in_a_new_file_and_the_target_get
     let fixture = Fixture::new();
     for sink in ["jsonl,reopen=yes", "csv,reopen=yes"] {
         let running = recorded(&fixture, sink);
-        wait_for_bytes(&fixture.path("r.out"), 2_000);
+        wait_for_bytes(&fixture.path("r.out"), 8_000);
         // Without a rename there is nothing to do.
         running.signal(Signal::SIGHUP);
         fs::rename(fixture.path("r.out"), fixture.path("r.out.0")).unwrap();
         running.signal(Signal::SIGHUP);
-        wait_for_bytes(&fixture.path("r.out"), 2_000);
+        wait_for_bytes(&fixture.path("r.out"), 8_000);
         let done = running.finish().expect(0);
         assert!(!done.out().contains("HUP"), "{}", done.output());
         if sink.starts_with("csv") {

@@ -2,6 +2,9 @@
 
 use std::{fmt, io};
 
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
 /// What a failure means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,13 +56,33 @@ impl Error {
             io::ErrorKind::BrokenPipe => ErrorKind::Closed,
             _ => ErrorKind::Failed,
         };
-        Self { kind, message: format!("{what}: {}", errno_text(error)) }
+        let hint = open_files_hint(error).map_or(String::new(), |hint| format!(" ({hint})"));
+        Self { kind, message: format!("{what}: {}{hint}", errno_text(error)) }
     }
 
     /// What the failure means for the run.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+}
+
+/// Which limit was met, and what to do, if a file could not be opened because too many are open.
+#[must_use]
+pub fn open_files_hint(error: &io::Error) -> Option<String> {
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => {
+            let limit = getrlimit(Resource::Nofile).current;
+            let limit = limit.map_or(String::new(), |limit| format!("{limit}, "));
+            Some(format!(
+                "seepmeter has reached its own limit of open files, {limit}RLIMIT_NOFILE: raise it with `ulimit -n`, or name fewer targets, samplers and sinks"
+            ))
+        }
+        Errno::NFILE => Some(
+            "the whole system has reached its limit of open files, fs.file-max: close programs, or raise it with sysctl"
+                .to_owned(),
+        ),
+        _ => None,
     }
 }
 

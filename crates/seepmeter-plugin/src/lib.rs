@@ -62,7 +62,7 @@ mod sink;
 mod stream_buffer;
 mod subject_table;
 
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, open_files_hint};
 pub use factory::{
     ConfiguredSampler, DEFAULT_MAX_BATCH_DELAY, Factory, Info, Plugin, SamplerFactory, SinkFactory,
 };

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::{EventKind, Metric, MetricId, Record, Sample, SamplerId, Subject, SubjectId};
+use crate::{
+    EventKind, Metric, MetricId, Point, Points, Record, Sample, SamplerId, Subject, SubjectId,
+};
 
 /// The values that stand, and what they are of: what every reader of a stream asks, whether it prints,
 /// sums up or judges.
@@ -70,9 +72,7 @@ pub struct CurrentPoint<'a> {
 impl CurrentValues {
     /// Takes in a record.
     pub fn apply(&mut self, record: &Record) {
-        if let Some(ended) = self.ended.take() {
-            self.forget(ended);
-        }
+        self.forget_ended();
         match record {
             Record::Header(header) => {
                 self.targets.extend(header.targets.iter().map(|target| target.subject));
@@ -91,6 +91,13 @@ impl CurrentValues {
                 _ => {}
             },
             Record::Image(_) | Record::Frame(_) | Record::Stack(_) | Record::Footer(_) => {}
+        }
+    }
+
+    /// Forgets what the last record has ended.
+    pub(crate) fn forget_ended(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            self.forget(ended);
         }
     }
 
@@ -221,6 +228,27 @@ impl CurrentValues {
     #[must_use]
     pub fn subject(&self, id: SubjectId) -> Option<&Arc<Subject>> {
         self.subjects.get(&id).map(|state| &state.subject)
+    }
+
+    /// All subjects that have not ended, in the order of their numbers.
+    pub fn subjects(&self) -> impl Iterator<Item = &Arc<Subject>> {
+        self.subjects.values().map(|state| &state.subject)
+    }
+
+    /// All values that stand, by the sampler that has emitted them.
+    pub(crate) fn standing_points(&self) -> BTreeMap<SamplerId, Points> {
+        let mut points: BTreeMap<SamplerId, Vec<Point>> = BTreeMap::new();
+        for (subject, state) in &self.subjects {
+            for (metric, Value { value, .. }) in &state.values {
+                let Some((definition, _)) = self.entry(*metric) else { continue };
+                let point = Point { subject: *subject, metric: *metric, value: *value };
+                points.entry(definition.sampler).or_default().push(point);
+            }
+        }
+        points
+            .into_iter()
+            .map(|(sampler, points)| (sampler, points.into_iter().collect()))
+            .collect()
     }
 
     /// The targets that have not ended, in the order in which they came.

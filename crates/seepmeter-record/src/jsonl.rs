@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Write};
 use serde::Deserializer;
 use serde::de::{Deserialize, IgnoredAny, MapAccess, Visitor};
 
-use crate::{FORMAT, Record};
+use crate::{Event, EventKind, FORMAT, Record};
 
 mod defined;
 use defined::Defined;
@@ -28,6 +28,10 @@ pub fn write_record(out: &mut impl Write, record: &Record) -> io::Result<()> {
     serde_json::to_writer(&mut *out, record).map_err(io::Error::from)?;
     out.write_all(b"\n")
 }
+
+/// Why a recording may have no end, for messages: which of these it was can't be seen from it.
+pub const UNFINISHED: &str =
+    "its writer was killed, could not go on (a full disk?), or is still running";
 
 /// Why a recording can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +97,10 @@ fn lines(line: u64) -> String {
 pub enum Ending {
     /// With a footer, as it should.
     Whole,
-    /// With a whole line, but no footer: the writer was killed.
+    /// With a whole line, but no footer: the writer has [not finished](UNFINISHED) it.
     NoFooter,
+    /// It goes on in another file.
+    Continued,
     /// In the middle of a line, which was left out.
     CutOff {
         /// The number of that line, from 1.
@@ -162,7 +168,10 @@ impl<R: BufRead> Reader<R> {
             match &record {
                 Record::Header(_) if line > 1 => return Err(wrong("a second header".to_owned())),
                 Record::Footer(_) => self.ending = Ending::Whole,
-                _ => {}
+                Record::Event(Event { kind: EventKind::ContinuedIn { .. }, .. }) => {
+                    self.ending = Ending::Continued;
+                }
+                _ => self.ending = Ending::NoFooter,
             }
             self.defined.apply(&record).map_err(|misfit| wrong(misfit.to_string()))?;
             return Ok(Some(record));

@@ -36,6 +36,7 @@ pub mod jsonl;
 mod model;
 mod pairs;
 mod stacks;
+mod stream_state;
 
 pub use bytes::Bytes;
 pub use conventions::MappingClass;
@@ -47,6 +48,7 @@ pub use model::{
     Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
 };
 pub use stacks::StackDefinitions;
+pub use stream_state::StreamState;
 
 /// The version of the recording format that this crate writes and reads.
 ///

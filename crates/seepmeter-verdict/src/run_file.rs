@@ -6,7 +6,7 @@ use std::path::Path;
 
 use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
-use seepmeter_record::jsonl::{self, Ending, ReadError};
+use seepmeter_record::jsonl::{self, Ending, ReadError, UNFINISHED};
 
 use crate::collector::Collector;
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
@@ -47,9 +47,9 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoEnd => f.write_str(
-                "the recording has no end: its writer was killed or is still running; it is judged as far as it goes",
-            ),
+            Self::NoEnd => {
+                write!(f, "the recording has no end: {UNFINISHED}; it is judged as far as it goes")
+            }
             Self::CutOff { line } => write!(f, "line {line} is cut off and was left out"),
             Self::Backwards { times } => write!(
                 f,
@@ -107,7 +107,7 @@ impl RunFile {
             collector.observe(&record);
         }
         let end = match recording.ending() {
-            Ending::Whole => None,
+            Ending::Whole | Ending::Continued => None,
             Ending::NoFooter => Some(Doubt::NoEnd),
             Ending::CutOff { line } => Some(Doubt::CutOff { line }),
         };

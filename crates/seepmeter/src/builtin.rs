@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use seepmeter_plugin::{SamplerFactory, SinkFactory};
 
+use crate::output_files::OutputRoom;
 use crate::samplers::Statm;
-use crate::sinks::{Csv, Exec, Jsonl, Stacks, Summary, Text, VerdictSink};
+use crate::sinks::{Csv, Exec, Jsonl, Stacks, Summary, Text, VerdictSink, factory};
 
 /// The built-in samplers.
 #[must_use]
@@ -19,17 +20,17 @@ pub fn samplers() -> Vec<Arc<SamplerFactory>> {
     ]
 }
 
-/// The built-in sinks.
+/// The built-in sinks; what they write is in this room.
 #[must_use]
-pub fn sinks() -> Vec<Arc<SinkFactory>> {
+pub fn sinks(room: &OutputRoom) -> Vec<Arc<SinkFactory>> {
     vec![
-        SinkFactory::of::<Text>().into(),
-        SinkFactory::of::<Csv>().into(),
-        SinkFactory::of::<Jsonl>().into(),
+        factory::<Text>(room),
+        factory::<Csv>(room),
+        factory::<Jsonl>(room),
         SinkFactory::of::<Exec>().into(),
-        SinkFactory::of::<Stacks>().into(),
-        SinkFactory::of::<Summary>().into(),
-        SinkFactory::of::<VerdictSink>().into(),
+        factory::<Stacks>(room),
+        factory::<Summary>(room),
+        factory::<VerdictSink>(room),
     ]
 }
 
@@ -56,7 +57,9 @@ mod tests {
             check(sampler.info());
             assert!(sampler.make(&given(sampler.info())).is_ok(), "{}", sampler.info().name);
         }
-        for sink in sinks() {
+        for number in 0..sinks(&OutputRoom::new()).len() {
+            // A room of its own for each: several of them write to standard output by default.
+            let sink = sinks(&OutputRoom::new()).remove(number);
             check(sink.info());
             assert!(sink.make(&given(sink.info())).is_ok(), "{}", sink.info().name);
         }

@@ -12,6 +12,7 @@ pub mod flags;
 mod listing;
 pub mod messages;
 pub mod outcome;
+pub mod output_files;
 pub mod plan;
 pub mod registry;
 pub mod samplers;

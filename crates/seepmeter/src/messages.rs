@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use nix::libc;
+use seepmeter_plugin::open_files_hint;
 use seepmeter_process::{WaitingWriter, start, write_until};
 use seepmeter_record::Bytes;
 use seepmeter_verdict::GateOutcome;
@@ -19,7 +20,9 @@ use crate::outcome::Outcome;
 
 /// Reports what made the command fail: every cause on one line.
 pub fn error(error: &anyhow::Error) {
-    notice(&format!("{error:#}"));
+    let system = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    let hint = system.and_then(open_files_hint).map_or(String::new(), |hint| format!(" ({hint})"));
+    notice(&format!("{error:#}{hint}"));
 }
 
 /// How long a message waits for somebody who does not read standard error.

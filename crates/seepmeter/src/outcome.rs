@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use nix::libc;
 use seepmeter_engine::RunReport;
-use seepmeter_record::End;
+use seepmeter_record::{End, human};
 use seepmeter_verdict::NoVerdict;
 
 use crate::flags::GateFlags;
@@ -119,8 +119,9 @@ fn report_dropped(report: &RunReport) {
         let known = in_footer.clone().find(|known| known.sink == dropped.sink);
         if dropped.samples > known.map_or(0, |known| known.samples) {
             messages::notice(&format!(
-                "sink {} was too slow and did not get {} samples",
-                dropped.sink, dropped.samples
+                "sink {} was too slow and did not get {}",
+                dropped.sink,
+                human::count(dropped.samples, "sample")
             ));
         }
     }

@@ -1,14 +1,13 @@
 //! What will be done: every plugin found, every duration read, before anything runs.
 
-use std::ffi::OsString;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use seepmeter_engine::{SamplerPlan, SinkPlan};
 use seepmeter_plugin::{ConfiguredSampler, Info, Sink};
 
 use crate::flags::{SinkFlags, WatchFlags, parse_interval};
+use crate::output_files::OutputRoom;
 use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
 use crate::spec::Spec;
 
@@ -77,22 +76,25 @@ impl NamedPlugins {
         all.find(|(spec, _)| spec.help).map(|(_, description)| description)
     }
 
-    /// Plans what is to be made of them. `replayed` is written to by no sink.
+    /// Plans what is to be made of them.
     ///
     /// # Errors
-    /// An option that a sampler does not have, an `every=` that is no duration, or two sinks that would
-    /// write to one file.
+    /// An option that a sampler does not have, an `every=` that is no duration, or a sink in a file that would
+    /// write to what is another's in this room.
     pub(crate) fn plan(
         self,
         watch: Option<&WatchFlags>,
-        replayed: Option<&Path>,
+        room: &OutputRoom,
     ) -> Result<(Vec<SamplerPlan>, Vec<SinkPlan>)> {
+        let samplers = self.samplers.iter().map(|named| &named.plugin.description);
+        let sinks = self.sinks.iter().map(|named| &named.plugin.description);
+        samplers.chain(sinks).for_each(|description| protect_plugin(description, room));
         let mut samplers = Vec::new();
         for (named, watch) in self.samplers.into_iter().zip(std::iter::repeat(watch).flatten()) {
             samplers.push(sampler_plan(named, watch)?);
         }
-        let sinks = self.sinks.into_iter().map(sink_plan).collect::<Result<Vec<_>>>()?;
-        check_paths(&sinks, replayed)?;
+        let sinks = self.sinks.into_iter().map(|named| sink_plan(named, room));
+        let sinks = sinks.collect::<Result<Vec<_>>>()?;
         Ok((samplers, sinks))
     }
 }
@@ -141,61 +143,31 @@ fn check_keys(spec: &Spec, info: &Info) -> Result<()> {
     }
 }
 
-fn sink_plan(mut named: NamedPlugin<dyn Sink>) -> Result<SinkPlan> {
+/// The code of a plugin is mapped while it runs.
+fn protect_plugin(description: &PluginDescription, room: &OutputRoom) {
+    if let PluginOrigin::File(file, _) = &description.origin {
+        room.protect(file, "the file of a plugin");
+    }
+}
+
+fn sink_plan(mut named: NamedPlugin<dyn Sink>, room: &OutputRoom) -> Result<SinkPlan> {
     named.join_lists("sink")?;
+    // One that is built in asks the room itself.
+    if named.plugin.description.origin != PluginOrigin::BuiltIn
+        && let Some(path) = output_path(&named)
+    {
+        let user = format!("the sink {}", named.spec.name);
+        let checked = room.check(Path::new(&path), &user);
+        checked.map_err(|why| anyhow!("sink {}: {why}", named.spec.text))?;
+    }
     let NamedPlugin { spec: Spec { text: label, options, .. }, plugin } = named;
     Ok(SinkPlan { label, factory: plugin.factory, options })
 }
 
-/// Two sinks that write to one file would garble it, and so would one that writes to what is replayed.
-fn check_paths(plans: &[SinkPlan], replayed: Option<&Path>) -> Result<()> {
-    let path = |plan: &SinkPlan| {
-        let given =
-            plan.options.iter().find(|(key, _)| key == "path").map(|(_, path)| path.clone());
-        let options = &plan.factory.info().options;
-        given.or_else(|| options.iter().find(|option| option.key == "path")?.default.clone())
-    };
-    let mut seen: Vec<(FileId, &str)> = replayed
-        .filter(|path| *path != Path::new("-"))
-        .and_then(|path| Some((FileId::of(path)?, "the replay")))
-        .into_iter()
-        .collect();
-    for plan in plans {
-        let Some(own) = path(plan) else { continue };
-        let Some(id) = FileId::of(Path::new(&own)) else { continue };
-        if let Some((_, other)) = seen.iter().find(|(other, _)| *other == id) {
-            let name = if own == "-" { "standard output" } else { &own };
-            bail!(
-                "the sink {} would write to {name}, which {other} uses too; give it another path=",
-                plan.label
-            );
-        }
-        seen.push((id, &plan.label));
-    }
-    Ok(())
-}
-
-/// Which file a path leads to, by whichever name.
-#[derive(PartialEq, Eq)]
-enum FileId {
-    /// One that is there: its device and inode.
-    There(u64, u64),
-    /// One that is not there yet: its folder's device and inode, and its name in it.
-    New(u64, u64, OsString),
-}
-
-impl FileId {
-    /// None for a device named as such (/dev/null takes anything from anybody), and for one whose folder
-    /// can't be found: opening it will say why.
-    fn of(path: &Path) -> Option<Self> {
-        let stdout = path == Path::new("-");
-        let path = if stdout { Path::new("/dev/stdout") } else { path };
-        if let Ok(file) = path.metadata() {
-            let device = file.file_type().is_char_device() && !stdout;
-            return (!device).then(|| Self::There(file.dev(), file.ino()));
-        }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).metadata().ok()?;
-        Some(Self::New(folder.dev(), folder.ino(), path.file_name()?.to_owned()))
-    }
+/// Where a sink will write to, as far as its options say.
+fn output_path(named: &NamedPlugin<dyn Sink>) -> Option<String> {
+    let given = named.spec.options.iter().find(|(key, _)| key == "path");
+    let default =
+        || named.info().options.iter().find(|option| option.key == "path")?.default.clone();
+    given.map(|(_, path)| path.clone()).or_else(default)
 }

@@ -10,6 +10,7 @@ use seepmeter_engine::{
 use seepmeter_plugin::{ConfiguredSampler, Factory, Info, SamplerFactory, Sink, SinkFactory};
 
 use crate::builtin;
+use crate::output_files::OutputRoom;
 use crate::slips::file_for_sink;
 
 /// Sampler or sink.
@@ -71,12 +72,13 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The built-in plugins, and those in files; `folders` are searched first.
+    /// The built-in plugins, and those in files; `folders` are searched first. What the built-in sinks write
+    /// is in this room.
     #[must_use]
-    pub fn new(folders: &[PathBuf], notices: Notices) -> Self {
+    pub fn new(folders: &[PathBuf], room: &OutputRoom, notices: Notices) -> Self {
         Self {
             samplers: builtin::samplers(),
-            sinks: builtin::sinks(),
+            sinks: builtin::sinks(room),
             folders: PluginFolders::new(folders),
             notices,
         }

@@ -1,6 +1,6 @@
 //! A run from its flags to its outcome: what `run`, `attach` and `replay` have in common.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -8,13 +8,14 @@ use seepmeter_engine::{Armed, Engine, Prepared, RunReport, SamplerPlan, SinkPlan
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{Limits, Process};
 use seepmeter_record::conventions::attribute;
-use seepmeter_record::{Attributes, Bytes, TargetOrigin};
+use seepmeter_record::{Attributes, Bytes, Header, Record, TargetOrigin};
 use seepmeter_verdict::{Collector, JudgeOptions};
 
 use crate::flags::{FolderFlags, SinkFlags, WatchFlags};
 use crate::listing;
 use crate::messages::{self, shown};
 use crate::outcome::Outcome;
+use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::plan::NamedPlugins;
 use crate::registry::Registry;
 
@@ -30,12 +31,14 @@ pub(crate) enum Request {
 pub(crate) struct RunRequest {
     plugins: NamedPlugins,
     judge: JudgeOptions,
+    room: OutputRoom,
 }
 
 impl Request {
     /// Finds the plugins that the flags name; a replay has no `watch`.
     pub(crate) fn read(watch: Option<&WatchFlags>, sinks: &SinkFlags) -> Result<Self> {
-        let registry = registry(&sinks.folders)?;
+        let room = OutputRoom::new();
+        let registry = registry(&sinks.folders, &room)?;
         let plugins = NamedPlugins::find(&registry, watch, sinks)?;
         if let Some(description) = plugins.help() {
             return messages::print(listing::page(description).as_bytes()).map(Self::Help);
@@ -44,24 +47,30 @@ impl Request {
         if !sinks.metrics.is_empty() {
             judge.metrics = sinks.metrics.clone();
         }
-        Ok(Self::Run(RunRequest { plugins, judge }))
+        Ok(Self::Run(RunRequest { plugins, judge, room }))
     }
 }
 
 impl RunRequest {
-    /// Plans a live run.
-    pub(crate) fn live(self, watch: &WatchFlags) -> Result<Session> {
-        self.plan(Some(watch), None)
+    /// Plans a live run. These are the programs of its targets: no output may be one of them.
+    pub(crate) fn live(self, watch: &WatchFlags, programs: &[PathBuf]) -> Result<Session> {
+        for program in programs {
+            self.room.protect(program, "the program of the target");
+        }
+        self.plan(Some(watch))
     }
 
     /// Plans a replay of a recording.
     pub(crate) fn replay(self, recording: &Path) -> Result<Session> {
-        self.plan(None, Some(recording))
+        if recording != Path::new("-") {
+            self.room.protect(recording, "the recording that is replayed");
+        }
+        self.plan(None)
     }
 
-    fn plan(self, watch: Option<&WatchFlags>, replayed: Option<&Path>) -> Result<Session> {
-        let (samplers, sinks) = self.plugins.plan(watch, replayed)?;
-        Ok(Session { samplers, sinks, judge: self.judge })
+    fn plan(self, watch: Option<&WatchFlags>) -> Result<Session> {
+        let (samplers, sinks) = self.plugins.plan(watch, &self.room)?;
+        Ok(Session { samplers, sinks, judge: self.judge, outputs: self.room })
     }
 }
 
@@ -70,14 +79,27 @@ pub(crate) struct Session {
     samplers: Vec<SamplerPlan>,
     sinks: Vec<SinkPlan>,
     judge: JudgeOptions,
+    /// What its sinks write.
+    pub(crate) outputs: OutputRoom,
+}
+
+/// A run whose instances are made.
+pub(crate) struct PreparedRun {
+    pub(crate) engine: Prepared,
+    /// The collector of the verdict.
+    pub(crate) collector: Collector,
+    /// To be told when the run begins.
+    pub(crate) outputs: PendingOutputs,
 }
 
 impl Session {
     /// Makes all instances, and the collector of the verdict.
-    pub(crate) fn prepare(self) -> Result<(Prepared, Collector)> {
+    pub(crate) fn prepare(self) -> Result<PreparedRun> {
+        // Before the sinks: if one of them fails, the files of the others are removed.
+        let outputs = PendingOutputs::of(&self.outputs);
         let engine = Engine::new(Arc::new(messages::notice));
-        let prepared = engine.prepare(self.samplers, self.sinks)?;
-        Ok((prepared, Collector::new(self.judge)))
+        let engine = engine.prepare(self.samplers, self.sinks)?;
+        Ok(PreparedRun { engine, collector: Collector::new(self.judge), outputs })
     }
 }
 
@@ -97,11 +119,11 @@ pub(crate) fn check_metrics(asked: &[String], armed: &Armed) -> Result<()> {
 }
 
 /// The plugins that can be had.
-pub(crate) fn registry(flags: &FolderFlags) -> Result<Registry> {
+pub(crate) fn registry(flags: &FolderFlags, room: &OutputRoom) -> Result<Registry> {
     if let Some(none) = flags.folders.iter().find(|folder| !folder.is_dir()) {
         bail!("--plugin-dir {}: there is no such folder", shown(none));
     }
-    Ok(Registry::new(&flags.folders, Arc::new(messages::notice)))
+    Ok(Registry::new(&flags.folders, room, Arc::new(messages::notice)))
 }
 
 /// A process as the engine takes it, with its limits as they are now.
@@ -123,6 +145,26 @@ pub(crate) fn target_spec(process: &Process, origin: TargetOrigin, name: Bytes) 
         proc_root: root.path().to_owned(),
         executable: None,
     }
+}
+
+/// What stands for an argument that was left out.
+const REDACTED: &[u8] = b"[redacted]";
+
+/// Replaces the arguments of a command; the program's name stays.
+pub(crate) fn redact(words: &mut [Bytes]) {
+    words.iter_mut().skip(1).for_each(|word| *word = REDACTED.into());
+}
+
+/// A record without the arguments of the targets.
+pub(crate) fn redacted(record: Record) -> Record {
+    let Record::Header(header) = record else { return record };
+    let mut header = Header::clone(&header);
+    for target in &mut header.targets {
+        if let TargetOrigin::Command(words) = &mut target.origin {
+            redact(words);
+        }
+    }
+    Record::Header(header.into())
 }
 
 /// Stays for as long as a target still needs a sampler.

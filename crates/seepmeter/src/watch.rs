@@ -13,6 +13,7 @@ use seepmeter_record::{End, EventKind, SubjectId};
 
 use crate::flags::OnStop;
 use crate::messages;
+use crate::output_files::OutputRoom;
 
 /// Signals that are passed on to a spawned target, or end the watching of one that is not ours.
 const SIGNALS: [Signal; 7] = [
@@ -76,6 +77,8 @@ pub(crate) struct Watch<'a> {
     kill_at: Option<Instant>,
     /// When TERM was last passed on, and who had sent it.
     term: Option<(Instant, u32)>,
+    /// They may be opened again at a SIGHUP.
+    outputs: Option<OutputRoom>,
 }
 
 /// Two TERMs of one sender within this time are one request: timeout(1) sends one to its child and one to
@@ -100,7 +103,13 @@ impl<'a> Watch<'a> {
             told_to_end: false,
             kill_at: None,
             term: None,
+            outputs: None,
         }
+    }
+
+    /// The same; outputs that ask for it are opened again at a SIGHUP.
+    pub(crate) fn with_outputs(self, outputs: OutputRoom) -> Self {
+        Self { outputs: Some(outputs), ..self }
     }
 
     /// Watches until all targets have ended, or the watch should stop; `end_of` says how one has ended.
@@ -164,12 +173,22 @@ impl<'a> Watch<'a> {
                 self.live.emit_own(EventKind::Continued {});
                 continue;
             }
+            if self.reopens_outputs(received) {
+                continue;
+            }
             match self.policy {
                 TargetPolicy::Attached => return Ok(Some(StopReason::Asked)),
                 TargetPolicy::Spawned { grace, .. } => self.pass_on(received, grace),
             }
         }
         Ok(None)
+    }
+
+    /// True of a SIGHUP for the outputs (`reopen=yes`). That of a terminal which hangs up is not meant for them.
+    fn reopens_outputs(&self, received: ReceivedSignal) -> bool {
+        received.signal == Signal::SIGHUP
+            && !received.from_kernel
+            && self.outputs.as_ref().is_some_and(OutputRoom::reopen)
     }
 
     /// Passes a signal on, unless the terminal has sent it to the target as well.

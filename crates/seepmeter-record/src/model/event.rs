@@ -298,6 +298,16 @@ event_kinds! {
         /// Why.
         reason: Bytes,
     }
+    /// The recording goes on in another file.
+    ContinuedIn = "continued-in" {
+        /// As which part, counted from 1.
+        part: u64,
+    }
+    /// This file goes on from another one.
+    ContinuedFrom = "continued-from" {
+        /// Which part of the recording that was, counted from 1.
+        part: u64,
+    }
     /// Seepmeter sent a signal to the target: one that it passed on, or to end the target.
     Forwarded = "forwarded" {
         /// The signal's number.

@@ -7,7 +7,7 @@ use seepmeter_record::{End, TargetOrigin};
 
 use crate::flags::{AttachFlags, Flags};
 use crate::outcome::Outcome;
-use crate::session::{self, Request, target_spec};
+use crate::session::{self, PreparedRun, Request, target_spec};
 use crate::watch::{TargetPolicy, Watch, WatchedTarget, take_signals};
 
 /// `seepmeter attach`.
@@ -22,23 +22,27 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
     if flags.pids.is_empty() {
         return Ok(Outcome::of_usage(&Flags::missing("attach", "PID")));
     }
-    let session = request.live(&flags.watch)?;
     let processes = open(&flags.pids)?;
+    let programs = processes.iter().map(|process| format!("/proc/{}/exe", process.pid()).into());
+    let session = request.live(&flags.watch, &programs.collect::<Vec<_>>())?;
 
     let signals = take_signals()?;
-    let (prepared, collector) = session.prepare()?;
+    let room = session.outputs.clone();
+    let PreparedRun { engine, collector, outputs } = session.prepare()?;
     let specs = processes.iter().map(|process| {
         target_spec(process, TargetOrigin::Pid(process.pid()), process.name().into())
     });
-    let armed = prepared.arm(specs.collect(), collector)?;
+    let armed = engine.arm(specs.collect(), collector)?;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
     let targets = processes.iter().zip(armed.targets());
     let targets = targets.map(|(process, subject)| WatchedTarget { process, subject: *subject });
     let targets = targets.collect();
+    outputs.begin();
     let live = armed.go();
 
     let mut watch =
-        Watch::new(targets, &signals, live, TargetPolicy::Attached, flags.watch.duration);
+        Watch::new(targets, &signals, live, TargetPolicy::Attached, flags.watch.duration)
+            .with_outputs(room);
     watch.until_stopped(|_| Ok(End::Gone))?;
     let report = watch.finish();
     let outcome = Outcome::Success.of_report(&report, &flags.sinks.gates);

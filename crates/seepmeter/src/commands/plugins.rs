@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::flags::PluginsFlags;
 use crate::outcome::Outcome;
+use crate::output_files::OutputRoom;
 use crate::{listing, messages, session};
 
 /// `seepmeter plugins`.
@@ -11,7 +12,7 @@ use crate::{listing, messages, session};
 /// # Errors
 /// A plugin that there is not, or standard output that can't be written to.
 pub fn plugins(flags: PluginsFlags) -> Result<Outcome> {
-    let registry = session::registry(&flags.folders)?;
+    let registry = session::registry(&flags.folders, &OutputRoom::new())?;
     let (pages, errors) = match &flags.name {
         Some(name) => (registry.describe(name)?, Vec::new()),
         None => registry.describe_all(),

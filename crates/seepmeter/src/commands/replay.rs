@@ -1,12 +1,12 @@
 //! `seepmeter replay`: feed a recording to sinks.
 
 use anyhow::{Context, Result};
-use seepmeter_record::jsonl::{self, Ending};
+use seepmeter_record::jsonl::{self, Ending, UNFINISHED};
 
 use crate::flags::{Flags, ReplayFlags};
 use crate::messages::{self, shown};
 use crate::outcome::Outcome;
-use crate::session::Request;
+use crate::session::{self, PreparedRun, Request};
 
 /// `seepmeter replay`.
 ///
@@ -26,11 +26,13 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
     // Nothing is made of a file whose first line is none of a recording.
     let mut next = recording.next_record().with_context(cannot)?;
 
-    let (prepared, collector) = session.prepare()?;
-    let mut replay = prepared.replay(collector);
+    let PreparedRun { engine, collector, outputs } = session.prepare()?;
+    outputs.begin();
+    let mut replay = engine.replay(collector);
     let judges = !flags.sinks.gates.fail_on.is_empty();
     let mut broken = None;
     while let Some(record) = next.take() {
+        let record = if flags.sinks.redact_args { session::redacted(record) } else { record };
         if !replay.feed(record) && !judges {
             // Every sink has had enough.
             break;
@@ -49,7 +51,7 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
     }
     if let Ending::CutOff { line } = recording.ending() {
         messages::notice(&format!(
-            "{}: line {line} is cut off: its writer was killed or is still running; the lines before it are whole and were replayed",
+            "{}: line {line} is cut off: {UNFINISHED}; the lines before it are whole and were replayed",
             shown(path)
         ));
     }

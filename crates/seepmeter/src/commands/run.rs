@@ -13,7 +13,7 @@ use seepmeter_record::{End, EventKind, TargetOrigin};
 use crate::flags::{Flags, RunFlags};
 use crate::messages::{self, shown};
 use crate::outcome::{Outcome, ended_by_signal};
-use crate::session::{self, Request, target_spec};
+use crate::session::{self, PreparedRun, Request, target_spec};
 use crate::slips::flag_behind_script;
 use crate::watch::{StopReason, TargetPolicy, Watch, WatchedTarget, take_signals};
 
@@ -34,19 +34,23 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
             "`{flag}` stands behind the command, which therefore gets it; flags of seepmeter stand before it"
         ));
     }
-    let session = request.live(&flags.watch)?;
-    let words = flags.command.iter().map(|word| word.as_bytes().into()).collect();
+    let mut words: Vec<_> = flags.command.iter().map(|word| word.as_bytes().into()).collect();
+    if flags.sinks.redact_args {
+        session::redact(&mut words);
+    }
     let command = Command::new(flags.command).context("cannot read the command")?;
+    let executable = command.executable();
+    let session = request.live(&flags.watch, executable.as_slice())?;
 
     let signals = take_signals()?;
-    let (prepared, collector) = session.prepare()?;
-    let executable = command.executable();
+    let room = session.outputs.clone();
+    let PreparedRun { engine, collector, outputs } = session.prepare()?;
     let held = command.spawn(signals.before()).context("cannot spawn a child")?;
     held.supervise(&signals)
         .context("cannot make the thread that guards the target's exit status")?;
     let origin = TargetOrigin::Command(words);
     let spec = target_spec(held.process(), origin, name.as_bytes().into());
-    let armed = prepared.arm(vec![TargetSpec { executable, ..spec }], collector)?;
+    let armed = engine.arm(vec![TargetSpec { executable, ..spec }], collector)?;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
     let subject = armed.targets()[0];
     let child = match held.release() {
@@ -56,6 +60,7 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
             return Ok(not_executed(&name, &error).of_dropped(&report));
         }
     };
+    outputs.begin();
     let live = armed.go();
     live.emit(EventKind::Exec {}, subject);
 
@@ -63,6 +68,7 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     let policy = TargetPolicy::Spawned { on_stop: flags.on_stop, grace: flags.grace };
     let targets = vec![WatchedTarget { process, subject }];
     let mut watch = Watch::new(targets, &signals, live, policy, flags.watch.duration);
+    watch = watch.with_outputs(room);
     let stop = watch.until_stopped(|_| child.reap().context("cannot reap the target"))?;
     let report = watch.finish();
     let end = report.footer.as_ref().and_then(|footer| footer.end_of(subject)).unwrap_or(End::Left);

@@ -263,6 +263,9 @@ pub struct SinkFlags {
     /// Print no live lines, only the summary
     #[arg(short, long)]
     pub quiet: bool,
+    /// Leave the arguments of the command out of all that is written: they may hold a password
+    #[arg(long)]
+    pub redact_args: bool,
     /// Print no summary at the end
     #[arg(long)]
     pub no_summary: bool,

@@ -3,10 +3,12 @@
 use std::fmt::{Display, Write};
 use std::path::PathBuf;
 
-use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
+use seepmeter_plugin::{Error, Sink, choices, options};
 use seepmeter_record::{CurrentValues, Metric, Record, Sample, Subject};
 
-use super::output::Output;
+use super::output::{Destination, Output};
+use super::output_sink::OutputSink;
+use crate::output_files::Limit;
 
 choices! {
     /// The layout of the table.
@@ -26,6 +28,13 @@ options! {
         /// The layout of the table: `wide` has a row for each sample and subject and a column for each
         /// metric, with its current value; `long` has a row for each new value.
         layout: Layout = "wide",
+        /// Go on in a new file, with its own heading, at this size or after this time. The one before is
+        /// renamed to PATH.1, an older one to PATH.2, and so on.
+        rotate: Option<Limit>,
+        /// How many renamed files to keep.
+        keep: u32 = "5",
+        /// Open the file again after a SIGHUP, as logrotate asks for. Such a SIGHUP is not passed on.
+        reopen: bool = "no",
     }
 }
 
@@ -54,18 +63,30 @@ impl FieldBuffer {
     }
 }
 
-impl Plugin for Csv {
+impl OutputSink for Csv {
     const NAME: &'static str = "csv";
     const ABOUT: &'static str = "writes a table: a row for each sample, a column for each metric";
     type Options = CsvOptions;
 
-    fn new(options: CsvOptions) -> Result<Self, Error> {
-        let output = Output::create(&options.path)?;
+    fn destination(options: &CsvOptions) -> Result<Destination, Error> {
+        let CsvOptions { path, rotate, keep, reopen, .. } = options;
+        Destination::in_parts(path, *rotate, *keep, *reopen)
+    }
+
+    fn new(options: CsvOptions, output: Output) -> Result<Self, Error> {
         let path = output.name().to_owned();
         let table = csv::WriterBuilder::new().from_writer(output);
         let values = CurrentValues::default();
         let field = FieldBuffer::default();
         Ok(Self { table, layout: options.layout, values, columns: None, field, path })
+    }
+
+    /// The same heading again, also if there are other metrics by now: a table goes on.
+    fn begin_part(&mut self, _: u64) -> Result<(), Error> {
+        let columns = self.columns.take();
+        let written = columns.as_deref().map_or(Ok(()), |columns| self.write_heading(columns));
+        self.columns = columns;
+        written.map_err(|error| self.cannot_write(error))
     }
 }
 
@@ -106,19 +127,27 @@ impl Csv {
         }
     }
 
+    fn write_heading(&mut self, columns: &[Box<str>]) -> csv::Result<()> {
+        let subject = ["elapsed_s", "subject", "kind", "name"];
+        let values: Vec<&str> = match self.layout {
+            Layout::Wide => columns.iter().map(|name| &**name).collect(),
+            Layout::Long => vec!["metric", "unit", "value"],
+        };
+        self.table.write_record(subject.into_iter().chain(values))
+    }
+
     fn write_wide(&mut self, sample: &Sample) -> csv::Result<()> {
-        let Self { table, values, columns, field, .. } = self;
-        if columns.is_none() {
+        if self.columns.is_none() {
             let mut names: Vec<Box<str>> = Vec::new();
-            for metric in values.metrics() {
+            for metric in self.values.metrics() {
                 if !names.contains(&metric.name) {
                     names.push(metric.name.clone());
                 }
             }
-            let subject = ["elapsed_s", "subject", "kind", "name"];
-            table.write_record(subject.into_iter().chain(names.iter().map(|name| &**name)))?;
-            *columns = Some(names);
+            self.write_heading(&names)?;
+            self.columns = Some(names);
         }
+        let Self { table, values, columns, field, .. } = self;
         let mut subjects: Vec<&Subject> = Vec::with_capacity(1);
         for point in values.points(sample) {
             // The points of one subject mostly stand together.
@@ -142,18 +171,11 @@ impl Csv {
     }
 
     fn write_long(&mut self, sample: &Sample) -> csv::Result<()> {
-        let Self { table, values, columns, field, .. } = self;
-        if columns.replace(Vec::new()).is_none() {
-            table.write_record([
-                "elapsed_s",
-                "subject",
-                "kind",
-                "name",
-                "metric",
-                "unit",
-                "value",
-            ])?;
+        if self.columns.is_none() {
+            self.write_heading(&[])?;
+            self.columns = Some(Vec::new());
         }
+        let Self { table, values, field, .. } = self;
         for point in values.points(sample) {
             write_subject(table, field, sample.t, point.subject)?;
             table.write_field(&*point.metric.name)?;
@@ -198,7 +220,8 @@ mod tests {
     }
 
     fn table(layout: Layout) -> String {
-        output_of(|path| Csv::new(CsvOptions { path, layout }), stream().records())
+        let options = [("layout", if layout == Layout::Wide { "wide" } else { "long" })];
+        output_of::<Csv>(&options, stream().records())
     }
 
     #[test]

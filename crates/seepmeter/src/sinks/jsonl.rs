@@ -1,12 +1,14 @@
 //! The sink `jsonl`: the recording.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use seepmeter_plugin::{Error, Plugin, Sink, options};
-use seepmeter_record::{Record, jsonl};
+use seepmeter_plugin::{Error, Sink, options};
+use seepmeter_record::{Event, EventKind, Record, StreamState, jsonl};
 
-use super::output::Output;
+use super::output::{Destination, Output};
+use super::output_sink::OutputSink;
+use crate::output_files::Limit;
 
 /// How hard to compress: the library's own default.
 const LEVEL: i32 = 3;
@@ -16,13 +18,23 @@ options! {
     pub struct JsonlOptions {
         /// The recording's file, compressed if its name ends in .zst; `-` is standard output.
         path: PathBuf = "-",
+        /// Go on in a new file at this size or after this time. The one before is renamed to PATH.1, an
+        /// older one to PATH.2, and so on. Each can be read by itself.
+        rotate: Option<Limit>,
+        /// How many renamed files to keep.
+        keep: u32 = "5",
+        /// Open the file again after a SIGHUP, as logrotate asks for. Such a SIGHUP is not passed on.
+        reopen: bool = "no",
     }
 }
 
 /// The sink `jsonl`: writes the whole stream, one record a line, for `seepmeter replay`.
 pub struct Jsonl {
     form: Form,
+    output: Output,
     path: String,
+    /// What a new part of the recording begins with; none if there is only one part.
+    state: Option<Box<StreamState>>,
 }
 
 enum Form {
@@ -30,54 +42,100 @@ enum Form {
     Compressed(zstd::Encoder<'static, Output>),
 }
 
-impl Plugin for Jsonl {
+impl Form {
+    fn new(output: Output, compressed: bool) -> io::Result<Self> {
+        Ok(match compressed {
+            true => Self::Compressed(zstd::Encoder::new(output, LEVEL)?),
+            false => Self::Plain(output),
+        })
+    }
+
+    fn write(&mut self, record: &Record) -> io::Result<()> {
+        match self {
+            Self::Plain(output) => jsonl::write_record(output, record),
+            Self::Compressed(encoder) => jsonl::write_record(encoder, record),
+        }
+    }
+
+    /// Ends the compressor's block too, so that a recording whose writer is killed later is good up to
+    /// here.
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(output) => Write::flush(output),
+            Self::Compressed(encoder) => encoder.flush(),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if let Self::Compressed(encoder) = self {
+            encoder.do_finish()?;
+        }
+        self.flush()
+    }
+}
+
+impl OutputSink for Jsonl {
     const NAME: &'static str = "jsonl";
     const ABOUT: &'static str = "records the whole stream for replay, one record on each line";
     type Options = JsonlOptions;
 
-    fn new(options: JsonlOptions) -> Result<Self, Error> {
-        let output = Output::create(&options.path)?;
+    fn destination(options: &JsonlOptions) -> Result<Destination, Error> {
+        let JsonlOptions { path, rotate, keep, reopen } = options;
+        Destination::in_parts(path, *rotate, *keep, *reopen)
+    }
+
+    fn new(options: JsonlOptions, output: Output) -> Result<Self, Error> {
         let path = output.name().to_owned();
-        let form = if options.path.extension().is_some_and(|end| end == "zst") {
-            let encoder = zstd::Encoder::new(output, LEVEL)
-                .map_err(|error| Error::io(format!("cannot compress {path}"), &error))?;
-            Form::Compressed(encoder)
-        } else {
-            Form::Plain(output)
-        };
-        Ok(Self { form, path })
+        let compressed = options.path.extension().is_some_and(|end| end == "zst");
+        let form = Form::new(output.clone(), compressed)
+            .map_err(|error| Error::io(format!("cannot compress {path}"), &error))?;
+        let state = output.has_parts().then(Box::default);
+        Ok(Self { form, output, path, state })
+    }
+
+    fn end_part(&mut self, next: u64) -> Result<(), Error> {
+        let t = self.state.as_ref().map_or(0, |state| state.time());
+        let event = Event::new(t, EventKind::ContinuedIn { part: next });
+        let ended = self.form.write(&Record::Event(event)).and_then(|()| self.form.finish());
+        ended.map_err(|error| self.cannot_write(&error))
+    }
+
+    fn begin_part(&mut self, number: u64) -> Result<(), Error> {
+        let Self { form, output, state, .. } = self;
+        let Some(state) = state else { return Ok(()) };
+        let from = Event::new(state.time(), EventKind::ContinuedFrom { part: number - 1 });
+        let begun = Form::new(output.clone(), matches!(form, Form::Compressed(_)));
+        let begun = begun.and_then(|new| {
+            // The one before is finished, or what it was to finish is gone.
+            *form = new;
+            let mut records = state.records().into_iter();
+            let header = records.next();
+            let all = header.into_iter().chain([Record::Event(from)]).chain(records);
+            all.into_iter().try_for_each(|record| form.write(&record))
+        });
+        begun.map_err(|error| self.cannot_write(&error))
     }
 }
 
 impl Jsonl {
-    fn cannot_write(&self, error: &std::io::Error) -> Error {
+    fn cannot_write(&self, error: &io::Error) -> Error {
         Error::io(format!("cannot write to {}", self.path), error)
     }
 }
 
 impl Sink for Jsonl {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        match &mut self.form {
-            Form::Plain(output) => jsonl::write_record(output, record),
-            Form::Compressed(encoder) => jsonl::write_record(encoder, record),
+        if let Some(state) = &mut self.state {
+            state.apply(record);
         }
-        .map_err(|error| self.cannot_write(&error))
+        self.form.write(record).map_err(|error| self.cannot_write(&error))
     }
 
-    /// Ends the compressor's block too, so that a recording whose writer is killed later is good up to
-    /// here.
     fn flush(&mut self) -> Result<(), Error> {
-        match &mut self.form {
-            Form::Plain(output) => Write::flush(output),
-            Form::Compressed(encoder) => encoder.flush(),
-        }
-        .map_err(|error| self.cannot_write(&error))
+        self.form.flush().map_err(|error| self.cannot_write(&error))
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        if let Form::Compressed(encoder) = &mut self.form {
-            encoder.do_finish().map_err(|error| self.cannot_write(&error))?;
-        }
-        self.flush()
+        self.form.finish().map_err(|error| self.cannot_write(&error))
     }
 }

@@ -1,60 +1,87 @@
 //! Where a sink writes to.
 
+use std::cell::{RefCell, RefMut};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use seepmeter_plugin::Error;
 use seepmeter_process::{WaitingWriter, start};
 use seepmeter_record::Bytes;
 
-/// A buffered output with a name for messages.
-pub(super) struct Output {
-    writer: BufWriter<WaitingWriter<File>>,
-    name: String,
+use crate::output_files::{
+    Limit, OutputFile, OutputRoom, PartEnd, PartRules, StandardStream, standard_stream,
+};
+
+/// Each rotation renames all files that are kept.
+const MOST_KEPT: u32 = 1_000;
+
+/// The output that a sink's options ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Destination {
+    /// The file; standard error if there is none.
+    pub(super) path: Option<PathBuf>,
+    /// When it goes on in a new file.
+    pub(super) rules: PartRules,
+}
+
+impl Destination {
+    /// One file; standard error if there is no path.
+    pub(super) fn of(path: Option<&Path>) -> Self {
+        Self { path: path.map(Path::to_owned), rules: PartRules::default() }
+    }
+
+    /// A file that may go on in others.
+    pub(super) fn in_parts(
+        path: &Path,
+        rotate: Option<Limit>,
+        keep: u32,
+        reopen: bool,
+    ) -> Result<Self, Error> {
+        if !(1..=MOST_KEPT).contains(&keep) {
+            return Err(Error::failed(format!(
+                "option `keep`: from 1 to {MOST_KEPT} renamed files can be kept"
+            )));
+        }
+        Ok(Self { path: Some(path.to_owned()), rules: PartRules { rotate, keep, reopen } })
+    }
+}
+
+/// A buffered output with a name for messages. Its clones are the same output.
+#[derive(Clone)]
+pub(crate) struct Output {
+    writer: Rc<RefCell<BufWriter<OutputFile>>>,
+    name: Rc<str>,
 }
 
 impl Output {
-    /// Creates the file; `-` is standard output. By the names of the standard streams too, a file is not
-    /// opened again: that would begin at the start of what others have written to it.
-    pub(super) fn create(path: &Path) -> Result<Self, Error> {
-        match path.as_os_str().as_encoded_bytes() {
-            b"-" | b"/dev/stdout" | b"/dev/fd/1" | b"/proc/self/fd/1" => {
-                return Self::of(io::stdout().as_fd(), "standard output");
-            }
-            b"/dev/stderr" | b"/dev/fd/2" | b"/proc/self/fd/2" => {
-                return Self::of(io::stderr().as_fd(), "standard error");
-            }
-            _ => {}
-        }
-        let name = Bytes::from(path.as_os_str().as_encoded_bytes()).to_string();
-        let file = File::create(path).map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::NotFound => " (does the folder exist?)",
-                io::ErrorKind::PermissionDenied => " (do you have the right to write there?)",
-                _ => "",
-            };
-            Error::io(format!("cannot create {name}{hint}"), &error)
-        })?;
-        Ok(Self::buffered(file, name))
-    }
-
-    fn buffered(file: File, name: String) -> Self {
-        Self { writer: BufWriter::with_capacity(1 << 15, WaitingWriter(file)), name }
-    }
-
-    /// What it is called in messages.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Creates the file; standard error if there is no path.
-    pub(super) fn create_or_stderr(path: Option<&Path>) -> Result<Self, Error> {
-        match path {
-            Some(path) => Self::create(path),
+    /// Opens what a sink, `user`, asks for.
+    pub(super) fn open(
+        room: &OutputRoom,
+        destination: &Destination,
+        user: &str,
+    ) -> Result<Self, Error> {
+        let Destination { path, rules } = destination;
+        let Some(path) = path else {
+            room.use_stderr()?;
             // If it was closed, nobody is to be told anything, which is no reason not to run.
-            None => Self::of_open(io::stderr().as_fd(), "standard error"),
+            return Self::of_open(io::stderr().as_fd(), "standard error");
+        };
+        match standard_stream(path) {
+            Some(StandardStream::Output) => {
+                room.use_stdout(user)?;
+                Self::of(io::stdout().as_fd(), "standard output")
+            }
+            Some(StandardStream::Error) => {
+                room.use_stderr()?;
+                Self::of(io::stderr().as_fd(), "standard error")
+            }
+            None => {
+                let name = Bytes::from(path.as_os_str().as_encoded_bytes()).to_string();
+                Ok(Self::to(room.open(path, *rules, user)?, &name))
+            }
         }
     }
 
@@ -71,7 +98,17 @@ impl Output {
         let fd = fd
             .try_clone_to_owned()
             .map_err(|error| Error::io(format!("cannot write to {name}"), &error))?;
-        Ok(Self::buffered(fd.into(), name.to_owned()))
+        Ok(Self::to(OutputFile::Stream(WaitingWriter(File::from(fd))), name))
+    }
+
+    fn to(file: OutputFile, name: &str) -> Self {
+        let writer = BufWriter::with_capacity(1 << 15, file);
+        Self { writer: Rc::new(RefCell::new(writer)), name: name.into() }
+    }
+
+    /// What it is called in messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Hands `write` the writer, and names this output if that fails.
@@ -79,7 +116,7 @@ impl Output {
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Error> {
-        write(&mut self.writer)
+        write(&mut *self.writer())
             .map_err(|error| Error::io(format!("cannot write to {}", self.name), &error))
     }
 
@@ -87,14 +124,62 @@ impl Output {
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         self.print(|writer| writer.flush())
     }
+
+    /// True if it may go on in other files, each of which has to be read by itself.
+    pub(super) fn has_parts(&self) -> bool {
+        match self.writer().get_ref() {
+            OutputFile::Stream(_) => false,
+            OutputFile::Regular(file) => file.has_parts(),
+        }
+    }
+
+    /// Why this part of the output is over, if it is.
+    pub(super) fn part_end(&self) -> Option<PartEnd> {
+        let mut writer = self.writer();
+        let buffered = writer.buffer().len();
+        match writer.get_mut() {
+            OutputFile::Stream(_) => None,
+            OutputFile::Regular(file) => file.part_end(buffered),
+        }
+    }
+
+    /// Goes on with a new part.
+    pub(super) fn begin_part(&mut self, end: PartEnd) -> Result<(), Error> {
+        self.flush()?;
+        match self.writer().get_mut() {
+            OutputFile::Stream(_) => Ok(()),
+            OutputFile::Regular(file) => file.begin_part(end),
+        }
+    }
+
+    /// What was written to this part so far is what it begins with.
+    pub(super) fn end_preamble(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        if let OutputFile::Regular(file) = self.writer().get_mut() {
+            file.end_preamble();
+        }
+        Ok(())
+    }
+
+    /// Makes sure at the end that what was written can be found.
+    pub(super) fn check_at_end(&self) -> Result<(), Error> {
+        match self.writer().get_ref() {
+            OutputFile::Stream(_) => Ok(()),
+            OutputFile::Regular(file) => file.check_at_end(),
+        }
+    }
+
+    fn writer(&self) -> RefMut<'_, BufWriter<OutputFile>> {
+        self.writer.borrow_mut()
+    }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
+        self.writer().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        self.writer().flush()
     }
 }

@@ -8,14 +8,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
+use seepmeter_plugin::{Error, Sink, choices, options};
 use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
     Bytes, CurrentValues, Event, Frame, Metric, Record, Sample, SamplerId, StackDefinitions,
     StackId, Subject, SubjectId, SubjectKind, Unit,
 };
 
-use super::output::Output;
+use super::output::{Destination, Output};
+use super::output_sink::OutputSink;
 
 choices! {
     /// What the number behind a stack counts.
@@ -77,15 +78,19 @@ struct MappedStack {
     bytes: u64,
 }
 
-impl Plugin for Stacks {
+impl OutputSink for Stacks {
     const NAME: &'static str = "stacks";
     const ABOUT: &'static str = "writes the stacks of threads, as folded lines for flame graphs";
     type Options = StacksOptions;
 
-    fn new(options: StacksOptions) -> Result<Self, Error> {
+    fn destination(options: &StacksOptions) -> Result<Destination, Error> {
+        Ok(Destination::of(Some(&options.path)))
+    }
+
+    fn new(options: StacksOptions, output: Output) -> Result<Self, Error> {
         Ok(Self {
             weight: options.weight,
-            output: Output::create(&options.path)?,
+            output,
             values: CurrentValues::default(),
             definitions: StackDefinitions::default(),
             sampler: None,
@@ -278,7 +283,7 @@ fn one_frame(name: &[u8], instead: u8) -> Vec<u8> {
 mod tests {
     use seepmeter_record::{Attributes, FrameId, Image, ImageId, InlinedCall, Stack};
 
-    use super::super::test_stream::{TestStream, output_of};
+    use super::super::test_stream::{TestStream, output_of, sink_at};
     use super::*;
 
     fn frame(id: u32, function: Option<&str>, inlined: &[&str]) -> Record {
@@ -326,7 +331,12 @@ mod tests {
     }
 
     fn folded(weight: Weight, stream: &TestStream) -> String {
-        output_of(|path| Stacks::new(StacksOptions { path, weight }), stream.records())
+        let weight = match weight {
+            Weight::Samples => "samples",
+            Weight::Growth => "growth",
+            Weight::Mapped => "mapped",
+        };
+        output_of::<Stacks>(&[("weight", weight)], stream.records())
     }
 
     #[test]
@@ -406,8 +416,7 @@ mod tests {
             stream.event(2 * t + 1, Some(worker), seepmeter_record::EventKind::Gone {});
         }
         let folder = tempfile::tempdir().unwrap();
-        let options = StacksOptions { path: folder.path().join("out"), weight: Weight::Samples };
-        let mut sink = Stacks::new(options).unwrap();
+        let mut sink: Stacks = sink_at(&folder.path().join("out"), &[]);
         stream.records().iter().try_for_each(|record| sink.write(record)).unwrap();
         assert_eq!((sink.threads.len(), sink.ended.len()), (0, 1));
     }
@@ -415,8 +424,7 @@ mod tests {
     #[test]
     fn a_stream_without_stacks_is_an_error_that_says_what_to_sample() {
         let folder = tempfile::tempdir().unwrap();
-        let options = StacksOptions { path: folder.path().join("out"), weight: Weight::Samples };
-        let mut sink = Stacks::new(options).unwrap();
+        let mut sink: Stacks = sink_at(&folder.path().join("out"), &[]);
         let records = TestStream::of_two_samplers().records();
         records.iter().try_for_each(|record| sink.write(record)).unwrap();
         let error = sink.stop().unwrap_err().to_string();

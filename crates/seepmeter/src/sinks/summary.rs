@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seepmeter_plugin::{Error, Plugin, Sink, options};
+use seepmeter_plugin::{Error, Sink, options};
 use seepmeter_record::conventions::metric;
+use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
     Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, Record, Sample,
     SamplerId, Subject, SubjectId, SubjectKind, Unit, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion};
 
-use super::output::Output;
+use super::output::{Destination, Output};
+use super::output_sink::OutputSink;
 use super::{verdict, words};
 
 /// The time between the last sample of a target and its end is shown if it is more than this part of
@@ -42,6 +44,8 @@ pub struct Summary {
     /// The samplers that failed: when, in nanoseconds since the stream's start, and why.
     failed: BTreeMap<SamplerId, (u64, Bytes)>,
     footer: Option<Footer>,
+    /// The part of the recording in which it goes on.
+    continued_in: Option<u64>,
     verdict_lines: Vec<String>,
 }
 
@@ -70,15 +74,19 @@ struct Span {
     largest: i64,
 }
 
-impl Plugin for Summary {
+impl OutputSink for Summary {
     const NAME: &'static str = "summary";
     const ABOUT: &'static str =
         "reports at the end how long the run was, how much memory it took, and what sampling cost";
     type Options = SummaryOptions;
 
-    fn new(options: SummaryOptions) -> Result<Self, Error> {
+    fn destination(options: &SummaryOptions) -> Result<Destination, Error> {
+        Ok(Destination::of(options.path.as_deref()))
+    }
+
+    fn new(_: SummaryOptions, output: Output) -> Result<Self, Error> {
         Ok(Self {
-            output: Output::create_or_stderr(options.path.as_deref())?,
+            output,
             values: CurrentValues::default(),
             header: None,
             targets: Vec::new(),
@@ -87,6 +95,7 @@ impl Plugin for Summary {
             backed_off: BTreeMap::new(),
             failed: BTreeMap::new(),
             footer: None,
+            continued_in: None,
             verdict_lines: Vec::new(),
         })
     }
@@ -174,6 +183,7 @@ impl Summary {
                 *longest = (*interval).max(*longest);
             }
             (EventKind::Attached {}, Some(subject), _) => self.add_target(subject),
+            (EventKind::ContinuedIn { part }, ..) => self.continued_in = Some(*part),
             (kind, Some(subject), _) => {
                 let target = self.targets.iter_mut().find(|target| target.subject.id == subject);
                 if let (Some(target), Some(end)) = (target, words::end_of_event(kind)) {
@@ -223,11 +233,10 @@ impl Summary {
     fn target_lines(&self, target: &TargetSummary) -> Vec<String> {
         let in_footer = self.footer.as_ref().and_then(|footer| footer.end_of(target.subject.id));
         let end = in_footer.or(target.end.as_ref().map(|ending| ending.end));
-        let in_words = match end {
-            Some(end) => format!(", {}", words::end(end)),
-            None => {
-                "; the recording has no end: its writer was killed or is still running".to_owned()
-            }
+        let in_words = match (end, self.continued_in) {
+            (Some(end), _) => format!(", {}", words::end(end)),
+            (None, Some(part)) => format!("; the recording goes on in part {part}"),
+            (None, None) => format!("; the recording has no end: {UNFINISHED}"),
         };
         let name = words::subject(&target.subject);
         let mut lines = vec![labelled("target", &format!("{name}{in_words}"))];
@@ -324,12 +333,8 @@ mod tests {
     const MIB: i64 = 1 << 20;
     const SECOND: u64 = 1_000_000_000;
 
-    fn make(path: PathBuf) -> Result<Summary, Error> {
-        Summary::new(SummaryOptions { path: Some(path) })
-    }
-
     fn summary(stream: &TestStream) -> String {
-        output_of(make, stream.records())
+        output_of::<Summary>(&[], stream.records())
     }
 
     /// A target that grows by 1 MiB in a second.
@@ -401,9 +406,8 @@ mod tests {
     fn a_recording_without_an_end_is_called_so_and_what_is_not_known_is_left_out() {
         let (stream, _) = growing();
         let lines = summary(&stream);
-        let words =
-            "work (pid 7); the recording has no end: its writer was killed or is still running\n";
-        assert!(lines.contains(words), "{lines}");
+        let words = format!("work (pid 7); the recording has no end: {UNFINISHED}\n");
+        assert!(lines.contains(&words), "{lines}");
         assert!(lines.contains("watched    2 s: 3 samples\n"), "{lines}");
         assert!(!lines.contains("seepmeter "), "{lines}");
     }
@@ -443,7 +447,7 @@ mod tests {
             dropped: vec![Dropped { sink: "csv".to_owned(), samples: 12 }],
             cost: Cost { cpu: Some(4_600_000), peak_rss: None },
         }));
-        let lines = output_of(make, records);
+        let lines = output_of::<Summary>(&[], records);
         let expected = "smaps      sampling slowed to every 400 ms (budget)\n\
                         seepmeter  4.6 ms of CPU time\n\
                         dropped    12 samples by sink csv, which was too slow\n";
@@ -461,7 +465,7 @@ mod tests {
         };
         let lines_of = |metric| {
             let conclusion = conclusion_of(metric);
-            output_after(make, stream.records(), |sink| sink.conclude(&conclusion))
+            output_after::<Summary>(&[], stream.records(), |sink| sink.conclude(&conclusion))
         };
         assert!(!lines_of("rss").contains("verdict"));
         let lines = lines_of("pss");

@@ -1,14 +1,18 @@
 //! Streams for the tests of sinks.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use seepmeter_plugin::{Error, Sink};
+use seepmeter_plugin::{Error, Options};
 use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
     Attributes, Cost, End, Event, EventKind, FORMAT, Footer, Header, Metric, MetricId, MetricSpec,
     Point, Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId, SubjectKind, TargetEnd,
     TargetInfo, TargetOrigin,
 };
+
+use super::output::Output;
+use super::output_sink::OutputSink;
+use crate::output_files::{OutputRoom, PendingOutputs};
 
 /// A stream while it is made: its header grows with its targets.
 pub(super) struct TestStream {
@@ -155,23 +159,32 @@ impl TestStream {
     }
 }
 
-/// Runs a sink on records: what it has written to the path that it was made with.
-pub(super) fn output_of<S: Sink>(
-    make: impl FnOnce(PathBuf) -> Result<S, Error>,
-    records: Vec<Record>,
-) -> String {
-    output_after(make, records, |_| Ok(()))
+/// A sink with these options that writes to a path, of a run that has begun.
+pub(super) fn sink_at<S: OutputSink>(path: &Path, options: &[(&str, &str)]) -> S {
+    let room = OutputRoom::new();
+    PendingOutputs::of(&room).begin();
+    let path = ("path", path.to_str().unwrap());
+    let options = options.iter().chain([&path]);
+    let options: Vec<_> = options.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let options = S::Options::from_pairs(&options).unwrap();
+    let output = Output::open(&room, &S::destination(&options).unwrap(), "the test").unwrap();
+    S::new(options, output).unwrap()
+}
+
+/// Runs a sink on records: what it has written.
+pub(super) fn output_of<S: OutputSink>(options: &[(&str, &str)], records: Vec<Record>) -> String {
+    output_after::<S>(options, records, |_| Ok(()))
 }
 
 /// The same, with what is done before the sink stops.
-pub(super) fn output_after<S: Sink>(
-    make: impl FnOnce(PathBuf) -> Result<S, Error>,
+pub(super) fn output_after<S: OutputSink>(
+    options: &[(&str, &str)],
     records: Vec<Record>,
     before_stop: impl FnOnce(&mut S) -> Result<(), Error>,
 ) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
-    let mut sink = make(path.clone()).unwrap();
+    let mut sink: S = sink_at(&path, options);
     records.iter().try_for_each(|record| sink.write(record)).unwrap();
     before_stop(&mut sink).unwrap();
     sink.stop().unwrap();

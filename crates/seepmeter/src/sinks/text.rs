@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::fmt::strtime;
-use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
+use seepmeter_plugin::{Error, Sink, choices, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{
     CurrentValues, End, Event, EventKind, Header, Record, Sample, SamplerId, Subject, SubjectId,
     SubjectKind, Unit, human,
 };
 
-use super::output::Output;
+use super::output::{Destination, Output};
+use super::output_sink::OutputSink;
 use super::words;
 
 choices! {
@@ -54,7 +55,7 @@ pub struct Text {
     next_lines: HashMap<SamplerId, u64>,
 }
 
-impl Plugin for Text {
+impl OutputSink for Text {
     const NAME: &'static str = "text";
     const ABOUT: &'static str =
         "writes a line for each sample: the time, the resident set, its change per second";
@@ -62,9 +63,13 @@ impl Plugin for Text {
     /// Soon enough for an eye, and at a thousand lines a second fifty of them travel together.
     const MAX_BATCH_DELAY: Duration = Duration::from_millis(50);
 
-    fn new(options: TextOptions) -> Result<Self, Error> {
+    fn destination(options: &TextOptions) -> Result<Destination, Error> {
+        Ok(Destination::of(options.path.as_deref()))
+    }
+
+    fn new(options: TextOptions, output: Output) -> Result<Self, Error> {
         Ok(Self {
-            output: Output::create_or_stderr(options.path.as_deref())?,
+            output,
             style: options.style,
             header: None,
             start: None,
@@ -175,6 +180,10 @@ impl Text {
                 format!("{} sent to the target", words::signal(*signal))
             }
             EventKind::BackedOff { interval } => self.backed_off(event.sampler, *interval),
+            EventKind::ContinuedIn { part } => format!("goes on in part {part} of the recording"),
+            EventKind::ContinuedFrom { part } => {
+                format!("goes on from part {part} of the recording")
+            }
             EventKind::Continued {} => "continued after a stop".to_owned(),
             EventKind::KeepAlive { reason } => format!("keep-alive: {reason}"),
             EventKind::Marker { number, text } => marker(*number, &text.to_string()),
@@ -242,8 +251,8 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn lines(style: Style, stream: &TestStream) -> String {
-        let make = |path| Text::new(TextOptions { path: Some(path), style });
-        output_of(make, stream.records())
+        let style = if style == Style::Line { "line" } else { "pages" };
+        output_of::<Text>(&[("style", style)], stream.records())
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use seepmeter_plugin::{Error, Plugin, Sink, options};
+use seepmeter_plugin::{Error, Sink, options};
 use seepmeter_record::{End, Footer, Record};
 use seepmeter_verdict::Conclusion;
 
-use super::output::Output;
+use super::output::{Destination, Output};
+use super::output_sink::OutputSink;
 
 options! {
     /// Options of the sink `verdict`.
@@ -31,14 +32,17 @@ pub struct VerdictSink {
     not_started: bool,
 }
 
-impl Plugin for VerdictSink {
+impl OutputSink for VerdictSink {
     const NAME: &'static str = "verdict";
     const ABOUT: &'static str =
         "reports at the end: growing, steady or inconclusive, how fast and where";
     type Options = VerdictOptions;
 
-    fn new(options: VerdictOptions) -> Result<Self, Error> {
-        let output = Output::create_or_stderr(options.path.as_deref())?;
+    fn destination(options: &VerdictOptions) -> Result<Destination, Error> {
+        Ok(Destination::of(options.path.as_deref()))
+    }
+
+    fn new(options: VerdictOptions, output: Output) -> Result<Self, Error> {
         Ok(Self { options, output, lines: Vec::new(), missing: None, not_started: false })
     }
 }
@@ -93,14 +97,13 @@ mod tests {
     use seepmeter_plugin::ErrorKind;
     use seepmeter_verdict::{MetricConclusion, MetricOutcome, NoVerdict};
 
-    use super::super::test_stream::TestStream;
+    use super::super::test_stream::{TestStream, sink_at};
     use super::*;
 
     /// What the sink says at its end of a run in which nothing was sampled.
     fn stop_after(end: End) -> Result<(), Error> {
         let folder = tempfile::tempdir().unwrap();
-        let path = Some(folder.path().join("out"));
-        let mut sink = VerdictSink::new(VerdictOptions { path, json: false, explain: false })?;
+        let mut sink: VerdictSink = sink_at(&folder.path().join("out"), &[]);
         let mut stream = TestStream::of_two_samplers();
         let target = stream.target("work", 7);
         stream.footer(1, &[(target, end)]);

@@ -35,7 +35,9 @@ pub mod human;
 pub mod jsonl;
 mod model;
 mod pairs;
+mod printable;
 mod stacks;
+mod subject_tree;
 
 pub use bytes::Bytes;
 pub use conventions::MappingClass;
@@ -46,6 +48,7 @@ pub use model::{
     MetricKind, MetricSpec, Point, Points, Record, Sample, SamplerId, SamplerInfo, Stack, StackId,
     Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
 };
+pub use printable::{is_printable, printable, printable_json};
 pub use stacks::StackDefinitions;
 
 /// The version of the recording format that this crate writes and reads.

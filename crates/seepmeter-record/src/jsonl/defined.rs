@@ -1,6 +1,14 @@
 //! Which numbers a recording has defined.
 
-use crate::{FrameId, ImageId, MetricId, Record, Sample, Stack, StackId, SubjectId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::limits::{MOST_DEFINED, MOST_METRICS, MOST_TARGETS};
+use crate::subject_tree::SubjectTree;
+use crate::{
+    AttributeValue, Bytes, Event, EventKind, Frame, FrameId, ImageId, MetricId, Record, Sample,
+    Stack, StackId, Subject, SubjectId,
+};
 
 /// Why a record does not fit those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +17,12 @@ pub(super) enum Misfit {
     Undefined { kind: &'static str, number: u32 },
     #[error("{kind} {number} is defined behind {kind} {before}; their numbers must increase")]
     OutOfOrder { kind: &'static str, number: u32, before: u32 },
+    #[error(
+        "its metrics, its stacks and the subjects that live take more than {} MiB, which is the limit", MOST_DEFINED >> 20
+    )]
+    TooMuch,
+    #[error("it has more than {most} {what}, which is the limit")]
+    TooMany { most: usize, what: &'static str },
 }
 
 /// The numbers of one kind of definition. They increase, mostly by one, so that a few ranges hold
@@ -50,8 +64,16 @@ impl Numbers {
     }
 }
 
-/// All numbers that a recording has defined so far. A subject that has ended stays defined: a sampler
-/// may have been in the middle of a sample of it.
+/// What a definition takes in the memory of its readers, beside its texts, in bytes: of subjects and
+/// metrics each of several readers keeps something.
+mod weight {
+    pub(super) const SUBJECT: usize = 512;
+    pub(super) const METRIC: usize = 512;
+    pub(super) const CODE: usize = 256;
+}
+
+/// All numbers that a recording has defined so far, and what of it must be kept. A subject that has ended
+/// stays defined: a sampler may have been in the middle of a sample of it.
 #[derive(Debug)]
 pub(super) struct Defined {
     metrics: Numbers,
@@ -59,6 +81,12 @@ pub(super) struct Defined {
     images: Numbers,
     frames: Numbers,
     stacks: Numbers,
+    metric_count: usize,
+    targets: BTreeSet<SubjectId>,
+    /// What each subject that lives takes.
+    living: SubjectTree<usize>,
+    /// What all that must be kept takes, in bytes.
+    kept: usize,
 }
 
 impl Default for Defined {
@@ -69,6 +97,10 @@ impl Default for Defined {
             images: Numbers::of("image"),
             frames: Numbers::of("frame"),
             stacks: Numbers::of("stack"),
+            metric_count: 0,
+            targets: BTreeSet::new(),
+            living: SubjectTree::default(),
+            kept: 0,
         }
     }
 }
@@ -80,24 +112,86 @@ impl Defined {
     /// A record that names what was not defined before it, or a number that comes twice.
     pub(super) fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
         match record {
-            Record::Metric(metric) => self.metrics.define(metric.id.0),
-            Record::Subject(subject) => self.subjects.define(subject.id.0),
-            Record::Image(image) => self.images.define(image.id.0),
-            Record::Frame(frame) => {
-                frame.image.map_or(Ok(()), |ImageId(image)| self.images.check(image))?;
-                self.frames.define(frame.id.0)
+            Record::Metric(metric) => {
+                self.metrics.define(metric.id.0)?;
+                self.metric_count += 1;
+                if self.metric_count > MOST_METRICS {
+                    return Err(Misfit::TooMany { most: MOST_METRICS, what: "metrics" });
+                }
+                self.keep(weight::METRIC + metric.name.len() + metric.help.len())
             }
+            Record::Subject(subject) => self.subject(subject),
+            Record::Image(image) => {
+                self.images.define(image.id.0)?;
+                let id = image.build_id.as_ref().map_or(0, |id| id.len());
+                self.keep(weight::CODE + text(&image.path) + id)
+            }
+            Record::Frame(frame) => self.frame(frame),
             Record::Stack(stack) => self.stack(stack),
             Record::Sample(sample) => self.sample(sample),
             // An event may speak of a subject that a filter has taken out.
-            Record::Header(_) | Record::Event(_) | Record::Footer(_) => Ok(()),
+            Record::Event(event) => self.event(event),
+            Record::Header(header) => {
+                header.targets.iter().try_for_each(|target| self.target(target.subject))
+            }
+            Record::Footer(_) => Ok(()),
         }
+    }
+
+    fn keep(&mut self, bytes: usize) -> Result<(), Misfit> {
+        self.kept += bytes;
+        if self.kept > MOST_DEFINED { Err(Misfit::TooMuch) } else { Ok(()) }
+    }
+
+    fn subject(&mut self, subject: &Arc<Subject>) -> Result<(), Misfit> {
+        self.subjects.define(subject.id.0)?;
+        let attributes = subject.attributes.iter().map(|(key, value)| {
+            let text = if let AttributeValue::Text(value) = value { text(value) } else { 0 };
+            size_of::<(String, AttributeValue)>() + key.len() + text
+        });
+        let bytes = weight::SUBJECT + text(&subject.name) + attributes.sum::<usize>();
+        self.living.insert(subject, bytes);
+        self.keep(bytes)
+    }
+
+    fn target(&mut self, subject: SubjectId) -> Result<(), Misfit> {
+        self.targets.insert(subject);
+        match self.targets.len() {
+            0..=MOST_TARGETS => Ok(()),
+            _ => Err(Misfit::TooMany { most: MOST_TARGETS, what: "targets" }),
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Misfit> {
+        let Some(subject) = event.subject else { return Ok(()) };
+        if event.kind == (EventKind::Attached {}) {
+            self.target(subject)?;
+        }
+        if event.kind.ends_subject() {
+            self.living.end(subject, |_, bytes| self.kept -= bytes);
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame) -> Result<(), Misfit> {
+        frame.image.map_or(Ok(()), |ImageId(image)| self.images.check(image))?;
+        self.frames.define(frame.id.0)?;
+        let texts =
+            |texts: [&Option<Bytes>; 2]| -> usize { texts.into_iter().flatten().map(text).sum() };
+        let inlined = frame
+            .inlined
+            .iter()
+            .map(|call| size_of_val(call) + text(&call.function) + texts([&call.file, &None]));
+        let inlined: usize = inlined.sum();
+        self.keep(weight::CODE + texts([&frame.function, &frame.file]) + inlined)
     }
 
     fn stack(&mut self, stack: &Stack) -> Result<(), Misfit> {
         let StackId(number) = stack.id;
         stack.frames.iter().try_for_each(|FrameId(frame)| self.frames.check(*frame))?;
-        self.stacks.define(number)
+        self.stacks.define(number)?;
+        let why = stack.truncated.as_ref().map_or(0, text);
+        self.keep(weight::CODE + size_of_val(&*stack.frames) + why)
     }
 
     fn sample(&self, sample: &Sample) -> Result<(), Misfit> {
@@ -107,4 +201,8 @@ impl Defined {
             self.subjects.check(subject)
         })
     }
+}
+
+fn text(text: &Bytes) -> usize {
+    text.as_bytes().len()
 }

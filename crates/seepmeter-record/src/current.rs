@@ -152,6 +152,11 @@ impl CurrentValues {
         }
     }
 
+    /// What is a part of a subject and of nothing between, and lives.
+    pub fn parts(&self, subject: SubjectId) -> impl Iterator<Item = SubjectId> {
+        self.subjects.parts(subject)
+    }
+
     /// A subject, and all that is a part of it and ends with it.
     #[must_use]
     pub fn with_parts(&self, subject: SubjectId) -> Vec<SubjectId> {

@@ -46,6 +46,12 @@ impl<T> SubjectTree<T> {
         self.subjects.get(&id)?.parent
     }
 
+    /// What is a part of a subject, and of nothing between.
+    pub(crate) fn parts(&self, id: SubjectId) -> impl Iterator<Item = SubjectId> {
+        let all = (id, SubjectId(0))..=(id, SubjectId(u32::MAX));
+        self.parts.range(all).map(|(_, part)| *part)
+    }
+
     /// A subject, and what ends with it.
     pub(crate) fn with_parts(&self, id: SubjectId) -> Vec<SubjectId> {
         // A list and not a recursion: how deep subjects are nested is not ours to say, nor that none is a
@@ -55,9 +61,8 @@ impl<T> SubjectTree<T> {
         let mut at = 0;
         while let Some(&parent) = all.get(at) {
             at += 1;
-            let parts = self.parts.range((parent, SubjectId(0))..=(parent, SubjectId(u32::MAX)));
-            let ending = parts
-                .map(|(_, part)| *part)
+            let ending = self
+                .parts(parent)
                 .filter(|part| self.subjects.get(part).is_some_and(|node| !node.outlives_parent));
             all.extend(ending.filter(|part| known.insert(*part)));
         }
@@ -70,10 +75,8 @@ impl<T> SubjectTree<T> {
             return;
         }
         for id in self.with_parts(id) {
-            let all = (id, SubjectId(0))..=(id, SubjectId(u32::MAX));
-            while let Some(&pair) = self.parts.range(all.clone()).next() {
-                self.parts.remove(&pair);
-            }
+            let parts: Vec<SubjectId> = self.parts(id).collect();
+            parts.into_iter().for_each(|part| _ = self.parts.remove(&(id, part)));
             let Some(node) = self.subjects.remove(&id) else { continue };
             if let Some(parent) = node.parent {
                 self.parts.remove(&(parent, id));

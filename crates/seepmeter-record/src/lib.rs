@@ -48,7 +48,7 @@ pub use model::{
     MetricKind, MetricSpec, Point, Points, Record, Sample, SamplerId, SamplerInfo, Stack, StackId,
     Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
 };
-pub use printable::{is_printable, printable, printable_json};
+pub use printable::{is_printable, printable, printable_json, printable_lines};
 pub use stacks::StackDefinitions;
 
 /// The version of the recording format that this crate writes and reads.

@@ -23,23 +23,35 @@ pub fn is_printable(c: char) -> bool {
 /// every line that goes to people, whoever has written its parts. What is escaped already stays as it is.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    escaped(text, |out, c| write!(out, "{}", c.escape_default()))
+    escaped(text, is_printable, |out, c| write!(out, "{}", c.escape_default()))
 }
 
-/// The same for a line of JSON, in which only strings can hold such characters (`\u009b`).
+/// The same for several lines, whose ends stay.
+#[must_use]
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c == '\n' || is_printable(c), |out, c| write!(out, "{}", c.escape_default()))
+}
+
+/// The same for JSON, in which only strings can hold such characters (`\u009b`), but for the ends of lines
+/// between its values.
 #[must_use]
 pub fn printable_json(json: &str) -> Cow<'_, str> {
-    escaped(json, |out, c| write!(out, "\\u{:04x}", u32::from(c)))
+    let stays = |c| c == '\n' || is_printable(c);
+    escaped(json, stays, |out, c| write!(out, "\\u{:04x}", u32::from(c)))
 }
 
-fn escaped(text: &str, escape: impl Fn(&mut String, char) -> std::fmt::Result) -> Cow<'_, str> {
+fn escaped(
+    text: &str,
+    stays: impl Fn(char) -> bool,
+    escape: impl Fn(&mut String, char) -> std::fmt::Result,
+) -> Cow<'_, str> {
     // ASCII is most of what there is, and most of it needs nothing.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(is_printable) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(&stays) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_printable(c) {
+        if stays(c) {
             out.push(c);
         } else {
             // Writing to a String does not fail.

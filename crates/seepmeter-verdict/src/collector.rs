@@ -24,6 +24,9 @@ const WHOLE_BUCKETS: usize = 2048;
 /// Buckets for the address space.
 const ADDRESS_SPACE_BUCKETS: usize = WHOLE_BUCKETS / 4;
 
+/// Buckets for the number of threads.
+const THREADS_BUCKETS: usize = WHOLE_BUCKETS / 8;
+
 /// So many targets are kept as finely as that, in 50 MB at most. A series of any later one has an eighth of
 /// the buckets, and parts have series of their own as long as there is room for them.
 const FINE_TARGETS: usize = 256;
@@ -76,6 +79,7 @@ struct TargetCollector {
     subject: Arc<Subject>,
     ended: bool,
     address_space: SourceSeries,
+    threads: SourceSeries,
     /// One for each metric of the options.
     metrics: Vec<MetricCollector>,
 }
@@ -163,6 +167,7 @@ impl TargetCollector {
             subject,
             ended: false,
             address_space: SourceSeries::new(ADDRESS_SPACE_BUCKETS / coarser),
+            threads: SourceSeries::new(THREADS_BUCKETS / coarser),
             metrics: options.metrics.iter().map(metric).collect(),
         }
     }
@@ -184,6 +189,9 @@ impl TargetCollector {
         if of_target && *point.metric.name == *metric::VSIZE.name {
             self.address_space.source = Some(sample.sampler);
             self.address_space.push(sample.t, point.value);
+        }
+        if of_target && *point.metric.name == *metric::THREADS.name {
+            self.threads.push(sample.t, point.value);
         }
     }
 
@@ -357,6 +365,7 @@ impl Collector {
             parts: collected.parts.series(clock),
             kernel_peak: collected.kernel_peak,
             bounds: MemoryBounds::of(&target.subject),
+            threads: target.threads.series(clock),
             ..self.empty(&target.subject.name.to_string(), place, unit)
         };
         let space = target.address_space.series(clock).zip(target.address_space.source);
@@ -380,6 +389,7 @@ impl Collector {
             parts: Vec::new(),
             kernel_peak: None,
             bounds: MemoryBounds::default(),
+            threads: None,
             address_space: None,
         }
     }

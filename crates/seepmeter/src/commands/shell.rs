@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap_complete::Shell;
 
 use crate::flags::Flags;
-use crate::messages::print;
+use crate::messages::print_bytes;
 use crate::outcome::Outcome;
 
 /// `seepmeter completions`.
@@ -14,7 +14,7 @@ use crate::outcome::Outcome;
 pub fn completions(shell: Shell) -> Result<Outcome> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Flags::command(), "seepmeter", &mut script);
-    print(&script)
+    print_bytes(&script)
 }
 
 /// `seepmeter man`.
@@ -24,5 +24,5 @@ pub fn completions(shell: Shell) -> Result<Outcome> {
 pub fn man() -> Result<Outcome> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Flags::command()).render(&mut page)?;
-    print(&page)
+    print_bytes(&page)
 }

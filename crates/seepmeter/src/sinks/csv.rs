@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Plugin, Sink, choices, options};
-use seepmeter_record::{CurrentValues, Metric, Record, Sample, Subject};
+use seepmeter_record::{CurrentValues, Metric, Record, Sample, Subject, printable};
 
 use super::output::Output;
 
@@ -116,7 +116,8 @@ impl Csv {
                 }
             }
             let subject = ["elapsed_s", "subject", "kind", "name"];
-            table.write_record(subject.into_iter().chain(names.iter().map(|name| &**name)))?;
+            let shown: Vec<_> = names.iter().map(|name| printable(name)).collect();
+            table.write_record(subject.into_iter().chain(shown.iter().map(|name| &**name)))?;
             *columns = Some(names);
         }
         let mut subjects: Vec<&Subject> = Vec::with_capacity(1);
@@ -156,7 +157,7 @@ impl Csv {
         }
         for point in values.points(sample) {
             write_subject(table, field, sample.t, point.subject)?;
-            table.write_field(&*point.metric.name)?;
+            table.write_field(&*printable(&point.metric.name))?;
             table.write_field(point.metric.unit.as_str())?;
             table.write_field(field.text(point.value))?;
             table.write_record(None::<&[u8]>)?;
@@ -175,7 +176,7 @@ fn write_subject(
     let (seconds, nanos) = (t / 1_000_000_000, t % 1_000_000_000);
     table.write_field(field.text(format_args!("{seconds}.{nanos:09}")))?;
     table.write_field(field.text(subject.id.0))?;
-    table.write_field(subject.kind.as_str())?;
+    table.write_field(&*printable(subject.kind.as_str()))?;
     table.write_field(field.text(&subject.name))
 }
 

@@ -1,14 +1,10 @@
 //! Which numbers a recording has defined.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::limits::{MOST_DEFINED, MOST_METRICS, MOST_TARGETS};
 use crate::subject_tree::SubjectTree;
-use crate::{
-    AttributeValue, Bytes, Event, EventKind, Frame, FrameId, ImageId, MetricId, Record, Sample,
-    Stack, StackId, Subject, SubjectId,
-};
+use crate::{Event, EventKind, FrameId, ImageId, MetricId, Record, Sample, StackId, SubjectId};
 
 /// Why a record does not fit those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,13 +60,8 @@ impl Numbers {
     }
 }
 
-/// What a definition takes in the memory of its readers, beside its texts, in bytes: of subjects and
-/// metrics each of several readers keeps something.
-mod weight {
-    pub(super) const SUBJECT: usize = 512;
-    pub(super) const METRIC: usize = 512;
-    pub(super) const CODE: usize = 256;
-}
+/// What readers keep of a subject or a metric beside its definition, in bytes: there are several of them.
+const READERS: usize = 256;
 
 /// All numbers that a recording has defined so far, and what of it must be kept. A subject that has ended
 /// stays defined: a sampler may have been in the middle of a sample of it.
@@ -118,16 +109,29 @@ impl Defined {
                 if self.metric_count > MOST_METRICS {
                     return Err(Misfit::TooMany { most: MOST_METRICS, what: "metrics" });
                 }
-                self.keep(weight::METRIC + metric.name.len() + metric.help.len())
+                self.keep(READERS + record.size())
             }
-            Record::Subject(subject) => self.subject(subject),
+            Record::Subject(subject) => {
+                self.subjects.define(subject.id.0)?;
+                let bytes = READERS + record.size();
+                self.living.insert(subject, bytes);
+                self.keep(bytes)
+            }
             Record::Image(image) => {
                 self.images.define(image.id.0)?;
-                let id = image.build_id.as_ref().map_or(0, |id| id.len());
-                self.keep(weight::CODE + text(&image.path) + id)
+                self.keep(record.size())
             }
-            Record::Frame(frame) => self.frame(frame),
-            Record::Stack(stack) => self.stack(stack),
+            Record::Frame(frame) => {
+                frame.image.map_or(Ok(()), |ImageId(image)| self.images.check(image))?;
+                self.frames.define(frame.id.0)?;
+                self.keep(record.size())
+            }
+            Record::Stack(stack) => {
+                let StackId(number) = stack.id;
+                stack.frames.iter().try_for_each(|FrameId(frame)| self.frames.check(*frame))?;
+                self.stacks.define(number)?;
+                self.keep(record.size())
+            }
             Record::Sample(sample) => self.sample(sample),
             // An event may speak of a subject that a filter has taken out.
             Record::Event(event) => self.event(event),
@@ -141,17 +145,6 @@ impl Defined {
     fn keep(&mut self, bytes: usize) -> Result<(), Misfit> {
         self.kept += bytes;
         if self.kept > MOST_DEFINED { Err(Misfit::TooMuch) } else { Ok(()) }
-    }
-
-    fn subject(&mut self, subject: &Arc<Subject>) -> Result<(), Misfit> {
-        self.subjects.define(subject.id.0)?;
-        let attributes = subject.attributes.iter().map(|(key, value)| {
-            let text = if let AttributeValue::Text(value) = value { text(value) } else { 0 };
-            size_of::<(String, AttributeValue)>() + key.len() + text
-        });
-        let bytes = weight::SUBJECT + text(&subject.name) + attributes.sum::<usize>();
-        self.living.insert(subject, bytes);
-        self.keep(bytes)
     }
 
     fn target(&mut self, subject: SubjectId) -> Result<(), Misfit> {
@@ -173,27 +166,6 @@ impl Defined {
         Ok(())
     }
 
-    fn frame(&mut self, frame: &Frame) -> Result<(), Misfit> {
-        frame.image.map_or(Ok(()), |ImageId(image)| self.images.check(image))?;
-        self.frames.define(frame.id.0)?;
-        let texts =
-            |texts: [&Option<Bytes>; 2]| -> usize { texts.into_iter().flatten().map(text).sum() };
-        let inlined = frame
-            .inlined
-            .iter()
-            .map(|call| size_of_val(call) + text(&call.function) + texts([&call.file, &None]));
-        let inlined: usize = inlined.sum();
-        self.keep(weight::CODE + texts([&frame.function, &frame.file]) + inlined)
-    }
-
-    fn stack(&mut self, stack: &Stack) -> Result<(), Misfit> {
-        let StackId(number) = stack.id;
-        stack.frames.iter().try_for_each(|FrameId(frame)| self.frames.check(*frame))?;
-        self.stacks.define(number)?;
-        let why = stack.truncated.as_ref().map_or(0, text);
-        self.keep(weight::CODE + size_of_val(&*stack.frames) + why)
-    }
-
     fn sample(&self, sample: &Sample) -> Result<(), Misfit> {
         sample.points.iter().try_for_each(|point| {
             let (MetricId(metric), SubjectId(subject)) = (point.metric, point.subject);
@@ -201,8 +173,4 @@ impl Defined {
             self.subjects.check(subject)
         })
     }
-}
-
-fn text(text: &Bytes) -> usize {
-    text.as_bytes().len()
 }

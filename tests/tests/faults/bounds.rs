@@ -471,7 +471,7 @@ fn nothing_that_a_broken_file_or_its_name_says_acts_on_a_terminal() {
         ("a.log", format!("# Elapsed time\n{x} 1 {x}\n"), &[]),
         ("a.csv", format!("t,rss\n{x},1\n"), &table),
         ("b.csv", format!("t{x},rss{x}\n1,1\n"), &table),
-        ("c.csv", format!("t\u{202e},rss\u{202e}\n1,1\n"), &[]),
+        ("c.csv", "t\u{202e},rss\u{202e}\n1,1\n".to_owned(), &[]),
         ("d.csv", format!("t,rss\n1,1\n{x}\n"), &table),
         ("a.jsonl", format!("{x}\n"), &[]),
         (

@@ -30,9 +30,11 @@ programs! {
     mark
     merging
     obey
+    peak
     saw
     spike
     stand
+    thread_storm
     zombie_leader
 }
 

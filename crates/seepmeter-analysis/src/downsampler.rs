@@ -82,6 +82,11 @@ impl Downsampler {
         self.samples
     }
 
+    /// The largest value that was taken; none of nothing.
+    pub fn peak(&self) -> Option<i64> {
+        self.buckets.iter().map(|bucket| bucket.high.1).max()
+    }
+
     /// The downsampled series; it stands for all the samples that were taken.
     pub fn finish(mut self) -> Series {
         let mut points = Vec::with_capacity(self.buckets.len() * 4);

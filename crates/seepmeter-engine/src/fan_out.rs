@@ -6,7 +6,7 @@ use std::time::Duration;
 use seepmeter_record::{Dropped, Record};
 use seepmeter_verdict::Conclusion;
 
-use crate::sink_queue::{Delivery, SinkQueue, count_samples};
+use crate::sink_queue::{Batch, Closed, Delivery, SinkQueue};
 
 /// How often the end asks again whether a full queue has room.
 const FINISH_EVERY: Duration = Duration::from_millis(5);
@@ -25,14 +25,19 @@ impl FanOut {
     }
 
     /// Hands a batch to every sink without ever waiting: a sink that is behind does not get samples, but
-    /// always definitions and events. Returns the sinks that turned out to be closed, by their labels.
-    pub(crate) fn offer(&mut self, records: Vec<Record>) -> Vec<String> {
-        let samples = count_samples(&records);
-        let batch = Arc::new(records);
-        let closed: Vec<SinkQueue> =
-            self.queues.extract_if(.., |queue| !queue.offer(&batch, samples)).collect();
-        self.dropped_by_closed.extend(closed.iter().filter_map(SinkQueue::dropped));
-        closed.into_iter().map(|queue| queue.label).collect()
+    /// always definitions and events, until it is closed. Returns the sinks that are closed, by their labels.
+    pub(crate) fn offer(&mut self, records: Vec<Record>) -> Vec<(String, Closed)> {
+        let batch = Batch::new(records);
+        let mut closed = Vec::new();
+        self.queues.retain_mut(|queue| match queue.offer(&batch) {
+            Ok(()) => true,
+            Err(why) => {
+                self.dropped_by_closed.extend(queue.dropped());
+                closed.push((queue.label.clone(), why));
+                false
+            }
+        });
+        closed
     }
 
     /// Hands something to every sink, waiting for slow ones, and drops nothing. Returns false if there is
@@ -69,13 +74,13 @@ impl FanOut {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::Ordering;
 
     use crossbeam_channel::{Receiver, bounded};
     use seepmeter_record::{Cost, Event, EventKind, Footer, Sample, SamplerId};
 
     use super::*;
-    use crate::sink_queue::{PENDING_BATCHES, PENDING_SAMPLES};
+    use crate::sink_queue::{PENDING_BATCHES, PENDING_BYTES, PENDING_SAMPLES, Pending};
 
     fn sample(t: u64) -> Record {
         Record::Sample(Sample {
@@ -96,9 +101,9 @@ mod tests {
         Record::Event(Event::new(t, kind))
     }
 
-    fn one_queue(batches: usize) -> (FanOut, Receiver<Delivery>, Arc<AtomicUsize>) {
+    fn one_queue(batches: usize) -> (FanOut, Receiver<Delivery>, Arc<Pending>) {
         let (queue, taken) = bounded(batches);
-        let pending = Arc::new(AtomicUsize::new(0));
+        let pending = Arc::new(Pending::default());
         (
             FanOut::new(vec![SinkQueue::new("slow".into(), queue, Arc::clone(&pending))]),
             taken,
@@ -108,15 +113,46 @@ mod tests {
 
     fn records_of(delivery: Delivery) -> Vec<Record> {
         match delivery {
-            Delivery::Records(batch) => batch.to_vec(),
+            Delivery::Records(batch) => batch.records.to_vec(),
             Delivery::Conclusion(_) => Vec::new(),
         }
     }
 
-    fn all(taken: &Receiver<Delivery>, pending: &AtomicUsize) -> Vec<Record> {
+    fn count_samples(records: &[Record]) -> usize {
+        records.iter().filter(|record| matches!(record, Record::Sample(_))).count()
+    }
+
+    fn all(taken: &Receiver<Delivery>, pending: &Pending) -> Vec<Record> {
         let records: Vec<Record> = taken.try_iter().flat_map(records_of).collect();
-        pending.fetch_sub(count_samples(&records), Ordering::Relaxed);
+        pending.samples.store(0, Ordering::Relaxed);
+        pending.bytes.store(0, Ordering::Relaxed);
         records
+    }
+
+    #[test]
+    fn a_sink_for_which_too_many_definitions_and_events_wait_is_closed() {
+        let (mut fan_out, taken, pending) = one_queue(2);
+        let (queue, open) = bounded(usize::from(u16::MAX));
+        fan_out.queues.push(SinkQueue::new("open".into(), queue, Arc::default()));
+        let events = || (0..1000).map(event).collect::<Vec<_>>();
+        let bytes = Batch::new(events()).bytes;
+        let mut handed_over = 0;
+        let closed = loop {
+            let closed = fan_out.offer(events());
+            if !closed.is_empty() {
+                break closed;
+            }
+            handed_over += bytes;
+            let waiting = pending.bytes.load(Ordering::Relaxed) + fan_out.queues[0].backlog_bytes;
+            assert!(waiting == handed_over && waiting <= PENDING_BYTES);
+            // The other one is fast.
+            open.try_iter().for_each(drop);
+            fan_out.queues[1].pending.bytes.store(0, Ordering::Relaxed);
+        };
+        assert_eq!(closed, [("slow".to_owned(), Closed::TooSlow)]);
+        assert!(handed_over + bytes > PENDING_BYTES);
+        assert_eq!(taken.try_iter().count(), 2);
+        assert!(fan_out.offer(events()).is_empty(), "it is named once");
     }
 
     #[test]
@@ -166,7 +202,7 @@ mod tests {
         }
         finishing.join().unwrap();
         assert_eq!(records, [event(0), event(2), dropped(3, 1), footer]);
-        assert_eq!(pending.load(Ordering::Relaxed), 0);
+        assert_eq!(pending.samples.load(Ordering::Relaxed), 0);
     }
 
     #[test]
@@ -175,7 +211,7 @@ mod tests {
         let (queue, open) = bounded(8);
         fan_out.queues.push(SinkQueue::new("open".into(), queue, Arc::default()));
         drop(taken);
-        assert_eq!(fan_out.offer(vec![event(0)]), ["slow"]);
+        assert_eq!(fan_out.offer(vec![event(0)]), [("slow".to_owned(), Closed::ByItself)]);
         assert!(fan_out.offer(vec![event(1)]).is_empty());
         assert_eq!(open.try_iter().count(), 2);
     }

@@ -9,10 +9,13 @@ use crate::RunReport;
 use crate::failures::Failures;
 use crate::fan_out::FanOut;
 use crate::sink::SinkHandle;
-use crate::sink_queue::Delivery;
+use crate::sink_queue::{Batch, Delivery};
 
 /// How many records travel together.
 const BATCH: usize = 512;
+
+/// How much memory they may take together, if they are more than one.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Feeds records to sinks as fast as the slowest takes them; nothing is dropped.
 pub struct Replay {
@@ -21,6 +24,7 @@ pub struct Replay {
     collector: Collector,
     failures: Arc<Failures>,
     batch: Vec<Record>,
+    batch_bytes: usize,
     footer: Option<Footer>,
 }
 
@@ -32,7 +36,7 @@ impl Replay {
         failures: Arc<Failures>,
     ) -> Self {
         let batch = Vec::with_capacity(BATCH);
-        Self { fan_out, sinks, collector, failures, batch, footer: None }
+        Self { fan_out, sinks, collector, failures, batch, batch_bytes: 0, footer: None }
     }
 
     /// Feeds one record. False if no sink is left to take it; who wants no more than the verdict goes on.
@@ -41,13 +45,15 @@ impl Replay {
             self.footer = Some(footer.clone());
         }
         self.collector.observe(&record);
+        self.batch_bytes += record.size();
         self.batch.push(record);
-        self.batch.len() < BATCH || self.give_batch()
+        (self.batch.len() < BATCH && self.batch_bytes < BATCH_BYTES) || self.give_batch()
     }
 
     fn give_batch(&mut self) -> bool {
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        self.fan_out.give(&Delivery::Records(batch.into()))
+        let bytes = std::mem::take(&mut self.batch_bytes);
+        self.fan_out.give(&Delivery::Records(Batch::replayed(batch, bytes)))
     }
 
     /// Feeds what is left, concludes, and waits until the sinks have finished, however long they take.

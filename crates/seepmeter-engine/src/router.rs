@@ -11,6 +11,7 @@ use seepmeter_verdict::{Collector, Conclusion};
 
 use crate::failures::Failures;
 use crate::fan_out::FanOut;
+use crate::sink_queue::{Closed, PENDING_BYTES};
 use crate::stream::StreamReader;
 
 /// What the router knows at the end.
@@ -102,8 +103,15 @@ impl Router {
     }
 
     /// Reports sinks that were closed to those that are left.
-    fn report_closed(&mut self, closed: Vec<String>, t: u64) {
-        let event = |label: String| {
+    fn report_closed(&mut self, closed: Vec<(String, Closed)>, t: u64) {
+        let event = |(label, why): (String, Closed)| {
+            if why == Closed::TooSlow {
+                let sentence = format!(
+                    "sink {label}: it was too slow: more than {} MiB of definitions and events waited for it, which is the limit, and seepmeter closed it; its output ends there",
+                    PENDING_BYTES >> 20
+                );
+                self.failures.report(&label, sentence);
+            }
             let reason = self.failures.of(&label).unwrap_or(label).into();
             Record::Event(Event::new(t, EventKind::SinkFailed { reason }))
         };

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use seepmeter_record::{Dropped, Record};
 
 use crate::failures::{Failures, answer, panic_text};
 use crate::plan::{SinkPlan, StartError};
-use crate::sink_queue::{Delivery, PENDING_BATCHES, SinkQueue};
+use crate::sink_queue::{Delivery, PENDING_BATCHES, Pending, SinkQueue};
 
 /// How long a sink may take for what waits at the end; then it gets no more samples.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ impl PendingSink {
         let (queue, deliveries) = bounded(PENDING_BATCHES);
         let (made_sender, made) = bounded(1);
         let (done_sender, done) = bounded(1);
-        let pending = Arc::new(AtomicUsize::new(0));
+        let pending = Arc::new(Pending::default());
         let give_up_samples = Arc::new(AtomicBool::new(false));
         let label = plan.label.clone();
         let queue_end = QueueEnd {
@@ -170,7 +170,7 @@ fn live(
 /// The sink's end of its queue.
 struct QueueEnd {
     deliveries: Receiver<Delivery>,
-    pending: Arc<AtomicUsize>,
+    pending: Arc<Pending>,
     give_up_samples: Arc<AtomicBool>,
     given_up: u64,
     turn: Turn,
@@ -182,7 +182,10 @@ impl QueueEnd {
         while let Some(delivery) = self.next(sink)? {
             begun = true;
             match delivery {
-                Delivery::Records(batch) => self.write(&batch, sink)?,
+                Delivery::Records(batch) => {
+                    self.write(&batch.records, sink)?;
+                    self.pending.bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
+                }
                 Delivery::Conclusion(conclusion) => sink.conclude(&conclusion)?,
             }
         }
@@ -198,7 +201,7 @@ impl QueueEnd {
     fn write(&mut self, batch: &[Record], sink: &mut dyn Sink) -> Result<(), Error> {
         for record in batch {
             if matches!(record, Record::Sample(_)) {
-                self.pending.fetch_sub(1, Ordering::Relaxed);
+                self.pending.samples.fetch_sub(1, Ordering::Relaxed);
                 if self.give_up_samples.load(Ordering::Relaxed) {
                     self.given_up += 1;
                     continue;

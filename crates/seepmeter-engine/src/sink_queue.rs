@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 use seepmeter_record::{Dropped, Event, EventKind, Record};
@@ -15,13 +16,64 @@ pub(crate) const PENDING_SAMPLES: usize = 4096;
 /// limit for definitions and events alone.
 pub(crate) const PENDING_BATCHES: usize = 256;
 
+/// How much memory definitions and events that wait for one sink may take. Without them it would not
+/// understand what comes later, so that a sink for which more would wait is closed.
+pub(crate) const PENDING_BYTES: usize = 32 << 20;
+
+/// How much may wait for one sink of a replay, which waits for its sinks.
+const REPLAYED_BYTES: usize = 8 << 20;
+
+/// How often a replay asks again whether a sink has made room.
+const ROOM_EVERY: Duration = Duration::from_millis(1);
+
 /// What travels to a sink at once.
 #[derive(Clone, Debug)]
 pub(crate) enum Delivery {
     /// Records that travel together, since waking a thread costs more than a record does.
-    Records(Arc<Vec<Record>>),
+    Records(Batch),
     /// The verdict on the run, after its last record.
     Conclusion(Arc<Conclusion>),
+}
+
+/// Records that travel together.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    pub(crate) records: Arc<Vec<Record>>,
+    /// How many of them are samples.
+    pub(crate) samples: usize,
+    /// How much memory takes what is limited in bytes: all that is no sample; in a replay, all.
+    pub(crate) bytes: usize,
+}
+
+impl Batch {
+    /// A batch of a live run.
+    pub(crate) fn new(records: Vec<Record>) -> Self {
+        let is_sample = |record: &&Record| matches!(record, Record::Sample(_));
+        let samples = records.iter().filter(is_sample).count();
+        let bytes = records.iter().filter(|record| !is_sample(record)).map(Record::size).sum();
+        Self { records: Arc::new(records), samples, bytes }
+    }
+
+    /// A batch of a replay, in which nothing is dropped.
+    pub(crate) fn replayed(records: Vec<Record>, bytes: usize) -> Self {
+        Self { bytes, ..Self::new(records) }
+    }
+}
+
+/// What was handed over to a sink and not yet taken.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) samples: AtomicUsize,
+    pub(crate) bytes: AtomicUsize,
+}
+
+/// Why a sink gets nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// It has failed, or has had enough.
+    ByItself,
+    /// More than [`PENDING_BYTES`] would wait for it.
+    TooSlow,
 }
 
 /// The queue to one sink, as the router has it.
@@ -30,48 +82,75 @@ pub(crate) struct SinkQueue {
     /// The sink as the user named it.
     pub(crate) label: String,
     queue: Sender<Delivery>,
-    /// Samples that were handed over and not yet taken.
-    pending: Arc<AtomicUsize>,
+    pub(crate) pending: Arc<Pending>,
     /// All the samples that this sink did not get.
     dropped: u64,
     /// Those of them that no event has reported to it.
     unreported: u64,
     /// Definitions and events that found the queue full; they are late, but never lost.
     backlog: Vec<Record>,
+    pub(crate) backlog_bytes: usize,
     /// The verdict, if it found the queue full.
     conclusion: Option<Arc<Conclusion>>,
 }
 
 impl SinkQueue {
-    pub(crate) fn new(label: String, queue: Sender<Delivery>, pending: Arc<AtomicUsize>) -> Self {
-        let backlog = Vec::new();
-        Self { label, queue, pending, dropped: 0, unreported: 0, backlog, conclusion: None }
-    }
-
-    /// Hands over what the sink has room for. False if the sink is closed.
-    pub(crate) fn offer(&mut self, batch: &Arc<Vec<Record>>, samples: usize) -> bool {
-        if self.queue.is_full() {
-            self.backlog = self.trimmed(batch, 0);
-            return true;
+    pub(crate) fn new(label: String, queue: Sender<Delivery>, pending: Arc<Pending>) -> Self {
+        Self {
+            label,
+            queue,
+            pending,
+            dropped: 0,
+            unreported: 0,
+            backlog: Vec::new(),
+            backlog_bytes: 0,
+            conclusion: None,
         }
-        let room = PENDING_SAMPLES.saturating_sub(self.pending.load(Ordering::Relaxed));
-        let all_fits = samples <= room && self.backlog.is_empty() && self.unreported == 0;
-        let (batch, samples) = if all_fits {
-            (Arc::clone(batch), samples)
-        } else {
-            let trimmed = self.trimmed(batch, room);
-            let samples = count_samples(&trimmed);
-            (Arc::new(trimmed), samples)
-        };
-        self.pending.fetch_add(samples, Ordering::Relaxed);
-        // Nobody else fills this queue, so that it was not full means that there is room.
-        self.queue.try_send(Delivery::Records(batch)).is_ok()
     }
 
-    /// Hands over a batch, waiting for room. False if the sink is closed.
+    /// Hands over what the sink has room for.
+    pub(crate) fn offer(&mut self, batch: &Batch) -> Result<(), Closed> {
+        let waiting = self.pending.bytes.load(Ordering::Relaxed) + self.backlog_bytes;
+        if batch.bytes > 0 && waiting + batch.bytes > PENDING_BYTES {
+            return Err(Closed::TooSlow);
+        }
+        if self.queue.is_full() {
+            self.backlog = self.trimmed(&batch.records, 0);
+            self.backlog_bytes += batch.bytes;
+            return Ok(());
+        }
+        let room = PENDING_SAMPLES.saturating_sub(self.pending.samples.load(Ordering::Relaxed));
+        let all_fits = batch.samples <= room && self.backlog.is_empty() && self.unreported == 0;
+        let batch = match all_fits {
+            true => batch.clone(),
+            false => Batch::new(self.trimmed(&batch.records, room)),
+        };
+        self.backlog_bytes = 0;
+        // Nobody else fills this queue, so that it was not full means that there is room.
+        self.hand_over(batch).map_err(|_| Closed::ByItself)
+    }
+
+    fn hand_over(&self, batch: Batch) -> Result<(), TrySendError<Delivery>> {
+        let Batch { samples, bytes, .. } = batch;
+        // Before it is sent: whoever takes it takes it off.
+        self.pending.samples.fetch_add(samples, Ordering::Relaxed);
+        self.pending.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.queue.try_send(Delivery::Records(batch)).inspect_err(|_| {
+            self.pending.samples.fetch_sub(samples, Ordering::Relaxed);
+            self.pending.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        })
+    }
+
+    /// Hands over a batch of a replay, waiting for room. False if the sink is closed.
     pub(crate) fn give(&self, delivery: Delivery) -> bool {
         if let Delivery::Records(batch) = &delivery {
-            self.pending.fetch_add(count_samples(batch), Ordering::Relaxed);
+            let waiting = || self.pending.bytes.load(Ordering::Relaxed);
+            // A sink that is gone has let go of its end.
+            while waiting() > REPLAYED_BYTES && Arc::strong_count(&self.pending) > 1 {
+                std::thread::sleep(ROOM_EVERY);
+            }
+            self.pending.samples.fetch_add(batch.samples, Ordering::Relaxed);
+            self.pending.bytes.fetch_add(batch.bytes, Ordering::Relaxed);
         }
         self.queue.send(delivery).is_ok()
     }
@@ -116,11 +195,11 @@ impl SinkQueue {
     /// take it.
     pub(crate) fn offer_rest(&mut self) -> bool {
         if !self.backlog.is_empty() {
-            let backlog = Arc::new(std::mem::take(&mut self.backlog));
-            match self.queue.try_send(Delivery::Records(backlog)) {
+            let backlog = Batch::new(std::mem::take(&mut self.backlog));
+            match self.hand_over(backlog) {
                 Ok(()) => {}
                 Err(TrySendError::Full(Delivery::Records(batch))) => {
-                    self.backlog = Arc::unwrap_or_clone(batch);
+                    self.backlog = Arc::unwrap_or_clone(batch.records);
                     return true;
                 }
                 Err(_) => return false,
@@ -138,8 +217,4 @@ impl SinkQueue {
 
 fn dropped_event(t: u64, sink: &str, samples: u64) -> Record {
     Record::Event(Event::new(t, EventKind::Dropped { samples, sink: sink.into() }))
-}
-
-pub(crate) fn count_samples(records: &[Record]) -> usize {
-    records.iter().filter(|record| matches!(record, Record::Sample(_))).count()
 }

@@ -28,6 +28,8 @@ pub enum MappingGroup {
         /// The thread's name; empty if it has none or that is not known.
         name: Rc<[u8]>,
     },
+    /// The stacks of all threads but the main one, [together](Self::together).
+    ThreadStacks,
     /// A stack that glibc keeps for the next thread, by the name that it has given it.
     UnusedStack,
     /// Private memory of no file and no name.
@@ -74,13 +76,25 @@ pub struct NamedFile {
 }
 
 impl MappingGroup {
+    /// The group that it is a part of where groups are counted, and not mappings: threads come and go by the
+    /// thousand, and so would their stacks.
+    #[must_use]
+    pub fn together(&self) -> Self {
+        match self {
+            Self::ThreadStack { .. } => Self::ThreadStacks,
+            other => other.clone(),
+        }
+    }
+
     /// Its class.
     #[must_use]
     pub fn class(&self) -> MappingClass {
         match self {
             Self::Heap => MappingClass::Heap,
             Self::Stack => MappingClass::MainStack,
-            Self::ThreadStack { .. } | Self::UnusedStack => MappingClass::ThreadStack,
+            Self::ThreadStack { .. } | Self::ThreadStacks | Self::UnusedStack => {
+                MappingClass::ThreadStack
+            }
             Self::Anonymous { .. } => MappingClass::Anonymous,
             Self::Named { .. } => MappingClass::Named,
             Self::Reserved => MappingClass::Reserved,
@@ -198,6 +212,7 @@ impl MappingGroup {
             Self::Heap
             | Self::Stack
             | Self::ThreadStack { .. }
+            | Self::ThreadStacks
             | Self::UnusedStack
             | Self::Anonymous { .. }
             | Self::Named { .. }

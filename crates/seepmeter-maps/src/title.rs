@@ -14,6 +14,7 @@ pub fn group_title(group: &MappingGroup) -> Vec<u8> {
             let title = format!("stack of thread {tid}").into_bytes();
             if name.is_empty() { title } else { [&title, &b" ("[..], name, b")"].concat() }
         }
+        MappingGroup::ThreadStacks => b"stacks of threads".to_vec(),
         MappingGroup::UnusedStack => b"unused stacks of threads".to_vec(),
         MappingGroup::Anonymous { size } => anonymous(*size).as_bytes().to_vec(),
         MappingGroup::Reserved => b"reserved, without access".to_vec(),

@@ -6,6 +6,8 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::is_printable;
+
 /// A name, a command word or a path, byte for byte as the kernel told it.
 ///
 /// Shown to people ([`fmt::Display`]), control characters and bytes that are not UTF-8 are escaped
@@ -19,6 +21,17 @@ impl Bytes {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The bytes that pairs of hexadecimal digits stand for; none if they are something else.
+    pub(crate) fn of_hex(hex: &[u8]) -> Option<Self> {
+        let (pairs, rest) = hex.as_chunks::<2>();
+        let digit = |c: u8| (c as char).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        if !rest.is_empty() {
+            return None;
+        }
+        let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+        bytes.collect::<Option<Vec<u8>>>().map(Self::from)
     }
 
     /// True where there is not a single byte.
@@ -56,7 +69,11 @@ impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+                if is_printable(c) {
+                    f.write_char(c)?
+                } else {
+                    write!(f, "{}", c.escape_default())?
+                }
             }
             write!(f, "{}", chunk.invalid().escape_ascii())?;
         }
@@ -103,22 +120,13 @@ impl<'de> Deserialize<'de> for Bytes {
                 if key != "hex" {
                     return Err(de::Error::unknown_field(&key, &["hex"]));
                 }
-                unhex(&hex)
-                    .map(Bytes::from)
-                    .ok_or_else(|| de::Error::custom(format!("`{hex}` is not pairs of hex digits")))
+                Bytes::of_hex(hex.as_bytes()).ok_or_else(|| {
+                    de::Error::custom("`hex` is not followed by pairs of hex digits")
+                })
             }
         }
         deserializer.deserialize_any(Text)
     }
-}
-
-fn unhex(hex: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-    let digit = |c: u8| (c as char).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What a stream has defined so far, and which values stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::subject_tree::SubjectTree;
 use crate::{
     EventKind, Metric, MetricId, Point, Points, Record, Sample, SamplerId, Subject, SubjectId,
+    SubjectKind,
 };
 
 /// The values that stand, and what they are of: what every reader of a stream asks, whether it prints,
@@ -32,9 +34,17 @@ use crate::{
 /// ```
 #[derive(Debug, Default)]
 pub struct CurrentValues {
-    metrics: Vec<(Arc<Metric>, Vec<MetricId>)>,
-    subjects: BTreeMap<SubjectId, State>,
+    /// In the order of their definitions.
+    metrics: Vec<KnownMetric>,
+    metric_places: BTreeMap<MetricId, usize>,
+    /// By their names and the kind of subject that they are for.
+    quantities: HashMap<(Box<str>, SubjectKind), usize>,
+    /// Of each quantity, the first sampler that measures it.
+    first_samplers: Vec<SamplerId>,
+    subjects: SubjectTree<State>,
+    /// In the order in which they came, and the same to be asked.
     targets: Vec<SubjectId>,
+    target_set: BTreeSet<SubjectId>,
     failed: BTreeSet<SamplerId>,
     /// When each sampler last observed all its subjects.
     complete: BTreeMap<SamplerId, u64>,
@@ -42,11 +52,17 @@ pub struct CurrentValues {
     ended: Option<SubjectId>,
 }
 
+/// A metric, and what it measures: several samplers may measure the same.
+#[derive(Debug)]
+struct KnownMetric {
+    metric: Arc<Metric>,
+    quantity: usize,
+}
+
 /// What stands of one subject.
 #[derive(Debug)]
 struct State {
     subject: Arc<Subject>,
-    parts: Vec<SubjectId>,
     values: Vec<(MetricId, Value)>,
 }
 
@@ -75,15 +91,13 @@ impl CurrentValues {
         self.forget_ended();
         match record {
             Record::Header(header) => {
-                self.targets.extend(header.targets.iter().map(|target| target.subject));
+                header.targets.iter().for_each(|target| self.add_target(target.subject));
             }
             Record::Metric(metric) => self.define_metric(metric),
             Record::Subject(subject) => self.define_subject(subject),
             Record::Sample(sample) => self.apply_sample(sample),
             Record::Event(event) => match (&event.kind, event.subject, event.sampler) {
-                (EventKind::Attached {}, Some(subject), _) if !self.is_target(subject) => {
-                    self.targets.push(subject);
-                }
+                (EventKind::Attached {}, Some(subject), _) => self.add_target(subject),
                 (kind, Some(subject), _) if kind.ends_subject() => self.ended = Some(subject),
                 (EventKind::SamplerFailed { .. }, _, Some(sampler)) => {
                     self.failed.insert(sampler);
@@ -101,29 +115,26 @@ impl CurrentValues {
         }
     }
 
-    fn define_metric(&mut self, metric: &Arc<Metric>) {
-        let same =
-            |other: &Metric| other.name == metric.name && other.subject_kind == metric.subject_kind;
-        let mut preferred = Vec::new();
-        for (other, others_preferred) in &mut self.metrics {
-            if !same(other) {
-                continue;
-            }
-            if other.sampler < metric.sampler {
-                preferred.push(other.id);
-            } else if other.sampler > metric.sampler {
-                others_preferred.push(metric.id);
-            }
+    fn add_target(&mut self, subject: SubjectId) {
+        if self.target_set.insert(subject) {
+            self.targets.push(subject);
         }
-        self.metrics.push((Arc::clone(metric), preferred));
+    }
+
+    fn define_metric(&mut self, metric: &Arc<Metric>) {
+        let key = (metric.name.clone(), metric.subject_kind.clone());
+        let quantity = *self.quantities.entry(key).or_insert(self.first_samplers.len());
+        match self.first_samplers.get_mut(quantity) {
+            Some(first) => *first = metric.sampler.min(*first),
+            None => self.first_samplers.push(metric.sampler),
+        }
+        self.metric_places.insert(metric.id, self.metrics.len());
+        self.metrics.push(KnownMetric { metric: Arc::clone(metric), quantity });
     }
 
     fn define_subject(&mut self, subject: &Arc<Subject>) {
-        if let Some(parent) = subject.parent.and_then(|parent| self.subjects.get_mut(&parent)) {
-            parent.parts.push(subject.id);
-        }
-        let state = State { subject: Arc::clone(subject), parts: Vec::new(), values: Vec::new() };
-        self.subjects.insert(subject.id, state);
+        let state = State { subject: Arc::clone(subject), values: Vec::new() };
+        self.subjects.insert(subject, state);
     }
 
     fn apply_sample(&mut self, sample: &Sample) {
@@ -131,7 +142,7 @@ impl CurrentValues {
             self.complete.insert(sample.sampler, sample.t);
         }
         for point in &sample.points {
-            let Some(state) = self.subjects.get_mut(&point.subject) else { continue };
+            let Some(state) = self.subjects.get_mut(point.subject) else { continue };
             let value = Value { value: point.value, t: sample.t };
             match state.values.iter_mut().find(|(metric, _)| *metric == point.metric) {
                 Some((_, stands)) => *stands = value,
@@ -141,35 +152,31 @@ impl CurrentValues {
     }
 
     fn forget(&mut self, subject: SubjectId) {
-        let Some(state) = self.subjects.remove(&subject) else { return };
-        let parent = state.subject.parent.and_then(|parent| self.subjects.get_mut(&parent));
-        if let Some(parent) = parent {
-            parent.parts.retain(|part| *part != subject);
+        self.subjects.end(subject, |_, _| {});
+        if self.target_set.remove(&subject) {
+            self.targets.retain(|target| *target != subject);
         }
-        self.targets.retain(|target| *target != subject);
-        // A list and not a recursion: how deep subjects are nested is not ours to say.
-        let mut parts = state.parts;
-        while let Some(part) = parts.pop() {
-            if let Some(state) = self.subjects.remove(&part) {
-                // A process outlives the process that forked it.
-                if state.subject.kind == crate::SubjectKind::Process {
-                    self.subjects.insert(part, state);
-                } else {
-                    parts.extend(state.parts);
-                }
-            }
-        }
+    }
+
+    /// What is a part of a subject and of nothing between, and lives.
+    pub fn parts(&self, subject: SubjectId) -> impl Iterator<Item = SubjectId> {
+        self.subjects.parts(subject)
+    }
+
+    /// A subject, and all that is a part of it and ends with it.
+    #[must_use]
+    pub fn with_parts(&self, subject: SubjectId) -> Vec<SubjectId> {
+        self.subjects.with_parts(subject)
     }
 
     /// The points of a sample whose source counts, after the sample was [applied](Self::apply). Points of
     /// a subject that has ended, or of a kind that their metric is not for, are left out.
     pub fn points<'a>(&'a self, sample: &'a Sample) -> impl Iterator<Item = CurrentPoint<'a>> {
         sample.points.iter().filter_map(|point| {
-            let state = self.subjects.get(&point.subject)?;
-            let (metric, preferred) = self.entry(point.metric)?;
-            let counts = metric.subject_kind == state.subject.kind
-                && !preferred.iter().any(|other| self.speaks(state, *other));
-            let subject = &state.subject;
+            let state = self.subjects.get(point.subject)?;
+            let known = self.entry(point.metric)?;
+            let (metric, subject) = (&known.metric, &state.subject);
+            let counts = metric.subject_kind == subject.kind && !self.another_counts(state, known);
             counts.then_some(CurrentPoint { subject, metric, value: point.value })
         })
     }
@@ -190,9 +197,9 @@ impl CurrentValues {
     }
 
     fn standing(&self, subject: SubjectId, name: &str) -> Option<(&Arc<Metric>, Value)> {
-        let state = self.subjects.get(&subject)?;
+        let state = self.subjects.get(subject)?;
         let of_name = state.values.iter().filter_map(|(id, value)| {
-            let (metric, _) = self.entry(*id)?;
+            let metric = self.metric(*id)?;
             (&*metric.name == name && metric.subject_kind == state.subject.kind)
                 .then_some((metric, *value))
         });
@@ -200,49 +207,56 @@ impl CurrentValues {
         of_name.min_by_key(|(metric, _)| (self.failed.contains(&metric.sampler), metric.sampler))
     }
 
-    /// True where a metric has a value of a subject, and its sampler has not failed.
-    fn speaks(&self, state: &State, metric: MetricId) -> bool {
-        state.values.iter().any(|(id, _)| *id == metric)
-            && self.entry(metric).is_some_and(|(m, _)| !self.failed.contains(&m.sampler))
+    /// True if a sampler that was named before this metric's has a value of the same, and has not failed.
+    fn another_counts(&self, state: &State, known: &KnownMetric) -> bool {
+        let KnownMetric { metric, quantity } = known;
+        let counts = |other: &KnownMetric| {
+            let sampler = other.metric.sampler;
+            other.quantity == *quantity
+                && sampler < metric.sampler
+                && !self.failed.contains(&sampler)
+        };
+        self.first_samplers[*quantity] < metric.sampler
+            && state.values.iter().any(|(id, _)| self.entry(*id).is_some_and(counts))
     }
 
-    fn entry(&self, id: MetricId) -> Option<&(Arc<Metric>, Vec<MetricId>)> {
+    fn entry(&self, id: MetricId) -> Option<&KnownMetric> {
         // Metrics are numbered from 0 in the order of their definitions, so this is nearly always it.
         let place = usize::try_from(id.0).unwrap_or(usize::MAX);
-        let there = self.metrics.get(place).filter(|(metric, _)| metric.id == id);
-        there.or_else(|| self.metrics.iter().find(|(metric, _)| metric.id == id))
+        let there = self.metrics.get(place).filter(|known| known.metric.id == id);
+        there.or_else(|| self.metrics.get(*self.metric_places.get(&id)?))
     }
 
     /// A metric by its number.
     #[must_use]
     pub fn metric(&self, id: MetricId) -> Option<&Arc<Metric>> {
-        self.entry(id).map(|(metric, _)| metric)
+        self.entry(id).map(|known| &known.metric)
     }
 
     /// All metrics that were defined, in the order of their definitions.
     pub fn metrics(&self) -> impl Iterator<Item = &Arc<Metric>> {
-        self.metrics.iter().map(|(metric, _)| metric)
+        self.metrics.iter().map(|known| &known.metric)
     }
 
     /// A subject that has not ended, by its number.
     #[must_use]
     pub fn subject(&self, id: SubjectId) -> Option<&Arc<Subject>> {
-        self.subjects.get(&id).map(|state| &state.subject)
+        self.subjects.get(id).map(|state| &state.subject)
     }
 
     /// All subjects that have not ended, in the order of their numbers.
     pub fn subjects(&self) -> impl Iterator<Item = &Arc<Subject>> {
-        self.subjects.values().map(|state| &state.subject)
+        self.subjects.iter().map(|(_, state)| &state.subject)
     }
 
     /// All values that stand, by the sampler that has emitted them.
     pub(crate) fn standing_points(&self) -> BTreeMap<SamplerId, Points> {
         let mut points: BTreeMap<SamplerId, Vec<Point>> = BTreeMap::new();
-        for (subject, state) in &self.subjects {
+        for (subject, state) in self.subjects.iter() {
             for (metric, Value { value, .. }) in &state.values {
-                let Some((definition, _)) = self.entry(*metric) else { continue };
-                let point = Point { subject: *subject, metric: *metric, value: *value };
-                points.entry(definition.sampler).or_default().push(point);
+                let Some(known) = self.entry(*metric) else { continue };
+                let point = Point { subject, metric: *metric, value: *value };
+                points.entry(known.metric.sampler).or_default().push(point);
             }
         }
         points
@@ -260,7 +274,7 @@ impl CurrentValues {
     /// True of a target that has not ended.
     #[must_use]
     pub fn is_target(&self, subject: SubjectId) -> bool {
-        self.targets.contains(&subject)
+        self.target_set.contains(&subject)
     }
 
     /// The target that a subject is a part of, or is; none where it is none's.
@@ -268,7 +282,7 @@ impl CurrentValues {
     pub fn target_of(&self, subject: SubjectId) -> Option<SubjectId> {
         /// No subject is nested more deeply; whoever says so goes round in a circle.
         const DEEPEST: usize = 64;
-        let parent = |id: &SubjectId| self.subjects.get(id)?.subject.parent;
+        let parent = |id: &SubjectId| self.subjects.parent(*id);
         let above = std::iter::successors(Some(subject), parent).take(DEEPEST);
         above.into_iter().find(|id| self.is_target(*id))
     }

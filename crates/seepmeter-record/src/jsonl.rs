@@ -4,16 +4,22 @@
 //! that is not known are passed over, so that a later seepmeter may add kinds. A recording whose last
 //! line is cut off, as it is when the machine or the writer died, is good up to its last whole line.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
 use serde::Deserializer;
 use serde::de::{Deserialize, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-use crate::{Event, EventKind, FORMAT, Record};
+use crate::{Event, EventKind, FORMAT, Record, printable};
 
 mod defined;
+pub(crate) mod limits;
+mod line;
 use defined::Defined;
+pub use limits::{LONGEST_LINE, MOST_DEFINED, MOST_METRICS, MOST_TARGETS};
+pub use line::{LineEnd, read_line};
 
 #[cfg(feature = "zstd")]
 mod file;
@@ -70,6 +76,14 @@ pub enum ReadError {
         line: u64,
         /// What is wrong with it.
         what: String,
+    },
+    /// A line is longer than any record.
+    #[error(
+        "line {line} is longer than {} MiB, the limit for one record: is it a recording?", LONGEST_LINE >> 20
+    )]
+    LongLine {
+        /// The line's number, from 1.
+        line: u64,
     },
     /// Reading failed.
     #[error("reading it failed {}", after(*.line))]
@@ -194,13 +208,24 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// What does not even begin as a record does is none.
+    fn long_line(&self) -> ReadError {
+        let line = self.line + 1;
+        match self.buffer.first() {
+            Some(b'{') => ReadError::LongLine { line },
+            _ if line == 1 => self.no_line(),
+            _ => ReadError::LongLine { line },
+        }
+    }
+
     /// Fills the buffer with the next whole line, without its newline; false at the end.
     fn read_line(&mut self) -> Result<bool, ReadError> {
-        self.buffer.clear();
-        let end = self.input.read_until(b'\n', &mut self.buffer);
+        let end = read_line(&mut self.input, &mut self.buffer, LONGEST_LINE);
         let cut = match end {
-            Ok(0) => return Ok(false),
-            Ok(_) => self.buffer.pop_if(|last| *last == b'\n').is_none(),
+            Ok(LineEnd::Nothing) => return Ok(false),
+            Ok(LineEnd::Newline) => false,
+            Ok(LineEnd::EndOfFile) => true,
+            Ok(LineEnd::TooLong) => return Err(self.long_line()),
             // A compressed recording that was cut off ends inside a frame.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.torn = true;
@@ -226,24 +251,45 @@ fn what_of(error: &serde_json::Error) -> String {
 
 /// Says clearly what is wrong with a first line before its fields are looked at one by one.
 fn check_header(line: &[u8]) -> Result<(), ReadError> {
-    let value: serde_json::Value =
-        serde_json::from_slice(line).map_err(|error| ReadError::NoHeader(what_of(&error)))?;
-    let header =
-        value.get("header").ok_or_else(|| ReadError::NoHeader("it has no `header`".to_owned()))?;
+    #[derive(serde::Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow)]
+        header: Option<&'a RawValue>,
+    }
+    #[derive(Default, serde::Deserialize)]
+    struct Peeked<'a> {
+        #[serde(borrow)]
+        target: Option<&'a RawValue>,
+        #[serde(borrow)]
+        format: Option<&'a RawValue>,
+        #[serde(borrow)]
+        seepmeter: Option<&'a RawValue>,
+    }
+    fn value<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+        serde_json::from_str(raw?.get()).ok()
+    }
+    let no_header = |what: String| ReadError::NoHeader(what);
+    let header = match serde_json::from_slice::<Line<'_>>(line) {
+        Ok(Line { header }) => header,
+        Err(error) if error.is_data() => None,
+        Err(error) => return Err(no_header(what_of(&error))),
+    };
+    let header = header.ok_or_else(|| no_header("it has no `header`".to_owned()))?;
+    let Peeked { target, format, seepmeter } = value(Some(header)).unwrap_or_default();
     // Such were written before there was a release, and no release reads them.
-    if header.get("target").is_some() {
+    if target.is_some() {
         return Err(ReadError::Unreleased);
     }
-    match header.get("format").and_then(serde_json::Value::as_u64) {
+    match value::<u64>(format) {
         Some(format) if format == u64::from(FORMAT) => Ok(()),
         Some(found) => Err(ReadError::Format {
             found,
-            by: match header.get("seepmeter").and_then(serde_json::Value::as_str) {
-                Some(version) => format!("seepmeter {}", version.escape_default()),
+            by: match value::<Cow<'_, str>>(seepmeter) {
+                Some(version) => format!("seepmeter {}", printable(&version)),
                 None => "the seepmeter that wrote it".to_owned(),
             },
         }),
-        None => Err(ReadError::NoHeader("its header has no `format`".to_owned())),
+        None => Err(no_header("its header has no `format`".to_owned())),
     }
 }
 

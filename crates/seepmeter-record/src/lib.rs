@@ -35,8 +35,10 @@ pub mod human;
 pub mod jsonl;
 mod model;
 mod pairs;
+mod printable;
 mod stacks;
 mod stream_state;
+mod subject_tree;
 
 pub use bytes::Bytes;
 pub use conventions::MappingClass;
@@ -47,6 +49,7 @@ pub use model::{
     MetricKind, MetricSpec, Point, Points, Record, Sample, SamplerId, SamplerInfo, Stack, StackId,
     Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
 };
+pub use printable::{is_printable, printable, printable_json, printable_lines};
 pub use stacks::StackDefinitions;
 pub use stream_state::StreamState;
 

@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use crate::jsonl::limits::{MOST_ATTRIBUTES, too_many};
+
 type Pairs<V> = Vec<(String, V)>;
 
 pub(crate) fn serialize<V: Serialize, S: Serializer>(
@@ -30,6 +32,9 @@ pub(crate) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
             let mut pairs = Vec::new();
             while let Some(pair) = map.next_entry()? {
                 pairs.push(pair);
+                if pairs.len() > MOST_ATTRIBUTES {
+                    return Err(too_many(MOST_ATTRIBUTES, "pairs of a key and a value"));
+                }
             }
             Ok(pairs)
         }

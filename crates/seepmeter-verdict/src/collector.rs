@@ -1,5 +1,6 @@
 //! From a stream of records to the series that are judged.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use seepmeter_analysis::{Downsampler, Series, Settings};
@@ -13,7 +14,7 @@ use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
 use crate::growth_cause::GrowthCause;
 use crate::limit::MemoryBounds;
 use crate::part::Part;
-use crate::part_table::PartTable;
+use crate::part_table::{PartRoom, PartTable};
 use crate::run_series::{PartSeries, RunSeries, Scope};
 use crate::sample_clock::SampleClock;
 
@@ -23,6 +24,14 @@ const WHOLE_BUCKETS: usize = 2048;
 /// Buckets for the address space.
 const ADDRESS_SPACE_BUCKETS: usize = WHOLE_BUCKETS / 4;
 
+/// Buckets for the number of threads.
+const THREADS_BUCKETS: usize = WHOLE_BUCKETS / 8;
+
+/// So many targets are kept as finely as that, in 50 MB at most. A series of any later one has an eighth of
+/// the buckets, and parts have series of their own as long as there is room for them.
+const FINE_TARGETS: usize = 256;
+const COARSER: usize = 8;
+
 /// Keeps of a stream what a verdict needs, in bounded memory.
 #[derive(Debug)]
 pub struct Collector {
@@ -31,6 +40,9 @@ pub struct Collector {
     clock: SampleClock,
     /// In the order in which they came; those that have ended stay.
     targets: Vec<TargetCollector>,
+    /// The place of each among them.
+    places: HashMap<SubjectId, usize>,
+    room: PartRoom,
     /// The sum of all targets, one for each metric of the options.
     sums: Vec<SourceSeries>,
 }
@@ -67,6 +79,7 @@ struct TargetCollector {
     subject: Arc<Subject>,
     ended: bool,
     address_space: SourceSeries,
+    threads: SourceSeries,
     /// One for each metric of the options.
     metrics: Vec<MetricCollector>,
 }
@@ -87,10 +100,10 @@ struct MetricCollector {
 }
 
 impl MetricCollector {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, buckets: usize) -> Self {
         Self {
             name: name.to_owned(),
-            whole: SourceSeries::new(WHOLE_BUCKETS),
+            whole: SourceSeries::new(buckets),
             current: None,
             swap: 0,
             kernel_peak: None,
@@ -114,14 +127,20 @@ impl MetricCollector {
         }
     }
 
-    fn observe_part(&mut self, point: &CurrentPoint<'_>, sample: &Sample, values: &CurrentValues) {
+    fn observe_part(
+        &mut self,
+        point: &CurrentPoint<'_>,
+        sample: &Sample,
+        values: &CurrentValues,
+        room: &mut PartRoom,
+    ) {
         let name = &*point.metric.name;
         if name == self.name {
-            self.parts.set(point, sample, values);
+            self.parts.set(point, sample, values, room);
         } else if [metric::RSS.name, metric::PSS.name].contains(&&*self.name)
             && let Some(cause) = GrowthCause::measured_by(name)
         {
-            self.parts.set_cause(sample.t, point.subject.id, cause, point.value);
+            self.parts.set_cause(sample.t, point.subject.id, cause, point.value, room);
         }
     }
 
@@ -142,26 +161,37 @@ impl MetricCollector {
 }
 
 impl TargetCollector {
-    fn new(subject: Arc<Subject>, options: &JudgeOptions) -> Self {
+    fn new(subject: Arc<Subject>, options: &JudgeOptions, coarser: usize) -> Self {
+        let metric = |name: &String| MetricCollector::new(name, WHOLE_BUCKETS / coarser);
         Self {
             subject,
             ended: false,
-            address_space: SourceSeries::new(ADDRESS_SPACE_BUCKETS),
-            metrics: options.metrics.iter().map(|name| MetricCollector::new(name)).collect(),
+            address_space: SourceSeries::new(ADDRESS_SPACE_BUCKETS / coarser),
+            threads: SourceSeries::new(THREADS_BUCKETS / coarser),
+            metrics: options.metrics.iter().map(metric).collect(),
         }
     }
 
-    fn observe(&mut self, point: &CurrentPoint<'_>, sample: &Sample, values: &CurrentValues) {
+    fn observe(
+        &mut self,
+        point: &CurrentPoint<'_>,
+        sample: &Sample,
+        values: &CurrentValues,
+        room: &mut PartRoom,
+    ) {
         let of_target = point.subject.id == self.subject.id;
         for metric in &mut self.metrics {
             match of_target {
                 true => metric.observe_target(point, sample.sampler),
-                false => metric.observe_part(point, sample, values),
+                false => metric.observe_part(point, sample, values, room),
             }
         }
         if of_target && *point.metric.name == *metric::VSIZE.name {
             self.address_space.source = Some(sample.sampler);
             self.address_space.push(sample.t, point.value);
+        }
+        if of_target && *point.metric.name == *metric::THREADS.name {
+            self.threads.push(sample.t, point.value);
         }
     }
 
@@ -185,6 +215,8 @@ impl Collector {
             values: CurrentValues::default(),
             clock: SampleClock::default(),
             targets: Vec::new(),
+            places: HashMap::new(),
+            room: PartRoom::default(),
             sums,
         }
     }
@@ -207,11 +239,14 @@ impl Collector {
 
     /// Begins to collect of a subject if it is a target, once.
     fn add_target(&mut self, id: SubjectId) {
-        let known = self.targets.iter().any(|target| target.subject.id == id);
+        let known = self.places.contains_key(&id);
         if let (false, true, Some(subject)) =
             (known, self.values.is_target(id), self.values.subject(id))
         {
-            self.targets.push(TargetCollector::new(Arc::clone(subject), &self.options));
+            let coarser = if self.targets.len() < FINE_TARGETS { 1 } else { COARSER };
+            self.places.insert(id, self.targets.len());
+            let subject = Arc::clone(subject);
+            self.targets.push(TargetCollector::new(subject, &self.options, coarser));
         }
     }
 
@@ -223,23 +258,26 @@ impl Collector {
         if !event.kind.ends_subject() {
             return;
         }
-        for target in &mut self.targets {
-            if target.subject.id == subject {
-                target.end();
+        let ended = match self.places.get(&subject) {
+            // What the parts of a target held at its end is part of the verdict on it.
+            Some(place) => {
+                self.targets[*place].end();
+                vec![subject]
             }
-            for metric in &mut target.metrics {
-                metric.parts.end(event.t, subject);
-            }
+            None => self.values.with_parts(subject),
+        };
+        for metric in self.targets.iter_mut().flat_map(|target| &mut target.metrics) {
+            ended.iter().for_each(|part| metric.parts.end(event.t, *part, &mut self.room));
         }
     }
 
     fn observe_sample(&mut self, sample: &Sample) {
-        let Self { values, clock, targets, .. } = self;
+        let Self { values, clock, targets, places, room, .. } = self;
         clock.observe(sample);
         for point in values.points(sample) {
             let target = values.target_of(point.subject.id);
-            if let Some(target) = targets.iter_mut().find(|t| Some(t.subject.id) == target) {
-                target.observe(&point, sample, values);
+            if let Some(place) = target.and_then(|target| places.get(&target)) {
+                targets[*place].observe(&point, sample, values, room);
             }
         }
         for target in targets.iter_mut().filter(|target| !target.ended) {
@@ -327,6 +365,7 @@ impl Collector {
             parts: collected.parts.series(clock),
             kernel_peak: collected.kernel_peak,
             bounds: MemoryBounds::of(&target.subject),
+            threads: target.threads.series(clock),
             ..self.empty(&target.subject.name.to_string(), place, unit)
         };
         let space = target.address_space.series(clock).zip(target.address_space.source);
@@ -350,6 +389,7 @@ impl Collector {
             parts: Vec::new(),
             kernel_peak: None,
             bounds: MemoryBounds::default(),
+            threads: None,
             address_space: None,
         }
     }

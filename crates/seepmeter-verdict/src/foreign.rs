@@ -1,12 +1,16 @@
 //! Series that other tools have written: tables with a time and a value, mprof's `.dat`, psrecord's log.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use seepmeter_analysis::Series;
+use seepmeter_record::jsonl::{LONGEST_LINE, LineEnd, read_line};
 
 use crate::foreign_points::PointBuffer;
+use crate::text::short;
 
 type Result<T> = std::result::Result<T, SeriesError>;
 
@@ -75,12 +79,26 @@ pub enum SeriesError {
         /// The time of the line before it.
         before: f64,
     },
+    /// It is longer than any line of its form.
+    #[error("it is longer than {} MiB, which is the limit", .limit >> 20)]
+    TooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// Reading failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is no CSV.
-    #[error(transparent)]
-    Csv(#[from] csv::Error),
+    /// The names of a table's columns are not UTF-8.
+    #[error("it is not UTF-8; convert the table (iconv -t UTF-8)")]
+    NotUtf8,
+    /// A row has not as many columns as the first.
+    #[error("it has {found} columns, and the first row has {expected}")]
+    OtherColumns {
+        /// Those of the first row.
+        expected: u64,
+        /// Those of this row.
+        found: u64,
+    },
 }
 
 impl SeriesError {
@@ -98,6 +116,9 @@ const DELIMITERS: [u8; 3] = *b",;\t";
 /// The first bytes of what gzip(1) has written (RFC 1952), and zstd(1) (RFC 8878).
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// The longest row of a table, in bytes: a million columns are no series of a program's memory.
+const LONGEST_ROW: usize = 1 << 20;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -177,19 +198,26 @@ fn table(first: &[u8]) -> Option<String> {
 }
 
 fn csv(input: impl Read, columns: &Columns, delimiter: u8) -> Result<PointBuffer> {
+    let row = Rc::new(Cell::new(0));
+    let input = RowLimit { input, row: Rc::clone(&row) };
     let mut builder = csv::ReaderBuilder::new();
     let mut reader = builder.trim(csv::Trim::All).delimiter(delimiter).from_reader(input);
-    let headers = reader.headers()?.clone();
+    let headers = reader.headers().map_err(|error| row_error(error, 1))?.clone();
     let place = |name: &str| {
         headers.iter().position(|header| header == name).ok_or_else(|| {
-            let known = headers.iter().collect::<Vec<_>>().join(", ");
+            let known = short_list(&headers);
             SeriesError::NoColumn { name: name.to_owned(), known }
         })
     };
     let (time, value) = (place(&columns.time)?, place(&columns.value)?);
     let mut points = PointBuffer::default();
     let mut record = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record)? {
+    let read = |reader: &mut csv::Reader<_>, record: &mut _| {
+        row.set(0);
+        let line = reader.position().line();
+        reader.read_byte_record(record).map_err(|error| row_error(error, line))
+    };
+    while read(&mut reader, &mut record)? {
         let field =
             |at: usize| number(&String::from_utf8_lossy(record.get(at).unwrap_or_default()));
         let line = record.position().map_or(0, csv::Position::line);
@@ -199,15 +227,55 @@ fn csv(input: impl Read, columns: &Columns, delimiter: u8) -> Result<PointBuffer
     Ok(points)
 }
 
+/// Counts what is read for one row, which may go over many lines between quotes, and fails beyond the
+/// limit.
+struct RowLimit<R> {
+    input: R,
+    row: Rc<Cell<usize>>,
+}
+
+impl<R: Read> Read for RowLimit<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.row.get() > LONGEST_ROW {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let read = self.input.read(bytes)?;
+        self.row.set(self.row.get() + read);
+        Ok(read)
+    }
+}
+
+fn row_error(error: csv::Error, line: u64) -> SeriesError {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            SeriesError::TooLong { limit: LONGEST_ROW }.at(line)
+        }
+        csv::ErrorKind::Io(error) => error.into(),
+        csv::ErrorKind::Utf8 { .. } => SeriesError::NotUtf8.at(line),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            SeriesError::OtherColumns { expected: expected_len, found: len }.at(line)
+        }
+        other => io::Error::other(format!("{other:?}")).into(),
+    }
+}
+
+/// The first names of many.
+fn short_list(names: &csv::StringRecord) -> String {
+    const MOST: usize = 64;
+    let more = names.len().saturating_sub(MOST);
+    let named = names.iter().take(MOST).map(short).collect::<Vec<_>>().join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
+}
+
 /// `MEM 12.5 1700000000.1234`: MiB, seconds since 1970. Other lines are on functions and children.
 fn mprof(input: impl Read) -> Result<PointBuffer> {
     lines(input, |text| {
         if !text.starts_with("MEM ") {
             return Ok(None);
         }
-        let fields: Vec<&str> = text.split_whitespace().collect();
-        let [_, mib, time, ..] = fields[..] else {
-            return Err(SeriesError::NumberMissing(text.to_owned()));
+        let mut fields = text.split_whitespace().skip(1);
+        let (Some(mib), Some(time)) = (fields.next(), fields.next()) else {
+            return Err(SeriesError::NumberMissing(short(text)));
         };
         let mib = number(mib)?;
         Ok(Some((number(time)?, mib * MIB)))
@@ -220,9 +288,9 @@ fn psrecord(input: impl Read) -> Result<PointBuffer> {
         if text.starts_with('#') || text.trim().is_empty() {
             return Ok(None);
         }
-        let fields: Vec<&str> = text.split_whitespace().collect();
-        let [time, _, mib, ..] = fields[..] else {
-            return Err(SeriesError::NumberMissing(text.to_owned()));
+        let mut fields = text.split_whitespace();
+        let (Some(time), Some(mib)) = (fields.next(), fields.nth(1)) else {
+            return Err(SeriesError::NumberMissing(short(text)));
         };
         let mib = number(mib)?;
         Ok(Some((number(time)?, mib * MIB)))
@@ -238,9 +306,10 @@ fn lines(
     let mut points = PointBuffer::default();
     let mut bytes = Vec::new();
     for line in 1_u64.. {
-        bytes.clear();
-        if input.read_until(b'\n', &mut bytes)? == 0 {
-            break;
+        match read_line(&mut input, &mut bytes, LONGEST_LINE)? {
+            LineEnd::Nothing => break,
+            LineEnd::TooLong => return Err(SeriesError::TooLong { limit: LONGEST_LINE }.at(line)),
+            LineEnd::Newline | LineEnd::EndOfFile => {}
         }
         // A name that is not UTF-8 does no harm; a number that is none is an error.
         let text = String::from_utf8_lossy(&bytes);
@@ -257,7 +326,7 @@ fn lines(
 fn number(text: &str) -> Result<f64> {
     match text.trim().parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
-        _ => Err(SeriesError::NotANumber(text.to_owned())),
+        _ => Err(SeriesError::NotANumber(short(text))),
     }
 }
 

@@ -32,6 +32,7 @@ mod limit;
 mod made_up;
 mod part;
 mod part_group;
+mod part_rest;
 mod part_table;
 mod run_file;
 mod run_series;

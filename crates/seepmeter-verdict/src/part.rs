@@ -30,14 +30,23 @@ impl Part {
     pub(crate) fn of(subject: &Subject) -> Self {
         let name = subject.name.to_string();
         let class = subject.get(attribute::CLASS);
-        let family = match class {
-            Some(MappingClass::ThreadStack) => Self::THREAD_STACKS.to_owned(),
-            Some(MappingClass::Anonymous) if subject.kind == SubjectKind::MappingGroup => {
-                Self::ANONYMOUS.to_owned()
-            }
-            _ => name.clone(),
+        let family = match Self::family_of(&subject.kind, class.as_ref()) {
+            Some(family) => family.to_owned(),
+            None => name.clone(),
         };
         Self { name, family, kind: subject.kind.clone(), class }
+    }
+
+    /// The family of all parts of this kind and class, if they are one.
+    pub(crate) fn family_of(
+        kind: &SubjectKind,
+        class: Option<&MappingClass>,
+    ) -> Option<&'static str> {
+        match class? {
+            MappingClass::ThreadStack => Some(Self::THREAD_STACKS),
+            MappingClass::Anonymous if *kind == SubjectKind::MappingGroup => Some(Self::ANONYMOUS),
+            _ => None,
+        }
     }
 
     /// The same part, told apart from others of its name by a pid, if that is known.

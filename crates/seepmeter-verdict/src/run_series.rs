@@ -42,6 +42,8 @@ pub struct RunSeries {
     pub kernel_peak: Option<i64>,
     /// How large the target may become.
     pub bounds: MemoryBounds,
+    /// How many threads the target has, if that was sampled.
+    pub threads: Option<Series>,
     /// The address space, if it bears on the metric and is not the metric itself.
     pub address_space: Option<Series>,
 }
@@ -97,6 +99,7 @@ impl RunSeries {
             parts: Vec::new(),
             kernel_peak: None,
             bounds: MemoryBounds::default(),
+            threads: None,
             address_space: None,
         }
     }
@@ -234,12 +237,20 @@ impl RunSeries {
         Some(all.into_iter().map(grown).collect())
     }
 
-    /// How many threads more there were at the end of a span than at its begin, by their stacks; none if
-    /// no stacks were sampled. Stacks may be sampled for the first time a moment after the begin: those
+    /// How many threads more there were at the end of a span than at its begin, if they were counted, or else by
+    /// their stacks; none if no stacks were sampled, or only all of them together. Stacks may be sampled for the first time a moment after the begin: those
     /// that are there then are not new.
     fn new_threads(&self, span: Option<Span>) -> Option<u64> {
         let Span { from, to } = span?;
         self.parts.iter().find(|known| known.part.is_stack())?;
+        if let Some(threads) = &self.threads {
+            let at = |t: u64| threads.at(t).unwrap_or(0);
+            return u64::try_from(at(to) - at(from.max(threads.start()))).ok().or(Some(0));
+        }
+        // The stacks of all threads are one part.
+        if self.parts.iter().any(|known| known.part.name == Part::THREAD_STACKS) {
+            return None;
+        }
         let first = self.parts.iter().map(|known| known.series.start()).min()?;
         let alive = |t: u64| {
             let of_thread =

@@ -3,6 +3,7 @@
 use seepmeter_analysis::Span;
 use seepmeter_record::{MappingClass, human};
 
+use crate::part::Part;
 use crate::text::short;
 use crate::verdict::{PartGrowth, Verdict};
 
@@ -23,10 +24,10 @@ impl Item<'_> {
 
     /// Of several parts, the name says how many there are or which of them it mostly is.
     fn name(&self, new_threads: Option<u64>) -> String {
-        let PartGrowth { part, parts, mostly, .. } = self.growth;
+        let PartGrowth { part, mostly, .. } = self.growth;
         if self.is_thread_stacks() {
             return match new_threads {
-                Some(0) | None => format!("stacks of {}", human::count(*parts as u64, "thread")),
+                Some(0) | None => Part::THREAD_STACKS.to_owned(),
                 Some(1) => "the stack of 1 new thread".to_owned(),
                 Some(more) => format!("stacks of {more} new threads"),
             };

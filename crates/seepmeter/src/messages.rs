@@ -1,8 +1,11 @@
 //! What the command says to people: messages on standard error, and what was asked for on standard output.
+//! All of it goes through here, or through the text of a sink (`sinks/output.rs`), and nothing in it acts on
+//! a terminal, whoever has written its parts.
 //!
 //! If standard error can't be written to, the exit status is all that is left; a panic would end the
 //! watch of the target, or the whole process if a plugin has something to say.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +16,13 @@ use clap::error::ErrorKind;
 use nix::libc;
 use seepmeter_plugin::open_files_hint;
 use seepmeter_process::{WaitingWriter, start, write_until};
-use seepmeter_record::Bytes;
+use seepmeter_record::{Bytes, printable, printable_json, printable_lines};
 use seepmeter_verdict::GateOutcome;
 
 use crate::outcome::Outcome;
+
+/// No message is longer than this, in characters: what it quotes may be as long as a file.
+const LONGEST_MESSAGE: usize = 4000;
 
 /// Reports what made the command fail: every cause on one line.
 pub fn error(error: &anyhow::Error) {
@@ -30,6 +36,17 @@ const MESSAGE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Reports one sentence while a run goes on.
 pub fn notice(sentence: &str) {
+    say(&printable(&cut(sentence)));
+}
+
+fn cut(sentence: &str) -> Cow<'_, str> {
+    match sentence.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &sentence[..end]).into(),
+        None => sentence.into(),
+    }
+}
+
+fn say(sentence: &str) {
     /// True while nobody reads: the messages of one run wait once, not each.
     static UNREAD: AtomicBool = AtomicBool::new(false);
     let limit = if UNREAD.load(Ordering::Relaxed) { Duration::ZERO } else { MESSAGE_LIMIT };
@@ -59,11 +76,36 @@ pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) 
     any
 }
 
-/// Writes to standard output; that nobody reads it (any more) is no failure.
+/// Writes lines to standard output, as [`print_bytes`] does.
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub(crate) fn print(text: &[u8]) -> Result<Outcome> {
+pub(crate) fn print(lines: &str) -> Result<Outcome> {
+    print_bytes(printable_lines(lines).as_bytes())
+}
+
+/// Writes these lines, each of which stays one, to standard output, as [`print_bytes`] does.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub(crate) fn print_lines(lines: &[String], prefix: &str) -> Result<Outcome> {
+    let lines: Vec<Cow<'_, str>> = lines.iter().map(|line| printable(line)).collect();
+    print_bytes(format!("{}{}\n", printable(prefix), lines.join("\n")).as_bytes())
+}
+
+/// Writes JSON to standard output, as [`print_bytes`] does.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub(crate) fn print_json(json: &str) -> Result<Outcome> {
+    print_bytes(printable_json(json).as_bytes())
+}
+
+/// Writes what is all of seepmeter's own to standard output; that nobody reads it (any more) is no failure.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub(crate) fn print_bytes(text: &[u8]) -> Result<Outcome> {
     let written = match start::was_closed(libc::STDOUT_FILENO) {
         true => Err(io::Error::from_raw_os_error(libc::EBADF)),
         false => WaitingWriter(io::stdout()).write_all(text),
@@ -93,11 +135,11 @@ pub(crate) fn usage(error: &clap::Error) -> Result<Outcome> {
     let asks = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if error.use_stderr() && !asks {
         let text = error.render().to_string();
-        notice(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+        say(&printable_lines(text.strip_prefix("error: ").unwrap_or(&text).trim_end()));
         return Ok(Outcome::OwnFailure);
     }
     let help = error.render();
     let styled = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let help = if styled { help.ansi().to_string() } else { help.to_string() };
-    print(help.as_bytes())
+    print_bytes(help.as_bytes())
 }

@@ -41,7 +41,7 @@ impl Request {
         let registry = registry(&sinks.folders, &room)?;
         let plugins = NamedPlugins::find(&registry, watch, sinks)?;
         if let Some(description) = plugins.help() {
-            return messages::print(listing::page(description).as_bytes()).map(Self::Help);
+            return messages::print(&listing::page(description)).map(Self::Help);
         }
         let mut judge = JudgeOptions { gates: sinks.gates.fail_on.clone(), ..Default::default() };
         if !sinks.metrics.is_empty() {

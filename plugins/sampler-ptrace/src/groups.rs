@@ -113,7 +113,7 @@ impl Groups {
             if header.end > 1 << 63 {
                 continue;
             }
-            let place = *places.entry(group).or_insert_with_key(|group| {
+            let place = *places.entry(group.together()).or_insert_with_key(|group| {
                 sums.push(GroupSum { group: group.clone(), values: [None; METRIC_COUNT] });
                 sums.len() - 1
             });

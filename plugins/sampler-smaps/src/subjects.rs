@@ -105,7 +105,7 @@ impl Subjects {
         for (at, mapping) in mappings.iter_mut().enumerate() {
             let key = *mapping.key.get_or_insert_with(|| match self.detail {
                 Detail::Mapping => mapping.identity,
-                Detail::Group => *self.keys.entry(mapping.group.clone()).or_insert_with(|| {
+                Detail::Group => *self.keys.entry(mapping.group.together()).or_insert_with(|| {
                     self.last_key = self.last_key.wrapping_add(1);
                     self.last_key
                 }),
@@ -200,7 +200,10 @@ impl MappingSum {
 fn describe(mapping: &Mapping, detail: Detail, process: SubjectId) -> NewSubject {
     let group = &mapping.group;
     let (name, attributes) = match detail {
-        Detail::Group => (group_title(group), group.attributes()),
+        Detail::Group => {
+            let group = group.together();
+            (group_title(&group), group.attributes())
+        }
         Detail::Mapping => {
             // Where it was first seen; it may grow from here either way.
             let range = format!("{:x}-{:x}", mapping.start, mapping.end);

@@ -171,7 +171,7 @@ fn a_broken_line_is_named_with_its_number() {
         ("a.log", "# Elapsed time\n 0.0 0.0\n", &[], ["line 2", "lacks a number"]),
         ("b.log", "# Elapsed time\n", &[], ["b.log", "has no line with a time and a value"]),
         ("a.csv", "t,rss\n1,2\n3,x\n", &table, ["line 3", "`x` is not a number"]),
-        ("b.csv", "t,rss\n1,2\n3\n", &table, ["line: 3", "b.csv"]),
+        ("b.csv", "t,rss\n1,2\n3\n", &table, ["line 3", "has 1 columns"]),
         ("c.csv", "time,rss\n1,2\n", &table, ["no column `t`", "there are: time, rss"]),
         ("d.csv", "", &table, ["d.csv", "no column `t`"]),
     ] {

@@ -1,6 +1,10 @@
 //! Which numbers a recording has defined.
 
-use crate::{FrameId, ImageId, MetricId, Record, Sample, Stack, StackId, SubjectId};
+use std::collections::BTreeSet;
+
+use super::limits::{MOST_DEFINED, MOST_METRICS, MOST_TARGETS};
+use crate::subject_tree::SubjectTree;
+use crate::{Event, EventKind, FrameId, ImageId, MetricId, Record, Sample, StackId, SubjectId};
 
 /// Why a record does not fit those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +13,12 @@ pub(super) enum Misfit {
     Undefined { kind: &'static str, number: u32 },
     #[error("{kind} {number} is defined behind {kind} {before}; their numbers must increase")]
     OutOfOrder { kind: &'static str, number: u32, before: u32 },
+    #[error(
+        "its metrics, its stacks and the subjects that live take more than {} MiB, which is the limit", MOST_DEFINED >> 20
+    )]
+    TooMuch,
+    #[error("it has more than {most} {what}, which is the limit")]
+    TooMany { most: usize, what: &'static str },
 }
 
 /// The numbers of one kind of definition. They increase, mostly by one, so that a few ranges hold
@@ -50,8 +60,11 @@ impl Numbers {
     }
 }
 
-/// All numbers that a recording has defined so far. A subject that has ended stays defined: a sampler
-/// may have been in the middle of a sample of it.
+/// What readers keep of a subject or a metric beside its definition, in bytes: there are several of them.
+const READERS: usize = 256;
+
+/// All numbers that a recording has defined so far, and what of it must be kept. A subject that has ended
+/// stays defined: a sampler may have been in the middle of a sample of it.
 #[derive(Debug)]
 pub(super) struct Defined {
     metrics: Numbers,
@@ -59,6 +72,12 @@ pub(super) struct Defined {
     images: Numbers,
     frames: Numbers,
     stacks: Numbers,
+    metric_count: usize,
+    targets: BTreeSet<SubjectId>,
+    /// What each subject that lives takes.
+    living: SubjectTree<usize>,
+    /// What all that must be kept takes, in bytes.
+    kept: usize,
 }
 
 impl Default for Defined {
@@ -69,6 +88,10 @@ impl Default for Defined {
             images: Numbers::of("image"),
             frames: Numbers::of("frame"),
             stacks: Numbers::of("stack"),
+            metric_count: 0,
+            targets: BTreeSet::new(),
+            living: SubjectTree::default(),
+            kept: 0,
         }
     }
 }
@@ -80,24 +103,67 @@ impl Defined {
     /// A record that names what was not defined before it, or a number that comes twice.
     pub(super) fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
         match record {
-            Record::Metric(metric) => self.metrics.define(metric.id.0),
-            Record::Subject(subject) => self.subjects.define(subject.id.0),
-            Record::Image(image) => self.images.define(image.id.0),
+            Record::Metric(metric) => {
+                self.metrics.define(metric.id.0)?;
+                self.metric_count += 1;
+                if self.metric_count > MOST_METRICS {
+                    return Err(Misfit::TooMany { most: MOST_METRICS, what: "metrics" });
+                }
+                self.keep(READERS + record.size())
+            }
+            Record::Subject(subject) => {
+                self.subjects.define(subject.id.0)?;
+                let bytes = READERS + record.size();
+                self.living.insert(subject, bytes);
+                self.keep(bytes)
+            }
+            Record::Image(image) => {
+                self.images.define(image.id.0)?;
+                self.keep(record.size())
+            }
             Record::Frame(frame) => {
                 frame.image.map_or(Ok(()), |ImageId(image)| self.images.check(image))?;
-                self.frames.define(frame.id.0)
+                self.frames.define(frame.id.0)?;
+                self.keep(record.size())
             }
-            Record::Stack(stack) => self.stack(stack),
+            Record::Stack(stack) => {
+                let StackId(number) = stack.id;
+                stack.frames.iter().try_for_each(|FrameId(frame)| self.frames.check(*frame))?;
+                self.stacks.define(number)?;
+                self.keep(record.size())
+            }
             Record::Sample(sample) => self.sample(sample),
             // An event may speak of a subject that a filter has taken out.
-            Record::Header(_) | Record::Event(_) | Record::Footer(_) => Ok(()),
+            Record::Event(event) => self.event(event),
+            Record::Header(header) => {
+                header.targets.iter().try_for_each(|target| self.target(target.subject))
+            }
+            Record::Footer(_) => Ok(()),
         }
     }
 
-    fn stack(&mut self, stack: &Stack) -> Result<(), Misfit> {
-        let StackId(number) = stack.id;
-        stack.frames.iter().try_for_each(|FrameId(frame)| self.frames.check(*frame))?;
-        self.stacks.define(number)
+    fn keep(&mut self, bytes: usize) -> Result<(), Misfit> {
+        self.kept += bytes;
+        if self.kept > MOST_DEFINED { Err(Misfit::TooMuch) } else { Ok(()) }
+    }
+
+    fn target(&mut self, subject: SubjectId) -> Result<(), Misfit> {
+        self.targets.insert(subject);
+        match self.targets.len() {
+            0..=MOST_TARGETS => Ok(()),
+            _ => Err(Misfit::TooMany { most: MOST_TARGETS, what: "targets" }),
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Misfit> {
+        let Some(subject) = event.subject else { return Ok(()) };
+        if event.kind == (EventKind::Attached {}) {
+            self.target(subject)?;
+        }
+        if event.kind.ends_subject() {
+            self.living.end(subject, |_, bytes| self.kept -= bytes);
+        }
+        Ok(())
     }
 
     fn sample(&self, sample: &Sample) -> Result<(), Misfit> {

@@ -9,6 +9,10 @@ use super::Reader;
 /// The first bytes of a Zstandard frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
+/// What a compressor may refer back to at most, as a power of two: 64 MiB, as much as `zstd --ultra -21` asks
+/// for. Reading needs as much memory.
+const WINDOW_LOG_MAX: u32 = 26;
+
 /// A recording from any source.
 pub type Recording = Reader<Box<dyn BufRead>>;
 
@@ -34,7 +38,9 @@ pub fn read(mut input: Box<dyn Read>) -> io::Result<Recording> {
     let compressed = first == ZSTD_MAGIC;
     let whole = io::Cursor::new(first).chain(input);
     Ok(Reader::new(if compressed {
-        Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::new(whole)?))
+        let mut decoder = zstd::Decoder::new(whole)?;
+        decoder.window_log_max(WINDOW_LOG_MAX)?;
+        Box::new(BufReader::with_capacity(1 << 16, decoder))
     } else {
         Box::new(BufReader::with_capacity(1 << 16, whole))
     }))

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FrameId, ImageId, StackId};
 use crate::Bytes;
+use crate::jsonl::limits;
 
 /// Defines a file that holds code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +40,11 @@ pub struct Frame {
     pub line: Option<u32>,
     /// The calls that the compiler has inlined here, the innermost first. The function above is the
     /// outermost, which is the one that really was called.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "limits::inlined_calls"
+    )]
     pub inlined: Vec<InlinedCall>,
 }
 
@@ -62,6 +67,7 @@ pub struct Stack {
     /// Its number in this stream.
     pub id: StackId,
     /// Its frames, the innermost first.
+    #[serde(deserialize_with = "limits::frames")]
     pub frames: Vec<FrameId>,
     /// Why it ends before the outermost frame, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]

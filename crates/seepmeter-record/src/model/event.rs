@@ -1,11 +1,15 @@
 //! Something that happened.
 
-use serde::de::Error as _;
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::subject::AnyValue;
 use super::{AttributeValue, Attributes, SamplerId, SubjectId};
 use crate::Bytes;
+use crate::jsonl::limits::{MOST_ATTRIBUTES, too_many};
 
 /// Something that happened.
 ///
@@ -347,21 +351,44 @@ impl Serialize for Event {
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Flat {
-            t: u64,
-            kind: String,
-            subject: Option<SubjectId>,
-            sampler: Option<SamplerId>,
-            // Fields of any type: those of a kind that is not known are passed over.
-            #[serde(flatten)]
-            fields: serde_json::Map<String, serde_json::Value>,
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Event;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with a `t` and a `kind`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
+                let (mut t, mut kind, mut subject, mut sampler) = (None, None, None, None);
+                let mut fields: Vec<(String, AttributeValue)> = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    match &*key {
+                        "t" => t = Some(map.next_value()?),
+                        "kind" => kind = Some(map.next_value::<String>()?),
+                        "subject" => subject = map.next_value()?,
+                        "sampler" => sampler = map.next_value()?,
+                        // Of any type: those of a kind that is not known are passed over.
+                        _ => {
+                            let AnyValue(value) = map.next_value()?;
+                            fields.extend(value.map(|value| (key, value)));
+                        }
+                    }
+                    if fields.len() > MOST_ATTRIBUTES {
+                        return Err(too_many(MOST_ATTRIBUTES, "fields of an event"));
+                    }
+                }
+                let missing = A::Error::missing_field;
+                let (t, kind) =
+                    (t.ok_or_else(|| missing("t"))?, kind.ok_or_else(|| missing("kind"))?);
+                let field = |name: &str, _| {
+                    let found = fields.iter().rfind(|(known, _)| known == name);
+                    found.map(|(_, value)| value.clone())
+                };
+                let kind = EventKind::from_fields(&kind, field).map_err(A::Error::custom)?;
+                Ok(Event { t, subject, sampler, kind })
+            }
         }
-        let Flat { t, kind, subject, sampler, fields } = Flat::deserialize(deserializer)?;
-        let field = |name: &str, _| {
-            fields.get(name).and_then(|value| AttributeValue::deserialize(value).ok())
-        };
-        let kind = EventKind::from_fields(&kind, field).map_err(D::Error::custom)?;
-        Ok(Self { t, subject, sampler, kind })
+        deserializer.deserialize_map(Fields)
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::SubjectId;
+use crate::jsonl::limits;
 
 /// How the stream ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +11,7 @@ pub struct Footer {
     /// When, in nanoseconds since the stream's start.
     pub t: u64,
     /// What became of each target.
+    #[serde(deserialize_with = "limits::targets")]
     pub ends: Vec<TargetEnd>,
     /// Samples taken, of all samplers.
     pub samples: u64,
@@ -18,6 +20,7 @@ pub struct Footer {
     /// Ticks that passed without a sample.
     pub missed: u64,
     /// The samples that sinks did not get, for those that missed any.
+    #[serde(deserialize_with = "limits::sinks")]
     pub dropped: Vec<Dropped>,
     /// What seepmeter itself used.
     pub cost: Cost,

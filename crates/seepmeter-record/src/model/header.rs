@@ -1,9 +1,13 @@
 //! The stream's first record.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::SubjectId;
 use crate::Bytes;
+use crate::jsonl::limits;
 
 /// What the whole stream is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,14 +30,16 @@ pub struct Header {
     pub page_size: u64,
     /// What is watched from the start. A target that comes later is announced by an event of kind
     /// [`attached`](crate::EventKind::Attached).
+    #[serde(deserialize_with = "limits::targets")]
     pub targets: Vec<TargetInfo>,
     /// The samplers, in the order of their [`SamplerId`](crate::SamplerId)s, which is the order in
     /// which the user named them.
+    #[serde(deserialize_with = "limits::samplers")]
     pub samplers: Vec<SamplerInfo>,
 }
 
 /// One target of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TargetInfo {
     /// Its subject, which is defined behind the header.
     pub subject: SubjectId,
@@ -43,7 +49,7 @@ pub struct TargetInfo {
 }
 
 /// How the user named a target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetOrigin {
     /// A command that seepmeter spawned: its words.
@@ -52,6 +58,54 @@ pub enum TargetOrigin {
     Pid(i32),
     /// A cgroup: its path below the mount point of cgroups.
     Cgroup(Bytes),
+}
+
+// By hand: a derived reader of what is flattened keeps every unknown field until it has read them all.
+impl<'de> Deserialize<'de> for TargetInfo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = TargetInfo;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with a `subject` and a `command`, `pid` or `cgroup`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TargetInfo, A::Error> {
+                let (mut subject, mut origin) = (None, None);
+                while let Some(key) = map.next_key::<Key>()? {
+                    match key {
+                        Key::Subject => subject = Some(map.next_value()?),
+                        Key::Command => {
+                            let Words(words) = map.next_value()?;
+                            origin = Some(TargetOrigin::Command(words));
+                        }
+                        Key::Pid => origin = Some(TargetOrigin::Pid(map.next_value()?)),
+                        Key::Cgroup => origin = Some(TargetOrigin::Cgroup(map.next_value()?)),
+                        Key::Unknown => _ = map.next_value::<IgnoredAny>()?,
+                    }
+                }
+                let missing = A::Error::missing_field;
+                let subject = subject.ok_or_else(|| missing("subject"))?;
+                let origin = origin.ok_or_else(|| missing("command` or `pid` or `cgroup"))?;
+                Ok(TargetInfo { subject, origin })
+            }
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Key {
+            Subject,
+            Command,
+            Pid,
+            Cgroup,
+            #[serde(other)]
+            Unknown,
+        }
+        #[derive(Deserialize)]
+        struct Words(#[serde(deserialize_with = "limits::words")] Vec<Bytes>);
+
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 /// One sampler of a run.

@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Bytes;
+
 pub use code::{Frame, Image, InlinedCall, Stack};
 pub use event::{Event, EventKind, InvalidEvent};
 pub use footer::{Cost, Dropped, End, Footer, TargetEnd};
@@ -75,6 +77,52 @@ pub enum Record {
 }
 
 impl Record {
+    /// About how much memory it takes, in bytes: itself, and the texts and lists in it.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        /// What the allocator and the counts of references add.
+        const SHARED: usize = 64;
+        let text = |text: &Bytes| text.as_bytes().len();
+        let optional = |it: &Option<Bytes>| it.as_ref().map_or(0, text);
+        let attributes = |attributes: &Attributes| -> usize {
+            let of_value = |value: &AttributeValue| match value {
+                AttributeValue::Text(value) => text(value),
+                AttributeValue::Int(_) => 0,
+            };
+            let size = size_of::<(String, AttributeValue)>();
+            attributes.iter().map(|(key, value)| size + key.len() + of_value(value)).sum()
+        };
+        let content = match self {
+            Self::Header(_) | Self::Footer(_) => 0,
+            Self::Metric(it) => size_of_val(&**it) + it.name.len() + it.help.len(),
+            Self::Subject(it) => size_of_val(&**it) + text(&it.name) + attributes(&it.attributes),
+            Self::Image(it) => {
+                let id = it.build_id.as_ref().map_or(0, |id| id.len());
+                size_of_val(&**it) + text(&it.path) + id
+            }
+            Self::Frame(it) => {
+                let inlined = it
+                    .inlined
+                    .iter()
+                    .map(|call| size_of_val(call) + text(&call.function) + optional(&call.file));
+                let inlined: usize = inlined.sum();
+                size_of_val(&**it) + optional(&it.function) + optional(&it.file) + inlined
+            }
+            Self::Stack(it) => {
+                size_of_val(&**it) + size_of_val(&*it.frames) + optional(&it.truncated)
+            }
+            Self::Sample(it) => {
+                if it.points.spilled() {
+                    size_of_val(&*it.points)
+                } else {
+                    0
+                }
+            }
+            Self::Event(it) => attributes(&it.kind.fields()),
+        };
+        size_of::<Self>() + SHARED + content
+    }
+
     /// When it was made, in nanoseconds since the stream's start; definitions have no time.
     #[must_use]
     pub fn time(&self) -> Option<u64> {

@@ -39,7 +39,7 @@ macro_rules! open_words {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{}", self.as_str().escape_debug())
+                f.write_str(&$crate::printable(self.as_str()))
             }
         }
 

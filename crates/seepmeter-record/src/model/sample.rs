@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
+use crate::jsonl::limits;
+
 use super::{MetricId, SamplerId, SubjectId};
 
 /// One observation by one sampler.
@@ -19,6 +21,7 @@ pub struct Sample {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
     /// What was observed. Of a whole sample, only what changed; of a partial one, all that it covers.
+    #[serde(deserialize_with = "limits::points")]
     pub points: Points,
 }
 

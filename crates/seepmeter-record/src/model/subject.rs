@@ -1,8 +1,10 @@
 //! What has metrics.
 
+use std::fmt;
 use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::open_words::open_words;
 use super::{StackId, SubjectId};
@@ -113,13 +115,79 @@ impl FromIterator<(String, AttributeValue)> for Attributes {
 }
 
 /// The value of an attribute, as it stands in a recording.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum AttributeValue {
     /// A number.
     Int(i64),
     /// Bytes, mostly text.
     Text(Bytes),
+}
+
+// By hand: a derived reader keeps a value of any type, a list of a million numbers too, to see what it is.
+impl<'de> Deserialize<'de> for AttributeValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let AnyValue(value) = AnyValue::deserialize(deserializer)?;
+        value.ok_or_else(|| D::Error::custom("an attribute is a whole number, or text"))
+    }
+}
+
+/// A value of any type, which may be one of an attribute.
+pub(super) struct AnyValue(pub(super) Option<AttributeValue>);
+
+impl<'de> Deserialize<'de> for AnyValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = AnyValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<AnyValue, E> {
+                Ok(AnyValue(Some(AttributeValue::Int(number))))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<AnyValue, E> {
+                Ok(AnyValue(i64::try_from(number).ok().map(AttributeValue::Int)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<AnyValue, E> {
+                Ok(AnyValue(Some(AttributeValue::Text(text.into()))))
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<AnyValue, E> {
+                Ok(AnyValue(None))
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<AnyValue, E> {
+                Ok(AnyValue(None))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<AnyValue, E> {
+                Ok(AnyValue(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AnyValue, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(AnyValue(None))
+            }
+
+            /// Text that is not UTF-8, or anything else.
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AnyValue, A::Error> {
+                let mut text = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    let AnyValue(value) = map.next_value()?;
+                    if let ("hex", Some(AttributeValue::Text(digits))) = (&*key, value) {
+                        text = Bytes::of_hex(digits.as_bytes());
+                    }
+                }
+                Ok(AnyValue(text.map(AttributeValue::Text)))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
 }
 
 /// The key of an attribute whose values are of type `T`. Those that seepmeter knows stand in

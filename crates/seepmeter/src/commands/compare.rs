@@ -10,7 +10,7 @@ use seepmeter_verdict::{Change, ComparableRun, JudgeOptions, RunComparison, RunF
 
 use super::judge::{notice_doubts, read_run};
 use crate::flags::{CompareFlags, FailOn};
-use crate::messages::{print, shown};
+use crate::messages::{print_json, print_lines, shown};
 use crate::outcome::Outcome;
 
 /// `seepmeter compare`.
@@ -39,11 +39,10 @@ pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
         let (base, new) = (comparable(&base, metric)?, comparable(&new, metric)?);
         let comparison =
             RunComparison::of(&base, &new).ok_or_else(|| anyhow!("there is nothing to compare"))?;
-        let text = match flags.json {
-            true => comparison.json().to_string(),
-            false => comparison.lines().join("\n"),
-        };
-        print(format!("{text}\n").as_bytes())?;
+        match flags.json {
+            true => print_json(&format!("{}\n", comparison.json())),
+            false => print_lines(&comparison.lines(), ""),
+        }?;
         fails |= fails_on(flags.fail_on, comparison.whole.change());
     }
     Ok(if fails { Outcome::Gate(flags.fail_status) } else { Outcome::Success })

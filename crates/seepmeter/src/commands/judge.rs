@@ -7,7 +7,7 @@ use seepmeter_record::conventions::metric;
 use seepmeter_verdict::{JudgeOptions, RunFile};
 
 use crate::flags::{ColumnFlags, JudgeFlags};
-use crate::messages::{self, print, shown};
+use crate::messages::{self, print_json, print_lines, shown};
 use crate::outcome::Outcome;
 
 /// `seepmeter judge`.
@@ -53,7 +53,10 @@ fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
     notice_doubts(&run, &file);
     let several = flags.files.len() > 1 && !flags.json;
     let name = if several { format!("{file}: ") } else { String::new() };
-    print(format!("{name}{}\n", lines.join("\n")).as_bytes())?;
+    match flags.json {
+        true => print_json(&format!("{}\n", lines.join("\n"))),
+        false => print_lines(&lines, &name),
+    }?;
     if let (Err(why), false) = (conclusion.main(), conclusion.gates.is_empty()) {
         bail!("cannot evaluate the gates on {file}: {why}");
     }

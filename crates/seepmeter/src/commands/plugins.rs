@@ -17,12 +17,14 @@ pub fn plugins(flags: PluginsFlags) -> Result<Outcome> {
         Some(name) => (registry.describe(name)?, Vec::new()),
         None => registry.describe_all(),
     };
-    let text = match (flags.json, &flags.name) {
-        (true, _) => listing::json(&pages),
-        (false, Some(_)) => pages.iter().map(listing::page).collect::<Vec<_>>().join("\n"),
-        (false, None) => listing::lines(&pages),
-    };
-    let outcome = messages::print(text.as_bytes())?;
+    let outcome = match (flags.json, &flags.name) {
+        (true, _) => messages::print_json(&listing::json(&pages)),
+        (false, Some(_)) => {
+            let pages: Vec<String> = pages.iter().map(listing::page).collect();
+            messages::print(&pages.join("\n"))
+        }
+        (false, None) => messages::print(&listing::lines(&pages)),
+    }?;
     for error in &errors {
         messages::notice(&error.to_string());
     }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap_complete::Shell;
 
 use crate::flags::Flags;
-use crate::messages::print;
+use crate::messages::print_bytes;
 use crate::outcome::Outcome;
 
 /// `seepmeter completions`.
@@ -14,7 +14,7 @@ use crate::outcome::Outcome;
 pub fn completions(shell: Shell) -> Result<Outcome> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Flags::command(), "seepmeter", &mut script);
-    print(&script)
+    print_bytes(&script)
 }
 
 /// `seepmeter man`.
@@ -34,5 +34,5 @@ pub fn man(subcommand: Option<&str>) -> Result<Outcome> {
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    print(&page)
+    print_bytes(&page)
 }

@@ -1,10 +1,11 @@
 //! The sink `csv`: a table for everything that reads tables.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Sink, choices, options};
-use seepmeter_record::{CurrentValues, Metric, Record, Sample, Subject};
+use seepmeter_record::{CurrentValues, Metric, Record, Sample, Subject, printable};
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
@@ -129,11 +130,11 @@ impl Csv {
 
     fn write_heading(&mut self, columns: &[Box<str>]) -> csv::Result<()> {
         let subject = ["elapsed_s", "subject", "kind", "name"];
-        let values: Vec<&str> = match self.layout {
-            Layout::Wide => columns.iter().map(|name| &**name).collect(),
-            Layout::Long => vec!["metric", "unit", "value"],
+        let values: Vec<Cow<'_, str>> = match self.layout {
+            Layout::Wide => columns.iter().map(|name| printable(name)).collect(),
+            Layout::Long => ["metric", "unit", "value"].map(Cow::from).into(),
         };
-        self.table.write_record(subject.into_iter().chain(values))
+        self.table.write_record(subject.into_iter().chain(values.iter().map(|name| &**name)))
     }
 
     fn write_wide(&mut self, sample: &Sample) -> csv::Result<()> {
@@ -178,7 +179,7 @@ impl Csv {
         let Self { table, values, field, .. } = self;
         for point in values.points(sample) {
             write_subject(table, field, sample.t, point.subject)?;
-            table.write_field(&*point.metric.name)?;
+            table.write_field(&*printable(&point.metric.name))?;
             table.write_field(point.metric.unit.as_str())?;
             table.write_field(field.text(point.value))?;
             table.write_record(None::<&[u8]>)?;
@@ -197,7 +198,7 @@ fn write_subject(
     let (seconds, nanos) = (t / 1_000_000_000, t % 1_000_000_000);
     table.write_field(field.text(format_args!("{seconds}.{nanos:09}")))?;
     table.write_field(field.text(subject.id.0))?;
-    table.write_field(subject.kind.as_str())?;
+    table.write_field(&*printable(subject.kind.as_str()))?;
     table.write_field(field.text(&subject.name))
 }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use seepmeter_plugin::Error;
 use seepmeter_process::{WaitingWriter, start};
-use seepmeter_record::Bytes;
+use seepmeter_record::{Bytes, printable};
 
 use crate::output_files::{
     Limit, OutputFile, OutputRoom, PartEnd, PartRules, StandardStream, standard_stream,
@@ -118,6 +118,16 @@ impl Output {
     ) -> Result<(), Error> {
         write(&mut *self.writer())
             .map_err(|error| Error::io(format!("cannot write to {}", self.name), &error))
+    }
+
+    /// Prints a line for people.
+    pub(super) fn line(&mut self, line: &str) -> Result<(), Error> {
+        self.print(|out| writeln!(out, "{}", printable(line)))
+    }
+
+    /// Prints lines for people.
+    pub(super) fn lines(&mut self, lines: &[String]) -> Result<(), Error> {
+        lines.iter().try_for_each(|line| self.line(line))
     }
 
     /// Hands everything on to the system.

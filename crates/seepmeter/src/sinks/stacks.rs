@@ -276,7 +276,8 @@ fn add_thread(weights: &mut BTreeMap<Line, u64>, thread: &Thread) {
 
 /// A name as one frame: a semicolon in it would end the frame, a newline the line.
 fn one_frame(name: &[u8], instead: u8) -> Vec<u8> {
-    name.iter().map(|&byte| if matches!(byte, b';' | b'\n') { instead } else { byte }).collect()
+    let one = |&byte: &u8| if matches!(byte, b';' | b'\n') { instead } else { byte };
+    Bytes::from(name.iter().map(one).collect::<Vec<u8>>()).to_string().into_bytes()
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ impl Sink for Summary {
             return Ok(());
         }
         let lines = self.lines();
-        self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
+        self.output.lines(&lines)?;
         self.output.flush()
     }
 }

@@ -138,7 +138,7 @@ impl Text {
         if self.style == Style::Pages {
             let Some(header) = &self.header else { return Ok(()) };
             let pages = rss / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
-            return self.output.print(|out| writeln!(out, "{pages}"));
+            return self.output.line(&pages.to_string());
         }
         let change = match self.last.insert(subject.id, (t, rss)) {
             Some((before, old)) if t > before => {
@@ -154,9 +154,7 @@ impl Text {
         };
         let times = self.times(t);
         let rss = human::bytes(rss);
-        self.output.print(|out| {
-            writeln!(out, "{}", format!("{times}  rss {rss:>10}  {change:>13}{name}").trim_end())
-        })
+        self.output.line(format!("{times}  rss {rss:>10}  {change:>13}{name}").trim_end())
     }
 
     fn write_event(&mut self, event: &Event) -> Result<(), Error> {
@@ -166,7 +164,7 @@ impl Text {
         }
         let Some(line) = line.filter(|_| self.style == Style::Line) else { return Ok(()) };
         let times = self.times(event.t);
-        self.output.print(|out| writeln!(out, "{times}  {line}"))
+        self.output.line(&format!("{times}  {line}"))
     }
 
     /// What a person should know before the end.
@@ -193,7 +191,7 @@ impl Text {
             EventKind::Fallback { text } => format!("fallback: {text}"),
             // What a plugin has to say for itself.
             EventKind::Other { kind, text, .. } if !text.is_empty() => {
-                format!("{}: {text}", kind.escape_debug())
+                format!("{kind}: {text}")
             }
             kind => return self.end_line(event.subject?, words::end_of_event(kind)?),
         })

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Sink, options};
-use seepmeter_record::{End, Footer, Record};
+use seepmeter_record::{End, Footer, Record, printable_json};
 use seepmeter_verdict::Conclusion;
 
 use super::output::{Destination, Output};
@@ -76,8 +76,14 @@ impl Sink for VerdictSink {
         if self.not_started {
             return Ok(());
         }
-        let lines = &self.lines;
-        self.output.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
+        match self.options.json {
+            true => {
+                let json = self.lines.iter().map(|line| printable_json(line));
+                let json: Vec<_> = json.collect();
+                self.output.print(|out| json.iter().try_for_each(|it| writeln!(out, "{it}")))?;
+            }
+            false => self.output.lines(&self.lines)?,
+        }
         self.output.flush()?;
         match &self.missing {
             Some(why) => Err(Error::failed(format!("there is nothing to judge: {why}"))),

@@ -42,7 +42,7 @@ pub use plan::{SamplerPlan, SinkPlan, StartError, TargetSpec};
 pub use plugins::*;
 pub use replay::Replay;
 pub use sampler::KeptAlive;
-pub use session::{Armed, Live};
+pub use session::{Armed, Live, Unfinished};
 
 use std::sync::Arc;
 

@@ -1,15 +1,13 @@
 //! The command: what was typed becomes a plan, the plan a run, the run an exit status.
 
-use std::process::ExitCode;
-
 use seepmeter::flags::{Flags, Subcommand};
 use seepmeter::outcome::Outcome;
 use seepmeter::{commands, messages};
 
-fn main() -> ExitCode {
+fn main() {
     let flags = match Flags::read() {
         Ok(flags) => flags,
-        Err(error) => return Outcome::of_usage(&error).into(),
+        Err(error) => Outcome::of_usage(&error).exit(),
     };
     let outcome = match flags.command {
         Subcommand::Run(flags) => commands::run(flags),
@@ -21,11 +19,9 @@ fn main() -> ExitCode {
         Subcommand::Completions { shell } => commands::completions(shell),
         Subcommand::Man => commands::man(),
     };
-    match outcome {
-        Ok(outcome) => outcome.into(),
-        Err(error) => {
-            messages::error(&error);
-            Outcome::OwnFailure.into()
-        }
-    }
+    let outcome = outcome.unwrap_or_else(|error| {
+        messages::error(&error);
+        Outcome::OwnFailure
+    });
+    outcome.exit()
 }

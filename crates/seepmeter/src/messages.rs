@@ -5,6 +5,9 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use seepmeter_record::Bytes;
@@ -22,6 +25,23 @@ pub fn notice(sentence: &str) {
     // In one write, or what the target writes at the same time could come in its middle.
     let line = format!("seepmeter: {sentence}\n");
     let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Reports one sentence, and waits no longer than a moment for whoever should take it: for the thread
+/// that serves signals.
+pub(crate) fn notice_at_once(sentence: &str) {
+    const MOMENT: Duration = Duration::from_millis(20);
+    let sentence = sentence.to_owned();
+    let (sender, written) = mpsc::channel();
+    let write = move || {
+        notice(&sentence);
+        // Nobody waits any more if it took too long.
+        let _ = sender.send(());
+    };
+    // Without a thread, the exit status is all that is left.
+    if thread::Builder::new().name("notice".to_owned()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(MOMENT);
+    }
 }
 
 /// Reports which gates fired, and why, and which could not be checked; true if any fired.
@@ -43,7 +63,8 @@ pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>) -> bool {
 /// # Errors
 /// Standard output can't be written to.
 pub(crate) fn print(text: &[u8]) -> Result<Outcome> {
-    match io::stdout().write_all(text) {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }
@@ -65,5 +86,5 @@ pub fn usage(error: &clap::Error) {
         let text = error.render().to_string();
         return notice(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     }
-    let _ = error.print();
+    let _ = error.print().and_then(|()| io::stdout().flush());
 }

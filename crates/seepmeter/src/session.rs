@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use seepmeter_engine::{Armed, Engine, Prepared, RunReport, SamplerPlan, SinkPlan, TargetSpec};
+use seepmeter_engine::{Armed, Engine, Prepared, SamplerPlan, SinkPlan, TargetSpec};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{Limits, Process};
 use seepmeter_record::conventions::attribute;
@@ -122,13 +122,5 @@ pub(crate) fn target_spec(process: &Process, origin: TargetOrigin, name: Bytes) 
         attributes,
         proc_root: root.path().to_owned(),
         executable: None,
-    }
-}
-
-/// Stays for as long as a target still needs a sampler.
-pub(crate) fn keep_alive(report: RunReport) {
-    for sampler in report.kept_alive {
-        messages::notice(&sampler.reason());
-        sampler.wait();
     }
 }

@@ -1,0 +1,145 @@
+//! Libraries that are described: each is loaded in a process of its own, so that one which hangs, crashes
+//! or exits harms neither seepmeter nor the description of another.
+
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork};
+use seepmeter_plugin::Info;
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_process::wait::{wait_one_readable, wait_readable};
+use seepmeter_process::{Child, Process};
+use seepmeter_record::End;
+use serde::{Deserialize, Serialize};
+
+use super::{LOAD_LIMIT, LoadError, PluginKind, TableLayout, elf, open};
+
+/// What a library says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibraryDescription {
+    /// What it is.
+    pub kind: PluginKind,
+    /// What it says of itself.
+    pub info: Info,
+    /// The layout of its table.
+    pub layout: TableLayout,
+}
+
+/// A process that loads a library.
+struct LoadingProcess {
+    child: Child,
+    answer: PipeReader,
+}
+
+/// Describes libraries, all at the same time. Only for a process that has no thread but this one.
+///
+/// # Errors
+/// Of each library: see [`LoadError`].
+#[must_use]
+pub fn describe_apart(paths: &[PathBuf]) -> Vec<Result<LibraryDescription, LoadError>> {
+    let deadline = Instant::now() + LOAD_LIMIT;
+    let loading: Vec<_> = paths.iter().map(|path| LoadingProcess::begin(path)).collect();
+    let described = paths.iter().zip(loading).map(|(path, loading)| {
+        let cannot = |reason| LoadError::Open { path: path.clone(), reason };
+        let answer = loading.and_then(|loading| loading.finish(deadline)).map_err(cannot)?;
+        answer.map_err(LoadError::Apart)
+    });
+    described.collect()
+}
+
+impl LoadingProcess {
+    fn begin(path: &Path) -> Result<Self, String> {
+        elf::check(path)?;
+        let of = |error: io::Error| error.to_string();
+        if std::fs::read_dir("/proc/self/task").map_err(of)?.count() > 1 {
+            return Err("it can't be loaded apart once there are other threads".to_owned());
+        }
+        let (answer, writer) = io::pipe().map_err(of)?;
+        // SAFETY: there is no other thread, so the child may do all that this process may.
+        match unsafe { fork() }.map_err(|errno| of(errno.into()))? {
+            ForkResult::Child => answer_and_exit(path, writer),
+            ForkResult::Parent { child } => {
+                // Nobody else reaps it, so its pid stays its own.
+                let process = Process::open(child.as_raw(), &ProcRoot::default());
+                let child = Child::of(process.map_err(|error| error.to_string())?);
+                Ok(Self { child, answer })
+            }
+        }
+    }
+
+    /// Waits for the answer, and ends the process. The inner result is the library's, the outer one that
+    /// of loading it.
+    fn finish(mut self, deadline: Instant) -> Result<Result<LibraryDescription, String>, String> {
+        let answer = self.read_line(deadline).map_err(|error| error.to_string())?;
+        let process = self.child.process();
+        let fds = [process.pidfd()];
+        // With no answer it ends by itself, and how is worth knowing.
+        let ended =
+            answer.is_none() && wait_readable(&fds, Some(deadline)).is_ok_and(|ready| ready[0]);
+        let _ = process.signal(Signal::SIGKILL);
+        let _ = process.wait();
+        let end = self.child.reap().map_err(|error| error.to_string())?;
+        match answer {
+            Some(line) => serde_json::from_slice(&line).map_err(|error| error.to_string()),
+            None if !ended => {
+                Err(format!("it did not answer within {} seconds", LOAD_LIMIT.as_secs()))
+            }
+            None => Err(match end {
+                End::Killed(signal) => {
+                    let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
+                    format!("it crashed while it was loaded ({name})")
+                }
+                _ => "it called exit while it was loaded".to_owned(),
+            }),
+        }
+    }
+
+    /// A line; none if there is none until the deadline. Not up to the end of the pipe, which a process
+    /// that the library has started may hold.
+    fn read_line(&mut self, deadline: Instant) -> io::Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        let mut bytes = [0; 4096];
+        while wait_one_readable(self.answer.as_fd(), Some(deadline))? {
+            match self.answer.read(&mut bytes)? {
+                0 => break,
+                length => line.extend_from_slice(&bytes[..length]),
+            }
+            if line.ends_with(b"\n") {
+                return Ok(Some(line));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The child: loads the library, and writes a line of what it says.
+fn answer_and_exit(path: &Path, mut writer: PipeWriter) -> ! {
+    let answer = || -> io::Result<()> {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // What a library prints when it is loaded is none of its description.
+        let nothing = File::options().read(true).write(true).open("/dev/null")?;
+        dup2_stdin(&nothing)?;
+        dup2_stdout(&nothing)?;
+        dup2_stderr(&nothing)?;
+        let library = open(path, &(Arc::new(|_: &str| {}) as crate::Notices));
+        let description =
+            library.map_err(|error| error.to_string()).map(|library| LibraryDescription {
+                kind: library.factory.kind(),
+                info: library.info,
+                layout: library.layout,
+            });
+        let mut line = serde_json::to_vec(&description)?;
+        line.push(b'\n');
+        writer.write_all(&line)
+    };
+    // Whatever went wrong, the missing answer says that something did.
+    let _ = catch_unwind(AssertUnwindSafe(answer));
+    // SAFETY: ends the process without running what the parent or the library registered for its exit.
+    unsafe { libc::_exit(0) }
+}

@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// The description of every plugin that can be found, and why the others can't be used. Runs nothing
-    /// of a library in this process, which must have no other thread.
+    /// of a library in this process.
     #[must_use]
     pub fn describe_all(&self) -> (Vec<PluginDescription>, Vec<LoadError>) {
         let samplers =

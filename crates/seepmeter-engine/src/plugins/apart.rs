@@ -37,10 +37,9 @@ struct LoadingProcess {
     answer: PipeReader,
 }
 
-/// Describes libraries, all at the same time. Only for a process that has no thread but this one.
+/// Describes libraries, all at the same time.
 ///
-/// # Errors
-/// Of each library: see [`LoadError`].
+/// Of each library that can't be used there is the error.
 #[must_use]
 pub fn describe_apart(paths: &[PathBuf]) -> Vec<Result<LibraryDescription, LoadError>> {
     let deadline = Instant::now() + LOAD_LIMIT;
@@ -53,21 +52,32 @@ pub fn describe_apart(paths: &[PathBuf]) -> Vec<Result<LibraryDescription, LoadE
     described.collect()
 }
 
+/// Describes one library.
+pub(super) fn describe(path: &Path) -> Result<LibraryDescription, LoadError> {
+    let described = describe_apart(&[path.to_owned()]).pop();
+    described.unwrap_or_else(|| Err(LoadError::NoEntry { path: path.to_owned() }))
+}
+
 impl LoadingProcess {
     fn begin(path: &Path) -> Result<Self, String> {
         elf::check(path)?;
         let of = |error: io::Error| error.to_string();
-        if std::fs::read_dir("/proc/self/task").map_err(of)?.count() > 1 {
-            return Err("it can't be loaded apart once there are other threads".to_owned());
-        }
         let (answer, writer) = io::pipe().map_err(of)?;
-        // SAFETY: there is no other thread, so the child may do all that this process may.
+        let (held, mut hold) = io::pipe().map_err(of)?;
+        // SAFETY: the other threads, if there are any, wait for this one, and hold no lock that the child
+        // needs; the C library makes its own usable again in a child. Should a plugin's thread hold one, the
+        // child waits for it until its time is over, and harms nobody.
         match unsafe { fork() }.map_err(|errno| of(errno.into()))? {
-            ForkResult::Child => answer_and_exit(path, writer),
+            ForkResult::Child => {
+                drop(hold);
+                answer_and_exit(path, held, writer)
+            }
             ForkResult::Parent { child } => {
                 // Nobody else reaps it, so its pid stays its own.
                 let process = Process::open(child.as_raw(), &ProcRoot::default());
                 let child = Child::of(process.map_err(|error| error.to_string())?);
+                // It has not run so far, or could have ended before it was held by its pidfd.
+                hold.write_all(&[1]).map_err(of)?;
                 Ok(Self { child, answer })
             }
         }
@@ -118,9 +128,10 @@ impl LoadingProcess {
     }
 }
 
-/// The child: loads the library, and writes a line of what it says.
-fn answer_and_exit(path: &Path, mut writer: PipeWriter) -> ! {
+/// The child: loads the library once it is told to, and writes a line of what the library says.
+fn answer_and_exit(path: &Path, mut held: PipeReader, mut writer: PipeWriter) -> ! {
     let answer = || -> io::Result<()> {
+        held.read_exact(&mut [0])?;
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         // What a library prints when it is loaded is none of its description.
         let nothing = File::options().read(true).write(true).open("/dev/null")?;

@@ -147,7 +147,8 @@ fn name_crashes() -> io::Result<()> {
 /// Names the plugin, and lets the signal do what it did before: a core dump, mostly.
 extern "C" fn crashed(number: c_int, info: *mut siginfo_t, _: *mut c_void) {
     let Ok(signal) = Signal::try_from(number) else { return };
-    if let Some((library, name)) = CALL.get() {
+    // Taken, since a handler that was there before may crash in its turn.
+    if let Some((library, name)) = CALL.take() {
         let [before, call, after] = name.words();
         say(&[
             "seepmeter: the plugin ",

@@ -144,7 +144,9 @@ impl PluginLibrary {
     /// See [`LoadError`].
     pub fn load(path: &Path, notices: &Notices) -> Result<Self, LoadError> {
         let refused = |reason: String| LoadError::Open { path: path.to_owned(), reason };
-        elf::check(path).map_err(refused)?;
+        // A constructor that never returns keeps the loader's lock, which a thread of this process needs
+        // as soon as it has a destructor to register. So it is tried apart, where it harms nobody.
+        apart::describe(path)?;
         // What a library does when it is loaded may last for ever; a thread can be left behind.
         let (sender, loaded) = crossbeam_channel::bounded(1);
         let (own_path, own_notices) = (path.to_owned(), notices.clone());

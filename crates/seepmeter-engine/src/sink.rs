@@ -156,8 +156,12 @@ fn live(
     let label = &plan.label;
     let departure = {
         let (label, done, failures) = (label.clone(), done.clone(), Arc::clone(failures));
+        let made = made.clone();
         move |why: &str| {
-            failures.report(&label, format!("sink {label}: {why}"));
+            // Whoever waits for the instance reports that by itself.
+            if made.try_send(Err(Error::failed(why))).is_err() {
+                failures.report(&label, format!("sink {label}: {why}"));
+            }
             let _ = done.try_send(0);
         }
     };

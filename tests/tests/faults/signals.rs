@@ -210,7 +210,7 @@ fn a_signal_ends_at_once_what_reads_a_pipe_without_end() {
     };
     reads(&path, words!["replay", "-q", "-o", "csv", path]);
     reads(&path, words!["judge", path]);
-    reads(&path, words!["compare", "--base", path, "--new", other]);
+    reads(&path, words!["compare", path, "--", other]);
 }
 
 #[test]
@@ -245,12 +245,15 @@ fn a_seepmeter_that_was_stopped_for_long_goes_on_and_says_what_it_missed() {
     running.signal(Signal::SIGCONT);
     eventually("the event", || {
         let recording = Recording::try_read(&path).ok()?;
-        (recording.events("continued").len() == 1 && !recording.events("missed").is_empty())
-            .then_some(())
+        let missed = recording.events("missed").into_iter();
+        let long = missed.filter(|event| {
+            matches!(event.kind, seepmeter_record::EventKind::Missed { ticks } if ticks > 200)
+        });
+        (recording.events("continued").len() == 1 && long.count() == 1).then_some(())
     });
     let _ = running.finish().expect(0);
     let missed = Recording::read(&path).footer().missed;
-    assert!((250..=400).contains(&missed), "{missed} ticks of 10 ms in 3 s");
+    assert!(missed >= 250, "{missed} ticks of 10 ms in 3 s");
 }
 
 #[test]

@@ -108,9 +108,12 @@ impl PendingSampler {
             let label = thread.plan.label.clone();
             let departure = {
                 let (label, end) = (label.clone(), end_sender.clone());
-                let failures = Arc::clone(&failures);
+                let (made, failures) = (made_sender.clone(), Arc::clone(&failures));
                 move |why: &str| {
-                    failures.report(&label, format!("sampler {label}: {why}"));
+                    // Whoever waits for the instance reports that by itself.
+                    if made.try_send(Err(Error::failed(why))).is_err() {
+                        failures.report(&label, format!("sampler {label}: {why}"));
+                    }
                     let _ = end.try_send(ThreadEnd::Finished);
                 }
             };

@@ -25,7 +25,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     let (processes, armed) = match watch.wait_for(|| arm(flags))?? {
         ControlFlow::Break(outcome) => return Ok(outcome),
-        ControlFlow::Continue(ready) => ready,
+        ControlFlow::Continue(Ready { processes, armed }) => (processes, armed),
     };
     let targets = processes.into_iter().zip(armed.targets());
     let targets = targets.map(|(process, subject)| WatchedTarget { process, subject: *subject });
@@ -35,8 +35,14 @@ fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     watch.complete(Outcome::Success, |outcome, report| outcome.of_report(report, gates))
 }
 
+/// Processes, and a run that is armed with them.
+struct Ready {
+    processes: Vec<Arc<Process>>,
+    armed: Armed,
+}
+
 /// Makes everything ready to watch; an outcome if that is not what was asked for.
-fn arm(flags: &AttachFlags) -> Result<ControlFlow<Outcome, (Vec<Arc<Process>>, Armed)>> {
+fn arm(flags: &AttachFlags) -> Result<ControlFlow<Outcome, Ready>> {
     let request = match Request::read(Some(&flags.watch), &flags.sinks)? {
         Request::Help(outcome) => return Ok(ControlFlow::Break(outcome)),
         Request::Run(request) => request,
@@ -53,7 +59,7 @@ fn arm(flags: &AttachFlags) -> Result<ControlFlow<Outcome, (Vec<Arc<Process>>, A
     });
     let armed = prepared.arm(specs.collect(), collector)?;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
-    Ok(ControlFlow::Continue((processes, armed)))
+    Ok(ControlFlow::Continue(Ready { processes, armed }))
 }
 
 /// Opens each process once.

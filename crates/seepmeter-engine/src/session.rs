@@ -40,6 +40,12 @@ impl Armed {
         self.session.writer.metric_names()
     }
 
+    /// What has yet to finish.
+    #[must_use]
+    pub fn unfinished(&self) -> Unfinished {
+        self.session.unfinished()
+    }
+
     /// Lets the samplers tick; their first tick is due now.
     #[must_use]
     pub fn go(self) -> Live {
@@ -108,6 +114,12 @@ impl Live {
         PendingConclusion { answer }
     }
 
+    /// What has yet to finish.
+    #[must_use]
+    pub fn unfinished(&self) -> Unfinished {
+        self.session.unfinished()
+    }
+
     /// Stops the samplers, and waits until the sinks have all records and the verdict. Targets that have
     /// not ended are left. A sampler or a sink that does not come to its end in time is left behind, and
     /// the report says so.
@@ -137,6 +149,21 @@ impl PendingConclusion {
     #[must_use]
     pub fn take(&self) -> Option<Conclusion> {
         self.answer.try_recv().ok()
+    }
+}
+
+/// The samplers and sinks that have not finished, for whoever does not want to wait for them any longer.
+#[derive(Clone, Debug, Default)]
+pub struct Unfinished {
+    all: Vec<(String, Weak<()>)>,
+}
+
+impl Unfinished {
+    /// Which they are at this moment, for the user.
+    #[must_use]
+    pub fn labels(&self) -> Vec<String> {
+        let unfinished = self.all.iter().filter(|(_, alive)| alive.strong_count() > 0);
+        unfinished.map(|(label, _)| label.clone()).collect()
     }
 }
 
@@ -193,6 +220,15 @@ impl Session {
     pub(crate) fn emit(&self, kind: EventKind, subject: SubjectId) {
         let event = Event::new(self.writer.now(), kind).of(subject);
         self.writer.send(Record::Event(event));
+    }
+
+    fn unfinished(&self) -> Unfinished {
+        let samplers = self.samplers.iter();
+        let samplers =
+            samplers.map(|handle| (format!("sampler {}", handle.label), handle.alive.clone()));
+        let sinks = self.sinks.iter();
+        let sinks = sinks.map(|handle| (format!("sink {}", handle.label), handle.alive.clone()));
+        Unfinished { all: samplers.chain(sinks).collect() }
     }
 
     fn end_target(&mut self, subject: SubjectId, end: End) {

@@ -1,8 +1,8 @@
 //! A sink's thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use seepmeter_record::{Dropped, Record};
 
 use crate::failures::{Failures, answer, panic_text};
 use crate::plan::{SinkPlan, StartError};
+use crate::plugins::at_departure;
 use crate::sink_queue::{Delivery, PENDING_BATCHES, Pending, SinkQueue};
 
 /// How long a sink may take for what waits at the end; then it gets no more samples.
@@ -60,7 +61,9 @@ pub(crate) struct PendingSink {
 
 /// A running sink.
 pub(crate) struct SinkHandle {
-    label: String,
+    pub(crate) label: String,
+    /// Dead once the thread is done.
+    pub(crate) alive: Weak<()>,
     give_up_samples: Arc<AtomicBool>,
     /// Gets the count of the samples given up, once the thread is done.
     done: Receiver<u64>,
@@ -79,19 +82,27 @@ impl PendingSink {
         let pending = Arc::new(Pending::default());
         let give_up_samples = Arc::new(AtomicBool::new(false));
         let label = plan.label.clone();
+        let alive = Arc::new(());
+        let alive_to_others = Arc::downgrade(&alive);
         let queue_end = QueueEnd {
             deliveries,
             pending: Arc::clone(&pending),
             give_up_samples: Arc::clone(&give_up_samples),
             given_up: 0,
             turn,
+            _alive: alive,
         };
         let failures = Arc::clone(failures);
         thread::Builder::new()
             .name(format!("sink {}", plan.factory.info().name))
             .spawn(move || live(&plan, &made_sender, queue_end, &done_sender, &failures))?;
         Ok(Self {
-            handle: SinkHandle { label: label.clone(), give_up_samples, done },
+            handle: SinkHandle {
+                label: label.clone(),
+                alive: alive_to_others,
+                give_up_samples,
+                done,
+            },
             queue: SinkQueue::new(label, queue, pending),
             made,
         })
@@ -110,7 +121,7 @@ impl SinkHandle {
     /// Waits until the sink has taken all that its queue holds. One that is too slow is first spared
     /// the samples and then left behind. Returns the samples that it did not get here.
     pub(crate) fn join(self, ended: Instant, failures: &Failures) -> Dropped {
-        let Self { label, give_up_samples, done } = self;
+        let Self { label, alive: _, give_up_samples, done } = self;
         let last_moment = ended + DRAIN + LAST_GRACE;
         let samples = done.recv_deadline(ended + DRAIN).or_else(|_| {
             give_up_samples.store(true, Ordering::Relaxed);
@@ -140,8 +151,21 @@ fn live(
     made: &Sender<Result<(), Error>>,
     mut queue: QueueEnd,
     done: &Sender<u64>,
-    failures: &Failures,
+    failures: &Arc<Failures>,
 ) {
+    let label = &plan.label;
+    let departure = {
+        let (label, done, failures) = (label.clone(), done.clone(), Arc::clone(failures));
+        let made = made.clone();
+        move |why: &str| {
+            // Whoever waits for the instance reports that by itself.
+            if made.try_send(Err(Error::failed(why))).is_err() {
+                failures.report(&label, format!("sink {label}: {why}"));
+            }
+            let _ = done.try_send(0);
+        }
+    };
+    at_departure(departure);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut sink = match plan.factory.make(&plan.options) {
             Ok(sink) => sink,
@@ -153,7 +177,6 @@ fn live(
         let _ = made.send(Ok(()));
         queue.feed(sink.as_mut())
     }));
-    let label = &plan.label;
     match outcome {
         Ok(Ok(())) => {}
         // Whoever read the output has had enough of it.
@@ -174,6 +197,7 @@ struct QueueEnd {
     give_up_samples: Arc<AtomicBool>,
     given_up: u64,
     turn: Turn,
+    _alive: Arc<()>,
 }
 
 impl QueueEnd {

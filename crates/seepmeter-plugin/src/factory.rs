@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, OptionSpec, Options, RunningSampler, Sampler, Sink, Stream};
 
 /// See [`Plugin::MAX_BATCH_DELAY`].
@@ -34,7 +36,7 @@ pub trait Plugin: Sized {
 }
 
 /// What is known of a plugin before there is an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// The name that `--sampler` or `--sink` takes.
     pub name: String,

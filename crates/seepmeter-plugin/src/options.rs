@@ -19,7 +19,7 @@ pub trait Options: Sized {
 }
 
 /// One option, for help and for the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OptionSpec {
     /// Its key, words joined by dashes.
     pub key: String,

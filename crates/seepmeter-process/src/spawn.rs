@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::ptr;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, ForkResult, access};
@@ -43,7 +44,7 @@ pub struct HeldChild {
 /// A child of seepmeter's.
 #[derive(Debug)]
 pub struct Child {
-    process: Process,
+    process: Arc<Process>,
 }
 
 /// Why an exec failed.
@@ -109,7 +110,7 @@ impl Command {
                 drop((hold_reader, sentinel_writer));
                 // The child can't end unseen: nobody but us reaps it, so its pid stays its own.
                 match Process::open(child.as_raw(), &ProcRoot::default()) {
-                    Ok(process) => Ok(HeldChild { child: Child { process }, hold, sentinel }),
+                    Ok(process) => Ok(HeldChild { child: Child::of(process), hold, sentinel }),
                     Err(error) => {
                         drop(hold);
                         nix::sys::wait::waitpid(child, None)?;
@@ -127,7 +128,7 @@ impl Command {
 impl HeldChild {
     /// The child's process.
     #[must_use]
-    pub fn process(&self) -> &Process {
+    pub fn process(&self) -> &Arc<Process> {
         &self.child.process
     }
 
@@ -163,9 +164,15 @@ impl HeldChild {
 }
 
 impl Child {
+    /// A child that was forked elsewhere.
+    #[must_use]
+    pub fn of(process: Process) -> Self {
+        Self { process: Arc::new(process) }
+    }
+
     /// The child's process.
     #[must_use]
-    pub fn process(&self) -> &Process {
+    pub fn process(&self) -> &Arc<Process> {
         &self.process
     }
 

@@ -63,9 +63,9 @@ fn option(option: &OptionSpec) -> String {
 
 fn abi(layout: &TableLayout) -> String {
     let TableLayout { symbol, major, minor, table_size, host_table_size, calls } = layout;
-    let has: Vec<&str> = calls.iter().filter(|call| call.present).map(|call| call.name).collect();
+    let has: Vec<&str> = calls.iter().filter(|call| call.present).map(|call| &*call.name).collect();
     let lacks: Vec<&str> =
-        calls.iter().filter(|call| !call.present).map(|call| call.name).collect();
+        calls.iter().filter(|call| !call.present).map(|call| &*call.name).collect();
     let mut text = format!(
         "plugin ABI: version {major}.{minor}, entry {symbol}, a table of {table_size} bytes (seepmeter knows {host_table_size})\n"
     );
@@ -119,7 +119,7 @@ fn page_json(page: &PluginDescription) -> Value {
     let abi = layout.as_ref().map(|layout| {
         let TableLayout { symbol, major, minor, table_size, host_table_size, calls } = layout;
         let calls: serde_json::Map<String, Value> =
-            calls.iter().map(|call| (call.name.to_owned(), call.present.into())).collect();
+            calls.iter().map(|call| (call.name.clone(), call.present.into())).collect();
         json!({
             "symbol": symbol, "major": major, "minor": minor, "table_size": table_size,
             "host_table_size": host_table_size, "calls": calls,

@@ -1,7 +1,5 @@
 //! The command: what was typed becomes a plan, the plan a run, the run an exit status.
 
-use std::process::ExitCode;
-
 use seepmeter::flags::{Flags, Subcommand};
 use seepmeter::outcome::Outcome;
 use seepmeter::{commands, messages};
@@ -16,14 +14,14 @@ const RAISED_RIGHTS: &str = "this seepmeter has more rights than you have (it is
      security module raised them), and everybody who may execute it could use them to write files, load code and control \
      processes; take them away (setcap -r, chmod ug-s), and run it as root or as the target's user: see \"Rights\" in SECURITY.md";
 
-fn main() -> ExitCode {
+fn main() {
     if start::raised_rights() {
         messages::notice(RAISED_RIGHTS);
-        return Outcome::OwnFailure.into();
+        Outcome::OwnFailure.exit();
     }
     let flags = match Flags::read() {
         Ok(flags) => flags,
-        Err(error) => return Outcome::of_usage(&error).into(),
+        Err(error) => Outcome::of_usage(&error).exit(),
     };
     let outcome = match flags.command {
         Subcommand::Run(flags) => commands::run(flags),
@@ -35,11 +33,9 @@ fn main() -> ExitCode {
         Subcommand::Completions { shell } => commands::completions(shell),
         Subcommand::Man { subcommand } => commands::man(subcommand.as_deref()),
     };
-    match outcome {
-        Ok(outcome) => outcome.into(),
-        Err(error) => {
-            messages::error(&error);
-            Outcome::OwnFailure.into()
-        }
-    }
+    let outcome = outcome.unwrap_or_else(|error| {
+        messages::error(&error);
+        Outcome::OwnFailure
+    });
+    outcome.exit()
 }

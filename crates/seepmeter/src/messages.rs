@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -55,6 +57,23 @@ fn say(sentence: &str) {
     let written = write_until(io::stderr(), line.as_bytes(), Instant::now() + limit);
     let unread = written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
     UNREAD.store(unread, Ordering::Relaxed);
+}
+
+/// Reports one sentence, and waits no longer than a moment for whoever should take it: for the thread
+/// that serves signals.
+pub(crate) fn notice_at_once(sentence: &str) {
+    const MOMENT: Duration = Duration::from_millis(20);
+    let sentence = sentence.to_owned();
+    let (sender, written) = mpsc::channel();
+    let write = move || {
+        notice(&sentence);
+        // Nobody waits any more if it took too long.
+        let _ = sender.send(());
+    };
+    // Without a thread, the exit status is all that is left.
+    if thread::Builder::new().name("notice".to_owned()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(MOMENT);
+    }
 }
 
 /// Reports which gates fired, and why, and which could not be checked or decided; true if any fired, or if
@@ -108,7 +127,10 @@ pub(crate) fn print_json(json: &str) -> Result<Outcome> {
 pub(crate) fn print_bytes(text: &[u8]) -> Result<Outcome> {
     let written = match start::was_closed(libc::STDOUT_FILENO) {
         true => Err(io::Error::from_raw_os_error(libc::EBADF)),
-        false => WaitingWriter(io::stdout()).write_all(text),
+        false => {
+            let mut stdout = WaitingWriter(io::stdout());
+            stdout.write_all(text).and_then(|()| stdout.flush())
+        }
     };
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -1,7 +1,5 @@
 //! What the exit status says.
 
-use std::process::ExitCode;
-
 use nix::libc;
 use seepmeter_engine::RunReport;
 use seepmeter_record::{End, human};
@@ -29,23 +27,36 @@ pub enum Outcome {
     NotFound,
 }
 
-impl From<Outcome> for ExitCode {
-    /// The numbers are those of env(1) and timeout(1).
-    fn from(outcome: Outcome) -> Self {
-        let status = match outcome {
-            Outcome::Success => 0,
-            Outcome::Status(status) => status,
-            Outcome::Gate(status) => status.into(),
-            Outcome::Signal(signal) => 128 + signal,
-            Outcome::OwnFailure => 125,
-            Outcome::NotExecutable => 126,
-            Outcome::NotFound => 127,
-        };
-        Self::from(u8::try_from(status).unwrap_or(u8::MAX))
-    }
-}
-
 impl Outcome {
+    /// The exit status. The numbers are those of env(1) and timeout(1).
+    fn status(self) -> i32 {
+        let status = match self {
+            Self::Success => 0,
+            Self::Status(status) => status,
+            Self::Gate(status) => status.into(),
+            Self::Signal(signal) => 128 + signal,
+            Self::OwnFailure => 125,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
+        };
+        status.min(u8::MAX.into())
+    }
+
+    /// Ends the process, once what plugins have written to C's streams is out; for a moment that is waited
+    /// for. Nothing that a library has registered for the exit is run, see [`Outcome::exit_now`].
+    pub fn exit(self) -> ! {
+        seepmeter_engine::flush_plugins();
+        self.exit_now()
+    }
+
+    /// Ends the process at once. Not by exit(3): that waits for the lock of the dynamic linker, which a
+    /// library whose constructor never returns holds for ever, and runs code of plugins that could hang,
+    /// crash or exit with another status.
+    pub(crate) fn exit_now(self) -> ! {
+        // SAFETY: ends the process; what is to be written has been flushed by whoever wrote it.
+        unsafe { libc::_exit(self.status()) }
+    }
+
     /// Prints what is wrong with the command line, or the help that was asked for.
     #[must_use]
     pub fn of_usage(error: &clap::Error) -> Self {
@@ -100,7 +111,7 @@ impl Outcome {
     }
 
     /// This outcome, or if all went well the other one.
-    fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         if self == Self::Success { other } else { self }
     }
 }

@@ -1,37 +1,18 @@
 //! All the plugins that can be had: built in, or in a file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use seepmeter_engine::{
-    FolderOrigin, LoadError, Notices, PluginFactory, PluginFolders, PluginLibrary, TableLayout,
+    FolderOrigin, LibraryDescription, LoadError, Notices, PluginFactory, PluginFolders, PluginKind,
+    PluginLibrary, TableLayout, describe_apart,
 };
 use seepmeter_plugin::{ConfiguredSampler, Factory, Info, SamplerFactory, Sink, SinkFactory};
 
 use crate::builtin;
 use crate::output_files::OutputRoom;
 use crate::slips::file_for_sink;
-
-/// Sampler or sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PluginKind {
-    /// Observes processes.
-    Sampler,
-    /// Consumes records.
-    Sink,
-}
-
-impl PluginKind {
-    /// The word for it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sampler => "sampler",
-            Self::Sink => "sink",
-        }
-    }
-}
 
 /// Where a plugin comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +87,8 @@ impl Registry {
         })
     }
 
-    /// The description of every plugin that can be found, and why the others can't be used.
+    /// The description of every plugin that can be found, and why the others can't be used. Runs nothing
+    /// of a library in this process.
     #[must_use]
     pub fn describe_all(&self) -> (Vec<PluginDescription>, Vec<LoadError>) {
         let samplers =
@@ -114,44 +96,51 @@ impl Registry {
         let sinks = self.sinks.iter().map(|factory| built_in(PluginKind::Sink, factory.info()));
         let mut descriptions: Vec<PluginDescription> = samplers.chain(sinks).collect();
         let mut errors = Vec::new();
-        for (file, origin) in self.folders.all() {
-            match PluginLibrary::load(&file, &self.notices) {
-                Ok(library) => descriptions.push(describe_file(&library, Some(origin))),
+        let (files, origins): (Vec<PathBuf>, Vec<FolderOrigin>) =
+            self.folders.all().into_iter().unzip();
+        let described = describe_apart(&files);
+        for ((file, origin), described) in files.into_iter().zip(origins).zip(described) {
+            match described {
+                Ok(described) => descriptions.push(in_file(described, file, Some(origin))),
                 Err(error) => errors.push(error),
             }
         }
         (descriptions, errors)
     }
 
-    /// The descriptions of the plugins of one name: there may be a sampler and a sink.
+    /// The descriptions of the plugins of one name: there may be a sampler and a sink. As
+    /// [`Registry::describe_all`], runs nothing of a library in this process.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or its file can't be used.
     pub fn describe(&self, name: &str) -> Result<Vec<PluginDescription>> {
+        let (mut descriptions, mut files) = (Vec::new(), Vec::new());
         if name.contains('/') {
-            return Ok(vec![describe_file(
-                &PluginLibrary::load(Path::new(name), &self.notices)?,
-                None,
-            )]);
+            files.push(PathBuf::from(name));
+        } else {
+            let samplers = self.samplers.iter().map(|factory| factory.info());
+            let sinks = self.sinks.iter().map(|factory| factory.info());
+            let samplers = samplers.map(|info| (PluginKind::Sampler, info));
+            let all: Vec<_> = samplers.chain(sinks.map(|info| (PluginKind::Sink, info))).collect();
+            for kind in [PluginKind::Sampler, PluginKind::Sink] {
+                match all.iter().find(|(of, info)| *of == kind && info.name == name) {
+                    Some((_, info)) => descriptions.push(built_in(kind, info)),
+                    None => files.extend(self.folders.find(name, kind.word())),
+                }
+            }
         }
-        let found =
-            [self.sampler(name).map(|f| f.description), self.sink(name).map(|f| f.description)];
         let mut errors = Vec::new();
-        let mut descriptions = Vec::new();
-        for description in found {
-            match description {
-                Ok(description) => descriptions.push(description),
+        for (file, described) in files.iter().zip(describe_apart(&files)) {
+            match described {
+                Ok(described) => descriptions.push(in_file(described, file.clone(), None)),
                 Err(error) => errors.push(error),
             }
         }
-        // A file that is there and can't be used says more than that there is none.
-        match descriptions
-            .is_empty()
-            .then(|| errors.into_iter().max_by_key(|e| e.is::<LoadError>()))
-        {
-            Some(Some(error)) if error.is::<LoadError>() => Err(error),
-            Some(_) => Err(no_such("plugin", name, &self.names(None))),
-            None => Ok(descriptions),
+        match (descriptions.is_empty(), errors.pop()) {
+            (false, _) => Ok(descriptions),
+            // A file that is there and can't be used says more than that there is none.
+            (true, Some(error)) => Err(error.into()),
+            (true, None) => Err(no_such("plugin", name, &self.names(None))),
         }
     }
 
@@ -191,28 +180,27 @@ fn find<T: ?Sized>(
     };
     let file = file.ok_or_else(|| no_such(kind.word(), name, &registry.names(Some(kind))))?;
     let library = PluginLibrary::load(&file, &registry.notices)?;
-    let description = describe_file(&library, None);
     let factory = of_this_kind(&library.factory).ok_or_else(|| {
-        let is = description.kind.word();
+        let is = library.factory.kind().word();
         anyhow!("{} is a {is}, not a {}; use it with --{is}", file.display(), kind.word())
     })?;
-    Ok(RegisteredPlugin { factory, description })
+    let PluginLibrary { path, info, factory: made_by, layout } = library;
+    let described = LibraryDescription { kind: made_by.kind(), info, layout };
+    Ok(RegisteredPlugin { factory, description: in_file(described, path, None) })
 }
 
 fn built_in(kind: PluginKind, info: &Info) -> PluginDescription {
     PluginDescription { kind, info: info.clone(), origin: PluginOrigin::BuiltIn, layout: None }
 }
 
-fn describe_file(library: &PluginLibrary, origin: Option<FolderOrigin>) -> PluginDescription {
-    PluginDescription {
-        kind: match library.factory {
-            PluginFactory::Sampler(_) => PluginKind::Sampler,
-            PluginFactory::Sink(_) => PluginKind::Sink,
-        },
-        info: library.info.clone(),
-        origin: PluginOrigin::File(library.path.clone(), origin),
-        layout: Some(library.layout.clone()),
-    }
+fn in_file(
+    library: LibraryDescription,
+    file: PathBuf,
+    folder: Option<FolderOrigin>,
+) -> PluginDescription {
+    let LibraryDescription { kind, info, layout } = library;
+    let origin = PluginOrigin::File(file, folder);
+    PluginDescription { kind, info, origin, layout: Some(layout) }
 }
 
 fn no_such(what: &str, name: &str, names: &[String]) -> anyhow::Error {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use seepmeter_engine::{Armed, Engine, Prepared, RunReport, SamplerPlan, SinkPlan, TargetSpec};
+use seepmeter_engine::{Armed, Engine, Prepared, SamplerPlan, SinkPlan, TargetSpec};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{Limits, Process};
 use seepmeter_record::conventions::attribute;
@@ -35,9 +35,13 @@ pub(crate) struct RunRequest {
 }
 
 impl Request {
-    /// Finds the plugins that the flags name; a replay has no `watch`.
-    pub(crate) fn read(watch: Option<&WatchFlags>, sinks: &SinkFlags) -> Result<Self> {
-        let room = OutputRoom::new();
+    /// Finds the plugins that the flags name; a replay has no `watch`. `room` has what its sinks
+    /// write.
+    pub(crate) fn read(
+        watch: Option<&WatchFlags>,
+        sinks: &SinkFlags,
+        room: OutputRoom,
+    ) -> Result<Self> {
         let registry = registry(&sinks.folders, &room)?;
         let plugins = NamedPlugins::find(&registry, watch, sinks)?;
         if let Some(description) = plugins.help() {
@@ -80,7 +84,7 @@ pub(crate) struct Session {
     sinks: Vec<SinkPlan>,
     judge: JudgeOptions,
     /// What its sinks write.
-    pub(crate) outputs: OutputRoom,
+    outputs: OutputRoom,
 }
 
 /// A run whose instances are made.
@@ -165,12 +169,4 @@ pub(crate) fn redacted(record: Record) -> Record {
         }
     }
     Record::Header(header.into())
-}
-
-/// Stays for as long as a target still needs a sampler.
-pub(crate) fn keep_alive(report: RunReport) {
-    for sampler in report.kept_alive {
-        messages::notice(&sampler.reason());
-        sampler.wait();
-    }
 }

@@ -13,8 +13,8 @@ use seepmeter_plugin::c_abi::{EINVAL, EPERM, abi, result_of};
 use seepmeter_plugin::{Error, SampleFacts, Stream};
 use seepmeter_record::Points;
 
-use super::host_calls;
 use super::known::KnownNumbers;
+use super::{CallName, LoadedName, host_calls, in_call};
 use crate::Notices;
 
 /// No more warnings of one instance than this are shown; a terminal is not its log.
@@ -27,6 +27,8 @@ pub(super) struct Context {
     /// It has called back from another.
     called_from_elsewhere: AtomicBool,
     name: String,
+    /// Its library.
+    library: LoadedName,
     notices: Notices,
     warnings: AtomicU32,
     /// Touched by the owner alone.
@@ -49,11 +51,16 @@ pub(super) struct State {
 
 impl Context {
     /// A context for an instance that this thread owns, and the table for it. Both live until exit.
-    pub(super) fn leak(name: &str, notices: &Notices) -> (&'static Self, *const abi::InstanceHost) {
+    pub(super) fn leak(
+        name: &str,
+        library: LoadedName,
+        notices: &Notices,
+    ) -> (&'static Self, *const abi::InstanceHost) {
         let context: &'static Self = Box::leak(Box::new(Self {
             owner: gettid(),
             called_from_elsewhere: AtomicBool::new(false),
             name: name.to_owned(),
+            library,
             notices: notices.clone(),
             warnings: AtomicU32::new(0),
             state: RefCell::default(),
@@ -104,7 +111,7 @@ impl Context {
             state.stream = Some(stream);
             state.points = points.map(NonNull::from);
         }
-        let code = call();
+        let code = self.in_call(name, call);
         {
             let mut state = self.state.borrow_mut();
             state.stream = None;
@@ -112,6 +119,21 @@ impl Context {
             state.known.forget_ended();
         }
         self.result(name, code)
+    }
+
+    /// Makes a call into the instance, and says how it went.
+    pub(super) fn call(
+        &self,
+        name: &'static str,
+        call: impl FnOnce() -> i32,
+    ) -> Result<i32, Error> {
+        let code = self.in_call(name, call);
+        self.result(name, code)
+    }
+
+    /// Makes a call into the instance. If it does not come back, this call is named.
+    pub(super) fn in_call<R>(&self, name: &'static str, call: impl FnOnce() -> R) -> R {
+        in_call(self.library, CallName::Of(name), call)
     }
 
     /// What the result of the call of this name means. `wait` alone has a result of its own.

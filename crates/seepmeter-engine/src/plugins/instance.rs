@@ -26,11 +26,11 @@ impl Instance {
         notices: &Notices,
         options: &[(String, String)],
     ) -> Result<Self, Error> {
-        let (context, host) = Context::leak(&info.name, notices);
+        let (context, host) = Context::leak(&info.name, table.name, notices);
         let mut handle = std::ptr::null_mut();
         if let Some(create) = table.calls.create {
             // SAFETY: the plugin's own call; the host's table lives until exit.
-            context.result("create", unsafe { create(host, &raw mut handle) })?;
+            context.call("create", || unsafe { create(host, &raw mut handle) })?;
         }
         let instance = Self { context, table: Arc::clone(table), handle };
         for (place, (key, _)) in options.iter().enumerate() {
@@ -43,14 +43,13 @@ impl Instance {
                 return Err(Error::failed(format!("no option `{key}`; there are none")));
             };
             // SAFETY: the plugin's own call with its own instance; both texts live through it.
-            let code = unsafe {
+            context.call("configure", || unsafe {
                 configure(handle, bytes_to_c(key.as_bytes()), bytes_to_c(value.as_bytes()))
-            };
-            context.result("configure", code)?;
+            })?;
         }
         if let Some(ready) = table.calls.ready {
             // SAFETY: the plugin's own call with its own instance.
-            context.result("ready", unsafe { ready(handle) })?;
+            context.call("ready", || unsafe { ready(handle) })?;
         }
         Ok(instance)
     }
@@ -60,7 +59,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         if let Some(destroy) = self.table.calls.destroy {
             // SAFETY: the plugin's own call with its own instance, which is not used again.
-            unsafe { destroy(self.handle) };
+            self.context.in_call("destroy", || unsafe { destroy(self.handle) });
         }
     }
 }

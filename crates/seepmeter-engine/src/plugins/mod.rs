@@ -13,9 +13,12 @@ use std::time::Duration;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use seepmeter_plugin::c_abi::{abi, bytes_to_c, no_extension, struct_size};
 use seepmeter_plugin::{Info, SamplerFactory, SinkFactory};
+use serde::{Deserialize, Serialize};
 
 use crate::Notices;
 
+mod apart;
+mod calls;
 mod context;
 mod elf;
 mod folders;
@@ -27,6 +30,10 @@ mod sink;
 mod table;
 mod trust;
 
+pub use apart::{LibraryDescription, describe_apart};
+pub(crate) use calls::at_departure;
+pub use calls::flush_plugins;
+use calls::{CallName, LoadedName, in_call};
 pub use folders::{FolderOrigin, PluginFolders};
 use table::Table;
 pub use table::{TableCall, TableLayout};
@@ -44,6 +51,26 @@ pub struct PluginLibrary {
     pub layout: TableLayout,
 }
 
+/// Sampler or sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PluginKind {
+    /// Observes processes.
+    Sampler,
+    /// Consumes records.
+    Sink,
+}
+
+impl PluginKind {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sampler => "sampler",
+            Self::Sink => "sink",
+        }
+    }
+}
+
 /// What makes the instances of a plugin.
 #[derive(Clone)]
 pub enum PluginFactory {
@@ -51,6 +78,17 @@ pub enum PluginFactory {
     Sampler(Arc<SamplerFactory>),
     /// They are sinks.
     Sink(Arc<SinkFactory>),
+}
+
+impl PluginFactory {
+    /// What they are.
+    #[must_use]
+    pub fn kind(&self) -> PluginKind {
+        match self {
+            Self::Sampler(_) => PluginKind::Sampler,
+            Self::Sink(_) => PluginKind::Sink,
+        }
+    }
 }
 
 /// Why a library can't be used.
@@ -83,6 +121,10 @@ pub enum LoadError {
         /// The version it is for.
         major: u32,
     },
+    /// It did not come through being loaded apart, in a process of its own, or says there why it can't be
+    /// used.
+    #[error("{0}")]
+    Apart(String),
     /// Its table is not what it should be.
     #[error("the plugin {} can't be used: {what}", .path.display())]
     Table {
@@ -104,13 +146,24 @@ impl PluginLibrary {
     pub fn load(path: &Path, notices: &Notices) -> Result<Self, LoadError> {
         let refused = |reason: String| LoadError::Open { path: path.to_owned(), reason };
         let file = trust::resolve(path).map_err(refused)?;
-        elf::check(&file).map_err(refused)?;
+        // A constructor that never returns keeps the loader's lock, which a thread of this process needs
+        // as soon as it has a destructor to register. So it is tried apart, where it harms nobody.
+        apart::describe(path)?;
         // What a library does when it is loaded may last for ever; a thread can be left behind.
         let (sender, loaded) = crossbeam_channel::bounded(1);
         let (own_path, own_notices) = (path.to_owned(), notices.clone());
+        calls::watch_over_plugins(notices).map_err(|error| refused(error.to_string()))?;
+        let load = move || {
+            let (path, departed) = (own_path.clone(), sender.clone());
+            at_departure(move |why| {
+                let reason = why.to_owned();
+                let _ = departed.send(Err(LoadError::Open { path: path.clone(), reason }));
+            });
+            let _ = sender.send(open(&own_path, &file, &own_notices));
+        };
         std::thread::Builder::new()
             .name("load".to_owned())
-            .spawn(move || drop(sender.send(open(&own_path, &file, &own_notices))))
+            .spawn(load)
             .map_err(|error| refused(error.to_string()))?;
         loaded.recv_timeout(LOAD_LIMIT).unwrap_or_else(|_| {
             let limit = LOAD_LIMIT.as_secs();
@@ -122,16 +175,18 @@ impl PluginLibrary {
 /// Opens the file that a path leads to; with a `/` in it, so that the dynamic linker looks nowhere else.
 fn open(path: &Path, file: &Path, notices: &Notices) -> Result<PluginLibrary, LoadError> {
     let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
+    let name = LoadedName::of_file(path);
     // SAFETY: the library's own initialisers run, as the user asked for by naming it.
-    let library = unsafe { Library::open(Some(file), flags) }
+    let library = in_call(name, CallName::Load, || unsafe { Library::open(Some(file), flags) })
         .map_err(|error| LoadError::Open { path: path.to_owned(), reason: deepest(&error) })?;
     // Closing it would be unsound, so the handle is forgotten whatever comes.
     let library = std::mem::ManuallyDrop::new(library);
     let (symbol, entry) = entry(&library, path)?;
     let invalid = |what: String| LoadError::Table { path: path.to_owned(), what };
-    // SAFETY: the symbol's name says that it is this function; the host's table lives until exit, and what
-    // comes back is a table, by the ABI's promise.
-    let (table, info) = unsafe { Table::read(entry(host_table())) }.map_err(invalid)?;
+    // SAFETY: the symbol's name says that it is this function; the host's table lives until exit.
+    let table = in_call(name, CallName::Load, || unsafe { entry(host_table()) });
+    // SAFETY: what comes back is a table, by the ABI's promise.
+    let (table, info) = unsafe { Table::read(table, name) }.map_err(invalid)?;
     let (layout, table) = (table.layout(symbol), Arc::new(table));
     let (own_info, notices) = (info.clone(), notices.clone());
     let factory = match table.calls.kind {

@@ -48,7 +48,7 @@ impl LoadedSink {
     ) -> Result<(), Error> {
         let Some(call) = call else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance.
-        self.instance.context.result(name, unsafe { call(self.instance.handle) }).map(drop)
+        self.instance.context.call(name, || unsafe { call(self.instance.handle) }).map(drop)
     }
 }
 
@@ -57,7 +57,8 @@ impl Sink for LoadedSink {
         let Instance { context, table, handle } = &self.instance;
         let Some(write) = table.calls.write else { return Ok(()) };
         // SAFETY: the plugin's own call with its own instance; the record lives through it.
-        context.result("write", with_record(record, |c| unsafe { write(*handle, c) })).map(drop)
+        let call = |record| context.in_call("write", || unsafe { write(*handle, record) });
+        context.result("write", with_record(record, call)).map(drop)
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -69,8 +70,8 @@ impl Sink for LoadedSink {
         let Some(conclude) = table.calls.conclude else { return Ok(()) };
         let json = conclusion_to_json(conclusion).map_err(Error::failed)?;
         // SAFETY: the plugin's own call with its own instance; the text lives through it.
-        let code = unsafe { conclude(*handle, bytes_to_c(json.as_bytes())) };
-        context.result("conclude", code).map(drop)
+        let call = || unsafe { conclude(*handle, bytes_to_c(json.as_bytes())) };
+        context.call("conclude", call).map(drop)
     }
 
     fn stop(&mut self) -> Result<(), Error> {

@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use seepmeter_plugin::c_abi::{InvalidData, abi, read_array, read_grown, struct_size, text_from_c};
 use seepmeter_plugin::{DEFAULT_MAX_BATCH_DELAY, Info, OptionSpec};
+use serde::{Deserialize, Serialize};
+
+use super::LoadedName;
 
 /// A plugin's table, as far as it is known here.
 pub(super) struct Table {
     pub(super) calls: abi::Plugin,
+    /// Whose it is.
+    pub(super) name: LoadedName,
 }
 
 // SAFETY: its pointers lead to what lives until exit and never changes: that is the ABI's promise.
@@ -16,7 +21,7 @@ unsafe impl Send for Table {}
 unsafe impl Sync for Table {}
 
 /// The layout of a plugin's table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableLayout {
     /// The entry symbol that the library has.
     pub symbol: String,
@@ -33,10 +38,10 @@ pub struct TableLayout {
 }
 
 /// One call of the plugin ABI.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableCall {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// True if the plugin has it.
     pub present: bool,
     /// True if a plugin of this kind must have it.
@@ -48,7 +53,10 @@ impl Table {
     ///
     /// # Safety
     /// If `theirs` is not null, it is a table of the ABI, and lives until exit with all that it points to.
-    pub(super) unsafe fn read(theirs: *const abi::Plugin) -> Result<(Self, Info), String> {
+    pub(super) unsafe fn read(
+        theirs: *const abi::Plugin,
+        name: LoadedName,
+    ) -> Result<(Self, Info), String> {
         if theirs.is_null() {
             return Err(format!(
                 "it refuses to work with seepmeter {}; ask its author for a newer one",
@@ -68,7 +76,7 @@ impl Table {
         }
         // SAFETY: the caller's promise.
         let info = unsafe { info(&calls) }?;
-        Ok((Self { calls }, info))
+        Ok((Self { calls, name }, info))
     }
 
     /// Its layout; `symbol` is the entry that it came from.
@@ -104,7 +112,7 @@ fn calls_of(table: &abi::Plugin) -> Vec<TableCall> {
         ("destroy", table.destroy.is_some(), true),
     ]
     .into_iter()
-    .map(|(name, present, required)| TableCall { name, present, required })
+    .map(|(name, present, required)| TableCall { name: name.to_owned(), present, required })
     .collect()
 }
 

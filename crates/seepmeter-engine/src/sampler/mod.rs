@@ -2,8 +2,8 @@
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use seepmeter_record::{SamplerId, SubjectId};
 
 use crate::failures::{Failures, answer, panic_text};
 use crate::plan::{SamplerPlan, StartError};
+use crate::plugins::at_departure;
 use crate::session::TargetEndNotice;
 use crate::stream::{SamplerStream, StreamWriter, ThreadEnd};
 
@@ -32,7 +33,9 @@ pub(crate) struct PendingSampler {
 
 /// A sampler on its thread. Dropping it ends the thread.
 pub(crate) struct SamplerHandle {
-    label: String,
+    pub(crate) label: String,
+    /// Dead once the thread is done.
+    pub(crate) alive: Weak<()>,
     orders: Sender<Order>,
     /// A byte in it wakes the thread for its orders.
     wake: PipeWriter,
@@ -89,17 +92,32 @@ impl PendingSampler {
         let (wake_reader, wake) = io::pipe()?;
         let label = plan.label.clone();
         let counts = Arc::<TickCounts>::default();
+        let alive = Arc::new(());
+        let alive_to_others = Arc::downgrade(&alive);
         let mut thread = SamplerThread {
             plan,
             orders: order_queue,
             wake: wake_reader,
             end: end_sender.clone(),
             counts: Arc::clone(&counts),
+            _alive: alive,
         };
         let failures = Arc::clone(failures);
         let name = format!("sampler {}", thread.plan.factory.info().name);
         let thread = thread::Builder::new().name(name).spawn(move || {
             let label = thread.plan.label.clone();
+            let departure = {
+                let (label, end) = (label.clone(), end_sender.clone());
+                let (made, failures) = (made_sender.clone(), Arc::clone(&failures));
+                move |why: &str| {
+                    // Whoever waits for the instance reports that by itself.
+                    if made.try_send(Err(Error::failed(why))).is_err() {
+                        failures.report(&label, format!("sampler {label}: {why}"));
+                    }
+                    let _ = end.try_send(ThreadEnd::Finished);
+                }
+            };
+            at_departure(departure);
             let outcome = catch_unwind(AssertUnwindSafe(|| thread.run(&made_sender)));
             let sentence = match outcome {
                 Ok(Ok(())) => None,
@@ -116,7 +134,9 @@ impl PendingSampler {
             // Nobody waits any more for one that was kept alive.
             let _ = end_sender.try_send(ThreadEnd::Finished);
         })?;
-        Ok(Self { handle: SamplerHandle { label, orders, wake, counts, end, thread }, made })
+        let alive = alive_to_others;
+        let handle = SamplerHandle { label, alive, orders, wake, counts, end, thread };
+        Ok(Self { handle, made })
     }
 
     /// Waits until the instance is made.
@@ -177,7 +197,7 @@ impl SamplerHandle {
 
     /// Tells the thread to end.
     pub(crate) fn stop(self) -> StoppingSampler {
-        let Self { label, orders, mut wake, counts, end, thread } = self;
+        let Self { label, alive: _, orders, mut wake, counts, end, thread } = self;
         drop(orders);
         // A byte, and not the hang-up alone: that is no readability to poll(2), and it never comes if the
         // sampler has a child that holds the descriptor too.
@@ -250,6 +270,7 @@ struct SamplerThread {
     wake: PipeReader,
     end: Sender<ThreadEnd>,
     counts: Arc<TickCounts>,
+    _alive: Arc<()>,
 }
 
 impl SamplerThread {

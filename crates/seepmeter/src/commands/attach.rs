@@ -1,64 +1,81 @@
 //! `seepmeter attach`: watch processes that run already.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
+use seepmeter_engine::Armed;
 use seepmeter_process::Process;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_record::{End, TargetOrigin};
 
 use crate::flags::{AttachFlags, Flags};
 use crate::outcome::Outcome;
+use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::session::{self, PreparedRun, Request, target_spec};
-use crate::watch::{TargetPolicy, Watch, WatchedTarget, take_signals};
+use crate::watch::{TargetPolicy, Watch, WatchedTarget};
 
 /// `seepmeter attach`.
 ///
 /// # Errors
-/// Whatever keeps seepmeter from doing its own work.
+/// Signals that cannot be taken over; all else is reported already.
 pub fn attach(flags: AttachFlags) -> Result<Outcome> {
-    let request = match Request::read(Some(&flags.watch), &flags.sinks)? {
-        Request::Help(outcome) => return Ok(outcome),
+    Watch::over(TargetPolicy::Attached, |watch| watch_processes(&flags, watch))
+}
+
+fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
+    let room = watch.outputs().clone();
+    let Ready { processes, armed, outputs } = match watch.wait_for(|| arm(flags, room))?? {
+        ControlFlow::Break(outcome) => return Ok(outcome),
+        ControlFlow::Continue(ready) => ready,
+    };
+    let targets = processes.into_iter().zip(armed.targets());
+    let targets = targets.map(|(process, subject)| WatchedTarget { process, subject: *subject });
+    watch.release(targets.collect());
+    outputs.begin();
+    watch.until_stopped(armed.go(), flags.watch.duration, |_| Ok(End::Gone))?;
+    let gates = &flags.sinks.gates;
+    watch.complete(Outcome::Success, |outcome, report| outcome.of_report(report, gates))
+}
+
+/// Processes, and a run that is armed with them.
+struct Ready {
+    processes: Vec<Arc<Process>>,
+    armed: Armed,
+    outputs: PendingOutputs,
+}
+
+/// Makes everything ready to watch; an outcome if that is not what was asked for.
+fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Ready>> {
+    let request = match Request::read(Some(&flags.watch), &flags.sinks, room)? {
+        Request::Help(outcome) => return Ok(ControlFlow::Break(outcome)),
         Request::Run(request) => request,
     };
     if flags.pids.is_empty() {
-        return Ok(Outcome::of_usage(&Flags::missing("attach", "PID")));
+        let error = Flags::missing("attach", "PID");
+        return Ok(ControlFlow::Break(Outcome::of_usage(&error)));
     }
     let processes = open(&flags.pids)?;
     let programs = processes.iter().map(|process| format!("/proc/{}/exe", process.pid()).into());
     let session = request.live(&flags.watch, &programs.collect::<Vec<_>>())?;
-
-    let signals = take_signals()?;
-    let room = session.outputs.clone();
     let PreparedRun { engine, collector, outputs } = session.prepare()?;
     let specs = processes.iter().map(|process| {
         target_spec(process, TargetOrigin::Pid(process.pid()), process.name().into())
     });
     let armed = engine.arm(specs.collect(), collector)?;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
-    let targets = processes.iter().zip(armed.targets());
-    let targets = targets.map(|(process, subject)| WatchedTarget { process, subject: *subject });
-    let targets = targets.collect();
-    outputs.begin();
-    let live = armed.go();
-
-    let mut watch =
-        Watch::new(targets, &signals, live, TargetPolicy::Attached, flags.watch.duration)
-            .with_outputs(room);
-    watch.until_stopped(|_| Ok(End::Gone))?;
-    let report = watch.finish();
-    let outcome = Outcome::Success.of_report(&report, &flags.sinks.gates);
-    session::keep_alive(report);
-    Ok(outcome)
+    Ok(ControlFlow::Continue(Ready { processes, armed, outputs }))
 }
 
 /// Opens each process once.
-fn open(pids: &[i32]) -> Result<Vec<Process>> {
+fn open(pids: &[i32]) -> Result<Vec<Arc<Process>>> {
     let root = ProcRoot::default();
-    let mut processes: Vec<Process> = Vec::with_capacity(pids.len());
+    let mut processes: Vec<Arc<Process>> = Vec::with_capacity(pids.len());
     for pid in pids {
         if processes.iter().any(|process| process.pid() == *pid) {
             bail!("process {pid} is given twice; give each process once");
         }
-        processes.push(Process::open(*pid, &root)?);
+        processes.push(Process::open(*pid, &root)?.into());
     }
     Ok(processes)
 }

@@ -6,6 +6,7 @@ use seepmeter_record::jsonl::{self, Ending, UNFINISHED};
 use crate::flags::{Flags, ReplayFlags};
 use crate::messages::{self, shown};
 use crate::outcome::Outcome;
+use crate::output_files::OutputRoom;
 use crate::session::{self, PreparedRun, Request};
 
 /// `seepmeter replay`.
@@ -13,7 +14,7 @@ use crate::session::{self, PreparedRun, Request};
 /// # Errors
 /// A recording that can't be read, or whatever else keeps seepmeter from doing its own work.
 pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
-    let request = match Request::read(None, &flags.sinks)? {
+    let request = match Request::read(None, &flags.sinks, OutputRoom::new())? {
         Request::Help(outcome) => return Ok(outcome),
         Request::Run(request) => request,
     };

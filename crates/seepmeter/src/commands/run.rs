@@ -1,8 +1,10 @@
 //! `seepmeter run`: spawn a command and watch it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use nix::libc;
@@ -13,77 +15,93 @@ use seepmeter_record::{End, EventKind, TargetOrigin};
 use crate::flags::{Flags, RunFlags};
 use crate::messages::{self, shown};
 use crate::outcome::{Outcome, ended_by_signal};
+use crate::output_files::OutputRoom;
 use crate::session::{self, PreparedRun, Request, target_spec};
 use crate::slips::flag_behind_script;
-use crate::watch::{StopReason, TargetPolicy, Watch, WatchedTarget, take_signals};
+use crate::watch::{StopReason, TargetPolicy, Watch, WatchedTarget};
 
 /// `seepmeter run`.
 ///
 /// # Errors
-/// Whatever keeps seepmeter from doing its own work.
+/// Signals that cannot be taken over; all else is reported already.
 pub fn run(flags: RunFlags) -> Result<Outcome> {
-    let request = match Request::read(Some(&flags.watch), &flags.sinks)? {
-        Request::Help(outcome) => return Ok(outcome),
-        Request::Run(request) => request,
+    let policy = TargetPolicy::Spawned { on_stop: flags.on_stop, grace: flags.grace };
+    Watch::over(policy, |watch| watch_command(&flags, watch))
+}
+
+fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
+    let room = watch.outputs().clone();
+    let (command, prepared) = match watch.wait_for(|| prepare(flags, room))?? {
+        ControlFlow::Break(outcome) => return Ok(outcome),
+        ControlFlow::Continue(ready) => ready,
     };
-    let Some(name) = flags.command.first().cloned() else {
-        return Ok(Outcome::of_usage(&Flags::missing("run", "COMMAND")));
-    };
-    if let Some(flag) = flag_behind_script(&flags.command).filter(|_| !flags.separated) {
-        messages::notice(&format!(
-            "`{flag}` stands behind the command, which therefore gets it; flags of seepmeter stand before it"
-        ));
-    }
+    let PreparedRun { engine, collector, outputs } = prepared;
+    let held = command.spawn(watch.signals_before()).context("cannot spawn a child")?;
+    watch.hold(&held)?;
+    let name = flags.command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let mut words: Vec<_> = flags.command.iter().map(|word| word.as_bytes().into()).collect();
     if flags.sinks.redact_args {
         session::redact(&mut words);
     }
-    let command = Command::new(flags.command).context("cannot read the command")?;
-    let executable = command.executable();
-    let session = request.live(&flags.watch, executable.as_slice())?;
-
-    let signals = take_signals()?;
-    let room = session.outputs.clone();
-    let PreparedRun { engine, collector, outputs } = session.prepare()?;
-    let held = command.spawn(signals.before()).context("cannot spawn a child")?;
-    held.supervise(&signals)
-        .context("cannot make the thread that guards the target's exit status")?;
-    let origin = TargetOrigin::Command(words);
-    let spec = target_spec(held.process(), origin, name.as_bytes().into());
-    let armed = engine.arm(vec![TargetSpec { executable, ..spec }], collector)?;
+    let spec = target_spec(held.process(), TargetOrigin::Command(words), name.as_bytes().into());
+    let spec = TargetSpec { executable: command.executable(), ..spec };
+    let armed = watch.wait_for(|| engine.arm(vec![spec], collector))??;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
     let subject = armed.targets()[0];
-    let child = match held.release() {
+    watch.release(vec![WatchedTarget { process: Arc::clone(held.process()), subject }]);
+    let child = match watch.wait_for(|| held.release())? {
         Ok(child) => child,
         Err(error) => {
-            let report = armed.abort(subject, error.errno);
-            return Ok(not_executed(&name, &error).of_dropped(&report));
+            let outcome = if error.found() { Outcome::NotExecutable } else { Outcome::NotFound };
+            return watch.complete_by(outcome, armed.unfinished(), || {
+                let report = armed.abort(subject, error.errno);
+                report_not_executed(name, &error);
+                outcome.of_dropped(&report)
+            });
         }
     };
     outputs.begin();
     let live = armed.go();
     live.emit(EventKind::Exec {}, subject);
 
-    let process = child.process();
-    let policy = TargetPolicy::Spawned { on_stop: flags.on_stop, grace: flags.grace };
-    let targets = vec![WatchedTarget { process, subject }];
-    let mut watch = Watch::new(targets, &signals, live, policy, flags.watch.duration);
-    watch = watch.with_outputs(room);
-    let stop = watch.until_stopped(|_| child.reap().context("cannot reap the target"))?;
-    let report = watch.finish();
-    let end = report.footer.as_ref().and_then(|footer| footer.end_of(subject)).unwrap_or(End::Left);
+    let mut end = End::Left;
+    let stop = watch.until_stopped(live, flags.watch.duration, |_| {
+        end = child.reap().context("cannot reap the target")?;
+        Ok(end)
+    })?;
     let outcome = match stop {
         // That is what `--on-stop end` asked for.
         StopReason::EndedAsAsked if ended_by_signal(end) => Outcome::Success,
         _ => Outcome::of_target(end),
     };
-    let outcome = outcome.of_report(&report, &flags.sinks.gates);
-    session::keep_alive(report);
-    Ok(outcome)
+    watch.complete(outcome, |outcome, report| outcome.of_report(report, &flags.sinks.gates))
+}
+
+/// Finds and makes all that there is before a child; an outcome if that is all that was asked for.
+fn prepare(
+    flags: &RunFlags,
+    room: OutputRoom,
+) -> Result<ControlFlow<Outcome, (Command, PreparedRun)>> {
+    let request = match Request::read(Some(&flags.watch), &flags.sinks, room)? {
+        Request::Help(outcome) => return Ok(ControlFlow::Break(outcome)),
+        Request::Run(request) => request,
+    };
+    if flags.command.is_empty() {
+        let error = Flags::missing("run", "COMMAND");
+        return Ok(ControlFlow::Break(Outcome::of_usage(&error)));
+    }
+    if let Some(flag) = flag_behind_script(&flags.command).filter(|_| !flags.separated) {
+        messages::notice(&format!(
+            "`{flag}` stands behind the command, which therefore gets it; flags of seepmeter stand before it"
+        ));
+    }
+    let command = Command::new(flags.command.clone()).context("cannot read the command")?;
+    let session = request.live(&flags.watch, command.executable().as_slice())?;
+    Ok(ControlFlow::Continue((command, session.prepare()?)))
 }
 
 /// Reports why the command was not executed.
-fn not_executed(name: &OsStr, error: &ExecError) -> Outcome {
+fn report_not_executed(name: &OsStr, error: &ExecError) {
     let hint = match error.errno {
         libc::ENOENT if name.as_bytes().contains(&b'/') => {
             "; is the path right, and does the interpreter that its first line names exist?"
@@ -94,5 +112,4 @@ fn not_executed(name: &OsStr, error: &ExecError) -> Outcome {
         _ => "",
     };
     messages::notice(&format!("cannot execute {}: {error}{hint}", shown(Path::new(name))));
-    if error.found() { Outcome::NotExecutable } else { Outcome::NotFound }
 }

@@ -244,6 +244,18 @@ impl OutputRoom {
         Ok(())
     }
 
+    /// Unless the run has begun, removes the files that were made for it; older ones stay as they were.
+    pub(crate) fn abort(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Begun {
+            return;
+        }
+        state.phase = Phase::Aborted;
+        for (path, id) in std::mem::take(&mut state.created) {
+            remove(&path, id);
+        }
+    }
+
     /// Notes that a sink writes to standard error, which several may do.
     ///
     /// # Errors
@@ -339,14 +351,7 @@ impl PendingOutputs {
 
 impl Drop for PendingOutputs {
     fn drop(&mut self) {
-        let mut state = self.room.lock();
-        if state.phase == Phase::Begun {
-            return;
-        }
-        state.phase = Phase::Aborted;
-        for (path, id) in std::mem::take(&mut state.created) {
-            remove(&path, id);
-        }
+        self.room.abort();
     }
 }
 

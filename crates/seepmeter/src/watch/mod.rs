@@ -1,0 +1,437 @@
+//! Watching targets, and the one loop that serves signals in every phase of a run.
+//!
+//! The main thread does nothing but wait in this loop. Whatever may take long (a plugin that is loaded, a
+//! FIFO that nobody reads, a sink that blocks at the end, a message that nobody takes) is done by another
+//! thread meanwhile: see [`Watch::wait_for`]. So no signal finds seepmeter deaf. What it does in which
+//! phase is decided in [`phase`].
+
+mod phase;
+
+use std::io::{self, PipeWriter, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
+use seepmeter_engine::{Live, RunReport, Unfinished};
+use seepmeter_process::wait::wait_readable;
+use seepmeter_process::{ChildSignals, HeldChild, Process, ReceivedSignal, Signals};
+use seepmeter_record::{End, EventKind, SubjectId};
+
+use self::phase::{Due, Effect, ONE_REQUEST, Phase, Requests};
+use crate::flags::OnStop;
+use crate::messages;
+use crate::outcome::Outcome;
+use crate::output_files::OutputRoom;
+
+/// Signals that are served: see [`Phase::effect`].
+const SIGNALS: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGCONT,
+];
+
+/// Why the watch stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// All targets have ended by themselves.
+    Ended,
+    /// The targets have ended after they were told to, at the end of the duration.
+    EndedAsAsked,
+    /// The duration is over, or a signal asked for it.
+    Asked,
+}
+
+/// What is done with signals, and at the end of the duration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TargetPolicy {
+    /// The targets are ours: signals are passed on to them.
+    Spawned {
+        /// What becomes of them when the duration is over.
+        on_stop: OnStop,
+        /// How long TERM has before KILL.
+        grace: Duration,
+    },
+    /// The targets are not ours: nothing is sent to them.
+    Attached,
+}
+
+/// A target that has not ended.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchedTarget {
+    pub(crate) process: Arc<Process>,
+    pub(crate) subject: SubjectId,
+}
+
+/// A run, as signals concern it.
+pub(crate) struct Watch {
+    signals: Signals,
+    policy: TargetPolicy,
+    phase: Phase,
+    /// A child that has not executed its command yet.
+    held: Option<Arc<Process>>,
+    targets: Vec<WatchedTarget>,
+    /// There while targets are watched.
+    live: Option<Live>,
+    /// When the duration is over.
+    stop_at: Option<Instant>,
+    /// The duration is over and the targets were told to end.
+    told_to_end: bool,
+    /// When targets that were told to end are killed.
+    kill_at: Option<Instant>,
+    /// When TERM was last passed on, and who had sent it.
+    term: Option<(Instant, u32)>,
+    requests: Requests,
+    /// What the command comes to if the wait for its completion is ended.
+    outcome: Outcome,
+    unfinished: Unfinished,
+    /// What the run writes.
+    outputs: OutputRoom,
+}
+
+impl Watch {
+    /// Does `work` with a watch over signals, before which there must be no other thread. Its error is
+    /// reported.
+    pub(crate) fn over(
+        policy: TargetPolicy,
+        work: impl FnOnce(&mut Self) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        let mut watch = Self {
+            signals: Signals::take(&SIGNALS).context("cannot take over signals")?,
+            policy,
+            phase: Phase::Beginning,
+            held: None,
+            targets: Vec::new(),
+            live: None,
+            stop_at: None,
+            told_to_end: false,
+            kill_at: None,
+            term: None,
+            requests: Requests::default(),
+            outcome: Outcome::OwnFailure,
+            unfinished: Unfinished::default(),
+            outputs: OutputRoom::new(),
+        };
+        work(&mut watch).or_else(|error| {
+            let report = || messages::error(&error);
+            watch.complete_by(Outcome::OwnFailure, Unfinished::default(), report)?;
+            Ok(Outcome::OwnFailure)
+        })
+    }
+
+    /// How the signals were before, for a child.
+    pub(crate) fn signals_before(&self) -> &ChildSignals {
+        self.signals.before()
+    }
+
+    /// What the run writes.
+    pub(crate) fn outputs(&self) -> &OutputRoom {
+        &self.outputs
+    }
+
+    /// A child is held: if the run is aborted, it is ended before its exec. From now on its exit status comes
+    /// through even if seepmeter finds no memory.
+    pub(crate) fn hold(&mut self, child: &HeldChild) -> Result<()> {
+        child
+            .supervise(&self.signals)
+            .context("cannot make the thread that guards the target's exit status")?;
+        self.held = Some(Arc::clone(child.process()));
+        Ok(())
+    }
+
+    /// The targets run now, or will in a moment: signals are theirs.
+    pub(crate) fn release(&mut self, targets: Vec<WatchedTarget>) {
+        self.held = None;
+        self.targets = targets;
+        self.phase = Phase::Watching;
+    }
+
+    /// Watches until all targets have ended, or the watch should stop; `end_of` says how one has ended.
+    pub(crate) fn until_stopped(
+        &mut self,
+        live: Live,
+        duration: Option<Duration>,
+        mut end_of: impl FnMut(&Process) -> Result<End>,
+    ) -> Result<StopReason> {
+        self.live = Some(live);
+        self.stop_at = duration.and_then(|duration| Instant::now().checked_add(duration));
+        loop {
+            let ready = self.poll(&[], true)?;
+            let ended: Vec<_> =
+                self.targets.iter().zip(ready).filter(|(_, ready)| *ready).collect();
+            let ended: Vec<_> = ended.into_iter().map(|(target, _)| target.clone()).collect();
+            // Read now, since what has ended a target was sent to seepmeter before; but served below, since
+            // nothing is passed on to those that have ended.
+            let received = self.received()?;
+            for target in ended {
+                let end = end_of(&target.process)?;
+                if let Some(live) = &mut self.live {
+                    live.end_target(target.subject, end);
+                }
+                self.targets.retain(|other| other.subject != target.subject);
+            }
+            let asked = received.into_iter().filter(|received| self.serve(*received)).count() > 0;
+            if self.targets.is_empty() {
+                return Ok(match self.told_to_end {
+                    true => StopReason::EndedAsAsked,
+                    false => StopReason::Ended,
+                });
+            }
+            if asked || self.serve_times() {
+                return Ok(StopReason::Asked);
+            }
+        }
+    }
+
+    /// Stops the samplers and completes the sinks; targets that have not ended are left. Then `report`
+    /// says what the command comes to, which is `outcome` if all went well.
+    pub(crate) fn complete(
+        &mut self,
+        outcome: Outcome,
+        report: impl FnOnce(Outcome, &RunReport) -> Outcome + Send,
+    ) -> Result<Outcome> {
+        let Some(live) = self.live.take() else { return Ok(outcome) };
+        let (outcome, kept_alive) = self.complete_by(outcome, live.unfinished(), || {
+            let run = live.stop();
+            (report(outcome, &run), run.kept_alive)
+        })?;
+        if !kept_alive.is_empty() {
+            self.phase = Phase::KeptAlive;
+            self.requests = Requests::default();
+            self.outcome = outcome;
+            self.wait_for(|| {
+                for sampler in kept_alive {
+                    messages::notice(&sampler.reason());
+                    sampler.wait();
+                }
+            })?;
+        }
+        Ok(outcome)
+    }
+
+    /// Waits for work that completes the run, whose outcome is `outcome` but for that.
+    pub(crate) fn complete_by<T: Send>(
+        &mut self,
+        outcome: Outcome,
+        unfinished: Unfinished,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<T> {
+        self.phase = Phase::Completing;
+        (self.outcome, self.unfinished) = (outcome.or(Outcome::OwnFailure), unfinished);
+        self.wait_for(work)
+    }
+
+    /// Lets another thread work, and serves signals meanwhile. If they end the wait, seepmeter ends here.
+    pub(crate) fn wait_for<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let (done, at_end) = io::pipe().context("cannot make a pipe")?;
+        let at_end = ByteAtEnd(at_end);
+        thread::scope(|scope| {
+            let work = move || {
+                let _at_end = at_end;
+                work()
+            };
+            let worker = thread::Builder::new()
+                .name("work".to_owned())
+                .spawn_scoped(scope, work)
+                .context("cannot start a thread")?;
+            while !self.poll(&[done.as_fd()], false)?[0] {
+                for received in self.received()? {
+                    self.serve(received);
+                }
+                match self.requests.due().filter(|(at, _)| *at <= Instant::now()) {
+                    Some((_, Due::Answer)) => self.answer(),
+                    Some((_, Due::End)) => self.wait_no_longer(),
+                    None => {}
+                }
+            }
+            Ok(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    /// Waits for a signal, one of `fds`, the end of a target if `ends`, or the next of the times. Says of
+    /// each descriptor and target whether it is ready.
+    fn poll(&self, fds: &[BorrowedFd<'_>], ends: bool) -> Result<Vec<bool>> {
+        let (next, targets) = match ends {
+            true => ([self.stop_at, self.kill_at], &self.targets[..]),
+            false => ([self.requests.due().map(|(at, _)| at), None], &[][..]),
+        };
+        let pidfds = targets.iter().map(|target| target.process.pidfd());
+        let fds: Vec<_> =
+            [self.signals.as_fd()].into_iter().chain(fds.iter().copied()).chain(pidfds).collect();
+        let next = next.into_iter().flatten().min();
+        let mut ready = wait_readable(&fds, next).context("cannot wait for signals")?;
+        Ok(ready.split_off(1))
+    }
+
+    fn received(&self) -> Result<Vec<ReceivedSignal>> {
+        let next = || self.signals.next().context("cannot read signals").transpose();
+        std::iter::from_fn(next).collect()
+    }
+
+    /// Does what a signal does in this phase; true if that ends the watch.
+    fn serve(&mut self, received: ReceivedSignal) -> bool {
+        if self.reopens_outputs(received) {
+            return false;
+        }
+        let spawned = matches!(self.policy, TargetPolicy::Spawned { .. });
+        let is_request =
+            !matches!(received.signal, Signal::SIGCONT | Signal::SIGUSR1 | Signal::SIGUSR2);
+        if is_request {
+            self.requests.add(received, Instant::now());
+        }
+        match self.phase.effect(received.signal, spawned) {
+            Effect::Abort => self.abort(received.signal),
+            Effect::EndWatch => return true,
+            Effect::PassOn | Effect::AskToStop => self.pass_on(received),
+            Effect::Note => {
+                self.live.iter().for_each(|live| live.emit_own(EventKind::Continued {}))
+            }
+            Effect::Nothing => {}
+        }
+        false
+    }
+
+    /// True of a SIGHUP for the outputs (`reopen=yes`). That of a terminal which hangs up is not meant for
+    /// them.
+    fn reopens_outputs(&self, received: ReceivedSignal) -> bool {
+        let for_outputs = received.signal == Signal::SIGHUP && !received.from_kernel;
+        self.phase == Phase::Watching && for_outputs && self.outputs.reopen()
+    }
+
+    /// Ends seepmeter before the run has begun.
+    fn abort(&self, signal: Signal) -> ! {
+        self.outputs.abort();
+        if let Some(child) = &self.held {
+            // That it has ended by itself is as good.
+            let _ = child.signal(Signal::SIGKILL);
+        }
+        messages::notice_at_once(&format!(
+            "{signal} came before the run had begun; nothing was executed"
+        ));
+        Outcome::Signal(signal as i32).exit_now()
+    }
+
+    /// Says what is waited for, and what ends the wait.
+    fn answer(&mut self) {
+        self.requests.set_answered();
+        let signal = self.requests.last().map_or("a signal", Signal::as_str);
+        let waits = match (self.phase, self.unfinished.labels().join(" and ")) {
+            (Phase::KeptAlive, _) => {
+                "still here because the target needs it; a second one ends seepmeter all the same, which can break the target".to_owned()
+            }
+            (_, labels) if labels.is_empty() => "about to end; a second one ends seepmeter at once".to_owned(),
+            (_, labels) => {
+                format!("waiting for {labels}; a second one ends the wait, and the output is then incomplete")
+            }
+        };
+        messages::notice_at_once(&format!("{signal}: {waits}"));
+    }
+
+    /// Ends seepmeter although not all is complete.
+    fn wait_no_longer(&self) -> ! {
+        let labels = self.unfinished.labels();
+        if self.phase == Phase::Completing && !labels.is_empty() {
+            messages::notice_at_once(&format!(
+                "{} had not finished when a second signal ended the wait; the output is incomplete",
+                labels.join(" and ")
+            ));
+        }
+        self.outcome.exit_now()
+    }
+
+    /// Passes a signal on, unless the terminal has sent it to the target as well.
+    fn pass_on(&mut self, received: ReceivedSignal) {
+        let TargetPolicy::Spawned { grace, .. } = self.policy else { return };
+        if received.from_kernel && self.terminal_reaches_targets(received.signal) {
+            return;
+        }
+        let now = Instant::now();
+        let mut signal = received.signal;
+        if signal == Signal::SIGTERM {
+            match self.term {
+                Some((before, sender))
+                    if sender == received.sender && now - before < ONE_REQUEST.min(grace / 2) =>
+                {
+                    return;
+                }
+                Some((before, _)) if now - before < grace => signal = Signal::SIGKILL,
+                _ => {}
+            }
+            self.term = Some((now, received.sender));
+        }
+        self.send(signal);
+    }
+
+    /// The keys of a terminal reach its foreground group, which a target may have left, as timeout(1)
+    /// and setsid(1) do. A hang-up reaches the session's leader alone.
+    fn terminal_reaches_targets(&self, signal: Signal) -> bool {
+        let leads = getsid(None).is_ok_and(|session| session == getpid());
+        let together = self.targets.iter().all(|target| {
+            let pid = Pid::from_raw(target.process.pid());
+            getpgid(Some(pid)).is_ok_and(|group| group == getpgrp())
+        });
+        together && !(signal == Signal::SIGHUP && leads)
+    }
+
+    /// Does what is due; true if that ends the watch.
+    fn serve_times(&mut self) -> bool {
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            self.send(Signal::SIGKILL);
+        }
+        if self.stop_at.is_none_or(|at| at > now) {
+            return false;
+        }
+        self.stop_at = None;
+        match self.policy {
+            TargetPolicy::Spawned { on_stop: OnStop::End, grace } => {
+                if !self.send(Signal::SIGTERM) {
+                    return true;
+                }
+                self.told_to_end = true;
+                self.kill_at = now.checked_add(grace);
+                false
+            }
+            TargetPolicy::Spawned { on_stop: OnStop::Leave, .. } | TargetPolicy::Attached => true,
+        }
+    }
+
+    /// Sends a signal to every target; false if it was sent to none. A failure is reported, and a program
+    /// with more rights than ours (setuid) is watched on all the same.
+    fn send(&self, signal: Signal) -> bool {
+        let sent = self.targets.iter().filter(|target| {
+            let WatchedTarget { process, subject } = target;
+            if let Err(error) = process.signal(signal) {
+                let pid = process.pid();
+                messages::notice_at_once(&format!(
+                    "cannot send {signal} to process {pid}: {error}"
+                ));
+                return false;
+            }
+            if let Some(live) = &self.live {
+                live.emit(EventKind::Forwarded { signal: signal as i32 }, *subject);
+            }
+            true
+        });
+        sent.count() > 0
+    }
+}
+
+/// Writes a byte when it is dropped, however a thread ends. The end of the pipe alone may never be seen:
+/// a plugin's child may hold it too.
+struct ByteAtEnd(PipeWriter);
+
+impl Drop for ByteAtEnd {
+    fn drop(&mut self) {
+        // Whoever has closed the other end waits no more.
+        let _ = self.0.write_all(&[1]);
+    }
+}

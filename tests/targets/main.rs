@@ -26,10 +26,13 @@ programs! {
     holder
     ignore_signals
     kill_self
+    leak
     map
     mark
     merging
+    named
     obey
+    process_events
     saw
     spike
     stand

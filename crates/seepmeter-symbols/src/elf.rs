@@ -11,7 +11,7 @@ use object::read::elf::{FileHeader as _, NoteIterator, ProgramHeader as _, Secti
 use object::read::{ReadRef, SectionIndex};
 
 use crate::arch;
-use crate::decompress::decompress;
+use crate::decompress::{MAX_FILE, decompress, decompressed_size};
 use crate::tables::{Section, Tables};
 
 type Header = FileHeader64<LittleEndian>;
@@ -54,6 +54,24 @@ impl Elf {
         };
         elf.read_sections(header, endian, data);
         Some(elf)
+    }
+
+    /// True if each compressed section is what its header says, and all together are not too large: blazesym
+    /// allocates what a header says before it has read a byte, and an allocation that fails ends the
+    /// process; nor does it stop reading there.
+    pub(crate) fn decompresses<'data, R: ReadRef<'data>>(data: R) -> bool {
+        let Ok(header) = Header::parse(data) else { return false };
+        let Ok(endian) = header.endian() else { return false };
+        let Ok(sections) = header.sections(endian, data) else { return true };
+        let mut room = MAX_FILE;
+        sections.iter().all(|section| {
+            let Ok(compression) = section.compression(endian, data) else { return false };
+            let Some((header, offset, size)) = compression else { return true };
+            let bytes = data.read_bytes_at(offset, size).ok();
+            let size = bytes.and_then(|bytes| decompressed_size(header, bytes, room));
+            room -= size.unwrap_or(0);
+            size.is_some()
+        })
     }
 
     fn read_sections<'data, R: ReadRef<'data>>(

@@ -7,7 +7,10 @@ use std::rc::Rc;
 use blazesym::symbolize::source::{Elf as ElfSource, Source};
 use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
 
+use object::read::ReadCache;
+
 use crate::demangle::demangle;
+use crate::elf::Elf;
 use crate::image::ElfFile;
 use crate::open::descriptor_path;
 use crate::resolved::{Function, SourceLocation};
@@ -34,10 +37,12 @@ struct Place {
 
 impl Symbols {
     /// Finds out where an image's symbols are: in its own DWARF; or in a debug file with its build-id;
-    /// or in one that it links to; or in its table of symbols.
+    /// or in one that it links to; or in its table of symbols. A file that does not decompress to what it
+    /// says is not asked at all.
     pub(crate) fn of(image: &ElfFile) -> Self {
         let separate = image.debug.iter().filter(|_| !image.elf.debug_info);
         let files = separate.chain([&image.file]);
+        let files = files.filter(|file| Elf::decompresses(&ReadCache::new(*file)));
         let places = files.map(|file| Place { path: descriptor_path(file), debug: true }).collect();
         // What is open does not change under its descriptor, so nothing is ever loaded again.
         let builder = Symbolizer::builder().enable_auto_reload(false).enable_demangling(false);

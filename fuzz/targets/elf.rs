@@ -12,7 +12,13 @@ use seepmeter_symbols::{Images, MAX_FRAMES, ProcessCode, StackCopy, UnwindRegist
 
 const STACK: u64 = 0x7000_0000_0000;
 
-fuzz_target!(|input: ([u8; 4], [u64; 3], [u64; 16], &[u8])| {
+/// The panics of blazesym over damaged files are caught where it is asked, so a panic is not the end yet: one
+/// that nobody catches is.
+fn say_panics() {
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+}
+
+fuzz_target!(init: say_panics(), |input: ([u8; 4], [u64; 3], [u64; 16], &[u8])| {
     let (steps, registers, stack, elf) = input;
     let mut file = tempfile::NamedTempFile::new_in("/dev/shm").expect("/dev/shm");
     file.write_all(elf).expect("a file");

@@ -40,14 +40,18 @@ attach -s $smaps; say "attach, smaps" "$(works good 2 '"class":"heap"' '"pss"')"
 attach -s ptrace; say "attach, ptrace" "$(works good 2 'test_target::hold::run')"
 end
 
-# Maps are read in no more than one part in 200 of the time, and a read takes 60 ms here.
-watch -s $smaps -- test-target grow 2 16
-say "run, smaps" "$(works good 5 '"class":"anonymous"' '"pss"' '"exited":0')"
+# Maps are read in no more than one part in 200 of the time, and a read takes 60 ms here: it is waited for.
+rm -f $r; seepmeter run -q --no-summary -i 50ms --budget 100% -s $smaps -o jsonl,path=$r -- test-target grow 1 100 > /dev/null 2> /tmp/err & watcher=$!
+for i in $(seq 1 120); do grep -q '"class":"anonymous"' $r && break; usleep 500000; done
+kill $watcher; wait
+say "run, smaps" "$(works good 5 '"class":"anonymous"' '"pss"' '"killed":15')"
 if grep -q 'PAGEMAP_SCAN can.t be had' $r; then say "smaps reads" "smaps in pieces"; else say "smaps reads" "PAGEMAP_SCAN"; fi
 watch -s ptrace -- test-target leak 4000 1000 2
 say "run, ptrace" "$(works good 3 'test_target::leak::leaks\|test_target::leak::run' '"exited":0')"
 
-seepmeter run -i 100ms --budget 100% -s $smaps -- test-target leak 8000 4000 28 > /dev/null 2> /tmp/err
+begin test-target leak 8000 4000 36
+rm -f $r; seepmeter attach -i 100ms -d 32s --budget 100% -s $smaps $pid > /dev/null 2> /tmp/err
+end
 share=$(sed -n 's/.* \([0-9]*\) % of it in \[heap\].*/\1/p' /tmp/err)
 [ "${share:-0}" -ge 80 ] && say "a heap leak is placed in" "[heap]" || { say "a heap leak is placed in" "another place"; sed -n '/^target/,$p' /tmp/err; }
 
@@ -74,6 +78,15 @@ rm -f $r; seepmeter run -i 50ms -o jsonl,path=$r -- sh -c "echo 0 > $g/cgroup.pr
 status=$?
 grep -q 'oom_kill [1-9]' $g/memory.events && [ $status = 137 ] && grep -q 'killed by signal 9 (SIGKILL)' /tmp/err \
     && say "an OOM kill" "status 137, $(works good 3 '"killed":9')" || say "an OOM kill" "status $status"
+
+# A wall clock that is set while a run goes on.
+rm -f $r; seepmeter run -q --no-summary -i 50ms -o jsonl,path=$r -- test-target grow 1 6 > /dev/null 2> /tmp/err & watcher=$!
+now=$(date +%s)
+for step in -86400 34560000 0; do usleep 1000000; date -s @$((now + step)) > /dev/null; done
+wait $watcher
+# Times are nanoseconds of the run: ten digits in its first ten seconds, and rising.
+sed -n 's/^{"sample":{"t":\([0-9]*\),.*/\1/p' $r > /tmp/times; sort -n /tmp/times | cmp - /tmp/times >&2 && ! grep -q '[0-9]\{11\}' /tmp/times \
+    && say "the wall clock is set" "$(works good 20 '"exited":0')" || say "the wall clock is set" "no"
 
 # Rights.
 begin as_user "test-target hold 4"; pid=$(pidof test-target)

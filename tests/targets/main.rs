@@ -24,6 +24,7 @@ programs! {
     grow
     hold
     holder
+    hostile
     ignore_signals
     kill_self
     leak

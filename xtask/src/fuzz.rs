@@ -46,14 +46,18 @@ pub(crate) fn run(root: &Path, seconds: u32, only: &[&str]) -> Result<()> {
     let work = || {
         while let Some(name) = waiting.lock().ok().and_then(|mut names| names.pop()) {
             let outcome = fuzz(root, &name, seconds);
-            outcomes.lock().into_iter().for_each(|mut all| all.push(outcome.as_ref().ok().map(report)));
+            outcomes
+                .lock()
+                .into_iter()
+                .for_each(|mut all| all.push(outcome.as_ref().ok().map(report)));
             outcome?;
         }
         Ok(())
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..cpus).map(|_| scope.spawn(work)).collect();
-        let ends = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a panic")));
+        let ends =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a panic")));
         ends.collect::<Result<Vec<()>>>()
     })?;
     let outcomes = outcomes.into_inner().unwrap_or_default();
@@ -72,7 +76,9 @@ fn cargo_fuzz(root: &Path) -> Option<PathBuf> {
     let own = root.join("target/tools/bin/cargo-fuzz");
     let program = if own.is_file() { own } else { "cargo-fuzz".into() };
     if Command::new(&program).arg("--version").output().is_err() {
-        not_run("cargo-fuzz is not installed (cargo install --locked --root target/tools cargo-fuzz)");
+        not_run(
+            "cargo-fuzz is not installed (cargo install --locked --root target/tools cargo-fuzz)",
+        );
         return None;
     }
     Some(program)
@@ -85,7 +91,8 @@ fn not_run(why: &str) {
 /// The names of the fuzzers, in order.
 fn targets(root: &Path) -> Result<Vec<String>> {
     let folder = root.join("fuzz/targets");
-    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries =
+        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let names = entries.flatten().filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         name.strip_suffix(".rs").map(str::to_owned)
@@ -120,7 +127,12 @@ fn fuzz(root: &Path, name: &str, seconds: u32) -> Result<Outcome> {
         .status()
         .with_context(|| format!("cannot run the fuzzer {name}"))?;
     let said = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
-    Ok(Outcome { name: name.to_owned(), executions: executions(&said), log, crashed: !status.success() })
+    Ok(Outcome {
+        name: name.to_owned(),
+        executions: executions(&said),
+        log,
+        crashed: !status.success(),
+    })
 }
 
 /// How many inputs there were, by libFuzzer's last words; 0 if it has not come to them.
@@ -132,7 +144,11 @@ fn executions(said: &str) -> u64 {
 /// Prints how one went; true if it has found something.
 fn report(outcome: &Outcome) -> bool {
     let Outcome { name, executions, log, crashed } = outcome;
-    let found = if *crashed { format!("found something: {}", log.display()) } else { "found nothing".to_owned() };
+    let found = if *crashed {
+        format!("found something: {}", log.display())
+    } else {
+        "found nothing".to_owned()
+    };
     println!("{name}: {executions} inputs, {found}");
     *crashed
 }

@@ -43,14 +43,18 @@ fn booted(kernel: &Kernel) -> Vec<(String, String)> {
     let output = Command::new("nice")
         .arg(folder().join("boot"))
         .args([kernel.release.as_ref(), folder().join("suite.sh").as_os_str()])
-        .arg(stripped(seepmeter_path(), programs.path()))
-        .arg(stripped(test_target(), programs.path()))
+        .arg(stripped(&seepmeter_path(), programs.path()))
+        .arg(stripped(&test_target(), programs.path()))
         .output()
         .expect("tests/kernels/boot");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     let begun = format!("@@begin {}.", kernel.version);
-    assert!(output.status.success() && said.contains(&begun), "{}\n{said}\n{errors}", output.status);
+    assert!(
+        output.status.success() && said.contains(&begun),
+        "{}\n{said}\n{errors}",
+        output.status
+    );
     // What is beside the results says why they are not as expected.
     println!("{}: {said}", kernel.release);
     let lines = said.lines().filter_map(|line| line.strip_prefix("@ ")?.split_once(": "));

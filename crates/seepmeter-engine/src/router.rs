@@ -119,3 +119,6 @@ impl Router {
         self.fan_out.finish();
     }
 }
+
+#[cfg(test)]
+mod model;

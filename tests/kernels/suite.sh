@@ -30,34 +30,43 @@ words() { local word; for word; do grep -q -e "$word" /tmp/err && { echo "$word"
 # A process that runs already, its pid in $pid; it ends with its input, which is descriptor 9.
 begin() { rm -f /tmp/in /tmp/ready; mkfifo /tmp/in; chmod 666 /tmp/in; "$@" < /tmp/in > /tmp/ready & exec 9> /tmp/in; until grep -q . /tmp/ready 2>/dev/null; do usleep 20000; done; pid=$!; }
 end() { exec 9>&-; wait; }
-attach() { rm -f $r; seepmeter attach -q --no-summary -i 50ms -d 4s --budget 100% -o jsonl,path=$r "$@" $pid > /tmp/out 2> /tmp/err; }
+# attach FLAG…: watches $pid in the background, until `seen` has seen these words in the recording: how long that takes depends on the machine.
+attach() { rm -f $r; seepmeter attach -q --no-summary -i 50ms --budget 100% -o jsonl,path=$r "$@" $pid > /tmp/out 2> /tmp/err & watcher=$!; }
+seen() {
+    local word
+    for word; do await "$word"; done
+    kill $watcher; await '^{"footer"'; good 2 "$@"
+}
+# Waits two minutes at most for a word in the recording.
+await() { local i; for i in $(seq 1 300); do grep -q -e "$1" $r 2> /dev/null && break; usleep 400000; done; }
 
 watch -s statm -- test-target grow 8 2
 say "run, statm" "$(works good 5 '"rss"' '"exited":0')"
 begin test-target hold 4
-attach -s statm; say "attach, statm" "$(works good 3 '"rss"' 'left')"
-attach -s $smaps; say "attach, smaps" "$(works good 2 '"class":"heap"' '"pss"')"
-attach -s ptrace; say "attach, ptrace" "$(works good 2 'test_target::hold::run')"
+attach -s statm; say "attach, statm" "$(works seen '"rss"')"
+attach -s $smaps; say "attach, smaps" "$(works seen '"class":"heap"' '"pss"')"
+attach -s ptrace; say "attach, ptrace" "$(works seen 'test_target::hold::run')"
 end
 
-# Maps are read in no more than one part in 200 of the time, and a read takes 60 ms here: it is waited for.
-rm -f $r; seepmeter run -q --no-summary -i 50ms --budget 100% -s $smaps -o jsonl,path=$r -- test-target grow 1 100 > /dev/null 2> /tmp/err & watcher=$!
-for i in $(seq 1 120); do grep -q '"class":"anonymous"' $r && break; usleep 500000; done
-kill $watcher; wait
-say "run, smaps" "$(works good 5 '"class":"anonymous"' '"pss"' '"killed":15')"
+rm -f $r; seepmeter run -q --no-summary -i 50ms --budget 100% -s $smaps -o jsonl,path=$r -- test-target grow 1 200 > /dev/null 2> /tmp/err & watcher=$!
+say "run, smaps" "$(works seen '"class":"anonymous"' '"pss"')"
 if grep -q 'PAGEMAP_SCAN can.t be had' $r; then say "smaps reads" "smaps in pieces"; else say "smaps reads" "PAGEMAP_SCAN"; fi
 watch -s ptrace -- test-target leak 4000 1000 2
 say "run, ptrace" "$(works good 3 'test_target::leak::leaks\|test_target::leak::run' '"exited":0')"
 
-begin test-target leak 8000 4000 36
-rm -f $r; seepmeter attach -i 100ms -d 32s --budget 100% -s $smaps $pid > /dev/null 2> /tmp/err
-end
-share=$(sed -n 's/.* \([0-9]*\) % of it in \[heap\].*/\1/p' /tmp/err)
+# Maps are read in no more than one part in 200 of the time, and a read takes 60 ms here, or far more on a machine that has other work.
+for time in 32 64 128; do
+    begin test-target leak 8000 4000 $((time + 4))
+    rm -f $r; seepmeter attach -i 100ms -d ${time}s --budget 100% -s $smaps $pid > /dev/null 2> /tmp/err
+    end
+    share=$(sed -n 's/.* \([0-9]*\) % of it in \[heap\].*/\1/p' /tmp/err)
+    [ -z "$share" ] || break
+done
 [ "${share:-0}" -ge 80 ] && say "a heap leak is placed in" "[heap]" || { say "a heap leak is placed in" "another place"; sed -n '/^target/,$p' /tmp/err; }
 
 begin test-target named "a pool"
 if grep -q named$ /tmp/ready && ! grep -q nameless /tmp/ready; then
-    attach -s $smaps; say "named anonymous mappings" "$(works good 2 'a pool')"
+    attach -s $smaps; say "named anonymous mappings" "$(works seen 'a pool')"
 else say "named anonymous mappings" "not in this kernel"; fi
 end
 say "process events" "$(test-target process-events)"
@@ -71,7 +80,7 @@ rm -f $r; inside seepmeter run -q --no-summary -o jsonl,path=$r -- true 2> /tmp/
 say "memory.max is the limit" "$(works good 0 '"limit.cgroup":67108864')"
 group slowed memory.high 16M
 inside seepmeter run -q --no-summary -i 100ms -d 4s --on-stop end -o jsonl,path=$r -- test-target grow 8 20 > /dev/null 2> /tmp/err
-say "samples above memory.high" "$(works good 5)"
+say "samples above memory.high" "$(works good 3)"
 group killed memory.max 48M; echo 0 > $g/memory.swap.max 2>/dev/null
 # Only the target is in the group: its parent is not the kernel's choice.
 rm -f $r; seepmeter run -i 50ms -o jsonl,path=$r -- sh -c "echo 0 > $g/cgroup.procs; exec test-target grow 40 10" > /dev/null 2> /tmp/err
@@ -94,7 +103,7 @@ chmod 666 $r; rm -f /tmp/r.jsonl /tmp/err /tmp/out
 as_user "seepmeter attach -q --no-summary -d 1s -i 50ms -s statm,peak=interval -o jsonl,path=$r $pid 2>/tmp/err"
 say "a user's own process" "$(works good 3 '"rss"')"
 rm -f $r
-as_user "seepmeter attach -q --no-summary -d 4s -i 50ms --budget 100% -s $smaps -o jsonl,path=$r $pid 2>/tmp/err"
+as_user "seepmeter attach -q --no-summary -d 8s -i 50ms --budget 100% -s $smaps -o jsonl,path=$r $pid 2>/tmp/err"
 say "a user's own process, smaps" "$(works good 1 '"class":"heap"')"
 rm -f /tmp/err
 if [ -e /proc/sys/kernel/yama/ptrace_scope ]; then
@@ -115,7 +124,7 @@ mount -o remount,hidepid=2 /proc; rm -f /tmp/err
 as_user "seepmeter attach -q -d 1s $pid 2>/tmp/err"; say "hidepid=2" "$(words hidepid)"
 mount -o remount,hidepid=0 /proc
 echo 3 > /proc/sys/kernel/perf_event_paranoid
-attach -s ptrace; say "perf_event_paranoid 3" "$(works good 2 'test_target::hold::run')"
+attach -s ptrace; say "perf_event_paranoid 3" "$(works seen 'test_target::hold::run')"
 end
 
 # The same output and the same end, with and without.

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use seepmeter_maps::class::{ThreadStack, ThreadStacks, classify};
-use seepmeter_maps::{DeletedFiles, group_title, maps, mapping_title, smaps};
+use seepmeter_maps::{DeletedFiles, group_title, mapping_title, maps, smaps};
 
 fuzz_target!(|input: (usize, u64, &[u8])| {
     let (cut, pointer, text) = input;

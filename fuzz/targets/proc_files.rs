@@ -10,8 +10,17 @@ use seepmeter_process::Limits;
 use seepmeter_process::proc::{ProcRoot, StatmFile, StatusFile};
 
 const PID: i32 = 42;
-const FILES: [&str; 9] =
-    ["stat", "statm", "status", "smaps_rollup", "comm", "cmdline", "syscall", "cgroup", "mountinfo"];
+const FILES: [&str; 9] = [
+    "stat",
+    "statm",
+    "status",
+    "smaps_rollup",
+    "comm",
+    "cmdline",
+    "syscall",
+    "cgroup",
+    "mountinfo",
+];
 
 /// A /proc in memory, where there is one.
 fn root() -> &'static tempfile::TempDir {

@@ -64,6 +64,7 @@ fn root() -> PathBuf {
 
 fn check() -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
     cargo(&["test", "--quiet", "-p", "seepmeter-abi"], &[])
 }

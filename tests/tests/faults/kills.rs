@@ -174,7 +174,7 @@ fn stopped_for(time: Duration, sampler: &str) {
         thread::sleep(Duration::from_millis(100));
     }
     running.signal(Signal::SIGCONT);
-    let _ = eventually("samples after it", || {
+    eventually("samples after it", || {
         let recording = Recording::try_read(&path).ok()?;
         let continued = recording.events("continued").first()?.t;
         (recording.samples().last()?.t > continued + 100_000_000).then_some(())

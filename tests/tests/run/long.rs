@@ -106,6 +106,7 @@ fn soaked(folder: &Path, time: Duration) -> RunningProgram {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "whoever soaks for an hour wants the figures")]
 fn a_soak_with_all_samplers_and_sinks_on_a_churning_target_is_flat() {
     let Some(time) = soak() else {
         return not_run("the soak", "SEEPMETER_SOAK=1h runs it for an hour");

@@ -173,11 +173,9 @@ impl Run {
         let footer = router.route(rest).expect("the footer");
         let (report, reported) = bounded(1);
         let finishing = std::thread::spawn(move || router.finish(footer, &report));
-        while self
-            .sinks
-            .iter_mut()
-            .fold(false, |any, sink| sink.step(rng.random_range(1..50)) || any)
-        {
+        let mut going = true;
+        while std::mem::take(&mut going) {
+            self.sinks.iter_mut().for_each(|sink| going |= sink.step(rng.random_range(1..50)));
             std::thread::yield_now();
         }
         finishing.join().expect("the router's end");

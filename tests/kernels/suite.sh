@@ -25,7 +25,7 @@ good() {
 }
 works() { if "$@" >&2; then echo yes; else echo no; fi; }
 # The words of a message: which of the given ones it has, or what it says.
-words() { local word; for word; do grep -q -e "$word" /tmp/err && { echo "$word"; return; }; done; echo "something else"; cat /tmp/err >&2; }
+words() { local word; for word; do grep -q -e "$word" /tmp/err && { echo "refused: $word"; return; }; done; echo "something else"; cat /tmp/err >&2; }
 
 # A process that runs already, its pid in $pid; it ends with its input, which is descriptor 9.
 begin() { rm -f /tmp/in /tmp/ready; mkfifo /tmp/in; chmod 666 /tmp/in; "$@" < /tmp/in > /tmp/ready & exec 9> /tmp/in; until grep -q . /tmp/ready 2>/dev/null; do usleep 20000; done; pid=$!; }
@@ -86,7 +86,7 @@ group killed memory.max 48M; echo 0 > $g/memory.swap.max 2>/dev/null
 rm -f $r; seepmeter run -i 50ms -o jsonl,path=$r -- sh -c "echo 0 > $g/cgroup.procs; exec test-target grow 40 10" > /dev/null 2> /tmp/err
 status=$?
 grep -q 'oom_kill [1-9]' $g/memory.events && [ $status = 137 ] && grep -q 'killed by signal 9 (SIGKILL)' /tmp/err \
-    && say "an OOM kill" "status 137, $(works good 3 '"killed":9')" || say "an OOM kill" "status $status"
+    && good 3 '"killed":9' >&2 && say "an OOM kill" "SIGKILL, status 137" || say "an OOM kill" "status $status"
 
 # A wall clock that is set while a run goes on.
 rm -f $r; seepmeter run -q --no-summary -i 50ms -o jsonl,path=$r -- test-target grow 1 6 > /dev/null 2> /tmp/err & watcher=$!

@@ -41,6 +41,9 @@ impl Recorded {
             "--no-summary",
             "-i",
             "1ms",
+            // A sampler that rests for its budget loses nothing.
+            "--budget",
+            "100%",
             "-s",
             sampler,
             "-o",

@@ -82,6 +82,9 @@ fn can_be_had(kernel: &Kernel) -> bool {
     true
 }
 
+/// The heading of the table's section.
+const SECTION: &str = "\n## Other kernels\n";
+
 fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/reliability.md")
 }
@@ -94,7 +97,7 @@ fn cells(row: &str) -> Vec<String> {
 /// The rows of the table: of each feature, the result on each kernel.
 fn table() -> Vec<(String, Vec<String>)> {
     let text = std::fs::read_to_string(page()).unwrap();
-    let section = text.split("\n## Other kernels\n").nth(1).expect("a section Other kernels");
+    let section = text.split(SECTION).nth(1).expect("a section Other kernels");
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
     rows.map(|row| {
@@ -104,34 +107,26 @@ fn table() -> Vec<(String, Vec<String>)> {
     .collect()
 }
 
-/// Writes the column of a kernel into the table.
+/// Writes the column of a kernel into the table, whose rows are then those of the results.
 fn bless(column: usize, results: &[(String, String)]) {
-    let mut rows: Vec<(String, Vec<String>)> = results
-        .iter()
-        .map(|(feature, _)| (feature.clone(), vec!["?".to_owned(); KERNELS.len()]))
-        .collect();
-    for (feature, cells) in table() {
-        if let Some((_, known)) = rows.iter_mut().find(|(name, _)| *name == feature) {
-            *known = cells;
-        }
-    }
-    for ((_, cells), (_, result)) in rows.iter_mut().zip(results) {
+    let known: BTreeMap<String, Vec<String>> = table().into_iter().collect();
+    let row = |(feature, result): &(String, String)| {
+        let unknown = || vec!["?".to_owned(); KERNELS.len()];
+        let mut cells = known.get(feature).cloned().unwrap_or_else(unknown);
         cells[column].clone_from(result);
-    }
+        format!("| {feature} | {} |\n", cells.join(" | "))
+    };
     let text = std::fs::read_to_string(page()).unwrap();
-    let (before, rest) = text.split_once("\n## Other kernels\n").unwrap();
-    let (head, after) = rest.split_once("\n|---").unwrap();
-    let (rule, after) = after.split_once('\n').unwrap();
-    let after = after.trim_start_matches(|c| c != '\n');
-    let after: String = format!("\n{after}");
-    let after = after.lines().skip_while(|line| line.starts_with("| ") || line.is_empty());
-    let after = after.collect::<Vec<_>>().join("\n");
-    let written: String = rows
-        .iter()
-        .map(|(feature, cells)| format!("| {feature} | {} |\n", cells.join(" | ")))
-        .collect();
-    let text = format!("{before}\n## Other kernels\n{head}\n|---{rule}\n{written}\n{after}\n");
-    std::fs::write(page(), text).unwrap();
+    let section = text.find(SECTION).unwrap();
+    let rule = section + text[section..].find("\n|---").unwrap() + 1;
+    let begin = rule + text[rule..].find('\n').unwrap() + 1;
+    let old: usize = text[begin..]
+        .split_inclusive('\n')
+        .take_while(|line| line.starts_with("| "))
+        .map(str::len)
+        .sum();
+    let rows: String = results.iter().map(row).collect();
+    std::fs::write(page(), [&text[..begin], &rows, &text[begin + old..]].concat()).unwrap();
 }
 
 /// Boots a kernel and compares what the suite says there with its column of the table.

@@ -36,7 +36,7 @@ pub mod system;
 pub mod threads;
 pub mod wait;
 
-pub use limits::{CgroupLimit, Limits};
+pub use limits::{CgroupLimit, Limits, MemoryEvents};
 pub use process::{AttachError, Process, ProcessKey};
 pub use signals::{ChildSignals, ReceivedSignal, Signals};
 pub use spawn::{Child, Command, ExecError, HeldChild};

@@ -282,10 +282,13 @@ fn a_target_that_the_kernel_kills_for_its_cgroups_memory_is_reported_with_all_it
     let path = folder.path().join("r.jsonl");
     let sink = format!("jsonl,path={}", path.display());
     let procs = cgroup.folder.join("cgroup.procs");
+    // Seepmeter is in the group too; the kernel takes who has the most.
     let script = format!("echo $$ >{} && exec \"$@\"", procs.display());
-    let words = words!["run", "-i", "20ms", "-o", sink, "--", "sh", "-c", script, "sh"];
-    let grow = words![test_target(), "grow", "80", "10"];
-    let done = seepmeter(words.into_iter().chain(grow)).done().expect(137);
+    let words = words!["-c", script, "sh", seepmeter_tests::seepmeter_path(), "run", "-i", "20ms"];
+    let target = words!["-o", sink, "--", test_target(), "grow", "80", "10"];
+    let done = run("/bin/sh", words.into_iter().chain(target)).done().expect(137);
+    let told = "the kernel has killed the target because memory was short in its cgroup";
+    assert!(done.err().contains(told), "{}", done.output());
     assert!(done.err().contains("killed by signal 9 (SIGKILL)"), "{}", done.output());
     let recording = Recording::read(&path);
     assert_eq!(recording.end(), End::Killed(9));

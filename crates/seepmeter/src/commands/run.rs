@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use nix::libc;
 use seepmeter_engine::TargetSpec;
-use seepmeter_process::{Command, ExecError};
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_process::{Command, ExecError, MemoryEvents};
 use seepmeter_record::{End, EventKind, TargetOrigin};
 
 use crate::flags::{Flags, RunFlags};
@@ -55,9 +56,11 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     let policy = TargetPolicy::Spawned { on_stop: flags.on_stop, grace: flags.grace };
     let targets = vec![WatchedTarget { process, subject }];
     let mut watch = Watch::new(targets, &signals, live, policy, flags.watch.duration);
+    let memory_events = MemoryEvents::of(process.pid(), &ProcRoot::default());
     let stop = watch.until_stopped(|_| child.reap().context("cannot reap the target"))?;
     let report = watch.finish();
     let end = report.footer.as_ref().and_then(|footer| footer.end_of(subject)).unwrap_or(End::Left);
+    report_short_memory(end, &memory_events);
     let outcome = match stop {
         // That is what `--on-stop end` asked for.
         StopReason::EndedAsAsked if ended_by_signal(end) => Outcome::Success,
@@ -66,6 +69,19 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     let outcome = outcome.of_report(&report, &flags.sinks.gates);
     session::keep_alive(report);
     Ok(outcome)
+}
+
+/// Reports what the kernel has done to the target because memory was short, which its end does not say.
+fn report_short_memory(end: End, events: &MemoryEvents) {
+    if end == End::Killed(libc::SIGKILL) && events.oom_killed() {
+        messages::notice(
+            "the kernel has killed the target because memory was short in its cgroup; raise the cgroup's limit, or see in the summary what has grown",
+        );
+    } else if events.was_slowed() {
+        messages::notice(
+            "the kernel has slowed the target down because its cgroup was above memory.high; raise that limit, or see in the summary what has grown",
+        );
+    }
 }
 
 /// Reports why the command was not executed.

@@ -10,7 +10,7 @@ use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
 use object::read::ReadCache;
 
 use crate::demangle::demangle;
-use crate::elf::Elf;
+use crate::elf::{Elf, SoundNames};
 use crate::image::ElfFile;
 use crate::open::descriptor_path;
 use crate::resolved::{Function, SourceLocation};
@@ -37,13 +37,16 @@ struct Place {
 
 impl Symbols {
     /// Finds out where an image's symbols are: in its own DWARF; or in a debug file with its build-id;
-    /// or in one that it links to; or in its table of symbols. A file that does not decompress to what it
-    /// says is not asked at all.
+    /// or in one that it links to; or in its table of symbols.
     pub(crate) fn of(image: &ElfFile) -> Self {
         let separate = image.debug.iter().filter(|_| !image.elf.debug_info);
         let files = separate.chain([&image.file]);
-        let files = files.filter(|file| Elf::decompresses(&ReadCache::new(*file)));
-        let places = files.map(|file| Place { path: descriptor_path(file), debug: true }).collect();
+        let place = |file| {
+            let names = Elf::sound_names(&ReadCache::new(file));
+            let debug = names == SoundNames::All;
+            (names != SoundNames::None).then(|| Place { path: descriptor_path(file), debug })
+        };
+        let places = files.filter_map(place).collect();
         // What is open does not change under its descriptor, so nothing is ever loaded again.
         let builder = Symbolizer::builder().enable_auto_reload(false).enable_demangling(false);
         Self { symbolizer: builder.build(), places }

@@ -84,7 +84,7 @@ fn names(file: &[u8]) -> Vec<String> {
 
 /// A size that is a lie would be allocated at once, and an allocation that fails can't be caught.
 #[test]
-fn a_file_whose_compressed_sections_are_not_what_they_say_has_no_names() {
+fn debug_information_that_is_not_as_large_as_it_says_is_left_alone_and_symbols_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/targets/aligned.c");
     let program = folder.path().join("program");
@@ -102,7 +102,11 @@ fn a_file_whose_compressed_sections_are_not_what_they_say_has_no_names() {
         for size in [1 << 62, 1 << 40, 1u64] {
             let mut lies = sound.clone();
             lies[section + 8..section + 16].copy_from_slice(&size.to_le_bytes());
-            assert_eq!(names(&lies), [""; 0], "{size} bytes at {section:#x}");
+            let names = names(&lies);
+            assert!(
+                names.iter().any(|name| name == "main"),
+                "{size} bytes at {section:#x}: {names:?}"
+            );
         }
     }
 }

@@ -64,8 +64,8 @@ fn results(said: &str) -> Vec<(String, String)> {
     lines.map(|(feature, result)| (feature.to_owned(), result.to_owned())).collect()
 }
 
-/// True if a kernel can be booted here. On a machine that can't, that is said, and is no failure: what
-/// .ci/run needs it installs, and it fails where it can't.
+/// True if a kernel can be booted here; says loudly if qemu or the kernel can't be had. Any other failure is
+/// one of the test.
 fn can_be_had(kernel: &Kernel) -> bool {
     if cfg!(not(target_arch = "x86_64")) {
         not_run(&format!("Linux {}", kernel.version), "the kernels are those of x86-64");

@@ -5,6 +5,7 @@
 //! wait has a [limit], and what a test has started is ended when it is dropped.
 
 mod built;
+mod cgroup;
 mod judged;
 pub mod plugin;
 mod process_tree;
@@ -18,6 +19,7 @@ mod terminal;
 use std::time::Duration;
 
 pub use built::{copy_seepmeter, folder, seepmeter_path, test_target};
+pub use cgroup::Cgroup;
 pub use judged::{replay, verdict};
 pub use process_tree::ProcessTree;
 pub use recording::Recording;

@@ -24,13 +24,17 @@ programs! {
     grow
     hold
     holder
+    hostile
     ignore_signals
     kill_self
+    leak
     map
     mark
     merging
+    named
     obey
     peak
+    process_events
     saw
     spike
     stand

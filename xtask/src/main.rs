@@ -1,7 +1,9 @@
-//! The project's chores: `cargo xtask check | test [SUITE…] | bless | release-check`.
+//! The project's chores: `cargo xtask check | test [SUITE…] | fuzz [SECONDS] | bless |
+//! release-check`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command of the developers'")]
 
+mod fuzz;
 mod release;
 mod suites;
 
@@ -17,10 +19,14 @@ Usage: cargo xtask COMMAND
   test                       all tests
   test SUITE [ARGUMENT…]     the tests of one suite of tests/tests, or of one package; the arguments go to
                              cargo test, as in: cargo xtask test run bad_input -- --nocapture
+  fuzz [SECONDS [FUZZER…]]   the fuzzers of fuzz/, so many seconds each (60 if no number is given)
   bless                      write the C header, the snapshots and the outputs in the book again
   release-check              versions, changelog, licences, and the frozen copy of the C header
 
 SEEPMETER_LONG=1 runs the long tests too.";
+
+/// How long each fuzzer runs if nobody says it.
+const FUZZ_SECONDS: u32 = 60;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +34,11 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["check"] => check(),
         ["test", rest @ ..] => test(rest),
+        ["fuzz"] => fuzz::run(&root(), FUZZ_SECONDS, &[]),
+        ["fuzz", seconds, only @ ..] => match seconds.parse() {
+            Ok(seconds) => fuzz::run(&root(), seconds, only),
+            Err(_) => Err(anyhow::anyhow!("`{seconds}` is no number of seconds")),
+        },
         ["bless"] => bless(),
         ["release-check"] => release::check(&root()),
         ["help" | "-h" | "--help"] => {
@@ -53,6 +64,7 @@ fn root() -> PathBuf {
 
 fn check() -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
     cargo(&["test", "--quiet", "-p", "seepmeter-abi"], &[])
 }

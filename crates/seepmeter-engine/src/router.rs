@@ -133,3 +133,6 @@ impl Router {
         self.fan_out.finish();
     }
 }
+
+#[cfg(test)]
+mod model;

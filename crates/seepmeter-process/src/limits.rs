@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::proc::ProcRoot;
 use crate::proc::text::{decimal, keyed_lines, kibibytes};
+use crate::proc::{ProcFolder, ProcRoot};
 
 /// A cgroup limit from this on is none: version 1 says "unlimited" by the largest number of pages
 /// (mm/page_counter.c).
@@ -76,15 +76,23 @@ struct Files {
     used: &'static str,
     /// In memory.stat. That of version 1 counts in the groups below, as the usage does.
     inactive: &'static str,
+    /// Where the kernel counts what it has done: only whom it has killed in version 1.
+    events: &'static str,
 }
 
 const V1: Files = Files {
     limit: "memory.limit_in_bytes",
     used: "memory.usage_in_bytes",
     inactive: "total_inactive_file",
+    events: "memory.oom_control",
 };
 
-const V2: Files = Files { limit: "memory.max", used: "memory.current", inactive: "inactive_file" };
+const V2: Files = Files {
+    limit: "memory.max",
+    used: "memory.current",
+    inactive: "inactive_file",
+    events: "memory.events",
+};
 
 /// A cgroup hierarchy that has a memory controller, as far as it is mounted here.
 struct Mount<'a> {
@@ -137,22 +145,85 @@ impl<'a> Mount<'a> {
 /// 0::/service/worker
 /// ```
 fn cgroup_limit(groups: &[u8], mounts: &[u8]) -> Option<CgroupLimit> {
+    let groups = memory_groups(groups, mounts).into_iter();
+    groups.filter_map(|it| least_room(&it.root, &it.below, it.files)).min_by_key(room)
+}
+
+/// A cgroup with a memory controller.
+struct MemoryGroup {
+    /// Where its hierarchy is mounted.
+    root: PathBuf,
+    /// Its folder below that.
+    below: PathBuf,
+    files: Files,
+}
+
+/// Those of a process: one, or one of each version.
+fn memory_groups(groups: &[u8], mounts: &[u8]) -> Vec<MemoryGroup> {
     let lines = |text| <[u8]>::split(text, |byte: &u8| *byte == b'\n');
     let mounts: Vec<Mount<'_>> = lines(mounts).filter_map(Mount::parse).collect();
-    lines(groups)
-        .filter_map(|line| {
-            let mut parts = line.splitn(3, |byte| *byte == b':');
-            let (number, controllers) = (parts.next()?, parts.next()?);
-            let group = Path::new(OsStr::from_bytes(parts.next()?));
-            let version_2 = number == b"0";
-            if !version_2 && !controllers.split(|b| *b == b',').any(|name| name == b"memory") {
-                return None;
-            }
-            let mut mounts = mounts.iter().filter(|mount| mount.version_2 == version_2);
-            let (root, below) = mounts.find_map(|mount| mount.folder(group))?;
-            least_room(root, &below, if version_2 { V2 } else { V1 })
-        })
-        .min_by_key(room)
+    let group = |line: &[u8]| {
+        let mut parts = line.splitn(3, |byte| *byte == b':');
+        let (number, controllers) = (parts.next()?, parts.next()?);
+        let group = Path::new(OsStr::from_bytes(parts.next()?));
+        let version_2 = number == b"0";
+        if !version_2 && !controllers.split(|b| *b == b',').any(|name| name == b"memory") {
+            return None;
+        }
+        let mut mounts = mounts.iter().filter(|mount| mount.version_2 == version_2);
+        let (root, below) = mounts.find_map(|mount| mount.folder(group))?;
+        let files = if version_2 { V2 } else { V1 };
+        Some(MemoryGroup { root: root.to_owned(), below, files })
+    };
+    lines(groups).filter_map(group).collect()
+}
+
+/// What the kernel has done so far in a process's cgroup because memory was short.
+#[derive(Clone, Debug)]
+pub struct MemoryEvents {
+    /// Where the kernel counts: a process that has ended is in no group of version 1 any more.
+    files: Vec<PathBuf>,
+    oom_kills: Option<u64>,
+    high: Option<u64>,
+}
+
+impl MemoryEvents {
+    /// Reads the numbers for the cgroup that a process is in.
+    #[must_use]
+    pub fn of(pid: i32, root: &ProcRoot) -> Self {
+        let read = |folder: ProcFolder, name: &str| folder.read(name).unwrap_or_default();
+        let (group, mounts) = (read(root.process(pid), "cgroup"), read(root.own(), "mountinfo"));
+        let groups = memory_groups(&group, &mounts).into_iter();
+        let files: Vec<PathBuf> =
+            groups.map(|it| it.root.join(it.below).join(it.files.events)).collect();
+        let (oom_kills, high) = (event_count(&files, OOM_KILL), event_count(&files, HIGH));
+        Self { files, oom_kills, high }
+    }
+
+    /// True if the kernel has killed a process of the group since then. Not known of Linux before 4.13.
+    #[must_use]
+    pub fn oom_killed(&self) -> bool {
+        event_count(&self.files, OOM_KILL) > self.oom_kills
+    }
+
+    /// True if the group was above its memory.high since then, so that the kernel has slowed it down.
+    #[must_use]
+    pub fn was_slowed(&self) -> bool {
+        event_count(&self.files, HIGH) > self.high
+    }
+}
+
+const OOM_KILL: &str = "oom_kill";
+const HIGH: &str = "high";
+
+/// The number behind a name; there is one of each a line (mm/memcontrol.c).
+fn event_count(files: &[PathBuf], event: &str) -> Option<u64> {
+    let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+    let counts = texts.filter_map(|text| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(name, _)| *name == event)?.1.trim().parse().ok()
+    });
+    counts.max()
 }
 
 /// A path in mountinfo, in which a blank, a tab, a newline and a backslash are octal numbers.
@@ -249,6 +320,26 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.folder);
         }
+    }
+
+    #[test]
+    fn an_event_is_one_more_in_the_group_that_the_process_was_in() {
+        let made = Made::new("events", "0::/service/worker\n", "cgroup2", "rw");
+        let events = || MemoryEvents::of(7, &ProcRoot::new(made.folder.join("proc")));
+        let nothing = events();
+        assert!(!nothing.oom_killed() && !nothing.was_slowed());
+        let write = |high, kills| {
+            let text = format!("low 0\nhigh {high}\nmax 9\noom 1\noom_kill {kills}\n");
+            made.write("cg/service/worker/memory.events", &text);
+        };
+        write(3, 1);
+        let before = events();
+        assert!(!before.oom_killed() && !before.was_slowed());
+        made.write("proc/7/cgroup", "0::/\n");
+        write(3, 2);
+        assert!(before.oom_killed() && !before.was_slowed(), "wherever the process is now");
+        write(4, 2);
+        assert!(before.was_slowed());
     }
 
     #[test]

@@ -5,16 +5,16 @@
 /// What does not begin as such a symbol is not demangled: as a bare type, which is also a mangling, the C
 /// function `c` would be `char`.
 pub fn demangle(symbol: &str) -> String {
-    let plain = || symbol.to_owned();
     if !["_Z", "_R", "__Z", "__R"].iter().any(|start| symbol.starts_with(start)) {
-        return plain();
+        return symbol.to_owned();
     }
-    if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
+    let name = match rustc_demangle::try_demangle(symbol) {
         // Without the hash.
-        return format!("{rust:#}");
-    }
-    let cpp = cpp_demangle::Symbol::new(symbol).ok().and_then(|cpp| cpp.demangle().ok());
-    cpp.unwrap_or_else(plain)
+        Ok(rust) => Some(format!("{rust:#}")),
+        Err(_) => cpp_demangle::Symbol::new(symbol).ok().and_then(|cpp| cpp.demangle().ok()),
+    };
+    // A damaged symbol may stand for nothing at all.
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| symbol.to_owned())
 }
 
 #[cfg(test)]
@@ -29,6 +29,7 @@ mod tests {
             ("_RNvCskwGfYPst2Cb_3foo3bar", "foo::bar"),
             ("c", "c"),
             ("_Zebra", "_Zebra"),
+            ("_ZNE", "_ZNE"),
             ("_start", "_start"),
             ("", ""),
         ];

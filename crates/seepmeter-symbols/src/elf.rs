@@ -11,7 +11,7 @@ use object::read::elf::{FileHeader as _, NoteIterator, ProgramHeader as _, Secti
 use object::read::{ReadRef, SectionIndex};
 
 use crate::arch;
-use crate::decompress::decompress;
+use crate::decompress::{MAX_FILE, decompress, decompressed_size};
 use crate::tables::{Section, Tables};
 
 type Header = FileHeader64<LittleEndian>;
@@ -38,6 +38,17 @@ pub(crate) struct Segment {
     pub(crate) exec: bool,
 }
 
+/// Which of a file's names can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SoundNames {
+    /// Those of the debug information and of the tables of symbols.
+    All,
+    /// Those of the tables of symbols.
+    Symbols,
+    /// None of them.
+    None,
+}
+
 impl Elf {
     /// Reads a file; none if it is no 64-bit ELF file for this machine.
     pub(crate) fn read<'data, R: ReadRef<'data>>(data: R) -> Option<Self> {
@@ -54,6 +65,33 @@ impl Elf {
         };
         elf.read_sections(header, endian, data);
         Some(elf)
+    }
+
+    /// What blazesym may be asked of a file. It allocates what the header of a compressed section says before
+    /// it has read a byte, and an allocation that fails ends the process; nor does it stop reading there. So
+    /// each must be what its header says, and all together not too large.
+    pub(crate) fn sound_names<'data, R: ReadRef<'data>>(data: R) -> SoundNames {
+        let Ok(header) = Header::parse(data) else { return SoundNames::None };
+        let Ok(endian) = header.endian() else { return SoundNames::None };
+        let Ok(sections) = header.sections(endian, data) else { return SoundNames::None };
+        let mut room = MAX_FILE;
+        let mut sound = SoundNames::All;
+        for section in sections.iter() {
+            let size = match section.compression(endian, data) {
+                Ok(None) => Some(0),
+                Ok(Some((header, offset, size))) => {
+                    let bytes = data.read_bytes_at(offset, size).ok();
+                    bytes.and_then(|bytes| decompressed_size(header, bytes, room))
+                }
+                Err(_) => None,
+            };
+            match (size, sections.section_name(endian, section)) {
+                (Some(size), _) => room -= size,
+                (None, Ok(name)) if name.starts_with(b".debug") => sound = SoundNames::Symbols,
+                (None, _) => return SoundNames::None,
+            }
+        }
+        sound
     }
 
     fn read_sections<'data, R: ReadRef<'data>>(

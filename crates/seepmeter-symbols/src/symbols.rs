@@ -7,7 +7,10 @@ use std::rc::Rc;
 use blazesym::symbolize::source::{Elf as ElfSource, Source};
 use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized, Symbolizer};
 
+use object::read::ReadCache;
+
 use crate::demangle::demangle;
+use crate::elf::{Elf, SoundNames};
 use crate::image::ElfFile;
 use crate::open::descriptor_path;
 use crate::resolved::{Function, SourceLocation};
@@ -38,7 +41,12 @@ impl Symbols {
     pub(crate) fn of(image: &ElfFile) -> Self {
         let separate = image.debug.iter().filter(|_| !image.elf.debug_info);
         let files = separate.chain([&image.file]);
-        let places = files.map(|file| Place { path: descriptor_path(file), debug: true }).collect();
+        let place = |file| {
+            let names = Elf::sound_names(&ReadCache::new(file));
+            let debug = names == SoundNames::All;
+            (names != SoundNames::None).then(|| Place { path: descriptor_path(file), debug })
+        };
+        let places = files.filter_map(place).collect();
         // What is open does not change under its descriptor, so nothing is ever loaded again.
         let builder = Symbolizer::builder().enable_auto_reload(false).enable_demangling(false);
         Self { symbolizer: builder.build(), places }

@@ -52,6 +52,65 @@ fn words(size: u64) -> impl Strategy<Value = Vec<u64>> {
     proptest::collection::vec(word, 0..512)
 }
 
+/// The place in a file of each compressed section's header (ELF's gABI, "Section Compression").
+fn compressed(file: &[u8]) -> Vec<usize> {
+    let number = |at: usize, bytes: usize| {
+        file[at..at + bytes].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    };
+    let (first, size, count) = (number(0x28, 8), number(0x3a, 2), number(0x3c, 2));
+    let sections = (0..count).map(|n| first + n * size);
+    let compressed = sections.filter(|section| number(section + 8, 8) & 0x800 != 0);
+    compressed.map(|section| number(section + 0x18, 8)).collect()
+}
+
+/// All names of the code of a file.
+fn names(file: &[u8]) -> Vec<String> {
+    let mut written = tempfile::NamedTempFile::new().unwrap();
+    written.write_all(file).unwrap();
+    let mut images = Images::new();
+    let mut process = ProcessCode::new(i32::MAX, &mut images);
+    let space = process.space(&maps(written.path(), 0x4000), &mut images).unwrap();
+    let mut names = Vec::new();
+    for at in (0x1000..0x1400).step_by(16) {
+        let registers = UnwindRegisters { ip: BASE + at, ..UnwindRegisters::default() };
+        let mut frames = Vec::new();
+        space.unwind(&registers, StackCopy { base: STACK, bytes: &[] }, &mut frames);
+        let resolved = frames.first().map(|frame| space.resolve(frame, &mut images));
+        let functions = resolved.iter().flat_map(|resolved| resolved.functions.iter());
+        names.extend(functions.map(|function| function.name.to_string()));
+    }
+    names
+}
+
+/// A size that is a lie would be allocated at once, and an allocation that fails can't be caught.
+#[test]
+fn debug_information_that_is_not_as_large_as_it_says_is_left_alone_and_symbols_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/targets/aligned.c");
+    let program = folder.path().join("program");
+    let mut command = std::process::Command::new("cc");
+    let built = command.args(["-O2", "-g", "-gz"]).arg(source).arg("-o").arg(&program).status();
+    if !built.is_ok_and(|status| status.success()) {
+        let why = "NOT RUN: compressed sections that lie: there is no cc here that compresses\n";
+        return std::io::stderr().write_all(why.as_bytes()).unwrap();
+    }
+    let sound = std::fs::read(program).unwrap();
+    let sections = compressed(&sound);
+    assert!(!sections.is_empty());
+    assert!(names(&sound).iter().any(|name| name == "main"), "{:?}", names(&sound));
+    for section in sections {
+        for size in [1 << 62, 1 << 40, 1u64] {
+            let mut lies = sound.clone();
+            lies[section + 8..section + 16].copy_from_slice(&size.to_le_bytes());
+            let names = names(&lies);
+            assert!(
+                names.iter().any(|name| name == "main"),
+                "{size} bytes at {section:#x}: {names:?}"
+            );
+        }
+    }
+}
+
 /// Unwinds and names, in a process that this machine does not have.
 fn follow(maps: &[u8], registers: UnwindRegisters, words: &[u64]) {
     let mut images = Images::new();

@@ -1,1 +1,323 @@
 //! Seepmeter, its target or the machine in trouble: kills, stops, full disks, clocks.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, geteuid};
+use seepmeter_record::End;
+use seepmeter_record::conventions::attribute;
+use seepmeter_record::jsonl::Ending;
+use seepmeter_tests::{
+    Cgroup, Recording, RunningProgram, eventually, long, long_or_not_run, not_run, run, run_target,
+    seepmeter, test_target, words,
+};
+
+const SAMPLERS: [&str; 4] = ["statm", "smaps", "ptrace", "statm,peak=interval"];
+
+/// As many kills as there is time for, and how many at once.
+fn kills() -> u32 {
+    if long() { 200 } else { 12 }
+}
+const AT_ONCE: u32 = 4;
+
+/// A run at 1 kHz that is recorded twice, as it is and compressed.
+struct Recorded {
+    folder: tempfile::TempDir,
+    running: RunningProgram,
+    target: Pid,
+}
+
+impl Recorded {
+    fn start(sampler: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [plain, packed] = files(folder.path());
+        let sink = |path: &Path| format!("jsonl,path={}", path.display());
+        let words = words![
+            "run",
+            "-q",
+            "--no-summary",
+            "-i",
+            "1ms",
+            // A sampler that rests for its budget loses nothing.
+            "--budget",
+            "100%",
+            "-s",
+            sampler,
+            "-o",
+            sink(&plain),
+            "-o",
+            sink(&packed),
+            "--",
+            test_target(),
+            "hold",
+            "4"
+        ];
+        let running = seepmeter(words).start();
+        let target = Pid::from_raw(running.number("ready", 1));
+        Self { folder, running, target }
+    }
+}
+
+fn files(folder: &Path) -> [PathBuf; 2] {
+    ["r.jsonl", "r.jsonl.zst"].map(|name| folder.join(name))
+}
+
+/// Does this so many times, some at once, each with its turn.
+fn many_times(count: u32, act: impl Fn(u32) + Sync) {
+    let next = AtomicU32::new(0);
+    let work = || {
+        loop {
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            if turn >= count {
+                return;
+            }
+            act(turn);
+        }
+    };
+    thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+}
+
+/// A moment that differs from turn to turn and repeats late: a prime apart, within 2 s.
+fn moment(turn: u32) -> Duration {
+    Duration::from_micros(u64::from(turn) * 104_729 % 2_000_000)
+}
+
+/// The time since boot, in nanoseconds, which /proc counts the starts of processes in.
+fn since_boot() -> i64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap();
+    Duration::from(now).as_nanos() as i64
+}
+
+/// When the last sample of a recording was taken, since boot, to the tick of 10 ms in which the target
+/// was forked; none if there is no sample.
+fn last_sample(recording: &Recording) -> Option<i64> {
+    let start: u64 = recording.subject(recording.target()).get(attribute::START_TIME)?;
+    let spawned = recording.events("spawned").first()?.t as i64;
+    Some(start as i64 * 10_000_000 - spawned + recording.samples().last()?.t as i64)
+}
+
+/// Waits until this moment has come, or the program has ended.
+fn wait_until(moment: Duration, since: Instant, running: &mut RunningProgram) {
+    while since.elapsed() < moment && running.runs() {
+        thread::sleep(Duration::from_micros(500));
+    }
+}
+
+#[test]
+fn a_seepmeter_that_is_killed_at_any_moment_loses_a_second_at_most_and_every_file_reads_back() {
+    const SECOND: i64 = 1_000_000_000;
+    many_times(kills(), |turn| {
+        let sampler = SAMPLERS[turn as usize % SAMPLERS.len()];
+        let Recorded { folder, mut running, target } = Recorded::start(sampler);
+        wait_until(moment(turn), Instant::now(), &mut running);
+        running.signal(Signal::SIGKILL);
+        let killed = since_boot();
+        let _ = running.wait().expect_killed(Signal::SIGKILL);
+        assert!(running.tree.members().contains(&target.as_raw()), "the target is gone");
+        for file in files(folder.path()) {
+            let bytes = std::fs::metadata(&file).map_or(0, |facts| facts.len());
+            // The first second may be lost whole.
+            let recording = match Recording::try_read(&file) {
+                Ok(recording) => recording,
+                Err(error) if bytes > 0 => panic!("{sampler}, turn {turn}: {error}"),
+                Err(_) => continue,
+            };
+            assert!(!matches!(recording.ending, Ending::Whole), "{sampler}, turn {turn}");
+            let Some(last) = last_sample(&recording) else { continue };
+            let lost = killed - last;
+            assert!(lost < SECOND, "{sampler}, turn {turn}: {lost} ns are lost");
+        }
+        running.end_input();
+        running.tree.assert_gone();
+    });
+}
+
+#[test]
+fn a_target_that_is_killed_at_any_moment_is_reported_and_its_recordings_are_whole() {
+    many_times(kills(), |turn| {
+        let sampler = SAMPLERS[turn as usize % SAMPLERS.len()];
+        let Recorded { folder, mut running, target } = Recorded::start(sampler);
+        wait_until(moment(turn) / 4, Instant::now(), &mut running);
+        nix::sys::signal::kill(target, Signal::SIGKILL).unwrap();
+        let done = running.wait().expect(128 + Signal::SIGKILL as i32);
+        assert_eq!(done.complaints(), [""; 0], "{sampler}, turn {turn}");
+        let [plain, packed] = files(folder.path()).map(|file| Recording::read(&file));
+        assert_eq!(plain.ending, Ending::Whole, "{sampler}, turn {turn}");
+        assert_eq!(plain.end(), End::Killed(Signal::SIGKILL as i32));
+        assert_eq!(plain.records, packed.records, "{sampler}, turn {turn}");
+        running.tree.assert_gone();
+    });
+}
+
+/// Of seepmeter stopped for so long: what its recording says then.
+fn stopped_for(time: Duration, sampler: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.jsonl");
+    let sink = format!("jsonl,path={}", path.display());
+    let words = words!["run", "-q", "--no-summary", "-i", "20ms", "-s", sampler, "-o", sink, "--"];
+    let script = "i=0; while read x; do i=$((i+1)); echo line $i; done; exit 3";
+    let mut running = seepmeter(words.into_iter().chain(words!["sh", "-c", script])).start();
+    running.say("x");
+    let _ = running.line("line 1");
+    eventually("samples on disk", || {
+        let recording = Recording::try_read(&path).ok()?;
+        (recording.samples().count() > 10).then_some(())
+    });
+    running.signal(Signal::SIGSTOP);
+    let begin = Instant::now();
+    // The target works on, all the time.
+    let mut lines = 1;
+    while begin.elapsed() < time {
+        running.say("x");
+        lines += 1;
+        let _ = running.line(&format!("line {lines}"));
+        thread::sleep(Duration::from_millis(100));
+    }
+    running.signal(Signal::SIGCONT);
+    eventually("samples after it", || {
+        let recording = Recording::try_read(&path).ok()?;
+        let continued = recording.events("continued").first()?.t;
+        (recording.samples().last()?.t > continued + 100_000_000).then_some(())
+    });
+    let _ = running.finish().expect(3);
+    let recording = Recording::read(&path);
+    assert_eq!(recording.ending, Ending::Whole);
+    let missed = recording.footer().missed * 20_000_000;
+    let at_least = time.as_nanos() as u64 * 9 / 10;
+    assert!(missed >= at_least, "{missed} ns of ticks are missed, {time:?} were");
+    let times: Vec<u64> = recording.samples().map(|sample| sample.t).collect();
+    let gap = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(gap >= at_least, "the longest time between samples is {gap} ns");
+}
+
+#[test]
+fn a_seepmeter_that_is_stopped_for_a_while_counts_what_it_missed_and_its_target_works_on() {
+    stopped_for(Duration::from_secs(2), "statm");
+}
+
+#[test]
+fn a_seepmeter_that_is_stopped_for_20_seconds_goes_on_as_before() {
+    if long_or_not_run("a stop of 20 seconds") {
+        thread::scope(|scope| {
+            let _ = ["statm", "smaps"]
+                .map(|sampler| scope.spawn(move || stopped_for(Duration::from_secs(20), sampler)));
+        });
+    }
+}
+
+/// The library that sets the clock of a program; none if it is not installed.
+fn faketime() -> Option<PathBuf> {
+    let found = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
+    let places = found.chain([PathBuf::from("/usr/local/lib")]);
+    places.map(|place| place.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists())
+}
+
+#[test]
+fn a_wall_clock_that_is_set_back_and_forth_changes_no_time_of_a_recording() {
+    let Some(library) = faketime() else {
+        return not_run("steps of the wall clock", "libfaketime is missing (Debian: faketime)");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (path, clock) = (folder.path().join("r.jsonl"), folder.path().join("clock"));
+    std::fs::write(&clock, "+0").unwrap();
+    let sink = format!("jsonl,path={}", path.display());
+    let words =
+        words!["run", "--no-summary", "-i", "10ms", "-o", sink, "--", test_target(), "hold", "1"];
+    let begin = Instant::now();
+    let running = seepmeter(words)
+        .env("LD_PRELOAD", &library)
+        .env("FAKETIME_TIMESTAMP_FILE", &clock)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .start();
+    let _ = running.line("ready");
+    for (step, samples) in [("-1d", 50), ("+400d", 100), ("-10y", 150), ("+0", 200)] {
+        std::fs::write(&clock, step).unwrap();
+        eventually("samples on disk", || {
+            let recording = Recording::try_read(&path).ok()?;
+            (recording.samples().count() > samples).then_some(())
+        });
+    }
+    let done = running.finish().expect(0);
+    assert_eq!(done.complaints(), [""; 0]);
+    let took = begin.elapsed().as_nanos() as u64;
+    let recording = Recording::read(&path);
+    let times: Vec<u64> = recording.samples().map(|sample| sample.t).collect();
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!(recording.footer().t < took, "{} of {took} ns", recording.footer().t);
+}
+
+#[test]
+fn in_a_time_namespace_a_target_is_watched_as_anywhere() {
+    let words = words!["-T", "--boottime", "1000000", "--monotonic", "1000000", "true"];
+    if !geteuid().is_root() || run("unshare", words).try_start().is_err() {
+        return not_run("a time namespace", "it needs root and an unshare(1) that knows -T");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.jsonl");
+    let sink = format!("jsonl,path={}", path.display());
+    let words = words!["-T", "--boottime", "1000000", "--monotonic", "1000000"];
+    let command = words![seepmeter_tests::seepmeter_path(), "run", "-q", "-i", "10ms", "-o", sink];
+    let target = words!["--", "sh", "-c", "sleep 0.3; exit 4"];
+    let _ = run("unshare", words.into_iter().chain(command).chain(target)).done().expect(4);
+    let recording = Recording::read(&path);
+    assert_eq!(recording.end(), End::Exited(4));
+    assert!(recording.footer().t < 1_000_000_000_000, "{}", recording.footer().t);
+    assert!(recording.samples().count() > 5);
+}
+
+#[test]
+fn a_target_that_the_kernel_kills_for_its_cgroups_memory_is_reported_with_all_its_samples() {
+    const LIMIT: u64 = 64 << 20;
+    let cgroups = [2, 1].map(|version| Cgroup::new(version, LIMIT));
+    let why: Vec<String> = cgroups.iter().filter_map(|it| it.as_ref().err().cloned()).collect();
+    let Some(cgroup) = cgroups.into_iter().find_map(Result::ok) else {
+        let what = "an OOM kill in a cgroup (the suite `kernels` has one too)";
+        return not_run(what, &why.join("; "));
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.jsonl");
+    let sink = format!("jsonl,path={}", path.display());
+    let procs = cgroup.folder.join("cgroup.procs");
+    // Seepmeter is in the group too; the kernel takes who has the most.
+    let script = format!("echo $$ >{} && exec \"$@\"", procs.display());
+    let words = words!["-c", script, "sh", seepmeter_tests::seepmeter_path(), "run", "-i", "20ms"];
+    let target = words!["-o", sink, "--", test_target(), "grow", "80", "10"];
+    let done = run("/bin/sh", words.into_iter().chain(target)).done().expect(137);
+    let told = "the kernel has killed the target because memory was short in its cgroup";
+    assert!(done.err().contains(told), "{}", done.output());
+    assert!(done.err().contains("killed by signal 9 (SIGKILL)"), "{}", done.output());
+    let recording = Recording::read(&path);
+    assert_eq!(recording.end(), End::Killed(9));
+    let largest = recording.largest("rss");
+    assert!(largest > (LIMIT / 2) as i64, "{largest} bytes were seen of {LIMIT}");
+}
+
+#[test]
+fn a_target_that_is_hard_to_watch_is_watched_and_ends_as_it_would_have() {
+    let kinds = run_target("hostile", words![]).done().expect(0).out();
+    let kinds: Vec<&str> = kinds.lines().collect();
+    assert!(kinds.len() > 10, "{kinds:?}");
+    let turns = kinds.len() * SAMPLERS.len();
+    many_times(turns as u32, |turn| {
+        let (kind, sampler) = (turn as usize % kinds.len(), turn as usize / kinds.len());
+        let (kind, sampler) = (kinds[kind], SAMPLERS[sampler]);
+        // One of them deletes its own program: another name of the same file.
+        let folder = tempfile::tempdir_in(test_target().parent().unwrap()).unwrap();
+        let program = folder.path().join("test-target");
+        std::fs::hard_link(test_target(), &program).unwrap();
+        let path = folder.path().join("r.jsonl");
+        let sink = format!("jsonl,path={}", path.display());
+        let words = words!["run", "-q", "-i", "5ms", "--budget", "100%", "-s", sampler, "-o", sink];
+        let target = words!["--", program, "hostile", kind];
+        let done = seepmeter(words.into_iter().chain(target)).done();
+        assert_eq!(done.status.code(), Some(7), "{kind}, {sampler}: {}", done.output());
+        let recording = Recording::read(&path);
+        assert_eq!(recording.ending, Ending::Whole, "{kind}, {sampler}");
+        assert_eq!(recording.end(), End::Exited(7), "{kind}, {sampler}");
+        assert!(recording.samples().count() > 0, "{kind}, {sampler}: {}", done.output());
+    });
+}

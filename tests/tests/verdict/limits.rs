@@ -1,10 +1,8 @@
 //! When a limit will be reached, and which.
 
-use std::path::PathBuf;
-
 use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_tests::synthetic::{FDS, Synthetic};
-use seepmeter_tests::{Recording, not_run, replay, run, verdict, words};
+use seepmeter_tests::{Cgroup, Recording, not_run, replay, run, verdict, words};
 use serde_json::Value;
 
 #[test]
@@ -98,43 +96,6 @@ fn what_others_use_of_a_limit_is_left_out_of_the_room() {
     let machine = verdict(&path, &[]);
     // 150 MB of the machine are the target's, of which it has 62.
     assert!((machine["limit"]["likely"].as_f64().unwrap() - 4_400.0).abs() < 30.0, "{machine}");
-}
-
-/// A memory cgroup of its own, removed when it is dropped.
-struct Cgroup {
-    folder: PathBuf,
-}
-
-impl Cgroup {
-    /// One of version 1 or 2 with this limit, if this machine lets one be made.
-    fn new(version: u8, limit: u64) -> Result<Self, String> {
-        let (kind, file) = match version {
-            1 => ("memory", "memory.limit_in_bytes"),
-            _ => ("cgroup2", "memory.max"),
-        };
-        let mounts = std::fs::read_to_string("/proc/self/mounts").map_err(|e| e.to_string())?;
-        let root = mounts.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(' ').collect();
-            let is = match version {
-                1 => fields[2] == "cgroup" && fields[3].split(',').any(|option| option == kind),
-                _ => fields[2] == kind,
-            };
-            is.then(|| PathBuf::from(fields[1]))
-        });
-        let root = root.ok_or("it is not mounted")?;
-        let folder = root.join(format!("seepmeter-test-{}-{version}", std::process::id()));
-        std::fs::create_dir(&folder).map_err(|error| format!("cannot make one: {error}"))?;
-        let made = Self { folder };
-        std::fs::write(made.folder.join(file), limit.to_string())
-            .map_err(|error| format!("{file}: {error}"))?;
-        Ok(made)
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.folder);
-    }
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use nix::libc;
 use seepmeter_engine::TargetSpec;
-use seepmeter_process::{Command, ExecError};
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_process::{Command, ExecError, MemoryEvents};
 use seepmeter_record::{End, EventKind, TargetOrigin};
 
 use crate::flags::{Flags, RunFlags};
@@ -65,6 +66,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     live.emit(EventKind::Exec {}, subject);
 
     let mut end = End::Left;
+    let memory_events = MemoryEvents::of(child.process().pid(), &ProcRoot::default());
     let stop = watch.until_stopped(live, flags.watch.duration, |_| {
         end = child.reap().context("cannot reap the target")?;
         Ok(end)
@@ -74,7 +76,10 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
         StopReason::EndedAsAsked if ended_by_signal(end) => Outcome::Success,
         _ => Outcome::of_target(end),
     };
-    watch.complete(outcome, |outcome, report| outcome.of_report(report, &flags.sinks.gates))
+    watch.complete(outcome, |outcome, report| {
+        report_short_memory(end, &memory_events);
+        outcome.of_report(report, &flags.sinks.gates)
+    })
 }
 
 /// Finds and makes all that there is before a child; an outcome if that is all that was asked for.
@@ -98,6 +103,19 @@ fn prepare(
     let command = Command::new(flags.command.clone()).context("cannot read the command")?;
     let session = request.live(&flags.watch, command.executable().as_slice())?;
     Ok(ControlFlow::Continue((command, session.prepare()?)))
+}
+
+/// Reports what the kernel has done to the target because memory was short, which its end does not say.
+fn report_short_memory(end: End, events: &MemoryEvents) {
+    if end == End::Killed(libc::SIGKILL) && events.oom_killed() {
+        messages::notice(
+            "the kernel has killed the target because memory was short in its cgroup; raise the cgroup's limit, or see in the summary what has grown",
+        );
+    } else if events.was_slowed() {
+        messages::notice(
+            "the kernel has slowed the target down because its cgroup was above memory.high; raise that limit, or see in the summary what has grown",
+        );
+    }
 }
 
 /// Reports why the command was not executed.

@@ -18,7 +18,7 @@ use seepmeter_verdict::{Collector, JudgeOptions};
 use super::Router;
 use crate::failures::Failures;
 use crate::fan_out::FanOut;
-use crate::sink_queue::{Delivery, PENDING_SAMPLES, SinkQueue};
+use crate::sink_queue::{Delivery, PENDING_SAMPLES, Pending, SinkQueue};
 use crate::stream::{SamplerStream, StreamWriter, stream};
 
 type Rng = Xoshiro256PlusPlus;
@@ -31,7 +31,7 @@ struct ModelSink {
     label: String,
     /// None once it has closed.
     deliveries: Option<Receiver<Delivery>>,
-    pending: Arc<AtomicUsize>,
+    pending: Arc<Pending>,
     in_hand: Vec<Record>,
     written: Vec<Record>,
 }
@@ -42,7 +42,8 @@ impl ModelSink {
         let label = format!("sink {number}");
         let (sender, deliveries) = bounded(rng.random_range(1..4));
         let room = rng.random_range(1..12);
-        let pending = Arc::new(AtomicUsize::new(PENDING_SAMPLES - room));
+        let samples = AtomicUsize::new(PENDING_SAMPLES - room);
+        let pending = Arc::new(Pending { samples, ..Pending::default() });
         let queue = SinkQueue::new(label.clone(), sender, Arc::clone(&pending));
         let deliveries = Some(deliveries);
         (Self { label, deliveries, pending, in_hand: Vec::new(), written: Vec::new() }, queue)
@@ -54,14 +55,17 @@ impl ModelSink {
         let Some(deliveries) = &self.deliveries else { return false };
         if self.in_hand.is_empty() {
             match deliveries.try_recv() {
-                Ok(Delivery::Records(batch)) => self.in_hand = batch.to_vec(),
+                Ok(Delivery::Records(batch)) => {
+                    self.pending.bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
+                    self.in_hand = batch.records.to_vec();
+                }
                 Ok(Delivery::Conclusion(_)) => {}
                 Err(error) => return !error.is_disconnected(),
             }
         }
         for record in self.in_hand.drain(..records.min(self.in_hand.len())) {
             if matches!(record, Record::Sample(_)) {
-                self.pending.fetch_sub(1, Ordering::Relaxed);
+                self.pending.samples.fetch_sub(1, Ordering::Relaxed);
             }
             self.written.push(record);
         }
@@ -133,6 +137,7 @@ impl Run {
             max_batch_delay: std::time::Duration::ZERO,
             failures: Arc::new(Failures::new(Arc::new(|_| ()))),
             open: Arc::new(AtomicBool::new(true)),
+            conclusion_requests: crossbeam_channel::never(),
         };
         let mut run = Self { sinks, emitted: Vec::new() };
         // How eager each part is differs from run to run: fast sinks, slow ones, bursts.

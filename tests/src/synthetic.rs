@@ -209,6 +209,7 @@ fn header() -> Header {
             origin: TargetOrigin::Command(vec!["made-up".into()]),
         }],
         samplers: vec![SamplerInfo {
+            first_interval: None,
             name: "statm".to_owned(),
             interval: SECOND,
             options: Vec::new(),

@@ -17,7 +17,8 @@ pub mod noise;
 pub mod rng;
 pub mod run;
 pub mod shape;
+pub mod starts;
 pub mod table;
 
 pub use rng::{DrawRng, Split};
-pub use shape::{Health, Schedule, Shape, shapes};
+pub use shape::{Health, Schedule, Shape, Spacing, shapes};

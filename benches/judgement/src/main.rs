@@ -1,18 +1,21 @@
 //! Prints the benchmark of judgements as a table; the exit status is 1 when a target is missed.
 //!
 //! `cargo run --release -p seepmeter-judgement-bench -- [--split tuning|spent|reported]
-//! [--draws N] [--length X] [--only NAME] [--no-baselines] [--by-shape] [--explain [--unsure]]`
+//! [--draws N] [--length X] [--only NAME] [--no-baselines] [--by-shape] [--explain [--unsure]] [--auto]`
+//!
+//! `--auto` spaces the samples as the interval `auto` does.
 //!
 //! Where no split is named it is `tuning`, so that forgetting the flag spends nothing.
 //!
 //! `-- --speed` measures the time of a million-sample judgement and of downsampling ten million.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to a person")]
 
-use seepmeter_analysis::{Downsampler, Series, Settings, judge};
+use seepmeter_analysis::{Classification, Downsampler, Series, Settings, judge};
 use seepmeter_judgement_bench::run::{BETWEEN, LENGTHS, Plan, judged, run};
-use seepmeter_judgement_bench::{Split, shapes, table};
+use seepmeter_judgement_bench::{Spacing, Split, shapes, starts, table};
 use seepmeter_record::Unit;
 use seepmeter_verdict::explanation;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -27,6 +30,9 @@ fn main() -> ExitCode {
     if has("--speed") {
         return speed();
     }
+    if let Some(folder) = after("--starts") {
+        return starts(Path::new(folder));
+    }
     let split = match after("--split").map(String::as_str) {
         // Whoever forgets the flag spends nothing.
         None | Some("tuning") => Split::Tuning,
@@ -40,6 +46,7 @@ fn main() -> ExitCode {
     let lengths = [LENGTHS.as_slice(), &BETWEEN].concat();
     let plan = Plan {
         split,
+        spacing: if has("--auto") { Spacing::Auto } else { Spacing::Even },
         draws: number("--draws").unwrap_or(200.0) as u64,
         lengths: number("--length").map_or(lengths, |l| vec![l]),
         only: after("--only").cloned().unwrap_or_default(),
@@ -62,6 +69,31 @@ fn main() -> ExitCode {
     let between = table::missed_between(&rows);
     between.iter().for_each(|m| println!("between the lengths, where no target is set: {m}"));
     if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints what recordings of programs that start are judged at each length.
+fn starts(folder: &Path) -> ExitCode {
+    let all = match starts::judge_all(folder) {
+        Ok(all) => all,
+        Err(why) => {
+            eprintln!("cannot read the recordings: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    println!("| least length | growing | steady | inconclusive | called growing |");
+    println!("|---:|---:|---:|---:|---|");
+    for (at, seconds) in starts::LENGTHS.iter().enumerate() {
+        let called = |answer| all.iter().filter(move |start| start.answers[at] == answer);
+        let share = |answer| called(answer).count() as f64 * 100.0 / all.len() as f64;
+        let [growing, steady, inconclusive] = Classification::ALL.map(share);
+        let names: Vec<&str> =
+            called(Classification::Growing).map(|start| start.name.as_str()).collect();
+        let names = names.join(", ");
+        println!(
+            "| {seconds} s | {growing:.1} % | {steady:.1} % | {inconclusive:.1} % | {names} |"
+        );
+    }
+    ExitCode::SUCCESS
 }
 
 /// Times the judgement of a million samples, and the downsampling of ten million.
@@ -93,7 +125,7 @@ fn explain(row: &seepmeter_judgement_bench::run::Row, plan: &Plan) {
     let Some(shape) = all.iter().find(|s| s.name == row.name) else { return };
     for &draw in &row.wrong {
         println!("{} ×{} draw {draw}:", row.name, row.length);
-        let judgement = judged(&shape.drawn(plan.split, row.length, draw));
+        let judgement = judged(&shape.drawn(plan.split, row.length, draw, plan.spacing));
         let lines = explanation(&judgement, Unit::Bytes);
         lines.iter().for_each(|line| println!("    {line}"));
     }

@@ -1,7 +1,7 @@
 //! Runs the draws, on all cores, and counts the answers.
 
 use crate::baselines::BASELINES;
-use crate::shape::{Drawn, Health, Shape};
+use crate::shape::{Drawn, Health, Shape, Spacing};
 use crate::{Split, shapes};
 use seepmeter_analysis::{Classification, Judgement, PartView, Settings, judge, judge_with_parts};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +17,8 @@ pub const BETWEEN: [f64; 4] = [0.2, 0.3, 0.5, 3.0];
 pub struct Plan {
     /// Which split.
     pub split: Split,
+    /// How far apart samples are.
+    pub spacing: Spacing,
     /// Draws of each shape at each length.
     pub draws: u64,
     /// The lengths, in units of the one that one would like.
@@ -114,7 +116,7 @@ fn row(shape: &Shape, length: f64, plan: &Plan) -> Row {
         wrong: vec![],
     };
     for draw in 0..plan.draws {
-        let drawn = shape.drawn(plan.split, length, draw);
+        let drawn = shape.drawn(plan.split, length, draw, plan.spacing);
         let answer = judged(&drawn).classification;
         row.counts.add(answer);
         let unsure =

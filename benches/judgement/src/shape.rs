@@ -48,18 +48,41 @@ pub fn shapes() -> Vec<Shape> {
     healthy::shapes().into_iter().chain(leaky::shapes()).collect()
 }
 
+/// How far apart the samples of a watch are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spacing {
+    /// All the same, but for jitter.
+    Even,
+    /// As the interval `auto` has them: dense at first, sparser with time.
+    Auto,
+}
+
+impl Spacing {
+    /// How much sparser samples are at `seconds` than at an interval of `even` seconds.
+    fn at(self, seconds: f64, even: f64) -> f64 {
+        match self {
+            Spacing::Even => 1.0,
+            Spacing::Auto => (seconds / 300.0).clamp(0.02, 1.0) / even,
+        }
+    }
+}
+
 impl Schedule {
     /// A watch of `length`: 800 to 1,600 samples make the length one would like, at an interval
-    /// between half a second and half a minute; samples jitter, and some watches have gaps.
-    pub fn draw(rng: &mut DrawRng, length: f64) -> Self {
+    /// between half a second and half a minute; samples jitter, and some watches have gaps. Spaced as
+    /// `auto`, a watch is as long and has more samples.
+    pub fn draw(rng: &mut DrawRng, length: f64, spacing: Spacing) -> Self {
         let samples = rng.between((800.0, 1200.0), (850.0, 1600.0)).round();
         let interval = rng.scale((0.5, 10.0), (0.6, 30.0));
         let jitter = rng.between((0.0, 0.3), (0.0, 0.45));
         let torn = rng.chance(0.1);
         let (from, to) = (rng.even() * length, rng.between((0.01, 0.04), (0.01, 0.06)) * length);
         let mut schedule = Self { x: vec![], ns: vec![], minutes: samples * interval / 60.0 };
-        for i in 0..(samples * length) as usize {
-            let at = i as f64 + jitter * rng.even();
+        let mut tick = 0.0;
+        while tick < (samples * length).floor() {
+            let step = spacing.at(tick * interval, interval);
+            let at = tick + step * jitter * rng.even();
+            tick += step;
             let x = at / samples;
             if torn && x > from && x < from + to {
                 continue;
@@ -83,9 +106,9 @@ impl Schedule {
 
 impl Shape {
     /// Draws one watch of this shape. Values come in whole pages and are never below one.
-    pub fn drawn(&self, split: Split, length: f64, draw: u64) -> Drawn {
+    pub fn drawn(&self, split: Split, length: f64, draw: u64, spacing: Spacing) -> Drawn {
         let mut rng = DrawRng::new(split, self.name, length, draw);
-        let schedule = Schedule::draw(&mut rng, length);
+        let schedule = Schedule::draw(&mut rng, length, spacing);
         let parts = (self.draw)(&mut rng, &schedule);
         let pages = |value: f64| ((value / 4096.0).round().max(1.0) as i64) * 4096;
         let mut sum = vec![0i64; schedule.x.len()];

@@ -1,12 +1,13 @@
 //! A run small enough for every test run: no false alarm, no leak called steady, most leaks found.
 
 use seepmeter_judgement_bench::run::{LENGTHS, Plan, run};
-use seepmeter_judgement_bench::{Health, Split, table};
+use seepmeter_judgement_bench::{Health, Spacing, Split, table};
 
 #[test]
 fn a_few_draws_of_every_shape_raise_no_false_alarm() {
     let plan = Plan {
         split: Split::Tuning,
+        spacing: Spacing::Even,
         draws: 2,
         lengths: vec![LENGTHS[0], LENGTHS[1]],
         only: String::new(),
@@ -40,7 +41,7 @@ fn there_are_enough_shapes_and_each_draw_is_the_same_every_time() {
     let shapes = seepmeter_judgement_bench::shapes();
     let count = |health| shapes.iter().filter(|s| s.health == health).count();
     assert!(count(Health::Healthy) >= 20 && count(Health::Leaky) >= 12);
-    let whole = |split| shapes[1].drawn(split, 1.0, 5).whole;
+    let whole = |split| shapes[1].drawn(split, 1.0, 5, Spacing::Even).whole;
     assert_eq!(whole(Split::Tuning), whole(Split::Tuning));
     assert_ne!(whole(Split::Tuning), whole(Split::Reported));
 }

@@ -5,7 +5,7 @@
 //! 1947), which stays honest when the two sides spread differently and is advised in place of
 //! Student's for few observations (Ruxton, Behavioral Ecology 17, 2006). Rank tests are no choice
 //! here: with three runs a side they can't get under p = 0.1, whatever they see. One run on a side
-//! says nothing of how runs differ, and so "cannot tell". Three figures are three chances of a false
+//! says nothing of how runs differ, and so "inconclusive". Three figures are three chances of a false
 //! alarm, and a hundred parts are three hundred; p-values are corrected by Holm's method (Scandinavian
 //! Journal of Statistics 6, 1979). The whole's three figures are one family and those of all parts
 //! another, so that the answer on the whole does not depend on how many parts were sampled.
@@ -55,8 +55,8 @@ pub enum Change {
     Better,
     /// Any difference is too small to matter.
     Alike,
-    /// What was seen does not tell.
-    CannotTell,
+    /// Too few runs, or runs that differ too much among themselves.
+    Inconclusive,
 }
 
 impl Change {
@@ -66,7 +66,7 @@ impl Change {
             Change::Worse => "worse",
             Change::Better => "better",
             Change::Alike => "alike",
-            Change::CannotTell => "cannot tell",
+            Change::Inconclusive => "inconclusive",
         }
     }
 }
@@ -98,13 +98,13 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Worse when any figure is; else "cannot tell" when that holds of any; else better when any is;
+    /// Worse when any figure is; else inconclusive when that holds of any; else better when any is;
     /// alike when all are.
     pub fn change(&self) -> Change {
         let all = [self.rate.change, self.level.change, self.peak.change];
         match all {
             _ if all.contains(&Change::Worse) => Change::Worse,
-            _ if all.contains(&Change::CannotTell) => Change::CannotTell,
+            _ if all.contains(&Change::Inconclusive) => Change::Inconclusive,
             _ if all.contains(&Change::Better) => Change::Better,
             _ => Change::Alike,
         }
@@ -205,7 +205,7 @@ impl Scale {
 fn welch(Samples { base, new }: Samples, resolution: f64) -> Difference {
     let estimate = mean(&new) - mean(&base);
     let unknown = Difference {
-        change: Change::CannotTell,
+        change: Change::Inconclusive,
         base: mean(&base),
         estimate,
         interval: None,
@@ -245,14 +245,14 @@ fn holm(all: &mut [Difference]) {
 }
 
 fn change(d: &Difference, scale: f64) -> Change {
-    let (Some(interval), Some(p)) = (d.interval, d.p_value) else { return Change::CannotTell };
+    let (Some(interval), Some(p)) = (d.interval, d.p_value) else { return Change::Inconclusive };
     let matters = d.estimate.abs() >= LEAST_CHANGE * scale;
     let small = interval.low.abs().max(interval.high.abs()) <= ALIKE * scale;
     match p < ALPHA && matters {
         true if d.estimate > 0.0 => Change::Worse,
         true => Change::Better,
         false if small => Change::Alike,
-        false => Change::CannotTell,
+        false => Change::Inconclusive,
     }
 }
 
@@ -281,11 +281,11 @@ mod tests {
     }
 
     #[test]
-    fn one_run_a_side_cannot_tell() {
+    fn one_run_on_a_side_is_inconclusive() {
         let c = compare(&runs(&[100.0]), &runs(&[200.0])).unwrap();
         assert_eq!(
             (c.change(), c.level.interval, c.level.p_value),
-            (Change::CannotTell, None, None)
+            (Change::Inconclusive, None, None)
         );
         assert!((c.level.estimate - 100e6).abs() < 1.0);
     }
@@ -298,11 +298,11 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_agree_are_alike_and_runs_that_scatter_cannot_tell() {
+    fn runs_that_agree_are_alike_and_runs_that_scatter_are_inconclusive() {
         let alike = compare(&runs(&[100.0, 100.5, 99.8]), &runs(&[100.1, 100.2, 99.9])).unwrap();
         assert_eq!(alike.change(), Change::Alike);
         let wide = compare(&runs(&[100.0, 160.0, 90.0]), &runs(&[120.0, 80.0, 170.0])).unwrap();
-        assert_eq!(wide.change(), Change::CannotTell);
+        assert_eq!(wide.change(), Change::Inconclusive);
     }
 
     #[test]
@@ -324,7 +324,7 @@ mod tests {
         let none = [Figures::absent(600.0); 2];
         assert_eq!(compare(&none, &none).unwrap().change(), Change::Alike);
         // One run a side does not tell even that.
-        assert_eq!(compare(&none[..1], &none[..1]).unwrap().change(), Change::CannotTell);
+        assert_eq!(compare(&none[..1], &none[..1]).unwrap().change(), Change::Inconclusive);
     }
 
     #[test]

@@ -17,9 +17,10 @@ use crate::plateau::Plateau;
 use crate::plateau_onset::PlateauOnset;
 use crate::series::Series;
 use crate::settings::Settings;
-use crate::slope::Slope;
+use crate::slope::{self, Slope};
 use crate::steps::Step;
 use crate::thresholds::Threshold;
+use crate::thresholds::so_far::{LEAST_CELLS, LEAST_TIME, MOST_CELLS};
 use crate::trend::Trend;
 use crate::warm_up::WarmUp;
 use serde::{Deserialize, Serialize};
@@ -184,7 +185,32 @@ impl Sampling {
     }
 }
 
+/// How fast a series changes, as long as there is too little of it for a test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateSoFar {
+    /// The median slope, base units a second. Nothing is said of how sure it is.
+    pub rate: f64,
+    /// Over which time.
+    pub span: Span,
+}
+
 impl Evidence {
+    /// How fast it changes so far; none before there are some samples over some seconds.
+    #[must_use]
+    pub fn rate_so_far(&self) -> Option<RateSoFar> {
+        let span = self.sampling.span;
+        let known = self.cells.known_means();
+        if known.len() < LEAST_CELLS || span.length() < LEAST_TIME {
+            return None;
+        }
+        let floor =
+            |&(i, value): &(usize, f64)| Floor { time: self.cells.middle(i) as f64 / 1e9, value };
+        let some: Vec<Floor> =
+            known.iter().step_by(known.len().div_ceil(MOST_CELLS)).map(floor).collect();
+        let slope = slope::theil_sen(&some, 1.0)?;
+        Some(RateSoFar { rate: slope.rate.estimate, span })
+    }
+
     /// When the stretch of floor `i` begins (ns): the first begins with the watch.
     #[must_use]
     pub fn begin_of(&self, i: usize) -> u64 {

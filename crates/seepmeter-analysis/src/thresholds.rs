@@ -25,7 +25,7 @@ pub struct Threshold {
 /// The thresholds of the stages that every judgement goes through.
 #[must_use]
 pub fn of_floors() -> Vec<Threshold> {
-    [series::ALL, cells::ALL, cycle::ALL, floors::ALL].concat()
+    [series::ALL, so_far::ALL, cells::ALL, cycle::ALL, floors::ALL].concat()
 }
 
 /// The thresholds of the stages that test the floors, and of the decision.
@@ -84,6 +84,18 @@ group! {
         SETTLED_SAMPLES: u64 = 8;
         /// The usual spacing follows the last samples, this many of them.
         USUAL_SAMPLES: u64 = 256;
+    }
+}
+
+group! {
+    /// The rate so far, which no test stands behind.
+    so_far {
+        /// The median slope of fewer cells is that of their noise.
+        LEAST_CELLS: usize = 10;
+        /// ns. In its first seconds a program loads its libraries.
+        LEAST_TIME: u64 = 3_000_000_000;
+        /// Of more cells some are left out: a slope is taken of every pair.
+        MOST_CELLS: usize = 64;
     }
 }
 

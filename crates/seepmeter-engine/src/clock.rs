@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::plan::TickInterval;
+
 /// Time since the stream's start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -27,12 +29,15 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Ticks at fixed times: the n-th is due n intervals after the first, however long samples take, so
-/// nothing drifts. Ticks that passed unused are skipped, not made up for.
+/// Ticks at times that do not depend on how long samples take, so nothing drifts: at a fixed interval, the
+/// n-th is due n intervals after the first. Ticks that passed unused are skipped, not made up for.
 #[derive(Debug)]
 pub(crate) struct Schedule {
+    first: Instant,
     next: Instant,
+    /// From the last tick to the next one.
     interval: Duration,
+    asked: TickInterval,
 }
 
 /// What became of a tick.
@@ -45,8 +50,8 @@ pub(crate) struct Tick {
 }
 
 impl Schedule {
-    pub(crate) fn new(first: Instant, interval: Duration) -> Self {
-        Self { next: first, interval }
+    pub(crate) fn new(first: Instant, asked: TickInterval) -> Self {
+        Self { first, next: first, interval: asked.shortest(), asked }
     }
 
     /// When the next tick is due.
@@ -63,6 +68,7 @@ impl Schedule {
     pub(crate) fn stretch(&mut self, interval: Duration) {
         self.next = self.next - self.interval + interval;
         self.interval = interval;
+        self.asked = TickInterval::Fixed(interval);
     }
 
     /// Takes the tick that is due at `now`.
@@ -72,6 +78,7 @@ impl Schedule {
         let missed = behind / interval;
         let late = behind % interval > interval / 2;
         let taken = self.next + Duration::from_nanos(missed.saturating_mul(interval));
+        self.interval = self.asked.after(taken - self.first);
         self.next = taken + self.interval;
         Tick { missed, late }
     }
@@ -86,12 +93,35 @@ mod tests {
     #[test]
     fn ticks_stay_on_their_times_however_late_they_are_taken() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(start, 10 * MS);
+        let mut schedule = Schedule::new(start, TickInterval::Fixed(10 * MS));
         assert_eq!(schedule.take(start + 2 * MS), Tick { missed: 0, late: false });
         assert_eq!(schedule.due(), start + 10 * MS);
         assert_eq!(schedule.take(start + 17 * MS), Tick { missed: 0, late: true });
         assert_eq!(schedule.due(), start + 20 * MS);
         assert_eq!(schedule.take(start + 51 * MS), Tick { missed: 3, late: false });
         assert_eq!(schedule.due(), start + 60 * MS);
+    }
+
+    #[test]
+    fn automatic_ticks_are_300_after_six_seconds_and_stay_so_many_up_to_one_a_second() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, TickInterval::Auto);
+        let mut ticks = 0;
+        let mut ticks_until = |end: Duration| {
+            while schedule.due() < start + end {
+                let due = schedule.due();
+                schedule.take(due);
+                ticks += 1;
+            }
+            (ticks, schedule.interval())
+        };
+        assert_eq!(ticks_until(6000 * MS), (300, 20 * MS));
+        let (ticks, interval) = ticks_until(60_000 * MS);
+        assert!((980..1000).contains(&ticks), "{ticks}");
+        assert!(interval.abs_diff(200 * MS) < MS, "{interval:?}");
+        // A day has hardly more than at a fixed interval of a second.
+        let (ticks, interval) = ticks_until(86_400_000 * MS);
+        assert_eq!(interval, 1000 * MS);
+        assert!(f64::from(ticks) < 86_400.0 * 1.015, "{ticks}");
     }
 }

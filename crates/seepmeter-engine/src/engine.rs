@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{bounded, unbounded};
 use seepmeter_plugin::{ErrorKind, OptionSpec, Target};
 use seepmeter_record::{Event, EventKind, Record, SamplerId, SamplerInfo, TargetInfo};
 use seepmeter_verdict::Collector;
@@ -71,7 +71,8 @@ impl Engine {
 /// How long a record may wait for others: as the most urgent sink asks, and not at all if no second
 /// sample comes in that time.
 fn max_batch_delay(samplers: &[SamplerPlan], sinks: &[SinkPlan]) -> Duration {
-    let fastest = samplers.iter().map(|plan| plan.interval).min().unwrap_or(Duration::MAX);
+    let fastest =
+        samplers.iter().map(|plan| plan.tick_interval().shortest()).min().unwrap_or(Duration::MAX);
     let delay = sinks.iter().map(|plan| plan.factory.info().max_batch_delay).min();
     delay.filter(|delay| fastest < *delay).unwrap_or(Duration::ZERO)
 }
@@ -85,9 +86,12 @@ fn sampler_info(plan: &SamplerPlan) -> SamplerInfo {
     };
     // A plugin in a file may take options that it does not list.
     let unlisted = |(key, _): &&(String, String)| !info.options.iter().any(|spec| is(key, spec));
+    let interval = plan.tick_interval();
+    let (first, last) = (interval.shortest(), interval.longest());
     SamplerInfo {
         name: info.name.clone(),
-        interval: nanos(plan.interval),
+        interval: nanos(last),
+        first_interval: (first < last).then(|| nanos(first)),
         options: info
             .options
             .iter()
@@ -118,6 +122,7 @@ impl Prepared {
         let (writer, reader) = stream();
         let (report, router) = bounded(1);
         let open = Arc::new(AtomicBool::new(false));
+        let (conclusion_sender, conclusion_requests) = unbounded();
         let routing = Router {
             open: Arc::clone(&open),
             stream: reader,
@@ -125,6 +130,7 @@ impl Prepared {
             collector,
             max_batch_delay,
             failures: Arc::clone(&failures),
+            conclusion_requests,
         };
         thread::Builder::new().name("router".to_owned()).spawn(move || routing.run(&report))?;
         let subjects = writer.reserve_subjects(targets.len());
@@ -142,6 +148,7 @@ impl Prepared {
             samplers,
             sinks,
             router,
+            conclusion_requests: conclusion_sender,
             open,
             failures,
         };

@@ -38,11 +38,11 @@ mod stream;
 
 pub use cost::own_cost;
 pub use engine::{Engine, Prepared};
-pub use plan::{SamplerPlan, SinkPlan, StartError, TargetSpec};
+pub use plan::{SamplerPlan, SinkPlan, StartError, TargetSpec, TickInterval};
 pub use plugins::*;
 pub use replay::Replay;
 pub use sampler::KeptAlive;
-pub use session::{Armed, Live};
+pub use session::{Armed, Live, PendingConclusion};
 
 use std::sync::Arc;
 

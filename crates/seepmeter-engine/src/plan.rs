@@ -9,6 +9,45 @@ use seepmeter_plugin::{Error, NewSubject, SamplerFactory, SinkFactory, Target};
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::{Attributes, Bytes, EventKind, SubjectId, SubjectKind, TargetOrigin};
 
+/// How far apart a sampler's ticks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TickInterval {
+    /// The same all the time.
+    Fixed(Duration),
+    /// Dense at first, sparser with time: after six seconds there are 300 ticks in the watch, and never
+    /// fewer from then on. From the fifth minute on, they are a second apart. A sampler that pauses or
+    /// blocks the target ticks once a second from the first.
+    Auto,
+}
+
+impl TickInterval {
+    /// The shortest that `Auto` is: 50 samples a second of a sampler such as statm cost less than a
+    /// thousandth of a CPU.
+    const FIRST: Duration = Duration::from_millis(20);
+    /// The longest that `Auto` is: the interval of the tools that people know.
+    const LAST: Duration = Duration::from_secs(1);
+    /// How many ticks `Auto` has in the watch, as soon as it can: what a verdict needs.
+    const TICKS: u32 = 300;
+
+    /// That between the first two ticks.
+    pub(crate) fn shortest(self) -> Duration {
+        self.after(Duration::ZERO)
+    }
+
+    /// That of a watch that lasts long.
+    pub(crate) fn longest(self) -> Duration {
+        self.after(Duration::MAX)
+    }
+
+    /// That to the next tick, for a tick that is so long after the first.
+    pub(crate) fn after(self, elapsed: Duration) -> Duration {
+        match self {
+            Self::Fixed(interval) => interval,
+            Self::Auto => (elapsed / Self::TICKS).clamp(Self::FIRST, Self::LAST),
+        }
+    }
+}
+
 /// A sampler to run.
 #[derive(Clone)]
 pub struct SamplerPlan {
@@ -17,11 +56,21 @@ pub struct SamplerPlan {
     /// Who makes it.
     pub factory: Arc<SamplerFactory>,
     /// From tick to tick.
-    pub interval: Duration,
+    pub interval: TickInterval,
     /// The share of its interval that its samples may take, if they pause the target.
     pub budget: f64,
     /// Its options as the user wrote them.
     pub options: Vec<(String, String)>,
+}
+
+impl SamplerPlan {
+    /// From tick to tick, as this sampler is to tick.
+    pub(crate) fn tick_interval(&self) -> TickInterval {
+        match self.factory.info().pauses {
+            true => TickInterval::Fixed(self.interval.longest()),
+            false => self.interval,
+        }
+    }
 }
 
 /// A sink to run.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use seepmeter_record::{Dropped, Event, EventKind, Footer, Record};
 use seepmeter_verdict::{Collector, Conclusion};
 
@@ -34,6 +34,8 @@ pub(crate) struct Router {
     /// False until the run has really begun: what was emitted until then waits here, and is of no
     /// consequence if the run is aborted.
     pub(crate) open: Arc<AtomicBool>,
+    /// Who wants to know what is concluded so far.
+    pub(crate) conclusion_requests: Receiver<Sender<Conclusion>>,
 }
 
 impl Router {
@@ -90,6 +92,10 @@ impl Router {
         let t = batch.iter().rev().find_map(Record::time).unwrap_or(0);
         let closed = self.fan_out.offer(batch);
         self.report_closed(closed, t);
+        for request in self.conclusion_requests.try_iter() {
+            // Whoever asked may have gone on without the answer.
+            let _ = request.send(self.collector.conclude());
+        }
         match footer {
             Some(Record::Footer(footer)) => Some(footer),
             _ => None,

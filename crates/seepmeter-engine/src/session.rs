@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use seepmeter_record::{Dropped, End, Event, EventKind, Footer, Record, SubjectId, TargetEnd};
+
+use seepmeter_verdict::Conclusion;
 
 use crate::RunReport;
 use crate::cost::own_cost;
@@ -96,11 +98,45 @@ impl Live {
         self.session.end_target(subject, end);
     }
 
+    /// Asks what is concluded so far. The answer comes behind the next record, so whoever needs it soon
+    /// asks ahead.
+    #[must_use]
+    pub fn request_conclusion(&self) -> PendingConclusion {
+        let (sender, answer) = bounded(1);
+        // If the router has ended, there is no answer.
+        let _ = self.session.conclusion_requests.send(sender);
+        PendingConclusion { answer }
+    }
+
     /// Stops the samplers, and waits until the sinks have all records and the verdict. Targets that have
     /// not ended are left. A sampler or a sink that does not come to its end in time is left behind, and
     /// the report says so.
     pub fn stop(self) -> RunReport {
         self.session.stop()
+    }
+}
+
+/// What is concluded so far, as soon as it is there.
+///
+/// ```no_run
+/// # fn look(live: &seepmeter_engine::Live) {
+/// let pending = live.request_conclusion();
+/// // … after the next samples:
+/// if let Some(conclusion) = pending.take() {
+///     println!("{:?}", conclusion.main());
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct PendingConclusion {
+    answer: Receiver<Conclusion>,
+}
+
+impl PendingConclusion {
+    /// The conclusion, once; none as long as it has not come.
+    #[must_use]
+    pub fn take(&self) -> Option<Conclusion> {
+        self.answer.try_recv().ok()
     }
 }
 
@@ -115,6 +151,7 @@ pub(crate) struct Session {
     pub(crate) samplers: Vec<SamplerHandle>,
     pub(crate) sinks: Vec<SinkHandle>,
     pub(crate) router: Receiver<RouterReport>,
+    pub(crate) conclusion_requests: Sender<Sender<Conclusion>>,
     /// True once the sinks are to get records.
     pub(crate) open: Arc<AtomicBool>,
     pub(crate) failures: Arc<Failures>,

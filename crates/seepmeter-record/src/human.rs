@@ -6,7 +6,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 
 use crate::Unit;
 
@@ -120,18 +120,19 @@ pub fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-/// Reads a duration as people write it: `500ms`, `1m`, `1h30m`, `1.5s`. It must be more than zero and
+/// Reads a duration as people write it: `500ms`, `1m`, `1h30m`, `7d`, `1.5s`. It must be more than zero and
 /// have a unit.
 ///
 /// # Errors
 /// A sentence that says what is wrong and what would be right.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wanted = "a duration is a number and a unit: 500ms, 1s, 2m, 1h30m";
+    let wanted = "a duration is a number and a unit: 500ms, 1s, 2m, 1h30m, 7d";
     if text.trim().parse::<f64>().is_ok() {
         return Err(format!("`{text}` has no unit; {wanted}"));
     }
-    let duration = SignedDuration::from_str(text.trim())
-        .map_err(|_| format!("`{text}` is not a duration; {wanted}"))?;
+    let span = |text: &str| Span::from_str(text)?.to_duration(SpanRelativeTo::days_are_24_hours());
+    let duration =
+        span(text.trim()).map_err(|_| format!("`{text}` is not a duration; {wanted}"))?;
     match Duration::try_from(duration) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err(format!("`{text}` is not greater than zero; {wanted}")),
@@ -240,6 +241,7 @@ mod tests {
             ("1.5s", 1500),
             ("1m", 60_000),
             ("1h30m", 5_400_000),
+            ("7d", 7 * 86_400_000),
             ("2 minutes", 120_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");

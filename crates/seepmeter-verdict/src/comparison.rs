@@ -220,7 +220,7 @@ fn line(
         if p < 0.001 { ", p < 0.001".to_owned() } else { format!(", p = {p:.3}") }
     });
     format!(
-        "{indent}{name:6} {:11} base {}, change {}{interval}{p_value}",
+        "{indent}{name:6} {:12} base {}, change {}{interval}{p_value}",
         change.as_str(),
         unsigned(*base),
         signed(*estimate)

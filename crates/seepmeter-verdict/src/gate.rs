@@ -70,6 +70,8 @@ pub struct GateOutcome {
     pub fired: bool,
     /// False if there is nothing of the name that the gate gives, or no verdict at all.
     pub checked: bool,
+    /// False if the gate might fire in a longer run: the verdict that it asks for is inconclusive.
+    pub decided: bool,
     /// The figure that decided, or why it is not known, for people.
     pub why: String,
 }
@@ -263,10 +265,10 @@ fn rate(text: &str) -> Result<f64, String> {
     let (size, time) =
         text.split_once('/').ok_or_else(|| format!("`{text}` is not a rate; {wanted}"))?;
     let seconds = match time.trim() {
-        "s" | "sec" => 1.0,
-        "min" | "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
+        "s" | "sec" | "second" => 1.0,
+        "min" | "m" | "minute" => 60.0,
+        "h" | "hour" => 3600.0,
+        "d" | "day" => 86_400.0,
         other => return Err(format!("`{other}` is not one of s, min, h, d; {wanted}")),
     };
     let (sign, size) = size.trim().strip_prefix('-').map_or((1.0, size), |size| (-1.0, size));
@@ -286,27 +288,38 @@ impl Gate {
     /// Evaluates the gate on a verdict; `run` is what the verdict was made from.
     #[must_use]
     pub fn evaluate(&self, verdict: &Verdict, run: &RunSeries) -> GateOutcome {
-        let mut checked = true;
-        let (fired, why) = match &self.condition {
+        let outcome = GateOutcome {
+            gate: self.text.clone(),
+            metric: verdict.metric.clone(),
+            fired: false,
+            checked: true,
+            decided: true,
+            why: String::new(),
+        };
+        let (subject, quantity, operator, value) = match &self.condition {
             Condition::Is(classification) => {
                 let is = verdict.judgement.classification;
-                (is == *classification, format!("the verdict is {is}"))
+                let fired = is == *classification;
+                let decided = fired || is != Classification::Inconclusive;
+                let why = match decided {
+                    true => format!("the verdict is {is}"),
+                    false => inconclusive(&verdict.judgement),
+                };
+                return GateOutcome { fired, decided, why, ..outcome };
             }
             Condition::Compare { subject, quantity, operator, value } => {
-                match bounds_of(verdict, run, subject.as_deref(), *quantity) {
-                    Ok(bounds) => {
-                        let why = bounds.in_words(*quantity, verdict.unit);
-                        (operator.holds(bounds, *value), why)
-                    }
-                    Err(why) => {
-                        let known = |name: &String| !run.parts_named(name).is_empty();
-                        checked = subject.as_ref().is_none_or(known);
-                        (false, why)
-                    }
-                }
+                (subject.as_deref(), *quantity, operator, *value)
             }
         };
-        GateOutcome { gate: self.text.clone(), metric: verdict.metric.clone(), fired, checked, why }
+        match bounds_of(verdict, run, subject, quantity) {
+            Ok(bounds) => {
+                let why = bounds.in_words(quantity, verdict.unit);
+                GateOutcome { fired: operator.holds(bounds, value), why, ..outcome }
+            }
+            Err(NoBounds::NoSuchPart(why)) => GateOutcome { checked: false, why, ..outcome },
+            Err(NoBounds::Undecided(why)) => GateOutcome { decided: false, why, ..outcome },
+            Err(NoBounds::Absent(why)) => GateOutcome { why: why.to_owned(), ..outcome },
+        }
     }
 
     /// The outcome if there is no verdict on the metric.
@@ -317,9 +330,20 @@ impl Gate {
             metric: metric.to_owned(),
             fired: false,
             checked: false,
+            decided: true,
             why: why.to_string(),
         }
     }
+}
+
+/// Why a quantity is not known, for people.
+enum NoBounds {
+    /// There is no subject of the name.
+    NoSuchPart(String),
+    /// A longer run may show it.
+    Undecided(String),
+    /// There is none, and that is an answer.
+    Absent(&'static str),
 }
 
 /// What is known of a quantity: the ends of its interval.
@@ -364,15 +388,16 @@ impl Operator {
 /// The bounds of a quantity of the whole, or of a subject.
 ///
 /// # Errors
-/// Why they are not known, for people.
+/// Why they are not known.
 fn bounds_of(
     verdict: &Verdict,
     run: &RunSeries,
     subject: Option<&str>,
     quantity: Quantity,
-) -> Result<Bounds, String> {
-    let judge_part = |name: &str| -> Result<Judgement, String> {
-        let series = run.series_named(name).ok_or_else(|| no_such_part(run, name))?;
+) -> Result<Bounds, NoBounds> {
+    let judge_part = |name: &str| {
+        let series = run.series_named(name);
+        let series = series.ok_or_else(|| NoBounds::NoSuchPart(no_such_part(run, name)))?;
         Ok(run.judge_series(&series))
     };
     let of_part = subject.map(judge_part).transpose()?;
@@ -388,18 +413,19 @@ fn bounds_of(
         && masked.whole == Classification::Inconclusive
     {
         let name = &masked.part.name;
-        return Err(format!("only {name} was judged; the rate of the whole is not known"));
+        let why = format!("only {name} was judged; the rate of the whole is not known");
+        return Err(NoBounds::Undecided(why));
     }
     if judgement.classification == Classification::Inconclusive {
-        return Err(inconclusive(judgement));
+        return Err(NoBounds::Undecided(inconclusive(judgement)));
     }
     match quantity {
         Quantity::Rate => {
-            let rate = judgement.rate.ok_or("there is no rate")?;
+            let rate = judgement.rate.ok_or(NoBounds::Absent("there is no rate"))?;
             Ok(Bounds { low: rate.low, high: rate.high })
         }
         Quantity::Level => {
-            judgement.level.map(Bounds::exactly).ok_or_else(|| "there is no level".to_owned())
+            judgement.level.map(Bounds::exactly).ok_or(NoBounds::Absent("there is no level"))
         }
         Quantity::Share => {
             let grows = verdict.shares.iter().flatten().any(|growth| growth.share.is_some());
@@ -407,16 +433,17 @@ fn bounds_of(
             let share = share.and_then(|name| run.share_of(name, &verdict.judgement));
             share
                 .map(Bounds::exactly)
-                .ok_or_else(|| "nothing grows, so there are no shares".to_owned())
+                .ok_or(NoBounds::Absent("nothing grows, so there are no shares"))
         }
-        Quantity::TimeToLimit => Err("no limit will be reached".to_owned()),
-        Quantity::Peak => Err("nothing was sampled".to_owned()),
+        Quantity::TimeToLimit => Err(NoBounds::Absent("no limit will be reached")),
+        Quantity::Peak => Err(NoBounds::Absent("nothing was sampled")),
     }
 }
 
 fn inconclusive(judgement: &Judgement) -> String {
-    let why = reason(judgement);
-    format!("the verdict is inconclusive ({why}), so this is not known")
+    let needs = judgement.needs_more.filter(|ns| *ns > 0);
+    let needs = needs.map_or(String::new(), |ns| format!("; needs {} more", human::duration(ns)));
+    format!("the verdict is inconclusive ({}{needs})", reason(judgement))
 }
 
 fn no_such_part(run: &RunSeries, name: &str) -> String {

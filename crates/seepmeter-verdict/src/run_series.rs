@@ -386,7 +386,7 @@ mod tests {
         let two = Series::from_pairs([(340_000_000, 50_000_000), (SECOND, 50_000_000)]);
         let run = RunSeries::of_resident("worker", two.with_scheduled_interval(SECOND));
         let run = RunSeries { scope: Scope::Target, ..run };
-        let needs = "inconclusive  rss: not enough data yet: needs 4 m 58 s more";
+        let needs = "inconclusive  rss: not enough data yet; needs 4 m 58 s more";
         assert_eq!(lines(&run.judge()), [format!("{needs} (or `-i 200ms`: 1 m)")]);
     }
 }

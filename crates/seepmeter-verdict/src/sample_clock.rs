@@ -8,7 +8,7 @@ use seepmeter_record::{Header, Sample, SamplerId};
 /// When each sampler took its samples. All times are in nanoseconds since the stream's start.
 #[derive(Debug, Default)]
 pub(crate) struct SampleClock {
-    /// From tick to tick of each sampler, as the user asked for.
+    /// From tick to tick of each sampler, as the user asked for; the first, if they become longer.
     intervals: Vec<u64>,
     samplers: BTreeMap<SamplerId, SamplerTimes>,
     end: u64,
@@ -26,7 +26,11 @@ struct SamplerTimes {
 impl SampleClock {
     /// The stream begins.
     pub(crate) fn begin(&mut self, header: &Header) {
-        self.intervals = header.samplers.iter().map(|sampler| sampler.interval).collect();
+        self.intervals = header
+            .samplers
+            .iter()
+            .map(|sampler| sampler.first_interval.unwrap_or(sampler.interval))
+            .collect();
     }
 
     pub(crate) fn observe(&mut self, sample: &Sample) {

@@ -120,12 +120,18 @@ impl<'a> Answer<'a> {
             return format!(" {}{}{after}", interval(*rate, self.unit), over(*span));
         }
         let wait = needs_more.filter(|ns| *ns >= LEAST_WAIT).map(human::duration);
-        let wait = match (wait, self.judgement.reason) {
-            (None, _) => String::new(),
-            (Some(wait), Some(Reason::TooShort)) => format!(": needs {wait} more"),
-            (Some(wait), _) => format!("; about {wait} more would show it"),
+        let short = self.judgement.reason == Some(Reason::TooShort);
+        let wait = match wait {
+            None => String::new(),
+            Some(wait) if short => format!("; needs {wait} more"),
+            Some(wait) => format!("; about {wait} more would show it"),
         };
-        format!(": {}{wait}", reason(self.judgement))
+        let so_far = self.judgement.evidence.rate_so_far().filter(|_| short);
+        let so_far = so_far.map_or(String::new(), |so_far| {
+            let rate = human::rate(so_far.rate, self.unit);
+            format!(": {rate} over {} so far", human::duration(so_far.span.length()))
+        });
+        format!(": {}{so_far}{wait}", reason(self.judgement))
     }
 }
 
@@ -255,7 +261,16 @@ mod tests {
         assert_eq!(lines(Reason::Noise, None), noise);
         let five = Some(5_000_000_000);
         assert_eq!(lines(Reason::Noise, five), format!("{noise}; about 5 s more would show it"));
-        let needs = "inconclusive  rss: not enough data yet: needs 5 s more";
+        let needs = "inconclusive  rss: not enough data yet; needs 5 s more";
         assert_eq!(lines(Reason::TooShort, five), needs);
+    }
+
+    #[test]
+    fn what_is_known_so_far_is_said_of_a_run_that_is_too_short() {
+        let leak = (0..=200).map(|i| (i * 100_000_000, 1_000_000 + 100 * 1024 * i as i64));
+        let verdict = RunSeries::of_resident("a", Series::from_pairs(leak)).judge();
+        let line =
+            "inconclusive  rss: not enough data yet: +1000 KiB/s over 20 s so far; needs 40 s more";
+        assert_eq!(verdict.lines(LineOptions::default())[0], line);
     }
 }

@@ -17,5 +17,6 @@ pub mod registry;
 pub mod samplers;
 mod session;
 pub mod sinks;
+mod slips;
 mod spec;
 mod watch;

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Subcommand::Compare(flags) => commands::compare(&flags),
         Subcommand::Plugins(flags) => commands::plugins(flags),
         Subcommand::Completions { shell } => commands::completions(shell),
-        Subcommand::Man => commands::man(),
+        Subcommand::Man { subcommand } => commands::man(subcommand.as_deref()),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

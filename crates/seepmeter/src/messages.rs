@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use clap::error::ErrorKind;
 use seepmeter_record::{Bytes, printable, printable_json, printable_lines};
 use seepmeter_verdict::GateOutcome;
 
@@ -41,16 +42,21 @@ fn say(sentence: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Reports which gates fired, and why, and which could not be checked; true if any fired.
-pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>) -> bool {
+/// Reports which gates fired, and why, and which could not be checked or decided; true if any fired, or if
+/// those that are undecided count as such.
+pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) -> bool {
     let mut any = false;
-    for GateOutcome { gate, fired, checked, why, .. } in outcomes {
-        match (checked, fired) {
-            (false, _) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
-            (true, true) => notice(&format!("gate `{gate}` fires: {why}")),
-            (true, false) => {}
+    for GateOutcome { gate, fired, checked, decided, why, .. } in outcomes {
+        match (checked, decided, fired) {
+            (false, ..) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
+            (true, false, _) if strict => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
+            (true, false, _) => notice(&format!(
+                "gate `{gate}` did not fire, but that is no all-clear: {why}; --strict makes it a failure"
+            )),
+            (true, true, true) => notice(&format!("gate `{gate}` fires: {why}")),
+            (true, true, false) => {}
         }
-        any |= fired;
+        any |= fired | (strict & !decided);
     }
     any
 }
@@ -103,6 +109,10 @@ pub(crate) fn shown(path: &Path) -> String {
 
 /// Prints what is wrong with the command line, or the help that was asked for.
 pub fn usage(error: &clap::Error) {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = io::stdout().write_all(error.render().to_string().as_bytes());
+        return;
+    }
     if error.use_stderr() {
         let text = error.render().to_string();
         return say(&printable_lines(text.strip_prefix("error: ").unwrap_or(&text).trim_end()));

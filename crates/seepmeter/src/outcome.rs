@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use nix::libc;
 use seepmeter_engine::RunReport;
 use seepmeter_record::End;
@@ -50,7 +51,9 @@ impl Outcome {
     #[must_use]
     pub fn of_usage(error: &clap::Error) -> Self {
         messages::usage(error);
-        if error.use_stderr() { Self::OwnFailure } else { Self::Success }
+        // Who types nothing asks what there is.
+        let asks = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        if error.use_stderr() && !asks { Self::OwnFailure } else { Self::Success }
     }
 
     /// The target's own end comes first; if it ended well, a failure of seepmeter's counts.
@@ -84,7 +87,11 @@ impl Outcome {
             return outcome.or(Self::OwnFailure);
         }
         let outcomes = report.conclusion.iter().flat_map(|conclusion| &conclusion.gates);
-        if messages::gates(outcomes) { outcome.or(Self::Gate(gates.fail_status)) } else { outcome }
+        if messages::gates(outcomes, gates.strict) {
+            outcome.or(Self::Gate(gates.fail_status))
+        } else {
+            outcome
+        }
     }
 
     /// This outcome of a run that was aborted. Reports what sinks did not get.

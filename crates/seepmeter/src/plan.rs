@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_engine::{SamplerPlan, SinkPlan};
-use seepmeter_plugin::{ConfiguredSampler, Info, Sink, parse_duration};
+use seepmeter_plugin::{ConfiguredSampler, Info, Sink};
 
-use crate::flags::{SinkFlags, WatchFlags};
+use crate::flags::{SinkFlags, WatchFlags, parse_interval};
 use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
 use crate::spec::Spec;
 
@@ -114,7 +114,7 @@ fn sampler_plan(
 ) -> Result<SamplerPlan> {
     named.join_lists("sampler")?;
     let interval = match named.spec.take(EVERY) {
-        Some(every) => parse_duration(&every)
+        Some(every) => parse_interval(&every)
             .map_err(|why| anyhow!(why))
             .with_context(|| format!("sampler {}: option `{EVERY}`", named.spec.text))?,
         None => flags.interval,

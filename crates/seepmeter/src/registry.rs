@@ -10,6 +10,7 @@ use seepmeter_engine::{
 use seepmeter_plugin::{ConfiguredSampler, Factory, Info, SamplerFactory, Sink, SinkFactory};
 
 use crate::builtin;
+use crate::slips::file_for_sink;
 
 /// Sampler or sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,9 +219,10 @@ fn describe_file(library: &PluginLibrary, origin: Option<FolderOrigin>) -> Plugi
 }
 
 fn no_such(what: &str, name: &str, names: &[String]) -> anyhow::Error {
-    let hint = match nearest(name, names) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are: {}", names.join(", ")),
+    let hint = match (file_for_sink(name, names), nearest(name, names)) {
+        (Some(meant), _) => return anyhow!("there is no {what} `{name}`; did you mean `{meant}`?"),
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) => format!("there are: {}", names.join(", ")),
     };
     let file = name.strip_suffix(".so").unwrap_or(name);
     anyhow!("there is no {what} `{name}`; {hint} (the name of a file contains a `/`: ./{file}.so)")

@@ -56,7 +56,10 @@ impl Spec {
 }
 
 fn no_option(piece: &str) -> String {
-    format!("`{piece}` is not KEY=VALUE (in a value, write a comma twice: `,,`)")
+    format!(
+        "`{piece}` is not KEY=VALUE (in a value, write a comma twice: `,,`; for two plugins, give the flag \
+         twice)"
+    )
 }
 
 impl FromStr for Spec {

@@ -152,6 +152,7 @@ impl TargetWatch {
             let event = self.reads.begin_pass(&mut self.source, &self.table, scans)?;
             self.report(event, stream);
         }
+        self.report_slow_sweep(stream);
         Ok(())
     }
 
@@ -217,7 +218,6 @@ impl TargetWatch {
             Err(error) if error.kind() == ErrorKind::Skip => self.fall_back(&error, stream),
             Err(error) => return Err(error),
         }
-        self.report_slow_sweep(stream);
         Ok(())
     }
 

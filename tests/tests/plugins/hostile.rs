@@ -362,23 +362,9 @@ fn blocked(what: &str) {
             scope.spawn(move || {
                 let begin = Instant::now();
                 let sink = format!("jsonl,path={place}.jsonl");
-                let words = words![
-                    "run",
-                    "-q",
-                    "--no-summary",
-                    "-i",
-                    "5ms",
-                    "-s",
-                    "statm",
-                    flag,
-                    spec,
-                    "-o",
-                    sink,
-                    "--",
-                    "sleep",
-                    "0.1"
-                ];
-                let done = seepmeter(words).in_folder(folder).done();
+                let sampled = words!["run", "-q", "--no-summary", "-i", "5ms", "-s", "statm"];
+                let written = words![flag, spec, "-o", sink, "--", "sleep", "0.1"];
+                let done = seepmeter([sampled, written].concat()).in_folder(folder).done();
                 let took = begin.elapsed();
                 assert!(took < Duration::from_secs(25), "{spec} took {took:?}\n{}", done.output());
                 let path = folder.join(format!("{place}.jsonl"));

@@ -63,7 +63,7 @@ fn the_remaining_time_is_estimated_from_a_few_samples_and_the_last_line_is_print
     let _ = target.finish().expect(0);
     let err = done.err();
     let (_, rest) =
-        err.split_once("not enough data yet: needs ").unwrap_or_else(|| panic!("{err}"));
+        err.split_once("not enough data yet; needs ").unwrap_or_else(|| panic!("{err}"));
     let (needs, _) = rest.split_once(" more (or `-i 200ms`: ").unwrap_or_else(|| panic!("{err}"));
     assert!(["4 m 55 s", "4 m 56 s", "4 m 57 s", "4 m 58 s"].contains(&needs), "{err}");
     // The end of the duration is a tick as well as the end.

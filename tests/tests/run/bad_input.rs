@@ -1,5 +1,6 @@
 //! Bad input is reported in one clear message, before anything of the target has run.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use seepmeter_tests::{Recording, run_target, seepmeter, test_target, words};
@@ -207,4 +208,36 @@ fn a_sink_of_a_replay_that_cannot_be_made_is_reported_too() {
     let done =
         seepmeter(words!["replay", "--no-summary", "-o", "csv,path=/no/such/x.csv", path]).done();
     let _ = done.expect_complaint(125, &["/no/such/x.csv"]);
+}
+
+#[test]
+fn common_slips_are_answered_with_the_words_that_were_meant() {
+    let slips = [
+        ("run -o out.csv -- true", "did you mean `-o csv,path=out.csv`?"),
+        ("run -o jsonl:a.jsonl -- true", "did you mean `-o jsonl,path=a.jsonl`?"),
+        ("run -s statm,smaps -- true", "for two plugins, give the flag twice"),
+        ("sh -c true", "did you mean `seepmeter run -- sh -c true`?"),
+        ("1234", "did you mean `seepmeter attach 1234`?"),
+    ];
+    for (typed, meant) in slips {
+        let words: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
+        let done = seepmeter(words).done().expect(125);
+        assert!(done.err().contains(meant), "{}", done.output());
+    }
+    assert!(seepmeter(words![]).done().expect(0).out().contains("Usage: seepmeter <COMMAND>"));
+}
+
+#[test]
+fn a_flag_behind_a_script_is_warned_of_unless_two_dashes_stand_before_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    std::fs::write(&script, "exit 0").unwrap();
+    let run = |before: &str| {
+        let words = words!["run", "-q", "--no-summary"];
+        let before: Vec<OsString> = before.split_whitespace().map(OsString::from).collect();
+        let all = [words, before, words!["sh", script, "--fail-on", "growing"]].concat();
+        seepmeter(all).done().expect(0).err().to_owned()
+    };
+    assert!(run("").contains("`--fail-on` stands behind the command"));
+    assert_eq!(run("--"), "");
 }

@@ -206,7 +206,7 @@ fn series_of_mprof_and_psrecord_are_judged_as_recordings_are() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/others").join(real);
         let printed = judge(&[], &[&path]).expect(0).out();
         assert!(
-            printed.starts_with("inconclusive  rss: not enough data yet: needs "),
+            printed.starts_with("inconclusive  rss: not enough data yet; needs "),
             "{real}: {printed}"
         );
     }

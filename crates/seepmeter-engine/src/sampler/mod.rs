@@ -279,7 +279,7 @@ impl SamplerThread {
                     }
                 }
                 Ok(Order::Go(first)) => {
-                    scheduling::prepare_thread(self.plan.interval);
+                    scheduling::prepare_thread(self.plan.tick_interval().shortest());
                     let thread = &*self;
                     return TickLoop::new(thread, sampler.as_mut(), &mut stream, first)
                         .with_targets(targets)

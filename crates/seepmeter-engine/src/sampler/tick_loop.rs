@@ -56,10 +56,10 @@ impl<'a> TickLoop<'a> {
         first: Instant,
     ) -> Self {
         let plan = &thread.plan;
-        let pauses = plan.factory.info().pauses;
+        let (pauses, interval) = (plan.factory.info().pauses, plan.tick_interval());
         Self {
-            schedule: Schedule::new(first, plan.interval),
-            budget: pauses.then(|| Budget::new(plan.budget, plan.interval)),
+            schedule: Schedule::new(first, interval),
+            budget: pauses.then(|| Budget::new(plan.budget, interval.longest())),
             thread,
             sampler,
             stream,

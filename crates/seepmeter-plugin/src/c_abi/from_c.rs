@@ -121,7 +121,8 @@ unsafe fn read_sampler(c: &abi::SamplerInfo) -> Result<SamplerInfo, InvalidData>
                 Ok((text_from_c(pair.key)?.to_owned(), text_from_c(pair.value)?.to_owned()))
             })
             .collect::<Result<_, InvalidData>>()?;
-        Ok(SamplerInfo { name: text_from_c(c.name)?.to_owned(), interval: c.interval, options })
+        let name = text_from_c(c.name)?.to_owned();
+        Ok(SamplerInfo { name, interval: c.interval, first_interval: None, options })
     }
 }
 

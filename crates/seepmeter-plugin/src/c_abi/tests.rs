@@ -32,8 +32,9 @@ fn any_header() -> impl Strategy<Value = Record> {
     ];
     let target = (id(), origin)
         .prop_map(|(subject, origin)| TargetInfo { subject: SubjectId(subject), origin });
-    let sampler = (".*", any::<u64>(), prop::collection::vec((".*", ".*"), 0..3))
-        .prop_map(|(name, interval, options)| SamplerInfo { name, interval, options });
+    let sampler = (".*", any::<u64>(), prop::collection::vec((".*", ".*"), 0..3)).prop_map(
+        |(name, interval, options)| SamplerInfo { name, interval, first_interval: None, options },
+    );
     let targets = prop::collection::vec(target, 0..3);
     let samplers = prop::collection::vec(sampler, 0..3);
     (".*", any_bytes(), prop::option::of(".*"), any::<u64>(), targets, samplers).prop_map(

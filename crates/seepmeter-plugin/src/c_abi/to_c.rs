@@ -64,7 +64,7 @@ fn with_header<R>(header: &Header, call: impl FnOnce(&abi::Header) -> R) -> R {
     let samplers: Vec<abi::SamplerInfo> = samplers
         .iter()
         .zip(&options)
-        .map(|(SamplerInfo { name, interval, options: _ }, options)| abi::SamplerInfo {
+        .map(|(SamplerInfo { name, interval, .. }, options)| abi::SamplerInfo {
             name: bytes_to_c(name.as_bytes()),
             interval: *interval,
             options: options.as_ptr(),

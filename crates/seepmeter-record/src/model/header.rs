@@ -115,6 +115,9 @@ pub struct SamplerInfo {
     pub name: String,
     /// Nanoseconds from tick to tick, as asked for.
     pub interval: u64,
+    /// Nanoseconds between the first ticks, if ticks become sparser with time, up to `interval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_interval: Option<u64>,
     /// Every option with its value, defaults included.
     #[serde(with = "crate::pairs")]
     pub options: Vec<(String, String)>,

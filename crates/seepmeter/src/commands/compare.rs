@@ -59,8 +59,8 @@ fn comparable(files: &[(String, RunFile)], metric: &str) -> Result<Vec<Comparabl
 fn fails_on(fail_on: Option<FailOn>, change: Change) -> bool {
     match (fail_on, change) {
         (Some(_), Change::Worse) => true,
-        (Some(FailOn::CannotTell), Change::CannotTell) => true,
-        (Some(_), Change::Better | Change::Alike | Change::CannotTell) | (None, _) => false,
+        (Some(FailOn::Inconclusive), Change::Inconclusive) => true,
+        (Some(_), Change::Better | Change::Alike | Change::Inconclusive) | (None, _) => false,
     }
 }
 

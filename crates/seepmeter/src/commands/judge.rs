@@ -60,7 +60,7 @@ fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
     if let (Err(why), false) = (conclusion.main(), conclusion.gates.is_empty()) {
         bail!("cannot evaluate the gates on {file}: {why}");
     }
-    Ok(messages::gates(conclusion.gates.iter()))
+    Ok(messages::gates(conclusion.gates.iter(), flags.gates.strict))
 }
 
 /// Reads a recording, or a series of another tool.

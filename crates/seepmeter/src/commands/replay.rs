@@ -40,9 +40,12 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
             Err(error) => broken = Some(error),
         }
     }
+    let broken = broken.map(|error| anyhow::Error::new(error).context(cannot()));
+    // Before the answers, which are only about the lines that were read.
+    broken.iter().for_each(messages::error);
     let report = replay.finish();
-    if let Some(error) = broken {
-        return Err(error).with_context(cannot);
+    if broken.is_some() {
+        return Ok(Outcome::OwnFailure);
     }
     if let Ending::CutOff { line } = recording.ending() {
         messages::notice(&format!(

@@ -14,6 +14,7 @@ use crate::flags::{Flags, RunFlags};
 use crate::messages::{self, shown};
 use crate::outcome::{Outcome, ended_by_signal};
 use crate::session::{self, Request, target_spec};
+use crate::slips::flag_behind_script;
 use crate::watch::{StopReason, TargetPolicy, Watch, WatchedTarget, take_signals};
 
 /// `seepmeter run`.
@@ -28,6 +29,11 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
     let Some(name) = flags.command.first().cloned() else {
         return Ok(Outcome::of_usage(&Flags::missing("run", "COMMAND")));
     };
+    if let Some(flag) = flag_behind_script(&flags.command).filter(|_| !flags.separated) {
+        messages::notice(&format!(
+            "`{flag}` stands behind the command, which therefore gets it; flags of seepmeter stand before it"
+        ));
+    }
     let session = request.live(&flags.watch)?;
     let words = flags.command.iter().map(|word| word.as_bytes().into()).collect();
     let command = Command::new(flags.command).context("cannot read the command")?;

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
+use seepmeter_engine::TickInterval;
 use seepmeter_plugin::parse_duration;
 use seepmeter_verdict::{Columns, Gate};
 
+use crate::slips;
 use crate::spec::Spec;
 
 /// Watch the memory of any program and judge whether it leaks
@@ -57,8 +59,11 @@ pub enum Subcommand {
         /// Which shell
         shell: Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, of all or of one subcommand
+    Man {
+        /// The subcommand
+        subcommand: Option<String>,
+    },
 }
 
 /// `seepmeter run`.
@@ -80,6 +85,9 @@ pub struct RunFlags {
     /// The command and its arguments
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+    /// True if `--` stands before the command, so that nobody takes what follows for flags of seepmeter.
+    #[arg(skip)]
+    pub separated: bool,
 }
 
 /// `seepmeter attach`.
@@ -161,7 +169,7 @@ pub enum FailOn {
     /// If the new version is worse: its rate, level or peak is significantly higher, by at least 1 %
     Worse,
     /// If it is worse, and also if that is not known
-    CannotTell,
+    Inconclusive,
 }
 
 /// What to read of a table.
@@ -196,6 +204,9 @@ pub struct GateFlags {
     /// The exit status if a gate fires and the target itself succeeded
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
+    /// Fail also if a gate cannot decide, because the verdict is inconclusive
+    #[arg(long, requires = "fail_on")]
+    pub strict: bool,
 }
 
 /// `seepmeter plugins`.
@@ -228,9 +239,9 @@ pub struct WatchFlags {
     /// interval of its own. In a value, write a comma twice. `NAME,help` lists the options.
     #[arg(short, long = "sampler", value_name = "NAME[,KEY=VALUE…]")]
     pub samplers: Vec<Spec>,
-    /// The time from one sample to the next
-    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
-    pub interval: Duration,
+    /// The time from one sample to the next; `auto` is 20ms at first, and grows to 1s in five minutes
+    #[arg(short, long, value_name = "DURATION", default_value = "auto", value_parser = parse_interval)]
+    pub interval: TickInterval,
     /// For how much of its interval a sampler may pause or block the target; if its samples take
     /// longer, sampling is slowed down
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_share)]
@@ -281,6 +292,14 @@ fn parse_pid(text: &str) -> Result<i32, String> {
     pid.ok_or_else(|| "a pid is a number; `pgrep -l NAME` lists the pids of a program".to_owned())
 }
 
+/// Reads the interval of a sampler.
+pub(crate) fn parse_interval(text: &str) -> Result<TickInterval, String> {
+    match text.trim() {
+        "auto" => Ok(TickInterval::Auto),
+        text => parse_duration(text).map(TickInterval::Fixed),
+    }
+}
+
 /// Reads a percentage as a share of 1.
 fn parse_share(text: &str) -> Result<f64, String> {
     let number = text.trim().strip_suffix('%').unwrap_or(text).trim();
@@ -298,7 +317,14 @@ impl Flags {
     /// # Errors
     /// What clap reports, help and version included.
     pub fn read() -> Result<Self, clap::Error> {
-        Self::try_parse()
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let mut flags =
+            Self::try_parse_from(&words).map_err(|error| slips::explained(error, &words))?;
+        if let Subcommand::Run(run) = &mut flags.command {
+            let before = words.len() - run.command.len().min(words.len());
+            run.separated = words[..before].last().is_some_and(|word| word == "--");
+        }
+        Ok(flags)
     }
 
     /// What clap reports if a subcommand lacks its main argument, which can't be required: with

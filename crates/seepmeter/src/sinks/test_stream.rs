@@ -22,6 +22,7 @@ impl TestStream {
     /// Sampler 0 is statm and sampler 1 is smaps, and both measure the resident set of processes.
     pub(super) fn of_two_samplers() -> Self {
         let sampler = |name: &str| SamplerInfo {
+            first_interval: None,
             name: name.to_owned(),
             interval: 200_000_000,
             options: Vec::new(),

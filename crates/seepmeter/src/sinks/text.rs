@@ -50,6 +50,8 @@ pub struct Text {
     several: bool,
     /// Nanoseconds from tick to tick of each sampler, if the budget has changed it.
     intervals: HashMap<SamplerId, u64>,
+    /// Of each sampler whose first ticks are too dense to read: when its next line is due.
+    next_lines: HashMap<SamplerId, u64>,
 }
 
 impl Plugin for Text {
@@ -70,6 +72,7 @@ impl Plugin for Text {
             last: HashMap::new(),
             several: false,
             intervals: HashMap::new(),
+            next_lines: HashMap::new(),
         })
     }
 }
@@ -79,7 +82,7 @@ impl Sink for Text {
         self.values.apply(record);
         match record {
             Record::Header(header) => self.begin(header),
-            Record::Sample(sample) => self.write_sample(sample)?,
+            Record::Sample(sample) if self.is_line(sample) => self.write_sample(sample)?,
             Record::Event(event) => self.write_event(event)?,
             _ => {}
         }
@@ -98,7 +101,23 @@ impl Text {
         self.start = strtime::parse("%Y-%m-%dT%H:%M:%S%.f%:z", &header.start)
             .and_then(|start| start.to_zoned_datetime())
             .ok();
+        let samplers = (0..).map(SamplerId).zip(&header.samplers);
+        let dense = samplers.filter(|(_, sampler)| sampler.first_interval.is_some());
+        self.next_lines = dense.map(|(id, _)| (id, 0)).collect();
         self.header = Some(Arc::clone(header));
+    }
+
+    /// False for a sample between two lines: a sampler that is dense at first has one line a second all the
+    /// same.
+    fn is_line(&mut self, sample: &Sample) -> bool {
+        const SECOND: u64 = 1_000_000_000;
+        let Some(due) = self.next_lines.get_mut(&sample.sampler) else { return true };
+        if sample.t < *due {
+            return false;
+        }
+        // Half a second behind at most, so that later, when there is one tick a second, none is left out.
+        *due = sample.t.saturating_sub(SECOND / 2).max(*due) + SECOND;
+        true
     }
 
     fn write_sample(&mut self, sample: &Sample) -> Result<(), Error> {

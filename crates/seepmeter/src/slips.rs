@@ -1,0 +1,133 @@
+//! What people mean when they type something else: the next step for common slips.
+//!
+//! Each function takes what was typed and returns the words that would have done it, or none. For
+//! instance `-o out.csv` means `-o csv,path=out.csv`.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue};
+use nix::unistd::{AccessFlags, access};
+
+use crate::flags::Flags;
+
+/// Which sink writes a file with this ending.
+const ENDINGS: [(&str, &str); 6] = [
+    ("csv", "csv"),
+    ("json", "jsonl"),
+    ("jsonl", "jsonl"),
+    ("zst", "jsonl"),
+    ("folded", "stacks"),
+    ("txt", "text"),
+];
+
+/// Programs whose first argument is a script: what comes behind it is the script's.
+const INTERPRETERS: [&str; 8] = ["python", "node", "perl", "ruby", "php", "bash", "sh", "lua"];
+
+/// For a sink that does not exist: `out.csv`, `csv:out.csv` and `csv=out.csv`, whose file was meant.
+pub(crate) fn file_for_sink(typed: &str, names: &[String]) -> Option<String> {
+    let is_sink = |name: &str| names.iter().any(|known| known == name);
+    let (name, path) = match typed.split_once([':', '=']) {
+        Some((name, path)) => (name, path),
+        None => {
+            let (_, ending) = typed.rsplit_once('.')?;
+            (ENDINGS.iter().find(|(known, _)| *known == ending)?.1, typed)
+        }
+    };
+    (is_sink(name) && !path.is_empty()).then(|| format!("-o {name},path={path}"))
+}
+
+/// For a word that is no subcommand: the pid of `attach`, or the command of `run`.
+fn subcommand(typed: &str, others: &[String]) -> Option<String> {
+    if typed.parse::<i32>().is_ok_and(|pid| pid > 0) {
+        return Some(format!("seepmeter attach {typed}"));
+    }
+    let others: String = others.iter().map(|word| format!(" {word}")).collect();
+    is_program(typed).then(|| format!("seepmeter run -- {typed}{others}"))
+}
+
+/// True of a file that can be executed, looked for along PATH as execvp(3) does.
+fn is_program(name: &str) -> bool {
+    let executable = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    if name.contains('/') {
+        return executable(Path::new(name));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| executable(&folder.join(name)))
+}
+
+/// An error, and if it is about a subcommand what was probably meant; `words` are the command line.
+pub(crate) fn explained(mut error: clap::Error, words: &[OsString]) -> clap::Error {
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) {
+        let others = words.iter().skip_while(|word| *word != typed.as_str()).skip(1);
+        let others: Vec<String> = others.map(|word| word.to_string_lossy().into_owned()).collect();
+        if let Some(meant) = subcommand(typed, &others) {
+            let tip = format!("did you mean `{meant}`?").into();
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+        }
+    }
+    error
+}
+
+/// A flag of `seepmeter run` that stands behind the script of an interpreter, which therefore gets it.
+pub(crate) fn flag_behind_script(command: &[OsString]) -> Option<&str> {
+    let [program, script, others @ ..] = command else { return None };
+    let program = Path::new(program).file_name()?.to_str()?;
+    let is_interpreter = INTERPRETERS.iter().any(|name| {
+        let version = program.strip_prefix(name);
+        version.is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '.'))
+    });
+    if !is_interpreter || script.as_encoded_bytes().starts_with(b"-") {
+        return None;
+    }
+    let flags = Flags::command();
+    let run = flags.find_subcommand("run")?;
+    let ours = |word: &str| {
+        let Some(name) = word.strip_prefix("--") else { return false };
+        let name = name.split('=').next().unwrap_or(name);
+        run.get_arguments().any(|flag| flag.get_long() == Some(name))
+    };
+    others.iter().filter_map(|word| word.to_str()).find(|word| ours(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_file_in_place_of_a_sink_is_the_path_of_the_sink_that_writes_such_files() {
+        let sinks = words("text csv jsonl stacks");
+        let meant = |typed| file_for_sink(typed, &sinks);
+        assert_eq!(meant("out.csv").as_deref(), Some("-o csv,path=out.csv"));
+        assert_eq!(meant("csv:out.csv").as_deref(), Some("-o csv,path=out.csv"));
+        assert_eq!(meant("jsonl=a.jsonl.zst").as_deref(), Some("-o jsonl,path=a.jsonl.zst"));
+        assert_eq!(meant("a.jsonl.zst").as_deref(), Some("-o jsonl,path=a.jsonl.zst"));
+        assert_eq!(meant("report.pdf"), None);
+        assert_eq!(meant("parquet:x"), None);
+    }
+
+    #[test]
+    fn a_pid_or_a_program_in_place_of_a_subcommand_is_recognized() {
+        assert_eq!(subcommand("1234", &[]).as_deref(), Some("seepmeter attach 1234"));
+        let others = words("-c true");
+        assert_eq!(subcommand("sh", &others).as_deref(), Some("seepmeter run -- sh -c true"));
+        assert_eq!(subcommand("no-such-program-anywhere", &[]), None);
+    }
+
+    #[test]
+    fn a_flag_behind_a_script_is_found_and_one_of_any_other_program_is_not() {
+        let found = |text: &str| {
+            let command: Vec<OsString> = text.split(' ').map(OsString::from).collect();
+            flag_behind_script(&command).map(str::to_owned)
+        };
+        assert_eq!(found("python3 x.py --fail-on growing").as_deref(), Some("--fail-on"));
+        assert_eq!(found("/usr/bin/node x.js --interval=1s").as_deref(), Some("--interval=1s"));
+        assert_eq!(found("python3 x.py --size 3"), None);
+        assert_eq!(found("python3 -c pass --quiet"), None);
+        assert_eq!(found("pytest x.py --duration 3"), None);
+    }
+}

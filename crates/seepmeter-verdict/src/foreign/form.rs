@@ -314,11 +314,11 @@ impl Headings {
             value.unit = KnownUnit::Sure(unit);
         }
         let free = |place: &usize| *place != time && *place != value.place;
-        let of_key = |key: &&str| {
+        let of_key = |key: &str| {
             let is_key = |name: &String| name.eq_ignore_ascii_case(key);
             self.names.iter().position(is_key).filter(free)
         };
-        let mut keys = KEYS.iter().filter_map(|key| of_key(&key));
+        let mut keys = KEYS.iter().filter_map(|key| of_key(key));
         let (key, label) = (keys.next(), keys.next());
         let filters = self.filters(options)?;
         Ok(TableForm { key, label, ..self.form(time, vec![value], filters) })

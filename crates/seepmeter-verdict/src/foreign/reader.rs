@@ -69,6 +69,8 @@ struct TableReader<'a> {
     columns: Vec<Column<'a>>,
     times: TimeReader,
     gaps: u64,
+    /// True behind the headings of another table: pidstat -u -r prints two in turn.
+    elsewhere: bool,
 }
 
 /// Reads a table, in bounded memory.
@@ -119,12 +121,17 @@ impl<'a> TableReader<'a> {
             |column| Column { column, tracks: BTreeMap::new(), unit: Unit::Bytes, largest: None };
         let columns = form.values.iter().map(column).collect();
         let times = TimeReader::new(form.time_scale, form.decimal_mark());
-        Self { form, columns, times, gaps: 0 }
+        Self { form, columns, times, gaps: 0, elsewhere: false }
     }
 
     fn row(&mut self, fields: &Fields) -> Result<()> {
-        let Self { form, columns, times, gaps } = self;
-        if form.is_no_row(fields) {
+        let Self { form, columns, times, gaps, elsewhere } = self;
+        if let Some(same) = form.headings_again(fields) {
+            *elsewhere = !same;
+            return Ok(());
+        }
+        // The means that sysstat ends with have no time.
+        if *elsewhere || (form.separator == Separator::Blanks && fields.get(0) == "Average:") {
             return Ok(());
         }
         form.check_length(fields)?;
@@ -163,16 +170,14 @@ impl<'a> TableReader<'a> {
 }
 
 impl TableForm {
-    /// True for headings that come again, and for the means that sysstat ends with.
-    fn is_no_row(&self, fields: &Fields) -> bool {
-        if self.separator == Separator::Json || self.separator == Separator::Mprof {
-            return false;
-        }
-        let same = |place: usize| fields.get(place) == self.headings[place];
-        let again = fields.len() == self.headings.len() && (1..fields.len()).all(same);
-        again
-            || (self.separator == Separator::Blanks
-                && ["Average:", "Linux"].contains(&&*fields.get(0)))
+    /// For a row of headings, true if they are those of this table.
+    fn headings_again(&self, fields: &Fields) -> Option<bool> {
+        let same = |place: usize| fields.get(place) == *self.headings[place];
+        let columns = self.values.iter().map(|value| value.place).chain(self.key);
+        let again = matches!(self.separator, Separator::Byte(_) | Separator::Blanks)
+            && columns.into_iter().any(same);
+        // The first may be a time of day.
+        again.then(|| fields.len() == self.headings.len() && (1..fields.len()).all(same))
     }
 
     /// A row may have a separator behind its last value, and so may the headings.

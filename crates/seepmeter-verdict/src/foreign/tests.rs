@@ -91,6 +91,21 @@ fn tools_are_known_by_their_first_lines_and_so_are_their_units() {
 }
 
 #[test]
+fn the_memory_of_pidstat_is_told_from_its_other_tables() {
+    let block = |time: &str, rss: u64| {
+        format!(
+            "\n{time}      UID       PID    %usr %system  %guest   %wait    %CPU   CPU  Command\n{time}        0         7    0.10    0.00    0.00    0.00    0.10     1  a\n\n{time}      UID       PID  minflt/s  majflt/s     VSZ     RSS   %MEM  Command\n{time}        0         7     61.76      0.00   16864   {rss}   0.05  a\n"
+        )
+    };
+    let text = format!(
+        "Linux 6.18 (vm)\t11/26/26\n{}{}",
+        block("18:30:22", 1500),
+        block("18:30:23", 2500)
+    );
+    assert_eq!(points(&text, &NONE), [(0, 1500 << 10), (SECOND, 2500 << 10)]);
+}
+
+#[test]
 fn a_tools_own_columns_keep_their_units_if_the_user_names_them() {
     let prmon = "Time\twtime\tpss\trss\tvmem\n1\t0\t100\t1500\t9\n2\t1\t100\t2500\t9\n";
     assert_eq!(points(prmon, &columns("Time", "rss")), [(0, 1500 << 10), (SECOND, 2500 << 10)]);

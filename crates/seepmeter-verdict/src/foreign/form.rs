@@ -178,9 +178,9 @@ impl Headings {
         if more == 0 { named } else { format!("{named} and {more} more") }
     }
 
-    /// True if these are no headings but a row.
+    /// True if these are no headings but a row: numbers are not names.
     fn is_row(&self) -> bool {
-        self.names.iter().all(|name| name.is_empty() || name.parse::<f64>().is_ok())
+        self.names.iter().any(|name| name.parse::<f64>().is_ok())
     }
 
     /// True if names and nothing else stand there; a separator may stand behind the last.

@@ -16,7 +16,7 @@ pub struct ValueUnit {
 
 /// The words for a number of bytes. `kB` is 1024 bytes, as ps(1) and the kernel write it; `MB` and `GB` are
 /// decimal, as in gates.
-const BYTE_WORDS: [(&[&str], f64); 10] = [
+const BYTE_WORDS: [(&[&str], f64); 9] = [
     (&["b", "byte", "bytes"], 1.0),
     (&["kb", "kib", "ki", "k", "kbyte", "kbytes", "kilobytes"], 1024.0),
     (&["mib", "mi", "m"], 1_048_576.0),
@@ -26,7 +26,6 @@ const BYTE_WORDS: [(&[&str], f64); 10] = [
     (&["gb", "gbyte", "gbytes", "gigabytes"], 1e9),
     (&["tb", "tbyte", "tbytes", "terabytes"], 1e12),
     (&["pages", "page"], PAGE),
-    (&["rss_pages"], PAGE),
 ];
 
 /// The size of a page, in bytes, on most machines.

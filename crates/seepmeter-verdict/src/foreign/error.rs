@@ -43,6 +43,12 @@ pub enum SeriesError {
         /// The columns that there are.
         known: String,
     },
+    /// It has several columns of this name.
+    #[error("there are several columns `{name}`; give them different names")]
+    SameName {
+        /// The name.
+        name: String,
+    },
     /// It has no column of this metric.
     #[error("it has no metric `{metric}`, but {known}; leave out --metric for the first of these")]
     NoSuchMetric {

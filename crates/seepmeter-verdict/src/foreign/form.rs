@@ -279,6 +279,9 @@ impl Headings {
         metrics: &[String],
     ) -> Result<ValueColumn> {
         let place = self.column(heading)?;
+        if self.names[place + 1..].iter().any(|name| name == heading) {
+            return Err(SeriesError::SameName { name: heading.to_owned() });
+        }
         if let Some(other) =
             metrics.iter().find(|name| **name != metric::RSS.name && *name != heading)
         {

@@ -28,16 +28,6 @@ pub(super) enum Separator {
     Mprof,
 }
 
-impl Separator {
-    /// That which comes most often in a line; none if there is none in it.
-    pub(super) fn of_line(line: &str) -> Option<Self> {
-        let often = |delimiter: u8| line.bytes().filter(|byte| *byte == delimiter).count();
-        // Of those that come equally often the last is taken, and that is the comma.
-        let most = DELIMITERS.into_iter().rev().max_by_key(|delimiter| often(*delimiter))?;
-        (often(most) > 0).then_some(Self::Byte(most))
-    }
-}
-
 /// The fields of a row, one behind the other.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
@@ -203,7 +193,6 @@ fn split_mprof(line: &str, fields: &mut Fields) -> Result<LineKind> {
 
 /// The headings that a line may have, and how it is split then. `next` is the line behind it.
 pub(super) fn headings(line: &str, next: &str) -> Vec<(Separator, Vec<String>)> {
-    let mut ways = Vec::new();
     if line.starts_with('{') {
         let object = serde_json::from_str(line).unwrap_or(Value::Null);
         let mut paths = Vec::new();
@@ -211,13 +200,7 @@ pub(super) fn headings(line: &str, next: &str) -> Vec<(Separator, Vec<String>)> 
         return vec![(Separator::Json, paths)];
     }
     let line = line.trim_start_matches('#').trim();
-    if let Some(separator) = Separator::of_line(line) {
-        let mut fields = Fields::default();
-        let kind = Splitter::new(separator, &[]).split_quoted(line.as_bytes(), &mut fields);
-        if kind == LineKind::Row {
-            ways.push((separator, fields.iter().map(Cow::into_owned).collect()));
-        }
-    }
+    let mut ways = delimited(line, next);
     // Of psrecord's and sysstat's headings some have a blank, and at least two stand between them.
     let wide: Vec<String> = line
         .split("  ")
@@ -238,6 +221,30 @@ pub(super) fn headings(line: &str, next: &str) -> Vec<(Separator, Vec<String>)> 
         }
     }
     ways.extend(blanks.map(|names| (Separator::Blanks, names)));
+    ways
+}
+
+/// The ways to split a line at delimiters: first those that split the row behind it into as many fields, as
+/// labels may have other delimiters than the table; then that of most fields.
+fn delimited(line: &str, next: &str) -> Vec<(Separator, Vec<String>)> {
+    let split = |separator: Separator, line: &str| {
+        let mut fields = Fields::default();
+        let kind = Splitter::new(separator, &[]).split_quoted(line.as_bytes(), &mut fields);
+        match kind {
+            LineKind::Row => fields.iter().map(Cow::into_owned).collect(),
+            LineKind::Open | LineKind::Other => Vec::<String>::new(),
+        }
+    };
+    let way = |delimiter| {
+        let separator = Separator::Byte(delimiter);
+        (separator, split(separator, line))
+    };
+    let mut ways: Vec<_> =
+        DELIMITERS.map(way).into_iter().filter(|(_, names)| names.len() > 1).collect();
+    ways.sort_by_key(|(separator, names)| {
+        let same = split(*separator, next).len() == names.len();
+        (!same, std::cmp::Reverse(names.len()))
+    });
     ways
 }
 
@@ -306,6 +313,9 @@ mod tests {
         let psrecord = "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)";
         let first = |line: &str, next: &str| headings(line, next).remove(0).1;
         assert_eq!(first(psrecord, " 0.0 0.0 1.0 9.0")[..2], ["Elapsed time", "CPU (%)"]);
+        let labels = "Time;{a=\"x\", b=\"y\", c=\"z\"}";
+        assert_eq!(first(labels, "1466074180;5")[0], "Time");
+        assert_eq!(first("\"t\",\"a; b; c; d\"", "1,2")[1], "a; b; c; d");
         assert_eq!(first("  PID   RSS COMMAND", "   7  100 a b")[..], ["PID", "RSS", "COMMAND"]);
         assert_eq!(
             first("06:25:01 PM  UID   PID", "06:25:02 PM  0   1")[..],

@@ -322,6 +322,16 @@ fn a_table_whose_columns_are_not_named_names_them() {
 }
 
 #[test]
+fn text_of_windows_is_converted_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let bytes: Vec<u8> = "\u{feff}t,rss\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(&path, bytes).unwrap();
+    let error = PeekedFile::open(&path).unwrap().table(&NONE, &[]).unwrap_err();
+    assert!(chain(&error).contains("iconv -f UTF-16 -t UTF-8"), "{error}");
+}
+
+#[test]
 fn a_broken_line_is_named_by_its_number() {
     let table = columns("t", "rss");
     for (text, options, wanted) in [
@@ -333,6 +343,7 @@ fn a_broken_line_is_named_by_its_number() {
         ("t,rss\n1,2\n2,many\n", &table, "line 3: `many` is not a number"),
         ("t,rss\n1,2\nsoon,2\n", &table, "line 3: `soon` is not a time; a time is"),
         ("t,rss\n1,2\n2\n", &table, "line 3: it has 1 columns, and the first row has 2"),
+        ("t,rss,rss\n1,2,3\n", &table, "there are several columns `rss`"),
         ("t,rss\n1,2\n2,3,4\n", &table, "line 3: it has 3 columns, and the first row has 2"),
     ] {
         let error = error(text, options);
@@ -343,3 +354,55 @@ fn a_broken_line_is_named_by_its_number() {
     let wide = "a,".repeat(1 << 16);
     assert!(error(&wide, &table).starts_with("line 1: it is longer than 64 KiB"));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(512))]
+    #[test]
+    fn no_text_makes_a_panic(
+        pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..60),
+        named: bool,
+    ) {
+        let options = if named { columns("t", "rss") } else { NONE };
+        let _ = read(&pieces.concat(), &options);
+    }
+}
+
+/// What files of tables are made of.
+const PIECES: &[&str] = &[
+    "\n",
+    "\n",
+    "\n",
+    ",",
+    ",",
+    ";",
+    "\t",
+    "  ",
+    " ",
+    "\"",
+    "#",
+    "t",
+    "rss",
+    "1",
+    "2",
+    "-",
+    "NaN",
+    "é",
+    "\u{feff}",
+    "t,rss\n",
+    "MEM 1 2\n",
+    "CHLD 0 1 2\n",
+    "CMDLINE x\n",
+    "{\"t\":1,\"rss\":2}\n",
+    "{\"timestamp\":1,\"totals\":{\"rss\":1,\"vsz\":2}}\n",
+    "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)\n",
+    "12:00:01 AM  UID  PID  minflt/s  VSZ  RSS  Command\n",
+    "12:00:02 AM  0  7  1.0  2  3  a b\n",
+    "Average:  0 7\n",
+    "elapsed_s,subject,kind,name,rss\n",
+    "0.0,1,process,a,5\n",
+    "elapsed_s,subject,kind,name,metric,unit,value\n",
+    "0.0,1,process,a,rss,bytes,5\n",
+    "1e300",
+    "3 MiB / 4",
+    "08:00:00",
+];

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use seepmeter_analysis::{Classification, Series, Settings, judge};
 use seepmeter_record::conventions::metric;
-use seepmeter_verdict::{JudgeOptions, RunFile};
+use seepmeter_verdict::{JudgeOptions, RunFile, TableOptions};
 
 /// Where the recordings are cut off, in seconds; none is judged before that.
 pub const LENGTHS: [u64; 9] = [10, 20, 30, 45, 60, 90, 120, 180, 240];
@@ -32,7 +32,8 @@ pub fn judge_all(folder: &Path) -> Result<Vec<Start>, String> {
 fn start(path: &Path) -> Result<Start, String> {
     let file = path.display().to_string();
     let options = JudgeOptions { metrics: vec![metric::RSS.name.to_owned()], gates: Vec::new() };
-    let run = RunFile::read(path, &file, options, None).map_err(|why| format!("{file}: {why}"))?;
+    let run = RunFile::read(path, &file, options, &TableOptions::default())
+        .map_err(|why| format!("{file}: {why}"))?;
     let series = run.series(metric::RSS.name).map_err(|why| format!("{file}: {why}"))?.whole;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.split('.').next().unwrap_or_default().to_owned();

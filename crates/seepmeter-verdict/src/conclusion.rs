@@ -1,5 +1,6 @@
 //! What is concluded from a run: the one value that all who show it or act on it receive.
 
+use seepmeter_analysis::Classification;
 use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,12 @@ pub enum NoVerdict {
     /// Each target has values, but never all of them at one time.
     #[error("the sum of all targets is not known: their values were never known at one time")]
     NoSum,
+    /// A table has the series of several processes, and one is asked for.
+    #[error("it has several series: {}; choose one: --where COLUMN=VALUE", known.join(", "))]
+    SeveralSeries {
+        /// Those that it has.
+        known: Vec<String>,
+    },
     /// The metric is not defined.
     #[error("there is no metric `{metric}`; there are: {}", known.join(", "))]
     NoSuchMetric {
@@ -97,8 +104,8 @@ impl Conclusion {
                 Err(why) => MetricOutcome::NoVerdict(why.clone()),
             };
             let conclusion = MetricConclusion { metric: metric.clone(), outcome };
-            let run = runs.iter().flatten().last();
-            gates.get_or_insert_with(|| conclusion.evaluate(&options.gates, run));
+            let runs = runs.as_deref().unwrap_or_default();
+            gates.get_or_insert_with(|| conclusion.evaluate(&options.gates, runs));
             conclusion
         };
         let metrics = options.metrics.iter().map(conclude).collect();
@@ -124,14 +131,31 @@ impl Conclusion {
 }
 
 impl MetricConclusion {
-    /// What gates find in the verdict; `run` is what it was made from.
-    fn evaluate(&self, gates: &[Gate], run: Option<&RunSeries>) -> Vec<GateOutcome> {
-        let evaluate = |gate: &Gate| match (self.verdict(), run) {
+    /// What gates find in the verdict; `runs` are what the verdicts were made from.
+    fn evaluate(&self, gates: &[Gate], runs: &[RunSeries]) -> Vec<GateOutcome> {
+        let evaluate = |gate: &Gate| match (self.verdict(), runs.last()) {
+            (Ok(_), Some(run)) if run.scope == Scope::Series => self.evaluate_each(gate, runs),
             (Ok(verdict), Some(run)) => gate.evaluate(verdict, run),
             (Ok(_), None) => gate.unknown(&self.metric, &NoVerdict::NothingSampled),
             (Err(why), _) => gate.unknown(&self.metric, why),
         };
         gates.iter().map(evaluate).collect()
+    }
+
+    /// What a gate finds in series that have no sum: it fires if it fires for any of them.
+    fn evaluate_each(&self, gate: &Gate, runs: &[RunSeries]) -> GateOutcome {
+        let verdicts = self.verdicts().unwrap_or_default();
+        let outcome = |(verdict, run): (&Verdict, &RunSeries)| {
+            let outcome = gate.evaluate(verdict, run);
+            match verdicts.len() {
+                1 => outcome,
+                _ => GateOutcome { why: format!("{}: {}", run.target, outcome.why), ..outcome },
+            }
+        };
+        let outcomes = verdicts.iter().zip(runs).map(outcome);
+        let weight = |outcome: &GateOutcome| (!outcome.fired, outcome.decided, outcome.checked);
+        let nothing = || gate.unknown(&self.metric, &NoVerdict::NothingSampled);
+        outcomes.min_by_key(weight).unwrap_or_else(nothing)
     }
 
     /// The verdicts on each target and, if there are several, on their sum, which is the last.
@@ -145,15 +169,24 @@ impl MetricConclusion {
         }
     }
 
-    /// The verdict on the sum of all targets, or on the only one.
+    /// The verdict on the sum of all targets, or on the only one; of several series of another tool the one
+    /// that matters most: growing before inconclusive before steady.
     ///
     /// # Errors
     /// Why there is none.
     pub fn verdict(&self) -> Result<&Verdict, &NoVerdict> {
+        let weight = |verdict: &&Verdict| match verdict.judgement.classification {
+            Classification::Growing => 0,
+            Classification::Inconclusive => 1,
+            Classification::Steady => 2,
+        };
         match self.verdicts()? {
             [] => Err(&NoVerdict::NothingSampled),
             [only] => Ok(only),
             [.., last] if last.scope == Scope::AllTargets => Ok(last),
+            all if all.iter().all(|verdict| verdict.scope == Scope::Series) => {
+                all.iter().min_by_key(weight).ok_or(&NoVerdict::NothingSampled)
+            }
             _ => Err(&NoVerdict::NoSum),
         }
     }

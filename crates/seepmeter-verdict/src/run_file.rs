@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
 use seepmeter_record::jsonl::{self, Ending, ReadError, UNFINISHED};
 
 use crate::collector::Collector;
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
-use crate::foreign::{Columns, PeekedFile, SeriesError};
+use crate::foreign::{
+    ForeignSeries, PeekedFile, SeriesError, TableOptions, ValueUnit, known_tools,
+};
 use crate::run_series::RunSeries;
 
 /// A run that was read from a file.
@@ -24,11 +25,11 @@ pub struct RunFile {
 #[derive(Debug)]
 enum Content {
     Recording(Box<Collector>),
-    Series(JudgeOptions, Box<RunSeries>),
+    Series(JudgeOptions, Vec<RunSeries>),
 }
 
-/// What is odd about a recording that can be judged all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is odd about a file that can be judged all the same.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Doubt {
     /// It has no footer.
     NoEnd,
@@ -41,6 +42,28 @@ pub enum Doubt {
     Backwards {
         /// How many.
         times: u64,
+    },
+    /// Rows of a table have no time or no value.
+    Gaps {
+        /// How many.
+        rows: u64,
+    },
+    /// Rows of a table have the time of another.
+    RepeatedTimes {
+        /// How many.
+        rows: u64,
+    },
+    /// Nothing says of which unit a column is.
+    TakenForBytes {
+        /// The column.
+        column: String,
+    },
+    /// A heading names a unit that means this to some and something else to others.
+    HeadingUnit {
+        /// The column.
+        column: String,
+        /// The unit that it was read in.
+        unit: ValueUnit,
     },
 }
 
@@ -56,6 +79,22 @@ impl fmt::Display for Doubt {
                 "its time goes backwards {}; such a sample gets the time of the sample before it",
                 human::count(*times, "time")
             ),
+            Self::Gaps { rows } => {
+                write!(f, "{} without a time or a value", human::count(*rows, "row"))
+            }
+            Self::RepeatedTimes { rows } => write!(
+                f,
+                "{} of a time that another row has; if they are of several processes, choose one: --where COLUMN=VALUE",
+                human::count(*rows, "row")
+            ),
+            Self::TakenForBytes { column } => write!(
+                f,
+                "no unit is known of `{column}`, so its values are taken for bytes; --unit names another, and --unit B confirms it"
+            ),
+            Self::HeadingUnit { column, unit } => write!(
+                f,
+                "the values of `{column}` are taken for decimal {unit} (1000, not 1024); --unit names another, and --unit {unit} confirms it"
+            ),
         }
     }
 }
@@ -69,21 +108,30 @@ pub enum RunFileError {
     Io(#[from] io::Error),
     /// It is no recording, or a broken one.
     #[error(transparent)]
-    Recording(#[from] ReadError),
+    Recording(ReadError),
+    /// It is neither a recording nor a series of another tool.
+    #[error(
+        "{0}; the files of these tools are known by their first lines: {tools}; a table of any other has a line of headings, and a time in each row: --time COLUMN --value COLUMN",
+        tools = known_tools()
+    )]
+    Unknown(ReadError),
     /// It is a series of another tool, and can't be read.
     #[error(transparent)]
     Series(#[from] SeriesError),
-    /// It is a series of another tool, which has one metric.
-    #[error("it is a single series and has no metric `{metric}`; leave out --metric")]
-    NoSuchMetric {
-        /// The metric that was asked for.
-        metric: String,
-    },
+}
+
+impl From<ReadError> for RunFileError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NoHeader(_) => Self::Unknown(error),
+            _ => Self::Recording(error),
+        }
+    }
 }
 
 impl RunFile {
     /// Reads a file; `-` is standard input. `name` is what its series is called, if it is one of another
-    /// tool, and `columns` are those of a table.
+    /// tool, and `table` says what to read of a table.
     ///
     /// # Errors
     /// A file that can't be read, or has nothing of what the options ask for.
@@ -91,15 +139,16 @@ impl RunFile {
         path: &Path,
         name: &str,
         options: JudgeOptions,
-        columns: Option<&Columns>,
+        table: &TableOptions,
     ) -> Result<Self, RunFileError> {
         let mut file = PeekedFile::open(path)?;
-        if let Some(series) = file.series(columns)? {
-            if let Some(other) = options.metrics.iter().find(|name| *name != metric::RSS.name) {
-                return Err(RunFileError::NoSuchMetric { metric: other.clone() });
-            }
-            let run = Box::new(RunSeries::of_resident(name, series));
-            return Ok(Self { content: Content::Series(options, run), doubts: Vec::new() });
+        if let Some(table) = file.table(table, &options.metrics)? {
+            let series: Vec<RunSeries> =
+                table.series.into_iter().map(|series| run_of(name, series)).collect();
+            let mut metrics: Vec<String> = series.iter().map(|run| run.metric.clone()).collect();
+            metrics.dedup();
+            let options = JudgeOptions { metrics, ..options };
+            return Ok(Self { content: Content::Series(options, series), doubts: table.doubts });
         }
         let mut recording = jsonl::read(Box::new(file))?;
         let mut collector = Box::new(Collector::new(options));
@@ -122,7 +171,9 @@ impl RunFile {
     pub fn conclude(&self) -> Conclusion {
         match &self.content {
             Content::Recording(collector) => collector.conclude(),
-            Content::Series(options, run) => Conclusion::of(options, |_| Ok(vec![(**run).clone()])),
+            Content::Series(options, runs) => Conclusion::of(options, |metric| {
+                Ok(runs.iter().filter(|run| run.metric == metric).cloned().collect())
+            }),
         }
     }
 
@@ -135,7 +186,27 @@ impl RunFile {
             Content::Recording(collector) => {
                 collector.series(metric)?.pop().ok_or(NoVerdict::NothingSampled)
             }
-            Content::Series(_, run) => Ok((**run).clone()),
+            Content::Series(_, runs) => match &runs[..] {
+                // A table whose columns were named has one metric, of their name.
+                [only] => Ok(only.clone()),
+                _ => {
+                    let mut of_metric = runs.iter().filter(|run| run.metric == metric);
+                    match (of_metric.next(), of_metric.next()) {
+                        (Some(only), None) => Ok(only.clone()),
+                        (None, _) => Err(NoVerdict::NothingSampled),
+                        (Some(_), Some(_)) => Err(NoVerdict::SeveralSeries {
+                            known: runs.iter().map(|run| run.target.clone()).collect(),
+                        }),
+                    }
+                }
+            },
         }
     }
+}
+
+/// A series of another tool in a file of this name.
+fn run_of(name: &str, read: ForeignSeries) -> RunSeries {
+    let ForeignSeries { metric, unit, process, pid, series } = read;
+    let run = RunSeries::of_resident(process.as_deref().unwrap_or(name), series);
+    RunSeries { metric, unit, pid, ..run }
 }

@@ -40,7 +40,7 @@ impl Place {
         symlink(recordings, path.join("recordings")).unwrap();
         let file = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();
         file("empty.jsonl", "");
-        file("table.csv", "time,rss\n1,2\n");
+        file("table.csv", "time,rss\n1,52428800\n");
         let good =
             std::fs::read_to_string(Synthetic::leak(20, 1).write(path, "good.jsonl")).unwrap();
         file("cut-off.jsonl", &good[..good.len() - 100]);
@@ -290,6 +290,7 @@ fn judgements_print_what_is_kept() {
         "judge-others",
         &[
             "judge recordings/others/mprof.dat recordings/others/psrecord.log",
+            "judge recordings/others/mprof-children.dat",
             "judge --time time --value rss table.csv",
             "judge --json recordings/short-leak.jsonl.zst",
             "judge --fail-on growing recordings/perl-late-leak.jsonl.zst",

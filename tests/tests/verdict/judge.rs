@@ -165,11 +165,12 @@ fn a_broken_line_is_named_with_its_number() {
     let broken = file(folder.path(), "broken.jsonl", &(lines.join("\n") + "\n"));
     let _ = judge(&[], &[&broken]).expect_complaint(125, &["broken.jsonl", "line 10"]);
     let table = ["--time", "t", "--value", "rss"];
+    let psrecord = "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)\n";
     for (name, text, flags, parts) in [
         ("a.dat", "MEM 1.5 17.5\nMEM many 18.5\n", &[][..], ["line 2", "`many` is not a number"]),
         ("b.dat", "CMDLINE x\nMEM 1.5\n", &[], ["line 2", "lacks a number"]),
-        ("a.log", "# Elapsed time\n 0.0 0.0\n", &[], ["line 2", "lacks a number"]),
-        ("b.log", "# Elapsed time\n", &[], ["b.log", "has no line with a time and a value"]),
+        ("a.log", &format!("{psrecord} 0.0 0.0\n"), &[], ["line 2", "it has 2 columns"]),
+        ("b.log", psrecord, &[], ["b.log", "has no line with a time and a value"]),
         ("a.csv", "t,rss\n1,2\n3,x\n", &table, ["line 3", "`x` is not a number"]),
         ("b.csv", "t,rss\n1,2\n3\n", &table, ["line 3", "has 1 columns"]),
         ("c.csv", "time,rss\n1,2\n", &table, ["no column `t`", "there are: time, rss"]),

@@ -7,4 +7,5 @@ mod judged_recordings;
 mod limits;
 mod merging;
 mod schema;
+mod series;
 mod whose_growth;

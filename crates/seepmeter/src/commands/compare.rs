@@ -26,7 +26,7 @@ pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
     let read = |files: &[PathBuf]| -> Result<Vec<(String, RunFile)>> {
         let read = |file: &PathBuf| {
             let options = JudgeOptions { metrics: metrics.clone(), gates: Vec::new() };
-            Ok((shown(file), read_run(file, options, &flags.columns)?))
+            Ok((shown(file), read_run(file, options, &flags.table)?))
         };
         files.iter().map(read).collect()
     };

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_record::conventions::metric;
 use seepmeter_verdict::{JudgeOptions, RunFile};
 
-use crate::flags::{ColumnFlags, JudgeFlags};
+use crate::flags::{JudgeFlags, TableFlags};
 use crate::messages::{self, print_json, print_lines, shown};
 use crate::outcome::Outcome;
 
@@ -39,7 +39,7 @@ fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
     let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
     let gates = flags.gates.fail_on.clone();
     let options = JudgeOptions { metrics: vec![metric.to_owned()], gates };
-    let run = read_run(file, options, &flags.columns)?;
+    let run = read_run(file, options, &flags.table)?;
     let conclusion = run.conclude();
     let file = shown(file);
     let mut lines = Vec::new();
@@ -67,9 +67,9 @@ fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
 ///
 /// # Errors
 /// A file that can't be read or has nothing of what the options ask for.
-pub(crate) fn read_run(file: &Path, options: JudgeOptions, flags: &ColumnFlags) -> Result<RunFile> {
+pub(crate) fn read_run(file: &Path, options: JudgeOptions, flags: &TableFlags) -> Result<RunFile> {
     let name = shown(file);
-    RunFile::read(file, &name, options, flags.columns().as_ref())
+    RunFile::read(file, &name, options, &flags.options())
         .with_context(|| format!("cannot judge {name}"))
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_engine::TickInterval;
 use seepmeter_plugin::parse_duration;
-use seepmeter_verdict::{Columns, Gate};
+use seepmeter_verdict::{Gate, RowFilter, TableOptions, ValueUnit};
 
 use crate::slips;
 use crate::spec::Spec;
@@ -45,8 +45,9 @@ pub enum Subcommand {
     Replay(ReplayFlags),
     /// Judge recordings: growing, steady or inconclusive
     ///
-    /// Files of other tools can be judged too. The .dat of mprof and the log of psrecord are recognized
-    /// by their first line. For any other table, name the columns: --time and --value.
+    /// Files of other tools can be judged too: those of mprof, psrecord, prmon, pidstat -r, duct and
+    /// Procpath (as CSV), and of the sink csv, are known by their first lines. For any other table, name
+    /// the columns: --time and --value.
     Judge(JudgeFlags),
     /// Compare runs of a new version with runs of a base version
     ///
@@ -120,9 +121,9 @@ pub struct JudgeFlags {
     /// The metric to judge [default: rss]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
-    /// The columns of tables.
+    /// What to read of tables.
     #[command(flatten)]
-    pub columns: ColumnFlags,
+    pub table: TableFlags,
     /// What must not be true.
     #[command(flatten)]
     pub gates: GateFlags,
@@ -143,9 +144,9 @@ pub struct CompareFlags {
     /// The metric to compare; may be given several times [default: rss]
     #[arg(long, value_name = "NAME")]
     pub metric: Vec<String>,
-    /// The columns of tables.
+    /// What to read of tables.
     #[command(flatten)]
-    pub columns: ColumnFlags,
+    pub table: TableFlags,
     /// When to exit with --fail-status
     #[arg(long, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
@@ -174,20 +175,27 @@ pub enum FailOn {
 
 /// What to read of a table.
 #[derive(Debug, Args)]
-pub struct ColumnFlags {
-    /// Of a table: the column with the time in seconds
+pub struct TableFlags {
+    /// Of a table: the column with the time
     #[arg(long, value_name = "COLUMN", requires = "value")]
     pub time: Option<String>,
-    /// Of a table: the column with the value in bytes
+    /// Of a table: the column with the value
     #[arg(long, value_name = "COLUMN", requires = "time")]
     pub value: Option<String>,
+    /// Of a table: what the values are, if the heading does not say it: B, kB, MB, MiB, GB, GiB,
+    /// pages, count
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<ValueUnit>,
+    /// Of a table: only the rows with this value in this column, such as pid=11; may be given
+    /// several times
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub rows: Vec<RowFilter>,
 }
 
-impl ColumnFlags {
-    /// The columns, if both are named.
-    pub(crate) fn columns(&self) -> Option<Columns> {
-        let (time, value) = self.time.clone().zip(self.value.clone())?;
-        Some(Columns { time, value })
+impl TableFlags {
+    pub(crate) fn options(&self) -> TableOptions {
+        let Self { time, value, unit, rows } = self;
+        TableOptions { time: time.clone(), value: value.clone(), unit: *unit, rows: rows.clone() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use seepmeter_analysis::{Downsampler, Series};
 
-use crate::foreign::SeriesError;
+use super::error::SeriesError;
 
 /// So many pairs are kept as they are, in whatever order they come: 2 MB. From there on they are downsampled
 /// as they come, which needs them in order.
@@ -17,9 +17,16 @@ const MOST_BYTES: f64 = 9.2e18;
 
 /// Pairs of a time in seconds and a value in bytes.
 #[derive(Default)]
-pub(crate) struct PointBuffer {
+pub(super) struct PointBuffer {
     kept: Vec<(f64, f64)>,
     downsampled: Option<SortedPoints>,
+}
+
+/// A series, and what is odd about it.
+pub(super) struct ReadSeries {
+    pub series: Series,
+    /// How many pairs have the time of another.
+    pub repeated: u64,
 }
 
 /// Points in the order of their times, downsampled.
@@ -27,6 +34,7 @@ struct SortedPoints {
     downsampler: Downsampler,
     start: f64,
     last: f64,
+    repeated: u64,
 }
 
 impl PointBuffer {
@@ -35,7 +43,7 @@ impl PointBuffer {
     /// # Errors
     /// A number that is out of range, or a time before the last one if there are too many pairs to be
     /// sorted.
-    pub(crate) fn push(&mut self, time: f64, value: f64) -> Result<(), SeriesError> {
+    pub(super) fn push(&mut self, time: f64, value: f64) -> Result<(), SeriesError> {
         if time.abs() > MOST_SECONDS {
             return Err(SeriesError::TimeOutOfRange(time));
         }
@@ -59,7 +67,8 @@ impl PointBuffer {
     fn downsample(&mut self) -> Result<SortedPoints, SeriesError> {
         self.sort();
         let start = self.kept[0].0;
-        let mut sorted = SortedPoints { downsampler: Downsampler::default(), start, last: start };
+        let downsampler = Downsampler::default();
+        let mut sorted = SortedPoints { downsampler, start, last: f64::NEG_INFINITY, repeated: 0 };
         for (time, value) in self.kept.drain(..) {
             sorted.push(time, value)?;
         }
@@ -71,16 +80,18 @@ impl PointBuffer {
     ///
     /// # Errors
     /// There was no pair.
-    pub(crate) fn series(mut self) -> Result<Series, SeriesError> {
-        if let Some(sorted) = self.downsampled {
-            return Ok(sorted.downsampler.finish());
+    pub(super) fn series(mut self) -> Result<ReadSeries, SeriesError> {
+        if let Some(SortedPoints { downsampler, repeated, .. }) = self.downsampled {
+            return Ok(ReadSeries { series: downsampler.finish(), repeated });
         }
         self.sort();
         let Some((start, _)) = self.kept.first().copied() else {
             return Err(SeriesError::NoPoints);
         };
+        let repeated = self.kept.windows(2).filter(|two| two[0].0 == two[1].0).count() as u64;
         let pairs = self.kept.into_iter();
-        Ok(Series::from_pairs(pairs.map(|(time, value)| point(time - start, value))))
+        let series = Series::from_pairs(pairs.map(|(time, value)| point(time - start, value)));
+        Ok(ReadSeries { series, repeated })
     }
 }
 
@@ -89,6 +100,7 @@ impl SortedPoints {
         if time < self.last {
             return Err(SeriesError::NotSorted { time, before: self.last });
         }
+        self.repeated += u64::from(time == self.last);
         self.last = time;
         let (time, value) = point(time - self.start, value);
         self.downsampler.push(time, value);
@@ -110,7 +122,7 @@ mod tests {
         for (time, value) in pairs {
             points.push(time, value)?;
         }
-        points.series()
+        points.series().map(|read| read.series)
     }
 
     #[test]

@@ -39,4 +39,4 @@ pub mod wait;
 pub use limits::{CgroupLimit, Limits};
 pub use process::{AttachError, Process, ProcessKey};
 pub use signals::{ChildSignals, ReceivedSignal, Signals};
-pub use spawn::{Child, Command, ExecError, HeldChild};
+pub use spawn::{Child, Command, ExecError, HeldChild, Streams};

@@ -33,7 +33,7 @@ pub struct ScaleRun {
     pub peak_rss: Option<u64>,
     /// What it held in each class of mappings. Empty if that is not known.
     pub classes: BTreeMap<MappingClass, u64>,
-    /// How many processes there were. The figures are those of the one that held most.
+    /// How many processes there were. Of each program the one counts that held most at its end.
     pub processes: usize,
 }
 
@@ -154,7 +154,7 @@ impl ScaleReport {
         let processes = self.runs.iter().map(|run| run.processes).max().unwrap_or(1);
         if processes > 1 {
             lines.push(format!(
-                "  of up to {processes} processes in a run, the one that held most at its end counts"
+                "  there were up to {processes} processes in a run: of each program the one counts that held most at its end"
             ));
         }
         lines
@@ -245,7 +245,8 @@ fn bound(bytes: f64) -> String {
     if bytes.is_finite() { human::amount(bytes.max(LEAST), Unit::Bytes) } else { "any".to_owned() }
 }
 
-/// The share of each class in what the runs of the largest amount hold more than those of the least.
+/// The share of each class that grows in what the runs of the largest amount hold more than those of the
+/// least.
 fn growth(rounds: &[Vec<&ScaleRun>]) -> Vec<ClassShare> {
     let mut growth: BTreeMap<&MappingClass, f64> = BTreeMap::new();
     for round in rounds {
@@ -256,7 +257,7 @@ fn growth(rounds: &[Vec<&ScaleRun>]) -> Vec<ClassShare> {
             }
         }
     }
-    let all: f64 = growth.values().sum();
+    let all: f64 = growth.values().filter(|bytes| **bytes > 0.0).sum();
     let share = |(class, bytes): (&MappingClass, f64)| ClassShare {
         class: class.clone(),
         share: bytes / all,

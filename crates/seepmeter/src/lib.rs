@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod plan;
 pub mod registry;
 pub mod samplers;
+mod scale;
 mod session;
 pub mod sinks;
 mod spec;

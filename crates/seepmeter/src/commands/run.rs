@@ -69,7 +69,7 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
 }
 
 /// Reports why the command was not executed.
-fn not_executed(name: &OsStr, error: &ExecError) -> Outcome {
+pub(crate) fn not_executed(name: &OsStr, error: &ExecError) -> Outcome {
     let hint = match error.errno {
         libc::ENOENT if name.as_bytes().contains(&b'/') => {
             "; is the path right, and does the interpreter that its first line names exist?"

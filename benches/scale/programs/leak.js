@@ -1,4 +1,5 @@
-// Keeps an array of 100 numbers that are no small integers for each unit: 800 bytes and some headers.
+// Keeps a typed array of 1,250 numbers for each unit: 10,000 bytes in a chunk of 10,016, and its object in
+// V8's heap, which takes some 170 bytes.
 const kept = [];
 const n = Number(process.argv[2]);
 for (let i = 0; i < n; i++) {

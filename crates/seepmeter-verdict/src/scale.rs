@@ -33,6 +33,8 @@ pub struct ScaleRun {
     pub peak_rss: Option<u64>,
     /// What it held in each class of mappings. Empty if that is not known.
     pub classes: BTreeMap<MappingClass, u64>,
+    /// True if one of the programs is known to free at its end what it still holds, as Python does.
+    pub frees_at_exit: bool,
     /// How many processes there were. Of each program the one counts that held most at its end.
     pub processes: usize,
 }
@@ -43,6 +45,8 @@ pub struct ScaleRun {
 pub enum ScaleDoubt {
     /// The largest amounts took no longer than the least: the command seems to take no notice of them.
     AmountHasNoEffect,
+    /// What the program had until then it has freed at its end, as it would a leak.
+    FreedAtExit,
     /// The time was over.
     OutOfTime,
 }
@@ -69,6 +73,9 @@ pub struct ScaleReport {
     pub doubt: Option<ScaleDoubt>,
     /// The highest peak of a run of the largest amount.
     pub peak_rss: Option<u64>,
+    /// By how much the peak of the resident set grows with each unit; none if it does not, or that is not
+    /// known.
+    pub peak_per_unit: Option<Interval>,
     /// Whose the growth is, the largest share first. Empty if nothing leaks, or that is not known.
     pub growth: Vec<ClassShare>,
     /// All runs, in the order in which they were made.
@@ -88,30 +95,37 @@ impl ScaleReport {
         };
         let whole = |round| amounts.iter().map(|amount| of(round, *amount)).collect();
         let rounds: Vec<Vec<&ScaleRun>> = rounds.filter_map(whole).collect();
-        let held = |round: &Vec<&ScaleRun>| round.iter().map(|run| run.held as f64).collect();
-        let series = ScalingRuns {
-            amounts: amounts.iter().map(|amount| *amount as f64).collect(),
-            rounds: rounds.iter().map(held).collect(),
+        let judge = |bytes: fn(&ScaleRun) -> Option<u64>| {
+            let of_run = |run: &&ScaleRun| bytes(run).map(|bytes| bytes as f64);
+            let of_round = |round: &Vec<&ScaleRun>| round.iter().map(of_run).collect();
+            let rounds = rounds.iter().map(of_round).collect::<Option<Vec<Vec<f64>>>>()?;
+            let amounts = amounts.iter().map(|amount| *amount as f64).collect();
+            Some(ScalingRuns { amounts, rounds }.judge(negligible))
         };
-        let scaling = series.judge(negligible);
+        let none = ScalingRuns { amounts: Vec::new(), rounds: Vec::new() };
+        let scaling = judge(|run| Some(run.held)).unwrap_or_else(|| none.judge(negligible));
         let leaks = scaling.answer == ScalingAnswer::Leaks;
-        Self {
+        let peak = judge(|run| run.peak_rss).filter(|peak| peak.answer == ScalingAnswer::Leaks);
+        let report = Self {
             schema: SCHEMA,
             growth: if leaks { growth(&rounds) } else { Vec::new() },
             scaling,
             amounts: amounts.to_vec(),
             doubt: None,
             peak_rss: rounds.iter().filter_map(|round| round.last()?.peak_rss).max(),
+            peak_per_unit: peak.and_then(|peak| peak.per_unit),
             runs: runs.to_vec(),
             gates: Vec::new(),
-        }
+        };
+        let freed = report.peak_per_unit.is_some() && runs.iter().any(|run| run.frees_at_exit);
+        if freed { report.doubted(ScaleDoubt::FreedAtExit) } else { report }
     }
 
     /// With what speaks against its answer. That there was no more time does so only if there is none.
     #[must_use]
     pub fn doubted(mut self, doubt: ScaleDoubt) -> Self {
-        if doubt == ScaleDoubt::AmountHasNoEffect && self.scaling.answer == ScalingAnswer::Constant
-        {
+        let no_all_clear = matches!(doubt, ScaleDoubt::AmountHasNoEffect | ScaleDoubt::FreedAtExit);
+        if no_all_clear && self.scaling.answer == ScalingAnswer::Constant {
             self.scaling.answer = ScalingAnswer::Inconclusive;
         }
         if self.scaling.answer == ScalingAnswer::Inconclusive {
@@ -128,7 +142,7 @@ impl ScaleReport {
         match self.scaling.answer {
             ScalingAnswer::Leaks => self.scaling.per_unit.is_some_and(narrow),
             ScalingAnswer::Constant => true,
-            ScalingAnswer::Inconclusive => false,
+            ScalingAnswer::Inconclusive => self.doubt == Some(ScaleDoubt::FreedAtExit),
         }
     }
 
@@ -144,6 +158,14 @@ impl ScaleReport {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{}; {}", self.answer(), self.basis())];
+        if let Some(peak) =
+            self.peak_per_unit.filter(|_| self.scaling.answer != ScalingAnswer::Leaks)
+        {
+            lines.push(format!(
+                "  the peak grows by {}: that was freed before the end; end the program by _exit (os._exit in Python) to read what it holds before it tidies up",
+                with_interval(peak),
+            ));
+        }
         if let Some(run) = self.runs.iter().find(|run| !run.exact) {
             lines.push(format!(
                 "  runs could not be traced, so the last samples count and not the ends: a run of n={} took {}",
@@ -180,6 +202,9 @@ impl ScaleReport {
             }
             (_, _, Some(ScaleDoubt::AmountHasNoEffect)) => format!(
                 "inconclusive {level}, but runs take no longer if n is larger: does the command use {{n}} or SEEPMETER_N?"
+            ),
+            (_, _, Some(ScaleDoubt::FreedAtExit)) => format!(
+                "inconclusive {level} at the end, but Python frees then what was still reachable"
             ),
             (_, ScalingReason::Saturating, _) => format!(
                 "inconclusive saturating: {rate} per unit, after {before} per unit, as of a cache that fills up; larger amounts show where it ends{}",
@@ -284,6 +309,7 @@ mod tests {
                 (MappingClass::Heap, held(amount) - (1 << 20)),
                 (MappingClass::File, 1 << 20),
             ]),
+            frees_at_exit: false,
             processes: 1,
         };
         let amounts = [1_000, 2_000, 4_000];
@@ -332,6 +358,24 @@ mod tests {
         assert_eq!((report.scaling.rounds, report.scaling.reason), (2, ScalingReason::TooFewRuns));
         let line = &report.lines()[0];
         assert!(line.starts_with("inconclusive not enough data yet: 2 whole rounds"), "{line}");
+    }
+
+    #[test]
+    fn what_was_freed_before_the_end_is_said_and_is_no_all_clear_if_python_frees_all_there() {
+        let mut runs = runs(|_| 12 << 20);
+        for run in &mut runs {
+            run.peak_rss = Some((14 << 20) + 4_096 * run.amount);
+        }
+        let lines = ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0).lines();
+        assert!(lines[0].starts_with("constant 12 MiB"), "{lines:?}");
+        assert!(lines[1].starts_with("  the peak grows by 4 KiB per unit"), "{lines:?}");
+        runs[0].frees_at_exit = true;
+        let python = ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0);
+        assert_eq!(python.scaling.answer, ScalingAnswer::Inconclusive);
+        assert!(python.is_clear(), "more runs would not tell more");
+        let lines = python.lines();
+        assert!(lines[0].starts_with("inconclusive 12 MiB at the end, but Python"), "{lines:?}");
+        assert!(lines[1].contains("os._exit"), "{lines:?}");
     }
 
     #[test]

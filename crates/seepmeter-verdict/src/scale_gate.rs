@@ -105,6 +105,7 @@ mod tests {
             exact: true,
             peak_rss: None,
             classes: BTreeMap::new(),
+            frees_at_exit: false,
             processes: 1,
         };
         let runs: Vec<ScaleRun> =

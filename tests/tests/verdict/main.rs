@@ -6,5 +6,6 @@ mod judge;
 mod judged_recordings;
 mod limits;
 mod merging;
+mod scale;
 mod schema;
 mod whose_growth;

@@ -1,7 +1,7 @@
 //! What a process holds: all memory but pages of files that the kernel can drop and read again.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use seepmeter_maps::DeletedFiles;
 use seepmeter_maps::class::{MappingGroup, ThreadStacks, classify};
@@ -22,6 +22,8 @@ pub(crate) struct Held {
     pub(crate) peak_rss: Option<u64>,
     /// By class; empty if that is not known.
     pub(crate) classes: BTreeMap<MappingClass, u64>,
+    /// True if the program frees at its end what it still holds.
+    pub(crate) frees_at_exit: bool,
     /// True if it was read at the very end.
     pub(crate) exact: bool,
 }
@@ -33,7 +35,9 @@ impl Held {
         let peak_rss = folder.status()?.peak_rss;
         let classes = by_class(&folder)?;
         let program = folder.exe().unwrap_or_default();
-        Ok(Self { program, bytes: classes.values().sum(), peak_rss, classes, exact: true })
+        let frees_at_exit = is_python(&program);
+        let bytes = classes.values().sum();
+        Ok(Self { program, bytes, peak_rss, classes, frees_at_exit, exact: true })
     }
 
     /// What the processes of a run held: of each program the one that held most, all in one. So a leak in
@@ -47,7 +51,8 @@ impl Held {
             }
         }
         programs.into_values().reduce(|mut sum, process| {
-            let Self { program: _, bytes, peak_rss, classes, exact } = process;
+            let Self { program: _, bytes, peak_rss, classes, frees_at_exit, exact } = process;
+            sum.frees_at_exit |= frees_at_exit;
             sum.bytes += bytes;
             sum.peak_rss = sum.peak_rss.max(peak_rss);
             sum.exact &= exact;
@@ -65,6 +70,11 @@ impl Held {
         let bytes = (resident > 0).then_some(resident)? + status.swap.unwrap_or(0);
         Some(Self { bytes, peak_rss: status.peak_rss, ..Self::default() })
     }
+}
+
+/// Python's finalization frees all modules and what they hold (Py_FinalizeEx).
+fn is_python(program: &Path) -> bool {
+    program.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"python"))
 }
 
 /// Sums smaps by class of mapping.
@@ -123,10 +133,12 @@ mod tests {
             bytes,
             peak_rss: Some(2 * bytes),
             classes: BTreeMap::from([(MappingClass::Heap, bytes)]),
+            frees_at_exit: is_python(Path::new(program)),
             exact: true,
         };
         let run =
             vec![process("sh", 3), process("work", 40), process("work", 50), process("ls", 2)];
+        assert!(is_python(Path::new("/bin/python3.11")) && !run[0].frees_at_exit);
         let run = Held::of_run(run).unwrap();
         assert_eq!((run.bytes, run.peak_rss, run.exact), (55, Some(100), true));
         assert_eq!(run.classes, BTreeMap::from([(MappingClass::Heap, 55)]));

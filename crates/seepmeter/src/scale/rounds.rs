@@ -201,6 +201,7 @@ impl<'r, 'a> Search<'r, 'a> {
             exact: held.exact,
             peak_rss: held.peak_rss,
             classes: held.classes,
+            frees_at_exit: held.frees_at_exit,
             processes: run.processes,
         })
     }

@@ -10,7 +10,8 @@
 //! the end, and at nothing else. If the tracer is killed, they run on, untraced.
 //!
 //! What a tracee may notice: programs that are setuid or have capabilities do not get their rights, unless
-//! the tracer has CAP_SYS_PTRACE (execve(2)), and nobody else can trace it.
+//! the tracer has CAP_SYS_PTRACE (execve(2)); nobody else can trace it; and a signal that it ignores may
+//! end a call of it with EINTR that waits.
 
 use std::collections::{HashMap, HashSet};
 use std::io;

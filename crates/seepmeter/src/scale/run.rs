@@ -141,6 +141,7 @@ impl<'a> Runner<'a> {
     ) -> Result<Option<RunEnd>> {
         let mut stop = None;
         let mut until = deadline;
+        let mut tree: Vec<Process> = Vec::new();
         loop {
             let mut fds = vec![process.pidfd(), self.signals.as_fd()];
             fds.extend(output.reader.as_ref().map(AsFd::as_fd));
@@ -167,11 +168,32 @@ impl<'a> Runner<'a> {
                 None => Some(Signal::SIGKILL),
             };
             if let Some(signal) = send {
-                process.signal(signal).context("cannot end a run")?;
+                // Before their parent ends, and they are nobody's to be found by.
+                tree.extend(descendants(process.pid()));
+                for process in tree.iter().chain([process]) {
+                    process.signal(signal).context("cannot end a run")?;
+                }
             }
             until = Instant::now() + GRACE;
         }
     }
+}
+
+/// The processes that have come of one and still are its children, and theirs.
+fn descendants(pid: i32) -> Vec<Process> {
+    let root = ProcRoot::default();
+    let (mut found, mut parents) = (Vec::new(), vec![pid]);
+    while let Some(parent) = parents.pop() {
+        for child in root.children(parent).unwrap_or_default() {
+            let Ok(process) = Process::open(child, &root) else { continue };
+            // Held now, so that it is no other one that has got the pid.
+            if root.process(child).stat().is_ok_and(|stat| stat.ppid == parent) {
+                parents.push(child);
+                found.push(process);
+            }
+        }
+    }
+    found
 }
 
 /// The word with the amount in its place.

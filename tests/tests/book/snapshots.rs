@@ -120,6 +120,25 @@ fn samplers_and_sinks_list_their_options_as_it_is_kept() {
 }
 
 #[test]
+fn errors_of_scale_are_as_they_are_kept() {
+    assert_transcript(
+        "errors-scale",
+        &[
+            "scale",
+            "scale -n 1,2 -- true",
+            "scale -n 0,1,2 -- true",
+            "scale --time soon -- true",
+            "scale --negligible much -- true",
+            "scale --fail-on 'rate>1MiB/min' -- true",
+            "scale --fail-on 'per-unit>lots' -- true",
+            "scale -n 1,2,3 -- /nowhere/program",
+            "scale -n 1,2,3 -- sh -c 'echo out of order; exit 3'",
+            "scale -- sh -c 'exit 3'",
+        ],
+    );
+}
+
+#[test]
 fn errors_of_what_was_typed_are_as_they_are_kept() {
     assert_transcript(
         "errors-run",

@@ -100,7 +100,7 @@ fn the_true_rate_is_in_the_interval_in_95_of_100_draws() {
     let mut noise = Noise(11);
     let (mut inside, mut leaks) = (0, 0);
     for draw in 0..1_000 {
-        let rate = 16.0 * (10_240.0_f64 / 16.0).powf(noise.uniform());
+        let rate = 16.0 * libm::pow(10_240.0 / 16.0, noise.uniform());
         let start = 2e6 + 1e6 * noise.uniform();
         let found = judged(|n| {
             let held = start + rate * n;

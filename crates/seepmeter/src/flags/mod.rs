@@ -54,13 +54,13 @@ pub enum Subcommand {
     Compare(CompareFlags),
     /// Measure bytes per unit of work: run a command with growing amounts of it
     ///
-    /// `{n}` in the command is replaced by the amount, and the variable SEEPMETER_N has it too. What each
-    /// run holds at its end is read then, so runs of milliseconds count. The first line begins with
-    /// leaks, constant or inconclusive.
+    /// An n in braces is replaced by the amount, anywhere in the command, and the variable SEEPMETER_N has
+    /// it too. What each run holds at its end is read then, so runs of milliseconds count. The first line
+    /// begins with leaks, constant or inconclusive.
     ///
     /// The exit status is 0; 100 if a gate fired; that of the command if a run of it failed; 125 if
     /// seepmeter itself failed; 126 if the command can't be executed; 127 if it was not found.
-    #[command(override_usage = "seepmeter scale [OPTIONS] [--] COMMAND [ARG]...")]
+    #[command(override_usage = "seepmeter scale [OPTIONS] [--] COMMAND [ARG | {n}]...")]
     Scale(ScaleFlags),
     /// List all samplers and sinks, or describe one
     Plugins(PluginsFlags),

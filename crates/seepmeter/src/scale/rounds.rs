@@ -56,7 +56,7 @@ pub(crate) enum Finding {
 /// Why there are no more runs.
 enum Stop {
     OutOfTime,
-    Found(Finding),
+    Found(Box<Finding>),
     Error(Error),
 }
 
@@ -83,7 +83,7 @@ impl<'r, 'a> Search<'r, 'a> {
         let doubt = match self.until_clear() {
             Ok(()) => None,
             Err(Stop::OutOfTime) => Some(ScaleDoubt::OutOfTime),
-            Err(Stop::Found(finding)) => return Ok(finding),
+            Err(Stop::Found(finding)) => return Ok(*finding),
             Err(Stop::Error(error)) => return Err(error),
         };
         let mut report = self.report();
@@ -106,7 +106,10 @@ impl<'r, 'a> Search<'r, 'a> {
         }
         for round in 0..MOST_ROUNDS {
             self.round(round)?;
-            while round + 1 >= ROUNDS {
+            if round + 1 < ROUNDS {
+                continue;
+            }
+            loop {
                 if self.report().is_clear() {
                     return Ok(());
                 }
@@ -182,14 +185,15 @@ impl<'r, 'a> Search<'r, 'a> {
         if Instant::now() >= self.limits.deadline {
             return Err(Stop::OutOfTime);
         }
+        let found = |finding| Err(Stop::Found(Box::new(finding)));
         let run = match self.runner.run(amount, self.limits.deadline).map_err(Stop::Error)? {
             RunEnd::Finished(run) => run,
-            RunEnd::NotExecuted(error) => return Err(Stop::Found(Finding::NotExecuted(error))),
-            RunEnd::Interrupted(signal) => return Err(Stop::Found(Finding::Interrupted(signal))),
+            RunEnd::NotExecuted(error) => return found(Finding::NotExecuted(error)),
+            RunEnd::Interrupted(signal) => return found(Finding::Interrupted(signal)),
             RunEnd::TooLong => return Err(Stop::OutOfTime),
         };
         if run.end != End::Exited(0) {
-            return Err(Stop::Found(Finding::Failed { amount, run }));
+            return found(Finding::Failed { amount, run });
         }
         let held = run.held.context("nothing could be read of a run: it ended before its first sample; give larger amounts with -n");
         let held = held.map_err(Stop::Error)?;

@@ -1,5 +1,5 @@
-// Keeps a typed array of 1,250 numbers for each unit: 10,000 bytes in a chunk of 10,016, and its object in
-// V8's heap, which takes some 170 bytes.
+// Keeps a typed array of 1,250 numbers for each unit: 10,000 bytes in a chunk of 10,016, and objects in V8's
+// heap, of which it depends on the collector how much they take.
 const kept = [];
 const n = Number(process.argv[2]);
 for (let i = 0; i < n; i++) {

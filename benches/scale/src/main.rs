@@ -23,21 +23,24 @@ const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/programs");
 enum Truth {
     /// It leaves so many bytes behind for each unit.
     Leaks(f64),
+    /// It leaves bytes behind for each unit, but nobody knows exactly how many.
+    LeaksSome,
     /// It grows faster than the amount.
     GrowsFaster,
     /// It leaves nothing behind.
     Constant,
 }
 
-use Truth::{Constant, GrowsFaster, Leaks};
+use Truth::{Constant, GrowsFaster, Leaks, LeaksSome};
 
 /// The programs. What they leave behind counts as malloc keeps it; the sources say why.
-const ALL: [(&str, Truth); 16] = [
+const ALL: [(&str, Truth); 17] = [
     ("leak_16.c", Leaks(65_536.0 / 4_095.0)),
     ("leak_small.c", Leaks(32.0)),
     ("leak_large.c", Leaks(10_240.0)),
     ("quadratic.c", GrowsFaster),
     ("freed.c", Constant),
+    ("freed_small.c", Constant),
     ("leak.cpp", Leaks(176.0)),
     ("cache.cpp", Constant),
     ("threads.cpp", Constant),
@@ -45,9 +48,9 @@ const ALL: [(&str, Truth); 16] = [
     ("churn.rs", Constant),
     ("leak.py", Leaks(1_016.0)),
     ("lru.py", Constant),
-    ("leak.js", Leaks(10_190.0)),
+    ("leak.js", LeaksSome),
     ("warm.js", Constant),
-    ("cycle.pl", Leaks(1_456.0)),
+    ("cycle.pl", Leaks(1_458.7)),
     ("words.pl", Constant),
 ];
 
@@ -142,7 +145,7 @@ fn judge(seepmeter: &str, command: &[PathBuf], truth: Truth) -> io::Result<Judge
     let (answer, reason) = (word("answer"), word("reason"));
     let rate = |key: &str| report["per_unit"][key].as_f64();
     let right = match truth {
-        Leaks(_) => answer == "leaks" && reason == "linear",
+        Leaks(_) | LeaksSome => answer == "leaks" && reason == "linear",
         GrowsFaster => answer == "leaks" && reason == "faster-than-linear",
         Constant => answer == "constant",
     };
@@ -150,7 +153,7 @@ fn judge(seepmeter: &str, command: &[PathBuf], truth: Truth) -> io::Result<Judge
         Leaks(bytes) => {
             Some(rate("low") <= Some(bytes) && rate("high").is_some_and(|high| bytes <= high))
         }
-        GrowsFaster | Constant => None,
+        LeaksSome | GrowsFaster | Constant => None,
     };
     Ok(Judged { answer, right, inside, estimate: rate("estimate"), seconds })
 }
@@ -158,6 +161,7 @@ fn judge(seepmeter: &str, command: &[PathBuf], truth: Truth) -> io::Result<Judge
 fn row(name: &str, truth: Truth, judged: &[Judged]) -> String {
     let truth = match truth {
         Leaks(bytes) => format!("leaks {bytes:.1} B"),
+        LeaksSome => "leaks some".to_owned(),
         GrowsFaster => "grows faster than n".to_owned(),
         Constant => "constant".to_owned(),
     };

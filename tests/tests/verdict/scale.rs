@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
-use seepmeter_tests::{FinishedRun, seepmeter, words};
+use seepmeter_tests::{FinishedRun, not_run, seepmeter, words};
 use serde_json::Value;
 
 /// Keeps a string of 1,000 bytes for each unit. Perl's exit does not free them.
@@ -95,6 +95,42 @@ fn what_is_freed_before_the_end_is_constant_and_the_peak_says_so() {
     let lines: Vec<String> = done.out().lines().map(str::to_owned).collect();
     assert!(lines[0].starts_with("constant "), "{lines:?}");
     assert!(lines[1].contains("the peak grows by") && lines[1].contains("_exit"), "{lines:?}");
+}
+
+#[test]
+fn python_frees_all_at_its_end_so_a_growing_peak_is_no_all_clear() {
+    let python = std::process::Command::new("python3").args(["-c", ""]).status();
+    if !python.is_ok_and(|status| status.success()) {
+        not_run("scale on Python", "there is no python3");
+        return;
+    }
+    let script = "import os, sys; kept = [(i, i + 1) for i in range(int(sys.argv[1]))]";
+    let run = |script: &str| {
+        let done = scale(&["-n", "40000,80000,160000"], &["python3", "-c", script, "{n}"]);
+        done.expect(0)
+    };
+    let tidy = run(script);
+    assert!(!tidy.out().starts_with("constant"), "{}", tidy.output());
+    assert!(tidy.out().contains("Python frees then"), "{}", tidy.output());
+    let untidy = run(&format!("{script}; os._exit(0)"));
+    assert!(untidy.out().starts_with("leaks 1"), "{}", untidy.output());
+}
+
+#[test]
+fn small_blocks_that_were_freed_are_no_leak() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("freed");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/scale/programs/freed_small.c");
+    let compiled = std::process::Command::new("cc").arg("-o").arg(&program).arg(source).status();
+    assert!(compiled.unwrap().success(), "the tests need a C compiler");
+    let done = scale(&MANY, &[program.to_str().unwrap(), "{n}"]).expect(0);
+    assert!(done.out().starts_with("constant "), "{}", done.output());
+    // A setting of the user's own stays, and counts.
+    let own = seepmeter(words!["scale", "-n", "20000,40000,80000", "--", program, "{n}"])
+        .env("GLIBC_TUNABLES", "glibc.malloc.mxfast=128")
+        .done()
+        .expect(0);
+    assert!(own.out().starts_with("leaks "), "{}", own.output());
 }
 
 #[test]

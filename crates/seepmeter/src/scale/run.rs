@@ -25,6 +25,10 @@ use crate::messages;
 const PLACE: &[u8] = b"{n}";
 /// The variable that has the amount.
 const VARIABLE: &str = "SEEPMETER_N";
+/// glibc's own settings, and the one of them that lets small blocks that were freed be given back. By
+/// default it keeps them apart in lists (fastbins), also after all were freed, and they look like a leak.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+const NO_FASTBINS: &str = "glibc.malloc.mxfast=0";
 /// So much is kept of what a run prints, to be shown if it fails.
 const KEPT_OUTPUT: usize = 64 << 10;
 /// How often a run that can't be traced is sampled.
@@ -83,6 +87,7 @@ impl<'a> Runner<'a> {
         let words = self.words.iter().map(|word| with_amount(word, &number));
         let mut command = Command::new(words).context("cannot read the command")?;
         command = command.with_variable(VARIABLE, &number)?;
+        command = command.with_variable(TUNABLES, &tunables(std::env::var(TUNABLES).ok()))?;
         let mut output = Output::default();
         if !self.show_output {
             let input = File::open("/dev/null").context("cannot open /dev/null")?.into();
@@ -177,6 +182,11 @@ impl<'a> Runner<'a> {
             until = Instant::now() + GRACE;
         }
     }
+}
+
+/// The user's settings of glibc, and ours before them: the last one counts.
+fn tunables(own: Option<String>) -> String {
+    [NO_FASTBINS.to_owned()].into_iter().chain(own).collect::<Vec<_>>().join(":")
 }
 
 /// The processes that have come of one and still are its children, and theirs.
@@ -304,6 +314,13 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_users_own_settings_of_glibc_stay() {
+        assert_eq!(tunables(None), "glibc.malloc.mxfast=0");
+        let own = tunables(Some("glibc.malloc.check=3".to_owned()));
+        assert_eq!(own, "glibc.malloc.mxfast=0:glibc.malloc.check=3");
+    }
 
     #[test]
     fn the_amount_is_put_wherever_its_place_is() {

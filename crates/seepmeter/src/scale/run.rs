@@ -41,8 +41,8 @@ pub(crate) struct Runner<'a> {
     words: &'a [OsString],
     show_output: bool,
     signals: &'a Signals,
-    /// Why runs can't be traced, which was reported once.
-    untraced: Option<String>,
+    /// Runs can't be traced, which was reported once.
+    untraced: bool,
 }
 
 /// A run that has ended by itself.
@@ -73,7 +73,7 @@ pub(crate) enum RunEnd {
 
 impl<'a> Runner<'a> {
     pub(crate) fn new(words: &'a [OsString], show_output: bool, signals: &'a Signals) -> Self {
-        Self { words, show_output, signals, untraced: None }
+        Self { words, show_output, signals, untraced: false }
     }
 
     /// True if the command has a place for the amount.
@@ -129,11 +129,9 @@ impl<'a> Runner<'a> {
                 Err(why) => why,
             }
         };
-        let why = self.untraced.get_or_insert_with(|| {
+        if !std::mem::replace(&mut self.untraced, true) {
             messages::notice(&format!("runs are sampled and not traced to their ends: {why}"));
-            why
-        });
-        debug_assert!(!why.is_empty(), "there is a reason");
+        }
         Watcher::sample(pid)
     }
 

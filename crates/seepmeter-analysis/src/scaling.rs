@@ -52,7 +52,7 @@ pub enum ScalingReason {
     Flat,
     /// It grows, but more slowly for larger amounts, as a cache does that fills up.
     Saturating,
-    /// The runs differ too much for the growth to be known.
+    /// The runs differ too much, or the amounts are too small, for the growth to be known.
     Noise,
     /// There are too few amounts or rounds.
     TooFewRuns,

@@ -216,7 +216,7 @@ impl ScaleReport {
                 self.remedy()
             ),
             _ => format!(
-                "inconclusive {level}, the runs differ too much: {interval}; larger amounts or more runs tell more{}",
+                "inconclusive {level}, the rate is not known well enough: {interval}; larger amounts or more runs tell more{}",
                 self.remedy()
             ),
         }

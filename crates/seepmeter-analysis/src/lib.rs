@@ -63,6 +63,7 @@ mod judgement;
 mod parts;
 pub mod plateau;
 pub mod plateau_onset;
+pub mod scaling;
 mod series;
 mod settings;
 pub mod slope;
@@ -83,5 +84,6 @@ pub use judgement::{
     Carrier, Classification, Decision, Judgement, Override, Reason, TimeToLimit, time_to_limit,
 };
 pub use parts::{PartView, PartsJudgement, judge_with_parts};
+pub use scaling::{Scaling, ScalingAnswer, ScalingReason, ScalingRuns};
 pub use series::Series;
 pub use settings::Settings;

@@ -443,6 +443,28 @@ group! {
     }
 }
 
+group! {
+    /// Memory for each unit of work.
+    scaling {
+        /// Fewer amounts do not show whether growth slows down.
+        LEAST_AMOUNTS: usize = 3;
+        /// Fewer rounds do not show how much they differ.
+        LEAST_ROUNDS: usize = 3;
+        /// What memory comes in, bytes.
+        PAGE: f64 = 4_096.0;
+        /// Growth from the least amount to the largest that is less than this is nothing, bytes.
+        LEAST_GAIN: f64 = 32_768.0;
+        /// How improbable by chance the growth must be: an answer is looked for after every round.
+        ALPHA: f64 = 0.0005;
+        /// How improbable by chance the growth of the late amounts alone must be.
+        LATE_ALPHA: f64 = 0.005;
+        /// A late slope under this share of the one before is slower.
+        SLOWER: f64 = 0.93;
+        /// A late slope over this multiple of the one before is faster.
+        FASTER: f64 = 1.25;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,6 +60,15 @@ impl Error {
         Self { kind, message: format!("{what}: {}{hint}", errno_text(error)) }
     }
 
+    /// A failure in the words of an error, and what to do if the system is behind it.
+    #[must_use]
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |cause| cause.source());
+        let hint = causes.filter_map(|cause| cause.downcast_ref()).find_map(open_files_hint);
+        let hint = hint.map_or(String::new(), |hint| format!(" ({hint})"));
+        Self::failed(format!("{error}{hint}"))
+    }
+
     /// What the failure means for the run.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -44,6 +44,16 @@ static RELEASED: AtomicBool = AtomicBool::new(false);
 /// True if it was the main thread whose allocation failed.
 static MAIN_ENDED: AtomicBool = AtomicBool::new(false);
 
+/// True once an allocation has failed.
+static NOTED: AtomicBool = AtomicBool::new(false);
+
+/// True once a thread has ended because there was no memory. Who starts a thread then finds none for its
+/// stack either.
+#[must_use]
+pub fn memory_ran_out() -> bool {
+    NOTED.load(Ordering::Acquire)
+}
+
 /// The target's status once it is reaped; -1 before.
 static REAPED: AtomicI32 = AtomicI32::new(-1);
 
@@ -87,6 +97,7 @@ fn or_end(memory: *mut u8, size: usize) -> *mut u8 {
 fn end_thread(size: usize) -> ! {
     let wake = WAKE.load(Ordering::Acquire);
     let supervised = wake != -1 && RELEASED.load(Ordering::Acquire);
+    NOTED.store(true, Ordering::Release);
     report(size, supervised);
     if !supervised {
         exit(OWN_FAILURE);

@@ -5,9 +5,9 @@
 //! moment of a successful exec; after a failed one the child writes the errno into it. A pipe made
 //! after the fork would synchronise nothing, since each side would have its own.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::ptr;
@@ -31,6 +31,18 @@ pub struct Command {
     words: Vec<CString>,
     /// The files to try, in the order of PATH.
     candidates: Vec<CString>,
+    /// `NAME=VALUE`, beside seepmeter's own environment.
+    variables: Vec<CString>,
+    streams: Option<Streams>,
+}
+
+/// The standard streams of a command, if they are not seepmeter's own.
+#[derive(Debug)]
+pub struct Streams {
+    /// Standard input.
+    pub input: OwnedFd,
+    /// Standard output and standard error.
+    pub output: OwnedFd,
 }
 
 /// A child that has not yet executed its command and waits to be released.
@@ -77,7 +89,23 @@ impl Command {
             .first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no command"))?;
         let candidates = candidates(program, std::env::var_os("PATH").as_deref());
-        Ok(Self { words, candidates })
+        Ok(Self { words, candidates, variables: Vec::new(), streams: None })
+    }
+
+    /// Sets a variable of the command's environment.
+    ///
+    /// # Errors
+    /// If the name or the value holds a NUL.
+    pub fn with_variable(mut self, name: &str, value: &str) -> io::Result<Self> {
+        self.variables.push(CString::new(format!("{name}={value}"))?);
+        Ok(self)
+    }
+
+    /// Gives the command streams of its own.
+    #[must_use]
+    pub fn with_streams(mut self, streams: Streams) -> Self {
+        self.streams = Some(streams);
+        self
     }
 
     /// The file that the exec will most likely find: the first that can be executed.
@@ -88,8 +116,9 @@ impl Command {
         Some(OsStr::from_bytes(file.as_bytes()).into())
     }
 
-    /// Forks. The child is held before its exec; its process group and its environment are seepmeter's
-    /// own, its standard streams are those that seepmeter was started with, its signals are as `signals` says.
+    /// Forks. The child is held before its exec; its process group is seepmeter's own, and so are its
+    /// environment, but for what was set, and its standard streams, as seepmeter was started with them, unless
+    /// others were given; its signals are as `signals` says.
     ///
     /// # Errors
     /// Where there can be no pipe or no fork.
@@ -222,10 +251,37 @@ fn candidates(program: &CString, path: Option<&OsStr>) -> Vec<CString> {
         .collect()
 }
 
+/// Seepmeter's own environment with these variables (`NAME=VALUE`) in it, as execve(2) takes it.
+fn environment(variables: &[CString]) -> Vec<*const libc::c_char> {
+    let name = |text: &[u8]| text.iter().position(|byte| *byte == b'=').map(|at| at + 1);
+    let is_set = |text: &CStr| {
+        let text = text.to_bytes();
+        let own = name(text).map(|end| &text[..end]);
+        variables.iter().any(|variable| own.is_some_and(|own| variable.as_bytes().starts_with(own)))
+    };
+    let mut environment = Vec::new();
+    // SAFETY: the C library's array, which ends with null; nothing of seepmeter's changes it.
+    let mut at = unsafe { libc::environ };
+    // SAFETY: `at` is null, or within the array, whose last entry is null.
+    while let Some(entry) = unsafe { at.as_ref() }.filter(|entry| !entry.is_null()) {
+        // SAFETY: an entry is a string that ends with NUL.
+        if !is_set(unsafe { CStr::from_ptr(*entry) }) {
+            environment.push((*entry).cast_const());
+        }
+        // SAFETY: there is an entry after one that is not null.
+        at = unsafe { at.add(1) };
+    }
+    environment.extend(variables.iter().map(|variable| variable.as_ptr()));
+    environment.push(ptr::null());
+    environment
+}
+
 /// The arrays that execve(2) takes, in memory that the child need not ask for.
 struct Image<'a> {
     candidates: &'a [CString],
     argv: Vec<*const libc::c_char>,
+    environment: Vec<*const libc::c_char>,
+    streams: Option<&'a Streams>,
     /// As `argv`, for a script without `#!`: `sh`, the script, the script's arguments.
     shell_argv: Vec<*const libc::c_char>,
 }
@@ -239,16 +295,29 @@ impl<'a> Image<'a> {
             .chain(arguments)
             .chain([ptr::null()])
             .collect();
-        Self { candidates: &command.candidates, argv, shell_argv }
+        let environment = environment(&command.variables);
+        let streams = command.streams.as_ref();
+        Self { candidates: &command.candidates, argv, environment, streams, shell_argv }
+    }
+
+    /// Puts the command's own streams in the place of seepmeter's.
+    fn set_streams(&self) -> Result<(), Errno> {
+        let Some(Streams { input, output }) = self.streams else { return Ok(()) };
+        for (from, to) in [(input, 0), (output, 1), (output, 2)] {
+            // SAFETY: numbers alone. What `to` was before is the child's own copy. (nix's dup2 wants to
+            // own it.)
+            Errno::result(unsafe { libc::dup2(from.as_raw_fd(), to) })?;
+        }
+        Ok(())
     }
 
     /// Tries the candidates in turn, as execvp(3) does; returns only where none could be executed.
     fn execute(&mut self) -> Errno {
         let mut worst = Errno::ENOENT;
         for file in self.candidates {
-            // SAFETY: the strings and both arrays live in `self`, and the arrays end with null;
-            // `environ` is this child's own copy, and nothing of seepmeter's ever changes it.
-            unsafe { libc::execve(file.as_ptr(), self.argv.as_ptr(), libc::environ.cast()) };
+            // SAFETY: the strings live in the command or in `environ`, which is this child's own copy and
+            // which nothing of seepmeter's ever changes; the arrays live in `self` and end with null.
+            unsafe { libc::execve(file.as_ptr(), self.argv.as_ptr(), self.environment.as_ptr()) };
             let mut errno = Errno::last();
             if errno == Errno::ENOEXEC {
                 self.shell_argv[1] = file.as_ptr();
@@ -257,7 +326,7 @@ impl<'a> Image<'a> {
                     libc::execve(
                         c"/bin/sh".as_ptr(),
                         self.shell_argv.as_ptr(),
-                        libc::environ.cast(),
+                        self.environment.as_ptr(),
                     )
                 };
                 errno = Errno::last();
@@ -297,7 +366,7 @@ fn become_command(
     };
     if released {
         crate::start::close_streams_as_found();
-        let errno = match signals.restore() {
+        let errno = match image.set_streams().and_then(|()| signals.restore()) {
             Ok(()) => image.execute(),
             Err(errno) => errno,
         };

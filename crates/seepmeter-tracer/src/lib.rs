@@ -54,6 +54,7 @@
 mod arch;
 mod error;
 mod exec_deadlock;
+mod exits;
 mod follow;
 mod memory;
 mod poll_wait;
@@ -69,6 +70,7 @@ mod wait;
 
 pub use arch::{Registers, SystemCall};
 pub use error::{LateThread, TraceError};
+pub use exits::{ExitTracer, LastThread};
 pub use follow::{
     AddressSpaceId, FollowStatus, FollowedStop, Follower, MAX_CALL_DELAY, MemoryCall,
     MemoryCallKind, TraceEvent,

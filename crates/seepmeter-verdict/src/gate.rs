@@ -52,7 +52,7 @@ enum Quantity {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operator {
+pub(crate) enum Operator {
     Over,
     AtLeast,
     Under,
@@ -213,16 +213,9 @@ impl<'a> Parser<'a> {
 
     fn operator(&mut self) -> Result<Operator, GateError> {
         self.skip_blanks();
-        for (sign, operator) in [
-            (">=", Operator::AtLeast),
-            ("<=", Operator::AtMost),
-            (">", Operator::Over),
-            ("<", Operator::Under),
-        ] {
-            if self.rest().starts_with(sign) {
-                self.at += sign.len();
-                return Ok(operator);
-            }
+        if let Some((operator, after)) = Operator::split(self.rest()) {
+            self.at = self.text.len() - after.len();
+            return Ok(operator);
         }
         self.bad(self.at, "an operator is missing: > >= < <=")
     }
@@ -314,7 +307,11 @@ impl Gate {
         match bounds_of(verdict, run, subject, quantity) {
             Ok(bounds) => {
                 let why = bounds.in_words(quantity, verdict.unit);
-                GateOutcome { fired: operator.holds(bounds, value), why, ..outcome }
+                GateOutcome {
+                    fired: operator.is_true_of(bounds.low, bounds.high, value),
+                    why,
+                    ..outcome
+                }
             }
             Err(NoBounds::NoSuchPart(why)) => GateOutcome { checked: false, why, ..outcome },
             Err(NoBounds::Undecided(why)) => GateOutcome { decided: false, why, ..outcome },
@@ -374,13 +371,20 @@ impl Bounds {
 }
 
 impl Operator {
+    /// The operator that a text begins with, and what is behind it.
+    pub(crate) fn split(text: &str) -> Option<(Self, &str)> {
+        let signs =
+            [(">=", Self::AtLeast), ("<=", Self::AtMost), (">", Self::Over), ("<", Self::Under)];
+        signs.into_iter().find_map(|(sign, operator)| Some((operator, text.strip_prefix(sign)?)))
+    }
+
     /// True if the whole interval is on the far side of the value.
-    fn holds(self, bounds: Bounds, value: f64) -> bool {
+    pub(crate) fn is_true_of(self, low: f64, high: f64, value: f64) -> bool {
         match self {
-            Self::Over => bounds.low > value,
-            Self::AtLeast => bounds.low >= value,
-            Self::Under => bounds.high < value,
-            Self::AtMost => bounds.high <= value,
+            Self::Over => low > value,
+            Self::AtLeast => low >= value,
+            Self::Under => high < value,
+            Self::AtMost => high <= value,
         }
     }
 }

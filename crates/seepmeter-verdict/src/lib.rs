@@ -5,7 +5,7 @@
 //! gates and the exit status are made of: a [`Verdict`] for each metric, or the reason why there is
 //! [none](NoVerdict), and what each [`Gate`] found. A [`RunFile`] reads a recording, or a series that
 //! another tool has written, to the same conclusion. [`RunComparison`] compares runs of a new version
-//! with runs of a base.
+//! with runs of a base, and [`ScaleReport`] judges runs of growing amounts of work.
 //!
 //! All of it is typed and can be written to JSON and read back; [`Verdict::lines`] renders it for
 //! people. Nothing here prints or exits.
@@ -36,6 +36,8 @@ mod part_table;
 mod run_file;
 mod run_series;
 mod sample_clock;
+mod scale;
+mod scale_gate;
 mod settled;
 mod shares;
 mod text;
@@ -52,7 +54,9 @@ pub use limit::{LimitForecast, LimitKind, MemoryBounds};
 pub use part::Part;
 pub use run_file::{Doubt, RunFile, RunFileError};
 pub use run_series::{CauseSeries, PartSeries, RunSeries, Scope};
-pub use seepmeter_analysis::Change;
+pub use scale::{ClassShare, ScaleDoubt, ScaleReport, ScaleRun};
+pub use scale_gate::ScaleGate;
+pub use seepmeter_analysis::{Change, ScalingAnswer, ScalingReason};
 pub use settled::SettledVerdict;
 pub use text::LineOptions;
 pub use verdict::{MaskedGrowth, PartGrowth, SamplingHint, StalePart, Verdict};

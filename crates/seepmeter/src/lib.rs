@@ -16,6 +16,7 @@ pub mod output_files;
 pub mod plan;
 pub mod registry;
 pub mod samplers;
+mod scale;
 mod session;
 pub mod sinks;
 mod slips;

@@ -287,6 +287,6 @@ fn trace_error(error: TraceError) -> Error {
         TraceError::Traced { .. } | TraceError::Late { .. } | TraceError::Request { .. } => {
             Error::skip(error)
         }
-        error => Error::failed(error),
+        error => Error::of(&error),
     }
 }

@@ -55,7 +55,7 @@ impl Threads {
         self.known.take_ended().for_each(drop);
         self.known.iter_mut().for_each(|thread| thread.data = None);
         match refreshed {
-            Err(error) if !error.is_gone() => Err(Error::failed(error)),
+            Err(error) if !error.is_gone() => Err(Error::of(&error)),
             // That it has ended is found out by whoever stops it next.
             _ => Ok(()),
         }

@@ -95,6 +95,6 @@ pub(crate) fn meaning(error: ProcError) -> Error {
              container --cap-add SYS_PTRACE), and not by setcap to everybody who may execute the file",
             path.display()
         )),
-        _ => Error::failed(error),
+        _ => Error::of(&error),
     }
 }

@@ -10,8 +10,8 @@ use nix::unistd::Pid;
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{folder, run, run_target, seepmeter, words};
 
-const COMMANDS: [&str; 8] =
-    ["run", "attach", "replay", "judge", "compare", "plugins", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["run", "attach", "replay", "judge", "compare", "scale", "plugins", "completions", "man"];
 
 /// What is another in each run, and what stands in its place: in every text, and where a run was live.
 const ALWAYS: [(&str, &str); 4] = [
@@ -117,6 +117,25 @@ fn samplers_and_sinks_list_their_options_as_it_is_kept() {
     assert!(commands.len() > 8, "{table}");
     assert_transcript("plugins", &commands);
     assert_transcript("plugin-help", &["run -s smaps,help", "run -o csv,help"]);
+}
+
+#[test]
+fn errors_of_scale_are_as_they_are_kept() {
+    assert_transcript(
+        "errors-scale",
+        &[
+            "scale",
+            "scale -n 1,2 -- true",
+            "scale -n 0,1,2 -- true",
+            "scale --time soon -- true",
+            "scale --negligible much -- true",
+            "scale --fail-on 'rate>1MiB/min' -- true",
+            "scale --fail-on 'per-unit>lots' -- true",
+            "scale -n 1,2,3 -- /nowhere/program",
+            "scale -n 1,2,3 -- sh -c 'echo out of order; exit 3'",
+            "scale -- sh -c 'exit 3'",
+        ],
+    );
 }
 
 #[test]

@@ -103,9 +103,9 @@ fn other_tools_lines_without_end_and_tables_with_a_million_columns_are_refused()
     let size = 40 << 20;
     let x = |_| "1 ".repeat(1 << 15);
     let mprof = endless(folder.path(), "a.dat", "MEM 1.5 17.5\nMEM ", size, x);
-    refused(&mprof, &[], &["line 2", "longer than 16 MiB", "limit"]);
+    refused(&mprof, &[], &["line 2", "longer than 1024 KiB", "limit"]);
     let psrecord = endless(folder.path(), "a.log", "# Elapsed time\n", size, x);
-    refused(&psrecord, &[], &["line 2", "longer than 16 MiB", "limit"]);
+    refused(&psrecord, &[], &["line 2", "longer than 1024 KiB", "limit"]);
     let table = ["--time", "t", "--value", "rss"];
     let columns = endless(folder.path(), "a.csv", "t,rss", size, |i| format!(",c{i}"));
     refused(&columns, &table, &["line 1", "longer than 1 MiB", "limit"]);
@@ -448,7 +448,7 @@ fn nothing_that_a_recording_says_acts_on_a_terminal() {
         (words!["judge", "--explain", path, path], 0, "\\u{9b}"),
         (words!["judge", "--json", path], 0, "\\u009b"),
         (words!["judge", "--metric", ACTS, path], 125, "\\u{9b}"),
-        (words!["compare", base, "--", path], 0, "cannot tell"),
+        (words!["compare", base, "--", path], 0, "inconclusive"),
         (words!["compare", "--json", base, "--", path], 0, "seepmeter.comparison"),
     ] {
         let done = seepmeter(arguments.clone()).done();

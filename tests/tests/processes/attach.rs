@@ -80,7 +80,7 @@ fn the_remaining_time_is_estimated_from_the_second_sample_on() {
     let done = running.finish().expect(0);
     let _ = target.finish().expect(0);
     let needs = ["4 m 57 s", "4 m 58 s", "4 m 59 s"];
-    let said = |needs: &&str| done.err().contains(&format!("yet: needs {needs} more"));
+    let said = |needs: &&str| done.err().contains(&format!("yet; needs {needs} more"));
     assert!(needs.iter().any(said), "{}", done.output());
 }
 

@@ -1,6 +1,6 @@
 //! Traps 1, 2, 7, 8 and 16: who is watched, from when, and until when.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 use seepmeter_process::proc::ProcRoot;
-use seepmeter_process::{AttachError, ChildSignals, Command, Process};
+use seepmeter_process::{AttachError, ChildSignals, Command, Process, Streams};
 use seepmeter_record::End;
 use seepmeter_tests::{
     Recording, eventually, not_run, run_target, seepmeter, seepmeter_path, test_target, words,
@@ -39,6 +39,29 @@ fn trap_1_a_held_child_is_still_the_old_program_and_release_returns_at_the_exec_
         child.process().wait().unwrap();
         assert_eq!(child.reap().unwrap(), End::Killed(9));
     }
+}
+
+#[test]
+fn a_command_has_the_streams_and_variables_that_it_was_given_and_the_rest_is_the_parents() {
+    let (input, mut to_input) = std::io::pipe().unwrap();
+    let (mut from_output, output) = std::io::pipe().unwrap();
+    let script =
+        "read line; echo $line $GIVEN $HOME $(env | grep -c ^HOME=) ${PATH:+path}; echo error >&2";
+    let command = Command::new(["sh", "-c", script]).unwrap();
+    let command = command.with_variable("GIVEN", "given").unwrap();
+    let command = command.with_variable("HOME", "/changed").unwrap();
+    let streams = Streams { input: input.into(), output: output.into() };
+    let command = command.with_streams(streams);
+    let held = command.spawn(&ChildSignals::as_they_are().unwrap()).unwrap();
+    drop(command);
+    to_input.write_all(b"typed\n").unwrap();
+    let child = held.release().unwrap();
+    let mut said = String::new();
+    from_output.read_to_string(&mut said).unwrap();
+    child.process().wait().unwrap();
+    assert_eq!(child.reap().unwrap(), End::Exited(0));
+    assert_eq!(said, "typed given /changed 1 path\nerror\n");
+    assert!(Command::new(["true"]).unwrap().with_variable("A", "b\0c").is_err());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod judge;
 mod judged_recordings;
 mod limits;
 mod merging;
+mod scale;
 mod schema;
 mod series;
 mod whose_growth;

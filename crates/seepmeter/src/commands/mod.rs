@@ -6,6 +6,7 @@ mod judge;
 mod plugins;
 mod replay;
 mod run;
+mod scale;
 mod shell;
 
 pub use attach::attach;
@@ -14,4 +15,5 @@ pub use judge::judge;
 pub use plugins::plugins;
 pub use replay::replay;
 pub use run::run;
+pub use scale::scale;
 pub use shell::{completions, man};

@@ -53,11 +53,9 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let child = match watch.wait_for(|| held.release())? {
         Ok(child) => child,
         Err(error) => {
-            let outcome = if error.found() { Outcome::NotExecutable } else { Outcome::NotFound };
-            return watch.complete_by(outcome, armed.unfinished(), || {
+            return watch.complete_by(outcome_of(&error), armed.unfinished(), || {
                 let report = armed.abort(subject, error.errno);
-                report_not_executed(name, &error);
-                outcome.of_dropped(&report)
+                not_executed(name, &error).of_dropped(&report)
             });
         }
     };
@@ -118,8 +116,13 @@ fn report_short_memory(end: End, events: &MemoryEvents) {
     }
 }
 
-/// Reports why the command was not executed.
-fn report_not_executed(name: &OsStr, error: &ExecError) {
+/// What a failed exec comes to.
+fn outcome_of(error: &ExecError) -> Outcome {
+    if error.found() { Outcome::NotExecutable } else { Outcome::NotFound }
+}
+
+/// Reports why the command was not executed, and says what that comes to.
+pub(crate) fn not_executed(name: &OsStr, error: &ExecError) -> Outcome {
     let hint = match error.errno {
         libc::ENOENT if name.as_bytes().contains(&b'/') => {
             "; is the path right, and does the interpreter that its first line names exist?"
@@ -130,4 +133,5 @@ fn report_not_executed(name: &OsStr, error: &ExecError) {
         _ => "",
     };
     messages::notice(&format!("cannot execute {}: {error}{hint}", shown(Path::new(name))));
+    outcome_of(error)
 }

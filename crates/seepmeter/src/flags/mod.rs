@@ -8,7 +8,8 @@ use clap::{Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_engine::TickInterval;
 use seepmeter_plugin::parse_duration;
-use seepmeter_verdict::{Gate, RowFilter, TableOptions, ValueUnit};
+use seepmeter_record::human::{Size, parse_size};
+use seepmeter_verdict::{Gate, RowFilter, ScaleGate, TableOptions, ValueUnit};
 
 use crate::slips;
 use crate::spec::Spec;
@@ -53,6 +54,16 @@ pub enum Subcommand {
     ///
     /// Give several runs of each: one run does not show how much runs of one version differ.
     Compare(CompareFlags),
+    /// Measure bytes per unit of work: run a command with growing amounts of it
+    ///
+    /// An n in braces is replaced by the amount, anywhere in the command, and the variable SEEPMETER_N has
+    /// it too. What each run holds at its end is read then, so runs of milliseconds count. The first line
+    /// begins with leaks, constant or inconclusive.
+    ///
+    /// The exit status is 0; 100 if a gate fired; that of the command if a run of it failed; 125 if
+    /// seepmeter itself failed; 126 if the command can't be executed; 127 if it was not found.
+    #[command(override_usage = "seepmeter scale [OPTIONS] [--] COMMAND [ARG | {n}]...")]
+    Scale(ScaleFlags),
     /// List all samplers and sinks, or describe one
     Plugins(PluginsFlags),
     /// Print a completion script for a shell
@@ -162,6 +173,35 @@ pub struct CompareFlags {
     /// Runs of the new version
     #[arg(required = true, last = true)]
     pub new: Vec<PathBuf>,
+}
+
+/// `seepmeter scale`.
+#[derive(Debug, Args)]
+pub struct ScaleFlags {
+    /// The amounts of work, at least three, separated by commas [default: found by doubling]
+    #[arg(short = 'n', long = "amounts", value_name = "N,N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    pub amounts: Vec<u64>,
+    /// Answer after this time at the latest
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub time: Duration,
+    /// A rate of at most this for each unit counts as none
+    #[arg(long, value_name = "SIZE", default_value = "16B", value_parser = parse_size)]
+    pub negligible: Size,
+    /// Let the command use seepmeter's standard streams, and show what it prints
+    #[arg(long)]
+    pub show_output: bool,
+    /// Fail if this is true: growing, inconclusive, constant, 'per-unit>16B'; may be given several times
+    #[arg(long, value_name = "GATE")]
+    pub fail_on: Vec<ScaleGate>,
+    /// The exit status if a gate fires
+    #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
+    pub fail_status: u8,
+    /// Print a JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// The command and its arguments
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// What `compare` may fail on.

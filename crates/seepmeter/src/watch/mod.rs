@@ -18,7 +18,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 use seepmeter_engine::{Live, RunReport, Unfinished};
 use seepmeter_process::wait::wait_readable;
-use seepmeter_process::{ChildSignals, HeldChild, Process, ReceivedSignal, Signals};
+use seepmeter_process::{
+    ChildSignals, HeldChild, Process, ReceivedSignal, Signals, memory_ran_out,
+};
 use seepmeter_record::{End, EventKind, SubjectId};
 
 use self::phase::{Due, Effect, ONE_REQUEST, Phase, Requests};
@@ -230,6 +232,10 @@ impl Watch {
 
     /// Lets another thread work, and serves signals meanwhile. If they end the wait, seepmeter ends here.
     pub(crate) fn wait_for<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        if memory_ran_out() {
+            // There is none for another thread, and the one that guards the target's status has a limit.
+            return Ok(work());
+        }
         let (done, at_end) = io::pipe().context("cannot make a pipe")?;
         let at_end = ByteAtEnd(at_end);
         thread::scope(|scope| {

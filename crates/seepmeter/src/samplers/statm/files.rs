@@ -78,7 +78,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 pub(super) fn gone_or_failed(error: ProcError) -> Error {
-    if error.is_gone() { Error::gone() } else { Error::failed(error) }
+    if error.is_gone() { Error::gone() } else { Error::of(&error) }
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl StatmTarget {
             Ok(pages) if pages.size > 0 => return Ok(pages),
             Ok(_) => {}
             Err(error) if error.is_gone() => {}
-            Err(error) => return Err(Error::failed(error)),
+            Err(error) => return Err(Error::of(&error)),
         }
         let (files, pages) = find_living(&self.folder, self.start_time).map_err(gone_or_failed)?;
         if self.clear_refs.is_some() {

@@ -1,0 +1,95 @@
+//! `seepmeter scale`: bytes for each unit of work, from runs with growing amounts of it.
+
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use seepmeter_process::Signals;
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_record::End;
+use seepmeter_verdict::ScaleReport;
+
+use super::run::not_executed;
+use crate::flags::{Flags, ScaleFlags};
+use crate::messages::{self, print, print_json};
+use crate::outcome::Outcome;
+use crate::scale::{Finding, FinishedRun, Limits, Runner, Search};
+
+/// Signals that end it, and the run that is under way.
+const SIGNALS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// A run may hold this part of the memory that can be had.
+const PART_OF_MEMORY: u64 = 4;
+
+/// `seepmeter scale`.
+///
+/// # Errors
+/// Whatever keeps seepmeter from doing its own work.
+pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
+    let Some(name) = flags.command.first() else {
+        return Ok(Outcome::of_usage(&Flags::missing("scale", "COMMAND")));
+    };
+    let amounts = amounts(&flags.amounts)?;
+    let signals = Signals::take(&SIGNALS).context("cannot take over signals")?;
+    let own = std::process::id().cast_signed();
+    let machine = seepmeter_process::Limits::of(own, &ProcRoot::default()).machine_available;
+    let limits = Limits {
+        deadline: Instant::now() + flags.time,
+        memory: machine.map_or(u64::MAX, |bytes| bytes / PART_OF_MEMORY),
+        negligible: flags.negligible.0 as f64,
+    };
+    let mut runner = Runner::new(&flags.command, flags.show_output, &signals);
+    match Search::new(&mut runner, limits, &amounts).find()? {
+        Finding::Report(report) => answer(*report, flags),
+        Finding::Failed { amount, run } => Ok(failed(amount, &run, &amounts)),
+        Finding::NotExecuted(error) => Ok(not_executed(name, &error)),
+        Finding::Interrupted(signal) => Ok(Outcome::Signal(signal as i32)),
+    }
+}
+
+/// The amounts in their order.
+fn amounts(given: &[u64]) -> Result<Vec<u64>> {
+    let mut amounts = given.to_vec();
+    amounts.sort_unstable();
+    amounts.dedup();
+    if (1..3).contains(&amounts.len()) {
+        bail!(
+            "-n: at least three different amounts are needed, or growth that ends can't be told from growth that goes on; give more, such as 1000,2000,4000, or leave -n out"
+        );
+    }
+    Ok(amounts)
+}
+
+/// Prints the answer, and evaluates the gates.
+fn answer(mut report: ScaleReport, flags: &ScaleFlags) -> Result<Outcome> {
+    report.gates = flags.fail_on.iter().map(|gate| gate.evaluate(&report)).collect();
+    let text = match flags.json {
+        true => report.json().context("cannot write the answer as JSON")?,
+        false => report.lines().join("\n"),
+    };
+    match flags.json {
+        true => print_json(&format!("{text}\n"))?,
+        false => print(&format!("{text}\n"))?,
+    };
+    let fired = messages::gates(report.gates.iter(), false);
+    Ok(if fired { Outcome::Gate(flags.fail_status) } else { Outcome::Success })
+}
+
+/// Shows what a run that failed has printed.
+fn failed(amount: u64, run: &FinishedRun, given: &[u64]) -> Outcome {
+    // If standard error can't be written to, the exit status is all that is left.
+    let _ = std::io::stderr().write_all(&run.output);
+    let how = match run.end {
+        End::Exited(status) => format!("exited with status {status}"),
+        End::Killed(signal) => format!("was killed by signal {signal}"),
+        _ => "was reaped by somebody else, so its status is not known".to_owned(),
+    };
+    let hint =
+        if given.is_empty() { "; if n is too large for it, give amounts with -n" } else { "" };
+    messages::notice(&format!("the run of n={amount} {how}{hint}"));
+    match run.end {
+        End::Exited(_) | End::Killed(_) => Outcome::of_target(run.end),
+        _ => Outcome::OwnFailure,
+    }
+}

@@ -1,0 +1,8 @@
+//! Runs of a command with growing amounts of work, and what each holds at its end.
+
+mod held;
+mod rounds;
+mod run;
+
+pub(crate) use rounds::{Finding, Limits, Search};
+pub(crate) use run::{FinishedRun, Runner};

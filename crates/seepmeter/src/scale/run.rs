@@ -1,0 +1,330 @@
+//! One run of the command, from its spawn to its end.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_process::wait::{is_readable, wait_readable};
+use seepmeter_process::{Command, ExecError, HeldChild, Process, Signals, Streams};
+use seepmeter_record::End;
+use seepmeter_tracer::{ExitTracer, gains_rights};
+
+use super::held::Held;
+use crate::messages;
+
+/// What stands for the amount in the words of a command.
+const PLACE: &[u8] = b"{n}";
+/// The variable that has the amount.
+const VARIABLE: &str = "SEEPMETER_N";
+/// glibc's own settings, and the one of them that lets small blocks that were freed be given back. By
+/// default it keeps them apart in lists (fastbins), also after all were freed, and they look like a leak.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+const NO_FASTBINS: &str = "glibc.malloc.mxfast=0";
+/// So much is kept of what a run prints, to be shown if it fails.
+const KEPT_OUTPUT: usize = 64 << 10;
+/// How often a run that can't be traced is sampled.
+const SAMPLING: Duration = Duration::from_millis(2);
+/// How long a run has from TERM to KILL.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Makes runs.
+pub(crate) struct Runner<'a> {
+    words: &'a [OsString],
+    show_output: bool,
+    signals: &'a Signals,
+    /// Runs can't be traced, which was reported once.
+    untraced: bool,
+}
+
+/// A run that has ended by itself.
+#[derive(Debug)]
+pub(crate) struct FinishedRun {
+    pub(crate) end: End,
+    pub(crate) time: Duration,
+    /// The last of what it printed, unless that was shown.
+    pub(crate) output: Vec<u8>,
+    /// What its processes held at their ends; none if nothing could be read.
+    pub(crate) held: Option<Held>,
+    /// How many processes there were.
+    pub(crate) processes: usize,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum RunEnd {
+    /// By itself.
+    Finished(FinishedRun),
+    /// There was no run.
+    NotExecuted(ExecError),
+    /// A signal to seepmeter has ended it.
+    Interrupted(Signal),
+    /// It took too long, and was ended.
+    TooLong,
+}
+
+impl<'a> Runner<'a> {
+    pub(crate) fn new(words: &'a [OsString], show_output: bool, signals: &'a Signals) -> Self {
+        Self { words, show_output, signals, untraced: false }
+    }
+
+    /// True if the command has a place for the amount.
+    pub(crate) fn has_place(&self) -> bool {
+        self.words.iter().any(|word| memchr::memmem::find(word.as_bytes(), PLACE).is_some())
+    }
+
+    /// Runs the command with this amount, no longer than until the deadline.
+    pub(crate) fn run(&mut self, amount: u64, deadline: Instant) -> Result<RunEnd> {
+        let number = amount.to_string();
+        let words = self.words.iter().map(|word| with_amount(word, &number));
+        let mut command = Command::new(words).context("cannot read the command")?;
+        command = command.with_variable(VARIABLE, &number)?;
+        command = command.with_variable(TUNABLES, &tunables(std::env::var(TUNABLES).ok()))?;
+        let mut output = Output::default();
+        if !self.show_output {
+            let input = File::open("/dev/null").context("cannot open /dev/null")?.into();
+            let (reader, writer) = io::pipe().context("cannot make a pipe")?;
+            command = command.with_streams(Streams { input, output: writer.into() });
+            output.reader = Some(reader);
+        }
+        let executable = command.executable();
+        let held = command.spawn(self.signals.before()).context("cannot spawn a child")?;
+        drop(command);
+        let rights = executable.is_some_and(|file| gains_rights(&file).unwrap_or(false));
+        let watcher = self.watcher(&held, rights)?;
+        let begin = Instant::now();
+        let child = match held.release() {
+            Ok(child) => child,
+            Err(error) => return Ok(RunEnd::NotExecuted(error)),
+        };
+        let stop = self.until_end(child.process(), &mut output, deadline)?;
+        let (helds, processes) = watcher.finish();
+        let time = begin.elapsed();
+        let end = child.reap().context("cannot reap the child")?;
+        output.drain()?;
+        if let Some(stop) = stop {
+            return Ok(stop);
+        }
+        let held = Held::of_run(helds);
+        let output = output.kept.into();
+        Ok(RunEnd::Finished(FinishedRun { end, time, output, held, processes }))
+    }
+
+    /// Traces the child to its end, or samples it if it can't be traced.
+    fn watcher(&mut self, held: &HeldChild, gains_rights: bool) -> Result<Watcher> {
+        let pid = held.process().pid();
+        let why = if gains_rights {
+            "it is setuid or has capabilities, which a traced program does not get".to_owned()
+        } else {
+            match Watcher::trace(pid)? {
+                Ok(watcher) => return Ok(watcher),
+                Err(why) => why,
+            }
+        };
+        if !std::mem::replace(&mut self.untraced, true) {
+            messages::notice(&format!("runs are sampled and not traced to their ends: {why}"));
+        }
+        Watcher::sample(pid)
+    }
+
+    /// Waits until a run has ended, and takes what it prints. Some if it was ended.
+    fn until_end(
+        &self,
+        process: &Process,
+        output: &mut Output,
+        deadline: Instant,
+    ) -> Result<Option<RunEnd>> {
+        let mut stop = None;
+        let mut until = deadline;
+        let mut tree: Vec<Process> = Vec::new();
+        loop {
+            let mut fds = vec![process.pidfd(), self.signals.as_fd()];
+            fds.extend(output.reader.as_ref().map(AsFd::as_fd));
+            let ready = wait_readable(&fds, Some(until)).context("cannot wait for a run")?;
+            if ready[0] {
+                return Ok(stop);
+            }
+            if ready.get(2) == Some(&true) {
+                output.read()?;
+            }
+            let received = self.signals.next().context("cannot read signals")?;
+            let received = received.filter(|_| ready[1]);
+            // What the terminal sends, the run has got as well.
+            let send = match received {
+                Some(received) => {
+                    stop = Some(RunEnd::Interrupted(received.signal));
+                    (!received.from_kernel).then_some(received.signal)
+                }
+                None if ready.iter().any(|ready| *ready) => continue,
+                None if stop.is_none() => {
+                    stop = Some(RunEnd::TooLong);
+                    Some(Signal::SIGTERM)
+                }
+                None => Some(Signal::SIGKILL),
+            };
+            if let Some(signal) = send {
+                // Before their parent ends, and they are nobody's to be found by.
+                tree.extend(descendants(process.pid()));
+                for process in tree.iter().chain([process]) {
+                    process.signal(signal).context("cannot end a run")?;
+                }
+            }
+            until = Instant::now() + GRACE;
+        }
+    }
+}
+
+/// The user's settings of glibc, and ours before them: the last one counts.
+fn tunables(own: Option<String>) -> String {
+    [NO_FASTBINS.to_owned()].into_iter().chain(own).collect::<Vec<_>>().join(":")
+}
+
+/// The processes that have come of one and still are its children, and theirs.
+fn descendants(pid: i32) -> Vec<Process> {
+    let root = ProcRoot::default();
+    let (mut found, mut parents) = (Vec::new(), vec![pid]);
+    while let Some(parent) = parents.pop() {
+        for child in root.children(parent).unwrap_or_default() {
+            let Ok(process) = Process::open(child, &root) else { continue };
+            // Held now, so that it is no other one that has got the pid.
+            if root.process(child).stat().is_ok_and(|stat| stat.ppid == parent) {
+                parents.push(child);
+                found.push(process);
+            }
+        }
+    }
+    found
+}
+
+/// The word with the amount in its place.
+fn with_amount(word: &OsStr, amount: &str) -> OsString {
+    let bytes = word.as_bytes();
+    let mut text = Vec::with_capacity(bytes.len());
+    let mut begin = 0;
+    for at in memchr::memmem::find_iter(bytes, PLACE) {
+        text.extend_from_slice(&bytes[begin..at]);
+        text.extend_from_slice(amount.as_bytes());
+        begin = at + PLACE.len();
+    }
+    text.extend_from_slice(&bytes[begin..]);
+    OsString::from_vec(text)
+}
+
+/// The last of what a run prints.
+#[derive(Default)]
+struct Output {
+    reader: Option<PipeReader>,
+    kept: VecDeque<u8>,
+}
+
+impl Output {
+    /// Takes what is there, and waits if nothing is.
+    fn read(&mut self) -> Result<()> {
+        let Some(reader) = &mut self.reader else { return Ok(()) };
+        let mut bytes = [0; 16 << 10];
+        let length = reader.read(&mut bytes).context("cannot read what a run prints")?;
+        if length == 0 {
+            self.reader = None;
+        }
+        self.kept.extend(&bytes[..length]);
+        self.kept.drain(..self.kept.len().saturating_sub(KEPT_OUTPUT));
+        Ok(())
+    }
+
+    /// Takes what is left. Somebody who lives on may have the other end: that is not waited for.
+    fn drain(&mut self) -> Result<()> {
+        while let Some(reader) = &self.reader {
+            if !is_readable(reader.as_fd())? {
+                return Ok(());
+            }
+            self.read()?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads what a run holds, in a thread of its own: a tracer is a thread, and must not wait for output.
+struct Watcher {
+    thread: JoinHandle<()>,
+    helds: Receiver<Held>,
+    /// Of a sampler: tells it that the run has ended.
+    end: Option<io::PipeWriter>,
+}
+
+impl Watcher {
+    /// Traces a child that is held. The inner error says why it can't be traced.
+    fn trace(pid: i32) -> Result<Result<Self, String>> {
+        let (say, begun) = mpsc::channel();
+        let (send, helds) = mpsc::channel();
+        let trace = move || {
+            let tracer = match ExitTracer::begin(pid) {
+                Ok(tracer) => tracer,
+                Err(error) => return drop(say.send(Err(error.to_string()))),
+            };
+            let _ = say.send(Ok(()));
+            // If waiting fails, no process is shown any more, and the run has no figure.
+            let _ = tracer.run_to_exit(|thread| {
+                let _ = Held::at_end(thread).map(|held| send.send(held));
+            });
+        };
+        let thread = std::thread::Builder::new().name("tracer".to_owned()).spawn(trace);
+        let thread = thread.context("cannot start a thread")?;
+        let begun = begun.recv().unwrap_or_else(|_| Err("the tracer has failed".to_owned()));
+        Ok(begun.map(|()| Self { thread, helds, end: None }))
+    }
+
+    /// Samples a child until it has ended; what was sampled last counts.
+    fn sample(pid: i32) -> Result<Self> {
+        let (ended, end) = io::pipe().context("cannot make a pipe")?;
+        let (send, helds) = mpsc::channel();
+        let sample = move || {
+            let folder = ProcRoot::default().process(pid);
+            let mut last = None;
+            while !wait_readable(&[ended.as_fd()], Some(Instant::now() + SAMPLING))
+                .map_or(true, |ready| ready[0])
+            {
+                last = Held::sample(&folder).or(last);
+            }
+            let _ = last.map(|held| send.send(held));
+        };
+        let thread = std::thread::Builder::new().name("sampler".to_owned()).spawn(sample);
+        Ok(Self { thread: thread.context("cannot start a thread")?, helds, end: Some(end) })
+    }
+
+    /// What each process held at its end, and how many there were.
+    fn finish(self) -> (Vec<Held>, usize) {
+        drop(self.end);
+        let _ = self.thread.join();
+        let helds: Vec<Held> = self.helds.into_iter().collect();
+        let processes = helds.len();
+        (helds, processes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_own_settings_of_glibc_stay() {
+        assert_eq!(tunables(None), "glibc.malloc.mxfast=0");
+        let own = tunables(Some("glibc.malloc.check=3".to_owned()));
+        assert_eq!(own, "glibc.malloc.mxfast=0:glibc.malloc.check=3");
+    }
+
+    #[test]
+    fn the_amount_is_put_wherever_its_place_is() {
+        let filled = |word: &str| with_amount(OsStr::new(word), "42").into_string().unwrap();
+        assert_eq!(filled("--n={n},{n}"), "--n=42,42");
+        assert_eq!(filled("{N} n {}"), "{N} n {}");
+        assert_eq!(filled("{n}"), "42");
+    }
+}

@@ -104,15 +104,15 @@ fn other_tools_lines_without_end_and_tables_with_a_million_columns_are_refused()
     let x = |_| "1 ".repeat(1 << 15);
     let mprof = endless(folder.path(), "a.dat", "MEM 1.5 17.5\nMEM ", size, x);
     refused(&mprof, &[], &["line 2", "longer than 1024 KiB", "limit"]);
-    let psrecord = endless(folder.path(), "a.log", "# Elapsed time\n", size, x);
+    let psrecord = endless(folder.path(), "a.log", "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)\n", size, x);
     refused(&psrecord, &[], &["line 2", "longer than 1024 KiB", "limit"]);
     let table = ["--time", "t", "--value", "rss"];
     let columns = endless(folder.path(), "a.csv", "t,rss", size, |i| format!(",c{i}"));
-    refused(&columns, &table, &["line 1", "longer than 1 MiB", "limit"]);
+    refused(&columns, &table, &["line 1", "longer than 64 KiB", "limit"]);
     let row = endless(folder.path(), "b.csv", "t,rss\n1,2\n", size, |i| format!("{i},"));
-    refused(&row, &table, &["line 3", "longer than 1 MiB", "limit"]);
+    refused(&row, &table, &["line 3", "longer than 1024 KiB", "limit"]);
     let quoted = endless(folder.path(), "c.csv", "t,rss\n1,\"", size, |_| "2\n".repeat(1 << 15));
-    refused(&quoted, &table, &["line 2", "longer than 1 MiB", "limit"]);
+    refused(&quoted, &table, &["line 2", "longer than 1024 KiB", "limit"]);
     // A message is not as long as what it quotes.
     let word = endless(folder.path(), "b.dat", "MEM ", 10 << 20, |_| "y".repeat(1 << 16));
     refused(&word, &[], &["line 1"]);

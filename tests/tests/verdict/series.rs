@@ -44,20 +44,20 @@ fn what_other_tools_have_written_is_judged_without_a_flag() {
         (
             "mprof-children.dat",
             &[
-                "growing  rss of child 21887 +524 KiB/s",
-                "growing  rss of child ",
-                "steady  rss of main 0 B/s",
+                "inconclusive  rss of child 21887: not enough data yet: +525 KiB/s over 1 m 15 s",
+                "inconclusive  rss of child ",
+                "inconclusive  rss of main: not enough data yet: 0 B/s over",
             ][..],
         ),
-        ("psrecord.csv", &["growing  rss +263 KiB/s"]),
+        ("psrecord.csv", &["inconclusive  rss: not enough data yet: +264 KiB/s over 1 m 15 s"]),
         ("pidstat.txt", &["inconclusive  rss: not enough data yet: +198 KiB/s over 1 m 21 s"]),
         ("duct.jsonl", &["inconclusive  rss: not enough data yet: +283 KiB/s over 1 m 10 s"]),
         (
             "procpath.csv",
             &[
-                "steady  rss of python3 (pid 31940)",
-                "growing  rss of python3 (pid 32164) +557 KiB/s",
-                "growing  rss of python3 (pid 32167)",
+                "inconclusive  rss of python3 (pid 31940): not enough data yet: 0 B/s",
+                "inconclusive  rss of python3 (pid 32164): not enough data yet: +550 KiB/s",
+                "inconclusive  rss of python3 (pid 32167): not enough data yet: +540 KiB/s",
             ],
         ),
     ] {

@@ -104,7 +104,13 @@ fn other_tools_lines_without_end_and_tables_with_a_million_columns_are_refused()
     let x = |_| "1 ".repeat(1 << 15);
     let mprof = endless(folder.path(), "a.dat", "MEM 1.5 17.5\nMEM ", size, x);
     refused(&mprof, &[], &["line 2", "longer than 1024 KiB", "limit"]);
-    let psrecord = endless(folder.path(), "a.log", "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)\n", size, x);
+    let psrecord = endless(
+        folder.path(),
+        "a.log",
+        "# Elapsed time   CPU (%)     Real (MB)   Virtual (MB)\n",
+        size,
+        x,
+    );
     refused(&psrecord, &[], &["line 2", "longer than 1024 KiB", "limit"]);
     let table = ["--time", "t", "--value", "rss"];
     let columns = endless(folder.path(), "a.csv", "t,rss", size, |i| format!(",c{i}"));

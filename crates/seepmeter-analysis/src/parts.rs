@@ -14,8 +14,8 @@ use crate::judgement::{Carrier, Classification, Decision, Judgement, Override, R
 use crate::series::Series;
 use crate::settings::Settings;
 use crate::thresholds::parts::{
-    CARRIED, ENDED, EXPLAINED, LEAST_OF_LEVEL, MOST_CARRIERS, MOST_JUDGED, STALE_INTERVALS,
-    STALE_SPAN,
+    CARRIED, ENDED, EXPLAINED, LEAST_OF_LEVEL, LEAST_PART_SAMPLES, MOST_CARRIERS, MOST_JUDGED,
+    STALE_INTERVALS, STALE_SPAN,
 };
 use crate::trade;
 
@@ -161,9 +161,13 @@ fn doubted(
     let Some(span) = judgement.span else { return judgement };
     let sums = trade::sums(parts, span);
     let Some(carriers) = carriers(&sums, span) else { return judgement };
+    // Parts may be sampled more seldom than the whole. What is found of them takes growth back and never
+    // makes any, so that fewer samples will do; the least span holds for them too.
+    let least_samples = settings.least_samples.min(LEAST_PART_SAMPLES);
+    let of_parts = Settings { least_samples, ..settings.clone() };
     let carriers: Vec<Carrier> = carriers
         .into_iter()
-        .map(|Gain { number, gain }| Carrier { gain, judgement: judge(&sums[number], settings) })
+        .map(|Gain { number, gain }| Carrier { gain, judgement: judge(&sums[number], &of_parts) })
         .collect();
     let ended = |j: &Judgement| {
         j.classification == Classification::Steady || j.reason == Some(Reason::Steps)

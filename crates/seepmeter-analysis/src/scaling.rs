@@ -140,11 +140,12 @@ impl ScalingRuns {
             && late.without_bend().is_positive(LATE_ALPHA)
             && gain >= LEAST_GAIN;
         let keeps_on = !slower && late.mean >= SLOWER * SLOWER * before.mean;
-        let (answer, reason) = if grows && keeps_on {
+        let is_negligible = shown.interval().high <= negligible && !faster;
+        let (answer, reason) = if grows && keeps_on && !is_negligible {
             let reason =
                 if faster { ScalingReason::FasterThanLinear } else { ScalingReason::Linear };
             (ScalingAnswer::Leaks, reason)
-        } else if shown.interval().high <= negligible && !faster {
+        } else if is_negligible {
             (ScalingAnswer::Constant, ScalingReason::Flat)
         } else if slower || grows {
             (ScalingAnswer::Inconclusive, ScalingReason::Saturating)

@@ -392,6 +392,8 @@ group! {
     parts {
         /// So many parts, those that gained most, are judged behind a whole that does not grow.
         MOST_JUDGED: usize = 3;
+        /// Samples of a part that may take growth of the whole back: a minute at one a second.
+        LEAST_PART_SAMPLES: u64 = 60;
         /// A part's growth over its span counts from this part of the whole's level.
         LEAST_OF_LEVEL: f64 = 0.01;
         /// Parts that carry so much of what all parts gained answer for it.

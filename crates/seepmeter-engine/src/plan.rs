@@ -15,7 +15,7 @@ pub enum TickInterval {
     /// The same all the time.
     Fixed(Duration),
     /// Dense at first, sparser with time: after six seconds there are 300 ticks in the watch, and never
-    /// fewer from then on. From the fifth minute on, they are a second apart. A sampler that pauses or
+    /// fewer from then on. After five minutes they are a second apart. A sampler that pauses or
     /// blocks the target ticks once a second from the first.
     Auto,
 }

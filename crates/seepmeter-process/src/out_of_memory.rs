@@ -169,6 +169,8 @@ impl Write for Line {
 
 /// The child is about to be released.
 pub(crate) fn note_release() {
+    // Processes that have loaded libraries were reaped before.
+    REAPED.store(-1, Ordering::Release);
     RELEASED.store(true, Ordering::Release);
 }
 

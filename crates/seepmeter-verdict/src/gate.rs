@@ -11,7 +11,7 @@
 //!
 //! A gate on a rate asks for the whole confidence interval; all other figures are exact. None fires
 //! if the verdict is inconclusive: what is not known is no reason to fail. `peak` is what was sampled,
-//! and so always known, and so is a `time-to-limit` if there is one.
+//! and so always known, and so is a `time-to-limit` if there is one. `inconclusive` itself fires.
 
 use std::fmt;
 use std::str::FromStr;

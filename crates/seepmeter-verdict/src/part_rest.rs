@@ -162,7 +162,8 @@ impl PartRest {
     /// The sums as parts.
     pub(crate) fn series(&self, clock: &SampleClock) -> impl Iterator<Item = PartSeries> {
         self.sums.values().map(|sum| {
-            let living = sum.living.clone().finish();
+            // What lives holds its last value to the end.
+            let living = sum.living.clone().finish().with_end(clock.end());
             let both = [&living, &sum.ended].into_iter().filter(|series| !series.is_empty());
             let series = Series::sum(&both.collect::<Vec<_>>());
             let last_observed = match sum.current {

@@ -59,7 +59,7 @@ impl ScaleGate {
             metric: "held".to_owned(),
             fired,
             checked,
-            decided: answer != ScalingAnswer::Inconclusive,
+            decided: fired || answer != ScalingAnswer::Inconclusive,
             why,
         };
         let (operator, bytes) = match self.condition {
@@ -78,7 +78,7 @@ impl ScaleGate {
         };
         match (answer, report.scaling.per_unit) {
             (ScalingAnswer::Inconclusive, _) | (_, None) => {
-                outcome(false, false, "it is inconclusive, so this is not known".to_owned())
+                outcome(false, true, "it is inconclusive, so this is not known".to_owned())
             }
             (_, Some(rate)) => {
                 let amount = |bytes| human::amount(bytes, Unit::Bytes);
@@ -116,7 +116,7 @@ mod tests {
 
     fn fires(gate: &str, report: &ScaleReport) -> (bool, bool) {
         let outcome = gate.parse::<ScaleGate>().unwrap().evaluate(report);
-        (outcome.fired, outcome.checked)
+        (outcome.fired, outcome.decided)
     }
 
     #[test]

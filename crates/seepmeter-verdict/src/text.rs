@@ -126,7 +126,9 @@ impl<'a> Answer<'a> {
             Some(wait) if short => format!("; needs {wait} more"),
             Some(wait) => format!("; about {wait} more would show it"),
         };
-        let so_far = self.judgement.evidence.rate_so_far().filter(|_| short);
+        let so_far = self.judgement.evidence.rate_so_far();
+        // The wait that is named may be that of a part, and then so is the answer.
+        let so_far = so_far.filter(|_| short && self.judgement.overruled.is_none());
         let so_far = so_far.map_or(String::new(), |so_far| {
             let rate = human::rate(so_far.rate, self.unit);
             format!(": {rate} over {} so far", human::duration(so_far.span.length()))

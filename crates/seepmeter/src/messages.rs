@@ -81,16 +81,16 @@ pub(crate) fn notice_at_once(sentence: &str) {
 pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) -> bool {
     let mut any = false;
     for GateOutcome { gate, fired, checked, decided, why, .. } in outcomes {
-        match (checked, decided, fired) {
-            (false, ..) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
-            (true, false, _) if strict => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
-            (true, false, _) => notice(&format!(
+        match (fired, checked, decided) {
+            (true, ..) => notice(&format!("gate `{gate}` fires: {why}")),
+            (false, true, true) => {}
+            (false, ..) if strict => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
+            (false, false, _) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
+            (false, true, false) => notice(&format!(
                 "gate `{gate}` did not fire, but that is no all-clear: {why}; --strict makes it a failure"
             )),
-            (true, true, true) => notice(&format!("gate `{gate}` fires: {why}")),
-            (true, true, false) => {}
         }
-        any |= fired | (strict & !decided);
+        any |= fired | (strict & !(checked & decided));
     }
     any
 }

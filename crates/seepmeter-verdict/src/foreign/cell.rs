@@ -112,7 +112,7 @@ fn date(text: &str) -> Option<f64> {
     Some(time.as_nanosecond() as f64 / 1e9)
 }
 
-/// `08:00:01`, `08:00:01.5`, `08:00:01 PM`, `00:10`, in seconds.
+/// `08:00:01`, `08:00:01.5`, `08:00:01 PM`, in seconds. `08:00` may be hours or minutes, so it is none.
 pub(super) fn of_day(text: &str) -> Option<f64> {
     let (time, afternoon) = match text.split_once(' ') {
         Some((time, "AM")) => (time, Some(false)),
@@ -124,11 +124,7 @@ pub(super) fn of_day(text: &str) -> Option<f64> {
         .split(':')
         .map(|part| part.parse().ok().filter(|part| (0.0..100.0).contains(part)))
         .collect::<Option<_>>()?;
-    let [hours, minutes, seconds] = match parts[..] {
-        [minutes, seconds] => [0.0, minutes, seconds],
-        [hours, minutes, seconds] => [hours, minutes, seconds],
-        _ => return None,
-    };
+    let [hours, minutes, seconds] = parts[..] else { return None };
     let hours = match afternoon {
         Some(afternoon) => hours % 12.0 + if afternoon { 12.0 } else { 0.0 },
         None => hours,

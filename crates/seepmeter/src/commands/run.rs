@@ -49,6 +49,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let armed = watch.wait_for(|| engine.arm(vec![spec], collector))??;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
     let subject = armed.targets()[0];
+    let memory_events = MemoryEvents::of(held.process().pid(), &ProcRoot::default());
     watch.release(vec![WatchedTarget { process: Arc::clone(held.process()), subject }]);
     let child = match watch.wait_for(|| held.release())? {
         Ok(child) => child,
@@ -64,7 +65,6 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     live.emit(EventKind::Exec {}, subject);
 
     let mut end = End::Left;
-    let memory_events = MemoryEvents::of(child.process().pid(), &ProcRoot::default());
     let stop = watch.until_stopped(live, flags.watch.duration, |_| {
         end = child.reap().context("cannot reap the target")?;
         Ok(end)

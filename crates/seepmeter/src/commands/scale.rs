@@ -72,7 +72,7 @@ fn answer(mut report: ScaleReport, flags: &ScaleFlags) -> Result<Outcome> {
         true => print_json(&format!("{text}\n"))?,
         false => print(&format!("{text}\n"))?,
     };
-    let fired = messages::gates(report.gates.iter(), false);
+    let fired = messages::gates(report.gates.iter(), flags.strict);
     Ok(if fired { Outcome::Gate(flags.fail_status) } else { Outcome::Success })
 }
 

@@ -196,6 +196,9 @@ pub struct ScaleFlags {
     /// The exit status if a gate fires
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
+    /// Fail also if a gate cannot decide, because the answer is inconclusive
+    #[arg(long, requires = "fail_on")]
+    pub strict: bool,
     /// Print a JSON object
     #[arg(long)]
     pub json: bool,
@@ -252,7 +255,7 @@ pub struct GateFlags {
     /// The exit status if a gate fires and the target itself succeeded
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
-    /// Fail also if a gate cannot decide, because the verdict is inconclusive
+    /// Fail also if a gate cannot decide, because the verdict is inconclusive or what it names is not there
     #[arg(long, requires = "fail_on")]
     pub strict: bool,
 }

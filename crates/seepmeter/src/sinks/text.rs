@@ -57,8 +57,7 @@ pub struct Text {
 
 impl OutputSink for Text {
     const NAME: &'static str = "text";
-    const ABOUT: &'static str =
-        "writes a line for each sample: the time, the resident set, its change per second";
+    const ABOUT: &'static str = "writes a line for each sample, at most one a second with the interval auto: the time, the resident set, its change per second";
     type Options = TextOptions;
     /// Soon enough for an eye, and at a thousand lines a second fifty of them travel together.
     const MAX_BATCH_DELAY: Duration = Duration::from_millis(50);
@@ -116,7 +115,8 @@ impl Text {
     /// same.
     fn is_line(&mut self, sample: &Sample) -> bool {
         const SECOND: u64 = 1_000_000_000;
-        let Some(due) = self.next_lines.get_mut(&sample.sampler) else { return true };
+        let dense = self.next_lines.get_mut(&sample.sampler).filter(|_| self.style == Style::Line);
+        let Some(due) = dense else { return true };
         if sample.t < *due {
             return false;
         }

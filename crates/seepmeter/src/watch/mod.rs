@@ -123,7 +123,9 @@ impl Watch {
         };
         work(&mut watch).or_else(|error| {
             let report = || messages::error(&error);
-            watch.complete_by(Outcome::OwnFailure, Unfinished::default(), report)?;
+            if watch.complete_by(Outcome::OwnFailure, Unfinished::default(), report).is_err() {
+                messages::error(&error);
+            }
             Ok(Outcome::OwnFailure)
         })
     }
@@ -251,7 +253,7 @@ impl Watch {
                 for received in self.received()? {
                     self.serve(received);
                 }
-                match self.requests.due().filter(|(at, _)| *at <= Instant::now()) {
+                match self.due().filter(|(at, _)| *at <= Instant::now()) {
                     Some((_, Due::Answer)) => self.answer(),
                     Some((_, Due::End)) => self.wait_no_longer(),
                     None => {}
@@ -266,7 +268,7 @@ impl Watch {
     fn poll(&self, fds: &[BorrowedFd<'_>], ends: bool) -> Result<Vec<bool>> {
         let (next, targets) = match ends {
             true => ([self.stop_at, self.kill_at], &self.targets[..]),
-            false => ([self.requests.due().map(|(at, _)| at), None], &[][..]),
+            false => ([self.due().map(|(at, _)| at), None], &[][..]),
         };
         let pidfds = targets.iter().map(|target| target.process.pidfd());
         let fds: Vec<_> =
@@ -281,6 +283,12 @@ impl Watch {
         std::iter::from_fn(next).collect()
     }
 
+    /// What is due to requests. Nothing is before the end: what came was for the target, or has aborted.
+    fn due(&self) -> Option<(Instant, Due)> {
+        let ends = matches!(self.phase, Phase::Completing | Phase::KeptAlive);
+        self.requests.due().filter(|_| ends)
+    }
+
     /// Does what a signal does in this phase; true if that ends the watch.
     fn serve(&mut self, received: ReceivedSignal) -> bool {
         if self.reopens_outputs(received) {
@@ -290,6 +298,10 @@ impl Watch {
         let is_request =
             !matches!(received.signal, Signal::SIGCONT | Signal::SIGUSR1 | Signal::SIGUSR2);
         if is_request {
+            if self.phase == Phase::Watching {
+                // What the target gets during the watch counts as the first request at most.
+                self.requests = Requests::default();
+            }
             self.requests.add(received, Instant::now());
         }
         match self.phase.effect(received.signal, spawned) {
@@ -313,11 +325,11 @@ impl Watch {
 
     /// Ends seepmeter before the run has begun.
     fn abort(&self, signal: Signal) -> ! {
-        self.outputs.abort();
         if let Some(child) = &self.held {
             // That it has ended by itself is as good.
             let _ = child.signal(Signal::SIGKILL);
         }
+        self.outputs.abort();
         messages::notice_at_once(&format!(
             "{signal} came before the run had begun; nothing was executed"
         ));
@@ -342,6 +354,7 @@ impl Watch {
 
     /// Ends seepmeter although not all is complete.
     fn wait_no_longer(&self) -> ! {
+        self.outputs.abort();
         let labels = self.unfinished.labels();
         if self.phase == Phase::Completing && !labels.is_empty() {
             messages::notice_at_once(&format!(
@@ -360,7 +373,8 @@ impl Watch {
         }
         let now = Instant::now();
         let mut signal = received.signal;
-        if signal == Signal::SIGTERM {
+        // Behind the watch, TERM is for seepmeter too: the target that is left is not to be killed by it.
+        if signal == Signal::SIGTERM && self.phase == Phase::Watching {
             match self.term {
                 Some((before, sender))
                     if sender == received.sender && now - before < ONE_REQUEST.min(grace / 2) =>

@@ -22,7 +22,7 @@ use seepmeter_sampler_smaps::{RunningSmaps, Smaps, SmapsOptions};
 pub const MIB: usize = 1 << 20;
 
 /// Long enough for any machine; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The program that is watched. It is killed when it is let go of.
 pub struct Program {

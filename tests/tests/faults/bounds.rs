@@ -296,12 +296,13 @@ fn churn(first: u64, last: u64) {
     let of_stacks = groups.iter().filter(|group| group.name.to_string().contains("stack"));
     assert!(of_stacks.count() < 20, "a group for each stack");
     let grown = after.saturating_sub(before);
-    assert!(grown < 4 << 20, "from {} to {} KiB, {threads} threads", before >> 10, after >> 10);
+    // What is kept of parts that have ended is bounded, and the bound is not quite reached at the beginning.
+    assert!(grown < 8 << 20, "from {} to {} KiB, {threads} threads", before >> 10, after >> 10);
 }
 
 #[test]
 fn a_target_that_makes_a_thread_for_everything_does_not_make_seepmeter_grow() {
-    churn(5, 15);
+    churn(5, 25);
 }
 
 #[test]

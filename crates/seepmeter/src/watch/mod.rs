@@ -228,6 +228,7 @@ impl Watch {
         work: impl FnOnce() -> T + Send,
     ) -> Result<T> {
         self.phase = Phase::Completing;
+        self.requests.begin_wait(Instant::now());
         (self.outcome, self.unfinished) = (outcome.or(Outcome::OwnFailure), unfinished);
         self.wait_for(work)
     }

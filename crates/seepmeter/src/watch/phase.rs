@@ -95,6 +95,11 @@ impl Requests {
         }
     }
 
+    /// From now on something is waited for: an answer to an earlier request is due as to one of now.
+    pub(super) fn begin_wait(&mut self, now: Instant) {
+        self.last.iter_mut().for_each(|(_, at)| *at = now);
+    }
+
     /// The last of them.
     pub(super) fn last(&self) -> Option<Signal> {
         self.last.map(|(received, _)| received.signal)

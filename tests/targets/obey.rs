@@ -46,6 +46,14 @@ fn obey(words: &[&str]) -> String {
         ["shared", bytes] => {
             map(number(bytes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1)
         }
+        ["shared-each", count, bytes] => {
+            let flags = MAP_SHARED | MAP_ANONYMOUS;
+            let mut last = String::new();
+            for _ in 0..number(count) {
+                last = map(number(bytes), PROT_READ | PROT_WRITE, flags, -1);
+            }
+            last
+        }
         ["jit", bytes] => {
             map(number(bytes), PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1)
         }

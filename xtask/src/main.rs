@@ -71,7 +71,8 @@ fn check() -> Result<()> {
 
 fn test(arguments: &[&str]) -> Result<()> {
     let Some((suite, rest)) = arguments.split_first() else {
-        return cargo(&["test", "--workspace"], &[]);
+        // All failures at once: a run of everything takes long.
+        return cargo(&["test", "--workspace", "--no-fail-fast"], &[]);
     };
     let which = suites::find(&root(), suite)?;
     let mut words = vec!["test"];
@@ -91,14 +92,14 @@ fn bless() -> Result<()> {
 
 /// Runs cargo in the workspace, with these variables.
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
-    let told = format!("cargo {}", arguments.join(" "));
-    println!("== {told}");
+    let line = format!("cargo {}", arguments.join(" "));
+    println!("== {line}");
     let status = Command::new(env!("CARGO"))
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(root())
         .status()
-        .with_context(|| format!("cannot run {told}"))?;
-    ensure!(status.success(), "{told}: {status}");
+        .with_context(|| format!("cannot run {line}"))?;
+    ensure!(status.success(), "{line}: {status}");
     Ok(())
 }

@@ -244,22 +244,11 @@ fn a_limit_on_the_address_space_ends_the_sampling_and_not_the_target() {
     let target = children(running.pid());
     limit_to_what_it_has(running.pid());
     // Each is a mapping of its own, of which Seepmeter reads and keeps some hundred bytes.
-    let mut n = 1;
-    let found_none = || {
-        for _ in 0..if n < MOST_MAPPINGS { 20 } else { 0 } {
-            running.say("shared 4096");
-            n += 1;
-            let _ = running.nth_line("", n);
-        }
-        (!running.error_lines("out of memory").is_empty()).then_some(())
-    };
-    eventually("it finds no memory", found_none);
+    running.say("shared-each 50000 4096");
+    let _ = running.error_line("out of memory");
     kill(Pid::from_raw(target), Signal::SIGKILL).unwrap();
     let _ = running.finish().expect(128 + 9);
 }
-
-/// The kernel allows 65,530 for one process.
-const MOST_MAPPINGS: usize = 50_000;
 
 /// The only child of a process.
 fn children(pid: i32) -> i32 {

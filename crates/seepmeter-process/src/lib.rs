@@ -7,7 +7,7 @@
 //! process is awaited on its [`Process::pidfd`], and only then is a child reaped. A process is known by
 //! its [`ProcessKey`], since its pid alone is given to another one later.
 //!
-//! - [`proc`] reads procfs, [`threads`] the threads of a process.
+//! - [`proc`] reads procfs, [`threads`] the threads of a process; [`tree`] follows its descendants.
 //! - [`start`] knows what was closed when this process began.
 //! - [`wait`] waits for descriptors, [`system`] has the page size and the clocks, [`priority`] keeps
 //!   the CPU while a target waits.
@@ -38,6 +38,7 @@ mod spawn;
 pub mod start;
 pub mod system;
 pub mod threads;
+pub mod tree;
 pub mod wait;
 
 pub use limits::{CgroupLimit, Limits, MemoryEvents};

@@ -74,6 +74,8 @@ fn bytes_of(meminfo: &[u8], key: &[u8]) -> Option<u64> {
 struct Files {
     limit: &'static str,
     used: &'static str,
+    /// The most that was used.
+    peak: &'static str,
     /// In memory.stat. That of version 1 counts in the groups below, as the usage does.
     inactive: &'static str,
     /// Where the kernel counts what it has done: only whom it has killed in version 1.
@@ -83,6 +85,7 @@ struct Files {
 const V1: Files = Files {
     limit: "memory.limit_in_bytes",
     used: "memory.usage_in_bytes",
+    peak: "memory.max_usage_in_bytes",
     inactive: "total_inactive_file",
     events: "memory.oom_control",
 };
@@ -90,6 +93,8 @@ const V1: Files = Files {
 const V2: Files = Files {
     limit: "memory.max",
     used: "memory.current",
+    // From Linux 5.19 on.
+    peak: "memory.peak",
     inactive: "inactive_file",
     events: "memory.events",
 };
@@ -150,12 +155,32 @@ fn cgroup_limit(groups: &[u8], mounts: &[u8]) -> Option<CgroupLimit> {
 }
 
 /// A cgroup with a memory controller.
-struct MemoryGroup {
+pub(crate) struct MemoryGroup {
     /// Where its hierarchy is mounted.
     root: PathBuf,
     /// Its folder below that.
     below: PathBuf,
     files: Files,
+}
+
+impl MemoryGroup {
+    /// Those of this process: one, or one of each version, that of version 2 first.
+    pub(crate) fn own(root: &ProcRoot) -> Vec<Self> {
+        let read = |name: &str| root.own().read(name).unwrap_or_default();
+        let mut groups = memory_groups(&read("cgroup"), &read("mountinfo"));
+        groups.sort_by_key(|group| group.files.limit != V2.limit);
+        groups
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.root.join(&self.below)
+    }
+
+    /// The name of the file with the most memory that it has had, in bytes.
+    pub(crate) fn peak_file(&self) -> &'static str {
+        self.files.peak
+    }
 }
 
 /// Those of a process: one, or one of each version.

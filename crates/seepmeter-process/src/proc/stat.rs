@@ -24,8 +24,14 @@ pub struct Stat {
     pub ppid: i32,
     /// The kernel's flags of it (include/linux/sched.h, `PF_*`).
     pub flags: u32,
+    /// The minor page faults of the children that it has waited for, and of theirs: it grows with each.
+    pub child_faults: u64,
     /// When it started, in clock ticks since boot: with the id, this is its identity.
     pub start_time: u64,
+    /// Where its code begins: an exec moves it. None if this user may not know, or a kernel is old.
+    pub start_code: Option<u64>,
+    /// How a zombie has ended, as wait(2) would say; 0 also if this user may not trace it.
+    pub exit_code: Option<i32>,
 }
 
 impl Stat {
@@ -46,9 +52,9 @@ impl Stat {
     /// parentheses, so it ends at the last `)`:
     ///
     /// ```text
-    /// 1 2      3     4    5    6       7      8     9     …  22
-    /// PID (COMM) STATE PPID PGRP SESSION TTY_NR TPGID FLAGS …  STARTTIME …
-    /// 4242 (a name) S 1 4242 4242 0 -1 4194560 … 914 …
+    /// 1 2      3     4    5    6       7      8     9     …  11      …  22        …  26        …  52
+    /// PID (COMM) STATE PPID PGRP SESSION TTY_NR TPGID FLAGS …  CMINFLT …  STARTTIME …  STARTCODE …  EXIT_CODE
+    /// 4242 (a name) S 1 4242 4242 0 -1 4194560 … 12 … 914 … 94123 … 0
     /// ```
     pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Self, ProcError> {
         let failed = |item| ProcError::parse(path, 1, item, text);
@@ -58,7 +64,7 @@ impl Stat {
         };
         let rest = String::from_utf8_lossy(&text[close + 1..]);
         // Field 3 and on.
-        let words: Vec<&str> = rest.split_ascii_whitespace().take(20).collect();
+        let words: Vec<&str> = rest.split_ascii_whitespace().take(50).collect();
         let state = words.first().and_then(|word| word.chars().next());
         let pid = std::str::from_utf8(&text[..open]).ok();
         Ok(Self {
@@ -67,7 +73,11 @@ impl Stat {
             state: state.ok_or_else(|| failed("state"))?,
             ppid: field(&words, 4).ok_or_else(|| failed("ppid"))?,
             flags: field(&words, 9).ok_or_else(|| failed("flags"))?,
+            child_faults: field(&words, 11).ok_or_else(|| failed("cminflt"))?,
             start_time: field(&words, 22).ok_or_else(|| failed("starttime"))?,
+            // Without the right to trace it, the kernel writes 1.
+            start_code: field(&words, 26).filter(|address| *address > 1),
+            exit_code: field(&words, 52),
         })
     }
 }

@@ -194,6 +194,6 @@ fn why_no_pidfd(pid: i32, root: &ProcRoot, source: io::Error) -> AttachError {
 }
 
 /// True if there is such a process, even one that this user may not signal.
-fn exists(pid: i32) -> bool {
+pub(crate) fn exists(pid: i32) -> bool {
     matches!(kill(nix::unistd::Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
 }

@@ -32,7 +32,8 @@ fn zombies() -> Vec<i32> {
 #[test]
 fn a_daemon_that_forks_twice_is_found_and_reaped() {
     let _alone = alone();
-    let Some(mut watched) = Watched::shell(Way::Subreaper, "(setsid cat <&3 &); (exec cat <&3); :") else {
+    let Some(mut watched) = Watched::shell(Way::Subreaper, "(setsid cat <&3 &); (exec cat <&3); :")
+    else {
         return;
     };
     let cats = watched.until_running("cat", 2);
@@ -64,7 +65,8 @@ fn orphans_that_live_briefly_leave_no_zombies() {
 #[test]
 fn other_children_of_this_process_are_neither_followed_nor_reaped() {
     let _alone = alone();
-    let Some(mut watched) = Watched::shell(Way::Subreaper, "(setsid cat <&3 &); (exec cat <&3); :") else {
+    let Some(mut watched) = Watched::shell(Way::Subreaper, "(setsid cat <&3 &); (exec cat <&3); :")
+    else {
         return;
     };
     watched.until_running("cat", 2);

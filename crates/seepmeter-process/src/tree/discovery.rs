@@ -27,7 +27,8 @@ impl Mechanism {
 /// What is read at each tick if nothing else says which processes are new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// The pids that the kernel has given since the last tick.
+    /// The pids that the kernel has given since the last tick, or the children of all that are known if
+    /// that is less to read.
     NewPids,
     /// All processes of the machine.
     AllProcesses,

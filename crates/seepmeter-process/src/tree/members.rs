@@ -90,7 +90,11 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    pub(crate) fn new(root: &ProcRoot, filter: Option<NameFilter>, most: usize) -> io::Result<Self> {
+    pub(crate) fn new(
+        root: &ProcRoot,
+        filter: Option<NameFilter>,
+        most: usize,
+    ) -> io::Result<Self> {
         Ok(Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             by_pid: BTreeMap::new(),
@@ -127,7 +131,8 @@ impl Members {
 
     /// Those that are not followed, with their start times.
     pub(crate) fn not_followed(&self) -> impl Iterator<Item = ProcessKey> {
-        let key = |(&pid, beyond): (&i32, &Beyond)| ProcessKey { pid, start_time: beyond.start_time };
+        let key =
+            |(&pid, beyond): (&i32, &Beyond)| ProcessKey { pid, start_time: beyond.start_time };
         self.beyond.iter().map(key)
     }
 
@@ -226,7 +231,8 @@ impl Members {
                 Err(errno) => return Err(errno.into()),
                 // The number 0 is that of the events' socket.
                 Ok(count) => {
-                    let pids = events[..count].iter().filter_map(|event| event.data().try_into().ok());
+                    let pids =
+                        events[..count].iter().filter_map(|event| event.data().try_into().ok());
                     return Ok(pids.filter(|pid: &i32| *pid != 0).collect());
                 }
             }

@@ -81,8 +81,11 @@ impl NewPids {
 
 /// The pids that are given after `before` up to `last`.
 fn between(before: i32, last: i32, largest: i32) -> impl Iterator<Item = i32> {
-    let (first, second) =
-        if last >= before { (before + 1..last + 1, 0..0) } else { (before + 1..largest, RESERVED..last + 1) };
+    let (first, second) = if last >= before {
+        (before + 1..last + 1, 0..0)
+    } else {
+        (before + 1..largest, RESERVED..last + 1)
+    };
     first.chain(second)
 }
 

@@ -32,6 +32,11 @@ impl Orphans {
         Ok(Self { own_pid: std::process::id().cast_signed(), target, root: root.clone() })
     }
 
+    /// Whose children orphans become.
+    pub(crate) fn own_pid(&self) -> i32 {
+        self.own_pid
+    }
+
     /// True if it is an orphan of the target's tree.
     pub(crate) fn includes(&self, pid: i32, stat: &Stat) -> bool {
         stat.ppid == self.own_pid

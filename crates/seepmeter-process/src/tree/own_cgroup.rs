@@ -42,7 +42,8 @@ impl OwnCgroup {
     /// Makes one and places a process in it.
     pub(crate) fn with(pid: i32, root: &ProcRoot) -> io::Result<Self> {
         let mut groups = Vec::new();
-        let mut failure = io::Error::new(io::ErrorKind::Unsupported, "no cgroup hierarchy is mounted");
+        let mut failure =
+            io::Error::new(io::ErrorKind::Unsupported, "no cgroup hierarchy is mounted");
         for parent in MemoryGroup::own(root) {
             remove_stale(&parent.folder());
             match Group::with(pid, &parent) {
@@ -139,7 +140,9 @@ fn add_pids(folder: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
 
 fn folders_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
 }
 
 fn remove_stale(parent: &Path) {
@@ -178,6 +181,7 @@ fn remove(folder: &Path, deadline: Instant) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::process::{Child, Command, Stdio};
 
     use super::*;
@@ -204,7 +208,8 @@ mod tests {
     /// None, loudly, if this machine does not let one be made.
     fn made(pid: i32, test: &str) -> Option<OwnCgroup> {
         let cgroup = OwnCgroup::with(pid, &ProcRoot::default());
-        cgroup.inspect_err(|error| eprintln!("NOT RUN: {test}: {error}")).ok()
+        let say = |error: &io::Error| writeln!(io::stderr(), "NOT RUN: {test}: {error}");
+        cgroup.inspect_err(|error| say(error).unwrap_or(())).ok()
     }
 
     #[test]

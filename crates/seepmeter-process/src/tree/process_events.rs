@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recvfrom, send, socket_with,
-    sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recvfrom, send,
+    socket_with, sockopt,
 };
 use seepmeter_record::End;
 
@@ -166,7 +166,7 @@ fn message(number: u32, words: &[u32]) -> Vec<u8> {
     text.extend(u32::try_from(length).unwrap_or(0).to_ne_bytes());
     text.extend(NLMSG_DONE.to_ne_bytes());
     text.extend([0; 10]);
-    for word in [CN_IDX_PROC, CN_VAL_PROC, number, 0] {
+    for word in [CN_IDX_PROC, CN_VAL_PROC, 0, number] {
         text.extend(word.to_ne_bytes());
     }
     text.extend(data.to_ne_bytes());
@@ -184,7 +184,8 @@ fn payload(text: &[u8]) -> Option<Words<'_>> {
 
 /// To which message the kernel answers, and its errno.
 fn answer(text: &[u8], event: Words<'_>) -> Option<(u32, u32)> {
-    let number = Words(text.get(NETLINK_HEADER..)?).word(2)?;
+    // It answers with the number that follows. (The other number, `seq`, is its own.)
+    let number = Words(text.get(NETLINK_HEADER..)?).word(3)?.wrapping_sub(1);
     (event.word(0)? == ACK).then(|| Some((number, event.word(4)?)))?
 }
 
@@ -263,7 +264,10 @@ mod tests {
     #[test]
     fn a_name_that_a_thread_gives_itself_is_not_the_processs_but_an_exec_by_one_is() {
         assert_eq!(read(&[COMM, 0, 0, 0, 10, 9, 0, 0, 0, 0]), None);
-        assert_eq!(read(&[COMM, 0, 0, 0, 9, 9, 0, 0, 0, 0]), Some(ProcessEvent::Renamed { pid: 9 }));
+        assert_eq!(
+            read(&[COMM, 0, 0, 0, 9, 9, 0, 0, 0, 0]),
+            Some(ProcessEvent::Renamed { pid: 9 })
+        );
         assert_eq!(read(&[EXEC, 0, 0, 0, 10, 9]), Some(ProcessEvent::Renamed { pid: 9 }));
     }
 

@@ -18,6 +18,7 @@ use super::own_cgroup::OwnCgroup;
 use super::process_events::{ProcessEvent, ProcessEvents, Received, end_of};
 use super::{NameFilter, statm};
 use crate::proc::{ProcError, ProcRoot, Stat, StatmPages};
+use crate::process::exists;
 use crate::{HeldChild, Process, ProcessKey};
 use seepmeter_record::End;
 
@@ -29,9 +30,11 @@ pub const BATCH: Duration = Duration::from_millis(5);
 /// Without events all processes are listed so often, for what no other way has found.
 const LIST_ALL: Duration = Duration::from_secs(10);
 /// Without events so many processes are read again at each refresh, in turns.
-const READ_AGAIN: usize = 4;
+const READ_AGAIN: usize = 2;
 /// As many if processes of the machine have ended unseen.
-const READ_AGAIN_BUSY: usize = 32;
+const READ_AGAIN_BUSY: usize = 8;
+/// To try a new pid takes this many times less than to read the children of a process.
+const PIDS_FOR_CHILDREN: usize = 8;
 /// A new process executes its program soon: it is read again at so many refreshes.
 const YOUNG: u8 = 3;
 /// Descriptors that others need.
@@ -90,6 +93,9 @@ pub struct ProcessTree {
     young: Vec<(i32, u8)>,
     listed_all: Instant,
     births_unseen: bool,
+    /// Of CONFIG_PROC_CHILDREN.
+    has_children_files: bool,
+    list_children_again: bool,
 }
 
 /// A process whose fork was reported.
@@ -149,6 +155,8 @@ impl ProcessTree {
         }
         members.counts.brief.is_exact = events.is_some();
         let new_pids = NewPids::begin(&root).ok();
+        let own = root.own().thread(std::process::id().cast_signed());
+        let has_children_files = own.file("children").exists();
         let listing = if new_pids.is_some() { Listing::NewPids } else { Listing::AllProcesses };
         let discovery = Discovery {
             cgroup: Mechanism::NotUsed,
@@ -172,9 +180,12 @@ impl ProcessTree {
             young: Vec::new(),
             listed_all: Instant::now(),
             births_unseen: false,
+            has_children_files,
+            list_children_again: false,
         };
         let origin = Origin { parent: None, parent_role: None, found_by: FoundBy::Target };
-        if !tree.take_in(target.pid(), origin)? || !tree.members.by_pid.contains_key(&target.pid()) {
+        if !tree.take_in(target.pid(), origin)? || !tree.members.by_pid.contains_key(&target.pid())
+        {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
         Ok(tree)
@@ -350,8 +361,10 @@ impl ProcessTree {
                 return Ok(());
             }
             fresh.sort_unstable();
-            let opened: Vec<_> =
-                fresh.into_iter().map(|(birth, pid)| (birth, pid, self.members.open(pid))).collect();
+            let opened: Vec<_> = fresh
+                .into_iter()
+                .map(|(birth, pid)| (birth, pid, self.members.open(pid)))
+                .collect();
             if self.read_events()? {
                 return self.resynchronise();
             }
@@ -441,13 +454,27 @@ impl ProcessTree {
         if self.listed_all.elapsed() >= LIST_ALL { self.list_all() } else { Ok(()) }
     }
 
+    /// What is cheapest: the target's cgroup, the new pids, or the children of all that is known.
     fn try_candidates(&mut self, pids: &mut NewPids) -> io::Result<()> {
-        self.births_unseen = false;
-        let Candidates::Pids { again, new } = pids.next()? else {
+        let candidates = pids.next()?;
+        let Candidates::Pids { again, new } = candidates else {
             self.births_unseen = true;
             self.list_cgroup()?;
             return self.list_all();
         };
+        let count = again.len() + new.len();
+        if self.cgroup.is_some() {
+            self.births_unseen = count > 0;
+            return if count > 0 { self.list_cgroup() } else { Ok(()) };
+        }
+        let known = self.members.pids();
+        let list_children =
+            self.has_children_files && count > PIDS_FOR_CHILDREN * (known.len() + 1);
+        if list_children || std::mem::replace(&mut self.list_children_again, list_children) {
+            self.births_unseen = true;
+            return self.list_children(known);
+        }
+        self.births_unseen = false;
         for pid in &again {
             self.births_unseen |= !self.try_candidate(*pid)?;
         }
@@ -456,13 +483,36 @@ impl ProcessTree {
                 pids.unseen(*pid);
             }
         }
-        if again.is_empty() && new.is_empty() { Ok(()) } else { self.list_cgroup() }
+        Ok(())
+    }
+
+    /// By the children files of all that are known. A file may miss a child while others end, so it is read
+    /// once more at the next refresh.
+    fn list_children(&mut self, mut known: Vec<i32>) -> io::Result<()> {
+        if let Some(orphans) = &self.orphans {
+            known.push(orphans.own_pid());
+        }
+        while let Some(parent) = known.pop() {
+            for pid in self.root.children(parent).unwrap_or_default() {
+                if !self.members.contains(pid)
+                    && self.try_candidate(pid)?
+                    && self.members.contains(pid)
+                {
+                    known.push(pid);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Follows a process if it belongs to the tree. False if there is none of this pid.
     fn try_candidate(&mut self, pid: i32) -> io::Result<bool> {
         if self.members.contains(pid) {
             return Ok(true);
+        }
+        // Most have ended already, and kill(2) says so much faster than /proc does.
+        if !exists(pid) {
+            return Ok(false);
         }
         let Ok(stat) = self.root.process(pid).stat() else { return Ok(false) };
         if let Some(origin) = self.origin(pid, &stat)

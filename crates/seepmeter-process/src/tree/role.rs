@@ -169,7 +169,14 @@ const INTERPRETERS: [Interpreter; 11] = [
     Interpreter {
         name: b"java",
         links: &[],
-        with_value: &[b"-cp", b"-classpath", b"--class-path", b"-p", b"--module-path", b"--add-modules"],
+        with_value: &[
+            b"-cp",
+            b"-classpath",
+            b"--class-path",
+            b"-p",
+            b"--module-path",
+            b"--add-modules",
+        ],
         module: &[b"-jar", b"-m", b"--module"],
         text: &[],
     },
@@ -184,7 +191,13 @@ const INTERPRETERS: [Interpreter; 11] = [
 ];
 
 const fn shell(name: &'static [u8], links: &'static [&'static [u8]]) -> Interpreter {
-    Interpreter { name, links, with_value: &[b"-o", b"+o", b"-O", b"+O"], module: &[], text: &[b"-c"] }
+    Interpreter {
+        name,
+        links,
+        with_value: &[b"-o", b"+o", b"-O", b"+O"],
+        module: &[],
+        text: &[b"-c"],
+    }
 }
 
 impl Interpreter {
@@ -241,8 +254,16 @@ mod tests {
         for (file, command, name) in [
             ("/usr/sbin/nginx", "nginx: worker process", "nginx"),
             ("/usr/lib/postgresql/17/bin/postgres", "postgres: user db [local] SELECT", "postgres"),
-            ("/usr/bin/python3.11", "python3 -W error /srv/app/worker.py --port 1", "python3 worker.py"),
-            ("/usr/bin/python3.11", "/usr/bin/python3.11 -m http.server 80", "python3.11 -m http.server"),
+            (
+                "/usr/bin/python3.11",
+                "python3 -W error /srv/app/worker.py --port 1",
+                "python3 worker.py",
+            ),
+            (
+                "/usr/bin/python3.11",
+                "/usr/bin/python3.11 -m http.server 80",
+                "python3.11 -m http.server",
+            ),
             ("/usr/bin/python3.11", "python3 -c import(time)", "python3 -c"),
             ("/usr/bin/python3.11", "gunicorn: master [app]", "python3.11"),
             ("/bin/dash", "/bin/sh -ec exit", "sh -ec"),

@@ -22,7 +22,10 @@ pub(crate) fn read(member: &mut Member, root: &ProcRoot) -> Option<Result<StatmP
 
 /// A first thread that has ended has no memory to show while the others run on. Neither has a process that
 /// has ended.
-fn of_another_thread(member: &mut Member, root: &ProcRoot) -> Option<Result<StatmPages, ProcError>> {
+fn of_another_thread(
+    member: &mut Member,
+    root: &ProcRoot,
+) -> Option<Result<StatmPages, ProcError>> {
     let folder = root.process(member.process.pid()).with_memory().ok()?;
     let file = StatmFile::open(&folder).ok()?;
     if !is_running(member) {

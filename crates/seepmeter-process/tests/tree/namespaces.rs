@@ -25,7 +25,8 @@ fn a_child_in_its_own_pid_and_mount_namespace_is_known_by_its_outer_pid() {
         return;
     }
     for way in [Way::Events, Way::Cgroup, Way::NewPids] {
-        let words: Vec<&str> = UNSHARE.into_iter().chain(["sh", "-c", "sh -c 'cat; :'; :"]).collect();
+        let words: Vec<&str> =
+            UNSHARE.into_iter().chain(["sh", "-c", "sh -c 'cat; :'; :"]).collect();
         let Some(mut watched) = Watched::spawn(way, &words) else { continue };
         let cat = watched.until_running("cat", 1).remove(0);
         let inner = std::fs::read_to_string(format!("/proc/{}/status", cat.key.pid)).unwrap();
@@ -88,7 +89,8 @@ fn pids_are_given_again() {
             others
         });
         for way in [Way::Cgroup, Way::NewPids] {
-            let script = "i=0; while [ $i -lt 400 ]; do sh -c 'sleep 0.005; :'; i=$((i + 1)); done; :";
+            let script =
+                "i=0; while [ $i -lt 400 ]; do sh -c 'sleep 0.005; :'; i=$((i + 1)); done; :";
             let Some(mut watched) = Watched::shell(way, script) else { continue };
             let ended = watched.until_all_ended();
             let mut pids: Vec<i32> = ended.keys().map(|key| key.pid).collect();

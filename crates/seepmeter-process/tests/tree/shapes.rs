@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use seepmeter_process::Process;
 use seepmeter_process::proc::ProcRoot;
-use seepmeter_process::tree::{
-    Change, EndReason, FoundBy, NameFilter, ProcessTree, TreeOptions,
-};
+use seepmeter_process::tree::{Change, EndReason, FoundBy, NameFilter, ProcessTree, TreeOptions};
 use seepmeter_record::End;
 
 use crate::watched::{Watched, Way};
@@ -20,7 +18,8 @@ const ORPHANS: [Way; 2] = [Way::Events, Way::Cgroup];
 #[test]
 fn a_wrapper_script_and_what_it_runs_are_found_with_parents_and_names() {
     for way in ALL {
-        let Some(mut watched) = Watched::shell(way, "cat <&3 & sh -c 'cat <&3; :' & wait; :") else {
+        let Some(mut watched) = Watched::shell(way, "cat <&3 & sh -c 'cat <&3; :' & wait; :")
+        else {
             continue;
         };
         let cats = watched.until_running("cat", 2);
@@ -43,7 +42,8 @@ fn a_wrapper_script_and_what_it_runs_are_found_with_parents_and_names() {
 #[test]
 fn a_process_that_executes_another_program_is_the_same_process_with_another_role() {
     for way in ALL {
-        let Some(mut watched) = Watched::shell(way, "sh -c 'read line; exec cat' <&3 & wait; :") else {
+        let Some(mut watched) = Watched::shell(way, "sh -c 'read line; exec cat' <&3 & wait; :")
+        else {
             continue;
         };
         let before = watched.until_running("sh -c (child)", 1).remove(0);
@@ -57,7 +57,8 @@ fn a_process_that_executes_another_program_is_the_same_process_with_another_role
 #[test]
 fn a_daemon_that_forks_twice_and_takes_its_own_session_is_found() {
     for way in ORPHANS {
-        let Some(mut watched) = Watched::shell(way, "(setsid cat <&3 &); (exec cat <&3) ; :") else {
+        let Some(mut watched) = Watched::shell(way, "(setsid cat <&3 &); (exec cat <&3) ; :")
+        else {
             continue;
         };
         let cats = watched.until_running("cat", 2);
@@ -80,7 +81,10 @@ fn an_orphan_that_was_known_before_stays_known_in_every_way() {
         let cat = watched.until_running("cat", 1).remove(0);
         let middle = cat.parent.unwrap();
         let root = ProcRoot::default();
-        Process::open(middle.pid, &root).unwrap().signal(nix::sys::signal::Signal::SIGKILL).unwrap();
+        Process::open(middle.pid, &root)
+            .unwrap()
+            .signal(nix::sys::signal::Signal::SIGKILL)
+            .unwrap();
         watched.until("it is an orphan", |_| {
             let stat = root.process(cat.key.pid).stat().unwrap();
             (stat.ppid != middle.pid).then_some(())
@@ -222,7 +226,8 @@ fn what_no_longer_matches_the_filter_is_left_out() {
         watched.say("go");
         watched.until("it is left out", |watched| {
             let mut changes = watched.changes.iter();
-            let left_out = |it: &&Change| matches!(it, Change::Ended { reason: EndReason::LeftOut, .. });
+            let left_out =
+                |it: &&Change| matches!(it, Change::Ended { reason: EndReason::LeftOut, .. });
             changes.find(left_out).map(drop)
         });
         assert_eq!(watched.tree.descendants().count(), 1, "it is known, and would be ended");
@@ -255,10 +260,14 @@ fn what_is_beyond_the_bound_is_counted_and_ended_and_followed_when_there_is_room
 #[test]
 fn statm_is_read_of_all_and_of_none_that_has_ended() {
     for way in ALL {
-        let Some(mut watched) = Watched::shell(way, "cat <&3 & cat <&3 & wait; :") else { continue };
+        let Some(mut watched) = Watched::shell(way, "cat <&3 & cat <&3 & wait; :") else {
+            continue;
+        };
         watched.until_running("cat", 2);
         let mut sizes = Vec::new();
-        watched.tree.read_statm(|process, pages| sizes.push((process.key, pages.unwrap().resident)));
+        watched
+            .tree
+            .read_statm(|process, pages| sizes.push((process.key, pages.unwrap().resident)));
         assert_eq!(sizes.len(), 3);
         assert!(sizes.iter().all(|(_, resident)| *resident > 0), "{sizes:?}");
         watched.close_input();
@@ -273,13 +282,18 @@ fn statm_is_read_of_all_and_of_none_that_has_ended() {
 #[test]
 fn the_target_has_a_cgroup_of_its_own_with_a_peak_and_it_is_gone_afterwards() {
     let Some(mut watched) = Watched::shell(Way::Cgroup, "(cat <&3 &) ; cat <&3") else { return };
-    watched.until_running("cat", 1);
+    watched.until_running("cat", 2);
     let folders: Vec<_> = watched.tree.cgroup_folders().map(ToOwned::to_owned).collect();
     assert!(!folders.is_empty() && folders.iter().all(|folder| folder.exists()));
-    if folders.iter().any(|folder| folder.join("memory.peak").exists() || folder.join("memory.max_usage_in_bytes").exists()) {
+    if folders.iter().any(|folder| {
+        folder.join("memory.peak").exists() || folder.join("memory.max_usage_in_bytes").exists()
+    }) {
         assert!(watched.tree.memory_peak().unwrap() > 4096);
     } else {
-        crate::watched::not_run("the peak of a cgroup", "there is no memory controller, or no peak");
+        crate::watched::not_run(
+            "the peak of a cgroup",
+            "there is no memory controller, or no peak",
+        );
     }
     drop(watched);
     assert!(folders.iter().all(|folder| !folder.exists()), "{folders:?}");

@@ -46,8 +46,9 @@ impl Way {
     }
 }
 
+/// Says loudly that a test could not run here: past the capture of `cargo test`.
 pub(crate) fn not_run(what: &str, why: &str) {
-    eprintln!("NOT RUN: {what}: {why}");
+    let _ = writeln!(std::io::stderr(), "NOT RUN: {what}: {why}");
 }
 
 /// A command, its tree, and what was reported of it. All its processes that read standard input, or

@@ -66,6 +66,11 @@ impl Accounting {
         self.is_useless |= self.unreaped.len() > MOST_ZOMBIES;
     }
 
+    /// True if it is a zombie that is known.
+    pub(crate) fn has_zombie(&self, key: ProcessKey) -> bool {
+        self.unreaped.iter().any(|(zombie, _)| *zombie == key)
+    }
+
     /// There are processes whose ends will not be known, so nothing can be concluded.
     pub(crate) fn give_up(&mut self) {
         self.is_useless = true;

@@ -152,20 +152,18 @@ impl Members {
         Ok(Candidate { process, stat, statm: StatmFile::open(&folder).ok() })
     }
 
-    /// Follows a process from now on, unless there are too many.
-    pub(crate) fn add(&mut self, candidate: Candidate, origin: Origin) -> io::Result<()> {
+    /// Follows a process from now on, unless there are too many. False if it has ended meanwhile.
+    pub(crate) fn add(&mut self, candidate: Candidate, origin: Origin) -> io::Result<bool> {
         let key = candidate.process.key();
         if self.by_pid.len() >= self.most {
             self.leave_beyond(key, origin);
-            return Ok(());
+            return Ok(true);
         }
         let Candidate { process, stat, statm } = candidate;
         let info = self.describe(key, stat.comm, &origin);
-        // What was read may be another process's, if this one has ended meanwhile.
+        // What was read may be another process's then.
         if process.has_ended()? {
-            self.accounting.ended(key, origin.parent.map(|parent| parent.pid));
-            self.counts.brief.at_least += 1;
-            return Ok(());
+            return Ok(false);
         }
         let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::from(key.pid.cast_unsigned()));
         self.epoll.add(process.pidfd(), event)?;
@@ -186,7 +184,7 @@ impl Members {
         };
         self.beyond.remove(&key.pid);
         self.by_pid.insert(key.pid, member);
-        Ok(())
+        Ok(true)
     }
 
     /// Remembers a process that is not followed, so that its children are known.

@@ -32,24 +32,15 @@ impl Orphans {
         Ok(Self { own_pid: std::process::id().cast_signed(), target, root: root.clone() })
     }
 
-    /// Whose children orphans become.
-    pub(crate) fn own_pid(&self) -> i32 {
-        self.own_pid
-    }
-
-    /// True if it is an orphan of the target's tree.
-    pub(crate) fn includes(&self, pid: i32, stat: &Stat) -> bool {
-        stat.ppid == self.own_pid
-            && pid != self.target.pid
-            && stat.start_time >= self.target.start_time
-            && self.is_of_first_thread(pid)
-    }
-
-    /// Without CONFIG_PROC_CHILDREN nothing can be told apart, so none is.
-    fn is_of_first_thread(&self, pid: i32) -> bool {
+    /// The orphans of the target's tree that were not reaped, with what they are now. Without
+    /// CONFIG_PROC_CHILDREN nothing can be told apart, so there are none.
+    pub(crate) fn list(&self) -> Vec<Stat> {
         let children = self.root.own().thread(self.own_pid).read("children").unwrap_or_default();
-        let mut pids = children.split(u8::is_ascii_whitespace).filter_map(decimal);
-        pids.any(|child| i32::try_from(child) == Ok(pid))
+        let pids = children.split(u8::is_ascii_whitespace).filter_map(decimal);
+        let pids = pids.filter_map(|pid| i32::try_from(pid).ok());
+        let others = pids.filter(|pid| *pid != self.target.pid);
+        let stats = others.filter_map(|pid| self.root.process(pid).stat().ok());
+        stats.filter(|stat| stat.start_time >= self.target.start_time).collect()
     }
 
     /// Reaps a descendant that has ended, if it is a child of this process.
@@ -57,7 +48,7 @@ impl Orphans {
         wait_for(WaitId::PidFd(process.pidfd()))
     }
 
-    /// Reaps an orphan that was a zombie when it was found.
+    /// Reaps an orphan that was a zombie when it was listed.
     pub(crate) fn reap_zombie(&self, stat: &Stat) -> io::Result<()> {
         match Pid::from_raw(stat.pid).filter(|_| stat.ppid == self.own_pid) {
             Some(pid) => wait_for(WaitId::Pid(pid)).map(drop),

@@ -274,7 +274,7 @@ impl ProcessTree {
     /// Takes hold of a process and follows it. False if it is a zombie.
     fn take_in(&mut self, pid: i32, origin: Origin) -> io::Result<bool> {
         match self.members.open(pid) {
-            Ok(candidate) => self.add(candidate, origin).map(|()| true),
+            Ok(candidate) => self.add(candidate, origin),
             Err(Unopened::Zombie) => Ok(false),
             Err(Unopened::None) => Ok(true),
             Err(Unopened::NoDescriptors) => {
@@ -292,13 +292,13 @@ impl ProcessTree {
         }
     }
 
-    fn add(&mut self, candidate: Candidate, origin: Origin) -> io::Result<()> {
+    fn add(&mut self, candidate: Candidate, origin: Origin) -> io::Result<bool> {
         let pid = candidate.pid();
-        self.members.add(candidate, origin)?;
+        let is_alive = self.members.add(candidate, origin)?;
         if self.events.is_none() {
             self.young.push((pid, YOUNG));
         }
-        Ok(())
+        Ok(is_alive)
     }
 
     // With events.
@@ -392,10 +392,13 @@ impl ProcessTree {
         // Its parent may have been taken in meanwhile.
         let known = self.members.origin_of_child(newborn.parent, FoundBy::Event);
         let origin = known.unwrap_or(newborn.origin);
-        match candidate {
-            Ok(candidate) => self.add(candidate, origin),
-            Err(_) => self.take_in(pid, origin).map(drop),
-        }
+        let is_alive = match candidate {
+            Ok(candidate) => self.add(candidate, origin)?,
+            Err(_) => self.take_in(pid, origin)?,
+        };
+        // Its exit will be reported as that of one that is not known.
+        self.members.counts.brief.at_least += u64::from(!is_alive);
+        Ok(())
     }
 
     fn resynchronise(&mut self) -> io::Result<()> {
@@ -451,6 +454,7 @@ impl ProcessTree {
         };
         self.new_pids = pids;
         found?;
+        self.take_in_orphans()?;
         if self.listed_all.elapsed() >= LIST_ALL { self.list_all() } else { Ok(()) }
     }
 
@@ -489,9 +493,6 @@ impl ProcessTree {
     /// By the children files of all that are known. A file may miss a child while others end, so it is read
     /// once more at the next refresh.
     fn list_children(&mut self, mut known: Vec<i32>) -> io::Result<()> {
-        if let Some(orphans) = &self.orphans {
-            known.push(orphans.own_pid());
-        }
         while let Some(parent) = known.pop() {
             for pid in self.root.children(parent).unwrap_or_default() {
                 if !self.members.contains(pid)
@@ -515,28 +516,38 @@ impl ProcessTree {
             return Ok(false);
         }
         let Ok(stat) = self.root.process(pid).stat() else { return Ok(false) };
-        if let Some(origin) = self.origin(pid, &stat)
-            && !self.take_in(pid, origin)?
-        {
-            // A zombie that nobody has seen alive.
-            self.members.counts.brief.at_least += 1;
-            let key = ProcessKey { pid, start_time: stat.start_time };
-            self.members.accounting.ended(key, Some(stat.ppid));
-            self.orphans.as_ref().map_or(Ok(()), |orphans| orphans.reap_zombie(&stat))?;
-        }
-        Ok(true)
-    }
-
-    /// Where a process belongs; none if it is not of the tree.
-    fn origin(&mut self, pid: i32, stat: &Stat) -> Option<Origin> {
-        if self.orphans.as_ref().is_some_and(|orphans| orphans.includes(pid, stat)) {
-            return Some(self.origin_of_orphan(FoundBy::Orphan));
-        }
         // What its parent executes is a part of its role.
         if let Some(parent) = self.members.stat(stat.ppid) {
             self.members.compare(stat.ppid, parent);
         }
-        self.members.origin_of_child(stat.ppid, FoundBy::Parent)
+        if let Some(origin) = self.members.origin_of_child(stat.ppid, FoundBy::Parent) {
+            self.take_in_or_count(&stat, origin)?;
+        }
+        Ok(true)
+    }
+
+    /// Follows a process, or counts it if nobody has seen it alive.
+    fn take_in_or_count(&mut self, stat: &Stat, origin: Origin) -> io::Result<()> {
+        let key = ProcessKey { pid: stat.pid, start_time: stat.start_time };
+        if !self.take_in(stat.pid, origin)? && !self.members.accounting.has_zombie(key) {
+            self.members.counts.brief.at_least += 1;
+            self.members.accounting.ended(key, Some(stat.ppid));
+        }
+        Ok(())
+    }
+
+    fn take_in_orphans(&mut self) -> io::Result<()> {
+        for stat in self.orphans.as_ref().map_or(Vec::new(), Orphans::list) {
+            if !self.members.contains(stat.pid) {
+                self.take_in_or_count(&stat, self.origin_of_orphan(FoundBy::Orphan))?;
+                if stat.has_ended()
+                    && let Some(orphans) = &self.orphans
+                {
+                    orphans.reap_zombie(&stat)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn origin_of_orphan(&self, found_by: FoundBy) -> Origin {

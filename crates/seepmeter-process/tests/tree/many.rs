@@ -64,7 +64,7 @@ fn no_brief_process_is_counted_if_all_were_reported() {
 
 #[test]
 fn a_storm_of_two_thousand_children_is_counted_with_events() {
-    let script = one_after_another(2000, "( : ) &") + " wait";
+    let script = one_after_another(2000, "{ ( : ) & }") + " wait";
     let Some(mut watched) = Watched::shell(Way::Events, &script) else { return };
     watched.until_all_ended();
     assert_complete(&watched, 2000, true);

@@ -10,6 +10,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -131,6 +132,10 @@ fn add_pids(folder: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
     let text = fs::read(folder.join(PROCESSES))?;
     let lines = text.split(|byte| *byte == b'\n').filter_map(decimal);
     pids.extend(lines.filter_map(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0));
+    // Two links are those of a folder with none in it (fs/kernfs/inode.c).
+    if fs::metadata(folder)?.nlink() == 2 {
+        return Ok(());
+    }
     for below in folders_in(folder) {
         // A group may go while it is read, and one of threads does not list processes: its parent does.
         let _ = add_pids(&below, pids);

@@ -32,7 +32,7 @@ const LIST_ALL: Duration = Duration::from_secs(10);
 /// Without events so many processes are read again at each refresh, in turns.
 const READ_AGAIN: usize = 2;
 /// As many if processes of the machine have ended unseen.
-const READ_AGAIN_BUSY: usize = 8;
+const READ_AGAIN_BUSY: usize = 4;
 /// To try a new pid takes this many times less than to read the children of a process.
 const PIDS_FOR_CHILDREN: usize = 8;
 /// A new process executes its program soon: it is read again at so many refreshes.

@@ -21,7 +21,10 @@ pub(crate) fn run(words: &[String]) -> Option<Result<(), Box<dyn Error>>> {
     match words.first()?.as_str() {
         "hold" => Some(hold(count)),
         "births" => Some(births()),
-        "storm" => Some(storm(count)),
+        "storm" => Some(storm(count, || {})),
+        "exec-storm" => Some(storm(count, || {
+            let _ = nix::unistd::execv(c"/bin/true", &[c"true"]);
+        })),
         _ => None,
     }
 }
@@ -75,23 +78,21 @@ fn births() -> Result<(), Box<dyn Error>> {
     for line in stdin().lock().lines() {
         line?;
         let time = now();
-        let pid = child(|| {
+        child(|| {
             nix::unistd::pause();
         })?;
         say(&format!("{time}"))?;
-        // Until the next line, or the end.
-        let _ = pid;
     }
     Ok(())
 }
 
-/// So many children that end at once, one after another: how long it took, and how much CPU time.
-fn storm(count: u32) -> Result<(), Box<dyn Error>> {
+/// So many children that do this and end, one after another: how long it took, and how much CPU time.
+fn storm(count: u32, work: impl Fn()) -> Result<(), Box<dyn Error>> {
     say("ready")?;
     stdin().lock().read_line(&mut String::new())?;
     let begin = Instant::now();
     for _ in 0..count {
-        waitpid(child(|| {})?, None)?;
+        waitpid(child(&work)?, None)?;
     }
     let wall = begin.elapsed().as_nanos();
     let mut cpu = 0;

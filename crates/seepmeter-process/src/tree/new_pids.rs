@@ -98,8 +98,8 @@ fn between(before: i32, last: i32, largest: i32) -> impl Iterator<Item = i32> {
 fn read_last(loadavg: &File) -> io::Result<i32> {
     let mut text = [0; 128];
     let length = loadavg.read_at(&mut text, 0)?;
-    let words = text[..length].split(u8::is_ascii_whitespace);
-    parse_pid(words.filter(|word| !word.is_empty()).next_back().unwrap_or_default())
+    let mut words = text[..length].split(u8::is_ascii_whitespace);
+    parse_pid(words.rfind(|word| !word.is_empty()).unwrap_or_default())
 }
 
 fn parse_pid(text: &[u8]) -> io::Result<i32> {

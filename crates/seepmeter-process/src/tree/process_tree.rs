@@ -31,6 +31,8 @@ pub const BATCH: Duration = Duration::from_millis(5);
 const LIST_ALL: Duration = Duration::from_secs(10);
 /// Without events so many processes are read again at each refresh, in turns.
 const READ_AGAIN: usize = 2;
+/// No process is read again more often than this.
+const TURNS: Duration = Duration::from_millis(100);
 /// As many if processes of the machine have ended unseen.
 const READ_AGAIN_BUSY: usize = 4;
 /// To try a new pid takes this many times less than to read the children of a process.
@@ -90,6 +92,7 @@ pub struct ProcessTree {
     births: u64,
     renamed: Vec<i32>,
     turns: VecDeque<i32>,
+    turns_began: Instant,
     young: Vec<(i32, u8)>,
     listed_all: Instant,
     births_unseen: bool,
@@ -177,6 +180,7 @@ impl ProcessTree {
             births: 0,
             renamed: Vec::new(),
             turns: VecDeque::new(),
+            turns_began: Instant::now(),
             young: Vec::new(),
             listed_all: Instant::now(),
             births_unseen: false,
@@ -416,7 +420,8 @@ impl ProcessTree {
         if self.events.is_some() {
             return Vec::new();
         }
-        if self.turns.is_empty() {
+        if self.turns.is_empty() && self.turns_began.elapsed() >= TURNS {
+            self.turns_began = Instant::now();
             self.turns.extend(self.members.by_pid.keys());
         }
         let count = if self.births_unseen { READ_AGAIN_BUSY } else { READ_AGAIN };

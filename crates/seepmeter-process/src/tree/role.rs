@@ -95,7 +95,9 @@ impl Program {
             return Self { file, name: first.to_vec(), script: Vec::new() };
         }
         let Some(interpreter) = INTERPRETERS.iter().find(|it| it.is(of_file)) else {
-            return Self { file: file.to_vec(), name: of_file.to_vec(), script: Vec::new() };
+            let is_name = |called: &&[u8]| called[..called.len().min(COMM)] == *name;
+            let name = called(first).filter(is_name).unwrap_or(of_file).to_vec();
+            return Self { file: file.to_vec(), name, script: Vec::new() };
         };
         // `python3` for python3.11, `sh` for dash: as it was typed.
         let typed = interpreter.is(first) || interpreter.links.contains(&first);
@@ -115,6 +117,9 @@ impl fmt::Display for Program {
         Ok(())
     }
 }
+
+/// The most bytes of a /proc/PID/comm.
+const COMM: usize = 15;
 
 /// Programs that are chosen by the name with which they are called.
 const MULTI_CALL: [&[u8]; 3] = [b"busybox", b"toybox", b"coreutils"];
@@ -233,6 +238,13 @@ impl Interpreter {
     }
 }
 
+/// What a program was called by, `redis-server` where the file is a link to redis-check-rdb: the first word, also
+/// of a title such as `nginx: worker process`. It counts if the name of the process is the same.
+fn called(first: &[u8]) -> Option<&[u8]> {
+    let word = first.split(|byte| *byte == b' ').next()?;
+    Some(word.strip_suffix(b":").unwrap_or(word))
+}
+
 fn base_name(path: &[u8]) -> &[u8] {
     let name = Path::new(OsStr::from_bytes(path)).file_name();
     name.map_or(path, OsStr::as_bytes)
@@ -279,6 +291,20 @@ mod tests {
             assert_eq!(program(file, command).to_string(), name, "{file} {command}");
         }
         assert_eq!(Program::new(None, b"secret", &[]).to_string(), "secret");
+    }
+
+    #[test]
+    fn a_program_that_is_called_by_another_name_than_its_file_has_that_one() {
+        let file = Some(Path::new("/usr/bin/redis-check-rdb"));
+        for first in ["/usr/bin/redis-server", "redis-server *:6379"] {
+            let program = Program::new(file, b"redis-server", &[first.as_bytes().to_vec()]);
+            assert_eq!(program.to_string(), "redis-server");
+        }
+        let program = Program::new(file, b"io_thd_1", &[b"redis-server".to_vec()]);
+        assert_eq!(program.to_string(), "redis-check-rdb", "it has given itself a name");
+        let words = [b"x86_64-linux-gnu-gcc-12".to_vec()];
+        let program = Program::new(Some(Path::new("/usr/bin/gcc-12")), b"x86_64-linux-gn", &words);
+        assert_eq!(program.to_string(), "x86_64-linux-gnu-gcc-12");
     }
 
     #[test]

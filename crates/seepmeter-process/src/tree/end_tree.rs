@@ -64,6 +64,7 @@ impl ProcessTree {
     /// What [`refresh`](ProcessTree::refresh) fails with.
     pub fn end(&mut self, grace: Duration) -> io::Result<TreeEnd> {
         let begin = Instant::now();
+        self.is_ending = true;
         if self.signal_until_gone(Signal::SIGTERM, begin + grace)? {
             return Ok(TreeEnd::default());
         }

@@ -227,7 +227,7 @@ impl Members {
             match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
-                // The number 0 is that of the events' socket.
+                // The number 0 is that of the events' socket and of the timer.
                 Ok(count) => {
                     let pids =
                         events[..count].iter().filter_map(|event| event.data().try_into().ok());
@@ -306,7 +306,7 @@ impl Members {
     }
 }
 
-/// Lets the epoll instance report when the events' socket can be read.
-pub(crate) fn watch_socket(epoll: &Epoll, socket: impl AsFd) -> io::Result<()> {
-    Ok(epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, 0))?)
+/// Lets the epoll instance report when the events' socket, or the timer, can be read.
+pub(crate) fn watch(epoll: &Epoll, fd: impl AsFd) -> io::Result<()> {
+    Ok(epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))?)
 }

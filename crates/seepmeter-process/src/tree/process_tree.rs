@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use rustix::process::{Resource, getrlimit};
 
 use super::accounting::AccountReading;
 use super::change::{Change, FoundBy, TreeCounts, TreeProcess};
 use super::discovery::{Discovery, Listing, Mechanism};
-use super::members::{Candidate, Members, Origin, Unopened, watch_socket};
+use super::members::{Candidate, Members, Origin, Unopened, watch};
 use super::new_pids::{Candidates, NewPids};
 use super::orphans::Orphans;
 use super::own_cgroup::OwnCgroup;
@@ -41,6 +42,9 @@ const PIDS_FOR_CHILDREN: usize = 8;
 const YOUNG: u8 = 3;
 /// Descriptors that others need.
 const DESCRIPTORS_OF_OTHERS: u64 = 128;
+/// With events a process is taken in when it has lived so long, unless the tree is at its end: one that ends
+/// earlier costs no more than its events.
+const RIPE: Duration = Duration::from_millis(4);
 /// What is born while others are taken in is taken in too, so often.
 const ROUNDS: u32 = 16;
 
@@ -99,11 +103,15 @@ pub struct ProcessTree {
     /// Of CONFIG_PROC_CHILDREN.
     has_children_files: bool,
     list_children_again: bool,
+    timer: TimerFd,
+    /// [`end`](Self::end) was called.
+    pub(super) is_ending: bool,
 }
 
 /// A process whose fork was reported.
 #[derive(Debug)]
 struct Newborn {
+    since: Instant,
     /// Which fork it was: a pid may be given again.
     birth: u64,
     parent: i32,
@@ -153,8 +161,10 @@ impl ProcessTree {
         let mut members = Members::new(&root, options.filter.clone(), most)?;
         let subscribed = options.events.then(ProcessEvents::subscribe);
         let (events, events_in_use) = subscribed.map_or((None, Mechanism::NotUsed), in_use);
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
         if let Some(events) = &events {
-            watch_socket(&members.epoll, events)?;
+            watch(&members.epoll, events)?;
+            watch(&members.epoll, &timer)?;
         }
         members.counts.brief.is_exact = events.is_some();
         let new_pids = NewPids::begin(&root).ok();
@@ -186,6 +196,8 @@ impl ProcessTree {
             births_unseen: false,
             has_children_files,
             list_children_again: false,
+            timer,
+            is_ending: false,
         };
         let origin = Origin { parent: None, parent_role: None, found_by: FoundBy::Target };
         if !tree.take_in(target.pid(), origin)? || !tree.members.by_pid.contains_key(&target.pid())
@@ -327,7 +339,9 @@ impl ProcessTree {
                 if let Some(origin) = of_newborn.or_else(of_member) {
                     self.births += 1;
                     let birth = self.births;
-                    self.newborn.insert(child, Newborn { birth, parent, origin, is_tried: false });
+                    let since = Instant::now();
+                    let newborn = Newborn { since, birth, parent, origin, is_tried: false };
+                    self.newborn.insert(child, newborn);
                 }
             }
             ProcessEvent::Renamed { pid } => {
@@ -356,15 +370,10 @@ impl ProcessTree {
                     self.members.reread(pid, stat);
                 }
             }
-            let mut fresh: Vec<(u64, i32)> = Vec::new();
-            for (pid, newborn) in self.newborn.iter_mut().filter(|(_, newborn)| !newborn.is_tried) {
-                newborn.is_tried = true;
-                fresh.push((newborn.birth, *pid));
-            }
+            let fresh = self.ripe_newborn();
             if fresh.is_empty() {
-                return Ok(());
+                return self.wake_for_newborn();
             }
-            fresh.sort_unstable();
             let opened: Vec<_> = fresh
                 .into_iter()
                 .map(|(birth, pid)| (birth, pid, self.members.open(pid)))
@@ -375,6 +384,30 @@ impl ProcessTree {
             for (birth, pid, candidate) in opened {
                 self.take_in_if_alive(birth, pid, candidate)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Those that are to be taken in now, with the numbers of their births, in the order of these.
+    fn ripe_newborn(&mut self) -> Vec<(u64, i32)> {
+        let at_the_end = self.is_ending || !self.members.by_pid.contains_key(&self.target.pid);
+        let mut ripe = Vec::new();
+        for (pid, newborn) in self.newborn.iter_mut().filter(|(_, newborn)| !newborn.is_tried) {
+            if at_the_end || newborn.since.elapsed() >= RIPE {
+                newborn.is_tried = true;
+                ripe.push((newborn.birth, *pid));
+            }
+        }
+        ripe.sort_unstable();
+        ripe
+    }
+
+    /// Lets the descriptor be readable when the next one is to be taken in.
+    fn wake_for_newborn(&mut self) -> io::Result<()> {
+        if self.newborn.values().any(|newborn| !newborn.is_tried) {
+            self.timer.set(Expiration::OneShot(RIPE.into()), TimerSetTimeFlags::empty())?;
+        } else {
+            self.timer.unset()?;
         }
         Ok(())
     }

@@ -68,8 +68,7 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
         && fifth > STILL * total / 5.0
         && eighth > ENDED * total / 8.0;
     let span = (floors[floors.len() - 1].time - floors[0].time).max(f64::MIN_POSITIVE);
-    let (estimate, half) = (total / span, Z95 * error / span);
-    let rate = Interval { estimate, low: estimate - half, high: estimate + half };
+    let rate = Interval::around(total / span, Z95 * error / span);
     Some(Drift { t, p_value, rate, early, late, keeps_on })
 }
 

@@ -35,7 +35,7 @@ pub struct Drift {
     /// What they gained in the second half.
     #[serde(with = "crate::exact")]
     pub late: f64,
-    /// Whether the drift of the second half is like that of the first, as far as can be told.
+    /// Whether the drift of the second half is like that of the first, as far as is known.
     pub keeps_on: bool,
 }
 

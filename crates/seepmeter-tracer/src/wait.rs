@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_stop_is_told_from_an_interrupt_by_its_signal() {
+    fn a_group_stop_differs_from_an_interrupt_by_its_signal() {
         assert_eq!(stopped(libc::SIGTSTP | EVENT_STOP << 8), PtraceStop::Group(libc::SIGTSTP));
     }
 }

@@ -216,14 +216,16 @@ impl MemoryEvents {
 const OOM_KILL: &str = "oom_kill";
 const HIGH: &str = "high";
 
-/// The number behind a name; there is one of each a line (mm/memcontrol.c).
+/// How often an event has happened.
 fn event_count(files: &[PathBuf], event: &str) -> Option<u64> {
     let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
-    let counts = texts.filter_map(|text| {
-        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-        lines.find(|(name, _)| *name == event)?.1.trim().parse().ok()
-    });
-    counts.max()
+    texts.filter_map(|text| number_behind(&text, event)).max()
+}
+
+/// The number behind a name; there is one of each a line (mm/memcontrol.c).
+fn number_behind(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.find(|(found, _)| *found == name)?.1.trim().parse().ok()
 }
 
 /// A path in mountinfo, in which a blank, a tab, a newline and a backslash are octal numbers.
@@ -260,11 +262,7 @@ fn limit_of(folder: &Path, files: Files) -> Option<CgroupLimit> {
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).ok();
     let number = |file: &str| read(file)?.trim().parse::<u64>().ok();
     let limit = number(files.limit).filter(|bytes| *bytes < UNLIMITED)?;
-    let inactive = read("memory.stat").and_then(|stat| {
-        // One name and one number a line (mm/memcontrol.c).
-        let mut lines = stat.lines().filter_map(|line| line.split_once(' '));
-        lines.find(|(name, _)| *name == files.inactive)?.1.trim().parse::<u64>().ok()
-    });
+    let inactive = read("memory.stat").and_then(|stat| number_behind(&stat, files.inactive));
     let used = number(files.used).map(|used| used.saturating_sub(inactive.unwrap_or(0)));
     Some(CgroupLimit { limit, used })
 }

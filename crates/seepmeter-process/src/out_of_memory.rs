@@ -23,6 +23,7 @@ use rustix::process::{WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use seepmeter_record::End;
 
 use crate::signals::next_signal;
+use crate::spawn::end_of;
 use crate::{Process, Signals, wait, write_until};
 
 /// The status of a failure of seepmeter's own.
@@ -108,7 +109,7 @@ fn end_thread(size: usize) -> ! {
     // SAFETY: writes eight bytes that are there; the descriptor stays open until exit.
     unsafe { libc::write(wake, one.as_ptr().cast(), one.len()) };
     if !main {
-        // SAFETY: nobody who joins this thread is to be told that it is done, and to free its stack.
+        // SAFETY: nobody who joins this thread is to find it done, and to free its stack.
         unsafe { libc::syscall(libc::SYS_set_tid_address, 0) };
         // SAFETY: ends this thread alone. What it has is never dropped, and nobody relies on that it is.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
@@ -260,10 +261,8 @@ impl Supervisor {
     fn status(&self) -> i32 {
         let known = || Some(REAPED.load(Ordering::Acquire)).filter(|status| *status != -1);
         let reap = || {
-            let ended =
-                waitid(WaitId::PidFd(self.target.as_fd()), WaitIdOptions::EXITED).ok()??;
-            let killed = || ended.terminating_signal().map(End::Killed);
-            ended.exit_status().map(End::Exited).or_else(killed).map(status)
+            let target = WaitId::PidFd(self.target.as_fd());
+            Some(status(end_of(&waitid(target, WaitIdOptions::EXITED).ok()??)))
         };
         known().or_else(reap).or_else(known).unwrap_or(OWN_FAILURE)
     }

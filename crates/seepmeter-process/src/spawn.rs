@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, ForkResult, access};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use seepmeter_record::End;
 
 use crate::out_of_memory::{self, Supervisor};
@@ -178,7 +178,7 @@ impl HeldChild {
     pub fn release(self) -> Result<Child, ExecError> {
         let Self { child, mut hold, mut sentinel } = self;
         out_of_memory::note_release();
-        // A child that was killed meanwhile reads nothing; its end is told by its pidfd.
+        // A child that was killed meanwhile reads nothing; its pidfd shows its end.
         let _ = hold.write_all(&[1]);
         let mut errno = [0; 4];
         match sentinel.read_exact(&mut errno) {
@@ -225,13 +225,18 @@ impl Child {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(rustix::io::Errno::CHILD) | Ok(None) => Ok(End::Gone),
                 Err(error) => Err(error.into()),
-                Ok(Some(status)) => Ok(match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => End::Exited(code),
-                    (None, Some(signal)) => End::Killed(signal),
-                    (None, None) => End::Gone,
-                }),
+                Ok(Some(status)) => Ok(end_of(&status)),
             };
         }
+    }
+}
+
+/// How a child ended that waitid(2) has reaped.
+pub(crate) fn end_of(status: &WaitIdStatus) -> End {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => End::Exited(code),
+        (None, Some(signal)) => End::Killed(signal),
+        (None, None) => End::Gone,
     }
 }
 

@@ -192,7 +192,7 @@ fn two_targets_have_subjects_of_their_own_and_share_their_stacks() {
     let Some((_folder, path)) = program(&chain()) else { return };
     let targets = [Target::path(&path), Target::path(&path)];
     targets.iter().for_each(|target| target.asleep(target.pid()));
-    let mut run = Run::new(&[("read", "stacks,smaps")]);
+    let mut run = Run::new(&[("read", "stacks,smaps"), ("max-pause", "10s")]);
     let processes = targets.each_ref().map(|target| run.add(target.pid(), false).unwrap());
     run.sample().unwrap();
 

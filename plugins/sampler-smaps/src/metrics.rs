@@ -2,7 +2,7 @@
 
 use seepmeter_plugin::record::conventions::metric;
 use seepmeter_plugin::record::{MetricId, MetricSpec, SubjectId, SubjectKind};
-use seepmeter_plugin::{SampleBuilder, Stream};
+use seepmeter_plugin::{SampleBuilder, Stream, point_value};
 use seepmeter_process::proc::SmapsRollup;
 
 use crate::counts::{Counts, ReadCounts};
@@ -69,8 +69,8 @@ pub(crate) fn mapping_values(
     counts: Option<Counts>,
     read: Option<ReadCounts>,
 ) -> [Option<i64>; MAPPING_METRICS] {
-    let counts = |of: fn(Counts) -> u64| counts.map(of).map(in_bytes);
-    let read = |of: fn(ReadCounts) -> u64| read.map(of).map(in_bytes);
+    let counts = |of: fn(Counts) -> u64| counts.map(of).map(point_value);
+    let read = |of: fn(ReadCounts) -> u64| read.map(of).map(point_value);
     [
         counts(|counts| counts.rss),
         counts(|counts| counts.anonymous),
@@ -83,10 +83,6 @@ pub(crate) fn mapping_values(
         read(|read| read.lazyfree),
         read(|read| read.locked),
     ]
-}
-
-fn in_bytes(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// What was last emitted of a process.
@@ -116,7 +112,7 @@ impl ProcessValues {
         let values = [Some(rss), pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked];
         let last = self.last_emitted.iter_mut();
         for ((value, last_emitted), metric) in values.into_iter().zip(last).zip(self.metrics) {
-            let Some(value) = value.map(in_bytes) else { continue };
+            let Some(value) = value.map(point_value) else { continue };
             if last_emitted.replace(value) != Some(value) || !whole {
                 sample.point(self.subject, metric, value);
             }

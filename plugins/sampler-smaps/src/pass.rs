@@ -94,7 +94,7 @@ impl Pass {
         let Self { parser, number, sums, is_empty, .. } = self;
         let mut take = |entry: Entry<'_>| {
             *is_empty = false;
-            add(sums, &entry.figures);
+            sums.add(&entry.figures);
             table.read(*number, &entry);
         };
         match buffer.get(..length) {
@@ -102,34 +102,5 @@ impl Pass {
             Some(text) => parser.push(text, &mut take),
         }
         Ok(length > 0)
-    }
-}
-
-fn add(sums: &mut SmapsFigures, figures: &SmapsFigures) {
-    let SmapsFigures {
-        rss,
-        pss,
-        private_dirty,
-        anonymous,
-        swap,
-        swap_pss,
-        lazyfree,
-        thp,
-        locked,
-        hugetlb,
-    } = figures;
-    for (sum, value) in [
-        (&mut sums.rss, rss),
-        (&mut sums.pss, pss),
-        (&mut sums.private_dirty, private_dirty),
-        (&mut sums.anonymous, anonymous),
-        (&mut sums.swap, swap),
-        (&mut sums.swap_pss, swap_pss),
-        (&mut sums.lazyfree, lazyfree),
-        (&mut sums.thp, thp),
-        (&mut sums.locked, locked),
-        (&mut sums.hugetlb, hugetlb),
-    ] {
-        *sum = sum.saturating_add(*value);
     }
 }

@@ -165,7 +165,7 @@ impl TargetWatch {
     }
 
     /// True if no value is older than it may be in a whole sample. What counts is how old it was at the last
-    /// sample: between two samples nothing looks at the target.
+    /// sample: between two samples nothing observes the target.
     pub(crate) fn is_current(&self) -> bool {
         let as_of = self.sampled_at;
         let (completed, idle) = match &self.sweep {

@@ -260,7 +260,7 @@ fn a_second_signal_ends_scale_at_once_and_all_that_its_run_has_started() {
     // Nobody reads what it has to say.
     let fifo = Fifo::new();
     let reader = fifo.open();
-    let script = "printf 'x%.0s' $(seq 100000); exit 3";
+    let script = "head -c 60000 /dev/zero; exit 3";
     let shell = format!("exec $S scale -n 1,2,3 -- sh -c \"{script}\" 2>{}", fifo.path().display());
     let running = seepmeter_tests::run("/bin/sh", words!["-c", shell])
         .env("S", seepmeter_tests::seepmeter_path())

@@ -60,8 +60,15 @@ void exit_elsewhere(void)
         pthread_create(&thread, NULL, exiting, NULL);
 }
 
+#ifdef LONG_ABOUT
+static uint8_t long_about[1200000];
+#endif
+
 __attribute__((constructor)) static void begin(void)
 {
+#ifdef LONG_ABOUT
+    memset(long_about, 'x', sizeof long_about);
+#endif
     IN_CONSTRUCTOR;
 }
 
@@ -91,7 +98,6 @@ static int32_t stop(void *instance)
 }
 
 #ifdef LONG_ABOUT
-static const uint8_t long_about[2 << 20];
 #define ABOUT { long_about, sizeof long_about }
 #else
 #define ABOUT SEEPMETER_TEXT("does what it was compiled for")

@@ -308,16 +308,20 @@ fn a_target_that_is_hard_to_watch_is_watched_and_ends_as_it_would_have() {
     let kinds: Vec<&str> = kinds.lines().collect();
     assert_eq!(kinds.len(), 31, "{kinds:?}");
     let samplers = if long() { SAMPLERS.len() } else { 2 };
+    // Without what debuggers read, of which there is more than a busy machine reads in the time of these.
+    let common = tempfile::tempdir_in(test_target().parent().unwrap()).unwrap();
+    let small = common.path().join("test-target");
+    let _ = run("strip", words!["-o", small, test_target()]).done().expect(0);
     many_times((kinds.len() * samplers) as u32, |turn| {
         let (kind, round) = (turn as usize % kinds.len(), turn as usize / kinds.len());
         let sampler = SAMPLERS[(kind + round * 2) % SAMPLERS.len()];
         let kind = kinds[kind];
         // One of them deletes its own program: another name of the same file.
-        let folder = tempfile::tempdir_in(test_target().parent().unwrap()).unwrap();
+        let folder = tempfile::tempdir_in(common.path()).unwrap();
         let program = folder.path().join("test-target");
         let target = || {
             let _ = std::fs::remove_file(&program);
-            std::fs::hard_link(test_target(), &program).unwrap();
+            std::fs::hard_link(&small, &program).unwrap();
             words![program, "hostile", kind]
         };
         let mut alone = target().into_iter();
@@ -332,6 +336,8 @@ fn a_target_that_is_hard_to_watch_is_watched_and_ends_as_it_would_have() {
         let recording = Recording::read(&path);
         assert_eq!(recording.ending, Ending::Whole, "{kind}, {sampler}");
         assert_eq!(recording.end(), End::Exited(7), "{kind}, {sampler}");
-        assert!(recording.samples().count() > 0, "{kind}, {sampler}: {}", done.output());
+        // On a machine with far more work than it can do, the first sample may take seconds, which is said.
+        let starved = done.err().contains("did not return from its last call");
+        assert!(starved || recording.samples().count() > 0, "{kind}, {sampler}: {}", done.output());
     });
 }

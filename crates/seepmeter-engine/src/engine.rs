@@ -120,6 +120,7 @@ impl Prepared {
     pub fn arm(self, targets: Vec<TargetSpec>, collector: Collector) -> Result<Armed, StartError> {
         let Self { infos, samplers, sinks, queues, max_batch_delay, failures } = self;
         let (writer, reader) = stream();
+        let gone = reader.router;
         let (report, router) = bounded(1);
         let open = Arc::new(AtomicBool::new(false));
         let (conclusion_sender, conclusion_requests) = unbounded();
@@ -132,7 +133,10 @@ impl Prepared {
             failures: Arc::clone(&failures),
             conclusion_requests,
         };
-        thread::Builder::new().name("router".to_owned()).spawn(move || routing.run(&report))?;
+        thread::Builder::new().name("router".to_owned()).spawn(move || {
+            let _gone = gone.at_end_of_thread();
+            routing.run(&report);
+        })?;
         let subjects = writer.reserve_subjects(targets.len());
         let origins = targets.iter().map(|target| target.origin.clone());
         let named = subjects.iter().zip(origins);

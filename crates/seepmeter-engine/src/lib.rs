@@ -25,6 +25,7 @@ mod cost;
 mod engine;
 mod failures;
 mod fan_out;
+mod gone;
 mod header;
 mod plan;
 mod plugins;

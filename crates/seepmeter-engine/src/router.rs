@@ -102,22 +102,28 @@ impl Router {
         }
     }
 
-    /// Reports sinks that were closed to those that are left.
-    fn report_closed(&mut self, closed: Vec<(String, Closed)>, t: u64) {
-        let event = |(label, why): (String, Closed)| {
-            if why == Closed::TooSlow {
-                let sentence = format!(
-                    "sink {label}: it was too slow: more than {} MiB of definitions and events waited for it, which is the limit, and seepmeter closed it; its output ends there",
-                    PENDING_BYTES >> 20
-                );
-                self.failures.report(&label, sentence);
-            }
-            let reason = self.failures.of(&label).unwrap_or(label).into();
-            Record::Event(Event::new(t, EventKind::SinkFailed { reason }))
-        };
-        let events: Vec<Record> = closed.into_iter().map(event).collect();
-        if !events.is_empty() {
-            self.fan_out.offer(events);
+    /// Reports sinks that were closed, also to those that are left, some of which may be closed for that in
+    /// their turn.
+    fn report_closed(&mut self, mut closed: Vec<(String, Closed)>, t: u64) {
+        while !closed.is_empty() {
+            self.report_too_slow(&closed);
+            let event = |(label, _): (String, Closed)| {
+                let reason = self.failures.of(&label).unwrap_or(label).into();
+                Record::Event(Event::new(t, EventKind::SinkFailed { reason }))
+            };
+            let events = closed.into_iter().map(event).collect();
+            closed = self.fan_out.offer(events);
+        }
+    }
+
+    /// Those that were closed by themselves have reported it.
+    fn report_too_slow(&self, closed: &[(String, Closed)]) {
+        for (label, _) in closed.iter().filter(|(_, why)| *why == Closed::TooSlow) {
+            let sentence = format!(
+                "sink {label}: it was too slow: more than {} MiB of definitions and events waited for it, which is the limit, and seepmeter closed it; its output ends there",
+                PENDING_BYTES >> 20
+            );
+            self.failures.report(label, sentence);
         }
     }
 
@@ -126,7 +132,9 @@ impl Router {
         let dropped = self.fan_out.dropped();
         let footer = Record::Footer(Footer { dropped: dropped.clone(), ..footer });
         self.collector.observe(&footer);
-        self.fan_out.offer(vec![footer]);
+        let closed = self.fan_out.offer(vec![footer]);
+        // Nothing comes behind the footer in the stream of those that are left.
+        self.report_too_slow(&closed);
         let conclusion = Arc::new(self.collector.conclude());
         self.fan_out.conclude(&conclusion);
         let _ = report.send(RouterReport { dropped, conclusion });

@@ -12,6 +12,7 @@ use seepmeter_verdict::Conclusion;
 use crate::RunReport;
 use crate::cost::own_cost;
 use crate::failures::Failures;
+use crate::gone::Gone;
 use crate::plan::TargetSpec;
 use crate::router::RouterReport;
 use crate::sampler::{KeptAlive, SamplerHandle, TickTotals};
@@ -155,14 +156,14 @@ impl PendingConclusion {
 /// The samplers and sinks that have not finished, for whoever does not want to wait for them any longer.
 #[derive(Clone, Debug, Default)]
 pub struct Unfinished {
-    all: Vec<(String, Weak<()>)>,
+    all: Vec<(String, Gone)>,
 }
 
 impl Unfinished {
     /// Which they are at this moment, for the user.
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
-        let unfinished = self.all.iter().filter(|(_, alive)| alive.strong_count() > 0);
+        let unfinished = self.all.iter().filter(|(_, gone)| !gone.is_set());
         unfinished.map(|(label, _)| label.clone()).collect()
     }
 }
@@ -224,10 +225,9 @@ impl Session {
 
     fn unfinished(&self) -> Unfinished {
         let samplers = self.samplers.iter();
-        let samplers =
-            samplers.map(|handle| (format!("sampler {}", handle.label), handle.alive.clone()));
+        let samplers = samplers.map(|handle| (format!("sampler {}", handle.label), handle.gone));
         let sinks = self.sinks.iter();
-        let sinks = sinks.map(|handle| (format!("sink {}", handle.label), handle.alive.clone()));
+        let sinks = sinks.map(|handle| (format!("sink {}", handle.label), handle.gone));
         Unfinished { all: samplers.chain(sinks).collect() }
     }
 
@@ -272,9 +272,9 @@ impl Session {
         self.writer.send(Record::Footer(footer.clone()));
         self.writer.request_flush();
         // The router never waits for a sink, so it comes to the footer soon.
-        let (mut dropped, conclusion) = match self.router.recv() {
-            Ok(RouterReport { dropped, conclusion }) => (dropped, Some(conclusion)),
-            Err(_) => (Vec::new(), None),
+        let (mut dropped, conclusion) = match self.writer.wait_for_router(&self.router) {
+            Some(RouterReport { dropped, conclusion }) => (dropped, Some(conclusion)),
+            None => (Vec::new(), None),
         };
         let footer = Footer { dropped: dropped.clone(), ..footer };
         let ended = Instant::now();

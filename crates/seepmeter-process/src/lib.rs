@@ -8,7 +8,7 @@
 //! its [`ProcessKey`], since its pid alone is given to another one later.
 //!
 //! - [`proc`] reads procfs, [`threads`] the threads of a process.
-//! - [`start`] knows what was closed when this process began.
+//! - [`start`] knows what was closed and ignored when this process began.
 //! - [`wait`] waits for descriptors, [`system`] has the page size and the clocks, [`priority`] keeps
 //!   the CPU while a target waits.
 //!
@@ -27,6 +27,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod last_words;
 mod limits;
 mod out_of_memory;
 mod output;
@@ -40,8 +41,9 @@ pub mod system;
 pub mod threads;
 pub mod wait;
 
+pub use last_words::LastWords;
 pub use limits::{CgroupLimit, Limits, MemoryEvents};
-pub use out_of_memory::{GuardedAllocator, memory_ran_out};
+pub use out_of_memory::{GuardedAllocator, has_room_for_thread, set_if_out_of_memory};
 pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};
 pub use signals::{ChildSignals, ReceivedSignal, Signals};

@@ -8,14 +8,17 @@
 //! All of this works on atomics and system calls: whoever runs here may hold any lock.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::fmt::{self, Write};
+use std::cell::Cell;
+use std::fmt::Write;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::{getpid, gettid};
@@ -24,7 +27,7 @@ use seepmeter_record::End;
 
 use crate::signals::next_signal;
 use crate::spawn::end_of;
-use crate::{Process, Signals, wait, write_until};
+use crate::{LastWords, Process, Signals, wait};
 
 /// The status of a failure of seepmeter's own.
 const OWN_FAILURE: i32 = 125;
@@ -45,14 +48,29 @@ static RELEASED: AtomicBool = AtomicBool::new(false);
 /// True if it was the main thread whose allocation failed.
 static MAIN_ENDED: AtomicBool = AtomicBool::new(false);
 
-/// True once an allocation has failed.
-static NOTED: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    // It has no destructor and is not made at its first use: it can be read without memory.
+    static ENDS: Cell<Option<&'static AtomicBool>> = const { Cell::new(None) };
+}
 
-/// True once a thread has ended because there was no memory. Who starts a thread then finds none for its
-/// stack either.
+/// Has `flag` set if this thread ends because it finds no memory: it drops nothing then, and who waits for
+/// something of it would never know.
+pub fn set_if_out_of_memory(flag: &'static AtomicBool) {
+    ENDS.set(Some(flag));
+}
+
+/// True if there is address space for another thread: for its stack, and for what is allocated to make it.
 #[must_use]
-pub fn memory_ran_out() -> bool {
-    NOTED.load(Ordering::Acquire)
+pub fn has_room_for_thread() -> bool {
+    /// The stack that std gives a thread is a quarter of it.
+    const ROOM: NonZeroUsize = NonZeroUsize::new(8 << 20).unwrap();
+    let (prot, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
+    // SAFETY: a new mapping, wherever the kernel wants it.
+    match unsafe { mmap_anonymous(None, ROOM, prot, flags) } {
+        // SAFETY: that mapping, which nothing refers to.
+        Ok(mapping) => unsafe { munmap(mapping, ROOM.get()) }.is_ok(),
+        Err(_) => false,
+    }
 }
 
 /// The target's status once it is reaped; -1 before.
@@ -98,7 +116,9 @@ fn or_end(memory: *mut u8, size: usize) -> *mut u8 {
 fn end_thread(size: usize) -> ! {
     let wake = WAKE.load(Ordering::Acquire);
     let supervised = wake != -1 && RELEASED.load(Ordering::Acquire);
-    NOTED.store(true, Ordering::Release);
+    if let Some(flag) = ENDS.get() {
+        flag.store(true, Ordering::Release);
+    }
     report(size, supervised);
     if !supervised {
         exit(OWN_FAILURE);
@@ -136,36 +156,13 @@ fn report(size: usize, target_runs: bool) {
         true => "and ends; the target goes on, and its exit status will be passed on",
         false => "so seepmeter ends",
     };
-    let mut line = Line::default();
+    let mut line = LastWords::default();
     // A line that is too long is cut.
-    let _ = writeln!(
+    let _ = write!(
         line,
         "seepmeter: out of memory: the thread `{name}` cannot allocate {size} bytes, {ends} (is there a limit, as of ulimit -v?)"
     );
-    // SAFETY: standard error is never closed.
-    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
-    let _ = write_until(stderr, &line.text[..line.length], Instant::now() + MESSAGE_LIMIT);
-}
-
-/// Text on the stack.
-struct Line {
-    text: [u8; 320],
-    length: usize,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { text: [0; 320], length: 0 }
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.text.get_mut(self.length..self.length + text.len()).ok_or(fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
-        self.length += text.len();
-        Ok(())
-    }
+    line.say(MESSAGE_LIMIT);
 }
 
 /// The child is about to be released.

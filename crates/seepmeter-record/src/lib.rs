@@ -37,6 +37,7 @@ mod model;
 mod pairs;
 mod printable;
 mod stacks;
+mod standard_input;
 mod stream_state;
 mod subject_tree;
 
@@ -51,6 +52,7 @@ pub use model::{
 };
 pub use printable::{is_printable, printable, printable_json, printable_lines};
 pub use stacks::StackDefinitions;
+pub use standard_input::standard_input;
 pub use stream_state::StreamState;
 
 /// The version of the recording format that this crate writes and reads.

@@ -59,6 +59,16 @@ fn say(sentence: &str) {
     UNREAD.store(unread, Ordering::Relaxed);
 }
 
+/// Shows what another program has printed, its lines as they are.
+pub(crate) fn quote(printed: &[u8]) {
+    let mut text = printable_lines(&String::from_utf8_lossy(printed)).into_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    // If standard error can't be written to, the exit status is all that is left.
+    let _ = write_until(io::stderr(), text.as_bytes(), Instant::now() + MESSAGE_LIMIT);
+}
+
 /// Reports one sentence, and waits no longer than a moment for whoever should take it: for the thread
 /// that serves signals.
 pub(crate) fn notice_at_once(sentence: &str) {

@@ -125,8 +125,13 @@ impl Jsonl {
 
 impl Sink for Jsonl {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        if let Some(state) = &mut self.state {
-            state.apply(record);
+        if let Some(state) = &mut self.state
+            && !state.apply(record)
+        {
+            return Err(Error::failed(format!(
+                "{} cannot go on in a new file: the stacks so far, which it would begin with, take more than 64 MiB, which is the limit of a recording; leave out rotate= and reopen=, or sample fewer stacks",
+                self.path
+            )));
         }
         self.form.write(record).map_err(|error| self.cannot_write(&error))
     }

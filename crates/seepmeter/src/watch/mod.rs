@@ -19,7 +19,7 @@ use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 use seepmeter_engine::{Live, RunReport, Unfinished};
 use seepmeter_process::wait::wait_readable;
 use seepmeter_process::{
-    ChildSignals, HeldChild, Process, ReceivedSignal, Signals, memory_ran_out,
+    ChildSignals, HeldChild, Process, ReceivedSignal, Signals, has_room_for_thread,
 };
 use seepmeter_record::{End, EventKind, SubjectId};
 
@@ -28,8 +28,10 @@ use crate::flags::OnStop;
 use crate::messages;
 use crate::outcome::Outcome;
 use crate::output_files::OutputRoom;
+use crate::scale::CurrentRun;
 
-/// Signals that are served: see [`Phase::effect`].
+/// Signals that are served: see [`Phase::effect`]. The first ones mostly end a program by a request of its
+/// user.
 const SIGNALS: [Signal; 7] = [
     Signal::SIGTERM,
     Signal::SIGINT,
@@ -39,6 +41,7 @@ const SIGNALS: [Signal; 7] = [
     Signal::SIGUSR2,
     Signal::SIGCONT,
 ];
+const REQUESTS: usize = 4;
 
 /// Why the watch stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,18 @@ pub(crate) enum TargetPolicy {
     },
     /// The targets are not ours: nothing is sent to them.
     Attached,
+    /// There is one target after another, each ours, and all of them end with seepmeter.
+    Measured,
+}
+
+impl TargetPolicy {
+    /// The signals that are served.
+    fn signals(self) -> &'static [Signal] {
+        match self {
+            Self::Spawned { .. } | Self::Attached => &SIGNALS,
+            Self::Measured => &SIGNALS[..REQUESTS],
+        }
+    }
 }
 
 /// A target that has not ended.
@@ -79,6 +94,8 @@ pub(crate) struct Watch {
     phase: Phase,
     /// A child that has not executed its command yet.
     held: Option<Arc<Process>>,
+    /// The run that is measured.
+    current: Option<Arc<CurrentRun>>,
     targets: Vec<WatchedTarget>,
     /// There while targets are watched.
     live: Option<Live>,
@@ -105,11 +122,35 @@ impl Watch {
         policy: TargetPolicy,
         work: impl FnOnce(&mut Self) -> Result<Outcome>,
     ) -> Result<Outcome> {
-        let mut watch = Self {
-            signals: Signals::take(&SIGNALS).context("cannot take over signals")?,
+        let mut watch = Self::new(policy, OutputRoom::new())?;
+        work(&mut watch).or_else(|error| {
+            let report = || messages::error(&error);
+            if watch.complete_by(Outcome::OwnFailure, Unfinished::default(), report).is_err() {
+                messages::error(&error);
+            }
+            Ok(Outcome::OwnFailure)
+        })
+    }
+
+    /// Prepares what writes to `outputs` and has no target: signals abort that, and leave no new file. Behind
+    /// it they do what they do by default.
+    pub(crate) fn while_preparing<T: Send>(
+        outputs: OutputRoom,
+        work: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<T> {
+        let mut watch = Self::new(TargetPolicy::Attached, outputs)?;
+        let prepared = watch.wait_for(work)?;
+        watch.signals.give_back().context("cannot give back signals")?;
+        prepared
+    }
+
+    fn new(policy: TargetPolicy, outputs: OutputRoom) -> Result<Self> {
+        Ok(Self {
+            signals: Signals::take(policy.signals()).context("cannot take over signals")?,
             policy,
             phase: Phase::Beginning,
             held: None,
+            current: None,
             targets: Vec::new(),
             live: None,
             stop_at: None,
@@ -119,14 +160,7 @@ impl Watch {
             requests: Requests::default(),
             outcome: Outcome::OwnFailure,
             unfinished: Unfinished::default(),
-            outputs: OutputRoom::new(),
-        };
-        work(&mut watch).or_else(|error| {
-            let report = || messages::error(&error);
-            if watch.complete_by(Outcome::OwnFailure, Unfinished::default(), report).is_err() {
-                messages::error(&error);
-            }
-            Ok(Outcome::OwnFailure)
+            outputs,
         })
     }
 
@@ -220,6 +254,23 @@ impl Watch {
         Ok(outcome)
     }
 
+    /// Lets runs be made, each of them the current one for a time. Behind it, `current` knows of each signal that
+    /// has come.
+    pub(crate) fn measure<T: Send>(
+        &mut self,
+        current: Arc<CurrentRun>,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<T> {
+        self.phase = Phase::Measuring;
+        self.current = Some(current);
+        let done = self.wait_for(work);
+        // What has ended the last run was sent to seepmeter before.
+        for received in self.received()? {
+            self.serve(received);
+        }
+        done
+    }
+
     /// Waits for work that completes the run, whose outcome is `outcome` but for that.
     pub(crate) fn complete_by<T: Send>(
         &mut self,
@@ -235,8 +286,8 @@ impl Watch {
 
     /// Lets another thread work, and serves signals meanwhile. If they end the wait, seepmeter ends here.
     pub(crate) fn wait_for<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        if memory_ran_out() {
-            // There is none for another thread, and the one that guards the target's status has a limit.
+        if !has_room_for_thread() {
+            // The thread that guards the target's status has a limit.
             return Ok(work());
         }
         let (done, at_end) = io::pipe().context("cannot make a pipe")?;
@@ -284,9 +335,9 @@ impl Watch {
         std::iter::from_fn(next).collect()
     }
 
-    /// What is due to requests. Nothing is before the end: what came was for the target, or has aborted.
+    /// What is due to requests. Nothing is while what comes is for the target, or aborts.
     fn due(&self) -> Option<(Instant, Due)> {
-        let ends = matches!(self.phase, Phase::Completing | Phase::KeptAlive);
+        let ends = !matches!(self.phase, Phase::Beginning | Phase::Watching);
         self.requests.due().filter(|_| ends)
     }
 
@@ -309,6 +360,9 @@ impl Watch {
             Effect::Abort => self.abort(received.signal),
             Effect::EndWatch => return true,
             Effect::PassOn | Effect::AskToStop => self.pass_on(received),
+            Effect::EndRun => {
+                self.current.iter().for_each(|current| current.interrupt(received));
+            }
             Effect::Note => {
                 self.live.iter().for_each(|live| live.emit_own(EventKind::Continued {}))
             }
@@ -331,9 +385,11 @@ impl Watch {
             let _ = child.signal(Signal::SIGKILL);
         }
         self.outputs.abort();
-        messages::notice_at_once(&format!(
-            "{signal} came before the run had begun; nothing was executed"
-        ));
+        let nothing = match self.policy {
+            TargetPolicy::Attached => "nothing was written",
+            TargetPolicy::Spawned { .. } | TargetPolicy::Measured => "nothing was executed",
+        };
+        messages::notice_at_once(&format!("{signal} came before the run had begun; {nothing}"));
         Outcome::Signal(signal as i32).exit_now()
     }
 
@@ -345,6 +401,7 @@ impl Watch {
             (Phase::KeptAlive, _) => {
                 "still here because the target needs it; a second one ends seepmeter all the same, which can break the target".to_owned()
             }
+            (Phase::Measuring, _) => "waiting for the run to end; a second one kills it".to_owned(),
             (_, labels) if labels.is_empty() => "about to end; a second one ends seepmeter at once".to_owned(),
             (_, labels) => {
                 format!("waiting for {labels}; a second one ends the wait, and the output is then incomplete")
@@ -356,6 +413,9 @@ impl Watch {
     /// Ends seepmeter although not all is complete.
     fn wait_no_longer(&self) -> ! {
         self.outputs.abort();
+        if let Some(current) = &self.current {
+            current.kill();
+        }
         let labels = self.unfinished.labels();
         if self.phase == Phase::Completing && !labels.is_empty() {
             messages::notice_at_once(&format!(
@@ -363,7 +423,10 @@ impl Watch {
                 labels.join(" and ")
             ));
         }
-        self.outcome.exit_now()
+        match (self.phase, self.requests.last()) {
+            (Phase::Measuring, Some(signal)) => Outcome::Signal(signal as i32).exit_now(),
+            _ => self.outcome.exit_now(),
+        }
     }
 
     /// Passes a signal on, unless the terminal has sent it to the target as well.
@@ -421,7 +484,9 @@ impl Watch {
                 self.kill_at = now.checked_add(grace);
                 false
             }
-            TargetPolicy::Spawned { on_stop: OnStop::Leave, .. } | TargetPolicy::Attached => true,
+            TargetPolicy::Spawned { on_stop: OnStop::Leave, .. }
+            | TargetPolicy::Attached
+            | TargetPolicy::Measured => true,
         }
     }
 

@@ -12,6 +12,8 @@ pub(super) enum Phase {
     Beginning,
     /// The targets run and are watched. The exec of a child is the first of it.
     Watching,
+    /// Runs are made one after another, to be measured.
+    Measuring,
     /// Samplers and sinks complete their work, and the report is printed.
     Completing,
     /// All is written, and a sampler stays for as long as targets need it.
@@ -27,6 +29,8 @@ pub(super) enum Effect {
     PassOn,
     /// It ends the watch, and what was sampled is completed.
     EndWatch,
+    /// It ends the run that is under way, and asks to wait no longer.
+    EndRun,
     /// It is passed on to the targets that are left, and asks to wait no longer: see [`Requests`].
     AskToStop,
     /// It goes into the stream.
@@ -43,6 +47,7 @@ impl Phase {
             (Self::Watching, Signal::SIGCONT) => Effect::Note,
             (_, Signal::SIGCONT) => Effect::Nothing,
             (Self::Beginning, _) => Effect::Abort,
+            (Self::Measuring, _) => Effect::EndRun,
             (Self::Watching, _) if spawned => Effect::PassOn,
             (Self::Watching, _) => Effect::EndWatch,
             (Self::Completing | Self::KeptAlive, Signal::SIGUSR1 | Signal::SIGUSR2) => {
@@ -135,6 +140,7 @@ mod tests {
         for signal in ENDING {
             for spawned in [true, false] {
                 assert_eq!(Phase::Beginning.effect(signal, spawned), Effect::Abort);
+                assert_eq!(Phase::Measuring.effect(signal, spawned), Effect::EndRun);
                 assert_eq!(Phase::Completing.effect(signal, spawned), Effect::AskToStop);
                 assert_eq!(Phase::KeptAlive.effect(signal, spawned), Effect::AskToStop);
             }

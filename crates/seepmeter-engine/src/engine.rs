@@ -122,7 +122,7 @@ impl Prepared {
         let (writer, reader) = stream();
         let (report, router) = bounded(1);
         let open = Arc::new(AtomicBool::new(false));
-        let (conclusion_sender, conclusion_requests) = unbounded();
+        let (request_sender, requests) = unbounded();
         let routing = Router {
             open: Arc::clone(&open),
             stream: reader,
@@ -130,7 +130,7 @@ impl Prepared {
             collector,
             max_batch_delay,
             failures: Arc::clone(&failures),
-            conclusion_requests,
+            requests,
         };
         thread::Builder::new().name("router".to_owned()).spawn(move || routing.run(&report))?;
         let subjects = writer.reserve_subjects(targets.len());
@@ -148,7 +148,7 @@ impl Prepared {
             samplers,
             sinks,
             router,
-            conclusion_requests: conclusion_sender,
+            requests: request_sender,
             open,
             failures,
         };

@@ -44,5 +44,5 @@ pub use limits::{CgroupLimit, Limits, MemoryEvents};
 pub use out_of_memory::{GuardedAllocator, memory_ran_out};
 pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};
-pub use signals::{ChildSignals, ReceivedSignal, Signals};
+pub use signals::{ChildSignals, ReceivedSignal, Signals, deliver};
 pub use spawn::{Child, Command, ExecError, HeldChild, Streams};

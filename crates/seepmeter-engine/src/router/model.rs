@@ -59,7 +59,7 @@ impl ModelSink {
                     self.pending.bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
                     self.in_hand = batch.records.to_vec();
                 }
-                Ok(Delivery::Conclusion(_)) => {}
+                Ok(Delivery::Report(_) | Delivery::Conclusion(_)) => {}
                 Err(error) => return !error.is_disconnected(),
             }
         }
@@ -137,7 +137,7 @@ impl Run {
             max_batch_delay: std::time::Duration::ZERO,
             failures: Arc::new(Failures::new(Arc::new(|_| ()))),
             open: Arc::new(AtomicBool::new(true)),
-            conclusion_requests: crossbeam_channel::never(),
+            requests: crossbeam_channel::never(),
         };
         let mut run = Self { sinks, emitted: Vec::new() };
         // How eager each part is differs from run to run: fast sinks, slow ones, bursts.

@@ -86,7 +86,8 @@ pub fn table(all: &[Endings], by_shape: bool) -> String {
             None => groups.push((name, vec![endings])),
         }
     }
-    let head = "| | up to | growing | steady | not sure | median time |\n|---|---|---|---|---|---|\n";
+    let head =
+        "| | up to | growing | steady | not sure | median time |\n|---|---|---|---|---|---|\n";
     groups.iter().fold(head.to_owned(), |table, (name, group)| table + &line(name, group))
 }
 
@@ -94,7 +95,8 @@ fn line(name: &str, group: &[&Endings]) -> String {
     let sum = |of: fn(&Endings) -> u64| group.iter().map(|endings| of(endings)).sum::<u64>();
     let [growing, steady, unsure] = [sum(|e| e.growing), sum(|e| e.steady), sum(|e| e.unsure)];
     let percent = |count: u64| count as f64 * 100.0 / (growing + steady + unsure) as f64;
-    let mut seconds: Vec<f64> = group.iter().flat_map(|endings| &endings.seconds).copied().collect();
+    let mut seconds: Vec<f64> =
+        group.iter().flat_map(|endings| &endings.seconds).copied().collect();
     seconds.sort_by(f64::total_cmp);
     let median = seconds.get(seconds.len() / 2).map_or(String::new(), |s| format!("{s:.0} s"));
     format!(
@@ -156,7 +158,8 @@ impl<'a> Prefix<'a> {
         if parts.is_empty() {
             return judge(whole, &settings);
         }
-        let parts: Vec<_> = parts.iter().enumerate().map(|(i, s)| PartView::current(i, s)).collect();
+        let parts: Vec<_> =
+            parts.iter().enumerate().map(|(i, s)| PartView::current(i, s)).collect();
         judge_with_parts(whole, &parts, &settings).judgement
     }
 }

@@ -309,7 +309,10 @@ mod tests {
         );
         let name = format!("a_function_{}", "of_a_template_".repeat(6));
         let shown = stack(&format!("{outer}{name}"));
-        assert!(shown.starts_with("…;a_function_of_a_tem") && shown.ends_with("_of_a_template_"), "{shown}");
+        assert!(
+            shown.starts_with("…;a_function_of_a_tem") && shown.ends_with("_of_a_template_"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -166,7 +166,10 @@ pub(crate) fn usage(error: &clap::Error) -> Result<Outcome> {
     let asks = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if error.use_stderr() && !asks {
         let text = error.render().to_string();
-        say(Severity::Error, &printable_lines(text.strip_prefix("error: ").unwrap_or(&text).trim_end()));
+        say(
+            Severity::Error,
+            &printable_lines(text.strip_prefix("error: ").unwrap_or(&text).trim_end()),
+        );
         return Ok(Outcome::OwnFailure);
     }
     let help = error.render();

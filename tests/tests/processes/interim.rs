@@ -19,7 +19,8 @@ fn sigusr1_to_attach_prints_the_summary_so_far_and_the_watch_goes_on() {
     let _ = running.error_line("rss ");
     for n in 1..=2 {
         running.signal(Signal::SIGUSR1);
-        let summaries = || (running.error_lines("verdict    inconclusive").len() == n).then_some(());
+        let summaries =
+            || (running.error_lines("verdict    inconclusive").len() == n).then_some(());
         eventually("the summary so far", summaries);
     }
     assert!(running.runs());
@@ -146,7 +147,16 @@ fn a_job_in_the_background_draws_no_status_line() {
 #[test]
 fn until_verdict_has_the_duration_as_its_limit_and_treats_the_target_as_at_its_end() {
     let words = words![
-        "run", "-q", "--until-verdict", "-d", "300ms", "--on-stop", "end", "--", "sleep", "600"
+        "run",
+        "-q",
+        "--until-verdict",
+        "-d",
+        "300ms",
+        "--on-stop",
+        "end",
+        "--",
+        "sleep",
+        "600"
     ];
     let done = seepmeter(words).done().expect(0);
     assert!(done.err().contains("SIGTERM"), "{}", done.output());
@@ -163,7 +173,7 @@ fn until_verdict_ends_the_watch_when_it_is_sure() {
     }
     let gates = words!["--fail-on", "growing"];
     let words = words!["run", "-q", "--until-verdict", "--on-stop", "end"];
-    let leak = words![ "--", test_target(), "leak", "4000", "2000", "3600"];
+    let leak = words!["--", test_target(), "leak", "4000", "2000", "3600"];
     let done = seepmeter(words.into_iter().chain(gates).chain(leak)).done().expect(100);
     assert!(done.err().contains("verdict    growing  rss +"), "{}", done.output());
     let mut target = run_target("hold", words!["4"]).start();

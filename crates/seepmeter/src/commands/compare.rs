@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_record::conventions::metric;
-use seepmeter_verdict::{
-    Change, ComparableRun, JudgeOptions, RunComparison, RunFile, VerdictLine,
-};
+use seepmeter_verdict::{Change, ComparableRun, JudgeOptions, RunComparison, RunFile, VerdictLine};
 
 use super::judge::{notice_doubts, read_run};
 use crate::flags::{CompareFlags, FailOn};

@@ -10,7 +10,7 @@ pub struct InterimFlags {
     /// Stop watching as soon as the verdict is sure, growing or steady; --duration is then the limit
     #[arg(long)]
     pub until_verdict: bool,
-    /// Show a line with the time, the memory and the verdict so far at the bottom of the terminal
+    /// Show the memory and the verdict so far in the last line of the terminal: auto, always or never
     ///
     /// `auto` shows it if standard error is a terminal to which no target writes, and not with --quiet;
     /// `always` shows it on any terminal.

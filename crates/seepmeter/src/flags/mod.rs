@@ -22,8 +22,8 @@ mod interim;
 #[derive(Debug, Parser)]
 #[command(name = "seepmeter", version, max_term_width = 100)]
 pub struct Flags {
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colour: auto, always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, display_order = 990)]
     pub color: When,
     /// What to do.
     #[command(subcommand)]

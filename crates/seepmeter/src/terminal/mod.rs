@@ -23,15 +23,15 @@ pub(crate) const INDENT: usize = 4;
 /// Lines are wrapped to no less than this, however narrow the terminal is.
 const LEAST_COLUMNS: usize = 40;
 
-/// When to use colour.
+/// When to do what is for terminals: colour, the status line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum When {
-    /// On a terminal, unless NO_COLOR is set or TERM is dumb; elsewhere if CLICOLOR_FORCE is set
+    /// If it fits where the output goes, and the user's environment does not say otherwise
     #[default]
     Auto,
-    /// Always
+    /// Whatever the output is
     Always,
-    /// Never
+    /// Not at all
     Never,
 }
 
@@ -45,7 +45,8 @@ impl When {
             "--color" => Some(next),
             word => word.strip_prefix("--color="),
         });
-        let when = given.last().and_then(|when| <Self as clap::ValueEnum>::from_str(when, false).ok());
+        let when =
+            given.last().and_then(|when| <Self as clap::ValueEnum>::from_str(when, false).ok());
         when.unwrap_or_default().apply();
     }
 
@@ -67,7 +68,9 @@ pub(crate) fn has_colour(stream: &impl RawStream) -> bool {
 
 /// How wide the terminal is, in columns; none of what is no terminal.
 pub(crate) fn width(stream: impl AsFd) -> Option<usize> {
-    terminal_size_of(stream).map(|(Width(columns), _)| columns.into()).filter(|columns| *columns > 0)
+    terminal_size_of(stream)
+        .map(|(Width(columns), _)| columns.into())
+        .filter(|columns| *columns > 0)
 }
 
 /// `text` in this style.
@@ -96,7 +99,11 @@ pub(crate) fn message_prefix(severity: Severity) -> Cow<'static, str> {
 
 /// A line as it is printed to this stream: on a terminal in its width, with further lines indented by so many
 /// columns, and the word of a verdict in colour.
-pub(crate) fn for_people(line: &VerdictLine, stream: &(impl RawStream + AsFd), indent: usize) -> String {
+pub(crate) fn for_people(
+    line: &VerdictLine,
+    stream: &(impl RawStream + AsFd),
+    indent: usize,
+) -> String {
     let text = printable(&line.text);
     let text = match width(stream) {
         Some(columns) => wrapped(&text, columns, indent).join("\n").into(),
@@ -158,7 +165,11 @@ mod tests {
     #[test]
     fn a_long_line_goes_on_under_its_text() {
         let line = "verdict    growing  rss +976 KiB/s (95 % CI 970 to 981 KiB/s) over 2 m";
-        let expected = ["verdict    growing  rss +976 KiB/s (95", "           % CI 970 to 981 KiB/s) over", "           2 m"];
+        let expected = [
+            "verdict    growing  rss +976 KiB/s (95",
+            "           % CI 970 to 981 KiB/s) over",
+            "           2 m",
+        ];
         assert_eq!(wrapped(line, 40, 11), expected);
         assert_eq!(wrapped(line, 100, 11), [line]);
     }

@@ -39,7 +39,11 @@ pub(crate) struct Interim {
 
 impl Interim {
     /// What the flags ask for; none if nobody wants to know the verdict before its end.
-    pub(crate) fn new(flags: &InterimFlags, quiet: bool, targets: &[WatchedTarget]) -> Option<Self> {
+    pub(crate) fn new(
+        flags: &InterimFlags,
+        quiet: bool,
+        targets: &[WatchedTarget],
+    ) -> Option<Self> {
         let status = shows_status(flags.status, quiet, targets).then(StatusLine::new);
         let settled = flags.until_verdict.then(SettledVerdict::default);
         let now = Instant::now();
@@ -106,7 +110,8 @@ impl Interim {
             format!("  {} {}", total.metric, human::amount(total.value as f64, total.unit))
         });
         let headline = self.headline.as_ref().map(|line| format!("  {}", line.text));
-        let line = format!("{elapsed}{}{}", total.unwrap_or_default(), headline.unwrap_or_default());
+        let line =
+            format!("{elapsed}{}{}", total.unwrap_or_default(), headline.unwrap_or_default());
         let stderr = io::stderr();
         // A terminal that does not say how wide it is has 80 columns.
         let line = terminal::cut(&line, terminal::width(&stderr).unwrap_or(80) - 1);

@@ -13,7 +13,7 @@ const CLEAR: &str = "\r\u{1b}[K";
 
 #[test]
 fn sigusr1_to_attach_prints_the_summary_so_far_and_the_watch_goes_on() {
-    let mut target = run_target("hold", words!["4"]).start();
+    let target = run_target("hold", words!["4"]).start();
     let pid = target.number("ready", 1);
     let mut running = seepmeter(words!["attach", "-i", "10ms", pid.to_string()]).start();
     let _ = running.error_line("rss ");
@@ -34,7 +34,7 @@ fn sigusr1_to_attach_prints_the_summary_so_far_and_the_watch_goes_on() {
 
 #[test]
 fn sigusr1_gets_its_summary_also_if_the_next_sample_is_far_away() {
-    let mut target = run_target("hold", words!["4"]).start();
+    let target = run_target("hold", words!["4"]).start();
     let pid = target.number("ready", 1);
     let running = seepmeter(words!["attach", "-i", "1h", pid.to_string()]).start();
     let _ = running.error_line("rss ");
@@ -42,13 +42,12 @@ fn sigusr1_gets_its_summary_also_if_the_next_sample_is_far_away() {
     let _ = running.error_line("verdict    inconclusive");
     running.signal(Signal::SIGINT);
     let _ = running.finish().expect(0);
-    target.end_input();
     let _ = target.finish().expect(0);
 }
 
 #[test]
 fn the_status_line_shows_the_verdict_as_it_forms_and_is_gone_before_the_summary() {
-    let mut target = run_target("hold", words!["4"]).start();
+    let target = run_target("hold", words!["4"]).start();
     let pid = target.number("ready", 1);
     let words = words!["attach", "-q", "--status=always", pid.to_string()];
     let mut running = seepmeter(words).on_terminal().start();
@@ -66,7 +65,7 @@ fn the_status_line_shows_the_verdict_as_it_forms_and_is_gone_before_the_summary(
 
 #[test]
 fn live_lines_stand_above_the_status_line_and_are_whole() {
-    let mut target = run_target("hold", words!["4"]).start();
+    let target = run_target("hold", words!["4"]).start();
     let pid = target.number("ready", 1);
     let words = words!["attach", "-i", "20ms", "--status=always", pid.to_string()];
     let mut running = seepmeter(words).on_terminal().start();
@@ -86,7 +85,7 @@ fn live_lines_stand_above_the_status_line_and_are_whole() {
 
 #[test]
 fn there_is_no_status_line_where_a_target_writes_in_quiet_or_in_a_pipe() {
-    let mut target = run_target("hold", words!["4"]).start();
+    let target = run_target("hold", words!["4"]).start();
     let pid = target.number("ready", 1).to_string();
     let on_terminal = |words| seepmeter(words).on_terminal().done().expect(0).out();
     let quiet = on_terminal(words!["attach", "-q", "-d", "1500ms", pid.clone()]);
@@ -107,7 +106,7 @@ fn there_is_no_status_line_where_a_target_writes_in_quiet_or_in_a_pipe() {
 
 #[test]
 fn ctrl_z_clears_the_status_line_and_fg_brings_it_back() {
-    let mut target = run_target("hold", words!["4"]).start();
+    let target = run_target("hold", words!["4"]).start();
     let pid = target.number("ready", 1);
     let mut shell = shell();
     let program = seepmeter_path();
@@ -132,7 +131,7 @@ fn ctrl_z_clears_the_status_line_and_fg_brings_it_back() {
 
 #[test]
 fn a_job_in_the_background_draws_no_status_line() {
-    let mut target = run_target("hold", words!["4"]).start();
+    let target = run_target("hold", words!["4"]).start();
     let pid = target.number("ready", 1);
     let mut shell = shell();
     let program = seepmeter_path();

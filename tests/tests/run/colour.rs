@@ -55,7 +55,8 @@ fn a_file_has_no_colour() {
 
 #[test]
 fn a_line_goes_on_below_its_text_if_the_terminal_is_narrow() {
-    let command = format!("stty cols 50; {} replay -q {}", seepmeter_path().display(), leak());
+    let command =
+        format!("stty rows 24 cols 50; {} replay -q {}", seepmeter_path().display(), leak());
     let done = run("/bin/sh", words!["-c", command]).on_terminal().done().expect(0);
     let out = done.out().replace('\r', "");
     assert!(out.lines().all(|line| line.chars().count() <= 50), "{out}");

@@ -23,7 +23,14 @@ mod interim;
 #[command(name = "seepmeter", version, max_term_width = 100)]
 pub struct Flags {
     /// When to use colour: auto, always or never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, display_order = 990)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 990
+    )]
     pub color: When,
     /// What to do.
     #[command(subcommand)]

@@ -123,7 +123,7 @@ fn ctrl_z_clears_the_status_line_and_fg_brings_it_back() {
         shell.said()[before.len()..].contains(" s  rss ").then_some(())
     });
     shell.type_keys(Terminal::CTRL_C);
-    let _ = shell.line("target ");
+    let _ = shell.line("watched ");
     shell.say("exit");
     let _ = shell.finish().expect(0);
     let _ = target.finish().expect(0);

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_leak_and_a_flat_line_are_sure_when_they_have_stood_for_three_times_the_least() {
-        assert_eq!(settled_after(|seconds| 5e7 + 1e6 * seconds), Some(280));
+        assert_eq!(settled_after(|seconds| 5e7 + 1e6 * seconds), Some(300));
         let flat = settled_after(|_| 5e7);
         assert!(flat.is_some_and(|seconds| (270..=600).contains(&seconds)), "{flat:?}");
     }

@@ -305,7 +305,7 @@ mod tests {
         let outer = "_start;__libc_start_main;main;".repeat(3);
         assert_eq!(
             stack(&format!("{outer}on_timer;append_row")),
-            "…;_start;__libc_start_main;main;on_timer;append_row"
+            "…;main;_start;__libc_start_main;main;on_timer;append_row"
         );
         let name = format!("a_function_{}", "of_a_template_".repeat(6));
         let shown = stack(&format!("{outer}{name}"));

@@ -166,9 +166,8 @@ mod tests {
     fn a_long_line_goes_on_under_its_text() {
         let line = "verdict    growing  rss +976 KiB/s (95 % CI 970 to 981 KiB/s) over 2 m";
         let expected = [
-            "verdict    growing  rss +976 KiB/s (95",
-            "           % CI 970 to 981 KiB/s) over",
-            "           2 m",
+            "verdict    growing  rss +976 KiB/s (95 %",
+            "           CI 970 to 981 KiB/s) over 2 m",
         ];
         assert_eq!(wrapped(line, 40, 11), expected);
         assert_eq!(wrapped(line, 100, 11), [line]);

@@ -123,7 +123,7 @@ impl Prepared {
         let gone = reader.router;
         let (report, router) = bounded(1);
         let open = Arc::new(AtomicBool::new(false));
-        let (conclusion_sender, conclusion_requests) = unbounded();
+        let (request_sender, requests) = unbounded();
         let routing = Router {
             open: Arc::clone(&open),
             stream: reader,
@@ -131,7 +131,7 @@ impl Prepared {
             collector,
             max_batch_delay,
             failures: Arc::clone(&failures),
-            conclusion_requests,
+            requests,
         };
         thread::Builder::new().name("router".to_owned()).spawn(move || {
             let _gone = gone.at_end_of_thread();
@@ -152,7 +152,7 @@ impl Prepared {
             samplers,
             sinks,
             router,
-            conclusion_requests: conclusion_sender,
+            requests: request_sender,
             open,
             failures,
         };

@@ -47,6 +47,11 @@ impl FanOut {
         !self.queues.is_empty()
     }
 
+    /// Lets every sink whose queue has room report what is known so far.
+    pub(crate) fn report(&self, conclusion: &Arc<Conclusion>) {
+        self.queues.iter().for_each(|queue| queue.report(Arc::clone(conclusion)));
+    }
+
     /// The verdict is the last that the sinks get.
     pub(crate) fn conclude(&mut self, conclusion: &Arc<Conclusion>) {
         self.queues.iter_mut().for_each(|queue| queue.conclude(Arc::clone(conclusion)));
@@ -125,7 +130,7 @@ mod tests {
     fn records_of(delivery: Delivery) -> Vec<Record> {
         match delivery {
             Delivery::Records(batch) => batch.records.to_vec(),
-            Delivery::Conclusion(_) => Vec::new(),
+            Delivery::Report(_) | Delivery::Conclusion(_) => Vec::new(),
         }
     }
 

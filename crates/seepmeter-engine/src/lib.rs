@@ -43,7 +43,7 @@ pub use plan::{SamplerPlan, SinkPlan, StartError, TargetSpec, TickInterval};
 pub use plugins::*;
 pub use replay::Replay;
 pub use sampler::KeptAlive;
-pub use session::{Armed, Live, PendingConclusion, Unfinished};
+pub use session::{Armed, Live, PendingAnswer, Unfinished};
 
 use std::sync::Arc;
 

@@ -7,14 +7,14 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use seepmeter_record::{Dropped, End, Event, EventKind, Footer, Record, SubjectId, TargetEnd};
 
-use seepmeter_verdict::Conclusion;
+use seepmeter_verdict::{Collector, Conclusion, CurrentTotal};
 
 use crate::RunReport;
 use crate::cost::own_cost;
 use crate::failures::Failures;
 use crate::gone::Gone;
 use crate::plan::TargetSpec;
-use crate::router::RouterReport;
+use crate::router::{Request, RouterReport};
 use crate::sampler::{KeptAlive, SamplerHandle, TickTotals};
 use crate::sink::SinkHandle;
 use crate::stream::StreamWriter;
@@ -105,14 +105,37 @@ impl Live {
         self.session.end_target(subject, end);
     }
 
-    /// Asks what is concluded so far. The answer comes behind the next record, so whoever needs it soon
-    /// asks ahead.
+    /// Asks what is concluded so far. The answer comes when the router has time for it, and nobody waits.
     #[must_use]
-    pub fn request_conclusion(&self) -> PendingConclusion {
+    pub fn request_conclusion(&self) -> PendingAnswer<Conclusion> {
+        self.request(Collector::conclude)
+    }
+
+    /// Asks what the targets hold now, of the main metric.
+    #[must_use]
+    pub fn request_current(&self) -> PendingAnswer<Option<CurrentTotal>> {
+        self.request(Collector::current)
+    }
+
+    /// Lets every sink report what it knows so far ([`Sink::report`](seepmeter_plugin::Sink::report)). A sink
+    /// that is so far behind that its queue is full leaves it out.
+    pub fn request_report(&self) {
+        // If the router has ended, the end is reported anyway.
+        let _ = self.session.requests.send(Request::Report);
+    }
+
+    fn request<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Collector) -> T + Send + 'static,
+    ) -> PendingAnswer<T> {
         let (sender, answer) = bounded(1);
+        let answering = move |collector: &Collector| {
+            // Whoever asked may have gone on without the answer.
+            let _ = sender.send(ask(collector));
+        };
         // If the router has ended, there is no answer.
-        let _ = self.session.conclusion_requests.send(sender);
-        PendingConclusion { answer }
+        let _ = self.session.requests.send(Request::Ask(Box::new(answering)));
+        PendingAnswer { answer }
     }
 
     /// What has yet to finish.
@@ -129,7 +152,7 @@ impl Live {
     }
 }
 
-/// What is concluded so far, as soon as it is there.
+/// An answer about the run so far, as soon as it is there.
 ///
 /// ```no_run
 /// # fn look(live: &seepmeter_engine::Live) {
@@ -141,14 +164,14 @@ impl Live {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct PendingConclusion {
-    answer: Receiver<Conclusion>,
+pub struct PendingAnswer<T> {
+    answer: Receiver<T>,
 }
 
-impl PendingConclusion {
-    /// The conclusion, once; none as long as it has not come.
+impl<T> PendingAnswer<T> {
+    /// The answer, once; none as long as it has not come.
     #[must_use]
-    pub fn take(&self) -> Option<Conclusion> {
+    pub fn take(&self) -> Option<T> {
         self.answer.try_recv().ok()
     }
 }
@@ -179,7 +202,7 @@ pub(crate) struct Session {
     pub(crate) samplers: Vec<SamplerHandle>,
     pub(crate) sinks: Vec<SinkHandle>,
     pub(crate) router: Receiver<RouterReport>,
-    pub(crate) conclusion_requests: Sender<Sender<Conclusion>>,
+    pub(crate) requests: Sender<Request>,
     /// True once the sinks are to get records.
     pub(crate) open: Arc<AtomicBool>,
     pub(crate) failures: Arc<Failures>,

@@ -219,6 +219,7 @@ impl QueueEnd {
                     self.write(&batch.records, sink)?;
                     self.pending.bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
                 }
+                Delivery::Report(conclusion) => sink.report(&conclusion)?,
                 Delivery::Conclusion(conclusion) => sink.conclude(&conclusion)?,
             }
         }

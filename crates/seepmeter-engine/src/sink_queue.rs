@@ -33,6 +33,8 @@ const ROOM_EVERY: Duration = Duration::from_millis(1);
 pub(crate) enum Delivery {
     /// Records that travel together, since waking a thread costs more than a record does.
     Records(Batch),
+    /// What is concluded so far, since somebody wants to know.
+    Report(Arc<Conclusion>),
     /// The verdict on the run, after its last record.
     Conclusion(Arc<Conclusion>),
 }
@@ -205,6 +207,12 @@ impl SinkQueue {
     pub(crate) fn dropped(&self) -> Option<Dropped> {
         let Self { label, dropped, .. } = self;
         (*dropped > 0).then(|| Dropped { sink: label.clone(), samples: *dropped })
+    }
+
+    /// Lets the sink report what is known so far, if its queue has room.
+    pub(crate) fn report(&self, conclusion: Arc<Conclusion>) {
+        // One that is behind, or has closed, could not show what is asked for.
+        let _ = self.queue.try_send(Delivery::Report(conclusion));
     }
 
     /// The verdict is the last that this sink gets.

@@ -46,5 +46,5 @@ pub use limits::{CgroupLimit, Limits, MemoryEvents};
 pub use out_of_memory::{GuardedAllocator, has_room_for_thread, set_if_out_of_memory};
 pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};
-pub use signals::{ChildSignals, ReceivedSignal, Signals};
+pub use signals::{ChildSignals, ReceivedSignal, Signals, deliver};
 pub use spawn::{Child, Command, ExecError, HeldChild, Streams};

@@ -246,9 +246,8 @@ impl Supervisor {
     fn pass_signals_on(&self) {
         while let Ok(Some(received)) = next_signal(&self.signals) {
             let named = rustix::process::Signal::from_named_raw(received.signal as i32);
-            if let (false, false, Some(signal)) =
-                (received.from_kernel, received.signal == Signal::SIGCONT, named)
-            {
+            let own = matches!(received.signal, Signal::SIGCONT | Signal::SIGTSTP);
+            if let (false, false, Some(signal)) = (received.from_kernel, own, named) {
                 // A target with more rights than ours gets none.
                 let _ = pidfd_send_signal(&self.target, signal);
             }

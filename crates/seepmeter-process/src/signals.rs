@@ -109,6 +109,21 @@ impl Signals {
     }
 }
 
+/// Lets a signal that [`Signals`] has taken do to this process what it does by default, now. Returns when that is
+/// over: after SIGTSTP, when the process was continued. The kernel ignores SIGTSTP for an orphaned process
+/// group, as it would have done (setpgid(2)).
+///
+/// # Errors
+/// What the system calls fail with.
+pub fn deliver(signal: Signal) -> io::Result<()> {
+    let mut only = SigSet::empty();
+    only.add(signal);
+    // To this thread alone: in all others it stays blocked.
+    nix::sys::signal::raise(signal)?;
+    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&only), None)?;
+    Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&only), None)?)
+}
+
 fn signal_fd(set: &SigSet) -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }

@@ -47,6 +47,17 @@ pub struct Collector {
     sums: Vec<SourceSeries>,
 }
 
+/// What all targets hold together at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CurrentTotal {
+    /// The metric.
+    pub metric: String,
+    /// Its value, in base units.
+    pub value: i64,
+    /// What that counts.
+    pub unit: Unit,
+}
+
 /// A series and the sampler it comes from: the one that counts at present.
 #[derive(Debug)]
 struct SourceSeries {
@@ -313,6 +324,17 @@ impl Collector {
     #[must_use]
     pub fn backwards(&self) -> u64 {
         self.clock.backwards()
+    }
+
+    /// What all targets hold together now, of the main metric; none as long as that is not known of one of them.
+    #[must_use]
+    pub fn current(&self) -> Option<CurrentTotal> {
+        let name = self.options.metrics.first()?;
+        let unit = self.values.metrics().find(|known| *known.name == **name)?.unit;
+        let running = self.targets.iter().filter(|target| !target.ended);
+        let mut totals = running.map(|target| target.metrics.first()?.total());
+        let value = totals.try_fold(0_i64, |sum, total| Some(sum.saturating_add(total?)))?;
+        Some(CurrentTotal { metric: name.clone(), value, unit })
     }
 
     /// What is concluded from all that was observed so far.

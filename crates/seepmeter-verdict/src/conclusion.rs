@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::{Gate, GateOutcome};
 use crate::run_series::{RunSeries, Scope};
-use crate::text::LineOptions;
+use crate::text::{LineOptions, VerdictLine};
 use crate::verdict::Verdict;
 
 /// What is to be judged.
@@ -210,6 +210,14 @@ impl MetricConclusion {
     /// # Errors
     /// Why there are none.
     pub fn lines(&self, explain: bool) -> Result<Vec<String>, &NoVerdict> {
+        Ok(self.verdict_lines(explain)?.into_iter().map(|line| line.text).collect())
+    }
+
+    /// As [`MetricConclusion::lines`], with what each line is.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn verdict_lines(&self, explain: bool) -> Result<Vec<VerdictLine>, &NoVerdict> {
         let verdicts = self.verdicts()?;
         let options = LineOptions { explain, name_target: verdicts.len() > 1 };
         let is_sum = |verdict: &&Verdict| verdict.scope == Scope::AllTargets;
@@ -217,7 +225,7 @@ impl MetricConclusion {
             .iter()
             .filter(is_sum)
             .chain(verdicts.iter().filter(|verdict| !is_sum(verdict)));
-        Ok(sum_first.flat_map(|verdict| verdict.lines(options)).collect())
+        Ok(sum_first.flat_map(|verdict| verdict.verdict_lines(options)).collect())
     }
 }
 

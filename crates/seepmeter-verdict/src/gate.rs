@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conclusion::NoVerdict;
 use crate::run_series::RunSeries;
-use crate::text::{reason, short};
+use crate::text::reason;
 use crate::verdict::Verdict;
 
 /// No more names than this are listed if one is wrong.
@@ -458,7 +458,7 @@ fn no_such_part(run: &RunSeries, name: &str) -> String {
     }
     let mut parts: Vec<_> = run.parts.iter().collect();
     parts.sort_by_key(|known| std::cmp::Reverse(known.series.peak()));
-    let names = parts.iter().take(MOST_NAMES).map(|known| short(&known.part.name));
+    let names = parts.iter().take(MOST_NAMES).map(|known| known.part.short_name());
     let names: Vec<String> = names.collect();
     let more = if parts.len() > MOST_NAMES { ", …" } else { "" };
     format!("there was no subject `{name}`; there were, largest first: {}{more}", names.join(", "))

@@ -43,7 +43,7 @@ mod shares;
 mod text;
 mod verdict;
 
-pub use collector::Collector;
+pub use collector::{Collector, CurrentTotal};
 pub use comparison::{ComparableRun, NotComparable, RunComparison};
 pub use conclusion::{Conclusion, JudgeOptions, MetricConclusion, MetricOutcome, NoVerdict};
 pub use explanation::explanation;
@@ -57,6 +57,6 @@ pub use run_series::{CauseSeries, PartSeries, RunSeries, Scope};
 pub use scale::{ClassShare, ScaleDoubt, ScaleReport, ScaleRun};
 pub use scale_gate::ScaleGate;
 pub use seepmeter_analysis::{Change, ScalingAnswer, ScalingReason};
-pub use settled::SettledVerdict;
-pub use text::LineOptions;
+pub use settled::{INTERIM_GROWTH, SettledVerdict};
+pub use text::{LineOptions, VerdictLine};
 pub use verdict::{MaskedGrowth, PartGrowth, SamplingHint, StalePart, Verdict};

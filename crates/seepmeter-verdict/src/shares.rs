@@ -36,9 +36,9 @@ impl Item<'_> {
             // `anonymous mappings, mostly of 64 KiB–1 MiB`.
             Some(one) => {
                 let one = one.strip_prefix(&part.family).unwrap_or(one).trim_start();
-                format!("{}, mostly {}", short(&part.name), short(one))
+                format!("{}, mostly {}", part.short_name(), short(one))
             }
-            None => short(&part.name),
+            None => part.short_name(),
         }
     }
 }

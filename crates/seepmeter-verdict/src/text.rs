@@ -4,10 +4,11 @@ use std::fmt;
 
 use seepmeter_analysis::{Classification, Interval, Judgement, Override, Reason, Span};
 use seepmeter_record::conventions::metric;
-use seepmeter_record::{Unit, human};
+use seepmeter_record::{SubjectKind, Unit, human};
 
 use crate::explanation::explanation;
 use crate::limit::LimitForecast;
+use crate::part::Part;
 use crate::run_series::Scope;
 use crate::verdict::{MaskedGrowth, StalePart, Verdict};
 
@@ -29,7 +30,30 @@ pub struct LineOptions {
     pub name_target: bool,
 }
 
+/// A line for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerdictLine {
+    /// The line.
+    pub text: String,
+    /// Of the first line of a verdict: what it was judged to be, which is the word that the line begins with.
+    pub verdict: Option<Classification>,
+}
+
+impl From<String> for VerdictLine {
+    fn from(text: String) -> Self {
+        Self { text, verdict: None }
+    }
+}
+
 impl Verdict {
+    /// As [`Verdict::lines`], with what each line is.
+    #[must_use]
+    pub fn verdict_lines(&self, options: LineOptions) -> Vec<VerdictLine> {
+        let lines = self.lines(options).into_iter().enumerate();
+        let verdict = |place| (place == 0).then_some(self.judgement.classification);
+        lines.map(|(place, text)| VerdictLine { text, verdict: verdict(place) }).collect()
+    }
+
     /// The verdict in a few lines. The first begins with growing, steady or inconclusive.
     #[must_use]
     pub fn lines(&self, options: LineOptions) -> Vec<String> {
@@ -83,7 +107,7 @@ impl Verdict {
         format!(
             "{}  {}{of}{rate}{}; masked: total {} does not show it",
             self.judgement.classification,
-            short(&masked.part.name),
+            masked.part.short_name(),
             over(masked.span),
             title(&self.metric),
         )
@@ -94,7 +118,7 @@ impl Verdict {
         let shares = self.shares.iter().flatten();
         let least = shares.min_by(|a, b| a.gain.total_cmp(&b.gain)).filter(|s| s.gain < 0.0)?;
         let lost = human::amount(-least.gain, self.unit);
-        Some(format!("  masked by {}, which lost {lost} in that time", short(&least.part.name)))
+        Some(format!("  masked by {}, which lost {lost} in that time", least.part.short_name()))
     }
 }
 
@@ -206,10 +230,26 @@ pub(crate) fn short(name: &str) -> String {
     format!("{begin}…{end}")
 }
 
+impl Part {
+    /// Its name as it fits into a line: of a stack the inner end, since every stack begins in `main`.
+    pub(crate) fn short_name(&self) -> String {
+        if self.kind != SubjectKind::Stack || self.name.chars().count() <= LONGEST_NAME {
+            return short(&self.name);
+        }
+        let room = LONGEST_NAME - 2;
+        let inner = self.name.match_indices(';').map(|(at, _)| &self.name[at + 1..]);
+        let innermost = || self.name.rsplit(';').next().unwrap_or_default();
+        match inner.clone().find(|frames| frames.chars().count() <= room) {
+            Some(frames) => format!("…;{frames}"),
+            None => format!("…;{}", short(innermost())),
+        }
+    }
+}
+
 /// Which parts were not sampled up to the end, the largest by name.
 fn stale_line(stale: &[StalePart]) -> Option<String> {
     let shortest = stale.iter().map(|part| part.unknown_for).min()?;
-    let names: Vec<String> = stale.iter().map(|part| short(&part.part.name)).collect();
+    let names: Vec<String> = stale.iter().map(|part| part.part.short_name()).collect();
     let (named, others) = names.split_at(names.len().min(MOST_STALE));
     let names = match others.len() as u64 {
         0 => named.join(", "),
@@ -237,6 +277,7 @@ mod tests {
 
     use super::*;
     use crate::RunSeries;
+    use crate::made_up::part;
 
     fn short_verdict(reason: Reason, needs_more: Option<u64>) -> Verdict {
         let mut verdict = RunSeries::of_resident("a", Series::from_pairs([(0, 1)])).judge();
@@ -252,6 +293,26 @@ mod tests {
         let shown = short(&path);
         assert_eq!(shown.chars().count(), LONGEST_NAME);
         assert!(shown.starts_with("/opt/deep/") && shown.ends_with("/libé.so r-xp"), "{shown}");
+    }
+
+    #[test]
+    fn a_long_stack_is_shown_by_its_inner_end() {
+        let stack = |name: &str| {
+            let part = part(name, Series::default()).part;
+            Part { kind: SubjectKind::Stack, ..part }.short_name()
+        };
+        assert_eq!(stack("main;append_row"), "main;append_row");
+        let outer = "_start;__libc_start_main;main;".repeat(3);
+        assert_eq!(
+            stack(&format!("{outer}on_timer;append_row")),
+            "…;main;_start;__libc_start_main;main;on_timer;append_row"
+        );
+        let name = format!("a_function_{}", "of_a_template_".repeat(6));
+        let shown = stack(&format!("{outer}{name}"));
+        assert!(
+            shown.starts_with("…;a_function_of_a_tem") && shown.ends_with("_of_a_template_"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -21,4 +21,5 @@ mod session;
 pub mod sinks;
 mod slips;
 mod spec;
+pub mod terminal;
 mod watch;

@@ -23,6 +23,7 @@ fn main() {
         Ok(flags) => flags,
         Err(error) => Outcome::of_usage(&error).exit(),
     };
+    flags.color.apply();
     let outcome = match flags.command {
         Subcommand::Run(flags) => commands::run(flags),
         Subcommand::Attach(flags) => commands::attach(flags),

@@ -60,7 +60,7 @@ impl ModelSink {
                     self.pending.bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
                     self.in_hand = batch.records.to_vec();
                 }
-                Ok(Delivery::Conclusion(_)) => {}
+                Ok(Delivery::Report(_) | Delivery::Conclusion(_)) => {}
                 Err(error) => return !error.is_disconnected(),
             }
         }
@@ -138,7 +138,7 @@ impl Run {
             max_batch_delay: std::time::Duration::ZERO,
             failures: Arc::new(Failures::new(Arc::new(|_| ()))),
             open: Arc::new(AtomicBool::new(true)),
-            conclusion_requests: crossbeam_channel::never(),
+            requests: crossbeam_channel::never(),
         };
         let mut run = Self { sinks, emitted: Vec::new() };
         // How eager each part is differs from run to run: fast sinks, slow ones, bursts.
@@ -279,7 +279,7 @@ fn a_sink_that_is_closed_for_the_end_of_another_or_for_the_footer_is_reported_to
         max_batch_delay: std::time::Duration::ZERO,
         failures: Arc::clone(&failures),
         open: Arc::new(AtomicBool::new(true)),
-        conclusion_requests: crossbeam_channel::never(),
+        requests: crossbeam_channel::never(),
     };
     assert!(router.route(vec![event()]).is_none());
     let closed = |label: &str| failures.of(label).is_some_and(|why| why.contains("too slow"));

@@ -33,7 +33,8 @@ fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     let targets = targets.map(|(process, subject)| WatchedTarget { process, subject: *subject });
     watch.release(targets.collect());
     outputs.begin();
-    watch.until_stopped(armed.go(), flags.watch.duration, |_| Ok(End::Gone))?;
+    let interim = watch.interim(&flags.interim, flags.sinks.quiet);
+    watch.until_stopped(armed.go(), flags.watch.duration, interim, |_| Ok(End::Gone))?;
     let gates = &flags.sinks.gates;
     watch.complete(Outcome::Success, |outcome, report| outcome.of_report(report, gates))
 }

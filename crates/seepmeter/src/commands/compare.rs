@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_record::conventions::metric;
-use seepmeter_verdict::{Change, ComparableRun, JudgeOptions, RunComparison, RunFile};
+use seepmeter_verdict::{Change, ComparableRun, JudgeOptions, RunComparison, RunFile, VerdictLine};
 
 use super::judge::{notice_doubts, read_run};
 use crate::flags::{CompareFlags, FailOn};
 use crate::messages::{print_json, print_lines, shown};
 use crate::outcome::Outcome;
+use crate::terminal::INDENT;
 
 /// `seepmeter compare`.
 ///
@@ -41,7 +42,9 @@ pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
             RunComparison::of(&base, &new).ok_or_else(|| anyhow!("there is nothing to compare"))?;
         match flags.json {
             true => print_json(&format!("{}\n", comparison.json())),
-            false => print_lines(&comparison.lines(), ""),
+            false => {
+                print_lines(comparison.lines().into_iter().map(VerdictLine::from).collect(), INDENT)
+            }
         }?;
         fails |= fails_on(flags.fail_on, comparison.whole.change());
     }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_record::conventions::metric;
-use seepmeter_verdict::{JudgeOptions, RunFile};
+use seepmeter_verdict::{JudgeOptions, RunFile, VerdictLine};
 
 use crate::flags::{JudgeFlags, TableFlags};
 use crate::messages::{self, print_json, print_lines, shown};
 use crate::outcome::Outcome;
+use crate::terminal::INDENT;
 
 /// `seepmeter judge`.
 ///
@@ -45,17 +46,21 @@ fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
     let mut lines = Vec::new();
     for metric in &conclusion.metrics {
         let found = match flags.json {
-            true => metric.documents(&conclusion.gates, Some(&file)),
-            false => metric.lines(flags.explain),
+            true => metric
+                .documents(&conclusion.gates, Some(&file))
+                .map(|lines| lines.into_iter().map(VerdictLine::from).collect()),
+            false => metric.verdict_lines(flags.explain),
         };
         lines.extend(found.map_err(|why| anyhow!("cannot judge {file}: {why}"))?);
     }
     notice_doubts(&run, &file);
     let several = flags.files.len() > 1 && !flags.json;
-    let name = if several { format!("{file}: ") } else { String::new() };
+    if let (true, Some(first)) = (several, lines.first_mut()) {
+        first.text.insert_str(0, &format!("{file}: "));
+    }
     match flags.json {
-        true => print_json(&format!("{}\n", lines.join("\n"))),
-        false => print_lines(&lines, &name),
+        true => print_json(&lines.into_iter().map(|line| line.text + "\n").collect::<String>()),
+        false => print_lines(lines, INDENT),
     }?;
     if let (Err(why), false) = (conclusion.main(), conclusion.gates.is_empty()) {
         bail!("cannot evaluate the gates on {file}: {why}");

@@ -65,7 +65,8 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     live.emit(EventKind::Exec {}, subject);
 
     let mut end = End::Left;
-    let stop = watch.until_stopped(live, flags.watch.duration, |_| {
+    let interim = watch.interim(&flags.interim, flags.sinks.quiet);
+    let stop = watch.until_stopped(live, flags.watch.duration, interim, |_| {
         end = child.reap().context("cannot reap the target")?;
         Ok(end)
     })?;

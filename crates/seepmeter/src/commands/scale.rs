@@ -8,13 +8,14 @@ use seepmeter_engine::Unfinished;
 use seepmeter_process::ChildSignals;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_record::End;
-use seepmeter_verdict::ScaleReport;
+use seepmeter_verdict::{ScaleReport, VerdictLine};
 
 use super::run::not_executed;
 use crate::flags::{Flags, ScaleFlags};
-use crate::messages::{self, print, print_json};
+use crate::messages::{self, print_json, print_lines};
 use crate::outcome::Outcome;
 use crate::scale::{CurrentRun, Finding, FinishedRun, Limits, Runner, Search};
+use crate::terminal::INDENT;
 use crate::watch::{TargetPolicy, Watch};
 
 /// A run may hold this part of the memory that can be had.
@@ -80,13 +81,12 @@ fn amounts(given: &[u64]) -> Result<Vec<u64>> {
 /// Prints the answer, and evaluates the gates.
 fn answer(mut report: ScaleReport, flags: &ScaleFlags) -> Result<Outcome> {
     report.gates = flags.fail_on.iter().map(|gate| gate.evaluate(&report)).collect();
-    let text = match flags.json {
-        true => report.json().context("cannot write the answer as JSON")?,
-        false => report.lines().join("\n"),
-    };
     match flags.json {
-        true => print_json(&format!("{text}\n"))?,
-        false => print(&format!("{text}\n"))?,
+        true => {
+            let json = report.json().context("cannot write the answer as JSON")?;
+            print_json(&format!("{json}\n"))?
+        }
+        false => print_lines(report.lines().into_iter().map(VerdictLine::from).collect(), INDENT)?,
     };
     let fired = messages::gates(report.gates.iter(), flags.strict);
     Ok(if fired { Outcome::Gate(flags.fail_status) } else { Outcome::Success })

@@ -4,20 +4,34 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_engine::TickInterval;
 use seepmeter_plugin::parse_duration;
 use seepmeter_record::human::{Size, parse_size};
 use seepmeter_verdict::{Gate, RowFilter, ScaleGate, TableOptions, ValueUnit};
 
+pub use self::interim::InterimFlags;
 use crate::slips;
 use crate::spec::Spec;
+use crate::terminal::When;
+
+mod interim;
 
 /// Watch the memory of any program and judge whether it leaks
 #[derive(Debug, Parser)]
 #[command(name = "seepmeter", version, max_term_width = 100)]
 pub struct Flags {
+    /// When to use colour: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 990
+    )]
+    pub color: When,
     /// What to do.
     #[command(subcommand)]
     pub command: Subcommand,
@@ -35,8 +49,8 @@ pub enum Subcommand {
     Run(RunFlags),
     /// Watch running processes
     ///
-    /// The watch ends when all of them have ended, after --duration, or at Ctrl-C. It sends no signal to
-    /// them and leaves them running.
+    /// The watch ends when all of them have ended, after --duration, when --until-verdict has its verdict, or at
+    /// Ctrl-C. It sends no signal to them and leaves them running. SIGUSR1 prints the summary so far.
     #[command(override_usage = "seepmeter attach [OPTIONS] PID...")]
     Attach(AttachFlags),
     /// Send a recording to sinks
@@ -80,15 +94,19 @@ pub enum Subcommand {
 
 /// `seepmeter run`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("end of the watch").args(["duration", "until_verdict"]).multiple(true))]
 pub struct RunFlags {
     /// How to watch.
     #[command(flatten)]
     pub watch: WatchFlags,
+    /// What becomes of the verdict while it forms.
+    #[command(flatten)]
+    pub interim: InterimFlags,
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
-    /// What happens to the command when --duration is over
-    #[arg(long, value_name = "WHAT", default_value = "leave", requires = "duration")]
+    /// What happens to the command when --duration is over or --until-verdict has its verdict
+    #[arg(long, value_name = "WHAT", default_value = "leave", requires = "end of the watch")]
     pub on_stop: OnStop,
     /// How long --on-stop end waits from SIGTERM to SIGKILL; also, a second SIGTERM to seepmeter
     /// within this time is passed on as SIGKILL
@@ -108,6 +126,9 @@ pub struct AttachFlags {
     /// How to watch.
     #[command(flatten)]
     pub watch: WatchFlags,
+    /// What becomes of the verdict while it forms.
+    #[command(flatten)]
+    pub interim: InterimFlags,
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
@@ -372,6 +393,7 @@ impl Flags {
     /// What clap reports, help and version included.
     pub fn read() -> Result<Self, clap::Error> {
         let words: Vec<OsString> = std::env::args_os().collect();
+        When::apply_from(&words);
         let mut flags =
             Self::try_parse_from(&words).map_err(|error| slips::explained(error, &words))?;
         if let Subcommand::Run(run) = &mut flags.command {

@@ -50,6 +50,8 @@ use seepmeter_plugin::Error;
 use seepmeter_process::WaitingWriter;
 use seepmeter_record::Bytes;
 
+use crate::terminal::status_line::Pause;
+
 mod links;
 mod lock;
 mod parts;
@@ -328,7 +330,12 @@ pub enum OutputFile {
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Stream(file) => file.write(bytes),
+            Self::Stream(file) => {
+                let mut pause = Pause::before_writing_to(&file.0);
+                let written = file.write(bytes)?;
+                pause.iter_mut().for_each(|pause| pause.wrote(&bytes[..written]));
+                Ok(written)
+            }
             Self::Regular(file) => file.write(bytes),
         }
     }

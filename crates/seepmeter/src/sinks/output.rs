@@ -10,10 +10,12 @@ use std::rc::Rc;
 use seepmeter_plugin::Error;
 use seepmeter_process::{WaitingWriter, start};
 use seepmeter_record::{Bytes, printable};
+use seepmeter_verdict::VerdictLine;
 
 use crate::output_files::{
     Limit, OutputFile, OutputRoom, PartEnd, PartRules, StandardStream, standard_stream,
 };
+use crate::terminal;
 
 /// Each rotation renames all files that are kept.
 const MOST_KEPT: u32 = 1_000;
@@ -125,9 +127,15 @@ impl Output {
         self.print(|out| writeln!(out, "{}", printable(line)))
     }
 
-    /// Prints lines for people.
-    pub(super) fn lines(&mut self, lines: &[String]) -> Result<(), Error> {
-        lines.iter().try_for_each(|line| self.line(line))
+    /// Prints lines for people. On a terminal one that is too long goes on in the next, indented by so many
+    /// columns.
+    pub(super) fn lines(&mut self, lines: &[VerdictLine], indent: usize) -> Result<(), Error> {
+        let shown = |line: &VerdictLine| match self.writer().get_ref() {
+            OutputFile::Stream(stream) => terminal::for_people(line, &stream.0, indent),
+            OutputFile::Regular(_) => printable(&line.text).into_owned(),
+        };
+        let lines: Vec<String> = lines.iter().map(shown).collect();
+        self.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 
     /// Hands everything on to the system.

@@ -119,6 +119,10 @@ impl<S: OutputSink> Sink for InParts<S> {
         self.sink.flush()
     }
 
+    fn report(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        self.sink.report(conclusion)
+    }
+
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
         self.sink.conclude(conclusion)
     }

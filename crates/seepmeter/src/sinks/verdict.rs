@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Sink, options};
 use seepmeter_record::{End, Footer, Record, printable_json};
-use seepmeter_verdict::Conclusion;
+use seepmeter_verdict::{Conclusion, VerdictLine};
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
+use crate::terminal::INDENT;
 
 options! {
     /// Options of the sink `verdict`.
@@ -25,7 +26,7 @@ options! {
 pub struct VerdictSink {
     options: VerdictOptions,
     output: Output,
-    lines: Vec<String>,
+    lines: Vec<VerdictLine>,
     /// Why there is no verdict on a metric, of the first that has none.
     missing: Option<String>,
     /// There was no target to judge, and why has been reported already.
@@ -59,8 +60,10 @@ impl Sink for VerdictSink {
         let VerdictOptions { json, explain, .. } = self.options;
         for metric in &conclusion.metrics {
             let lines = match json {
-                true => metric.documents(&conclusion.gates, None),
-                false => metric.lines(explain),
+                true => metric
+                    .documents(&conclusion.gates, None)
+                    .map(|lines| lines.into_iter().map(VerdictLine::from).collect()),
+                false => metric.verdict_lines(explain),
             };
             match lines {
                 Ok(lines) => self.lines.extend(lines),
@@ -78,11 +81,11 @@ impl Sink for VerdictSink {
         }
         match self.options.json {
             true => {
-                let json = self.lines.iter().map(|line| printable_json(line));
+                let json = self.lines.iter().map(|line| printable_json(&line.text));
                 let json: Vec<_> = json.collect();
                 self.output.print(|out| json.iter().try_for_each(|it| writeln!(out, "{it}")))?;
             }
-            false => self.output.lines(&self.lines)?,
+            false => self.output.lines(&self.lines, INDENT)?,
         }
         self.output.flush()?;
         match &self.missing {

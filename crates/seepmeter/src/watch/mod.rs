@@ -5,6 +5,7 @@
 //! thread meanwhile: see [`Watch::wait_for`]. So no signal finds seepmeter deaf. What it does in which
 //! phase is decided in [`phase`].
 
+mod interim;
 mod phase;
 
 use std::io::{self, PipeWriter, Write};
@@ -19,12 +20,13 @@ use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 use seepmeter_engine::{Live, RunReport, Unfinished};
 use seepmeter_process::wait::wait_readable;
 use seepmeter_process::{
-    ChildSignals, HeldChild, Process, ReceivedSignal, Signals, has_room_for_thread,
+    ChildSignals, HeldChild, Process, ReceivedSignal, Signals, deliver, has_room_for_thread,
 };
 use seepmeter_record::{End, EventKind, SubjectId};
 
+pub(crate) use self::interim::Interim;
 use self::phase::{Due, Effect, ONE_REQUEST, Phase, Requests};
-use crate::flags::OnStop;
+use crate::flags::{InterimFlags, OnStop};
 use crate::messages;
 use crate::outcome::Outcome;
 use crate::output_files::OutputRoom;
@@ -32,7 +34,7 @@ use crate::scale::CurrentRun;
 
 /// Signals that are served: see [`Phase::effect`]. The first ones mostly end a program by a request of its
 /// user.
-const SIGNALS: [Signal; 7] = [
+const SIGNALS: [Signal; 8] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGHUP,
@@ -40,6 +42,7 @@ const SIGNALS: [Signal; 7] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGCONT,
+    Signal::SIGTSTP,
 ];
 const REQUESTS: usize = 4;
 
@@ -50,7 +53,7 @@ pub(crate) enum StopReason {
     Ended,
     /// The targets have ended after they were told to, at the end of the duration.
     EndedAsAsked,
-    /// The duration is over, or a signal asked for it.
+    /// The duration is over, the verdict is sure, or a signal asked for it.
     Asked,
 }
 
@@ -101,7 +104,9 @@ pub(crate) struct Watch {
     live: Option<Live>,
     /// When the duration is over.
     stop_at: Option<Instant>,
-    /// The duration is over and the targets were told to end.
+    /// The verdict while it forms, if somebody wants to know.
+    interim: Option<Interim>,
+    /// The watch is over and the targets were told to end.
     told_to_end: bool,
     /// When targets that were told to end are killed.
     kill_at: Option<Instant>,
@@ -154,6 +159,7 @@ impl Watch {
             targets: Vec::new(),
             live: None,
             stop_at: None,
+            interim: None,
             told_to_end: false,
             kill_at: None,
             term: None,
@@ -191,15 +197,32 @@ impl Watch {
         self.phase = Phase::Watching;
     }
 
+    /// The verdict while it forms, as the flags want it.
+    pub(crate) fn interim(&self, flags: &InterimFlags, quiet: bool) -> Option<Interim> {
+        Interim::new(flags, quiet, &self.targets)
+    }
+
     /// Watches until all targets have ended, or the watch should stop; `end_of` says how one has ended.
     pub(crate) fn until_stopped(
         &mut self,
         live: Live,
         duration: Option<Duration>,
-        mut end_of: impl FnMut(&Process) -> Result<End>,
+        interim: Option<Interim>,
+        end_of: impl FnMut(&Process) -> Result<End>,
     ) -> Result<StopReason> {
         self.live = Some(live);
         self.stop_at = duration.and_then(|duration| Instant::now().checked_add(duration));
+        self.interim = interim;
+        let stopped = self.watch_targets(end_of);
+        // What follows is written without a status line.
+        self.interim = None;
+        stopped
+    }
+
+    fn watch_targets(
+        &mut self,
+        mut end_of: impl FnMut(&Process) -> Result<End>,
+    ) -> Result<StopReason> {
         loop {
             let ready = self.poll(&[], true)?;
             let ended: Vec<_> =
@@ -319,8 +342,11 @@ impl Watch {
     /// each descriptor and target whether it is ready.
     fn poll(&self, fds: &[BorrowedFd<'_>], ends: bool) -> Result<Vec<bool>> {
         let (next, targets) = match ends {
-            true => ([self.stop_at, self.kill_at], &self.targets[..]),
-            false => ([self.due().map(|(at, _)| at), None], &[][..]),
+            true => {
+                let interim = self.interim.as_ref().map(Interim::next);
+                ([self.stop_at, self.kill_at, interim], &self.targets[..])
+            }
+            false => ([self.due().map(|(at, _)| at), None, None], &[][..]),
         };
         let pidfds = targets.iter().map(|target| target.process.pidfd());
         let fds: Vec<_> =
@@ -347,9 +373,7 @@ impl Watch {
             return false;
         }
         let spawned = matches!(self.policy, TargetPolicy::Spawned { .. });
-        let is_request =
-            !matches!(received.signal, Signal::SIGCONT | Signal::SIGUSR1 | Signal::SIGUSR2);
-        if is_request {
+        if is_request(received.signal) {
             if self.phase == Phase::Watching {
                 // What the target gets during the watch counts as the first request at most.
                 self.requests = Requests::default();
@@ -366,9 +390,18 @@ impl Watch {
             Effect::Note => {
                 self.live.iter().for_each(|live| live.emit_own(EventKind::Continued {}))
             }
+            Effect::Report => self.live.iter().for_each(Live::request_report),
+            Effect::Stop => self.be_stopped(),
             Effect::Nothing => {}
         }
         false
+    }
+
+    /// Is stopped as by any SIGTSTP, until somebody continues it.
+    fn be_stopped(&self) {
+        self.interim.iter().for_each(Interim::clear);
+        // If it can't be done, seepmeter goes on.
+        let _ = deliver(Signal::SIGTSTP);
     }
 
     /// True of a SIGHUP for the outputs (`reopen=yes`). That of a terminal which hangs up is not meant for
@@ -471,7 +504,12 @@ impl Watch {
             self.kill_at = None;
             self.send(Signal::SIGKILL);
         }
-        if self.stop_at.is_none_or(|at| at > now) {
+        let sure = match (&mut self.interim, &self.live) {
+            (Some(interim), Some(live)) => interim.serve(live),
+            _ => false,
+        };
+        let over = self.stop_at.is_some_and(|at| at <= now);
+        if self.told_to_end || !(sure || over) {
             return false;
         }
         self.stop_at = None;
@@ -509,6 +547,12 @@ impl Watch {
         });
         sent.count() > 0
     }
+}
+
+/// True of a signal that asks seepmeter or its target to end.
+fn is_request(signal: Signal) -> bool {
+    use Signal::{SIGCONT, SIGTSTP, SIGUSR1, SIGUSR2};
+    ![SIGCONT, SIGTSTP, SIGUSR1, SIGUSR2].contains(&signal)
 }
 
 /// Writes a byte when it is dropped, however a thread ends. The end of the pipe alone may never be seen:

@@ -35,6 +35,10 @@ pub(super) enum Effect {
     AskToStop,
     /// It goes into the stream.
     Note,
+    /// The sinks report what is known so far.
+    Report,
+    /// It stops seepmeter, as it would stop any program.
+    Stop,
     /// None.
     Nothing,
 }
@@ -44,8 +48,10 @@ impl Phase {
     /// here.
     pub(super) fn effect(self, signal: Signal, spawned: bool) -> Effect {
         match (self, signal) {
+            (_, Signal::SIGTSTP) => Effect::Stop,
             (Self::Watching, Signal::SIGCONT) => Effect::Note,
             (_, Signal::SIGCONT) => Effect::Nothing,
+            (Self::Watching, Signal::SIGUSR1) if !spawned => Effect::Report,
             (Self::Beginning, _) => Effect::Abort,
             (Self::Measuring, _) => Effect::EndRun,
             (Self::Watching, _) if spawned => Effect::PassOn,
@@ -156,6 +162,12 @@ mod tests {
         }
         assert_eq!(Phase::Completing.effect(Signal::SIGUSR1, false), Effect::Nothing);
         assert_eq!(Phase::Watching.effect(Signal::SIGCONT, true), Effect::Note);
+    }
+
+    #[test]
+    fn sigusr1_asks_for_a_report_only_if_it_is_not_the_targets() {
+        assert_eq!(Phase::Watching.effect(Signal::SIGUSR1, false), Effect::Report);
+        assert_eq!(Phase::Watching.effect(Signal::SIGUSR2, false), Effect::EndWatch);
     }
 
     #[test]

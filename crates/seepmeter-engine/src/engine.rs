@@ -151,6 +151,7 @@ impl Prepared {
             conclusion_requests: conclusion_sender,
             open,
             failures,
+            marks: None,
         };
         session.begin(targets)?;
         Ok(Armed::new(session))

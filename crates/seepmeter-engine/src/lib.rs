@@ -26,6 +26,7 @@ mod engine;
 mod failures;
 mod fan_out;
 mod header;
+mod marks;
 mod plan;
 mod plugins;
 mod replay;

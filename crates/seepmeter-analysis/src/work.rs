@@ -137,7 +137,8 @@ impl WorkClock {
     pub fn idle_growth(&self, series: &Series) -> IdleGrowth {
         let begin = self.span().from.max(series.start());
         let length = series.end().saturating_sub(begin);
-        let time = |cell: u64| begin + (u128::from(length) * u128::from(cell) / IDLE_CELLS as u128) as u64;
+        let time =
+            |cell: u64| begin + (u128::from(length) * u128::from(cell) / IDLE_CELLS as u128) as u64;
         let value = |cell| series.at(time(cell)).unwrap_or(0) as f64;
         let usual = self.units() / self.span().seconds();
         let (mut seconds, mut gain) = (0.0, 0.0);
@@ -177,7 +178,8 @@ mod tests {
 
     #[test]
     fn what_each_unit_leaves_behind_is_found_however_the_work_is_spread() {
-        let leak = |work: fn(i64) -> i64| series(move |i| 50_000_000 + 4_000 * work(i) + i % 7 * 900);
+        let leak =
+            |work: fn(i64) -> i64| series(move |i| 50_000_000 + 4_000 * work(i) + i % 7 * 900);
         for work in [|i| 30 * i, burst, |i| i * i / 20] {
             let (classification, rate) = judged(&series(work), &leak(work));
             assert_eq!(classification, Classification::Growing);

@@ -329,9 +329,8 @@ impl<'a> Image<'a> {
     /// Puts the command's own streams in the place of seepmeter's, and its descriptor in its place.
     fn set_descriptors(&self) -> Result<(), Errno> {
         let own = self.descriptor.map(|own| (&own.fd, own.number));
-        let streams = self.streams.map(|Streams { input, output }| {
-            [(input, 0), (output, 1), (output, 2)]
-        });
+        let streams =
+            self.streams.map(|Streams { input, output }| [(input, 0), (output, 1), (output, 2)]);
         for (from, to) in streams.into_iter().flatten().chain(own) {
             // SAFETY: numbers alone. What `to` was before is the child's own copy. (nix's dup2 wants to
             // own it.)

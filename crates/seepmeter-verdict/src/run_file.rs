@@ -132,7 +132,9 @@ pub enum NoWork {
     #[error(transparent)]
     Verdict(#[from] NoVerdict),
     /// It was written by another tool.
-    #[error("it is a series of another tool, which has no marks; record the run with `-o jsonl,path=FILE`")]
+    #[error(
+        "it is a series of another tool, which has no marks; record the run with `-o jsonl,path=FILE`"
+    )]
     NoRecording,
 }
 

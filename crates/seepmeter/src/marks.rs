@@ -39,7 +39,9 @@ pub(crate) fn open_for(
         })?;
     }
     if let Some(path) = source.socket_path() {
-        let path = path.to_str().context("the path of the socket for marks is not UTF-8; set TMPDIR to another folder")?;
+        let path = path.to_str().context(
+            "the path of the socket for marks is not UTF-8; set TMPDIR to another folder",
+        )?;
         command = command.with_variable(VARIABLE, path)?;
     }
     Ok((command, Some(source)))
@@ -89,7 +91,10 @@ pub(crate) fn line(flags: &MarkFlags) -> Result<String> {
         bail!("the mark has several lines; send each by a command of its own");
     }
     if line.len() > LONGEST_MARK {
-        bail!("the mark has {} bytes, and at most {LONGEST_MARK} are taken; make it shorter", line.len());
+        bail!(
+            "the mark has {} bytes, and at most {LONGEST_MARK} are taken; make it shorter",
+            line.len()
+        );
     }
     Ok(line)
 }
@@ -121,7 +126,9 @@ pub(crate) fn send(socket: &Path, line: &str, optional: bool) -> Result<bool> {
     let socket = shown(socket);
     match sent.map_err(|error| (error.kind(), error)) {
         Ok(_) => Ok(true),
-        Err((io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused, _)) if optional => Ok(false),
+        Err((io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused, _)) if optional => {
+            Ok(false)
+        }
         Err((io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused, _)) => bail!(
             "no seepmeter receives marks at {socket} any more ({VARIABLE}); has it ended? --optional makes this no error"
         ),

@@ -4,5 +4,6 @@ mod bad_input;
 mod exit_status;
 mod languages;
 mod long;
+mod marks;
 mod memory;
 mod streams;

@@ -48,7 +48,8 @@ impl MarkThread {
     ) -> std::io::Result<Self> {
         let stopper = source.stopper()?;
         let (sender, done) = bounded(1);
-        let marks = Marks { source, writer, pace: MarkPace::default(), pipe: LineBuffer::default() };
+        let marks =
+            Marks { source, writer, pace: MarkPace::default(), pipe: LineBuffer::default() };
         let run = move || marks.run(&failures, &sender);
         thread::Builder::new().name(LABEL.to_owned()).spawn(run)?;
         Ok(Self { stopper, done })
@@ -58,7 +59,8 @@ impl MarkThread {
     pub(crate) fn stop(self, failures: &Failures) {
         self.stopper.stop();
         if self.done.recv_timeout(LAST_MARKS).is_err() {
-            failures.report(LABEL, "the last marks did not come in time and are missing".to_owned());
+            failures
+                .report(LABEL, "the last marks did not come in time and are missing".to_owned());
         }
     }
 }

@@ -128,7 +128,9 @@ impl Refusal {
     fn reason(self) -> String {
         use seepmeter_process::marks::LONGEST_MARK;
         match self {
-            Self::TooMany => format!("there are more than {MOST_TEXTS} texts a second, or more than {MOST_COUNTERS} counters"),
+            Self::TooMany => format!(
+                "there are more than {MOST_TEXTS} texts a second, or more than {MOST_COUNTERS} counters"
+            ),
             Self::TooSlow => "they came faster than seepmeter read them".to_owned(),
             Self::TooLong => format!("they are longer than {LONGEST_MARK} bytes"),
             Self::NotUtf8 => "they are not UTF-8".to_owned(),

@@ -32,8 +32,8 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 
-pub use self::socket::MarkSocketError;
 use self::socket::MarkSocket;
+pub use self::socket::MarkSocketError;
 use crate::wait::wait_readable;
 
 /// The variable that has the path of the socket.
@@ -141,7 +141,8 @@ impl MarkSource {
                 length => return Ok(relay::message(&self.buffer[..length])),
             }
         }
-        match socket.map(|socket| receive_message(socket, &mut self.buffer)).transpose()?.flatten() {
+        match socket.map(|socket| receive_message(socket, &mut self.buffer)).transpose()?.flatten()
+        {
             Some(length) => Ok(ReceivedMarks::Message(&self.buffer[..length])),
             None if self.ended => Ok(ReceivedMarks::End),
             None => Ok(ReceivedMarks::Nothing),

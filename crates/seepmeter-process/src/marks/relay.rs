@@ -42,12 +42,8 @@ const MARKS: RawFd = 1;
 /// Starts the relay, and returns the end on which it sends.
 pub(super) fn start(pipe: Option<OwnedFd>, socket: Option<&MarkSocket>) -> io::Result<OwnedFd> {
     let files = socket.map(MarkSocket::files).transpose()?;
-    let (seepmeter, relay) = socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )?;
+    let (seepmeter, relay) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     if let Some(pipe) = &pipe {
         // If it stays at 64 KiB, that is enough mostly.
         // SAFETY: a number, and no memory.
@@ -209,8 +205,7 @@ impl Relay<'_> {
         let message = &self.buffer[..HEADER + length];
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: the memory is ours, of this length.
-        let sent =
-            unsafe { libc::send(SEEPMETER, message.as_ptr().cast(), message.len(), flags) };
+        let sent = unsafe { libc::send(SEEPMETER, message.as_ptr().cast(), message.len(), flags) };
         self.full = sent == -1;
         self.lost = match sent {
             // Half a line counts as one: without its other half it is lost too.

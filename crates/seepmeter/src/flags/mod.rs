@@ -150,7 +150,7 @@ pub struct JudgeFlags {
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
     /// Judge by work instead of time: bytes per unit of this counter, of which the recording has marks
-    #[arg(long, value_name = "COUNTER")]
+    #[arg(long, value_name = "COUNTER", conflicts_with = "explain")]
     pub per: Option<String>,
     /// What to read of tables.
     #[command(flatten)]

@@ -161,7 +161,8 @@ impl Text {
         let times = self.times(t);
         let rss = human::bytes(rss);
         let counters = std::mem::take(&mut self.counters).into_iter();
-        let counters: String = counters.map(|(name, number)| format!("  {name} {number}")).collect();
+        let counters: String =
+            counters.map(|(name, number)| format!("  {name} {number}")).collect();
         self.output.line(format!("{times}  rss {rss:>10}  {change:>13}{name}{counters}").trim_end())
     }
 
@@ -297,7 +298,8 @@ mod tests {
     fn the_line_of_a_sample_has_the_counters_that_have_changed() {
         let mut stream = TestStream::of_two_samplers();
         let target = stream.target("work", 7);
-        let marker = |number, text: &str| EventKind::Marker { number: Some(number), text: text.into() };
+        let marker =
+            |number, text: &str| EventKind::Marker { number: Some(number), text: text.into() };
         stream.sample(0, 0, &[(target, "rss", 10 * MIB)]);
         stream.event(1, None, marker(1, "n"));
         stream.event(2, None, marker(5, "n"));

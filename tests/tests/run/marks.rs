@@ -136,7 +136,9 @@ fn a_descriptor_that_cannot_be_had_is_refused_before_the_command_runs() {
     let touch = words!["--", "touch", ran];
     let with = |flags: &[&str]| {
         let flags = flags.iter().map(Into::into);
-        words!["run", "-q"].into_iter().chain(flags).chain(touch.clone())
+        let words: Vec<_> =
+            words!["run", "-q"].into_iter().chain(flags).chain(touch.clone()).collect();
+        words
     };
     for number in ["0", "2", "-1", "x"] {
         let flag = format!("--mark-fd={number}");

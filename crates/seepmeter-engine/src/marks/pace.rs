@@ -146,10 +146,6 @@ mod tests {
         Ok(Mark { text: text.to_owned(), number })
     }
 
-    fn ready(pace: &mut MarkPace) -> Vec<EventKind> {
-        pace.ready()
-    }
-
     fn counter(text: &str, number: i64) -> EventKind {
         EventKind::Marker { number: Some(number), text: text.into() }
     }
@@ -162,14 +158,14 @@ mod tests {
         for n in 0..10_000 {
             pace.take(mark("n", Some(n as i64)), at(n));
             pace.pass(at(n));
-            emitted.extend(ready(&mut pace));
+            emitted.extend(pace.ready());
         }
         // A second, at an interval of 20 ms.
         assert_eq!(emitted.len(), 50);
         assert_eq!(emitted[..2], [counter("n", 0), counter("n", 200)]);
         assert!(pace.due().is_some());
         pace.finish();
-        assert_eq!(ready(&mut pace), [counter("n", 9_999)]);
+        assert_eq!(pace.ready(), [counter("n", 9_999)]);
         assert_eq!(pace.due(), None);
     }
 
@@ -180,7 +176,7 @@ mod tests {
         pace.take(mark("a", Some(1)), now);
         pace.take(mark("b", Some(2)), now);
         pace.pass(now);
-        assert_eq!(ready(&mut pace), [counter("a", 1), counter("b", 2)]);
+        assert_eq!(pace.ready(), [counter("a", 1), counter("b", 2)]);
     }
 
     #[test]
@@ -190,9 +186,10 @@ mod tests {
             pace.take(mark("hello", None), Duration::ZERO);
             pace.take(Err(Refusal::NotUtf8), Duration::ZERO);
         }
-        assert_eq!(ready(&mut pace).len(), 100);
+        assert_eq!(pace.ready().len(), 100);
         pace.pass(SECOND);
-        let reported: Vec<_> = ready(&mut pace)
+        let reported: Vec<_> = pace
+            .ready()
             .into_iter()
             .map(|kind| match kind {
                 EventKind::MarksDropped { marks, reason } => (marks, reason.to_string()),
@@ -203,7 +200,7 @@ mod tests {
         assert_eq!(reported[1], (1_000, "they are not UTF-8".to_owned()));
         // The next second has room again.
         pace.take(mark("hello", None), SECOND);
-        assert_eq!(ready(&mut pace).len(), 1);
+        assert_eq!(pace.ready().len(), 1);
     }
 
     #[test]
@@ -214,7 +211,7 @@ mod tests {
         }
         assert_eq!(pace.counters.len(), MOST_COUNTERS);
         pace.finish();
-        let dropped = ready(&mut pace).into_iter().any(|kind| {
+        let dropped = pace.ready().into_iter().any(|kind| {
             matches!(kind, EventKind::MarksDropped { marks, .. } if marks == 1_000 - 32 - 100)
         });
         assert!(dropped);

@@ -5,13 +5,16 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use seepmeter_tests::{RunningProgram, eventually, run_target, seepmeter, words};
 
-/// Marks that fill every pipe, as fast as a shell's `head` writes them; then it says `written`.
-const FLOOD: &str = "yes 'n 123456789' | head -c 8000000 >&3 && echo written; read line; echo after >&3 && echo alive";
+/// When it gets a line, marks that fill every pipe, as fast as `head` writes them; then it says `written`.
+const FLOOD: &str = "echo begun; read line; yes 'n 123456789' | head -c 8000000 >&3 && echo written; read line; echo after >&3 && echo alive";
 
+/// A run of that, which has begun.
 fn flood(flags: &[&str]) -> RunningProgram {
     let flags = flags.iter().map(Into::into);
     let words = words!["run", "-q", "--no-summary", "--mark-fd", "3"].into_iter().chain(flags);
-    seepmeter(words.chain(words!["--", "sh", "-c", FLOOD])).start()
+    let run = seepmeter(words.chain(words!["--", "sh", "-c", FLOOD])).start();
+    let _ = run.line("begun");
+    run
 }
 
 fn entries(folder: &Path) -> usize {
@@ -24,6 +27,7 @@ fn a_target_that_writes_marks_without_end_neither_waits_nor_grows_the_recording(
     let recording = folder.path().join("run.jsonl");
     let sink = format!("jsonl,path={}", recording.display());
     let mut run = flood(&["-o", &sink]);
+    run.say("on");
     let _ = run.line("written");
     run.say("on");
     let _ = run.line("alive");
@@ -81,6 +85,7 @@ fn a_target_that_is_left_behind_goes_on_writing_marks() {
 fn a_target_writes_marks_while_its_seepmeter_is_stopped() {
     let mut run = flood(&[]);
     run.signal(Signal::SIGSTOP);
+    run.say("on");
     let _ = run.line("written");
     run.say("on");
     let _ = run.line("alive");

@@ -32,7 +32,7 @@ fn marks_of(flags: &[&str], script: &str) -> Vec<(String, Option<i64>)> {
     let sink = format!("jsonl,path={}", recording.display());
     let words = words!["run", "-q", "--no-summary", "-o", sink];
     let words = words.into_iter().chain(flags.iter().map(Into::into));
-    let script = script.replace("SEEPMETER", &seepmeter_path().display().to_string());
+    let script = script.replace("@seepmeter", &seepmeter_path().display().to_string());
     let done = seepmeter(words.chain(words!["--", "sh", "-c", script])).done().expect(0);
     assert_eq!(done.out() + &done.err(), "");
     let _ = Recording::read(&recording);
@@ -50,7 +50,7 @@ fn what_a_command_writes_to_its_descriptor_becomes_events() {
 
 #[test]
 fn a_shell_sends_marks_to_the_socket() {
-    let script = "SEEPMETER mark loading done; for i in 1 2 3; do SEEPMETER mark requests $i; done; SEEPMETER mark -n -7; SEEPMETER mark -n 9 errors";
+    let script = "@seepmeter mark loading done; for i in 1 2 3; do @seepmeter mark requests $i; done; @seepmeter mark -n -7; @seepmeter mark -n 9 errors";
     let read = marks_of(&["--marks"], script);
     assert_eq!(read.first(), Some(&text("loading done")));
     assert!(read.contains(&counter("requests", 3)), "{read:?}");
@@ -59,7 +59,7 @@ fn a_shell_sends_marks_to_the_socket() {
 
 #[test]
 fn both_ways_can_be_had_at_once_and_any_number_of_the_descriptor() {
-    let read = marks_of(&["--marks", "--mark-fd", "9"], "echo a 1 >&9; SEEPMETER mark b 2");
+    let read = marks_of(&["--marks", "--mark-fd", "9"], "echo a 1 >&9; @seepmeter mark b 2");
     assert!(read.contains(&counter("a", 1)) && read.contains(&counter("b", 2)), "{read:?}");
 }
 

@@ -23,7 +23,7 @@ use crate::stream::StreamWriter;
 const LABEL: &str = "marks";
 
 /// How long the last marks may take after the end of the run.
-const LAST_MARKS: Duration = Duration::from_secs(1);
+const LAST_MARKS: Duration = Duration::from_secs(5);
 
 /// A mark.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -446,6 +446,20 @@ group! {
 }
 
 group! {
+    /// Work as the axis.
+    work {
+        /// A counter that rises less often than this hardly moves.
+        LEAST_MARKS: usize = 30;
+        /// The time is looked at in so many cells.
+        IDLE_CELLS: usize = 64;
+        /// A cell with less than this share of the usual rate of work is one without work.
+        IDLE_RATE: f64 = 0.1;
+        /// If this share of the growth came without work, the rest says little.
+        IDLE_PART: f64 = 0.25;
+    }
+}
+
+group! {
     /// Memory for each unit of work.
     scaling {
         /// Fewer amounts do not show whether growth slows down.

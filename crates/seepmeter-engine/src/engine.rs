@@ -155,6 +155,7 @@ impl Prepared {
             requests: request_sender,
             open,
             failures,
+            marks: None,
         };
         session.begin(targets)?;
         Ok(Armed::new(session))

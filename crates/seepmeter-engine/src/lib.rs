@@ -27,6 +27,7 @@ mod failures;
 mod fan_out;
 mod gone;
 mod header;
+mod marks;
 mod plan;
 mod plugins;
 mod replay;

@@ -1,10 +1,12 @@
 //! A run, from the arrival of its targets to its report.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use seepmeter_process::marks::MarkSource;
 use seepmeter_record::{Dropped, End, Event, EventKind, Footer, Record, SubjectId, TargetEnd};
 
 use seepmeter_verdict::{Collector, Conclusion, CurrentTotal};
@@ -13,6 +15,7 @@ use crate::RunReport;
 use crate::cost::own_cost;
 use crate::failures::Failures;
 use crate::gone::Gone;
+use crate::marks::MarkThread;
 use crate::plan::TargetSpec;
 use crate::router::{Request, RouterReport};
 use crate::sampler::{KeptAlive, SamplerHandle, TickTotals};
@@ -84,6 +87,17 @@ impl Live {
     pub fn emit_own(&self, kind: EventKind) {
         let event = Event::new(self.session.writer.now(), kind);
         self.session.writer.send(Record::Event(event));
+    }
+
+    /// Puts marks into the stream from now on.
+    ///
+    /// # Errors
+    /// If there can be no thread for it.
+    pub fn receive_marks(&mut self, source: MarkSource) -> io::Result<()> {
+        let Session { writer, failures, .. } = &self.session;
+        let marks = MarkThread::start(source, writer.clone(), Arc::clone(failures))?;
+        self.session.marks = Some(marks);
+        Ok(())
     }
 
     /// Adds a target. A sampler that can't take it leaves it out, and the stream says so.
@@ -206,6 +220,7 @@ pub(crate) struct Session {
     /// True once the sinks are to get records.
     pub(crate) open: Arc<AtomicBool>,
     pub(crate) failures: Arc<Failures>,
+    pub(crate) marks: Option<MarkThread>,
 }
 
 /// The end of a target. It goes into the stream when the last sampler has let go of the target, so that
@@ -272,6 +287,9 @@ impl Session {
     }
 
     pub(crate) fn stop(mut self) -> RunReport {
+        if let Some(marks) = self.marks.take() {
+            marks.stop(&self.failures);
+        }
         // The end is now, however long a sampler takes to come back from its last call.
         let t = self.writer.now();
         let (totals, kept_alive) = self.stop_samplers();

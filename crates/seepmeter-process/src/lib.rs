@@ -8,6 +8,7 @@
 //! its [`ProcessKey`], since its pid alone is given to another one later.
 //!
 //! - [`proc`] reads procfs, [`threads`] the threads of a process.
+//! - [`marks`] receives what a target writes about its own work.
 //! - [`start`] knows what was closed and ignored when this process began.
 //! - [`wait`] waits for descriptors, [`system`] has the page size and the clocks, [`priority`] keeps
 //!   the CPU while a target waits.
@@ -29,6 +30,7 @@
 
 mod last_words;
 mod limits;
+pub mod marks;
 mod out_of_memory;
 mod output;
 pub mod priority;

@@ -17,6 +17,7 @@ use crate::part::Part;
 use crate::part_table::{PartRoom, PartTable};
 use crate::run_series::{PartSeries, RunSeries, Scope};
 use crate::sample_clock::SampleClock;
+use crate::work::{Counters, NoCounter};
 
 /// Buckets for the whole: the judge lays a series on half as many cells.
 const WHOLE_BUCKETS: usize = 2048;
@@ -45,6 +46,7 @@ pub struct Collector {
     room: PartRoom,
     /// The sum of all targets, one for each metric of the options.
     sums: Vec<SourceSeries>,
+    counters: Counters,
 }
 
 /// What all targets hold together at one moment.
@@ -229,6 +231,7 @@ impl Collector {
             places: HashMap::new(),
             room: PartRoom::default(),
             sums,
+            counters: Counters::default(),
         }
     }
 
@@ -262,6 +265,9 @@ impl Collector {
     }
 
     fn observe_event(&mut self, event: &Event) {
+        if let EventKind::Marker { number: Some(number), text } = &event.kind {
+            self.counters.push(&text.to_string(), event.t, *number);
+        }
         let Some(subject) = event.subject else { return };
         if event.kind == (EventKind::Attached {}) {
             self.add_target(subject);
@@ -341,6 +347,14 @@ impl Collector {
     #[must_use]
     pub fn conclude(&self) -> Conclusion {
         Conclusion::of(&self.options, |metric| self.series(metric))
+    }
+
+    /// The series of a counter, of which the run has marks.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn counter(&self, name: &str) -> Result<Series, NoCounter> {
+        self.counters.series(name)
     }
 
     /// The series of one of the options' metrics: one for each target and, if there are several, that of

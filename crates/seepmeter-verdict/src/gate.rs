@@ -4,14 +4,18 @@
 //! gate     = classification | term operator value
 //! classification = "growing" | "steady" | "inconclusive"
 //! term     = [ "subject(" NAME ")." ] ( "rate" | "level" | "peak" | "share" | "time-to-limit" )
+//!          | "per-unit"
 //! operator = ">" | ">=" | "<" | "<="
-//! value    = a size per time (rate: 1MiB/min, 0), a size (level, peak: 512MiB),
+//! value    = a size per time (rate: 1MiB/min, 0), a size (level, peak: 512MiB; per-unit: 16B),
 //!            a percentage (share: 50%), or a duration (time-to-limit: 2h)
 //! ```
 //!
 //! A gate on a rate asks for the whole confidence interval; all other figures are exact. None fires
 //! if the verdict is inconclusive: what is not known is no reason to fail. `peak` is what was sampled,
 //! and so always known, and so is a `time-to-limit` if there is one. `inconclusive` itself fires.
+//!
+//! A [`WorkVerdict`] has no time: its gates are `per-unit` and the classifications, of which `growing` means that
+//! it leaks, and `steady` that it is constant.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,6 +29,7 @@ use crate::conclusion::NoVerdict;
 use crate::run_series::RunSeries;
 use crate::text::reason;
 use crate::verdict::Verdict;
+use crate::work::{WorkAnswer, WorkVerdict};
 
 /// No more names than this are listed if one is wrong.
 const MOST_NAMES: usize = 20;
@@ -49,6 +54,7 @@ enum Quantity {
     Peak,
     Share,
     TimeToLimit,
+    PerUnit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,13 +172,14 @@ impl<'a> Parser<'a> {
                 return self.bad(begin, "only a subject has a share: subject(NAME).share>50%");
             }
             "time-to-limit" if subject.is_none() => Quantity::TimeToLimit,
+            "per-unit" if subject.is_none() => Quantity::PerUnit,
             _ if subject.is_some() => {
                 return self.bad(at, "a gate on a subject needs one of: rate, level, peak, share");
             }
             _ => {
                 return self.bad(
                     at,
-                    "a gate begins with one of: growing, steady, inconclusive, rate, level, peak, time-to-limit, subject(NAME)",
+                    "a gate begins with one of: growing, steady, inconclusive, rate, level, peak, time-to-limit, per-unit, subject(NAME)",
                 );
             }
         };
@@ -231,12 +238,15 @@ impl<'a> Parser<'a> {
                 Quantity::Level | Quantity::Peak => "512MiB",
                 Quantity::Share => "50%",
                 Quantity::TimeToLimit => "2h",
+                Quantity::PerUnit => "16B",
             };
             return self.bad(at, format!("a value is missing, such as {example}"));
         }
         let read = match quantity {
             Quantity::Rate => rate(text),
-            Quantity::Level | Quantity::Peak => parse_size(text).map(|size| size.0 as f64),
+            Quantity::Level | Quantity::Peak | Quantity::PerUnit => {
+                parse_size(text).map(|size| size.0 as f64)
+            }
             Quantity::Share => percentage(text),
             Quantity::TimeToLimit => parse_duration(text).map(|time| time.as_secs_f64()),
         };
@@ -319,6 +329,54 @@ impl Gate {
         }
     }
 
+    /// Evaluates the gate on a verdict that has work in place of time.
+    #[must_use]
+    pub fn evaluate_work(&self, verdict: &WorkVerdict) -> GateOutcome {
+        let outcome = |fired: bool, why: String| GateOutcome {
+            gate: self.text.clone(),
+            metric: verdict.metric.clone(),
+            fired,
+            checked: true,
+            decided: fired || verdict.answer != WorkAnswer::Inconclusive,
+            why,
+        };
+        let is = match verdict.answer {
+            WorkAnswer::Leaks => Classification::Growing,
+            WorkAnswer::Constant => Classification::Steady,
+            WorkAnswer::Inconclusive => Classification::Inconclusive,
+        };
+        let inconclusive = || {
+            let reason = verdict.reason.as_deref().unwrap_or("no reason is known");
+            format!("the verdict is inconclusive ({reason})")
+        };
+        match (&self.condition, verdict.per_unit) {
+            (Condition::Is(asked), _) => {
+                let why = match verdict.answer {
+                    WorkAnswer::Leaks => "each unit of work leaves memory behind".to_owned(),
+                    WorkAnswer::Constant => "it is constant".to_owned(),
+                    WorkAnswer::Inconclusive => inconclusive(),
+                };
+                outcome(is == *asked, why)
+            }
+            (
+                Condition::Compare { quantity: Quantity::PerUnit, operator, value, .. },
+                Some(rate),
+            ) if is != Classification::Inconclusive => {
+                let why = Bounds { low: rate.low, high: rate.high }
+                    .in_words(Quantity::PerUnit, verdict.unit);
+                outcome(operator.is_true_of(rate.low, rate.high, *value), why)
+            }
+            (Condition::Compare { quantity: Quantity::PerUnit, .. }, _) => {
+                outcome(false, inconclusive())
+            }
+            (Condition::Compare { .. }, _) => {
+                let why =
+                    "with --per there are the gates growing, steady, inconclusive and per-unit";
+                GateOutcome { checked: false, ..outcome(false, why.to_owned()) }
+            }
+        }
+    }
+
     /// The outcome if there is no verdict on the metric.
     #[must_use]
     pub fn unknown(&self, metric: &str, why: &NoVerdict) -> GateOutcome {
@@ -358,7 +416,7 @@ impl Bounds {
     fn in_words(self, quantity: Quantity, unit: Unit) -> String {
         let in_words = |value: f64| match quantity {
             Quantity::Rate => format!("{}/min", human::amount(value * 60.0, unit)),
-            Quantity::Level | Quantity::Peak => human::amount(value, unit),
+            Quantity::Level | Quantity::Peak | Quantity::PerUnit => human::amount(value, unit),
             Quantity::Share => human::percent(value),
             Quantity::TimeToLimit => human::duration((value * 1e9) as u64),
         };
@@ -399,6 +457,10 @@ fn bounds_of(
     subject: Option<&str>,
     quantity: Quantity,
 ) -> Result<Bounds, NoBounds> {
+    if quantity == Quantity::PerUnit {
+        let why = "there is no work to judge by; choose a counter: `seepmeter judge --per COUNTER`";
+        return Err(NoBounds::NoSuchPart(why.to_owned()));
+    }
     let judge_part = |name: &str| {
         let series = run.series_named(name);
         let series = series.ok_or_else(|| NoBounds::NoSuchPart(no_such_part(run, name)))?;
@@ -440,7 +502,7 @@ fn bounds_of(
                 .ok_or(NoBounds::Absent("nothing grows, so there are no shares"))
         }
         Quantity::TimeToLimit => Err(NoBounds::Absent("no limit will be reached")),
-        Quantity::Peak => Err(NoBounds::Absent("nothing was sampled")),
+        Quantity::Peak | Quantity::PerUnit => Err(NoBounds::Absent("nothing was sampled")),
     }
 }
 

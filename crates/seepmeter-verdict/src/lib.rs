@@ -5,7 +5,8 @@
 //! gates and the exit status are made of: a [`Verdict`] for each metric, or the reason why there is
 //! [none](NoVerdict), and what each [`Gate`] found. A [`RunFile`] reads a recording, or a series that
 //! another tool has written, to the same conclusion. [`RunComparison`] compares runs of a new version
-//! with runs of a base, and [`ScaleReport`] judges runs of growing amounts of work.
+//! with runs of a base, [`ScaleReport`] judges runs of growing amounts of work, and [`WorkVerdict`] one run by
+//! the work that a counter of it shows.
 //!
 //! All of it is typed and can be written to JSON and read back; [`Verdict::lines`] renders it for
 //! people. Nothing here prints or exits.
@@ -42,6 +43,7 @@ mod settled;
 mod shares;
 mod text;
 mod verdict;
+mod work;
 
 pub use collector::{Collector, CurrentTotal};
 pub use comparison::{ComparableRun, NotComparable, RunComparison};
@@ -52,7 +54,7 @@ pub use gate::{Gate, GateError, GateOutcome};
 pub use growth_cause::GrowthCause;
 pub use limit::{LimitForecast, LimitKind, MemoryBounds};
 pub use part::Part;
-pub use run_file::{Doubt, RunFile, RunFileError};
+pub use run_file::{Doubt, NoWork, RunFile, RunFileError};
 pub use run_series::{CauseSeries, PartSeries, RunSeries, Scope};
 pub use scale::{ClassShare, ScaleDoubt, ScaleReport, ScaleRun};
 pub use scale_gate::ScaleGate;
@@ -60,3 +62,4 @@ pub use seepmeter_analysis::{Change, ScalingAnswer, ScalingReason};
 pub use settled::{INTERIM_GROWTH, SettledVerdict};
 pub use text::{LineOptions, VerdictLine};
 pub use verdict::{MaskedGrowth, PartGrowth, SamplingHint, StalePart, Verdict};
+pub use work::{NoCounter, PartShare, WorkAnswer, WorkVerdict};

@@ -163,7 +163,7 @@ impl ScaleReport {
         {
             lines.push(format!(
                 "  the peak grows by {}: that was freed before the end; end the program by _exit (os._exit in Python) to read what it holds before it tidies up",
-                with_interval(peak),
+                with_interval(peak, Unit::Bytes),
             ));
         }
         if let Some(run) = self.runs.iter().find(|run| !run.exact) {
@@ -190,8 +190,8 @@ impl ScaleReport {
             None => "an unknown number of bytes".to_owned(),
         });
         let at_most = per_unit.map_or(f64::INFINITY, |rate| rate.high.max(0.0));
-        let at_most = bound(at_most);
-        let interval = per_unit.map(with_interval).unwrap_or_default();
+        let at_most = bound(at_most, Unit::Bytes);
+        let interval = per_unit.map(|rate| with_interval(rate, Unit::Bytes)).unwrap_or_default();
         match (self.scaling.answer, self.scaling.reason, self.doubt) {
             (ScalingAnswer::Leaks, ScalingReason::FasterThanLinear, _) => {
                 format!("leaks {interval} and grows faster than n: it was {before} before")
@@ -247,10 +247,10 @@ impl ScaleReport {
 }
 
 /// `41.3 B per unit (95 % CI 40.9–41.8)`.
-fn with_interval(rate: Interval) -> String {
+pub(crate) fn with_interval(rate: Interval, unit: Unit) -> String {
     let [low, high] = [rate.low, rate.high];
-    let text = human::amount(rate.estimate, Unit::Bytes);
-    let (number, unit) = text.split_once(' ').unwrap_or((&text, "B"));
+    let text = human::amount(rate.estimate, unit);
+    let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
     // All three in the unit of the estimate.
     let scale = match unit {
         "TiB" => 1_u64 << 40,
@@ -261,13 +261,14 @@ fn with_interval(rate: Interval) -> String {
     } as f64;
     let to = if low < 0.0 { " to " } else { "–" };
     let (low, high) = (figures(low / scale), figures(high / scale));
-    format!("{number} {unit} per unit (95 % CI {low}{to}{high})")
+    let number = format!("{number} {unit}");
+    format!("{} per unit (95 % CI {low}{to}{high})", number.trim_end())
 }
 
 /// An upper bound, never rounded to nothing.
-fn bound(bytes: f64) -> String {
+pub(crate) fn bound(most: f64, unit: Unit) -> String {
     const LEAST: f64 = 0.01;
-    if bytes.is_finite() { human::amount(bytes.max(LEAST), Unit::Bytes) } else { "any".to_owned() }
+    if most.is_finite() { human::amount(most.max(LEAST), unit) } else { "any".to_owned() }
 }
 
 /// The share of each class that grows in what the runs of the largest amount hold more than those of the

@@ -10,6 +10,7 @@ pub mod builtin;
 pub mod commands;
 pub mod flags;
 mod listing;
+mod marks;
 pub mod messages;
 pub mod outcome;
 pub mod output_files;

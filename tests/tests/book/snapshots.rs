@@ -10,8 +10,18 @@ use nix::unistd::Pid;
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{folder, run, run_target, seepmeter, words};
 
-const COMMANDS: [&str; 9] =
-    ["run", "attach", "replay", "judge", "compare", "scale", "plugins", "completions", "man"];
+const COMMANDS: [&str; 10] = [
+    "run",
+    "attach",
+    "replay",
+    "judge",
+    "compare",
+    "scale",
+    "mark",
+    "plugins",
+    "completions",
+    "man",
+];
 
 /// What is another in each run, and what stands in its place: in every text, and where a run was live.
 const ALWAYS: [(&str, &str); 4] = [

@@ -5,5 +5,6 @@ mod colour;
 mod exit_status;
 mod languages;
 mod long;
+mod marks;
 mod memory;
 mod streams;

@@ -10,3 +10,4 @@ mod scale;
 mod schema;
 mod series;
 mod whose_growth;
+mod work;

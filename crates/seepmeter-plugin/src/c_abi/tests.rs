@@ -124,6 +124,8 @@ fn any_event() -> impl Strategy<Value = Record> {
         (count(), any_bytes()).prop_map(|(samples, sink)| EventKind::Dropped { samples, sink }),
         (any::<Option<i64>>(), any_bytes())
             .prop_map(|(number, text)| EventKind::Marker { number, text }),
+        (count(), any_bytes())
+            .prop_map(|(marks, reason)| EventKind::MarksDropped { marks, reason }),
         any_bytes().prop_map(|reason| EventKind::KeepAlive { reason }),
         ("[A-Z].*", any::<Option<i64>>(), any_bytes())
             .prop_map(|(kind, number, text)| EventKind::Other { kind: kind.into(), number, text }),

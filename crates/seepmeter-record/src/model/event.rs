@@ -274,12 +274,19 @@ event_kinds! {
         /// Which sink, as the user named it.
         sink: Bytes,
     }
-    /// A mark that the user set.
+    /// A mark: what the target or the user says of the work that is done.
     Marker = "marker" {
-        /// The user's number, if there is one.
+        /// The value of a counter, if it is one.
         number: Option<i64>,
-        /// The user's text.
+        /// The counter's name, or a text.
         text: Bytes,
+    }
+    /// Marks did not become events of their own.
+    MarksDropped = "marks-dropped" {
+        /// How many.
+        marks: u64,
+        /// Why.
+        reason: Bytes,
     }
     /// Sampling cost more than the budget and was slowed down, or is cheap again and was sped up.
     BackedOff = "backed-off" {

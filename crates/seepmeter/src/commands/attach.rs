@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use seepmeter_engine::Armed;
 use seepmeter_process::Process;
+use seepmeter_process::marks::MarkSource;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_record::{End, TargetOrigin};
 
 use crate::flags::{AttachFlags, Flags};
+use crate::marks;
 use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::session::{self, PreparedRun, Request, target_spec};
@@ -25,7 +27,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 
 fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     let room = watch.outputs().clone();
-    let Ready { processes, armed, outputs } = match watch.wait_for(|| arm(flags, room))?? {
+    let Ready { processes, armed, outputs, marks } = match watch.wait_for(|| arm(flags, room))?? {
         ControlFlow::Break(outcome) => return Ok(outcome),
         ControlFlow::Continue(ready) => ready,
     };
@@ -33,8 +35,10 @@ fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     let targets = targets.map(|(process, subject)| WatchedTarget { process, subject: *subject });
     watch.release(targets.collect());
     outputs.begin();
+    let mut live = armed.go();
+    marks::receive(&mut live, marks);
     let interim = watch.interim(&flags.interim, flags.sinks.quiet);
-    watch.until_stopped(armed.go(), flags.watch.duration, interim, |_| Ok(End::Gone))?;
+    watch.until_stopped(live, flags.watch.duration, interim, |_| Ok(End::Gone))?;
     let gates = &flags.sinks.gates;
     watch.complete(Outcome::Success, |outcome, report| outcome.of_report(report, gates))
 }
@@ -44,6 +48,7 @@ struct Ready {
     processes: Vec<Arc<Process>>,
     armed: Armed,
     outputs: PendingOutputs,
+    marks: Option<MarkSource>,
 }
 
 /// Makes everything ready to watch; an outcome if that is not what was asked for.
@@ -59,13 +64,14 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
     let processes = open(&flags.pids)?;
     let programs = processes.iter().map(|process| format!("/proc/{}/exe", process.pid()).into());
     let session = request.live(&flags.watch, &programs.collect::<Vec<_>>())?;
+    let marks = marks::open_at(flags.marks.marks.as_deref())?;
     let PreparedRun { engine, collector, outputs } = session.prepare()?;
     let specs = processes.iter().map(|process| {
         target_spec(process, TargetOrigin::Pid(process.pid()), process.name().into())
     });
     let armed = engine.arm(specs.collect(), collector)?;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
-    Ok(ControlFlow::Continue(Ready { processes, armed, outputs }))
+    Ok(ControlFlow::Continue(Ready { processes, armed, outputs, marks }))
 }
 
 /// Opens each process once.

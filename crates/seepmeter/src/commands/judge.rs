@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_record::conventions::metric;
-use seepmeter_verdict::{JudgeOptions, RunFile, VerdictLine};
+use seepmeter_verdict::{JudgeOptions, RunFile, VerdictLine, WorkVerdict};
 
 use crate::flags::{JudgeFlags, TableFlags};
 use crate::messages::{self, print_json, print_lines, shown};
@@ -18,7 +18,11 @@ use crate::terminal::INDENT;
 pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
     let (mut fired, mut failed) = (false, false);
     for file in &flags.files {
-        match judge_file(file, flags) {
+        let judged = match &flags.per {
+            Some(counter) => judge_by_work(file, counter, flags),
+            None => judge_file(file, flags),
+        };
+        match judged {
             Ok(any) => fired |= any,
             // The others may be good.
             Err(error) if flags.files.len() > 1 => {
@@ -54,18 +58,48 @@ fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
         lines.extend(found.map_err(|why| anyhow!("cannot judge {file}: {why}"))?);
     }
     notice_doubts(&run, &file);
-    let several = flags.files.len() > 1 && !flags.json;
-    if let (true, Some(first)) = (several, lines.first_mut()) {
-        first.text.insert_str(0, &format!("{file}: "));
-    }
-    match flags.json {
-        true => print_json(&lines.into_iter().map(|line| line.text + "\n").collect::<String>()),
-        false => print_lines(lines, INDENT),
-    }?;
+    print_verdicts(lines, &file, flags)?;
     if let (Err(why), false) = (conclusion.main(), conclusion.gates.is_empty()) {
         bail!("cannot evaluate the gates on {file}: {why}");
     }
     Ok(messages::gates(conclusion.gates.iter(), flags.gates.strict))
+}
+
+/// Judges one file with a counter as the axis; true if a gate fired.
+fn judge_by_work(file: &Path, counter: &str, flags: &JudgeFlags) -> Result<bool> {
+    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
+    let options = JudgeOptions { metrics: vec![metric.to_owned()], gates: Vec::new() };
+    let run = read_run(file, options, &flags.table)?;
+    let file = shown(file);
+    let verdicts = run.judge_by_work(metric, counter);
+    let mut verdicts = verdicts.with_context(|| format!("cannot judge {file}"))?;
+    let mut gates = Vec::new();
+    if let Some(of_all) = verdicts.last_mut() {
+        gates = flags.gates.fail_on.iter().map(|gate| gate.evaluate_work(of_all)).collect();
+        of_all.gates.clone_from(&gates);
+    }
+    let several = verdicts.len() > 1;
+    let line = |verdict: &WorkVerdict| match flags.json {
+        true => verdict.json(&file).context("cannot write the verdict as JSON"),
+        false => Ok(verdict.line(several)),
+    };
+    // That on the sum first.
+    let lines = verdicts.iter().rev().map(|verdict| line(verdict).map(VerdictLine::from));
+    let lines = lines.collect::<Result<Vec<_>>>()?;
+    notice_doubts(&run, &file);
+    print_verdicts(lines, &file, flags)?;
+    Ok(messages::gates(gates.iter(), flags.gates.strict))
+}
+
+/// Prints the verdicts on a file, which is named if there are others.
+fn print_verdicts(mut lines: Vec<VerdictLine>, file: &str, flags: &JudgeFlags) -> Result<Outcome> {
+    if flags.json {
+        return print_json(&lines.into_iter().map(|line| line.text + "\n").collect::<String>());
+    }
+    if let (true, Some(first)) = (flags.files.len() > 1, lines.first_mut()) {
+        first.text.insert_str(0, &format!("{file}: "));
+    }
+    print_lines(lines, INDENT)
 }
 
 /// Reads a recording, or a series of another tool.

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use nix::libc;
 use seepmeter_engine::TargetSpec;
+use seepmeter_process::marks::MarkSource;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{Command, ExecError, MemoryEvents};
 use seepmeter_record::{End, EventKind, TargetOrigin};
 
 use crate::flags::{Flags, RunFlags};
+use crate::marks;
 use crate::messages::{self, shown};
 use crate::outcome::{Outcome, ended_by_signal};
 use crate::output_files::OutputRoom;
@@ -32,7 +34,7 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
 
 fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let room = watch.outputs().clone();
-    let (command, prepared) = match watch.wait_for(|| prepare(flags, room))?? {
+    let Ready { command, marks, prepared } = match watch.wait_for(|| prepare(flags, room))?? {
         ControlFlow::Break(outcome) => return Ok(outcome),
         ControlFlow::Continue(ready) => ready,
     };
@@ -61,7 +63,8 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
         }
     };
     outputs.begin();
-    let live = armed.go();
+    let mut live = armed.go();
+    marks::receive(&mut live, marks);
     live.emit(EventKind::Exec {}, subject);
 
     let mut end = End::Left;
@@ -81,11 +84,15 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     })
 }
 
-/// Finds and makes all that there is before a child; an outcome if that is all that was asked for.
-fn prepare(
-    flags: &RunFlags,
-    room: OutputRoom,
-) -> Result<ControlFlow<Outcome, (Command, PreparedRun)>> {
+/// All that there is before a child.
+struct Ready {
+    command: Command,
+    marks: Option<MarkSource>,
+    prepared: PreparedRun,
+}
+
+/// Finds and makes all that there is before a child; an outcome if that is not what was asked for.
+fn prepare(flags: &RunFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Ready>> {
     let request = match Request::read(Some(&flags.watch), &flags.sinks, room)? {
         Request::Help(outcome) => return Ok(ControlFlow::Break(outcome)),
         Request::Run(request) => request,
@@ -101,7 +108,8 @@ fn prepare(
     }
     let command = Command::new(flags.command.clone()).context("cannot read the command")?;
     let session = request.live(&flags.watch, command.executable().as_slice())?;
-    Ok(ControlFlow::Continue((command, session.prepare()?)))
+    let (command, marks) = marks::open_for(&flags.marks, command)?;
+    Ok(ControlFlow::Continue(Ready { command, marks, prepared: session.prepare()? }))
 }
 
 /// Reports what the kernel has done to the target because memory was short, which its end does not say.

@@ -1,5 +1,7 @@
 //! What was typed.
 
+mod marks;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use seepmeter_record::human::{Size, parse_size};
 use seepmeter_verdict::{Gate, RowFilter, ScaleGate, TableOptions, ValueUnit};
 
 pub use self::interim::InterimFlags;
+pub use self::marks::{AttachMarkFlags, MarkFlags, RunMarkFlags};
 use crate::slips;
 use crate::spec::Spec;
 use crate::terminal::When;
@@ -78,6 +81,14 @@ pub enum Subcommand {
     /// seepmeter itself failed; 126 if the command can't be executed; 127 if it was not found.
     #[command(override_usage = "seepmeter scale [OPTIONS] [--] COMMAND [ARG | {n}]...")]
     Scale(ScaleFlags),
+    /// Send a mark to the seepmeter that watches this shell or program
+    ///
+    /// A mark says what work is done: `n 1000`, the value of a counter, or any text. It becomes an event of
+    /// the run, and `judge --per n` judges bytes per unit of such a counter. `run --marks` sets the variable
+    /// SEEPMETER_MARKS, which has the path of the socket that marks are sent to.
+    ///
+    /// The exit status is 0, or 125 if the mark was not sent.
+    Mark(MarkFlags),
     /// List all samplers and sinks, or describe one
     Plugins(PluginsFlags),
     /// Print a completion script for a shell
@@ -112,6 +123,9 @@ pub struct RunFlags {
     /// within this time is passed on as SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub grace: Duration,
+    /// How the command can write marks.
+    #[command(flatten)]
+    pub marks: RunMarkFlags,
     /// The command and its arguments
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -132,6 +146,9 @@ pub struct AttachFlags {
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
+    /// How the processes can send marks.
+    #[command(flatten)]
+    pub marks: AttachMarkFlags,
     /// The pids of the processes
     #[arg(value_name = "PID", value_parser = parse_pid)]
     pub pids: Vec<i32>,
@@ -153,6 +170,9 @@ pub struct JudgeFlags {
     /// The metric to judge [default: rss]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
+    /// Judge by work instead of time: bytes per unit of this counter, of which the recording has marks
+    #[arg(long, value_name = "COUNTER", conflicts_with = "explain")]
+    pub per: Option<String>,
     /// What to read of tables.
     #[command(flatten)]
     pub table: TableFlags,

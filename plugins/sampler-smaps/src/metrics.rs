@@ -24,9 +24,9 @@ const OF_MAPPINGS: [&MetricSpec<'static>; MAPPING_METRICS] = [
     &metric::LOCKED,
 ];
 
-const PROCESS_METRICS: usize = 8;
+const PROCESS_METRICS: usize = 9;
 
-/// Of a process: what statm says, then what smaps_rollup says.
+/// Of a process: what statm says, what smaps_rollup says, and what maps says.
 const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
     &metric::RSS,
     &metric::PSS,
@@ -36,6 +36,7 @@ const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
     &metric::SWAP_PSS,
     &metric::LAZYFREE,
     &metric::LOCKED,
+    &metric::MAPPINGS,
 ];
 
 /// The metrics' numbers in the stream.
@@ -89,6 +90,15 @@ fn in_bytes(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
+/// How large a process is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProcessSizes {
+    /// Its resident set in bytes.
+    pub(crate) rss: u64,
+    /// How many mappings it has.
+    pub(crate) mappings: u64,
+}
+
 /// What was last emitted of a process.
 #[derive(Debug)]
 pub(crate) struct ProcessValues {
@@ -102,18 +112,21 @@ impl ProcessValues {
         Self { subject, metrics: metrics.process, last_emitted: [None; PROCESS_METRICS] }
     }
 
-    /// Emits the resident set in bytes, and what smaps_rollup said if it was read since the last sample:
-    /// in a whole sample what has changed, in a partial one all of it.
+    /// Emits the sizes, and what smaps_rollup said if it was read since the last sample: in a whole sample what
+    /// has changed, in a partial one all of it.
     pub(crate) fn emit(
         &mut self,
-        rss: u64,
+        sizes: ProcessSizes,
         rollup: SmapsRollup,
         whole: bool,
         sample: &mut SampleBuilder<'_>,
     ) {
         let SmapsRollup { rss: _, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked } =
             rollup;
-        let values = [Some(rss), pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked];
+        let ProcessSizes { rss, mappings } = sizes;
+        let (rss, mappings) = (Some(rss), Some(mappings));
+        let values =
+            [rss, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked, mappings];
         let last = self.last_emitted.iter_mut();
         for ((value, last_emitted), metric) in values.into_iter().zip(last).zip(self.metrics) {
             let Some(value) = value.map(in_bytes) else { continue };

@@ -27,7 +27,16 @@ pub(crate) struct Pass {
     pub(crate) cost: Duration,
     /// All mappings together, so far.
     sums: SmapsFigures,
-    is_empty: bool,
+    last: Option<LastEntry>,
+}
+
+/// What was read last.
+#[derive(Clone, Copy)]
+struct LastEntry {
+    start: u64,
+    end: u64,
+    /// All mappings before it.
+    before: SmapsFigures,
 }
 
 impl Pass {
@@ -39,13 +48,13 @@ impl Pass {
             maps_reads,
             cost: Duration::ZERO,
             sums: SmapsFigures::default(),
-            is_empty: true,
+            last: None,
         }
     }
 
     /// True if not a single mapping was there.
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_empty
+        self.last.is_none()
     }
 
     /// All mappings together, in the terms of smaps_rollup.
@@ -91,11 +100,18 @@ impl Pass {
 
     fn read(&mut self, buffer: &mut [u8], table: &mut MappingTable) -> io::Result<bool> {
         let length = self.file.read(buffer)?;
-        let Self { parser, number, sums, is_empty, .. } = self;
+        let Self { parser, number, sums, last, .. } = self;
         let mut take = |entry: Entry<'_>| {
-            *is_empty = false;
+            // A mapping that has grown since it was read is there again, and all of it.
+            let again = last.filter(|last| entry.header.start < last.end);
+            let replaced = again.filter(|last| entry.header.start <= last.start);
+            if let Some(last) = replaced {
+                *sums = last.before;
+            }
+            let (start, end) = (entry.header.start, entry.header.end);
+            *last = Some(LastEntry { start, end, before: *sums });
             add(sums, &entry.figures);
-            table.read(*number, &entry);
+            table.read(*number, &entry, replaced.is_some());
         };
         match buffer.get(..length) {
             Some([]) | None => parser.finish(&mut take),

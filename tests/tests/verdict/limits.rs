@@ -52,7 +52,10 @@ fn an_address_space_that_grows_beside_a_steady_rss_is_shown_with_its_own_rate() 
     let printed = done.err();
     assert!(printed.starts_with("steady  rss "), "{printed}");
     assert!(printed.contains("\n  the address space grows by +195 KiB/s (95 % CI "), "{printed}");
-    assert!(printed.contains("and its limit of 954 MiB is reached in 48 m 2"), "{printed}");
+    assert!(
+        printed.contains("and its limit of 954 MiB (address space) is reached in 48 m 2"),
+        "{printed}"
+    );
     assert!(!printed.contains("at this rate"), "{printed}");
     let limit = verdict(&path, &[])["limit"].clone();
     assert!((limit["rate"]["estimate"].as_f64().unwrap() - 200_000.0).abs() < 500.0, "{limit}");

@@ -151,7 +151,7 @@ struct MetricCollector {
 }
 
 /// The metric of what is swapped out of memory that this metric counts only as long as it is resident.
-fn swap_of(metric: &str) -> Option<&'static str> {
+pub(crate) fn swap_of(metric: &str) -> Option<&'static str> {
     match metric {
         name if name == metric::PSS.name => Some(metric::SWAP_PSS.name),
         name if [metric::RSS, metric::ANONYMOUS, metric::PRIVATE_DIRTY]

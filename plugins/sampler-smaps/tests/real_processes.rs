@@ -350,6 +350,20 @@ fn two_targets_share_a_sampler_and_the_end_of_one_costs_the_other_nothing() {
 }
 
 #[test]
+fn the_stacks_of_threads_that_have_ended_and_were_not_joined_are_stacks() {
+    let mut program = Program::start();
+    let mut watcher = Watcher::new(program.pid(), &[("budget", "20")]).unwrap();
+    watcher.until("known", |memory| memory.sum("rss") > 0);
+    assert_eq!(program.ask("unjoined 40"), "40");
+    watcher.until("known", |memory| {
+        let stacks = memory.find("stacks of threads");
+        stacks.is_some_and(|id| memory.value(id, "rss") >= Some(40 * 4096))
+    });
+    // They are mappings too: at least a guard and a stack each.
+    assert!(watcher.memory.value(0, "mappings") >= Some(80));
+}
+
+#[test]
 fn what_is_unmapped_is_gone() {
     let mut program = Program::start();
     let place: usize = program.ask(&format!("memfd hive {MIB}")).parse().unwrap();

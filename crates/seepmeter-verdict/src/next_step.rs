@@ -1,5 +1,7 @@
 //! What to do next about memory that grows.
 
+use std::collections::BTreeMap;
+
 use seepmeter_analysis::{Classification, Judgement};
 use seepmeter_record::MappingClass;
 use serde::{Deserialize, Serialize};
@@ -54,12 +56,11 @@ impl NextStep {
         if judgement.classification != Classification::Growing || run.scope == Scope::AllTargets {
             return None;
         }
-        let most = || shares?.first().filter(|growth| growth.gain > 0.0).map(|growth| &growth.part);
-        let part = masked.map(|masked| &masked.part).or_else(most)?;
-        Self::of_class(
-            part.class.as_ref()?,
-            &run.parts.iter().map(|it| &it.part).collect::<Vec<_>>(),
-        )
+        let class = match masked {
+            Some(masked) => masked.part.class.as_ref()?,
+            None => largest_class(shares?)?,
+        };
+        Self::of_class(class, &run.parts.iter().map(|it| &it.part).collect::<Vec<_>>())
     }
 
     fn of_class(class: &MappingClass, parts: &[&Part]) -> Option<Self> {
@@ -133,6 +134,18 @@ impl NextStep {
             }
         }
     }
+}
+
+/// The class whose parts have gained most together: each of many deleted files has gained little.
+fn largest_class(shares: &[PartGrowth]) -> Option<&MappingClass> {
+    let mut gains: BTreeMap<&MappingClass, f64> = BTreeMap::new();
+    for growth in shares {
+        if let Some(class) = &growth.part.class {
+            *gains.entry(class).or_default() += growth.gain;
+        }
+    }
+    let (class, gain) = gains.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    (gain > 0.0).then_some(class)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const OF_MAPPINGS: [&MetricSpec<'static>; MAPPING_METRICS] = [
     &metric::LOCKED,
 ];
 
-const PROCESS_METRICS: usize = 9;
+const PROCESS_METRICS: usize = 10;
 
 /// Of a process: what statm says, what smaps_rollup says, and what maps says.
 const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
@@ -37,6 +37,7 @@ const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
     &metric::LAZYFREE,
     &metric::LOCKED,
     &metric::MAPPINGS,
+    &metric::THREADS,
 ];
 
 /// The metrics' numbers in the stream.
@@ -97,6 +98,8 @@ pub(crate) struct ProcessSizes {
     pub(crate) rss: u64,
     /// How many mappings it has.
     pub(crate) mappings: u64,
+    /// How many threads, if that is known.
+    pub(crate) threads: Option<u64>,
 }
 
 /// What was last emitted of a process.
@@ -123,12 +126,12 @@ impl ProcessValues {
     ) {
         let SmapsRollup { rss: _, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked } =
             rollup;
-        let ProcessSizes { rss, mappings } = sizes;
+        let ProcessSizes { rss, mappings, threads } = sizes;
         let (rss, mappings) = (Some(rss), Some(mappings));
-        let values =
-            [rss, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked, mappings];
+        let sums = [rss, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked];
+        let values = sums.into_iter().chain([mappings, threads]);
         let last = self.last_emitted.iter_mut();
-        for ((value, last_emitted), metric) in values.into_iter().zip(last).zip(self.metrics) {
+        for ((value, last_emitted), metric) in values.zip(last).zip(self.metrics) {
             let Some(value) = value.map(in_bytes) else { continue };
             if last_emitted.replace(value) != Some(value) || !whole {
                 sample.point(self.subject, metric, value);

@@ -45,6 +45,11 @@ impl StackTable {
         Ok(())
     }
 
+    /// How many threads there are; none if they are not shown.
+    pub(crate) fn count(&self) -> Option<u64> {
+        Some(self.threads.iter().count() as u64).filter(|count| *count > 0)
+    }
+
     /// The stacks that are known.
     pub(crate) fn stacks(&self) -> ThreadStacks<'_> {
         let known = self.threads.iter().filter_map(|thread| {

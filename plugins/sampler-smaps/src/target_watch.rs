@@ -250,7 +250,8 @@ impl TargetWatch {
         // A target that ended meanwhile has no pages, and that is no news of its mappings.
         self.source.statm()?;
         let rss = self.statm.resident.saturating_mul(page_size());
-        let sizes = ProcessSizes { rss, mappings: self.table.mappings.len() as u64 };
+        let mappings = self.table.mappings.len() as u64;
+        let sizes = ProcessSizes { rss, mappings, threads: self.stacks.count() };
         self.process.emit(sizes, self.reads.take_sums(), whole, sample);
         let pass = self.reads.finished(self.sampled_at);
         self.sampled_at = Instant::now();

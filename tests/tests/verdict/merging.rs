@@ -98,13 +98,13 @@ fn recorded(folder: &std::path::Path, name: &str, free: &str) -> seepmeter_tests
     let recording = format!("jsonl,path={name}.jsonl");
     let summary = format!("summary,path={name}.txt");
     let flags = words!["run", "-q", "-i", "200ms", "-s", "statm", "-s", "smaps", "-o", recording];
-    let target = words!["-o", summary, "--", test_target(), "merging", "100", "100", free];
+    let target = words!["-o", summary, "--", test_target(), "merging", "160", "100", free];
     seepmeter(flags.into_iter().chain(target)).in_folder(folder).start()
 }
 
 #[test]
 fn growth_is_judged_by_pss_too_and_what_was_given_back_by_madv_free_is_named() {
-    if !long_or_not_run("growth judged by PSS, and memory given back by MADV_FREE, 100 s") {
+    if !long_or_not_run("growth judged by PSS, and memory given back by MADV_FREE, 160 s") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

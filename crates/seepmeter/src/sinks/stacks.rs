@@ -20,7 +20,7 @@ use super::output_sink::OutputSink;
 
 /// What the number behind a stack counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
+pub(crate) enum Weight {
     /// Samples in which a thread had this stack.
     Samples,
     /// Bytes of address space that were mapped from this stack and are mapped at the end.
@@ -47,7 +47,7 @@ impl OptionValue for Weight {
 
 options! {
     /// Options of the sink `stacks`.
-    pub struct StacksOptions {
+    pub(crate) struct StacksOptions {
         /// The file to write to; `-` is standard output.
         path: PathBuf = "-",
         /// What to count: `samples` in which a thread had this stack, or `mapped`, the bytes of address space

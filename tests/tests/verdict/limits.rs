@@ -106,7 +106,7 @@ fn limits_of_other_kinds_are_reached_at_the_rate_of_what_they_apply_to() {
     let folder = tempfile::tempdir().unwrap();
     let mappings = || {
         Synthetic::flat(600, 71)
-            .metric(metric::MAPPINGS, |i| 100 + i)
+            .metric(metric::MAPPINGS, |i| 100 + 2 * i)
             .with(attribute::MAPPINGS_LIMIT, 65_530)
     };
     let data = || {
@@ -120,7 +120,7 @@ fn limits_of_other_kinds_are_reached_at_the_rate_of_what_they_apply_to() {
             .with(attribute::CGROUP_LIMIT, 400_000_000)
     };
     for (recording, name, seconds, words) in [
-        (mappings(), "mappings", 64_830.0, "the number of mappings grows by +60/min"),
+        (mappings(), "mappings", 32_115.0, "the number of mappings grows by +2/s"),
         (
             data(),
             "data",

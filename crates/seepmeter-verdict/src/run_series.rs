@@ -181,7 +181,10 @@ impl RunSeries {
         let limit = limit::nearest(self, grows);
         let cause =
             span.filter(|_| rises(&judgement)).and_then(|span| self.cause(span, &judgement));
-        let next_step = NextStep::after(&judgement, masked.as_ref(), shares.as_deref(), self);
+        // What is given back already needs no step.
+        let given_back = cause == Some(GrowthCause::LazyFree);
+        let next_step = NextStep::after(&judgement, masked.as_ref(), shares.as_deref(), self)
+            .filter(|_| !given_back);
         judgement.peak = judgement.peak.max(self.kernel_peak);
         Verdict {
             target: self.target.clone(),

@@ -132,7 +132,7 @@ pub struct TargetInfo {
 pub struct SamplerInfo {
     /// Its name, UTF-8.
     pub name: Bytes,
-    /// Nanoseconds from tick to tick.
+    /// Nanoseconds from tick to tick; with the interval `auto`, whose ticks are denser at first, the longest.
     pub interval: u64,
     /// Its options.
     pub options: *const OptionPair,

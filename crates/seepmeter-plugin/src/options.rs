@@ -236,8 +236,10 @@ macro_rules! options {
             ) -> ::std::result::Result<Self, $crate::OptionError> {
                 $(let mut $field = ::std::option::Option::<$type>::None;)*
                 for (key, value) in pairs {
-                    match key.replace('-', "_").as_str() {
-                        $(stringify!($field) => $crate::private::give(&mut $field, key, value)?,)*
+                    match key.replace('_', "-").as_str() {
+                        $(name if name == $crate::private::dashed(stringify!($field)) => {
+                            $crate::private::give(&mut $field, key, value)?;
+                        })*
                         _ => return Err($crate::private::unknown(key, &[$(stringify!($field)),*])),
                     }
                 }
@@ -301,10 +303,10 @@ macro_rules! choices {
     };
 }
 
-/// A field's name as a key.
+/// A field's name as a key; one that is a word of the language is written `r#unsafe`.
 #[must_use]
 pub fn dashed(field: &str) -> String {
-    field.replace('_', "-")
+    field.trim_start_matches("r#").replace('_', "-")
 }
 
 /// Takes in one given value.
@@ -363,6 +365,8 @@ mod tests {
             up_to: Option<Size>,
             /// Where.
             path: PathBuf,
+            /// Whatever happens.
+            r#unsafe: bool = "no",
         }
     }
 
@@ -378,13 +382,14 @@ mod tests {
         assert_eq!(options.up_to, Some(Size(1024)));
         assert_eq!(options.path, PathBuf::from("x"));
         assert_eq!(read(&[("path", "x"), ("up_to", "2")]).unwrap().up_to, Some(Size(2)));
+        assert!(!options.r#unsafe && read(&[("path", "x"), ("unsafe", "yes")]).unwrap().r#unsafe);
     }
 
     #[test]
     fn a_bad_option_is_named_and_the_known_ones_are_listed() {
         assert_eq!(
             read(&[("pth", "x")]).unwrap_err(),
-            "no option `pth`; there are: every, up-to, path"
+            "no option `pth`; there are: every, up-to, path, unsafe"
         );
         assert_eq!(read(&[]).unwrap_err(), "option `path` must be given: path=…");
         assert!(read(&[("path", "x"), ("path", "y")]).unwrap_err().contains("twice"));

@@ -44,7 +44,7 @@ pub mod threads;
 pub mod wait;
 
 pub use last_words::LastWords;
-pub use limits::{CgroupLimit, Limits, MemoryEvents};
+pub use limits::{CgroupLimit, Limits, MemoryEvents, OomKill, stack_size};
 pub use out_of_memory::{GuardedAllocator, has_room_for_thread, set_if_out_of_memory};
 pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};

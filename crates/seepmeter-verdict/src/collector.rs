@@ -1,6 +1,6 @@
 //! From a stream of records to the series that are judged.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use seepmeter_analysis::{Downsampler, Series, Settings};
@@ -15,7 +15,7 @@ use crate::growth_cause::GrowthCause;
 use crate::limit::MemoryBounds;
 use crate::part::Part;
 use crate::part_table::{PartRoom, PartTable};
-use crate::run_series::{PartSeries, RunSeries, Scope};
+use crate::run_series::{CauseSeries, LimitedSeries, PartSeries, RunSeries, Scope};
 use crate::sample_clock::SampleClock;
 use crate::work::{Counters, NoCounter};
 
@@ -24,6 +24,9 @@ const WHOLE_BUCKETS: usize = 2048;
 
 /// Buckets for the address space.
 const ADDRESS_SPACE_BUCKETS: usize = WHOLE_BUCKETS / 4;
+
+/// Buckets for what of the whole has a cause that is usually no leak.
+const CAUSE_BUCKETS: usize = WHOLE_BUCKETS / 8;
 
 /// Buckets for the number of threads.
 const THREADS_BUCKETS: usize = WHOLE_BUCKETS / 8;
@@ -91,10 +94,51 @@ impl SourceSeries {
 struct TargetCollector {
     subject: Arc<Subject>,
     ended: bool,
-    address_space: SourceSeries,
+    limited: LimitedSources,
     threads: SourceSeries,
     /// One for each metric of the options.
     metrics: Vec<MetricCollector>,
+}
+
+/// What other limits apply to than that of the resident set.
+#[derive(Debug)]
+struct LimitedSources {
+    address_space: SourceSeries,
+    data: SourceSeries,
+    mappings: SourceSeries,
+    shared: SourceSeries,
+}
+
+impl LimitedSources {
+    fn new(buckets: usize) -> Self {
+        let new = || SourceSeries::new(buckets);
+        Self { address_space: new(), data: new(), mappings: new(), shared: new() }
+    }
+
+    /// The one that a metric is of.
+    fn of_metric(&mut self, name: &str) -> Option<&mut SourceSeries> {
+        match name {
+            name if name == metric::VSIZE.name => Some(&mut self.address_space),
+            name if name == metric::DATA.name => Some(&mut self.data),
+            name if name == metric::MAPPINGS.name => Some(&mut self.mappings),
+            name if name == metric::SHARED.name => Some(&mut self.shared),
+            _ => None,
+        }
+    }
+
+    fn series(&self, clock: &SampleClock) -> LimitedSeries {
+        let Self { address_space, data, mappings, shared } = self;
+        let extended = |source: &SourceSeries| {
+            let (series, sampler) = source.series(clock).zip(source.source)?;
+            Some(clock.extended(series, sampler))
+        };
+        LimitedSeries {
+            address_space: extended(address_space),
+            data: extended(data),
+            mappings: extended(mappings),
+            shared: extended(shared),
+        }
+    }
 }
 
 /// Keeps what it takes to judge one metric of one target.
@@ -104,12 +148,33 @@ struct MetricCollector {
     whole: SourceSeries,
     /// The target's current value.
     current: Option<i64>,
-    /// What of the target is swapped out at present, as far as that is known.
+    /// The metric of what is swapped out of it, if it is one that swapping makes smaller.
+    swap_metric: Option<&'static str>,
+    /// What of the target is swapped out at present, as far as that is known; and of parts, if it is not 0.
     swap: i64,
+    part_swap: HashMap<SubjectId, i64>,
+    /// Something was swapped out.
+    has_swapped: bool,
+    /// What of the target has a cause that is usually no leak.
+    causes: BTreeMap<GrowthCause, SourceSeries>,
     kernel_peak: Option<i64>,
     parts: PartTable,
     /// The sample that is observed now has a value of the target.
     observed: bool,
+}
+
+/// The metric of what is swapped out of memory that this metric counts only as long as it is resident.
+pub(crate) fn swap_of(metric: &str) -> Option<&'static str> {
+    match metric {
+        name if name == metric::PSS.name => Some(metric::SWAP_PSS.name),
+        name if [metric::RSS, metric::ANONYMOUS, metric::PRIVATE_DIRTY]
+            .iter()
+            .any(|it| it.name == name) =>
+        {
+            Some(metric::SWAP.name)
+        }
+        _ => None,
+    }
 }
 
 impl MetricCollector {
@@ -118,23 +183,33 @@ impl MetricCollector {
             name: name.to_owned(),
             whole: SourceSeries::new(buckets),
             current: None,
+            swap_metric: swap_of(name),
             swap: 0,
+            part_swap: HashMap::new(),
+            has_swapped: false,
+            causes: BTreeMap::new(),
             kernel_peak: None,
             parts: PartTable::default(),
             observed: false,
         }
     }
 
-    fn observe_target(&mut self, point: &CurrentPoint<'_>, sampler: SamplerId) {
+    fn observe_target(&mut self, point: &CurrentPoint<'_>, sample: &Sample) {
         let name = &*point.metric.name;
         let of_rss = self.name == metric::RSS.name;
         if name == self.name {
-            self.whole.source = Some(sampler);
+            self.whole.source = Some(sample.sampler);
             self.current = Some(point.value);
             self.observed = true;
-        } else if of_rss && name == metric::SWAP.name {
+        } else if self.swap_metric == Some(name) {
             // Swapping hides growth.
             self.swap = point.value;
+            self.has_swapped |= point.value > 0;
+        } else if let Some(cause) = GrowthCause::measured_by(name).filter(|_| self.is_resident()) {
+            let new = || SourceSeries::new(CAUSE_BUCKETS);
+            let series = self.causes.entry(cause).or_insert_with(new);
+            series.source = Some(sample.sampler);
+            series.push(sample.t, point.value);
         } else if of_rss && name == metric::PEAK.name {
             self.kernel_peak = self.kernel_peak.max(Some(point.value));
         }
@@ -147,14 +222,34 @@ impl MetricCollector {
         values: &CurrentValues,
         room: &mut PartRoom,
     ) {
-        let name = &*point.metric.name;
+        let (name, id) = (&*point.metric.name, point.subject.id);
         if name == self.name {
-            self.parts.set(point, sample, values, room);
-        } else if [metric::RSS.name, metric::PSS.name].contains(&&*self.name)
-            && let Some(cause) = GrowthCause::measured_by(name)
-        {
-            self.parts.set_cause(sample.t, point.subject.id, cause, point.value, room);
+            let swap = self.part_swap.get(&id).copied().unwrap_or(0);
+            let with_swap = CurrentPoint { value: point.value.saturating_add(swap), ..*point };
+            self.parts.set(&with_swap, sample, values, room);
+        } else if self.swap_metric == Some(name) {
+            let before = match point.value {
+                0 => self.part_swap.remove(&id),
+                swap => self.part_swap.insert(id, swap),
+            };
+            let change = point.value.saturating_sub(before.unwrap_or(0));
+            if let Some(current) = self.parts.current(id).filter(|_| change != 0) {
+                let value = current.saturating_add(change);
+                self.parts.set(&CurrentPoint { value, ..*point }, sample, values, room);
+            }
+        } else if let Some(cause) = GrowthCause::measured_by(name).filter(|_| self.is_resident()) {
+            self.parts.set_cause(sample.t, id, cause, point.value, room);
         }
+    }
+
+    fn is_resident(&self) -> bool {
+        [metric::RSS.name, metric::PSS.name].contains(&&*self.name)
+    }
+
+    /// A part has ended.
+    fn end_part(&mut self, t: u64, part: SubjectId, room: &mut PartRoom) {
+        self.part_swap.remove(&part);
+        self.parts.end(t, part, room);
     }
 
     /// All points of a sample have been observed.
@@ -179,7 +274,7 @@ impl TargetCollector {
         Self {
             subject,
             ended: false,
-            address_space: SourceSeries::new(ADDRESS_SPACE_BUCKETS / coarser),
+            limited: LimitedSources::new(ADDRESS_SPACE_BUCKETS / coarser),
             threads: SourceSeries::new(THREADS_BUCKETS / coarser),
             metrics: options.metrics.iter().map(metric).collect(),
         }
@@ -195,13 +290,13 @@ impl TargetCollector {
         let of_target = point.subject.id == self.subject.id;
         for metric in &mut self.metrics {
             match of_target {
-                true => metric.observe_target(point, sample.sampler),
+                true => metric.observe_target(point, sample),
                 false => metric.observe_part(point, sample, values, room),
             }
         }
-        if of_target && *point.metric.name == *metric::VSIZE.name {
-            self.address_space.source = Some(sample.sampler);
-            self.address_space.push(sample.t, point.value);
+        if let Some(limited) = self.limited.of_metric(&point.metric.name).filter(|_| of_target) {
+            limited.source = Some(sample.sampler);
+            limited.push(sample.t, point.value);
         }
         if of_target && *point.metric.name == *metric::THREADS.name {
             self.threads.push(sample.t, point.value);
@@ -218,8 +313,8 @@ impl TargetCollector {
 }
 
 impl Collector {
-    /// Collects what it takes to judge the metrics of the options. With `rss`, what is swapped out counts
-    /// in: swapping hides growth.
+    /// Collects what it takes to judge the metrics of the options. With `rss`, `pss`, `anonymous` and
+    /// `private_dirty`, what is swapped out counts in, of the whole and of parts: swapping hides growth.
     #[must_use]
     pub fn new(options: JudgeOptions) -> Self {
         let sums = options.metrics.iter().map(|_| SourceSeries::new(WHOLE_BUCKETS)).collect();
@@ -284,7 +379,7 @@ impl Collector {
             None => self.values.with_parts(subject),
         };
         for metric in self.targets.iter_mut().flat_map(|target| &mut target.metrics) {
-            ended.iter().for_each(|part| metric.parts.end(event.t, *part, &mut self.room));
+            ended.iter().for_each(|part| metric.end_part(event.t, *part, &mut self.room));
         }
     }
 
@@ -394,6 +489,10 @@ impl Collector {
         let own = collected.whole.series(clock);
         let sum = if own.is_none() { collected.parts.sum() } else { None };
         let summed_parts = sum.as_ref().map(|_| collected.parts.len());
+        let cause = |(cause, source): (&GrowthCause, &SourceSeries)| {
+            let (series, sampler) = source.series(clock).zip(source.source)?;
+            Some(CauseSeries { cause: *cause, series: clock.extended(series, sampler) })
+        };
         let mut run = RunSeries {
             pid: target.subject.get(attribute::PID).map(i64::from),
             whole: own.or(sum).unwrap_or_default(),
@@ -402,11 +501,13 @@ impl Collector {
             kernel_peak: collected.kernel_peak,
             bounds: MemoryBounds::of(&target.subject),
             threads: target.threads.series(clock),
+            plus_swap: collected.has_swapped,
+            causes: collected.causes.iter().filter_map(cause).collect(),
+            asked_interval: collected.whole.source.and_then(|it| clock.longest_asked(it)),
             ..self.empty(&target.subject.name.to_string(), place, unit)
         };
-        let space = target.address_space.series(clock).zip(target.address_space.source);
-        if let (true, Some((series, source))) = (run.is_resident(), space) {
-            run.address_space = Some(clock.extended(series, source));
+        if run.is_resident() {
+            run.limited = target.limited.series(clock);
         }
         run
     }
@@ -426,7 +527,10 @@ impl Collector {
             kernel_peak: None,
             bounds: MemoryBounds::default(),
             threads: None,
-            address_space: None,
+            limited: LimitedSeries::default(),
+            plus_swap: false,
+            causes: Vec::new(),
+            asked_interval: None,
         }
     }
 
@@ -447,6 +551,7 @@ impl Collector {
         Some(RunSeries {
             scope: Scope::AllTargets,
             whole: self.sums[place].series(&self.clock)?,
+            plus_swap: each.iter().any(|(_, run)| run.plus_swap),
             parts: each.iter().map(part).collect(),
             ..self.empty(&name, place, unit)
         })

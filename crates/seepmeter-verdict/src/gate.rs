@@ -26,8 +26,9 @@ use seepmeter_record::human::{self, parse_duration, parse_size};
 use serde::{Deserialize, Serialize};
 
 use crate::conclusion::NoVerdict;
-use crate::run_series::RunSeries;
-use crate::text::reason;
+use crate::limit::{self, NoForecast};
+use crate::run_series::{RunSeries, Scope};
+use crate::text::{reason, wait};
 use crate::verdict::Verdict;
 use crate::work::{WorkAnswer, WorkVerdict};
 
@@ -393,7 +394,7 @@ impl Gate {
 
 /// Why a quantity is not known, for people.
 enum NoBounds {
-    /// There is no subject of the name.
+    /// There is no subject of the name, or no limit.
     NoSuchPart(String),
     /// A longer run may show it.
     Undecided(String),
@@ -475,6 +476,9 @@ fn bounds_of(
     if let (Quantity::TimeToLimit, Some(limit)) = (quantity, &verdict.limit) {
         return Ok(Bounds::exactly(limit.time.likely as f64 / 1e9));
     }
+    if quantity == Quantity::TimeToLimit {
+        no_limit(verdict, run)?;
+    }
     if let (None, Some(masked)) = (subject, &verdict.masked)
         && masked.whole == Classification::Inconclusive
     {
@@ -506,10 +510,31 @@ fn bounds_of(
     }
 }
 
+/// A gate on the time to a limit, if there is no forecast: nothing if what it applies to does not grow.
+///
+/// # Errors
+/// Why no time can be known.
+fn no_limit(verdict: &Verdict, run: &RunSeries) -> Result<(), NoBounds> {
+    let why = match (run.scope, limit::why_none(run, &verdict.judgement)) {
+        (Scope::AllTargets, _) => {
+            "several targets have no limit in common; watch one alone, or gate on its level: \
+             subject(NAME).level>1GiB"
+        }
+        (_, NoForecast::NoLimit) => {
+            "no limit is known of what was judged: none was recorded, or the metric has none; `level` and \
+             `rate` need none"
+        }
+        (_, NoForecast::Shared) => {
+            "most of the growth is pages of files or shared memory, of which it is not known who had them \
+             first; `--metric anonymous` (-s smaps) leaves them out"
+        }
+        (_, NoForecast::NoGrowth) => return Ok(()),
+    };
+    Err(NoBounds::NoSuchPart(why.to_owned()))
+}
+
 fn inconclusive(judgement: &Judgement) -> String {
-    let needs = judgement.needs_more.filter(|ns| *ns > 0);
-    let needs = needs.map_or(String::new(), |ns| format!("; needs {} more", human::duration(ns)));
-    format!("the verdict is inconclusive ({}{needs})", reason(judgement))
+    format!("the verdict is inconclusive ({}{})", reason(judgement), wait(judgement))
 }
 
 fn no_such_part(run: &RunSeries, name: &str) -> String {
@@ -523,7 +548,18 @@ fn no_such_part(run: &RunSeries, name: &str) -> String {
     let names = parts.iter().take(MOST_NAMES).map(|known| known.part.short_name());
     let names: Vec<String> = names.collect();
     let more = if parts.len() > MOST_NAMES { ", …" } else { "" };
-    format!("there was no subject `{name}`; there were, largest first: {}{more}", names.join(", "))
+    let mut classes: Vec<&str> =
+        run.parts.iter().filter_map(|known| Some(known.part.class.as_ref()?.as_str())).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let classes = match classes[..] {
+        [] => String::new(),
+        _ => format!("; classes: {}", classes.join(", ")),
+    };
+    format!(
+        "there was no subject `{name}`{classes}; there were, largest first: {}{more}",
+        names.join(", ")
+    )
 }
 
 #[cfg(test)]

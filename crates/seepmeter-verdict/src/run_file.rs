@@ -240,7 +240,7 @@ impl RunFile {
 
 /// A series of another tool in a file of this name.
 fn run_of(name: &str, read: ForeignSeries) -> RunSeries {
-    let ForeignSeries { metric, unit, process, pid, series } = read;
+    let ForeignSeries { metric, unit, process, pid, series, plus_swap } = read;
     let run = RunSeries::of_resident(process.as_deref().unwrap_or(name), series);
-    RunSeries { metric, unit, pid, ..run }
+    RunSeries { metric, unit, pid, plus_swap, ..run }
 }

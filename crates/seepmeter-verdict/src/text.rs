@@ -54,7 +54,8 @@ impl Verdict {
         lines.map(|(place, text)| VerdictLine { text, verdict: verdict(place) }).collect()
     }
 
-    /// The verdict in a few lines. The first begins with growing, steady or inconclusive.
+    /// The verdict in a few lines. The first begins with growing, steady or inconclusive; the last of a growing one
+    /// may be what to do next.
     #[must_use]
     pub fn lines(&self, options: LineOptions) -> Vec<String> {
         let of = if options.name_target { self.of_target() } else { String::new() };
@@ -65,8 +66,10 @@ impl Verdict {
         let mut lines = vec![headline];
         lines.extend(self.masked.as_ref().and_then(|_| self.mask_line()));
         lines.extend(self.share_lines());
+        lines.extend(self.cause_line());
         lines.extend(stale_line(&self.stale));
         lines.extend(self.limit.as_ref().map(limit_line));
+        lines.extend(self.next_step.map(|step| format!("  next: {}", step.in_words())));
         if options.explain {
             lines.extend(self.explanation().iter().map(|found| format!("  - {found}")));
         }
@@ -96,7 +99,20 @@ impl Verdict {
             let interval = human::duration(hint.interval).replace(' ', "");
             format!(" (or `-i {interval}`: {})", human::duration(hint.takes))
         });
-        format!("{word}  {}{of}{figures}{hint}", self.metric)
+        format!("{word}  {}{of}{figures}{hint}", self.judged())
+    }
+
+    /// What was judged: `rss`, or `rss + swap` if something was swapped out.
+    fn judged(&self) -> String {
+        let swap = if self.plus_swap { " + swap" } else { "" };
+        format!("{}{swap}", self.metric)
+    }
+
+    /// Why the growth may be harmless, unless that stands behind one of the shares.
+    fn cause_line(&self) -> Option<String> {
+        let cause = self.cause?;
+        let is_shown = self.shares.iter().flatten().any(|growth| growth.cause == Some(cause));
+        (!is_shown).then(|| format!("  {}", cause.in_words()))
     }
 
     /// A part that grows, and the whole that does not show it: two rates that must not be taken for
@@ -136,20 +152,15 @@ impl<'a> Answer<'a> {
 
     /// What stands behind the word.
     fn figures(&self) -> String {
-        let Judgement { classification, rate, span, warm_up_end, needs_more, .. } = self.judgement;
+        let Judgement { classification, rate, span, warm_up_end, .. } = self.judgement;
         if let (Some(rate), true) = (rate, *classification != Classification::Inconclusive) {
             let after = warm_up_end.map_or(String::new(), |end| {
                 format!(", after {} of warm-up", human::duration(end))
             });
             return format!(" {}{}{after}", interval(*rate, self.unit), over(*span));
         }
-        let wait = needs_more.filter(|ns| *ns >= LEAST_WAIT).map(human::duration);
+        let wait = wait(self.judgement);
         let short = self.judgement.reason == Some(Reason::TooShort);
-        let wait = match wait {
-            None => String::new(),
-            Some(wait) if short => format!("; needs {wait} more"),
-            Some(wait) => format!("; about {wait} more would show it"),
-        };
         let so_far = self.judgement.evidence.rate_so_far();
         // The wait that is named may be that of a part, and then so is the answer.
         let so_far = so_far.filter(|_| short && self.judgement.overruled.is_none());
@@ -164,6 +175,17 @@ impl<'a> Answer<'a> {
 impl fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.judgement.classification, self.figures())
+    }
+}
+
+/// How much longer a watch an inconclusive judgement takes, as it is printed behind the reason: a short one needs
+/// so much, and a doubt may go then.
+pub(crate) fn wait(judgement: &Judgement) -> String {
+    let wait = judgement.needs_more.filter(|ns| *ns >= LEAST_WAIT).map(human::duration);
+    match wait {
+        None => String::new(),
+        Some(wait) if judgement.reason == Some(Reason::TooShort) => format!("; needs {wait} more"),
+        Some(wait) => format!("; about {wait} more would show it"),
     }
 }
 
@@ -231,17 +253,17 @@ pub(crate) fn short(name: &str) -> String {
 }
 
 impl Part {
-    /// Its name as it fits into a line: of a stack the inner end, since every stack begins in `main`.
+    /// Its name as it fits into a line: of a stack, whose text begins with the outermost function, the end.
     pub(crate) fn short_name(&self) -> String {
-        if self.kind != SubjectKind::Stack || self.name.chars().count() <= LONGEST_NAME {
-            return short(&self.name);
+        let (name, length) = (&self.name, self.name.chars().count());
+        if self.kind != SubjectKind::Stack || length <= LONGEST_NAME {
+            return short(name);
         }
-        let room = LONGEST_NAME - 2;
-        let inner = self.name.match_indices(';').map(|(at, _)| &self.name[at + 1..]);
-        let innermost = || self.name.rsplit(';').next().unwrap_or_default();
-        match inner.clone().find(|frames| frames.chars().count() <= room) {
-            Some(frames) => format!("…;{frames}"),
-            None => format!("…;{}", short(innermost())),
+        let inner: String = name.chars().skip(length - (LONGEST_NAME - 1)).collect();
+        // Whole functions, however long one alone is.
+        match inner.split_once(';') {
+            Some((_, whole)) if !whole.is_empty() => format!("…;{whole}"),
+            _ => name.rsplit(';').next().unwrap_or(name).to_owned(),
         }
     }
 }
@@ -259,13 +281,14 @@ fn stale_line(stale: &[StalePart]) -> Option<String> {
 }
 
 fn limit_line(forecast: &LimitForecast) -> String {
-    let LimitForecast { kind, bytes, others: _, rate, time } = forecast;
-    let limit = human::amount(*bytes as f64, Unit::Bytes);
+    let LimitForecast { kind, limit, others: _, rate, time } = forecast;
+    let limit = human::amount(*limit as f64, kind.unit());
     let when = human::duration(time.likely);
     match rate {
         Some(rate) => format!(
-            "  the {kind} grows by {}, and its limit of {limit} is reached in {when}",
-            interval(*rate, Unit::Bytes)
+            "  {} grows by {}, and its limit of {limit} ({kind}) is reached in {when}",
+            kind.subject(),
+            interval(*rate, kind.unit())
         ),
         None => format!("  at this rate the limit of {limit} ({kind}) is reached in {when}"),
     }
@@ -277,7 +300,6 @@ mod tests {
 
     use super::*;
     use crate::RunSeries;
-    use crate::made_up::part;
 
     fn short_verdict(reason: Reason, needs_more: Option<u64>) -> Verdict {
         let mut verdict = RunSeries::of_resident("a", Series::from_pairs([(0, 1)])).judge();
@@ -296,23 +318,19 @@ mod tests {
     }
 
     #[test]
-    fn a_long_stack_is_shown_by_its_inner_end() {
-        let stack = |name: &str| {
-            let part = part(name, Series::default()).part;
-            Part { kind: SubjectKind::Stack, ..part }.short_name()
+    fn of_a_long_stack_the_innermost_functions_are_shown_and_each_whole() {
+        let stack = |name: String| {
+            let (family, kind) = (name.clone(), SubjectKind::Stack);
+            Part { family, name, kind, class: None }.short_name()
         };
-        assert_eq!(stack("main;append_row"), "main;append_row");
-        let outer = "_start;__libc_start_main;main;".repeat(3);
-        assert_eq!(
-            stack(&format!("{outer}on_timer;append_row")),
-            "…;main;_start;__libc_start_main;main;on_timer;append_row"
-        );
-        let name = format!("a_function_{}", "of_a_template_".repeat(6));
-        let shown = stack(&format!("{outer}{name}"));
-        assert!(
-            shown.starts_with("…;a_function_of_a_tem") && shown.ends_with("_of_a_template_"),
-            "{shown}"
-        );
+        let outer = "__libc_start_main_impl;".repeat(9);
+        let shown = stack(format!("{outer}main;on_timer;append_row;mmap64"));
+        assert!(shown.starts_with("…;"), "{shown}");
+        assert!(shown.ends_with(";main;on_timer;append_row;mmap64"), "{shown}");
+        assert!(shown.chars().count() <= LONGEST_NAME + 2);
+        let long = "a_function_of_a_template".repeat(4);
+        assert_eq!(stack(format!("main;{long}")), long);
+        assert_eq!(stack("main;work".to_owned()), "main;work");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use seepmeter_record::{Unit, human};
 use serde::Serialize;
 
 use crate::gate::GateOutcome;
-use crate::run_series::{PartSeries, RunSeries, Scope};
+use crate::run_series::{LimitedSeries, PartSeries, RunSeries, Scope};
 use crate::scale::{bound, with_interval};
 use crate::text::{reason, short};
 use crate::verdict::Verdict;
@@ -231,7 +231,9 @@ impl RunSeries {
             end: to - from,
             parts: self.parts.iter().map(part).collect(),
             threads: None,
-            address_space: None,
+            limited: LimitedSeries::default(),
+            causes: Vec::new(),
+            asked_interval: None,
             ..self.clone()
         }
     }

@@ -19,6 +19,7 @@ pub mod registry;
 pub mod samplers;
 mod scale;
 mod session;
+mod short_memory;
 pub mod sinks;
 mod slips;
 mod spec;

@@ -137,7 +137,11 @@ pub(crate) fn target_spec(process: &Process, origin: TargetOrigin, name: Bytes) 
     let attributes = Attributes::new()
         .with_known(attribute::CGROUP_LIMIT, limits.cgroup.map(|cgroup| cgroup.limit))
         .with_known(attribute::CGROUP_USED, limits.cgroup.and_then(|cgroup| cgroup.used))
+        .with_known(attribute::CGROUP_HIGH, limits.cgroup_high.map(|cgroup| cgroup.limit))
+        .with_known(attribute::CGROUP_HIGH_USED, limits.cgroup_high.and_then(|cgroup| cgroup.used))
         .with_known(attribute::ADDRESS_SPACE_LIMIT, limits.address_space)
+        .with_known(attribute::DATA_LIMIT, limits.data)
+        .with_known(attribute::MAPPINGS_LIMIT, limits.mappings)
         .with_known(attribute::MACHINE_LIMIT, limits.machine)
         .with_known(attribute::MACHINE_AVAILABLE, limits.machine_available);
     TargetSpec {

@@ -24,9 +24,9 @@ const OF_MAPPINGS: [&MetricSpec<'static>; MAPPING_METRICS] = [
     &metric::LOCKED,
 ];
 
-const PROCESS_METRICS: usize = 8;
+const PROCESS_METRICS: usize = 10;
 
-/// Of a process: what statm says, then what smaps_rollup says.
+/// Of a process: what statm says, what smaps_rollup says, and what maps says.
 const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
     &metric::RSS,
     &metric::PSS,
@@ -36,6 +36,8 @@ const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
     &metric::SWAP_PSS,
     &metric::LAZYFREE,
     &metric::LOCKED,
+    &metric::MAPPINGS,
+    &metric::THREADS,
 ];
 
 /// The metrics' numbers in the stream.
@@ -85,6 +87,17 @@ pub(crate) fn mapping_values(
     ]
 }
 
+/// How large a process is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProcessSizes {
+    /// Its resident set in bytes.
+    pub(crate) rss: u64,
+    /// How many mappings it has.
+    pub(crate) mappings: u64,
+    /// How many threads, if that is known.
+    pub(crate) threads: Option<u64>,
+}
+
 /// What was last emitted of a process.
 #[derive(Debug)]
 pub(crate) struct ProcessValues {
@@ -98,20 +111,23 @@ impl ProcessValues {
         Self { subject, metrics: metrics.process, last_emitted: [None; PROCESS_METRICS] }
     }
 
-    /// Emits the resident set in bytes, and what smaps_rollup said if it was read since the last sample:
-    /// in a whole sample what has changed, in a partial one all of it.
+    /// Emits the sizes, and what smaps_rollup said if it was read since the last sample: in a whole sample what
+    /// has changed, in a partial one all of it.
     pub(crate) fn emit(
         &mut self,
-        rss: u64,
+        sizes: ProcessSizes,
         rollup: SmapsRollup,
         whole: bool,
         sample: &mut SampleBuilder<'_>,
     ) {
         let SmapsRollup { rss: _, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked } =
             rollup;
-        let values = [Some(rss), pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked];
+        let ProcessSizes { rss, mappings, threads } = sizes;
+        let (rss, mappings) = (Some(rss), Some(mappings));
+        let sums = [rss, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked];
+        let values = sums.into_iter().chain([mappings, threads]);
         let last = self.last_emitted.iter_mut();
-        for ((value, last_emitted), metric) in values.into_iter().zip(last).zip(self.metrics) {
+        for ((value, last_emitted), metric) in values.zip(last).zip(self.metrics) {
             let Some(value) = value.map(point_value) else { continue };
             if last_emitted.replace(value) != Some(value) || !whole {
                 sample.point(self.subject, metric, value);

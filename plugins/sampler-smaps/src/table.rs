@@ -264,8 +264,9 @@ impl MappingTable {
     }
 
     /// Takes in what a pass over smaps has read. Where mappings have changed since maps was read, each gets
-    /// its share; what is new is left to the next read of maps.
-    pub(crate) fn read(&mut self, pass: u32, entry: &Entry<'_>) {
+    /// its share; what is new is left to the next read of maps. `again` is true of a mapping that this pass has
+    /// read before.
+    pub(crate) fn read(&mut self, pass: u32, entry: &Entry<'_>, again: bool) {
         let MappingHeader { start, end, perms, .. } = entry.header;
         let first = self.mappings.partition_point(|mapping| mapping.end <= start);
         let there = self.mappings[first..].iter_mut().take_while(|mapping| mapping.start < end);
@@ -274,7 +275,8 @@ impl MappingTable {
         let all = there.iter().map(|mapping| part(mapping)).sum();
         for mapping in &mut there {
             let mut read = ReadCounts::from(entry.figures).share(part(mapping), all);
-            if let Some((_, before)) = mapping.read.filter(|(before, _)| *before == pass) {
+            let before = mapping.read.filter(|(before, _)| *before == pass);
+            if let Some((_, before)) = before.filter(|_| !again || mapping.start < start) {
                 read.add(before);
             }
             mapping.read = Some((pass, read));
@@ -354,7 +356,7 @@ mod tests {
     /// A pass reads this smaps text.
     fn read(table: &mut MappingTable, pass: u32, text: &str) {
         let mut parser = Parser::default();
-        let mut take = |entry: Entry<'_>| table.read(pass, &entry);
+        let mut take = |entry: Entry<'_>| table.read(pass, &entry, false);
         parser.push(text.as_bytes(), &mut take);
         parser.finish(&mut take);
     }

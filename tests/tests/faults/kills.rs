@@ -288,7 +288,8 @@ fn a_target_that_the_kernel_kills_for_its_cgroups_memory_is_reported_with_all_it
     let words = words!["-c", script, "sh", seepmeter_tests::seepmeter_path(), "run", "-i", "20ms"];
     let target = words!["-o", sink, "--", test_target(), "grow", "80", "10"];
     let done = run("/bin/sh", words.into_iter().chain(target)).done().expect(137);
-    let told = "the kernel has killed the target because memory was short in its cgroup";
+    let told = "the target was killed by the OOM killer at its cgroup's limit of 64 MiB: memory was short in \
+                its cgroup";
     assert!(done.err().contains(told), "{}", done.output());
     assert!(done.err().contains("killed by signal 9 (SIGKILL)"), "{}", done.output());
     let recording = Recording::read(&path);
@@ -300,6 +301,34 @@ fn a_target_that_the_kernel_kills_for_its_cgroups_memory_is_reported_with_all_it
 /// The kinds of targets that are hard to watch, one a line.
 pub(super) fn hostile_kinds() -> String {
     run_target("hostile", words![]).done().expect(0).out()
+}
+
+#[test]
+fn an_attached_process_that_the_kernel_kills_for_its_cgroups_memory_is_reported_as_such() {
+    const LIMIT: u64 = 60 << 20;
+    let cgroups = [2, 1].map(|version| Cgroup::new(version, LIMIT));
+    let why: Vec<String> = cgroups.iter().filter_map(|it| it.as_ref().err().cloned()).collect();
+    let Some(cgroup) = cgroups.into_iter().find_map(Result::ok) else {
+        return not_run("an OOM kill of an attached process", &why.join("; "));
+    };
+    let script =
+        format!("echo $$ >{} && exec \"$@\"", cgroup.folder.join("cgroup.procs").display());
+    let words = words!["-c", script, "sh", test_target(), "obey"];
+    let mut target = run("/bin/sh", words).start();
+    target.say("anonymous 104857600");
+    let at = target.line("");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.jsonl");
+    let sink = format!("jsonl,path={}", path.display());
+    let words = words!["attach", "-i", "20ms", "-o", sink, target.pid().to_string()];
+    let watcher = seepmeter(words).start();
+    eventually("samples", || Recording::try_read(&path).ok().filter(|r| r.samples().count() > 3));
+    target.say(&format!("touch {at} 104857600"));
+    let _ = target.finish().expect_killed(Signal::SIGKILL);
+    let done = watcher.finish().expect(0);
+    let told = "has ended, and the OOM killer has killed a process of its cgroup, most likely this one at its \
+                cgroup's limit of 60 MiB: memory was short in its cgroup";
+    assert!(done.err().contains(told), "{}", done.output());
 }
 
 #[test]

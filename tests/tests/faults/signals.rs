@@ -177,7 +177,15 @@ fn ctrl_c_twice_on_a_terminal_ends_attach_at_once() {
 #[test]
 fn a_target_that_keeps_seepmeter_alive_gets_its_signals_and_a_second_one_ends_seepmeter() {
     let start = |script: &str| {
-        let words = words!["run", "-q", "--no-summary", "-d", "300ms", "-s", "ptrace,calls=memory"];
+        let words = words![
+            "run",
+            "-q",
+            "--no-summary",
+            "-d",
+            "300ms",
+            "-s",
+            "ptrace,calls=memory,unsafe=yes"
+        ];
         let running = seepmeter(words.into_iter().chain(words!["--", "sh", "-c", script])).start();
         let _ = running.line("ready");
         let _ = running.error_line("which therefore stays");

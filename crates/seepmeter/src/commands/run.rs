@@ -10,8 +10,7 @@ use anyhow::{Context, Result};
 use nix::libc;
 use seepmeter_engine::TargetSpec;
 use seepmeter_process::marks::MarkSource;
-use seepmeter_process::proc::ProcRoot;
-use seepmeter_process::{Command, ExecError, MemoryEvents};
+use seepmeter_process::{Command, ExecError};
 use seepmeter_record::{End, EventKind, TargetOrigin};
 
 use crate::flags::{Flags, RunFlags};
@@ -20,6 +19,7 @@ use crate::messages::{self, shown};
 use crate::outcome::{Outcome, ended_by_signal};
 use crate::output_files::OutputRoom;
 use crate::session::{self, PreparedRun, Request, target_spec};
+use crate::short_memory::ShortMemory;
 use crate::slips::flag_behind_script;
 use crate::watch::{StopReason, TargetPolicy, Watch, WatchedTarget};
 
@@ -51,7 +51,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let armed = watch.wait_for(|| engine.arm(vec![spec], collector))??;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
     let subject = armed.targets()[0];
-    let memory_events = MemoryEvents::of(held.process().pid(), &ProcRoot::default());
+    let mut short_memory = ShortMemory::before([&**held.process()]);
     watch.release(vec![WatchedTarget { process: Arc::clone(held.process()), subject }]);
     let child = match watch.wait_for(|| held.release())? {
         Ok(child) => child,
@@ -69,8 +69,9 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
 
     let mut end = End::Left;
     let interim = watch.interim(&flags.interim, flags.sinks.quiet);
-    let stop = watch.until_stopped(live, flags.watch.duration, interim, |_| {
+    let stop = watch.until_stopped(live, flags.watch.duration, interim, |process| {
         end = child.reap().context("cannot reap the target")?;
+        short_memory.ended(process);
         Ok(end)
     })?;
     let outcome = match stop {
@@ -79,7 +80,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
         _ => Outcome::of_target(end),
     };
     watch.complete(outcome, |outcome, report| {
-        report_short_memory(end, &memory_events);
+        short_memory.report_of_child(end);
         outcome.of_report(report, &flags.sinks.gates)
     })
 }
@@ -110,19 +111,6 @@ fn prepare(flags: &RunFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Re
     let session = request.live(&flags.watch, command.executable().as_slice())?;
     let (command, marks) = marks::open_for(&flags.marks, command)?;
     Ok(ControlFlow::Continue(Ready { command, marks, prepared: session.prepare()? }))
-}
-
-/// Reports what the kernel has done to the target because memory was short, which its end does not say.
-fn report_short_memory(end: End, events: &MemoryEvents) {
-    if end == End::Killed(libc::SIGKILL) && events.oom_killed() {
-        messages::notice(
-            "the kernel has killed the target because memory was short in its cgroup; raise the cgroup's limit, or see in the summary what has grown",
-        );
-    } else if events.was_slowed() {
-        messages::notice(
-            "the kernel has slowed the target down because its cgroup was above memory.high; raise that limit, or see in the summary what has grown",
-        );
-    }
 }
 
 /// What a failed exec comes to.

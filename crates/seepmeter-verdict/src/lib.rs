@@ -7,8 +7,8 @@
 //! another tool has written, to the same conclusion. [`RunComparison`] compares runs of a new version
 //! with runs of a base, and [`ScaleReport`] judges runs of growing amounts of work.
 //!
-//! All of it is typed and can be written to JSON and read back; [`Verdict::lines`] renders it for
-//! people. Nothing here prints or exits.
+//! All of it is typed and can be written to JSON and read back. A [`Report`] of it is rendered for people,
+//! for programs and for CI, in each [`ReportFormat`]. Nothing here prints or exits.
 //!
 //! ```
 //! use seepmeter_verdict::{Collector, JudgeOptions, NoVerdict};
@@ -33,6 +33,7 @@ mod part;
 mod part_group;
 mod part_rest;
 mod part_table;
+mod report;
 mod run_file;
 mod run_series;
 mod sample_clock;
@@ -48,10 +49,11 @@ pub use comparison::{ComparableRun, NotComparable, RunComparison};
 pub use conclusion::{Conclusion, JudgeOptions, MetricConclusion, MetricOutcome, NoVerdict};
 pub use explanation::explanation;
 pub use foreign::{RowFilter, SeriesError, TableOptions, ValueUnit};
-pub use gate::{Gate, GateError, GateOutcome};
+pub use gate::{Gate, GateError, GateOutcome, GateResult};
 pub use growth_cause::GrowthCause;
 pub use limit::{LimitForecast, LimitKind, MemoryBounds};
 pub use part::Part;
+pub use report::{Report, ReportBody, ReportFormat, ReportSection};
 pub use run_file::{Doubt, RunFile, RunFileError};
 pub use run_series::{CauseSeries, PartSeries, RunSeries, Scope};
 pub use scale::{ClassShare, ScaleDoubt, ScaleReport, ScaleRun};

@@ -8,6 +8,7 @@
 
 pub mod builtin;
 pub mod commands;
+mod completions;
 pub mod flags;
 mod listing;
 pub mod messages;
@@ -15,6 +16,7 @@ pub mod outcome;
 pub mod output_files;
 pub mod plan;
 pub mod registry;
+mod reports;
 pub mod samplers;
 mod scale;
 mod session;

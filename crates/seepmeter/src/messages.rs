@@ -19,7 +19,7 @@ use nix::libc;
 use seepmeter_plugin::open_files_hint;
 use seepmeter_process::{WaitingWriter, start, write_until};
 use seepmeter_record::{Bytes, printable, printable_json, printable_lines};
-use seepmeter_verdict::GateOutcome;
+use seepmeter_verdict::{GateOutcome, GateResult};
 
 use crate::outcome::Outcome;
 
@@ -80,17 +80,21 @@ pub(crate) fn notice_at_once(sentence: &str) {
 /// those that are undecided count as such.
 pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) -> bool {
     let mut any = false;
-    for GateOutcome { gate, fired, checked, decided, why, .. } in outcomes {
-        match (fired, checked, decided) {
-            (true, ..) => notice(&format!("gate `{gate}` fires: {why}")),
-            (false, true, true) => {}
-            (false, ..) if strict => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
-            (false, false, _) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
-            (false, true, false) => notice(&format!(
+    for outcome in outcomes {
+        let GateOutcome { gate, fired, why, .. } = outcome;
+        let result = outcome.result(strict);
+        match result {
+            GateResult::Passed => {}
+            GateResult::Failed if *fired => notice(&format!("gate `{gate}` fires: {why}")),
+            GateResult::Failed => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
+            GateResult::NotEvaluated => {
+                notice(&format!("gate `{gate}` was not evaluated: {why}"));
+            }
+            GateResult::Undecided => notice(&format!(
                 "gate `{gate}` did not fire, but that is no all-clear: {why}; --strict makes it a failure"
             )),
         }
-        any |= fired | (strict & !(checked & decided));
+        any |= result == GateResult::Failed;
     }
     any
 }
@@ -101,15 +105,6 @@ pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) 
 /// Standard output can't be written to.
 pub(crate) fn print(lines: &str) -> Result<Outcome> {
     print_bytes(printable_lines(lines).as_bytes())
-}
-
-/// Writes these lines, each of which stays one, to standard output, as [`print_bytes`] does.
-///
-/// # Errors
-/// Standard output can't be written to.
-pub(crate) fn print_lines(lines: &[String], prefix: &str) -> Result<Outcome> {
-    let lines: Vec<Cow<'_, str>> = lines.iter().map(|line| printable(line)).collect();
-    print_bytes(format!("{}{}\n", printable(prefix), lines.join("\n")).as_bytes())
 }
 
 /// Writes JSON to standard output, as [`print_bytes`] does.

@@ -1,6 +1,7 @@
 //! `seepmeter run`: what becomes of the command, its streams, its exit status and its memory.
 
 mod bad_input;
+mod completions;
 mod exit_status;
 mod languages;
 mod long;

@@ -2,31 +2,44 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use seepmeter_record::conventions::metric;
-use seepmeter_verdict::{JudgeOptions, RunFile};
+use seepmeter_verdict::{
+    Conclusion, JudgeOptions, MetricConclusion, Report, ReportBody, ReportSection, RunFile,
+};
 
 use crate::flags::{JudgeFlags, TableFlags};
-use crate::messages::{self, print_json, print_lines, shown};
+use crate::messages::{self, shown};
 use crate::outcome::Outcome;
+use crate::reports::Reports;
 
 /// `seepmeter judge`.
 ///
 /// # Errors
-/// A file that can't be read or has nothing to judge.
+/// An output that can't be written to. A file that can't be read, or has nothing to judge, is reported
+/// already: the others may be good.
 pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
+    let reports = Reports::open(&flags.format, flags.json, &flags.files)?;
     let (mut fired, mut failed) = (false, false);
-    for file in &flags.files {
-        match judge_file(file, flags) {
+    let mut sections = Vec::new();
+    for path in &flags.files {
+        let judged = judge_file(path, flags);
+        let file = Some(shown(path));
+        let section = match &judged {
+            Ok(conclusion) => ReportSection { file, body: ReportBody::Run(conclusion.clone()) },
+            Err(error) => ReportSection { file, body: ReportBody::Failure(format!("{error:#}")) },
+        };
+        reports.print_part(&report(flags, vec![section.clone()]))?;
+        sections.push(section);
+        match judged.and_then(|conclusion| gates_fire(&conclusion, &shown(path))) {
             Ok(any) => fired |= any,
-            // The others may be good.
-            Err(error) if flags.files.len() > 1 => {
+            Err(error) => {
                 messages::error(&error);
                 failed = true;
             }
-            Err(error) => return Err(error),
         }
     }
+    reports.complete(&report(flags, sections))?;
     Ok(match (failed, fired) {
         (true, _) => Outcome::OwnFailure,
         (false, true) => Outcome::Gate(flags.gates.fail_status),
@@ -34,33 +47,36 @@ pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
     })
 }
 
-/// Judges one file; true if a gate fired.
-fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
+fn report(flags: &JudgeFlags, sections: Vec<ReportSection>) -> Report {
+    Report { sections, explain: flags.explain, name_files: flags.files.len() > 1 }
+}
+
+/// Judges one file.
+fn judge_file(path: &Path, flags: &JudgeFlags) -> Result<Conclusion> {
     let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
-    let gates = flags.gates.fail_on.clone();
-    let options = JudgeOptions { metrics: vec![metric.to_owned()], gates };
-    let run = read_run(file, options, &flags.table)?;
+    let options = JudgeOptions {
+        metrics: vec![metric.to_owned()],
+        gates: flags.gates.fail_on.clone(),
+        strict: flags.gates.strict,
+    };
+    let run = read_run(path, options, &flags.table)?;
     let conclusion = run.conclude();
-    let file = shown(file);
-    let mut lines = Vec::new();
-    for metric in &conclusion.metrics {
-        let found = match flags.json {
-            true => metric.documents(&conclusion.gates, Some(&file)),
-            false => metric.lines(flags.explain),
-        };
-        lines.extend(found.map_err(|why| anyhow!("cannot judge {file}: {why}"))?);
+    let file = shown(path);
+    let missing =
+        conclusion.metrics.iter().find_map(|metric| MetricConclusion::verdicts(metric).err());
+    if let Some(why) = missing {
+        return Err(anyhow!("cannot judge {file}: {why}"));
     }
     notice_doubts(&run, &file);
-    let several = flags.files.len() > 1 && !flags.json;
-    let name = if several { format!("{file}: ") } else { String::new() };
-    match flags.json {
-        true => print_json(&format!("{}\n", lines.join("\n"))),
-        false => print_lines(&lines, &name),
-    }?;
+    Ok(conclusion)
+}
+
+/// Reports what the gates found; true if one fails.
+fn gates_fire(conclusion: &Conclusion, file: &str) -> Result<bool> {
     if let (Err(why), false) = (conclusion.main(), conclusion.gates.is_empty()) {
-        bail!("cannot evaluate the gates on {file}: {why}");
+        return Err(anyhow!("cannot evaluate the gates on {file}: {why}"));
     }
-    Ok(messages::gates(conclusion.gates.iter(), flags.gates.strict))
+    Ok(messages::gates(conclusion.gates.iter(), conclusion.strict))
 }
 
 /// Reads a recording, or a series of another tool.

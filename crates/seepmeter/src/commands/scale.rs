@@ -8,12 +8,13 @@ use nix::sys::signal::Signal;
 use seepmeter_process::Signals;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_record::End;
-use seepmeter_verdict::ScaleReport;
+use seepmeter_verdict::{Report, ReportBody, ScaleReport};
 
 use super::run::not_executed;
 use crate::flags::{Flags, ScaleFlags};
-use crate::messages::{self, print, print_json};
+use crate::messages;
 use crate::outcome::Outcome;
+use crate::reports::Reports;
 use crate::scale::{Finding, FinishedRun, Limits, Runner, Search};
 
 /// Signals that end it, and the run that is under way.
@@ -31,6 +32,7 @@ pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
         return Ok(Outcome::of_usage(&Flags::missing("scale", "COMMAND")));
     };
     let amounts = amounts(&flags.amounts)?;
+    let reports = Reports::open(&flags.format, flags.json, &[])?;
     let signals = Signals::take(&SIGNALS).context("cannot take over signals")?;
     let own = std::process::id().cast_signed();
     let machine = seepmeter_process::Limits::of(own, &ProcRoot::default()).machine_available;
@@ -41,7 +43,7 @@ pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
     };
     let mut runner = Runner::new(&flags.command, flags.show_output, &signals);
     match Search::new(&mut runner, limits, &amounts).find()? {
-        Finding::Report(report) => answer(*report, flags),
+        Finding::Report(report) => answer(*report, flags, reports),
         Finding::Failed { amount, run } => Ok(failed(amount, &run, &amounts)),
         Finding::NotExecuted(error) => Ok(not_executed(name, &error)),
         Finding::Interrupted(signal) => Ok(Outcome::Signal(signal as i32)),
@@ -62,17 +64,11 @@ fn amounts(given: &[u64]) -> Result<Vec<u64>> {
 }
 
 /// Prints the answer, and evaluates the gates.
-fn answer(mut report: ScaleReport, flags: &ScaleFlags) -> Result<Outcome> {
+fn answer(mut report: ScaleReport, flags: &ScaleFlags, reports: Reports) -> Result<Outcome> {
     report.gates = flags.fail_on.iter().map(|gate| gate.evaluate(&report)).collect();
-    let text = match flags.json {
-        true => report.json().context("cannot write the answer as JSON")?,
-        false => report.lines().join("\n"),
-    };
-    match flags.json {
-        true => print_json(&format!("{text}\n"))?,
-        false => print(&format!("{text}\n"))?,
-    };
-    let fired = messages::gates(report.gates.iter(), flags.strict);
+    let gates = report.gates.clone();
+    reports.give(&Report::of(ReportBody::Scale { report, strict: flags.strict }))?;
+    let fired = messages::gates(gates.iter(), flags.strict);
     Ok(if fired { Outcome::Gate(flags.fail_status) } else { Outcome::Success })
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Destination {
 
 impl Destination {
     /// One file; standard error if there is no path.
-    pub(super) fn of(path: Option<&Path>) -> Self {
+    pub(crate) fn of(path: Option<&Path>) -> Self {
         Self { path: path.map(Path::to_owned), rules: PartRules::default() }
     }
 
@@ -58,7 +58,7 @@ pub(crate) struct Output {
 
 impl Output {
     /// Opens what a sink, `user`, asks for.
-    pub(super) fn open(
+    pub(crate) fn open(
         room: &OutputRoom,
         destination: &Destination,
         user: &str,
@@ -112,7 +112,7 @@ impl Output {
     }
 
     /// Hands `write` the writer, and names this output if that fails.
-    pub(super) fn print(
+    pub(crate) fn print(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Error> {
@@ -131,7 +131,7 @@ impl Output {
     }
 
     /// Hands everything on to the system.
-    pub(super) fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.print(|writer| writer.flush())
     }
 
@@ -172,7 +172,7 @@ impl Output {
     }
 
     /// Makes sure at the end that what was written can be found.
-    pub(super) fn check_at_end(&self) -> Result<(), Error> {
+    pub(crate) fn check_at_end(&self) -> Result<(), Error> {
         match self.writer().get_ref() {
             OutputFile::Stream(_) => Ok(()),
             OutputFile::Regular(file) => file.check_at_end(),

@@ -461,7 +461,7 @@ mod tests {
             let why = NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 3 };
             let outcome = MetricOutcome::NoVerdict(why);
             let metrics = vec![MetricConclusion { metric: metric.to_owned(), outcome }];
-            Conclusion { metrics, gates: Vec::new() }
+            Conclusion { metrics, gates: Vec::new(), strict: false }
         };
         let lines_of = |metric| {
             let conclusion = conclusion_of(metric);

@@ -142,7 +142,7 @@ fn deb(root: &Path, tree: &Path, out: &Path) -> Result<PathBuf> {
     packed.push(documents.join("changelog"));
     succeed(Command::new("gzip").args(["-9n"]).args(&packed))?;
     let control = format!(
-        "Package: seepmeter\nVersion: {version}\nArchitecture: {}\nMaintainer: Seepmeter maintainers <maintainers@seepmeter.example>\nInstalled-Size: {}\nDepends: libc6 (>= {GLIBC})\nSection: utils\nPriority: optional\nDescription: watch a program's memory and judge whether it leaks\n Seepmeter watches the memory of any Linux program from outside and judges\n whether it leaks: growing, steady or inconclusive. It needs no change to the\n program, leaves its streams, signals and exit status alone, and can record,\n replay and judge every run again.\n",
+        "Package: seepmeter\nVersion: {version}\nArchitecture: {}\nMaintainer: The Seepmeter developers <maintainers@seepmeter.example>\nInstalled-Size: {}\nDepends: libc6 (>= {GLIBC})\nSection: utils\nPriority: optional\nDescription: watch a program's memory and judge whether it leaks\n Seepmeter watches the memory of any Linux program from outside and judges\n whether it leaks: growing, steady or inconclusive. It needs no change to the\n program, leaves its streams, signals and exit status alone, and can record,\n replay and judge every run again.\n",
         debian_architecture()?,
         size(&package)? / 1024 + 1,
     );

@@ -151,9 +151,14 @@ fn the_workflow_passes_a_healthy_program_but_not_a_long_run_that_is_too_short() 
         return;
     }
     assert_eq!(steps().len(), 6, "those with a script");
-    let runner = Runner::new("1");
     let watch = if long() { LONG_WATCH } else { WATCH };
-    let (statuses, printed) = runner.run_all(watch);
+    let mut runner = Runner::new("1");
+    let (mut statuses, mut printed) = runner.run_all(watch);
+    if gates(&statuses)[1] == 100 {
+        // One of twenty comparisons of a version with itself is worse by chance: p < 0.05 is the measure.
+        runner = Runner::new("1");
+        (statuses, printed) = runner.run_all(watch);
+    }
     let too_short = if long() { 0 } else { 100 };
     assert_eq!(gates(&statuses), [0, 0, too_short], "{statuses:?}\n{printed}");
     assert!(statuses.iter().all(|(name, status)| *status == 0 || name == "A long run"));

@@ -65,7 +65,8 @@ fn glibc_versions(file: &Path) -> BTreeSet<Vec<u32>> {
     let parsed = ElfFile64::<Endianness>::parse(&*bytes).unwrap();
     let (header, endian) = (parsed.elf_header(), parsed.endian());
     let sections = header.sections(endian, &*bytes).unwrap();
-    let (mut needs, strings) = sections.gnu_verneed(endian, &*bytes).unwrap().expect("version needs");
+    let (mut needs, strings) =
+        sections.gnu_verneed(endian, &*bytes).unwrap().expect("version needs");
     let strings = sections.strings(endian, &*bytes, strings).unwrap();
     let mut versions = BTreeSet::new();
     while let Some((_, mut auxiliaries)) = needs.next().unwrap() {
@@ -157,12 +158,14 @@ fn the_tar_file_has_everything_and_works_wherever_it_is_unpacked() {
     // A plugin that was built on this machine, in the folder beside.
     let plugins = place.path().join("lib/seepmeter/plugins");
     fs::create_dir_all(&plugins).unwrap();
-    fs::copy(cdylib("seepmeter-example-sampler"), plugins.join("seepmeter-fds-sampler.so")).unwrap();
+    fs::copy(cdylib("seepmeter-example-sampler"), plugins.join("seepmeter-fds-sampler.so"))
+        .unwrap();
     let done = run(&binary, words!["plugins"]).done().expect(0);
     for name in ["statm", "smaps", "ptrace", "fds"] {
         assert!(done.out().contains(name), "{}", done.output());
     }
-    let words = words!["run", "-q", "-s", "fds", "-o", "csv", "--metric", "fds", "--", "sleep", "0.2"];
+    let words =
+        words!["run", "-q", "-s", "fds", "-o", "csv", "--metric", "fds", "--", "sleep", "0.2"];
     let done = run(&binary, words).done();
     assert!(done.out().contains("fds"), "{}", done.output());
 }
@@ -224,7 +227,8 @@ fn the_package_installs_on_a_system_with_an_old_glibc_and_is_removed_without_a_t
     let _ = works(&binary, root.path());
     let plugins = root.path().join("usr/lib/seepmeter/plugins");
     fs::create_dir_all(&plugins).unwrap();
-    fs::copy(cdylib("seepmeter-example-sampler"), plugins.join("seepmeter-fds-sampler.so")).unwrap();
+    fs::copy(cdylib("seepmeter-example-sampler"), plugins.join("seepmeter-fds-sampler.so"))
+        .unwrap();
     assert!(run(&binary, words!["plugins"]).done().expect(0).out().contains("fds"));
     fs::remove_dir_all(root.path().join("usr/lib")).unwrap();
     let _ = dpkg(root.path(), &["-P", "seepmeter"]);
@@ -236,7 +240,8 @@ fn the_package_installs_on_a_system_with_an_old_glibc_and_is_removed_without_a_t
 fn the_package_describes_itself_as_debian_asks_for() {
     let Some(Release { deb, .. }) = release("what the package says of itself") else { return };
     let done = run("dpkg-deb", words!["--info", deb]).done().expect(0);
-    for line in ["Package: seepmeter", "Depends: libc6 (>= 2.28)", "Section: utils", "Maintainer: "] {
+    for line in ["Package: seepmeter", "Depends: libc6 (>= 2.28)", "Section: utils", "Maintainer: "]
+    {
         assert!(done.out().contains(line), "{line}: {}", done.out());
     }
     let contents = run("dpkg-deb", words!["--contents", deb]).done().expect(0).out();

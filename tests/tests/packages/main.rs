@@ -111,7 +111,7 @@ fn the_binary_needs_no_newer_glibc_than_it_says_and_is_stripped() {
     let parsed = ElfFile64::<Endianness>::parse(&*bytes).unwrap();
     let (header, endian) = (parsed.elf_header(), parsed.endian());
     let sections = header.sections(endian, &*bytes).unwrap();
-    let kinds: Vec<u32> = sections.iter().map(|section| section.sh_type(endian)).collect();
+    let kinds: Vec<_> = sections.iter().map(|section| section.sh_type(endian)).collect();
     assert!(!kinds.contains(&elf::SHT_SYMTAB), "it has a table of symbols");
     assert!(sections.section_by_name(endian, b".debug_info").is_none());
 }

@@ -79,7 +79,7 @@ fn header_is_frozen(root: &Path) -> Result<()> {
 }
 
 /// The version of all packages.
-fn version(root: &Path) -> Result<String> {
+pub(crate) fn version(root: &Path) -> Result<String> {
     let text = read(&root.join("Cargo.toml"))?;
     let (_, package) = text.split_once("[workspace.package]").context("no [workspace.package]")?;
     let line = package.lines().find_map(|line| line.strip_prefix("version = \""));

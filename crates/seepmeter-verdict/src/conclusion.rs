@@ -17,12 +17,14 @@ pub struct JudgeOptions {
     pub metrics: Vec<String>,
     /// What must not be.
     pub gates: Vec<Gate>,
+    /// True if a gate that can't decide, or can't be evaluated, fails.
+    pub strict: bool,
 }
 
 impl Default for JudgeOptions {
     /// The resident set, and no gates.
     fn default() -> Self {
-        Self { metrics: vec![metric::RSS.name.to_owned()], gates: Vec::new() }
+        Self { metrics: vec![metric::RSS.name.to_owned()], gates: Vec::new(), strict: false }
     }
 }
 
@@ -33,6 +35,9 @@ pub struct Conclusion {
     pub metrics: Vec<MetricConclusion>,
     /// One for each gate, in their order.
     pub gates: Vec<GateOutcome>,
+    /// True if a gate that can't decide, or can't be evaluated, fails.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 /// What is concluded from one metric.
@@ -109,7 +114,7 @@ impl Conclusion {
             conclusion
         };
         let metrics = options.metrics.iter().map(conclude).collect();
-        Self { metrics, gates: gates.unwrap_or_default() }
+        Self { metrics, gates: gates.unwrap_or_default(), strict: options.strict }
     }
 
     /// The verdict on the main metric.

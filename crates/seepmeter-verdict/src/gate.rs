@@ -83,6 +83,33 @@ pub struct GateOutcome {
     pub why: String,
 }
 
+/// What the outcome of a gate comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateResult {
+    /// What must not be is not.
+    Passed,
+    /// It is, or it is not known and that counts as such.
+    Failed,
+    /// A longer run may show it.
+    Undecided,
+    /// There is nothing of the name that the gate gives, or no verdict at all.
+    NotEvaluated,
+}
+
+impl GateOutcome {
+    /// What it comes to; if `strict`, what is not known fails.
+    #[must_use]
+    pub fn result(&self, strict: bool) -> GateResult {
+        match (self.fired, self.checked, self.decided) {
+            (true, ..) => GateResult::Failed,
+            (false, true, true) => GateResult::Passed,
+            (false, ..) if strict => GateResult::Failed,
+            (false, false, _) => GateResult::NotEvaluated,
+            (false, true, false) => GateResult::Undecided,
+        }
+    }
+}
+
 /// What is wrong with a gate, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GateError {

@@ -8,8 +8,8 @@
 //! with runs of a base, [`ScaleReport`] judges runs of growing amounts of work, and [`WorkVerdict`] one run by
 //! the work that a counter of it shows.
 //!
-//! All of it is typed and can be written to JSON and read back; [`Verdict::lines`] renders it for
-//! people. Nothing here prints or exits.
+//! All of it is typed and can be written to JSON and read back. A [`Report`] of it is rendered for people,
+//! for programs and for CI, in each [`ReportFormat`]. Nothing here prints or exits.
 //!
 //! ```
 //! use seepmeter_verdict::{Collector, JudgeOptions, NoVerdict};
@@ -35,6 +35,7 @@ mod part;
 mod part_group;
 mod part_rest;
 mod part_table;
+mod report;
 mod run_file;
 mod run_series;
 mod sample_clock;
@@ -51,11 +52,12 @@ pub use comparison::{ComparableRun, NotComparable, RunComparison};
 pub use conclusion::{Conclusion, JudgeOptions, MetricConclusion, MetricOutcome, NoVerdict};
 pub use explanation::explanation;
 pub use foreign::{RowFilter, SeriesError, TableOptions, ValueUnit};
-pub use gate::{Gate, GateError, GateOutcome};
+pub use gate::{Gate, GateError, GateOutcome, GateResult};
 pub use growth_cause::GrowthCause;
 pub use limit::{LimitForecast, LimitKind, MemoryBounds};
 pub use next_step::NextStep;
 pub use part::Part;
+pub use report::{Report, ReportBody, ReportFormat, ReportSection};
 pub use run_file::{Doubt, NoWork, RunFile, RunFileError};
 pub use run_series::{CauseSeries, LimitedSeries, PartSeries, RunSeries, Scope};
 pub use scale::{ClassShare, ScaleDoubt, ScaleReport, ScaleRun};

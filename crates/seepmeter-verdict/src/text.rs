@@ -86,9 +86,14 @@ impl Verdict {
 
     /// ` of worker (pid 12)`, ` of 2 targets`.
     fn of_target(&self) -> String {
+        format!(" of {}", self.name())
+    }
+
+    /// `worker (pid 12)`, `2 targets`.
+    pub(crate) fn name(&self) -> String {
         match self.pid.filter(|_| self.scope == Scope::Target) {
-            Some(pid) => format!(" of {} (pid {pid})", short(&self.target)),
-            None => format!(" of {}", short(&self.target)),
+            Some(pid) => format!("{} (pid {pid})", short(&self.target)),
+            None => short(&self.target),
         }
     }
 

@@ -8,6 +8,7 @@
 
 pub mod builtin;
 pub mod commands;
+mod completions;
 pub mod flags;
 mod listing;
 mod marks;
@@ -16,6 +17,7 @@ pub mod outcome;
 pub mod output_files;
 pub mod plan;
 pub mod registry;
+mod reports;
 pub mod samplers;
 mod scale;
 mod session;

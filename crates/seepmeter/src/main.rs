@@ -34,6 +34,7 @@ fn main() {
         Subcommand::Mark(flags) => commands::mark(&flags),
         Subcommand::Plugins(flags) => commands::plugins(flags),
         Subcommand::Completions { shell } => commands::completions(shell),
+        Subcommand::Complete(flags) => commands::complete(&flags),
         Subcommand::Man { subcommand } => commands::man(subcommand.as_deref()),
     };
     let outcome = outcome.unwrap_or_else(|error| {

@@ -19,7 +19,7 @@ use nix::libc;
 use seepmeter_plugin::open_files_hint;
 use seepmeter_process::{WaitingWriter, start, write_until};
 use seepmeter_record::{Bytes, printable, printable_json, printable_lines};
-use seepmeter_verdict::{GateOutcome, VerdictLine};
+use seepmeter_verdict::{GateOutcome, GateResult, VerdictLine};
 
 use crate::outcome::Outcome;
 use crate::terminal::status_line::Pause;
@@ -95,17 +95,21 @@ pub(crate) fn notice_at_once(sentence: &str) {
 /// those that are undecided count as such.
 pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) -> bool {
     let mut any = false;
-    for GateOutcome { gate, fired, checked, decided, why, .. } in outcomes {
-        match (fired, checked, decided) {
-            (true, ..) => notice(&format!("gate `{gate}` fires: {why}")),
-            (false, true, true) => {}
-            (false, ..) if strict => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
-            (false, false, _) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
-            (false, true, false) => notice(&format!(
+    for outcome in outcomes {
+        let GateOutcome { gate, fired, why, .. } = outcome;
+        let result = outcome.result(strict);
+        match result {
+            GateResult::Passed => {}
+            GateResult::Failed if *fired => notice(&format!("gate `{gate}` fires: {why}")),
+            GateResult::Failed => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
+            GateResult::NotEvaluated => {
+                notice(&format!("gate `{gate}` was not evaluated: {why}"));
+            }
+            GateResult::Undecided => notice(&format!(
                 "gate `{gate}` did not fire, but that is no all-clear: {why}; --strict makes it a failure"
             )),
         }
-        any |= fired | (strict & !(checked & decided));
+        any |= result == GateResult::Failed;
     }
     any
 }

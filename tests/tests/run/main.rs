@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod colour;
+mod completions;
 mod exit_status;
 mod languages;
 mod long;

@@ -2,6 +2,7 @@
 
 mod compare;
 mod end_of_run;
+mod formats;
 mod judge;
 mod judged_recordings;
 mod limits;

@@ -18,4 +18,4 @@ pub use plugins::plugins;
 pub use replay::replay;
 pub use run::run;
 pub use scale::scale;
-pub use shell::{completions, man};
+pub use shell::{complete, completions, man};

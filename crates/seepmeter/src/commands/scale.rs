@@ -8,14 +8,14 @@ use seepmeter_engine::Unfinished;
 use seepmeter_process::ChildSignals;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_record::End;
-use seepmeter_verdict::{ScaleReport, VerdictLine};
+use seepmeter_verdict::{Report, ReportBody, ScaleReport};
 
 use super::run::not_executed;
 use crate::flags::{Flags, ScaleFlags};
-use crate::messages::{self, print_json, print_lines};
+use crate::messages;
 use crate::outcome::Outcome;
+use crate::reports::Reports;
 use crate::scale::{CurrentRun, Finding, FinishedRun, Limits, Runner, Search};
-use crate::terminal::INDENT;
 use crate::watch::{TargetPolicy, Watch};
 
 /// A run may hold this part of the memory that can be had.
@@ -30,6 +30,7 @@ pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
         return Ok(Outcome::of_usage(&Flags::missing("scale", "COMMAND")));
     };
     let amounts = amounts(&flags.amounts)?;
+    let reports = Reports::open(&flags.format, flags.json, &[])?;
     Watch::over(TargetPolicy::Measured, |watch| {
         let current = Arc::new(CurrentRun::new().context("cannot make an eventfd")?);
         let signals = watch.signals_before().clone();
@@ -39,7 +40,7 @@ pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
             return Ok(Outcome::Signal(signal as i32));
         }
         watch.complete_by(Outcome::OwnFailure, Unfinished::default(), || match finding {
-            Finding::Report(report) => answer(*report, flags),
+            Finding::Report(report) => answer(*report, flags, reports),
             Finding::Failed { amount, run } => Ok(failed(amount, &run, &amounts)),
             Finding::NotExecuted(error) => Ok(not_executed(name, &error)),
             Finding::Interrupted(signal) => Ok(Outcome::Signal(signal as i32)),
@@ -79,16 +80,11 @@ fn amounts(given: &[u64]) -> Result<Vec<u64>> {
 }
 
 /// Prints the answer, and evaluates the gates.
-fn answer(mut report: ScaleReport, flags: &ScaleFlags) -> Result<Outcome> {
+fn answer(mut report: ScaleReport, flags: &ScaleFlags, reports: Reports) -> Result<Outcome> {
     report.gates = flags.fail_on.iter().map(|gate| gate.evaluate(&report)).collect();
-    match flags.json {
-        true => {
-            let json = report.json().context("cannot write the answer as JSON")?;
-            print_json(&format!("{json}\n"))?
-        }
-        false => print_lines(report.lines().into_iter().map(VerdictLine::from).collect(), INDENT)?,
-    };
-    let fired = messages::gates(report.gates.iter(), flags.strict);
+    let gates = report.gates.clone();
+    reports.give(&Report::of(ReportBody::Scale { report, strict: flags.strict }))?;
+    let fired = messages::gates(gates.iter(), flags.strict);
     Ok(if fired { Outcome::Gate(flags.fail_status) } else { Outcome::Success })
 }
 

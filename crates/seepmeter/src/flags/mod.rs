@@ -1,5 +1,8 @@
 //! What was typed.
 
+mod complete;
+mod format;
+mod interim;
 mod marks;
 
 use std::ffi::OsString;
@@ -13,13 +16,13 @@ use seepmeter_plugin::parse_duration;
 use seepmeter_record::human::{Size, parse_size};
 use seepmeter_verdict::{Gate, RowFilter, ScaleGate, TableOptions, ValueUnit};
 
+pub use self::complete::{CompleteFlags, CompleteKind};
+pub use self::format::{FormatFlags, FormatSpec};
 pub use self::interim::InterimFlags;
 pub use self::marks::{AttachMarkFlags, MarkFlags, RunMarkFlags};
 use crate::slips;
 use crate::spec::Spec;
 use crate::terminal::When;
-
-mod interim;
 
 /// Watch the memory of any program and judge whether it leaks
 #[derive(Debug, Parser)]
@@ -96,6 +99,9 @@ pub enum Subcommand {
         /// Which shell
         shell: Shell,
     },
+    /// List what a shell may offer for a word
+    #[command(hide = true)]
+    Complete(CompleteFlags),
     /// Print the manual page, of all or of one subcommand
     Man {
         /// The subcommand
@@ -179,7 +185,10 @@ pub struct JudgeFlags {
     /// What must not be true.
     #[command(flatten)]
     pub gates: GateFlags,
-    /// Print a JSON object for each file
+    /// In which formats the answer is given.
+    #[command(flatten)]
+    pub format: FormatFlags,
+    /// Print JSON, as --format json does
     #[arg(long)]
     pub json: bool,
     /// Print what each stage of the analysis found
@@ -205,7 +214,10 @@ pub struct CompareFlags {
     /// The exit status for --fail-on
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
-    /// Print a JSON object for each metric
+    /// In which formats the answer is given.
+    #[command(flatten)]
+    pub format: FormatFlags,
+    /// Print JSON, as --format json does
     #[arg(long)]
     pub json: bool,
     /// Runs of the base
@@ -240,7 +252,10 @@ pub struct ScaleFlags {
     /// Fail also if a gate cannot decide, because the answer is inconclusive
     #[arg(long, requires = "fail_on")]
     pub strict: bool,
-    /// Print a JSON object
+    /// In which formats the answer is given.
+    #[command(flatten)]
+    pub format: FormatFlags,
+    /// Print JSON, as --format json does
     #[arg(long)]
     pub json: bool,
     /// The command and its arguments
@@ -361,6 +376,9 @@ pub struct SinkFlags {
     /// Print no summary at the end
     #[arg(long)]
     pub no_summary: bool,
+    /// In which formats the verdict is given as well.
+    #[command(flatten)]
+    pub format: FormatFlags,
     /// The metric to judge; may be given several times, and gates apply to the first [default: rss]
     #[arg(long = "metric", value_name = "NAME")]
     pub metrics: Vec<String>,

@@ -1,11 +1,10 @@
 //! Where a sink writes to.
 
-use std::cell::{RefCell, RefMut};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seepmeter_plugin::Error;
 use seepmeter_process::{WaitingWriter, start};
@@ -31,7 +30,7 @@ pub(crate) struct Destination {
 
 impl Destination {
     /// One file; standard error if there is no path.
-    pub(super) fn of(path: Option<&Path>) -> Self {
+    pub(crate) fn of(path: Option<&Path>) -> Self {
         Self { path: path.map(Path::to_owned), rules: PartRules::default() }
     }
 
@@ -54,13 +53,13 @@ impl Destination {
 /// A buffered output with a name for messages. Its clones are the same output.
 #[derive(Clone)]
 pub(crate) struct Output {
-    writer: Rc<RefCell<BufWriter<OutputFile>>>,
-    name: Rc<str>,
+    writer: Arc<Mutex<BufWriter<OutputFile>>>,
+    name: Arc<str>,
 }
 
 impl Output {
     /// Opens what a sink, `user`, asks for.
-    pub(super) fn open(
+    pub(crate) fn open(
         room: &OutputRoom,
         destination: &Destination,
         user: &str,
@@ -105,7 +104,7 @@ impl Output {
 
     fn to(file: OutputFile, name: &str) -> Self {
         let writer = BufWriter::with_capacity(1 << 15, file);
-        Self { writer: Rc::new(RefCell::new(writer)), name: name.into() }
+        Self { writer: Arc::new(Mutex::new(writer)), name: name.into() }
     }
 
     /// What it is called in messages.
@@ -114,7 +113,7 @@ impl Output {
     }
 
     /// Hands `write` the writer, and names this output if that fails.
-    pub(super) fn print(
+    pub(crate) fn print(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Error> {
@@ -139,7 +138,7 @@ impl Output {
     }
 
     /// Hands everything on to the system.
-    pub(super) fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.print(|writer| writer.flush())
     }
 
@@ -180,15 +179,15 @@ impl Output {
     }
 
     /// Makes sure at the end that what was written can be found.
-    pub(super) fn check_at_end(&self) -> Result<(), Error> {
+    pub(crate) fn check_at_end(&self) -> Result<(), Error> {
         match self.writer().get_ref() {
             OutputFile::Stream(_) => Ok(()),
             OutputFile::Regular(file) => file.check_at_end(),
         }
     }
 
-    fn writer(&self) -> RefMut<'_, BufWriter<OutputFile>> {
-        self.writer.borrow_mut()
+    fn writer(&self) -> MutexGuard<'_, BufWriter<OutputFile>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -426,7 +426,7 @@ mod tests {
         let so_far = "target     work (pid 7), still running\n\
                       watched    2 s: 3 samples\n\
                       rss        first 10 MiB, last 12 MiB, peak 12 MiB; average +1 MiB/s\n";
-        let nothing = Conclusion { metrics: Vec::new(), gates: Vec::new() };
+        let nothing = Conclusion { metrics: Vec::new(), gates: Vec::new(), strict: false };
         let begin = stream.records().len();
         stream.exit(2 * SECOND + 1, target, 3);
         let end = stream.records().split_off(begin);
@@ -506,7 +506,7 @@ mod tests {
             let why = NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 3 };
             let outcome = MetricOutcome::NoVerdict(why);
             let metrics = vec![MetricConclusion { metric: metric.to_owned(), outcome }];
-            Conclusion { metrics, gates: Vec::new() }
+            Conclusion { metrics, gates: Vec::new(), strict: false }
         };
         let lines_of = |metric| {
             let conclusion = conclusion_of(metric);

@@ -48,8 +48,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(&out).context("cannot create a folder")?;
     let tree = scratch.path().join(&name);
     fill(root, &binary, &tree)?;
-    let tar = tar(&tree, &out)?;
-    let deb = deb(root, &tree, &out)?;
+    let time = release_time(root)?;
+    let tar = tar(&tree, &out, &time)?;
+    let deb = deb(root, &tree, &out, &time)?;
     for file in [&binary, &tar, &deb] {
         let size = fs::metadata(file)?.len() as f64 / f64::from(1 << 20);
         println!("{size:6.2} MiB  {}", file.display());
@@ -107,13 +108,26 @@ fn subcommands(binary: &Path) -> Result<Vec<String>> {
     Ok(names.filter(|name| *name != "help").map(str::to_owned).collect())
 }
 
+/// What all files are dated, in seconds since 1970: SOURCE_DATE_EPOCH (reproducible-builds.org), or when the
+/// last commit was made.
+fn release_time(root: &Path) -> Result<String> {
+    if let Ok(time) = std::env::var("SOURCE_DATE_EPOCH") {
+        return Ok(time);
+    }
+    let root = root.to_string_lossy();
+    let time = output(Path::new("git"), &["-C", &root, "log", "-1", "--format=%ct"])
+        .context("without git, set SOURCE_DATE_EPOCH")?;
+    Ok(String::from_utf8(time)?.trim().to_owned())
+}
+
 /// Packs the tree, so that the same files always give the same bytes.
-fn tar(tree: &Path, out: &Path) -> Result<PathBuf> {
+fn tar(tree: &Path, out: &Path, time: &str) -> Result<PathBuf> {
     let name = file_name(tree);
     let file = out.join(format!("{name}.tar.gz"));
     let mut command = Command::new("tar");
     command
-        .args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0"])
+        .args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"])
+        .arg(format!("--mtime=@{time}"))
         .args(["--mode=u=rwX,go=rX", "-czf"])
         .arg(&file)
         .arg("-C")
@@ -123,7 +137,7 @@ fn tar(tree: &Path, out: &Path) -> Result<PathBuf> {
 }
 
 /// Makes the package: the tree below `/usr`, with what Debian's policy asks for.
-fn deb(root: &Path, tree: &Path, out: &Path) -> Result<PathBuf> {
+fn deb(root: &Path, tree: &Path, out: &Path, time: &str) -> Result<PathBuf> {
     let version = release::version(root)?;
     let package = tree.with_file_name("package");
     let usr = package.join("usr");
@@ -150,7 +164,7 @@ fn deb(root: &Path, tree: &Path, out: &Path) -> Result<PathBuf> {
     let file = out.join(format!("seepmeter_{version}_{}.deb", debian_architecture()?));
     let mut command = Command::new("dpkg-deb");
     command.args(["--root-owner-group", "-Zxz", "--build"]).args([&package, &file]);
-    command.env("SOURCE_DATE_EPOCH", "0");
+    command.env("SOURCE_DATE_EPOCH", time);
     succeed(&mut command)?;
     Ok(file)
 }

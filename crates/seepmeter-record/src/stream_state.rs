@@ -52,6 +52,12 @@ impl StreamState {
         self.time
     }
 
+    /// True once all targets have ended: what follows says nothing by itself.
+    pub fn is_over(&mut self) -> bool {
+        self.values.forget_ended();
+        self.header.is_some() && self.values.targets().is_empty()
+    }
+
     /// The records that a stream which goes on from here begins with, the header first; none if there was
     /// no header. Targets that have ended are not in it.
     pub fn records(&mut self) -> Vec<Record> {

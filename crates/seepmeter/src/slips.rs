@@ -34,8 +34,10 @@ pub(crate) fn file_for_sink(typed: &str, names: &[String]) -> Option<String> {
             (ENDINGS.iter().find(|(known, _)| *known == ending)?.1, typed)
         }
     };
+    // A path that has to be quoted, is quoted with all of the word; a comma or `=` alone needs no quotes.
+    let quoted = shlex::try_quote(path).ok().filter(|_| is_sink(name) && !path.is_empty())?;
     let sink = format!("{name},path={path}");
-    let sink = shlex::try_quote(&sink).ok().filter(|_| is_sink(name) && !path.is_empty())?;
+    let sink = if quoted == path { sink.into() } else { shlex::try_quote(&sink).ok()? };
     Some(format!("-o {sink}"))
 }
 

@@ -100,6 +100,10 @@ impl OutputSink for Jsonl {
         ended.map_err(|error| self.cannot_write(&error))
     }
 
+    fn is_over(&mut self) -> bool {
+        self.state.as_mut().is_some_and(|state| state.is_over())
+    }
+
     fn begin_part(&mut self, number: u64) -> Result<(), Error> {
         let Self { form, output, state, .. } = self;
         let Some(state) = state else { return Ok(()) };

@@ -98,7 +98,7 @@ impl Stream for Memory {
     }
 
     fn metric(&mut self, metric: &MetricSpec<'_>) -> MetricId {
-        assert_eq!(metric.unit, Unit::Bytes);
+        assert!([Unit::Bytes, Unit::Count].contains(&metric.unit), "{:?}", metric.unit);
         assert!(!metric.help.is_empty());
         self.metrics.push((metric.name.to_owned(), metric.subject_kind.clone()));
         MetricId(u32::try_from(self.metrics.len() - 1).unwrap())

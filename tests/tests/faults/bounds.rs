@@ -296,7 +296,7 @@ fn churn(first: u64, last: u64) {
 
 #[test]
 fn a_target_that_makes_a_thread_for_everything_does_not_make_seepmeter_grow() {
-    churn(15, 60);
+    churn(40, 120);
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub struct WorkClock {
     /// Time in ns and the counter, both rising.
     marks: Vec<(u64, i64)>,
     resets: usize,
+    /// See [`WorkClock::length`].
+    length: u64,
 }
 
 /// Why there is no such clock: the counter hardly rises.
@@ -65,7 +67,9 @@ impl WorkClock {
         if rises < LEAST_MARKS {
             return Err(TooLittleWork { rises, resets });
         }
-        Ok(Self { marks, resets })
+        let mut clock = Self { marks, resets, length: 0 };
+        clock.length = clock.busy();
+        Ok(clock)
     }
 
     /// How often the counter went backwards before it begins.
@@ -87,6 +91,22 @@ impl WorkClock {
         Span { from: time(self.marks.first()), to: time(self.marks.last()) }
     }
 
+    /// What it shows at its end, in ns: the time in which work was done. A second of work after an hour without
+    /// any is a second of data, and no more.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The time between marks in which the counter rose at no less than a tenth of its usual rate, in ns.
+    fn busy(&self) -> u64 {
+        let usual = self.units() / self.span().seconds();
+        let pairs = self.marks.windows(2);
+        let rises = pairs.map(|pair| (pair[1].0 - pair[0].0, pair[1].1.abs_diff(pair[0].1) as f64));
+        let busy = rises.filter(|(ns, units)| *units >= IDLE_RATE * usual * (*ns as f64 / 1e9));
+        busy.map(|(ns, _)| ns).sum()
+    }
+
     /// The units that were done by a time, in ns.
     fn work_at(&self, time: u64) -> f64 {
         let work = |at: usize| self.marks[at].1.abs_diff(self.marks[0].1) as f64;
@@ -104,7 +124,7 @@ impl WorkClock {
 
     /// What the clock shows at a time: both in ns.
     fn at(&self, time: u64) -> u64 {
-        (self.work_at(time) / self.units() * self.span().length() as f64) as u64
+        (self.work_at(time) / self.units() * self.length as f64) as u64
     }
 
     /// A series on this clock. What was before its begin and after its end is left out.
@@ -116,7 +136,9 @@ impl WorkClock {
         let points: Vec<(u64, i64)> =
             first.into_iter().chain(inside.map(|point| (self.at(point.0), point.1))).collect();
         let kept = points.len() as f64 / series.points().len().max(1) as f64;
-        let samples = (series.samples() as f64 * kept.min(1.0)) as u64;
+        // Those that were taken without work say nothing of it.
+        let busy = self.length as f64 / (to - from).max(1) as f64;
+        let samples = (series.samples() as f64 * kept.min(1.0) * busy) as u64;
         let gaps = series.gaps().iter().filter(|gap| gap.to > from && gap.from < to);
         let gaps = gaps.map(|gap| Span { from: self.at(gap.from), to: self.at(gap.to) });
         let end = self.at(series.end());
@@ -126,7 +148,7 @@ impl WorkClock {
     /// A rate a second of this clock as one per unit.
     #[must_use]
     pub fn per_unit(&self, rate: Interval) -> Interval {
-        let seconds = self.span().seconds() / self.units();
+        let seconds = self.length as f64 / 1e9 / self.units();
         let Interval { estimate, low, high } = rate;
         Interval { estimate: estimate * seconds, low: low * seconds, high: high * seconds }
     }
@@ -173,7 +195,7 @@ mod tests {
 
     /// Fifty units a second at first, and then one.
     fn burst(i: i64) -> i64 {
-        if i < 200 { 50 * i } else { 9_800 + i }
+        if i < 400 { 50 * i } else { 19_600 + i }
     }
 
     #[test]
@@ -184,6 +206,18 @@ mod tests {
             let (classification, rate) = judged(&series(work), &leak(work));
             assert_eq!(classification, Classification::Growing);
             assert!((rate.estimate - 4_000.0).abs() < 40.0, "{rate:?}");
+        }
+    }
+
+    #[test]
+    fn a_burst_of_seconds_after_minutes_without_work_is_no_long_run() {
+        let tenths = (0..150).map(|i| (585 * SECOND + i * SECOND / 10, 7 * i as i64));
+        let counter = Series::from_pairs([(0, 0)].into_iter().chain(tenths));
+        for memory in [series(|i| 50_000_000 + 90_000 * (i - 585).max(0)), series(|_| 50_000_000)] {
+            let clock = WorkClock::of(&counter).unwrap();
+            assert!(clock.length() <= 15 * SECOND);
+            let judgement = judge(&clock.lay(&memory), &Settings::default());
+            assert_eq!(judgement.classification, Classification::Inconclusive);
         }
     }
 

@@ -192,7 +192,7 @@ impl MemoryGroup {
         let of = |folder: PathBuf| {
             let limit = limit_of(&folder, files.limit, files)?.limit;
             let text = std::fs::read_to_string(folder.join(files.failures)).ok()?;
-            let number = number_behind(&text, "max").or_else(|| text.trim().parse().ok())?;
+            let number = number_behind(&text, "oom").or_else(|| text.trim().parse().ok())?;
             Some((limit, number))
         };
         self.way_up().map(of).collect()
@@ -261,7 +261,9 @@ impl MemoryEvents {
     /// Whether the kernel has killed a process of the group since then. Not known of Linux before 4.13.
     #[must_use]
     pub fn oom_kill(&self) -> Option<OomKill> {
-        if event_count(&self.groups, OOM_KILL) <= self.oom_kills {
+        // What was not known before does not show that there are more.
+        let before = self.oom_kills?;
+        if event_count(&self.groups, OOM_KILL)? <= before {
             return None;
         }
         let now = self.groups.iter().flat_map(MemoryGroup::failures);
@@ -275,7 +277,7 @@ impl MemoryEvents {
     /// True if the group was above its memory.high since then, so that the kernel has slowed it down.
     #[must_use]
     pub fn was_slowed(&self) -> bool {
-        event_count(&self.groups, HIGH) > self.high
+        self.high.is_some_and(|before| event_count(&self.groups, HIGH) > Some(before))
     }
 }
 
@@ -390,7 +392,7 @@ mod tests {
         let nothing = events();
         assert!(nothing.oom_kill().is_none() && !nothing.was_slowed());
         let write = |high, kills| {
-            let text = format!("low 0\nhigh {high}\nmax {kills}\noom 1\noom_kill {kills}\n");
+            let text = format!("low 0\nhigh {high}\nmax 9\noom {kills}\noom_kill {kills}\n");
             made.write("cg/service/worker/memory.events", &text);
         };
         made.write("cg/service/worker/memory.max", "62914560\n");

@@ -378,6 +378,14 @@ impl Gate {
             format!("the verdict is inconclusive ({reason})")
         };
         match (&self.condition, verdict.per_unit) {
+            (Condition::Compare { quantity: Quantity::PerUnit, .. }, _)
+                if verdict.masked.is_some() =>
+            {
+                let name = verdict.masked.as_deref().unwrap_or_default();
+                let why =
+                    format!("only {name} was judged; what the whole gains per unit is not known");
+                GateOutcome { decided: false, ..outcome(false, why) }
+            }
             (Condition::Is(asked), _) => {
                 let why = match verdict.answer {
                     WorkAnswer::Leaks => "each unit of work leaves memory behind".to_owned(),

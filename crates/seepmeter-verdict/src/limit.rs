@@ -168,7 +168,8 @@ pub(crate) fn why_none(run: &RunSeries, judgement: &Judgement) -> NoForecast {
 pub(crate) fn is_mostly_shared(run: &RunSeries, judgement: &Judgement) -> bool {
     let (Some(shared), Some(span)) = (&run.limited.shared, judgement.span) else { return false };
     let growth = Growth { whole: &run.whole, span, cycle: judgement.cycle };
-    run.is_resident() && growth.share_of(shared) > Some(0.5)
+    // In the PSS, shared pages are divided already.
+    *run.metric == *metric::RSS.name && growth.share_of(shared) > Some(0.5)
 }
 
 /// A limit of what is resident, and what of it was used at the start, in bytes.

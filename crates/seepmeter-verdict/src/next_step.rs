@@ -120,7 +120,7 @@ impl NextStep {
                 "Go: compare two heap profiles (net/http/pprof, go tool pprof -base OLD NEW)"
             }
             Self::Malloc => {
-                "see which code takes it from the kernel: seepmeter run -s ptrace,calls=memory,unsafe=yes -o \
+                "see which code takes it from the kernel, in a test: seepmeter run -s ptrace,calls=memory -o \
                  stacks,weight=mapped; heaptrack, bcc's memleak or a LeakSanitizer build show each allocation"
             }
             Self::ThreadStacks => {

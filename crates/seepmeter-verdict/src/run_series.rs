@@ -283,8 +283,8 @@ impl RunSeries {
         let Span { from, to } = span?;
         self.parts.iter().find(|known| known.part.is_stack())?;
         if let Some(threads) = &self.threads {
-            let at = |t: u64| threads.at(t).unwrap_or(0);
-            return u64::try_from(at(to) - at(from.max(threads.start()))).ok().or(Some(0));
+            let more = threads.at(to)? - threads.at(from.max(threads.start()))?;
+            return Some(u64::try_from(more).unwrap_or(0));
         }
         // The stacks of all threads are one part.
         if self.parts.iter().any(|known| known.part.name == Part::THREAD_STACKS) {

@@ -1,6 +1,6 @@
 //! When a verdict that forms while a run goes on is sure enough to end the run.
 
-use seepmeter_analysis::{Classification, Judgement};
+use seepmeter_analysis::{Classification, Judgement, Override};
 
 /// A run that goes on is judged again when it is longer by this factor: then as many judgements fall on a
 /// minute of a short run as on an hour of a long one, and all of them together cost little.
@@ -47,7 +47,12 @@ impl Claim {
     /// What a judgement claims; none if it is inconclusive.
     fn of(judgement: &Judgement) -> Option<Self> {
         let classification = judgement.classification;
-        let rate = judgement.rate.map_or(0.0, |rate| rate.estimate);
+        // If a part overrules the whole, the figures of the judgement are still the whole's.
+        let rate = match judgement.overruled.as_deref() {
+            Some(Override::MaskedGrowth { part, .. }) => part.rate,
+            _ => judgement.rate,
+        };
+        let rate = rate.map_or(0.0, |rate| rate.estimate);
         let length = judgement.evidence.sampling.span.length();
         (classification != Classification::Inconclusive).then_some(Self {
             classification,

@@ -218,7 +218,7 @@ impl RunSeries {
         let last = |known: &PartSeries| {
             // What was observed up to the last mark is not stale.
             let stale = (to.saturating_sub(known.last_observed)).min(to - from);
-            (to - from) - stale
+            clock.length().saturating_sub(stale)
         };
         let part = |known: &PartSeries| PartSeries {
             part: known.part.clone(),
@@ -228,7 +228,7 @@ impl RunSeries {
         };
         Self {
             whole: clock.lay(&self.whole),
-            end: to - from,
+            end: clock.length(),
             parts: self.parts.iter().map(part).collect(),
             threads: None,
             limited: LimitedSeries::default(),

@@ -44,16 +44,19 @@ impl ShortMemory {
         }
     }
 
-    /// Reports it for a child, which has ended so.
-    pub(crate) fn report_of_child(&self, end: End) {
+    /// Reports it for a child, which has ended so; `killed_by_us` if seepmeter has sent it SIGKILL.
+    pub(crate) fn report_of_child(&self, end: End, killed_by_us: bool) {
         let Some(target) = self.targets.first() else { return };
-        match target.oom_kill.filter(|_| end == End::Killed(libc::SIGKILL)) {
-            Some(kill) => {
-                messages::notice(&format!(
-                    "the target was killed by the OOM killer{}; {NEXT}",
-                    of(kill)
-                ));
-            }
+        let killed = end == End::Killed(libc::SIGKILL) && !killed_by_us;
+        match target.oom_kill {
+            Some(kill) if killed => messages::notice(&format!(
+                "the target was killed by the OOM killer{}; {NEXT}",
+                of(kill)
+            )),
+            Some(kill) => messages::notice(&format!(
+                "the OOM killer has killed another process of the target's cgroup{}; {NEXT}",
+                of(kill)
+            )),
             None => target.report_slowed("the target"),
         }
     }
@@ -64,8 +67,8 @@ impl ShortMemory {
             let name = format!("{} (pid {})", target.name, target.pid);
             match target.oom_kill {
                 Some(kill) => messages::notice(&format!(
-                    "{name} has ended, and the OOM killer has killed a process of its cgroup, most likely \
-                     this one{}; {NEXT}",
+                    "{name} has ended, and the OOM killer has killed a process of its cgroup, perhaps this \
+                     one{}; {NEXT}",
                     of(kill)
                 )),
                 None => target.report_slowed(&name),
@@ -78,8 +81,8 @@ impl Target {
     fn report_slowed(&self, name: &str) {
         if self.before.was_slowed() {
             messages::notice(&format!(
-                "the kernel has slowed {name} down because its cgroup was above memory.high; raise that limit, \
-                 or see in the summary what has grown"
+                "the kernel has slowed processes in the cgroup of {name} down, since it was above memory.high; \
+                 raise that limit, or see in the summary what has grown"
             ));
         }
     }

@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, setsid};
 
 use super::ReceivedMarks;
@@ -56,8 +56,10 @@ pub(super) fn start(pipe: Option<OwnedFd>, socket: Option<&MarkSocket>) -> io::R
         ForkResult::Parent { child } => {
             drop(parts);
             // It forks again and ends, so that the relay is nobody's child and leaves no zombie.
-            waitpid(child, None)?;
-            Ok(seepmeter)
+            match waitpid(child, None)? {
+                WaitStatus::Exited(_, 0) => Ok(seepmeter),
+                _ => Err(io::Error::other("the process that reads marks cannot be forked")),
+            }
         }
     }
 }
@@ -82,8 +84,10 @@ impl Parts {
     fn leave(self) -> ! {
         let _ = setsid();
         // SAFETY: as of the fork before.
-        if !matches!(unsafe { fork() }, Ok(ForkResult::Child)) {
-            exit();
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => {}
+            Ok(ForkResult::Parent { .. }) => exit(0),
+            Err(_) => exit(1),
         }
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
         // SAFETY: numbers, and a string that ends with NUL. The descriptors are this process's own copies, and
@@ -128,9 +132,9 @@ unsafe fn close_from(first: RawFd) {
     }
 }
 
-fn exit() -> ! {
+fn exit(status: i32) -> ! {
     // SAFETY: ends the process without running what Seepmeter registered for its exit.
-    unsafe { libc::_exit(0) }
+    unsafe { libc::_exit(status) }
 }
 
 /// The relay at work.
@@ -159,7 +163,7 @@ impl Relay<'_> {
                 self.end();
             }
         }
-        exit()
+        exit(0)
     }
 
     /// Waits a moment for room in what Seepmeter receives.
@@ -198,9 +202,13 @@ impl Relay<'_> {
                 return;
             }
         };
-        if !self.has_reader {
-            return;
+        if self.has_reader {
+            self.send(length);
         }
+    }
+
+    /// Sends on so many bytes of what was read, and how many lines were dropped before.
+    fn send(&mut self, length: usize) {
         self.buffer[..HEADER].copy_from_slice(&self.lost.to_ne_bytes());
         let message = &self.buffer[..HEADER + length];
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -224,6 +232,11 @@ impl Relay<'_> {
         while self.has_pipe && rest > 0 && self.poll(0)[1] {
             self.read();
             rest -= 1;
+        }
+        if self.lost > 0 {
+            // No bytes, only the count.
+            self.wait_for_room();
+            self.send(0);
         }
         if let Some(files) = self.files.take() {
             files.remove();

@@ -100,7 +100,14 @@ impl PointBuffer {
 impl ReadSeries {
     /// What it is with another added, which was read of the same rows.
     pub(super) fn plus(&self, other: &Self) -> Series {
-        let later = |t: u64| ((t as f64 / 1e9 + other.start - self.start).max(0.0) * 1e9) as u64;
+        /// The times of one row are so far apart by rounding, at most (ns).
+        const ROUNDING: u64 = 1_000;
+        let own = self.series.points();
+        let later = |t: u64| {
+            let t = (t as f64 + (other.start - self.start) * 1e9).round().max(0.0) as u64;
+            let at = own.partition_point(|(own, _)| own + ROUNDING < t);
+            own.get(at).map(|(own, _)| *own).filter(|own| own.abs_diff(t) <= ROUNDING).unwrap_or(t)
+        };
         let points = other.series.points().iter().map(|(t, value)| (later(*t), *value));
         let other = Series::from_pairs(points);
         // Each has its last value to the end.

@@ -67,6 +67,24 @@ fn what_a_table_says_is_swapped_out_counts_in_and_a_table_without_it_is_as_it_wa
 }
 
 #[test]
+fn each_row_of_a_table_has_one_sum_with_swap_whatever_its_time_is_rounded_to() {
+    // 20 ms and a little more from row to row, since 1970.
+    let time = |row: u64| 1_700_000_000_000_131 + row * 20_017;
+    let rows = (0..1000).map(|row| {
+        let (t, out) = (time(row), row % 2 * 1_000_000);
+        format!("{}.{:06},0,process,x,{},{out}\n", t / 1_000_000, t % 1_000_000, 5_000_000 - out)
+    });
+    // The first row has no swap yet.
+    let text = "elapsed_s,subject,kind,name,rss,swap\n".to_owned()
+        + "1699999999.5,0,process,x,5000000,\n"
+        + &rows.collect::<String>();
+    let table = read(&text, &NONE).unwrap().unwrap();
+    let points = table.series[0].series.points();
+    assert_eq!(points.len(), 1001);
+    assert!(points.iter().all(|(_, value)| *value == 5_000_000), "{points:?}");
+}
+
+#[test]
 fn tools_are_known_by_their_first_lines_and_so_are_their_units() {
     let second = |bytes: [i64; 2]| [(0, bytes[0]), (SECOND, bytes[1])];
     let mib = second([3 << 19, 5 << 19]);

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use seepmeter_record::conventions::metric;
 use seepmeter_verdict::{
-    JudgeOptions, MetricConclusion, Report, ReportBody, ReportSection, RunFile,
+    JudgeOptions, MetricConclusion, NoVerdict, Report, ReportBody, ReportSection, RunFile, Scope,
 };
 
 use crate::flags::{JudgeFlags, TableFlags};
@@ -81,8 +81,15 @@ fn judge_by_work(path: &Path, counter: &str, flags: &JudgeFlags) -> Result<Repor
     let file = shown(path);
     let verdicts = run.judge_by_work(&metric, counter);
     let mut verdicts = verdicts.with_context(|| format!("cannot judge {file}"))?;
-    // That on the sum first.
-    verdicts.reverse();
+    let has_main = verdicts.len() == 1
+        || verdicts.last().is_some_and(|verdict| verdict.scope == Scope::AllTargets);
+    if !has_main && !flags.gates.fail_on.is_empty() {
+        return Err(anyhow!("cannot evaluate the gates on {file}: {}", NoVerdict::NoSum));
+    }
+    if has_main {
+        // That on the sum first.
+        verdicts.rotate_right(1);
+    }
     let mut gates = Vec::new();
     if let Some(of_all) = verdicts.first_mut() {
         gates = flags.gates.fail_on.iter().map(|gate| gate.evaluate_work(of_all)).collect();

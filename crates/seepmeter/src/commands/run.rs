@@ -79,8 +79,9 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
         StopReason::EndedAsAsked if ended_by_signal(end) => Outcome::Success,
         _ => Outcome::of_target(end),
     };
+    let killed_by_us = watch.has_killed();
     watch.complete(outcome, |outcome, report| {
-        short_memory.report_of_child(end);
+        short_memory.report_of_child(end, killed_by_us);
         outcome.of_report(report, &flags.sinks.gates)
     })
 }

@@ -119,16 +119,21 @@ impl<'a> Runner<'a> {
         let begin = Instant::now();
         let child = match held.release() {
             Ok(child) => child,
-            Err(error) => return Ok(RunEnd::NotExecuted(error)),
+            Err(error) => {
+                self.current.set(None);
+                return Ok(RunEnd::NotExecuted(error));
+            }
         };
         let stop = self.until_end(child.process(), &mut output, deadline).inspect_err(|_| {
+            self.current.set(None);
             let _ = child.process().signal(Signal::SIGKILL);
             let _ = child.process().wait().and_then(|()| child.reap());
         })?;
         let (helds, processes) = watcher.finish();
         let time = begin.elapsed();
-        let end = child.reap().context("cannot reap the child")?;
+        // Once it is reaped, its pid may be another one's.
         self.current.set(None);
+        let end = child.reap().context("cannot reap the child")?;
         output.drain()?;
         if let Some(stop) = stop {
             return Ok(stop);
@@ -170,6 +175,10 @@ impl<'a> Runner<'a> {
             fds.extend(output.reader.as_ref().map(AsFd::as_fd));
             let ready = wait_readable(&fds, Some(until)).context("cannot wait for a run")?;
             if ready[0] {
+                // Whatever of the tree has not ended with the run is ended now.
+                if stop.is_some() {
+                    send_to_all(Signal::SIGKILL, tree.iter());
+                }
                 return Ok(stop);
             }
             if ready.get(2) == Some(&true) {
@@ -189,9 +198,9 @@ impl<'a> Runner<'a> {
                 }
                 None => Some(Signal::SIGKILL),
             };
+            // Before their parent ends, and they are nobody's to be found by.
+            tree.extend(descendants(process.pid()));
             if let Some(signal) = send {
-                // Before their parent ends, and they are nobody's to be found by.
-                tree.extend(descendants(process.pid()));
                 send_to_all(signal, tree.iter().chain([process]));
             }
             until = Instant::now() + GRACE;

@@ -110,6 +110,8 @@ pub(crate) struct Watch {
     told_to_end: bool,
     /// When targets that were told to end are killed.
     kill_at: Option<Instant>,
+    /// SIGKILL was sent to a target.
+    has_killed: bool,
     /// When TERM was last passed on, and who had sent it.
     term: Option<(Instant, u32)>,
     requests: Requests,
@@ -162,6 +164,7 @@ impl Watch {
             interim: None,
             told_to_end: false,
             kill_at: None,
+            has_killed: false,
             term: None,
             requests: Requests::default(),
             outcome: Outcome::OwnFailure,
@@ -173,6 +176,11 @@ impl Watch {
     /// How the signals were before, for a child.
     pub(crate) fn signals_before(&self) -> &ChildSignals {
         self.signals.before()
+    }
+
+    /// True once SIGKILL was sent to a target.
+    pub(crate) fn has_killed(&self) -> bool {
+        self.has_killed
     }
 
     /// What the run writes.
@@ -530,7 +538,7 @@ impl Watch {
 
     /// Sends a signal to every target; false if it was sent to none. A failure is reported, and a program
     /// with more rights than ours (setuid) is watched on all the same.
-    fn send(&self, signal: Signal) -> bool {
+    fn send(&mut self, signal: Signal) -> bool {
         let sent = self.targets.iter().filter(|target| {
             let WatchedTarget { process, subject } = target;
             if let Err(error) = process.signal(signal) {
@@ -545,7 +553,9 @@ impl Watch {
             }
             true
         });
-        sent.count() > 0
+        let any = sent.count() > 0;
+        self.has_killed |= any && signal == Signal::SIGKILL;
+        any
     }
 }
 

@@ -52,6 +52,8 @@ impl Phase {
             (Self::Watching, Signal::SIGCONT) => Effect::Note,
             (_, Signal::SIGCONT) => Effect::Nothing,
             (Self::Watching, Signal::SIGUSR1) if !spawned => Effect::Report,
+            // It asks for a summary, of which there is none yet.
+            (Self::Beginning, Signal::SIGUSR1) if !spawned => Effect::Nothing,
             (Self::Beginning, _) => Effect::Abort,
             (Self::Measuring, _) => Effect::EndRun,
             (Self::Watching, _) if spawned => Effect::PassOn,

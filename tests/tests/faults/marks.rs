@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nix::sys::signal::Signal;
-use seepmeter_tests::{RunningProgram, eventually, run_target, seepmeter, words};
+use seepmeter_tests::{Recording, RunningProgram, eventually, run_target, seepmeter, words};
 
 /// When it gets a line, marks that fill every pipe, as fast as `head` writes them; then it says `written`.
 const FLOOD: &str = "echo begun; read line; yes 'n 123456789' | head -c 8000000 >&3 && echo written; read line; echo after >&3 && echo alive";
@@ -100,8 +100,15 @@ fn the_socket_for_marks_is_removed_whatever_signal_ends_seepmeter() {
         let mut target = run_target("hold", words!["1"]).start();
         let pid = target.number("ready", 1).to_string();
         let socket = folder.path().join("marks");
-        let mut watch = seepmeter(words!["attach", "-q", "--marks", socket, pid]).start();
-        eventually("the socket is there", || socket.exists().then_some(()));
+        let recording = folder.path().join("r.jsonl");
+        let sink = format!("jsonl,path={}", recording.display());
+        let words = words!["attach", "-q", "--marks", socket, "-o", sink, pid];
+        let mut watch = seepmeter(words).start();
+        // Whoever removes the socket is there by then.
+        eventually("a sample", || {
+            Recording::try_read(&recording).ok().filter(|it| it.samples().count() > 0)
+        });
+        assert!(socket.exists());
         watch.signal(signal);
         eventually("seepmeter ends", || (!watch.runs()).then_some(()));
         eventually("the socket is gone", || (!socket.exists()).then_some(()));

@@ -224,7 +224,9 @@ fn common_slips_are_answered_with_the_words_that_were_meant() {
         let done = seepmeter(words).done().expect(125);
         assert!(done.err().contains(meant), "{}", done.output());
     }
-    assert!(seepmeter(words![]).done().expect(0).out().contains("Usage: seepmeter <COMMAND>"));
+    assert!(
+        seepmeter(words![]).done().expect(0).out().contains("Usage: seepmeter [OPTIONS] <COMMAND>")
+    );
 }
 
 #[test]

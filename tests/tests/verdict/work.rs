@@ -37,7 +37,7 @@ fn judge(flags: &[&str], file: &Path) -> FinishedRun {
 
 /// Many units at first, and then few.
 fn burst(i: i64) -> i64 {
-    if i < 200 { 50 * i } else { 9_800 + i }
+    if i < 400 { 50 * i } else { 19_600 + i }
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_leak_per_unit_is_found_with_its_rate_its_part_and_its_gates() {
     let file = with_marks(&recording, burst);
     let line = judge(&["--per", "n"], &file).expect(0).out();
     assert!(line.starts_with("leaks 4 KiB per unit (95 % CI "), "{line}");
-    assert!(line.contains("; rss per n, 10399 of them in 9 m 59 s; [heap] "), "{line}");
+    assert!(line.contains("; rss per n, 20199 of them in 9 m 59 s; [heap] "), "{line}");
     let json = judge(&["--per", "n", "--json"], &file).expect(0).out();
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["schema"], &json["counter"]), (&"seepmeter.work/1".into(), &"n".into()));

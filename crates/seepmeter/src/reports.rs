@@ -64,9 +64,16 @@ impl Reports {
         if self.printed.is_document() {
             self.print(report)?;
         }
-        self.pending.begin();
-        for (format, mut output) in self.files {
-            let text = render(report, format)?;
+        let Self { files, pending, .. } = self;
+        let rendered =
+            files.into_iter().map(|(format, output)| Ok((render(report, format)?, output)));
+        let rendered = rendered.collect::<Result<Vec<_>>>()?;
+        // Text and JSON have nothing to say of a failure: then an older file stays as it is.
+        if rendered.iter().all(|(text, _)| text.is_empty()) {
+            return Ok(());
+        }
+        pending.begin();
+        for (text, mut output) in rendered {
             output.print(|out| out.write_all(text.as_bytes()))?;
             output.flush()?;
             output.check_at_end()?;

@@ -144,6 +144,15 @@ fn an_older_file_stays_as_it_is_if_there_is_no_answer_and_no_input_is_overwritte
     let scale = words!["scale", format, "-n", "1,2,3", "--", "sh", "-c", "exit 3"];
     let _ = seepmeter(scale).done().expect(3);
     assert_eq!(fs::read_to_string(&older).unwrap(), "older");
+    // JSON has nothing to say of a failure.
+    let (new, nothing) = (folder.path().join("new.json"), folder.path().join("nothing"));
+    for file in [&older, &new] {
+        let format = format!("--format=json={}", file.display());
+        let _ = seepmeter(words!["judge", format, nothing]).done().expect(125);
+        let _ = seepmeter(words!["compare", format, nothing, "--", nothing]).done().expect(125);
+    }
+    assert_eq!(fs::read_to_string(&older).unwrap(), "older");
+    assert!(!new.exists());
     let leak = Synthetic::leak(600, 1).write(folder.path(), "leak.jsonl");
     let before = fs::read(&leak).unwrap();
     let format = format!("--format=junit={}", leak.display());

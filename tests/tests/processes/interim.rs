@@ -173,11 +173,14 @@ fn until_verdict_ends_the_watch_when_it_is_sure() {
     let gates = words!["--fail-on", "growing"];
     let words = words!["run", "-q", "--until-verdict", "--on-stop", "end"];
     let leak = words!["--", test_target(), "leak", "4000", "2000", "3600"];
-    let done = seepmeter(words.into_iter().chain(gates).chain(leak)).done().expect(100);
-    assert!(done.err().contains("verdict    growing  rss +"), "{}", done.output());
+    // Both at the same time, since each takes minutes.
+    let growing = seepmeter(words.into_iter().chain(gates).chain(leak)).start();
     let mut target = run_target("hold", words!["4"]).start();
     let pid = target.number("ready", 1).to_string();
-    let done = seepmeter(words!["attach", "-q", "--until-verdict", pid]).done().expect(0);
+    let steady = seepmeter(words!["attach", "-q", "--until-verdict", pid]).start();
+    let done = growing.finish().expect(100);
+    assert!(done.err().contains("verdict    growing  rss +"), "{}", done.output());
+    let done = steady.finish().expect(0);
     assert!(done.err().contains("verdict    steady  rss"), "{}", done.output());
     assert!(target.runs());
     let _ = target.finish().expect(0);

@@ -37,8 +37,8 @@ options! {
         /// The longest that a read of one mapping in smaps may be expected to hold that lock. A target with a
         /// larger mapping is only swept, and the PSS of its mappings is not known.
         max_hold: Duration = "2ms",
-        /// The longest that a read of smaps_rollup may be expected to hold it: if that is longer than `max-hold`,
-        /// once in eight seconds or more seldom. Of a larger target the PSS is that of smaps in pieces.
+        /// The longest that a read of smaps_rollup may be expected to hold it. The longer it takes, the more seldom
+        /// it is read: 12 ms every eight seconds. Of a larger target the PSS is that of smaps in pieces.
         rollup_hold: Duration = "20ms",
         /// How often everything is swept while the target's size changes.
         sweep_every: Duration = "6s",

@@ -258,8 +258,6 @@ impl Reads {
         self.rolled_up = Some(at);
         self.changed_since_rollup = false;
         let pause = stretched(cost, self.share * ROLLUP_PART);
-        // The target may wait for all of a long one, so it is seldom whatever the budget allows.
-        let pause = if cost > self.max_hold { pause.max(USUAL) } else { pause };
         self.rollup_due = at + pause;
         self.sums_known_until = Some(known_until(at, self.rollup_due));
         if pause <= USUAL {

@@ -111,13 +111,13 @@ fn line(name: &str, group: &[&Endings]) -> String {
 pub fn ending(drawn: &Drawn) -> Option<(Classification, f64)> {
     let mut settled = SettledVerdict::default();
     let mut prefix = Prefix::of(drawn);
-    let mut look = Settings::default().least_span as f64;
-    while prefix.extend_to(look as u64) {
+    let mut length = Settings::default().least_span as f64;
+    while prefix.extend_to(length as u64) {
         let judgement = prefix.judge();
         if settled.observe(&judgement) {
-            return Some((judgement.classification, look / 1e9));
+            return Some((judgement.classification, length / 1e9));
         }
-        look *= INTERIM_GROWTH;
+        length *= INTERIM_GROWTH;
     }
     None
 }

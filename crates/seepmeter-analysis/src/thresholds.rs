@@ -450,7 +450,7 @@ group! {
     work {
         /// A counter that rises less often than this hardly moves.
         LEAST_MARKS: usize = 30;
-        /// The time is looked at in so many cells.
+        /// The time is divided into so many cells.
         IDLE_CELLS: usize = 64;
         /// A cell with less than this share of the usual rate of work is one without work.
         IDLE_RATE: f64 = 0.1;

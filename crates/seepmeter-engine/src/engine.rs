@@ -31,7 +31,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that reports to `notices` what the user should hear at once.
+    /// An engine that reports to `notices` what the user should know at once.
     #[must_use]
     pub fn new(notices: Notices) -> Self {
         Self { notices }

@@ -85,8 +85,8 @@ mod tests {
     use seepmeter_record::{Cost, Event, EventKind, Footer, Sample, SamplerId};
 
     use super::*;
-    use crate::gone::Gone;
     use crate::sink_queue::{PENDING_BATCHES, PENDING_BYTES, PENDING_SAMPLES, Pending};
+    use crate::thread_end::ThreadEndFlag;
 
     fn sample(t: u64) -> Record {
         Record::Sample(Sample {
@@ -115,7 +115,7 @@ mod tests {
                 "slow".into(),
                 queue,
                 Arc::clone(&pending),
-                Gone::new(),
+                ThreadEndFlag::new(),
             )]),
             taken,
             pending,
@@ -124,7 +124,7 @@ mod tests {
 
     fn open_queue(batches: usize) -> (SinkQueue, Receiver<Delivery>) {
         let (queue, open) = bounded(batches);
-        (SinkQueue::new("open".into(), queue, Arc::default(), Gone::new()), open)
+        (SinkQueue::new("open".into(), queue, Arc::default(), ThreadEndFlag::new()), open)
     }
 
     fn records_of(delivery: Delivery) -> Vec<Record> {
@@ -187,7 +187,7 @@ mod tests {
     fn nobody_waits_for_a_sink_that_is_gone_and_keeps_its_end_of_the_queue() {
         for fills in [false, true] {
             let (queue, _kept) = bounded(1);
-            let (pending, gone) = (Arc::<Pending>::default(), Gone::new());
+            let (pending, gone) = (Arc::<Pending>::default(), ThreadEndFlag::new());
             let queue = SinkQueue::new("gone".into(), queue, Arc::clone(&pending), gone);
             let mut fan_out = FanOut::new(vec![queue]);
             let batch = || Delivery::Records(Batch::new(vec![event(0)]));

@@ -14,13 +14,13 @@ use seepmeter_verdict::{Collector, Conclusion, CurrentTotal};
 use crate::RunReport;
 use crate::cost::own_cost;
 use crate::failures::Failures;
-use crate::gone::Gone;
 use crate::marks::MarkThread;
 use crate::plan::TargetSpec;
 use crate::router::{Request, RouterReport};
 use crate::sampler::{KeptAlive, SamplerHandle, TickTotals};
 use crate::sink::SinkHandle;
 use crate::stream::StreamWriter;
+use crate::thread_end::ThreadEndFlag;
 
 /// Every sampler has the targets, and none has taken a sample yet.
 pub struct Armed {
@@ -193,7 +193,7 @@ impl<T> PendingAnswer<T> {
 /// The samplers and sinks that have not finished, for whoever does not want to wait for them any longer.
 #[derive(Clone, Debug, Default)]
 pub struct Unfinished {
-    all: Vec<(String, Gone)>,
+    all: Vec<(String, ThreadEndFlag)>,
 }
 
 impl Unfinished {

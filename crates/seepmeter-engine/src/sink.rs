@@ -11,10 +11,10 @@ use seepmeter_plugin::{Error, ErrorKind, Sink};
 use seepmeter_record::{Dropped, Record};
 
 use crate::failures::{Failures, answer, panic_text};
-use crate::gone::Gone;
 use crate::plan::{SinkPlan, StartError};
 use crate::plugins::at_departure;
 use crate::sink_queue::{Delivery, PENDING_BATCHES, Pending, SinkQueue};
+use crate::thread_end::ThreadEndFlag;
 
 /// How long a sink may take for what waits at the end; then it gets no more samples.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ pub(crate) struct PendingSink {
 /// A running sink.
 pub(crate) struct SinkHandle {
     pub(crate) label: String,
-    pub(crate) gone: Gone,
+    pub(crate) gone: ThreadEndFlag,
     give_up_samples: Arc<AtomicBool>,
     /// Gets the count of the samples given up, once the thread is done.
     done: Receiver<u64>,
@@ -92,7 +92,7 @@ impl PendingSink {
         let pending = Arc::new(Pending::default());
         let give_up_samples = Arc::new(AtomicBool::new(false));
         let label = plan.label.clone();
-        let gone = Gone::new();
+        let gone = ThreadEndFlag::new();
         let queue_end = QueueEnd {
             deliveries,
             pending: Arc::clone(&pending),
@@ -206,7 +206,7 @@ struct QueueEnd {
     give_up_samples: Arc<AtomicBool>,
     given_up: u64,
     turn: Turn,
-    gone: Gone,
+    gone: ThreadEndFlag,
 }
 
 impl QueueEnd {

@@ -8,7 +8,7 @@ use crossbeam_channel::{SendTimeoutError, Sender, TrySendError};
 use seepmeter_record::{Dropped, Event, EventKind, Record};
 use seepmeter_verdict::Conclusion;
 
-use crate::gone::Gone;
+use crate::thread_end::ThreadEndFlag;
 
 /// How many samples may wait for one sink. At 1 kHz a sink may pause for four seconds; at the
 /// largest, eight points a sample, the queue of one sink holds under a MiB.
@@ -88,7 +88,7 @@ pub(crate) struct SinkQueue {
     queue: Sender<Delivery>,
     pub(crate) pending: Arc<Pending>,
     /// The sink's thread takes nothing more.
-    gone: Gone,
+    gone: ThreadEndFlag,
     /// All the samples that this sink did not get.
     dropped: u64,
     /// Those of them that no event has reported to it.
@@ -105,7 +105,7 @@ impl SinkQueue {
         label: String,
         queue: Sender<Delivery>,
         pending: Arc<Pending>,
-        gone: Gone,
+        gone: ThreadEndFlag,
     ) -> Self {
         Self {
             label,

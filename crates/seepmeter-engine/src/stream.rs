@@ -13,7 +13,7 @@ use seepmeter_record::{
 };
 
 use crate::clock::Clock;
-use crate::gone::Gone;
+use crate::thread_end::ThreadEndFlag;
 
 /// How many records may wait for the router: a tenth of a second at 10 kHz, in 176 KiB. Batches grow to
 /// half of it, and each sink may have some of them in hand, so that it counts more than once. The
@@ -47,7 +47,7 @@ pub(crate) struct StreamWriter {
     numbers: Arc<Mutex<Numbers>>,
     records: Sender<Record>,
     flush_requests: Sender<()>,
-    router: Gone,
+    router: ThreadEndFlag,
 }
 
 /// The output end, which the router has.
@@ -57,14 +57,14 @@ pub(crate) struct StreamReader {
     /// Gets a message if records should not wait any longer.
     pub(crate) flush_requests: Receiver<()>,
     /// The router's own thread.
-    pub(crate) router: Gone,
+    pub(crate) router: ThreadEndFlag,
 }
 
 /// A new stream, whose time starts now.
 pub(crate) fn stream() -> (StreamWriter, StreamReader) {
     let (sender, records) = bounded(QUEUE);
     let (flush_sender, flush_requests) = bounded(1);
-    let router = Gone::new();
+    let router = ThreadEndFlag::new();
     let writer = StreamWriter {
         clock: Clock::starting_now(),
         numbers: Arc::default(),

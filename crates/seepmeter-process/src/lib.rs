@@ -28,7 +28,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-mod last_words;
+mod final_message;
 mod limits;
 pub mod marks;
 mod out_of_memory;
@@ -43,7 +43,7 @@ pub mod system;
 pub mod threads;
 pub mod wait;
 
-pub use last_words::LastWords;
+pub use final_message::FinalMessage;
 pub use limits::{CgroupLimit, Limits, MemoryEvents, OomKill, stack_size};
 pub use out_of_memory::{GuardedAllocator, has_room_for_thread, set_if_out_of_memory};
 pub use output::{WaitingWriter, write_until};

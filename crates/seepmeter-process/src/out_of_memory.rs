@@ -27,7 +27,7 @@ use seepmeter_record::End;
 
 use crate::signals::next_signal;
 use crate::spawn::end_of;
-use crate::{LastWords, Process, Signals, wait};
+use crate::{FinalMessage, Process, Signals, wait};
 
 /// The status of a failure of seepmeter's own.
 const OWN_FAILURE: i32 = 125;
@@ -156,13 +156,13 @@ fn report(size: usize, target_runs: bool) {
         true => "and ends; the target goes on, and its exit status will be passed on",
         false => "so seepmeter ends",
     };
-    let mut line = LastWords::default();
+    let mut line = FinalMessage::default();
     // A line that is too long is cut.
     let _ = write!(
         line,
         "seepmeter: out of memory: the thread `{name}` cannot allocate {size} bytes, {ends} (is there a limit, as of ulimit -v?)"
     );
-    line.say(MESSAGE_LIMIT);
+    line.print(MESSAGE_LIMIT);
 }
 
 /// The child is about to be released.

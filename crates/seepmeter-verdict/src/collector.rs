@@ -107,12 +107,13 @@ struct LimitedSources {
     data: SourceSeries,
     mappings: SourceSeries,
     shared: SourceSeries,
+    swap: SourceSeries,
 }
 
 impl LimitedSources {
     fn new(buckets: usize) -> Self {
         let new = || SourceSeries::new(buckets);
-        Self { address_space: new(), data: new(), mappings: new(), shared: new() }
+        Self { address_space: new(), data: new(), mappings: new(), shared: new(), swap: new() }
     }
 
     /// The one that a metric is of.
@@ -122,12 +123,13 @@ impl LimitedSources {
             name if name == metric::DATA.name => Some(&mut self.data),
             name if name == metric::MAPPINGS.name => Some(&mut self.mappings),
             name if name == metric::SHARED.name => Some(&mut self.shared),
+            name if name == metric::SWAP.name => Some(&mut self.swap),
             _ => None,
         }
     }
 
     fn series(&self, clock: &SampleClock) -> LimitedSeries {
-        let Self { address_space, data, mappings, shared } = self;
+        let Self { address_space, data, mappings, shared, swap } = self;
         let extended = |source: &SourceSeries| {
             let (series, sampler) = source.series(clock).zip(source.source)?;
             Some(clock.extended(series, sampler))
@@ -137,6 +139,7 @@ impl LimitedSources {
             data: extended(data),
             mappings: extended(mappings),
             shared: extended(shared),
+            swap: extended(swap),
         }
     }
 }
@@ -427,14 +430,16 @@ impl Collector {
         self.clock.backwards()
     }
 
-    /// What all targets hold together now, of the main metric; none as long as that is not known of one of them.
+    /// What all targets hold together now, of the main metric; none if that is not known of one of them, or none is
+    /// left.
     #[must_use]
     pub fn current(&self) -> Option<CurrentTotal> {
         let name = self.options.metrics.first()?;
         let unit = self.values.metrics().find(|known| *known.name == **name)?.unit;
         let running = self.targets.iter().filter(|target| !target.ended);
-        let mut totals = running.map(|target| target.metrics.first()?.total());
-        let value = totals.try_fold(0_i64, |sum, total| Some(sum.saturating_add(total?)))?;
+        let totals: Option<Vec<i64>> =
+            running.map(|target| target.metrics.first()?.total()).collect();
+        let value = totals?.into_iter().reduce(i64::saturating_add)?;
         Some(CurrentTotal { metric: name.clone(), value, unit })
     }
 

@@ -223,14 +223,19 @@ impl MetricConclusion {
     /// # Errors
     /// Why there are none.
     pub fn verdict_lines(&self, explain: bool) -> Result<Vec<VerdictLine>, &NoVerdict> {
-        let verdicts = self.verdicts()?;
+        let verdicts = self.sum_first()?;
         let options = LineOptions { explain, name_target: verdicts.len() > 1 };
-        let is_sum = |verdict: &&Verdict| verdict.scope == Scope::AllTargets;
-        let sum_first = verdicts
-            .iter()
-            .filter(is_sum)
-            .chain(verdicts.iter().filter(|verdict| !is_sum(verdict)));
-        Ok(sum_first.flat_map(|verdict| verdict.verdict_lines(options)).collect())
+        Ok(verdicts.into_iter().flat_map(|verdict| verdict.verdict_lines(options)).collect())
+    }
+
+    /// The verdicts, that on the sum of all targets first.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(crate) fn sum_first(&self) -> Result<Vec<&Verdict>, &NoVerdict> {
+        let mut verdicts: Vec<&Verdict> = self.verdicts()?.iter().collect();
+        verdicts.sort_by_key(|verdict| verdict.scope != Scope::AllTargets);
+        Ok(verdicts)
     }
 }
 

@@ -403,7 +403,11 @@ impl Gate {
                 outcome(operator.is_true_of(rate.low, rate.high, *value), why)
             }
             (Condition::Compare { quantity: Quantity::PerUnit, .. }, _) => {
-                outcome(false, inconclusive())
+                let why = match verdict.answer {
+                    WorkAnswer::Inconclusive => inconclusive(),
+                    WorkAnswer::Leaks | WorkAnswer::Constant => "the rate is not known".to_owned(),
+                };
+                GateOutcome { decided: false, ..outcome(false, why) }
             }
             (Condition::Compare { .. }, _) => {
                 let why =
@@ -562,6 +566,10 @@ fn no_limit(verdict: &Verdict, run: &RunSeries) -> Result<(), NoBounds> {
         (_, NoForecast::Shared) => {
             "most of the growth is pages of files or shared memory, of which it is not known who had them \
              first; `--metric anonymous` (-s smaps) leaves them out"
+        }
+        (_, NoForecast::Swapped) => {
+            "a part of it was swapped out, which the limits of what is resident do not count; `level` and `rate` \
+             do"
         }
         (_, NoForecast::NoGrowth) => return Ok(()),
     };

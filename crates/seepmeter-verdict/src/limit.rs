@@ -133,6 +133,8 @@ pub(crate) enum NoForecast {
     NoLimit,
     /// What grows are pages of files or of shared memory.
     Shared,
+    /// A part of what was judged was swapped out, which limits of what is resident do not count.
+    Swapped,
     /// Nothing that has a limit certainly grows.
     NoGrowth,
 }
@@ -141,7 +143,9 @@ pub(crate) enum NoForecast {
 /// The cgroup and the machine bound what is resident, of other processes too; the other limits bound what
 /// grows at a rate of its own.
 pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<LimitForecast> {
-    let resident = grows.filter(|judgement| run.is_resident() && !is_mostly_shared(run, judgement));
+    let resident = grows.filter(|judgement| {
+        run.is_resident() && !was_swapped(run) && !is_mostly_shared(run, judgement)
+    });
     let of_resident =
         resident_limits(run).into_iter().filter_map(|limit| of_resident(run, resident?, limit));
     let of_others = [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings];
@@ -156,6 +160,8 @@ pub(crate) fn why_none(run: &RunSeries, judgement: &Judgement) -> NoForecast {
     let is_limited = run.is_resident() && !resident_limits(run).is_empty();
     if !is_limited && !others.into_iter().any(of_its_own) {
         NoForecast::NoLimit
+    } else if is_limited && was_swapped(run) {
+        NoForecast::Swapped
     } else if is_limited && is_mostly_shared(run, judgement) {
         NoForecast::Shared
     } else {
@@ -170,6 +176,14 @@ pub(crate) fn is_mostly_shared(run: &RunSeries, judgement: &Judgement) -> bool {
     let growth = Growth { whole: &run.whole, span, cycle: judgement.cycle };
     // In the PSS, shared pages are divided already.
     *run.metric == *metric::RSS.name && growth.share_of(shared) > Some(0.5)
+}
+
+/// True if so much was swapped out at some time that the judged sum says little of what is resident.
+fn was_swapped(run: &RunSeries) -> bool {
+    /// This part of the peak may be swapped out.
+    const LITTLE: f64 = 0.01;
+    let peak = |series: &Series| series.peak().unwrap_or(0) as f64;
+    run.limited.swap.as_ref().is_some_and(|swap| peak(swap) > LITTLE * peak(&run.whole))
 }
 
 /// A limit of what is resident, and what of it was used at the start, in bytes.

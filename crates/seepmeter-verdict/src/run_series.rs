@@ -66,6 +66,8 @@ pub struct LimitedSeries {
     pub mappings: Option<Series>,
     /// Of the resident set, the pages of files and of shared memory.
     pub shared: Option<Series>,
+    /// What is swapped out, which no limit of the resident set counts.
+    pub swap: Option<Series>,
 }
 
 /// How much of a run a verdict is on.

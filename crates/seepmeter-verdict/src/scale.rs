@@ -1,4 +1,4 @@
-//! Memory for each unit of work: what runs of growing amounts held, and what that means.
+//! Memory for each unit of work: what runs of growing amounts had in use at their ends, and what that means.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,17 +25,17 @@ pub struct ScaleRun {
     pub round: usize,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// The bytes that it held at its end.
-    pub held: u64,
+    /// The bytes that it had in use at its end.
+    pub memory: u64,
     /// True if they were read at its very end; false if they are those of its last sample.
     pub exact: bool,
     /// The kernel's high-water mark of the resident set; none if it was not read.
     pub peak_rss: Option<u64>,
-    /// What it held in each class of mappings. Empty if that is not known.
+    /// What it had in use in each class of mappings. Empty if that is not known.
     pub classes: BTreeMap<MappingClass, u64>,
     /// True if one of the programs is known to free at its end what it still holds, as Python does.
     pub frees_at_exit: bool,
-    /// How many processes there were. Of each program the one counts that held most at its end.
+    /// How many processes there were. Of each program the one counts that had most in use at its end.
     pub processes: usize,
 }
 
@@ -103,7 +103,7 @@ impl ScaleReport {
             Some(ScalingRuns { amounts, rounds }.judge(negligible))
         };
         let none = ScalingRuns { amounts: Vec::new(), rounds: Vec::new() };
-        let scaling = judge(|run| Some(run.held)).unwrap_or_else(|| none.judge(negligible));
+        let scaling = judge(|run| Some(run.memory)).unwrap_or_else(|| none.judge(negligible));
         let leaks = scaling.answer == ScalingAnswer::Leaks;
         let peak = judge(|run| run.peak_rss).filter(|peak| peak.answer == ScalingAnswer::Leaks);
         let report = Self {
@@ -176,7 +176,7 @@ impl ScaleReport {
         let processes = self.runs.iter().map(|run| run.processes).max().unwrap_or(1);
         if processes > 1 {
             lines.push(format!(
-                "  there were up to {processes} processes in a run: of each program the one counts that held most at its end"
+                "  there were up to {processes} processes in a run: of each program the one counts that had most in use at its end"
             ));
         }
         lines
@@ -298,16 +298,16 @@ fn growth(rounds: &[Vec<&ScaleRun>]) -> Vec<ClassShare> {
 mod tests {
     use super::*;
 
-    fn runs(held: impl Fn(u64) -> u64) -> Vec<ScaleRun> {
+    fn runs(memory: impl Fn(u64) -> u64) -> Vec<ScaleRun> {
         let run = |round, amount| ScaleRun {
             amount,
             round,
             seconds: amount as f64 / 1e4,
-            held: held(amount),
+            memory: memory(amount),
             exact: true,
-            peak_rss: Some(held(amount) + (2 << 20)),
+            peak_rss: Some(memory(amount) + (2 << 20)),
             classes: BTreeMap::from([
-                (MappingClass::Heap, held(amount) - (1 << 20)),
+                (MappingClass::Heap, memory(amount) - (1 << 20)),
                 (MappingClass::File, 1 << 20),
             ]),
             frees_at_exit: false,
@@ -317,8 +317,8 @@ mod tests {
         (0..5).flat_map(|round| amounts.map(|amount| run(round, amount))).collect()
     }
 
-    fn report(held: impl Fn(u64) -> u64) -> ScaleReport {
-        ScaleReport::of(&runs(held), &[1_000, 2_000, 4_000], 16.0)
+    fn report(memory: impl Fn(u64) -> u64) -> ScaleReport {
+        ScaleReport::of(&runs(memory), &[1_000, 2_000, 4_000], 16.0)
     }
 
     #[test]

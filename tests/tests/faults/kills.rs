@@ -288,9 +288,9 @@ fn a_target_that_the_kernel_kills_for_its_cgroups_memory_is_reported_with_all_it
     let words = words!["-c", script, "sh", seepmeter_tests::seepmeter_path(), "run", "-i", "20ms"];
     let target = words!["-o", sink, "--", test_target(), "grow", "80", "10"];
     let done = run("/bin/sh", words.into_iter().chain(target)).done().expect(137);
-    let told = "the target was killed by the OOM killer at its cgroup's limit of 64 MiB: memory was short in \
+    let message = "the target was killed by the OOM killer at its cgroup's limit of 64 MiB: memory was short in \
                 its cgroup";
-    assert!(done.err().contains(told), "{}", done.output());
+    assert!(done.err().contains(message), "{}", done.output());
     assert!(done.err().contains("killed by signal 9 (SIGKILL)"), "{}", done.output());
     let recording = Recording::read(&path);
     assert_eq!(recording.end(), End::Killed(9));
@@ -326,9 +326,9 @@ fn an_attached_process_that_the_kernel_kills_for_its_cgroups_memory_is_reported_
     target.say(&format!("touch {at} 104857600"));
     let _ = target.finish().expect_killed(Signal::SIGKILL);
     let done = watcher.finish().expect(0);
-    let told = "has ended, and the OOM killer has killed a process of its cgroup, perhaps this one at its \
+    let message = "has ended, and the OOM killer has killed a process of its cgroup, perhaps this one at its \
                 cgroup's limit of 60 MiB: memory was short in its cgroup";
-    assert!(done.err().contains(told), "{}", done.output());
+    assert!(done.err().contains(message), "{}", done.output());
 }
 
 #[test]

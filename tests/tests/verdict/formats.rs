@@ -136,14 +136,16 @@ fn files_are_written_in_their_formats_and_what_is_printed_stays_as_it_is() {
 }
 
 #[test]
-fn an_older_file_stays_as_it_is_if_there_is_no_answer_and_no_input_is_overwritten() {
+fn an_older_file_stays_as_it_is_if_there_is_nothing_to_say_and_no_input_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let older = folder.path().join("older.xml");
     fs::write(&older, "older").unwrap();
     let format = format!("--format=junit={}", older.display());
     let scale = words!["scale", format, "-n", "1,2,3", "--", "sh", "-c", "exit 3"];
     let _ = seepmeter(scale).done().expect(3);
-    assert_eq!(fs::read_to_string(&older).unwrap(), "older");
+    let failure = fs::read_to_string(&older).unwrap();
+    assert!(failure.contains("<error ") && failure.contains("exited with status 3"), "{failure}");
+    fs::write(&older, "older").unwrap();
     // JSON has nothing to say of a failure.
     let (new, nothing) = (folder.path().join("new.json"), folder.path().join("nothing"));
     for file in [&older, &new] {

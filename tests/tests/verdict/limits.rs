@@ -145,8 +145,8 @@ fn a_gate_on_the_time_to_a_limit_is_never_silent_if_no_time_can_be_known() {
     let gate = ["--fail-on", "time-to-limit<2h"];
     let not_evaluated = |path: &std::path::Path, why: &str| {
         let done = replay(path, &gate).expect(0);
-        let told = format!("gate `time-to-limit<2h` was not evaluated: {why}");
-        assert!(done.err().contains(&told), "{}", done.output());
+        let message = format!("gate `time-to-limit<2h` was not evaluated: {why}");
+        assert!(done.err().contains(&message), "{}", done.output());
         let strict = replay(path, &[&gate[..], &["--strict"]].concat());
         let _ = strict.expect_complaint(100, &["time-to-limit<2h", "--strict"]);
     };
@@ -159,6 +159,13 @@ fn a_gate_on_the_time_to_a_limit_is_never_silent_if_no_time_can_be_known() {
         .write(folder.path(), "shared.jsonl");
     assert_eq!(verdict(&shared, &[])["limit"], Value::Null);
     not_evaluated(&shared, "most of the growth is pages of files or shared memory");
+    // The limit does not count what is swapped out, which would be above it already.
+    let swapped = Synthetic::leak(600, 85)
+        .metric(metric::SWAP, |_| 500_000_000)
+        .with(attribute::CGROUP_LIMIT, 200_000_000)
+        .write(folder.path(), "swapped.jsonl");
+    assert_eq!(verdict(&swapped, &[])["limit"], Value::Null);
+    not_evaluated(&swapped, "a part of it was swapped out");
     let own = Synthetic::leak(600, 83)
         .metric(metric::SHARED, |i| 9_000_000 + 5_000 * i)
         .with(attribute::CGROUP_LIMIT, 200_000_000)

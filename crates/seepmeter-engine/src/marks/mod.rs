@@ -6,7 +6,9 @@
 mod lines;
 mod pace;
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,8 @@ struct Mark {
 /// The running thread.
 pub(crate) struct MarkThread {
     stopper: MarkStopper,
+    /// The end of the marks is what was asked for.
+    stopping: Arc<AtomicBool>,
     done: Receiver<()>,
 }
 
@@ -45,18 +49,21 @@ impl MarkThread {
         source: MarkSource,
         writer: StreamWriter,
         failures: Arc<Failures>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let stopper = source.stopper()?;
         let (sender, done) = bounded(1);
         let marks =
             Marks { source, writer, pace: MarkPace::default(), pipe: LineBuffer::default() };
-        let run = move || marks.run(&failures, &sender);
+        let stopping = Arc::<AtomicBool>::default();
+        let seen = Arc::clone(&stopping);
+        let run = move || marks.run(&failures, &sender, &seen);
         thread::Builder::new().name(LABEL.to_owned()).spawn(run)?;
-        Ok(Self { stopper, done })
+        Ok(Self { stopper, stopping, done })
     }
 
     /// Waits until all that was written has gone into the stream.
     pub(crate) fn stop(self, failures: &Failures) {
+        self.stopping.store(true, Ordering::Release);
         self.stopper.stop();
         if self.done.recv_timeout(LAST_MARKS).is_err() {
             failures
@@ -75,7 +82,7 @@ struct Marks {
 }
 
 impl Marks {
-    fn run(mut self, failures: &Failures, done: &Sender<()>) {
+    fn run(mut self, failures: &Failures, done: &Sender<()>, stopping: &AtomicBool) {
         let begin = Instant::now();
         let outcome = loop {
             let Self { source, pace, pipe, .. } = &mut self;
@@ -90,13 +97,19 @@ impl Marks {
                     }
                     pipe.read(bytes, |line| pace.take(line, now));
                 }
-                Ok(ReceivedMarks::Message(bytes)) => {
+                Ok(ReceivedMarks::Message { bytes, cut }) => {
                     let mut message = LineBuffer::default();
                     message.read(bytes, |line| pace.take(line, now));
                     message.end(|line| pace.take(line, now));
+                    if cut {
+                        pace.refuse(Refusal::TooLong, 1, now);
+                    }
                 }
                 Ok(ReceivedMarks::Nothing) => {}
-                Ok(ReceivedMarks::End) => break Ok(()),
+                Ok(ReceivedMarks::End) if stopping.load(Ordering::Acquire) => break Ok(()),
+                Ok(ReceivedMarks::End) => {
+                    break Err(io::Error::other("the process that reads the pipe has ended"));
+                }
                 Err(error) => break Err(error),
             }
             self.pace.pass(now);

@@ -14,7 +14,7 @@ use crossbeam_channel::bounded;
 use libc::{c_int, c_void, siginfo_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::{getpid, gettid};
-use seepmeter_process::LastWords;
+use seepmeter_process::FinalMessage;
 
 use crate::Notices;
 
@@ -69,7 +69,7 @@ pub(crate) fn at_departure(depart: impl Fn(&str) + 'static) {
     DEPARTURE.set(Some(Box::leak(Box::new(depart))));
 }
 
-/// Hears of plugins that exit on a thread of their own. There if a library was to be loaded.
+/// Where plugins that exit on a thread of their own are reported. There if a library was to be loaded.
 static NOTICES: OnceLock<Notices> = OnceLock::new();
 
 /// Before a library is loaded: its crashes are named, and its exit(3) is none.
@@ -155,7 +155,7 @@ extern "C" fn crashed(number: c_int, info: *mut siginfo_t, _: *mut c_void) {
     // Taken, since a handler that was there before may crash in its turn.
     if let Some((library, name)) = CALL.take() {
         let [before, call, after] = name.words();
-        let mut line = LastWords::default();
+        let mut line = FinalMessage::default();
         let signal = signal.as_str();
         // A line that is too long is cut.
         let _ = write!(
@@ -163,7 +163,7 @@ extern "C" fn crashed(number: c_int, info: *mut siginfo_t, _: *mut c_void) {
             "seepmeter: the plugin {library} crashed {before}{call}{after} ({signal}) and takes seepmeter with it; the target is left running; leave the plugin out, or ask its author",
             library = library.0,
         );
-        line.say(MOMENT);
+        line.print(MOMENT);
     }
     let place = CRASHES.iter().position(|crash| *crash == signal);
     let before = place.and_then(|place| BEFORE[place].get().copied());

@@ -18,9 +18,9 @@ use seepmeter_verdict::{Collector, JudgeOptions};
 use super::Router;
 use crate::failures::Failures;
 use crate::fan_out::FanOut;
-use crate::gone::Gone;
 use crate::sink_queue::{Delivery, PENDING_BYTES, PENDING_SAMPLES, Pending, SinkQueue};
 use crate::stream::{SamplerStream, StreamWriter, stream};
+use crate::thread_end::ThreadEndFlag;
 
 type Rng = Xoshiro256PlusPlus;
 
@@ -45,7 +45,8 @@ impl ModelSink {
         let room = rng.random_range(1..12);
         let samples = AtomicUsize::new(PENDING_SAMPLES - room);
         let pending = Arc::new(Pending { samples, ..Pending::default() });
-        let queue = SinkQueue::new(label.clone(), sender, Arc::clone(&pending), Gone::new());
+        let queue =
+            SinkQueue::new(label.clone(), sender, Arc::clone(&pending), ThreadEndFlag::new());
         let deliveries = Some(deliveries);
         (Self { label, deliveries, pending, in_hand: Vec::new(), written: Vec::new() }, queue)
     }
@@ -264,7 +265,8 @@ fn a_sink_that_is_closed_for_the_end_of_another_or_for_the_footer_is_reported_to
         let (sender, deliveries) = bounded(8);
         let bytes = AtomicUsize::new(PENDING_BYTES - room);
         let pending = Arc::new(Pending { bytes, ..Pending::default() });
-        let queue = SinkQueue::new(label.into(), sender, Arc::clone(&pending), Gone::new());
+        let queue =
+            SinkQueue::new(label.into(), sender, Arc::clone(&pending), ThreadEndFlag::new());
         (queue, (deliveries, pending))
     };
     // The report of the end of the first is too much for the second.

@@ -12,11 +12,11 @@ use seepmeter_plugin::{ConfiguredSampler, Error, ErrorKind, RunningSampler, Targ
 use seepmeter_record::{SamplerId, SubjectId};
 
 use crate::failures::{Failures, answer, panic_text};
-use crate::gone::Gone;
 use crate::plan::{SamplerPlan, StartError};
 use crate::plugins::at_departure;
 use crate::session::TargetEndNotice;
 use crate::stream::{SamplerStream, StreamWriter, ThreadEnd};
+use crate::thread_end::ThreadEndFlag;
 
 mod scheduling;
 mod tick_loop;
@@ -35,7 +35,7 @@ pub(crate) struct PendingSampler {
 /// A sampler on its thread. Dropping it ends the thread.
 pub(crate) struct SamplerHandle {
     pub(crate) label: String,
-    pub(crate) gone: Gone,
+    pub(crate) gone: ThreadEndFlag,
     orders: Sender<Order>,
     /// A byte in it wakes the thread for its orders.
     wake: PipeWriter,
@@ -92,7 +92,7 @@ impl PendingSampler {
         let (wake_reader, wake) = io::pipe()?;
         let label = plan.label.clone();
         let counts = Arc::<TickCounts>::default();
-        let gone = Gone::new();
+        let gone = ThreadEndFlag::new();
         let mut thread = SamplerThread {
             plan,
             orders: order_queue,

@@ -27,7 +27,7 @@ use std::io::{self, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
@@ -62,7 +62,12 @@ pub enum ReceivedMarks<'a> {
         lost: u64,
     },
     /// A message to the socket: whole lines, the last of them with or without its end.
-    Message(&'a [u8]),
+    Message {
+        /// The lines.
+        bytes: &'a [u8],
+        /// It was longer than what is received, and the line at which that ends is left out, with all that followed.
+        cut: bool,
+    },
     /// Nothing until the deadline.
     Nothing,
     /// No more will come.
@@ -75,9 +80,12 @@ pub struct MarkSource {
     relay: OwnedFd,
     socket: Option<MarkSocket>,
     buffer: Vec<u8>,
-    /// The relay sends no more.
-    ended: bool,
+    /// When the relay has sent its last.
+    ended: Option<Instant>,
 }
+
+/// What was sent to the socket before the end has come so soon after it; who goes on sending is not waited for.
+const LAST_MESSAGES: Duration = Duration::from_millis(200);
 
 /// Ends a [`MarkSource`], from any thread.
 #[derive(Debug)]
@@ -106,7 +114,7 @@ impl MarkSource {
         let (reader, writer) = pipe.unzip();
         let relay = relay::start(reader.map(OwnedFd::from), socket.as_ref())?;
         let buffer = vec![0; relay::LARGEST_MESSAGE];
-        Ok((Self { relay, socket, buffer, ended: false }, writer))
+        Ok((Self { relay, socket, buffer, ended: None }, writer))
     }
 
     /// The path of the socket.
@@ -128,7 +136,10 @@ impl MarkSource {
     /// # Errors
     /// What ppoll(2) and recv(2) fail with.
     pub fn receive(&mut self, deadline: Option<Instant>) -> io::Result<ReceivedMarks<'_>> {
-        let ended = self.ended;
+        if self.ended.is_some_and(|at| at.elapsed() > LAST_MESSAGES) {
+            return Ok(ReceivedMarks::End);
+        }
+        let ended = self.ended.is_some();
         let socket = self.socket.as_ref().map(MarkSocket::as_datagram);
         // Once the relay has ended, what is in the socket is all that comes.
         let deadline = if ended { Some(Instant::now()) } else { deadline };
@@ -137,14 +148,16 @@ impl MarkSource {
         let ready = wait_readable(&fds, deadline)?;
         if !ended && ready.first() == Some(&true) {
             match receive_from_relay(&self.relay, &mut self.buffer)? {
-                0 => self.ended = true,
+                0 => self.ended = Some(Instant::now()),
                 length => return Ok(relay::message(&self.buffer[..length])),
             }
         }
         match socket.map(|socket| receive_message(socket, &mut self.buffer)).transpose()?.flatten()
         {
-            Some(length) => Ok(ReceivedMarks::Message(&self.buffer[..length])),
-            None if self.ended => Ok(ReceivedMarks::End),
+            Some(Message { length, cut }) => {
+                Ok(ReceivedMarks::Message { bytes: &self.buffer[..length], cut })
+            }
+            None if self.ended.is_some() => Ok(ReceivedMarks::End),
             None => Ok(ReceivedMarks::Nothing),
         }
     }
@@ -162,11 +175,64 @@ fn receive_from_relay(relay: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// The length of the next message, if there is one.
-fn receive_message(socket: &UnixDatagram, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-    match socket.recv(buffer) {
-        Ok(length) => Ok(Some(length)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
+/// What of a message to the socket is in the buffer.
+struct Message {
+    length: usize,
+    cut: bool,
+}
+
+/// The next message, if there is one.
+fn receive_message(socket: &UnixDatagram, buffer: &mut [u8]) -> io::Result<Option<Message>> {
+    // With MSG_TRUNC it is the length of the message, and not of what was received: recv(2).
+    match recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
+        Ok(length) if length <= buffer.len() => Ok(Some(Message { length, cut: false })),
+        Ok(_) => {
+            // Half a line is no mark, and half a number a wrong one.
+            let length = buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            Ok(Some(Message { length, cut: true }))
+        }
+        Err(Errno::EAGAIN) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_at_which_a_long_message_is_cut_is_no_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("marks");
+        let (mut source, _) =
+            MarkSource::open(false, Some(&SocketPlace::At(path.clone()))).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.send_to(&b"n 123456\n".repeat(5_000), &path).unwrap();
+        let received = source.receive(None).unwrap();
+        let ReceivedMarks::Message { bytes, cut } = received else { panic!("{received:?}") };
+        assert!(cut && bytes.len() > 32_000 && bytes.len().is_multiple_of(9), "{}", bytes.len());
+        sender.send_to(b"n 7", &path).unwrap();
+        let whole = ReceivedMarks::Message { bytes: b"n 7", cut: false };
+        assert_eq!(source.receive(None).unwrap(), whole);
+    }
+
+    #[test]
+    fn who_goes_on_sending_behind_the_end_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("marks");
+        let (mut source, _) =
+            MarkSource::open(false, Some(&SocketPlace::At(path.clone()))).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.connect(&path).unwrap();
+        source.stopper().unwrap().stop();
+        let begin = Instant::now();
+        loop {
+            // The socket's file is gone with the relay, and the connection stays.
+            sender.send(b"n 1\n").unwrap();
+            if source.receive(None).unwrap() == ReceivedMarks::End {
+                break;
+            }
+        }
+        assert!(begin.elapsed() >= LAST_MESSAGES);
     }
 }

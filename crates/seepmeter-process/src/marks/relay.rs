@@ -33,7 +33,7 @@ const PIPE: i32 = 1 << 20;
 
 /// How long the relay waits for room, in ms: once, and not again before Seepmeter has received something.
 /// Meanwhile the pipe takes what is written.
-const PATIENCE: i32 = 100;
+const ROOM_WAIT_MS: i32 = 100;
 
 /// Its two descriptors. All others are closed.
 const SEEPMETER: RawFd = 0;
@@ -170,7 +170,7 @@ impl Relay<'_> {
     fn wait_for_room(&self) {
         let mut fd = libc::pollfd { fd: SEEPMETER, events: libc::POLLOUT, revents: 0 };
         // SAFETY: one entry, as it says.
-        unsafe { libc::poll(&raw mut fd, 1, PATIENCE) };
+        unsafe { libc::poll(&raw mut fd, 1, ROOM_WAIT_MS) };
     }
 
     /// Waits until the descriptors can be read or have ended; a descriptor below 0 is none: poll(2).
@@ -242,7 +242,7 @@ impl Relay<'_> {
             files.remove();
         }
         self.has_reader = false;
-        // SAFETY: a number. This tells Seepmeter that all is done.
+        // SAFETY: a number. Seepmeter learns by it that all is done.
         unsafe { libc::close(SEEPMETER) };
     }
 }

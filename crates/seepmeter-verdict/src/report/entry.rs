@@ -1,9 +1,11 @@
 //! What the formats for CI have in common: a report as answers, gates and failures, in their words.
 
+use std::collections::BTreeMap;
+
 use super::{ReportBody, ReportSection};
 use crate::conclusion::Conclusion;
 use crate::gate::{GateOutcome, GateResult};
-use crate::text::LineOptions;
+use crate::text::{LineOptions, short};
 use crate::work::WorkAnswer;
 use seepmeter_analysis::{Change, Classification, ScalingAnswer};
 
@@ -23,7 +25,7 @@ pub(super) enum Weight {
 pub(super) struct AnswerEntry {
     /// The metric that it is about.
     pub(super) metric: String,
-    /// The process, if there are several.
+    /// The process, if there are several, by a name that no other has.
     pub(super) target: Option<String>,
     /// `growing`, `worse`, `leaks`, …
     pub(super) word: &'static str,
@@ -77,8 +79,9 @@ impl<'a> Entries<'a> {
         match &section.body {
             ReportBody::Run(conclusion) => Self::of_run(conclusion),
             ReportBody::Work { verdicts, gates, strict } => {
-                let answers = verdicts.iter().map(|verdict| {
-                    let name_target = verdicts.len() > 1;
+                let name_target = verdicts.len() > 1;
+                let targets = verdicts.iter().map(|verdict| &*verdict.target);
+                let answers = verdicts.iter().zip(numbered(targets)).map(|(verdict, target)| {
                     let (word, weight) = match verdict.answer {
                         WorkAnswer::Leaks => ("leaks", Weight::Warning),
                         WorkAnswer::Constant => ("constant", Weight::Note),
@@ -86,7 +89,7 @@ impl<'a> Entries<'a> {
                     };
                     let lines = vec![verdict.line(name_target)];
                     let is_known = verdict.answer != WorkAnswer::Inconclusive;
-                    let target = name_target.then(|| verdict.target.clone());
+                    let target = name_target.then_some(target);
                     let answer = AnswerEntry::new(&verdict.metric, word, lines);
                     AnswerEntry { target, weight, is_known, ..answer }
                 });
@@ -110,7 +113,7 @@ impl<'a> Entries<'a> {
                     ScalingAnswer::Constant => ("constant", Weight::Note),
                     ScalingAnswer::Inconclusive => ("inconclusive", Weight::Note),
                 };
-                let answer = AnswerEntry::new("held", word, report.lines());
+                let answer = AnswerEntry::new("memory", word, report.lines());
                 let is_known = report.scaling.answer != ScalingAnswer::Inconclusive;
                 let answer = AnswerEntry { weight, is_known, ..answer };
                 Self::with(vec![answer], &report.gates, *strict)
@@ -130,7 +133,7 @@ impl<'a> Entries<'a> {
         let mut answers = Vec::new();
         let mut failures = Vec::new();
         for metric in &conclusion.metrics {
-            let verdicts = match metric.verdicts() {
+            let verdicts = match metric.sum_first() {
                 Ok(verdicts) => verdicts,
                 Err(why) => {
                     failures.push(why.to_string());
@@ -138,12 +141,13 @@ impl<'a> Entries<'a> {
                 }
             };
             let options = LineOptions { explain: false, name_target: verdicts.len() > 1 };
-            for verdict in verdicts {
+            let targets = numbered(verdicts.iter().map(|verdict| &*verdict.target));
+            for (verdict, target) in verdicts.into_iter().zip(targets) {
                 let classification = verdict.judgement.classification;
                 let lines = verdict.lines(options);
                 let answer = AnswerEntry::new(&metric.metric, classification.as_str(), lines);
                 answers.push(AnswerEntry {
-                    target: options.name_target.then(|| verdict.name()),
+                    target: options.name_target.then_some(target),
                     weight: match classification {
                         Classification::Growing => Weight::Warning,
                         Classification::Steady | Classification::Inconclusive => Weight::Note,
@@ -159,6 +163,17 @@ impl<'a> Entries<'a> {
         failures.extend(on_gates);
         Self { failures, ..Self::with(answers, &conclusion.gates, conclusion.strict) }
     }
+}
+
+/// Names of which no two are the same and none has a pid, so that they are those of the next run too.
+fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut before: BTreeMap<&str, usize> = BTreeMap::new();
+    let number = |name: &'a str| {
+        let count = before.entry(name).or_default();
+        *count += 1;
+        if *count == 1 { short(name) } else { format!("{} #{count}", short(name)) }
+    };
+    names.map(number).collect()
 }
 
 impl AnswerEntry {

@@ -51,6 +51,48 @@ fn an_annotation_is_one_line_with_its_level_whatever_a_target_is_called() {
 }
 
 #[test]
+fn of_several_targets_the_sum_comes_first_and_each_has_a_name_of_its_own_without_its_pid() {
+    let worker = |pid| RunSeries { scope: Scope::Target, pid: Some(pid), ..leak() };
+    let sum = RunSeries { target: "2 targets".to_owned(), scope: Scope::AllTargets, ..leak() };
+    let body = conclude(&[], false, &[worker(7), worker(8), sum]);
+    let text = render(body, ReportFormat::Junit);
+    let names: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once("name=\"rss of ")?.1.split_once('"')?.0))
+        .collect();
+    assert_eq!(names, ["2 targets", "worker", "worker #2"], "{text}");
+}
+
+#[test]
+fn a_verdict_by_work_is_reported_in_each_format() {
+    let counter = series(600, |i| 30 * i);
+    let still = series(600, |i| i / 100);
+    let body = |counter: &Series, gates: &[&str]| {
+        let verdicts = vec![leak().judge_by_work("n", counter)];
+        let gates = gates.iter().map(|gate| {
+            let gate: crate::Gate = gate.parse().unwrap();
+            gate.evaluate_work(&verdicts[0])
+        });
+        ReportBody::Work { gates: gates.collect(), verdicts: verdicts.clone(), strict: false }
+    };
+    let leaks = || body(&counter, &["per-unit>16B"]);
+    let github = render(leaks(), ReportFormat::Github);
+    assert!(github.starts_with("::warning title=memory%3A leaks::66"), "{github}");
+    assert!(github.contains("\n::error title=gate per-unit>16B failed::it is "), "{github}");
+    let junit = render(leaks(), ReportFormat::Junit);
+    assert!(junit.contains("name=\"per-unit&gt;16B\"") && junit.contains("<failure "), "{junit}");
+    let markdown = render(leaks(), ReportFormat::Markdown);
+    assert!(markdown.contains("| rss | **leaks** | 66"), "{markdown}");
+    assert!(render(leaks(), ReportFormat::Text).starts_with("leaks 66"));
+    assert!(render(leaks(), ReportFormat::Json).contains("\"schema\":\"seepmeter.work/1\""));
+    // What is not known is no pass.
+    let undecided = || body(&still, &["per-unit>16B"]);
+    assert!(render(undecided(), ReportFormat::Junit).contains("<skipped "));
+    let github = render(undecided(), ReportFormat::Github);
+    assert!(github.contains("::warning title=gate per-unit>16B not decided::"), "{github}");
+}
+
+#[test]
 fn a_gate_that_cannot_decide_is_a_warning_and_if_that_is_strict_a_failure() {
     let loose = render(conclude(&["growing"], false, &[short()]), ReportFormat::Github);
     assert!(

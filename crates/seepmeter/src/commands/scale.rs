@@ -1,5 +1,6 @@
 //! `seepmeter scale`: bytes for each unit of work, from runs with growing amounts of it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use seepmeter_verdict::{Report, ReportBody, ScaleReport};
 
 use super::run::not_executed;
 use crate::flags::{Flags, ScaleFlags};
-use crate::messages;
+use crate::messages::{self, shown};
 use crate::outcome::Outcome;
 use crate::reports::Reports;
 use crate::scale::{CurrentRun, Finding, FinishedRun, Limits, Runner, Search};
@@ -41,8 +42,17 @@ pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
         }
         watch.complete_by(Outcome::OwnFailure, Unfinished::default(), || match finding {
             Finding::Report(report) => answer(*report, flags, reports),
-            Finding::Failed { amount, run } => Ok(failed(amount, &run, &amounts)),
-            Finding::NotExecuted(error) => Ok(not_executed(name, &error)),
+            Finding::Failed { amount, run } => {
+                let (sentence, outcome) = failed(amount, &run, &amounts);
+                reports.give(&Report::of(ReportBody::Failure(sentence)))?;
+                Ok(outcome)
+            }
+            Finding::NotExecuted(error) => {
+                let outcome = not_executed(name, &error);
+                let sentence = format!("cannot execute {}: {error}", shown(Path::new(name)));
+                reports.give(&Report::of(ReportBody::Failure(sentence)))?;
+                Ok(outcome)
+            }
             Finding::Interrupted(signal) => Ok(Outcome::Signal(signal as i32)),
         })?
     })
@@ -88,8 +98,8 @@ fn answer(mut report: ScaleReport, flags: &ScaleFlags, reports: Reports) -> Resu
     Ok(if fired { Outcome::Gate(flags.fail_status) } else { Outcome::Success })
 }
 
-/// Shows what a run that failed has printed.
-fn failed(amount: u64, run: &FinishedRun, given: &[u64]) -> Outcome {
+/// Shows what a run that failed has printed, and says how it failed.
+fn failed(amount: u64, run: &FinishedRun, given: &[u64]) -> (String, Outcome) {
     messages::quote(&run.output);
     let how = match run.end {
         End::Exited(status) => format!("exited with status {status}"),
@@ -98,9 +108,11 @@ fn failed(amount: u64, run: &FinishedRun, given: &[u64]) -> Outcome {
     };
     let hint =
         if given.is_empty() { "; if n is too large for it, give amounts with -n" } else { "" };
-    messages::notice(&format!("the run of n={amount} {how}{hint}"));
-    match run.end {
+    let sentence = format!("the run of n={amount} {how}{hint}");
+    messages::notice(&sentence);
+    let outcome = match run.end {
         End::Exited(_) | End::Killed(_) => Outcome::of_target(run.end),
         _ => Outcome::OwnFailure,
-    }
+    };
+    (sentence, outcome)
 }

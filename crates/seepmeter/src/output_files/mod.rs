@@ -310,7 +310,7 @@ impl RoomState {
     ) -> Result<(), Error> {
         match self.used.iter().find(|used| used.place == *place && clashes(used.role)) {
             Some(used) => Err(Error::failed(format!(
-                "it would write to {name}, which is {}; give it another path=",
+                "it would write to {name}, which is {}; give it another file",
                 used.what
             ))),
             None => Ok(()),

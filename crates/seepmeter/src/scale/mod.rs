@@ -1,7 +1,7 @@
 //! Runs of a command with growing amounts of work, and what each holds at its end.
 
 mod current;
-mod held;
+mod end_memory;
 mod rounds;
 mod run;
 

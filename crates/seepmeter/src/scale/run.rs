@@ -21,7 +21,7 @@ use seepmeter_record::End;
 use seepmeter_tracer::{ExitTracer, gains_rights};
 
 use super::current::{CurrentRun, descendants, send_to_all};
-use super::held::Held;
+use super::end_memory::EndMemory;
 use crate::messages;
 
 /// What stands for the amount in the words of a command.
@@ -58,8 +58,8 @@ pub(crate) struct FinishedRun {
     pub(crate) time: Duration,
     /// The last of what it printed, unless that was shown.
     pub(crate) output: Vec<u8>,
-    /// What its processes held at their ends; none if nothing could be read.
-    pub(crate) held: Option<Held>,
+    /// What its processes had in use at their ends; none if nothing could be read.
+    pub(crate) memory: Option<EndMemory>,
     /// How many processes there were.
     pub(crate) processes: usize,
 }
@@ -129,7 +129,7 @@ impl<'a> Runner<'a> {
             let _ = child.process().signal(Signal::SIGKILL);
             let _ = child.process().wait().and_then(|()| child.reap());
         })?;
-        let (helds, processes) = watcher.finish();
+        let (memories, processes) = watcher.finish();
         let time = begin.elapsed();
         // Once it is reaped, its pid may be another one's.
         self.current.set(None);
@@ -138,9 +138,9 @@ impl<'a> Runner<'a> {
         if let Some(stop) = stop {
             return Ok(stop);
         }
-        let held = Held::of_run(helds);
+        let memory = EndMemory::of_run(memories);
         let output = output.kept.into();
-        Ok(RunEnd::Finished(FinishedRun { end, time, output, held, processes }))
+        Ok(RunEnd::Finished(FinishedRun { end, time, output, memory, processes }))
     }
 
     /// Traces the child to its end, or samples it if it can't be traced.
@@ -267,7 +267,7 @@ impl Output {
 /// Reads what a run holds, in a thread of its own: a tracer is a thread, and must not wait for output.
 struct Watcher {
     thread: JoinHandle<()>,
-    helds: Receiver<Held>,
+    memories: Receiver<EndMemory>,
     /// Of a sampler: tells it that the run has ended.
     end: Option<io::PipeWriter>,
 }
@@ -276,7 +276,7 @@ impl Watcher {
     /// Traces a child that is held. The inner error says why it can't be traced.
     fn trace(pid: i32) -> Result<Result<Self, String>> {
         let (say, begun) = mpsc::channel();
-        let (send, helds) = mpsc::channel();
+        let (send, memories) = mpsc::channel();
         let trace = move || {
             let tracer = match ExitTracer::begin(pid) {
                 Ok(tracer) => tracer,
@@ -285,40 +285,40 @@ impl Watcher {
             let _ = say.send(Ok(()));
             // If waiting fails, no process is shown any more, and the run has no figure.
             let _ = tracer.run_to_exit(|thread| {
-                let _ = Held::at_end(thread).map(|held| send.send(held));
+                let _ = EndMemory::at_end(thread).map(|memory| send.send(memory));
             });
         };
         let thread = std::thread::Builder::new().name("tracer".to_owned()).spawn(trace);
         let thread = thread.context("cannot start a thread")?;
         let begun = begun.recv().unwrap_or_else(|_| Err("the tracer has failed".to_owned()));
-        Ok(begun.map(|()| Self { thread, helds, end: None }))
+        Ok(begun.map(|()| Self { thread, memories, end: None }))
     }
 
     /// Samples a child until it has ended; what was sampled last counts.
     fn sample(pid: i32) -> Result<Self> {
         let (ended, end) = io::pipe().context("cannot make a pipe")?;
-        let (send, helds) = mpsc::channel();
+        let (send, memories) = mpsc::channel();
         let sample = move || {
             let folder = ProcRoot::default().process(pid);
             let mut last = None;
             while !wait_readable(&[ended.as_fd()], Some(Instant::now() + SAMPLING))
                 .map_or(true, |ready| ready[0])
             {
-                last = Held::sample(&folder).or(last);
+                last = EndMemory::sample(&folder).or(last);
             }
-            let _ = last.map(|held| send.send(held));
+            let _ = last.map(|memory| send.send(memory));
         };
         let thread = std::thread::Builder::new().name("sampler".to_owned()).spawn(sample);
-        Ok(Self { thread: thread.context("cannot start a thread")?, helds, end: Some(end) })
+        Ok(Self { thread: thread.context("cannot start a thread")?, memories, end: Some(end) })
     }
 
-    /// What each process held at its end, and how many there were.
-    fn finish(self) -> (Vec<Held>, usize) {
+    /// What each process had in use at its end, and how many there were.
+    fn finish(self) -> (Vec<EndMemory>, usize) {
         drop(self.end);
         let _ = self.thread.join();
-        let helds: Vec<Held> = self.helds.into_iter().collect();
-        let processes = helds.len();
-        (helds, processes)
+        let memories: Vec<EndMemory> = self.memories.into_iter().collect();
+        let processes = memories.len();
+        (memories, processes)
     }
 }
 

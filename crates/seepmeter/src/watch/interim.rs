@@ -23,6 +23,10 @@ const EVERY: Duration = Duration::from_secs(1);
 /// No judgement that is shown is older than this, however long the watch is.
 const OLDEST: Duration = Duration::from_secs(60);
 
+/// Between judgements, so many times as long as the last one took is left to the stream. An answer is taken once a
+/// second, so that a quick judgement seems to take a second.
+const MOST_OF_IT: u32 = 4;
+
 /// The verdict while it forms.
 #[derive(Debug)]
 pub(crate) struct Interim {
@@ -31,6 +35,8 @@ pub(crate) struct Interim {
     begin: Instant,
     next: Instant,
     next_judgement: Instant,
+    /// When the last judgement was asked for.
+    asked: Instant,
     pending_judgement: Option<PendingAnswer<Conclusion>>,
     pending_total: Option<PendingAnswer<Option<CurrentTotal>>>,
     total: Option<CurrentTotal>,
@@ -53,6 +59,7 @@ impl Interim {
             begin: now,
             next: now + EVERY,
             next_judgement: now,
+            asked: now,
             pending_judgement: None,
             pending_total: None,
             total: None,
@@ -72,7 +79,7 @@ impl Interim {
             return false;
         }
         self.next = now + EVERY;
-        let sure = self.take_judgement();
+        let sure = self.take_judgement(now);
         if let Some(status) = &self.status {
             if let Some(total) = self.pending_total.take().and_then(|pending| pending.take()) {
                 self.total = total;
@@ -83,6 +90,7 @@ impl Interim {
         if self.pending_judgement.is_none() && now >= self.next_judgement {
             let wait = (now - self.begin).mul_f64(INTERIM_GROWTH - 1.0);
             self.next_judgement = now + wait.clamp(EVERY, OLDEST);
+            self.asked = now;
             self.pending_judgement = Some(live.request_conclusion());
         }
         sure
@@ -93,10 +101,12 @@ impl Interim {
         self.status.iter().for_each(StatusLine::clear);
     }
 
-    fn take_judgement(&mut self) -> bool {
+    fn take_judgement(&mut self, now: Instant) -> bool {
         let conclusion = self.pending_judgement.as_ref().and_then(PendingAnswer::take);
         let Some(conclusion) = conclusion else { return false };
         self.pending_judgement = None;
+        // The router, which the samplers wait for, must have most of its time for them.
+        self.next_judgement = self.next_judgement.max(now + MOST_OF_IT * (now - self.asked));
         let Ok(verdict) = conclusion.main() else { return false };
         self.headline = verdict.verdict_lines(Default::default()).into_iter().next();
         self.settled.as_mut().is_some_and(|settled| settled.observe(&verdict.judgement))

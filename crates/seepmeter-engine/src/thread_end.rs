@@ -8,9 +8,9 @@ use seepmeter_process::set_if_out_of_memory;
 /// no memory. In the last two cases the thread drops nothing, and channels of it stay open: who waits for
 /// it must ask here.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Gone(&'static AtomicBool);
+pub(crate) struct ThreadEndFlag(&'static AtomicBool);
 
-impl Gone {
+impl ThreadEndFlag {
     /// One for a thread that is to be made. Its byte is never freed: a thread may set it at the very end.
     pub(crate) fn new() -> Self {
         Self(Box::leak(Box::default()))
@@ -25,17 +25,17 @@ impl Gone {
     }
 
     /// To be called on the thread itself, which is gone when what is returned is dropped.
-    pub(crate) fn at_end_of_thread(self) -> GoneAtEnd {
+    pub(crate) fn at_end_of_thread(self) -> ThreadEndGuard {
         set_if_out_of_memory(self.0);
-        GoneAtEnd(self)
+        ThreadEndGuard(self)
     }
 }
 
 /// Sets it when it is dropped.
 #[derive(Debug)]
-pub(crate) struct GoneAtEnd(Gone);
+pub(crate) struct ThreadEndGuard(ThreadEndFlag);
 
-impl Drop for GoneAtEnd {
+impl Drop for ThreadEndGuard {
     fn drop(&mut self) {
         self.0.set();
     }

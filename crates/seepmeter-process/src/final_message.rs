@@ -13,23 +13,23 @@ use crate::write_until;
 /// ```
 /// use std::fmt::Write;
 ///
-/// let mut line = seepmeter_process::LastWords::default();
+/// let mut line = seepmeter_process::FinalMessage::default();
 /// write!(line, "seepmeter: out of {}", "memory\u{9b}").unwrap();
 /// assert_eq!(line.as_bytes(), b"seepmeter: out of memory\\u{9b}\n");
 /// ```
 #[derive(Debug)]
-pub struct LastWords {
+pub struct FinalMessage {
     text: [u8; Self::ROOM],
     length: usize,
 }
 
-impl Default for LastWords {
+impl Default for FinalMessage {
     fn default() -> Self {
         Self { text: [b'\n'; Self::ROOM], length: 0 }
     }
 }
 
-impl LastWords {
+impl FinalMessage {
     const ROOM: usize = 1024;
 
     /// The line, with its end.
@@ -40,7 +40,7 @@ impl LastWords {
     }
 
     /// Writes the line to standard error, and waits no longer than this for somebody to read it.
-    pub fn say(&self, limit: Duration) {
+    pub fn print(&self, limit: Duration) {
         // SAFETY: standard error is never closed.
         let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
         // If it can't be written, there is nobody left to say that to.
@@ -48,7 +48,7 @@ impl LastWords {
     }
 }
 
-impl Write for LastWords {
+impl Write for FinalMessage {
     /// Nothing of it acts on a terminal, whoever has written it.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.chars().try_for_each(|c| match seepmeter_record::is_printable(c) {
@@ -75,9 +75,9 @@ mod tests {
 
     #[test]
     fn a_line_that_is_too_long_is_cut_and_ends_all_the_same() {
-        let mut line = LastWords::default();
-        assert!(line.write_str(&"ä".repeat(LastWords::ROOM)).is_err());
+        let mut line = FinalMessage::default();
+        assert!(line.write_str(&"ä".repeat(FinalMessage::ROOM)).is_err());
         let text = std::str::from_utf8(line.as_bytes()).unwrap();
-        assert!(text.ends_with("ä\n") && text.len() == LastWords::ROOM - 1);
+        assert!(text.ends_with("ä\n") && text.len() == FinalMessage::ROOM - 1);
     }
 }

@@ -164,7 +164,7 @@ fn the_workflow_passes_a_healthy_program_but_not_a_long_run_that_is_too_short() 
     assert!(statuses.iter().all(|(name, status)| *status == 0 || name == "A long run"));
     let summary = fs::read_to_string(runner.path("summary")).unwrap();
     assert_eq!(summary.matches("### Memory\n").count(), 3, "{summary}");
-    assert!(summary.contains("| held | constant | "), "{summary}");
+    assert!(summary.contains("| memory | constant | "), "{summary}");
     for report in ["scale.xml", "compare.xml", "run.xml"] {
         let xml = fs::read_to_string(runner.path("work/reports").join(report)).unwrap();
         assert!(xml.ends_with("</testsuites>\n"), "{report}: {xml}");

@@ -77,7 +77,7 @@ fn a_recording_that_is_replayed_is_never_an_output_of_the_replay() {
             format!("$S replay -q -o summary,path={output} old.jsonl"),
             format!("cat old.jsonl | $S replay -q -o csv,path={output} old.jsonl"),
         ] {
-            let parts = ["sink", output, "which is the ", "give it another path="];
+            let parts = ["sink", output, "which is the ", "give it another file"];
             let _ = fixture.sh(&line).expect_complaint(125, &parts);
             fixture.assert_untouched("old.jsonl");
         }

@@ -66,6 +66,8 @@ pub(crate) enum TargetPolicy {
     },
     /// The targets are not ours: nothing is sent to them.
     Attached,
+    /// There is none.
+    NoTarget,
     /// There is one target after another, each ours, and all of them end with seepmeter.
     Measured,
 }
@@ -74,7 +76,7 @@ impl TargetPolicy {
     /// The signals that are served.
     fn signals(self) -> &'static [Signal] {
         match self {
-            Self::Spawned { .. } | Self::Attached => &SIGNALS,
+            Self::Spawned { .. } | Self::Attached | Self::NoTarget => &SIGNALS,
             Self::Measured => &SIGNALS[..REQUESTS],
         }
     }
@@ -142,7 +144,7 @@ impl Watch {
         outputs: OutputRoom,
         work: impl FnOnce() -> Result<T> + Send,
     ) -> Result<T> {
-        let mut watch = Self::new(TargetPolicy::Attached, outputs)?;
+        let mut watch = Self::new(TargetPolicy::NoTarget, outputs)?;
         let prepared = watch.wait_for(work)?;
         watch.signals.give_back().context("cannot give back signals")?;
         prepared
@@ -290,7 +292,6 @@ impl Watch {
         if self.reopens_outputs(received) {
             return false;
         }
-        let spawned = matches!(self.policy, TargetPolicy::Spawned { .. });
         if is_request(received.signal) {
             if self.phase == Phase::Watching {
                 // What the target gets during the watch counts as the first request at most.
@@ -298,7 +299,7 @@ impl Watch {
             }
             self.requests.add(received, Instant::now());
         }
-        match self.phase.effect(received.signal, spawned) {
+        match self.phase.effect(received.signal, self.policy) {
             Effect::Abort => self.abort(received.signal),
             Effect::EndWatch => return true,
             Effect::PassOn | Effect::AskToStop => self.pass_on(received),
@@ -337,7 +338,7 @@ impl Watch {
         }
         self.outputs.abort();
         let nothing = match self.policy {
-            TargetPolicy::Attached => "nothing was written",
+            TargetPolicy::Attached | TargetPolicy::NoTarget => "nothing was written",
             TargetPolicy::Spawned { .. } | TargetPolicy::Measured => "nothing was executed",
         };
         messages::notice_at_once(&format!("{signal} came before the run had begun; {nothing}"));
@@ -406,6 +407,7 @@ impl Watch {
             }
             TargetPolicy::Spawned { on_stop: OnStop::Leave, .. }
             | TargetPolicy::Attached
+            | TargetPolicy::NoTarget
             | TargetPolicy::Measured => true,
         }
     }

@@ -42,6 +42,7 @@ pub mod metric {
         HUGETLB = "hugetlb", Bytes, Gauge, "resident in pages of hugetlbfs, which rss leaves out";
         LAZYFREE = "lazyfree", Bytes, Gauge, "given back by MADV_FREE and not yet taken by the kernel";
         LOCKED = "locked", Bytes, Gauge, "locked into memory";
+        MAPPINGS = "mappings", Count, Gauge, "mappings of the address space";
         THREADS = "threads", Count, Gauge, "threads";
         STACK = "stack", Stack, Gauge, "the stack of a thread when it was sampled";
         PAUSE = "pause", Nanoseconds, Gauge, "from the first thread's interrupt until all threads ran again";
@@ -77,7 +78,11 @@ pub mod attribute {
         TID: i32 = "tid", "of a thread and of its stack: the thread's id";
         CGROUP_LIMIT: u64 = "limit.cgroup", "of a target: the memory limit of its cgroup, or of the cgroup above it with the least room, in bytes";
         CGROUP_USED: u64 = "used.cgroup", "of a target: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
+        CGROUP_HIGH: u64 = "limit.cgroup_high", "of a target: the `memory.high` of its cgroup, or of the cgroup above it with the least room, in bytes: what is above it is slowed down";
+        CGROUP_HIGH_USED: u64 = "used.cgroup_high", "of a target: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
         ADDRESS_SPACE_LIMIT: u64 = "limit.address_space", "of a target: RLIMIT_AS in bytes";
+        DATA_LIMIT: u64 = "limit.data", "of a target: RLIMIT_DATA in bytes";
+        MAPPINGS_LIMIT: u64 = "limit.mappings", "of a target: how many mappings it may have (vm.max_map_count)";
         MACHINE_LIMIT: u64 = "limit.machine", "of a target: the machine's memory in bytes";
         MACHINE_AVAILABLE: u64 = "available.machine", "of a target: how much of that was available at the start of the run, in bytes";
         CLASS: MappingClass = "class", "of a mapping and of a mapping group: its class";

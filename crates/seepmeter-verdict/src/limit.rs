@@ -3,21 +3,31 @@
 use std::fmt;
 
 use seepmeter_analysis::{Interval, Judgement, Series, Settings, TimeToLimit, judge};
-use seepmeter_record::Subject;
 use seepmeter_record::conventions::{attribute, metric};
+use seepmeter_record::{Subject, Unit};
 use serde::{Deserialize, Serialize};
 
+use crate::part_group::Growth;
 use crate::run_series::RunSeries;
 
-/// The limits of a process in bytes; none where there is no such limit, or it was not recorded.
+/// The limits of a process, in bytes but for the number of mappings; none where there is no such limit, or it was
+/// not recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryBounds {
     /// The memory limit of its cgroup.
     pub cgroup: Option<u64>,
     /// What of that was used at the start, by all processes of the cgroup together.
     pub cgroup_used: Option<u64>,
+    /// The `memory.high` of its cgroup.
+    pub cgroup_high: Option<u64>,
+    /// What of that was used at the start.
+    pub cgroup_high_used: Option<u64>,
     /// RLIMIT_AS.
     pub address_space: Option<u64>,
+    /// RLIMIT_DATA.
+    pub data: Option<u64>,
+    /// vm.max_map_count, a number of mappings.
+    pub mappings: Option<u64>,
     /// The machine's memory.
     pub machine: Option<u64>,
     /// What of that was available at the start.
@@ -30,7 +40,11 @@ impl MemoryBounds {
         Self {
             cgroup: subject.get(attribute::CGROUP_LIMIT),
             cgroup_used: subject.get(attribute::CGROUP_USED),
+            cgroup_high: subject.get(attribute::CGROUP_HIGH),
+            cgroup_high_used: subject.get(attribute::CGROUP_HIGH_USED),
             address_space: subject.get(attribute::ADDRESS_SPACE_LIMIT),
+            data: subject.get(attribute::DATA_LIMIT),
+            mappings: subject.get(attribute::MAPPINGS_LIMIT),
             machine: subject.get(attribute::MACHINE_LIMIT),
             machine_available: subject.get(attribute::MACHINE_AVAILABLE),
         }
@@ -43,19 +57,52 @@ pub enum LimitKind {
     /// The memory limit of the cgroup.
     #[serde(rename = "cgroup")]
     Cgroup,
+    /// The `memory.high` of the cgroup: what is above it is slowed down.
+    #[serde(rename = "memory.high")]
+    CgroupHigh,
     /// RLIMIT_AS.
     #[serde(rename = "address space")]
     AddressSpace,
+    /// RLIMIT_DATA.
+    #[serde(rename = "data")]
+    Data,
+    /// vm.max_map_count.
+    #[serde(rename = "mappings")]
+    Mappings,
     /// The machine's memory.
     #[serde(rename = "machine")]
     Machine,
+}
+
+impl LimitKind {
+    /// What the numbers of the limit count.
+    #[must_use]
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::Mappings => Unit::Count,
+            _ => Unit::Bytes,
+        }
+    }
+
+    /// What grows towards it at a rate of its own, for people.
+    pub(crate) fn subject(self) -> &'static str {
+        match self {
+            Self::Cgroup | Self::CgroupHigh | Self::Machine => "the resident set",
+            Self::AddressSpace => "the address space",
+            Self::Data => "the data segment (private writable address space)",
+            Self::Mappings => "the number of mappings",
+        }
+    }
 }
 
 impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Cgroup => "cgroup",
+            Self::CgroupHigh => "memory.high of the cgroup, above which it is slowed down",
             Self::AddressSpace => "address space",
+            Self::Data => "RLIMIT_DATA",
+            Self::Mappings => "vm.max_map_count",
             Self::Machine => "machine",
         })
     }
@@ -67,72 +114,147 @@ pub struct LimitForecast {
     /// Which limit.
     #[serde(rename = "name")]
     pub kind: LimitKind,
-    /// The limit in bytes.
-    pub bytes: u64,
+    /// The limit, in bytes or as a number of mappings.
+    #[serde(rename = "bytes")]
+    pub limit: u64,
     /// What of it others used at the start, in bytes; none if that was not recorded.
     pub others: Option<u64>,
-    /// The rate of the address space in bytes a second, if that is not what was judged.
+    /// The rate of what it applies to, a second, if that is not what was judged.
     pub rate: Option<Interval>,
     /// When, from the end of the run on.
     #[serde(flatten)]
     pub time: TimeToLimit,
 }
 
+/// Why no time to a limit is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoForecast {
+    /// No limit of what was judged is known.
+    NoLimit,
+    /// What grows are pages of files or of shared memory.
+    Shared,
+    /// A part of what was judged was swapped out, which limits of what is resident do not count.
+    Swapped,
+    /// Nothing that has a limit certainly grows.
+    NoGrowth,
+}
+
 /// The limit that is reached first; `grows` is the judgement on the whole, unless its growth is masked.
-/// The cgroup and the machine bound what is resident, of other processes too; RLIMIT_AS bounds the
-/// address space, which grows at a rate of its own.
+/// The cgroup and the machine bound what is resident, of other processes too; the other limits bound what
+/// grows at a rate of its own.
 pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<LimitForecast> {
-    let MemoryBounds { cgroup, cgroup_used, address_space, machine, machine_available } =
-        run.bounds;
-    let machine_used = machine_available
-        .and_then(|available| machine.map(|bytes| bytes.saturating_sub(available)));
-    let resident = grows.filter(|_| run.is_resident());
-    let of_resident = |kind, bytes: Option<u64>, used| {
-        of_resident(run, resident?, UsedLimit { kind, bytes: bytes?, used })
-    };
-    let limits = [
-        of_resident(LimitKind::Cgroup, cgroup, cgroup_used),
-        of_resident(LimitKind::Machine, machine, machine_used),
-        address_space.and_then(|bytes| of_address_space(run, grows, bytes)),
-    ];
-    limits.into_iter().flatten().min_by_key(|limit| limit.time.likely)
+    let resident = grows.filter(|judgement| {
+        run.is_resident() && !was_swapped(run) && !is_mostly_shared(run, judgement)
+    });
+    let of_resident =
+        resident_limits(run).into_iter().filter_map(|limit| of_resident(run, resident?, limit));
+    let of_others = [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings];
+    let of_others = of_others.into_iter().filter_map(|kind| of_its_own(run, grows, kind));
+    of_resident.chain(of_others).min_by_key(|limit| limit.time.likely)
+}
+
+/// Why there is no forecast, if [`nearest`] has found none.
+pub(crate) fn why_none(run: &RunSeries, judgement: &Judgement) -> NoForecast {
+    let of_its_own = |kind| limit_and_series(run, kind).is_some();
+    let others = [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings];
+    let is_limited = run.is_resident() && !resident_limits(run).is_empty();
+    if !is_limited && !others.into_iter().any(of_its_own) {
+        NoForecast::NoLimit
+    } else if is_limited && was_swapped(run) {
+        NoForecast::Swapped
+    } else if is_limited && is_mostly_shared(run, judgement) {
+        NoForecast::Shared
+    } else {
+        NoForecast::NoGrowth
+    }
+}
+
+/// True if most of the growth is of pages of files and of shared memory: whoever had them first has them
+/// already, so that no memory may be taken at all, and the kernel can take those of files back.
+pub(crate) fn is_mostly_shared(run: &RunSeries, judgement: &Judgement) -> bool {
+    let (Some(shared), Some(span)) = (&run.limited.shared, judgement.span) else { return false };
+    let growth = Growth { whole: &run.whole, span, cycle: judgement.cycle };
+    // In the PSS, shared pages are divided already.
+    *run.metric == *metric::RSS.name && growth.share_of(shared) > Some(0.5)
+}
+
+/// True if so much was swapped out at some time that the judged sum says little of what is resident.
+fn was_swapped(run: &RunSeries) -> bool {
+    /// This part of the peak may be swapped out.
+    const LITTLE: f64 = 0.01;
+    let peak = |series: &Series| series.peak().unwrap_or(0) as f64;
+    run.limited.swap.as_ref().is_some_and(|swap| peak(swap) > LITTLE * peak(&run.whole))
 }
 
 /// A limit of what is resident, and what of it was used at the start, in bytes.
 struct UsedLimit {
     kind: LimitKind,
-    bytes: u64,
+    limit: u64,
     used: Option<u64>,
 }
 
+/// The known limits of what is resident.
+fn resident_limits(run: &RunSeries) -> Vec<UsedLimit> {
+    let bounds = run.bounds;
+    let machine_used = bounds
+        .machine_available
+        .and_then(|available| bounds.machine.map(|bytes| bytes.saturating_sub(available)));
+    let all = [
+        (LimitKind::Cgroup, bounds.cgroup, bounds.cgroup_used),
+        (LimitKind::CgroupHigh, bounds.cgroup_high, bounds.cgroup_high_used),
+        (LimitKind::Machine, bounds.machine, machine_used),
+    ];
+    let known =
+        |(kind, limit, used): (_, Option<u64>, _)| Some(UsedLimit { kind, limit: limit?, used });
+    all.into_iter().filter_map(known).collect()
+}
+
 fn of_resident(run: &RunSeries, judgement: &Judgement, limit: UsedLimit) -> Option<LimitForecast> {
-    let UsedLimit { kind, bytes, used } = limit;
+    let UsedLimit { kind, limit, used } = limit;
     let (_, own) = *run.whole.points().first()?;
     let own = u64::try_from(own).unwrap_or(0);
     let others = used.map(|used| used.saturating_sub(own));
     // If there is a cycle, its peaks have to fit under the limit too.
     let amplitude = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
     let headroom = judgement.cycle.map_or(0.0, |_| amplitude.max(0.0));
-    let room = bytes.saturating_sub(others.unwrap_or(0)) as f64;
+    let room = limit.saturating_sub(others.unwrap_or(0)) as f64;
     let time = from_the_end(judgement.time_to_limit(room, headroom)?, &run.whole);
-    Some(LimitForecast { kind, bytes, others, rate: None, time })
+    Some(LimitForecast { kind, limit, others, rate: None, time })
 }
 
-fn of_address_space(
+/// A limit of something that grows at a rate of its own, the series of that, and whether it is what is judged.
+fn limit_and_series(run: &RunSeries, kind: LimitKind) -> Option<(u64, &Series, bool)> {
+    let (limit, name, series) = match kind {
+        LimitKind::AddressSpace => {
+            (run.bounds.address_space, metric::VSIZE.name, &run.limited.address_space)
+        }
+        LimitKind::Data => (run.bounds.data, metric::DATA.name, &run.limited.data),
+        LimitKind::Mappings => (run.bounds.mappings, metric::MAPPINGS.name, &run.limited.mappings),
+        LimitKind::Cgroup | LimitKind::CgroupHigh | LimitKind::Machine => return None,
+    };
+    if run.metric == name {
+        return Some((limit?, &run.whole, true));
+    }
+    Some((limit?, series.as_ref()?, false))
+}
+
+fn of_its_own(
     run: &RunSeries,
     grows: Option<&Judgement>,
-    bytes: u64,
+    kind: LimitKind,
 ) -> Option<LimitForecast> {
-    let (time, rate) = if run.metric == metric::VSIZE.name {
-        let time = grows?.time_to_limit(bytes as f64, 0.0)?;
-        (from_the_end(time, &run.whole), None)
+    let (limit, series, is_judged) = limit_and_series(run, kind)?;
+    let (time, rate) = if is_judged {
+        (grows?.time_to_limit(limit as f64, 0.0)?, None)
     } else {
-        let series = run.address_space.as_ref()?;
-        let judgement = judge(series, &Settings::default());
-        let time = judgement.time_to_limit(bytes as f64, 0.0)?;
-        (from_the_end(time, series), judgement.rate)
+        let settings = match kind.unit() {
+            Unit::Bytes => Settings::default(),
+            _ => Settings::for_counts(),
+        };
+        let judgement = judge(series, &settings);
+        (judgement.time_to_limit(limit as f64, 0.0)?, judgement.rate)
     };
-    Some(LimitForecast { kind: LimitKind::AddressSpace, bytes, others: None, rate, time })
+    Some(LimitForecast { kind, limit, others: None, rate, time: from_the_end(time, series) })
 }
 
 /// The level is that of the run's last fifth, and so a tenth of the run old at its end.

@@ -11,7 +11,7 @@ use seepmeter_record::conventions::attribute;
 use seepmeter_record::{Attributes, Bytes, Header, Record, TargetOrigin};
 use seepmeter_verdict::{Collector, JudgeOptions};
 
-use crate::flags::{FolderFlags, SinkFlags, WatchFlags};
+use crate::flags::{FolderFlags, GateFlags, SinkFlags, WatchFlags};
 use crate::listing;
 use crate::messages::{self, shown};
 use crate::outcome::Outcome;
@@ -47,7 +47,9 @@ impl Request {
         if let Some(description) = plugins.help() {
             return messages::print(&listing::page(description)).map(Self::Help);
         }
-        let mut judge = JudgeOptions { gates: sinks.gates.fail_on.clone(), ..Default::default() };
+        let GateFlags { fail_on, strict, .. } = &sinks.gates;
+        let mut judge =
+            JudgeOptions { gates: fail_on.clone(), strict: *strict, ..Default::default() };
         if !sinks.metrics.is_empty() {
             judge.metrics = sinks.metrics.clone();
         }
@@ -137,7 +139,11 @@ pub(crate) fn target_spec(process: &Process, origin: TargetOrigin, name: Bytes) 
     let attributes = Attributes::new()
         .with_known(attribute::CGROUP_LIMIT, limits.cgroup.map(|cgroup| cgroup.limit))
         .with_known(attribute::CGROUP_USED, limits.cgroup.and_then(|cgroup| cgroup.used))
+        .with_known(attribute::CGROUP_HIGH, limits.cgroup_high.map(|cgroup| cgroup.limit))
+        .with_known(attribute::CGROUP_HIGH_USED, limits.cgroup_high.and_then(|cgroup| cgroup.used))
         .with_known(attribute::ADDRESS_SPACE_LIMIT, limits.address_space)
+        .with_known(attribute::DATA_LIMIT, limits.data)
+        .with_known(attribute::MAPPINGS_LIMIT, limits.mappings)
         .with_known(attribute::MACHINE_LIMIT, limits.machine)
         .with_known(attribute::MACHINE_AVAILABLE, limits.machine_available);
     TargetSpec {

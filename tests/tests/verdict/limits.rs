@@ -52,7 +52,10 @@ fn an_address_space_that_grows_beside_a_steady_rss_is_shown_with_its_own_rate() 
     let printed = done.err();
     assert!(printed.starts_with("steady  rss "), "{printed}");
     assert!(printed.contains("\n  the address space grows by +195 KiB/s (95 % CI "), "{printed}");
-    assert!(printed.contains("and its limit of 954 MiB is reached in 48 m 2"), "{printed}");
+    assert!(
+        printed.contains("and its limit of 954 MiB (address space) is reached in 48 m 2"),
+        "{printed}"
+    );
     assert!(!printed.contains("at this rate"), "{printed}");
     let limit = verdict(&path, &[])["limit"].clone();
     assert!((limit["rate"]["estimate"].as_f64().unwrap() - 200_000.0).abs() < 500.0, "{limit}");
@@ -96,6 +99,81 @@ fn what_others_use_of_a_limit_is_left_out_of_the_room() {
     let machine = verdict(&path, &[]);
     // 150 MB of the machine are the target's, of which it has 62.
     assert!((machine["limit"]["likely"].as_f64().unwrap() - 4_400.0).abs() < 30.0, "{machine}");
+}
+
+#[test]
+fn limits_of_other_kinds_are_reached_at_the_rate_of_what_they_apply_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mappings = || {
+        Synthetic::flat(600, 71)
+            .metric(metric::MAPPINGS, |i| 100 + 2 * i)
+            .with(attribute::MAPPINGS_LIMIT, 65_530)
+    };
+    let data = || {
+        Synthetic::flat(600, 72)
+            .metric(metric::DATA, |i| 300_000_000 + 200_000 * i)
+            .with(attribute::DATA_LIMIT, 1_000_000_000)
+    };
+    let high = || {
+        Synthetic::leak(600, 73)
+            .with(attribute::CGROUP_HIGH, 200_000_000)
+            .with(attribute::CGROUP_LIMIT, 400_000_000)
+    };
+    for (recording, name, seconds, words) in [
+        (mappings(), "mappings", 32_115.0, "the number of mappings grows by +2/s"),
+        (
+            data(),
+            "data",
+            2_901.0,
+            "the data segment (private writable address space) grows by +195",
+        ),
+        (high(), "memory.high", 6_900.0, "(memory.high of the cgroup, above which it is slowed"),
+    ] {
+        let path = recording.write(folder.path(), "limited.jsonl");
+        let printed = verdict(&path, &[]);
+        assert_eq!(printed["limit"]["name"], name, "{printed}");
+        let likely = printed["limit"]["likely"].as_f64().unwrap();
+        assert!((likely - seconds).abs() < seconds / 100.0, "{name}: {likely}");
+        let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
+        assert!(printed.contains(words), "{printed}");
+    }
+}
+
+#[test]
+fn a_gate_on_the_time_to_a_limit_is_never_silent_if_no_time_can_be_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = ["--fail-on", "time-to-limit<2h"];
+    let not_evaluated = |path: &std::path::Path, why: &str| {
+        let done = replay(path, &gate).expect(0);
+        let message = format!("gate `time-to-limit<2h` was not evaluated: {why}");
+        assert!(done.err().contains(&message), "{}", done.output());
+        let strict = replay(path, &[&gate[..], &["--strict"]].concat());
+        let _ = strict.expect_complaint(100, &["time-to-limit<2h", "--strict"]);
+    };
+    let path = Synthetic::leak(600, 81).write(folder.path(), "unlimited.jsonl");
+    not_evaluated(&path, "no limit is known of what was judged");
+    // What grows are pages that somebody else has already.
+    let shared = Synthetic::leak(600, 82)
+        .metric(metric::SHARED, |i| 9_000_000 + 19_000 * i)
+        .with(attribute::CGROUP_LIMIT, 200_000_000)
+        .write(folder.path(), "shared.jsonl");
+    assert_eq!(verdict(&shared, &[])["limit"], Value::Null);
+    not_evaluated(&shared, "most of the growth is pages of files or shared memory");
+    // The limit does not count what is swapped out, which would be above it already.
+    let swapped = Synthetic::leak(600, 85)
+        .metric(metric::SWAP, |_| 500_000_000)
+        .with(attribute::CGROUP_LIMIT, 200_000_000)
+        .write(folder.path(), "swapped.jsonl");
+    assert_eq!(verdict(&swapped, &[])["limit"], Value::Null);
+    not_evaluated(&swapped, "a part of it was swapped out");
+    let own = Synthetic::leak(600, 83)
+        .metric(metric::SHARED, |i| 9_000_000 + 5_000 * i)
+        .with(attribute::CGROUP_LIMIT, 200_000_000)
+        .write(folder.path(), "own.jsonl");
+    assert_eq!(verdict(&own, &[])["limit"]["name"], "cgroup");
+    // There is a limit, and nothing grows towards it: that is an answer.
+    let flat = Synthetic::flat(600, 84).with(attribute::CGROUP_LIMIT, 200_000_000);
+    assert_eq!(replay(&flat.write(folder.path(), "flat.jsonl"), &gate).expect(0).err(), "");
 }
 
 #[test]

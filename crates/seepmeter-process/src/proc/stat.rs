@@ -30,6 +30,8 @@ pub struct Stat {
     pub start_time: u64,
     /// Where its code begins: an exec moves it. None if this user may not know, or a kernel is old.
     pub start_code: Option<u64>,
+    /// The processor that it last ran on.
+    pub processor: Option<usize>,
     /// How a zombie has ended, as wait(2) would say; 0 also if this user may not trace it.
     pub exit_code: Option<i32>,
 }
@@ -52,9 +54,9 @@ impl Stat {
     /// parentheses, so it ends at the last `)`:
     ///
     /// ```text
-    /// 1 2      3     4    5    6       7      8     9     …  11      …  22        …  26        …  52
-    /// PID (COMM) STATE PPID PGRP SESSION TTY_NR TPGID FLAGS …  CMINFLT …  STARTTIME …  STARTCODE …  EXIT_CODE
-    /// 4242 (a name) S 1 4242 4242 0 -1 4194560 … 12 … 914 … 94123 … 0
+    /// 1 2      3     4    5    6       7      8     9     …  11      …  22        …  26        …  39        …  52
+    /// PID (COMM) STATE PPID PGRP SESSION TTY_NR TPGID FLAGS …  CMINFLT …  STARTTIME …  STARTCODE …  PROCESSOR …  EXIT_CODE
+    /// 4242 (a name) S 1 4242 4242 0 -1 4194560 … 12 … 914 … 94123 … 1 … 0
     /// ```
     pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Self, ProcError> {
         let failed = |item| ProcError::parse(path, 1, item, text);
@@ -77,6 +79,7 @@ impl Stat {
             start_time: field(&words, 22).ok_or_else(|| failed("starttime"))?,
             // Without the right to trace it, the kernel writes 1.
             start_code: field(&words, 26).filter(|address| *address > 1),
+            processor: field(&words, 39),
             exit_code: field(&words, 52),
         })
     }

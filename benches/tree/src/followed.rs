@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write, pipe};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use seepmeter_process::tree::{BATCH, Discovery, ProcessTree, TreeOptions};
+use seepmeter_process::tree::{BATCH, CgroupUse, Discovery, ProcessTree, TreeOptions};
 use seepmeter_process::wait::{wait_one_readable, wait_readable};
 use seepmeter_process::{Child, ChildSignals, Command, Streams};
 
@@ -37,7 +37,7 @@ impl Followed {
         let held = command.spawn(&ChildSignals::as_they_are()?)?;
         let options = TreeOptions {
             events: way == Way::Events,
-            cgroup: way == Way::Cgroup,
+            cgroup: if way == Way::Cgroup { CgroupUse::Always } else { CgroupUse::Never },
             subreaper: false,
             ..TreeOptions::default()
         };

@@ -1,5 +1,6 @@
 //! Making the instances, and adding the targets.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -147,6 +148,7 @@ impl Prepared {
         let session = Session {
             writer,
             targets: subjects,
+            descendants: HashSet::new(),
             ends: Vec::new(),
             notices: Vec::new(),
             samplers,

@@ -87,8 +87,10 @@ pub struct SinkPlan {
 /// A process to watch.
 #[derive(Clone, Debug)]
 pub struct TargetSpec {
-    /// How the user named it.
+    /// How the user named it; a descendant by its pid.
     pub origin: TargetOrigin,
+    /// The process that forked it, if that is watched too.
+    pub parent: Option<SubjectId>,
     /// Its name for people.
     pub name: Bytes,
     /// Its process id.
@@ -121,7 +123,7 @@ impl TargetSpec {
         let others = self.attributes.iter().map(|(key, value)| (key.to_owned(), value.clone()));
         let identity = identity.iter().map(|(key, value)| (key.to_owned(), value.clone()));
         NewSubject {
-            parent: None,
+            parent: self.parent,
             kind: SubjectKind::Process,
             name: self.name.clone(),
             attributes: identity.chain(others).collect(),

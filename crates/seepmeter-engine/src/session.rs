@@ -1,5 +1,6 @@
 //! A run, from the arrival of its targets to its report.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -106,6 +107,9 @@ impl Live {
         let subject = session.writer.subject(spec.new_subject());
         session.emit(spec.first_event(), subject);
         session.targets.push(subject);
+        if spec.parent.is_some() {
+            session.descendants.insert(subject);
+        }
         let target = spec.target(subject);
         for sampler in &mut session.samplers {
             sampler.add_target(target.clone());
@@ -210,6 +214,8 @@ pub(crate) struct Session {
     pub(crate) writer: StreamWriter,
     /// Those that have not ended.
     pub(crate) targets: Vec<SubjectId>,
+    /// Which of them are descendants of others.
+    pub(crate) descendants: HashSet<SubjectId>,
     pub(crate) ends: Vec<TargetEnd>,
     /// The ends of targets that some sampler may not have let go of yet.
     pub(crate) notices: Vec<Weak<TargetEndNotice>>,
@@ -271,7 +277,10 @@ impl Session {
 
     fn end_target(&mut self, subject: SubjectId, end: End) {
         self.targets.retain(|target| *target != subject);
-        self.ends.push(TargetEnd { subject, end });
+        // A tree may have any number of descendants that have ended.
+        if !self.descendants.remove(&subject) {
+            self.ends.push(TargetEnd { subject, end });
+        }
         let kind = end_event(end).unwrap_or(EventKind::Detached {});
         let notice = Arc::new(TargetEndNotice {
             writer: self.writer.clone(),

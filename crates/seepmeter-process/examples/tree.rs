@@ -9,7 +9,9 @@ use std::error::Error;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use seepmeter_process::tree::{Change, EndReason, ProcessTree, TreeOptions, TreeProcess};
+use seepmeter_process::tree::{
+    CgroupUse, Change, EndReason, ProcessTree, TreeOptions, TreeProcess,
+};
 use seepmeter_process::wait::wait_one_readable;
 use seepmeter_process::{ChildSignals, Command};
 
@@ -19,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if words.first().is_some_and(|word| word == "--only") {
         let way = words.drain(..2).next_back().unwrap_or_default();
         options.events = way == "events";
-        options.cgroup = way == "cgroup";
+        let only = |wanted| if wanted { CgroupUse::Always } else { CgroupUse::Never };
+        options.cgroup = only(way == "cgroup");
         options.subreaper = way == "subreaper";
     }
     let held = Command::new(words)?.spawn(&ChildSignals::as_they_are()?)?;

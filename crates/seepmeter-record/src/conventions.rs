@@ -75,6 +75,7 @@ pub mod attribute {
     attributes! {
         PID: i32 = "pid", "of a process: its pid";
         START_TIME: u64 = "start", "of a process: its start time in clock ticks since boot (field 22 of /proc/PID/stat); with the pid it identifies the process, since pids are reused";
+        COMMAND: Bytes = "command", "of a descendant of a target: its command line, with a space between two words";
         TID: i32 = "tid", "of a thread and of its stack: the thread's id";
         CGROUP_LIMIT: u64 = "limit.cgroup", "of a target: the memory limit of its cgroup, or of the cgroup above it with the least room, in bytes";
         CGROUP_USED: u64 = "used.cgroup", "of a target: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";

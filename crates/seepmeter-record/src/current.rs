@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::subject_tree::SubjectTree;
 use crate::{
-    EventKind, Metric, MetricId, Point, Points, Record, Sample, SamplerId, Subject, SubjectId,
-    SubjectKind,
+    Bytes, EventKind, Metric, MetricId, Point, Points, Record, Sample, SamplerId, Subject,
+    SubjectId, SubjectKind,
 };
 
 /// The values that stand, and what they are of: what every reader of a stream asks, whether it prints,
@@ -98,6 +98,9 @@ impl CurrentValues {
             Record::Sample(sample) => self.apply_sample(sample),
             Record::Event(event) => match (&event.kind, event.subject, event.sampler) {
                 (EventKind::Attached {}, Some(subject), _) => self.add_target(subject),
+                (EventKind::Exec { name: Some(name) }, Some(subject), _) => {
+                    self.rename(subject, name);
+                }
                 (kind, Some(subject), _) if kind.ends_subject() => self.ended = Some(subject),
                 (EventKind::SamplerFailed { .. }, _, Some(sampler)) => {
                     self.failed.insert(sampler);
@@ -135,6 +138,13 @@ impl CurrentValues {
     fn define_subject(&mut self, subject: &Arc<Subject>) {
         let state = State { subject: Arc::clone(subject), values: Vec::new() };
         self.subjects.insert(subject, state);
+    }
+
+    fn rename(&mut self, subject: SubjectId, name: &Bytes) {
+        if let Some(state) = self.subjects.get_mut(subject) {
+            let name = name.clone();
+            state.subject = Arc::new(Subject { name, ..Subject::clone(&state.subject) });
+        }
     }
 
     fn apply_sample(&mut self, sample: &Sample) {

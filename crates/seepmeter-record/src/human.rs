@@ -111,7 +111,11 @@ pub fn duration(nanos: u64) -> String {
 /// A number of things: `1 sample`, `2 samples`.
 #[must_use]
 pub fn count(number: u64, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+    match (number, thing.ends_with('s')) {
+        (1, _) => format!("1 {thing}"),
+        (_, true) => format!("{number} {thing}es"),
+        (_, false) => format!("{number} {thing}s"),
+    }
 }
 
 /// A share of 1 as a percentage: `95 %`.

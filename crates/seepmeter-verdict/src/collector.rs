@@ -1,16 +1,18 @@
 //! From a stream of records to the series that are judged.
 
+mod roles;
 mod target;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use seepmeter_analysis::{Series, Settings};
 use seepmeter_record::conventions::attribute;
-use seepmeter_record::{CurrentValues, Event, EventKind, Record, Sample, SubjectId, Unit};
+use seepmeter_record::{CurrentValues, Event, EventKind, Record, Sample, Subject, SubjectId, Unit};
 
+use self::roles::{ProcessSum, Role, RoleId, RoleTable};
 pub(crate) use self::target::swap_of;
-use self::target::{MetricCollector, SourceSeries, TargetCollector, WHOLE_BUCKETS};
+use self::target::{SourceSeries, TargetCollector, WHOLE_BUCKETS};
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
 use crate::growth_cause::GrowthCause;
 use crate::limit::MemoryBounds;
@@ -25,17 +27,35 @@ use crate::work::{Counters, NoCounter};
 const FINE_TARGETS: usize = 256;
 const COARSER: usize = 8;
 
+/// So many processes are kept finely when a descendant comes; any later one has as few buckets as a judgement
+/// can do with, 5 kB.
+const FINE_DESCENDANTS: usize = 16;
+const COARSE_DESCENDANTS: usize = 128;
+const COARSEST: usize = 32;
+
+/// So many descendants that have ended are kept; then the smaller half of them is forgotten, but for what they
+/// add to the sums.
+const MOST_ENDED: usize = 64;
+
+/// No more descendants than this are judged one by one: those with the largest peaks.
+const MOST_JUDGED: usize = 64;
+
 /// Keeps of a stream what a verdict needs, in bounded memory.
 #[derive(Debug)]
 pub struct Collector {
     options: JudgeOptions,
     values: CurrentValues,
     clock: SampleClock,
-    /// In the order in which they came; those that have ended stay.
-    targets: Vec<TargetCollector>,
-    /// The place of each among them.
-    places: HashMap<SubjectId, usize>,
+    /// In the order in which they came; those that have ended stay, if the user has named them.
+    targets: BTreeMap<SubjectId, TargetCollector>,
+    /// How many there were so far.
+    count: usize,
+    /// The descendants that have ended, of those above.
+    ended: Vec<SubjectId>,
+    roles: RoleTable,
     room: PartRoom,
+    /// The time of the last record.
+    t: u64,
     /// The sum of all targets, one for each metric of the options.
     sums: Vec<SourceSeries>,
     counters: Counters,
@@ -62,9 +82,12 @@ impl Collector {
             options,
             values: CurrentValues::default(),
             clock: SampleClock::default(),
-            targets: Vec::new(),
-            places: HashMap::new(),
+            targets: BTreeMap::new(),
+            count: 0,
+            ended: Vec::new(),
+            roles: RoleTable::default(),
             room: PartRoom::default(),
+            t: 0,
             sums,
             counters: Counters::default(),
         }
@@ -73,6 +96,7 @@ impl Collector {
     /// Observes one record of the stream.
     pub fn observe(&mut self, record: &Record) {
         self.values.apply(record);
+        self.t = record.time().unwrap_or(self.t);
         match record {
             Record::Header(header) => self.clock.begin(header),
             Record::Subject(subject) => self.add_target(subject.id),
@@ -88,14 +112,52 @@ impl Collector {
 
     /// Begins to collect of a subject if it is a target, once.
     fn add_target(&mut self, id: SubjectId) {
-        let known = self.places.contains_key(&id);
-        if let (false, true, Some(subject)) =
+        let known = self.targets.contains_key(&id);
+        let (false, true, Some(subject)) =
             (known, self.values.is_target(id), self.values.subject(id))
-        {
-            let coarser = if self.targets.len() < FINE_TARGETS { 1 } else { COARSER };
-            self.places.insert(id, self.targets.len());
-            let subject = Arc::clone(subject);
-            self.targets.push(TargetCollector::new(subject, &self.options, coarser));
+        else {
+            return;
+        };
+        let subject = Arc::clone(subject);
+        let role = self.role_of(&subject);
+        self.roles.get_mut(role).processes += 1;
+        let coarser = match (subject.parent.is_some(), self.targets.len()) {
+            (true, 0..FINE_DESCENDANTS) | (false, 0..FINE_TARGETS) => 1,
+            (true, 0..COARSE_DESCENDANTS) | (false, _) => COARSER,
+            (true, _) => COARSEST,
+        };
+        let target = TargetCollector::new(subject, role, self.t, &self.options, coarser);
+        self.targets.insert(id, target);
+        self.count += 1;
+    }
+
+    fn role_of(&mut self, subject: &Subject) -> RoleId {
+        let (name, metrics) = (subject.name.to_string(), self.options.metrics.len());
+        match subject.parent {
+            None => self.roles.of_target(&name, metrics),
+            Some(parent) => {
+                let parent = self.targets.get(&parent).map(|parent| parent.role);
+                self.roles.of_descendant(&name, parent, metrics)
+            }
+        }
+    }
+
+    /// A process executes another program, and may have another role then.
+    fn rename(&mut self, id: SubjectId) {
+        let Some(subject) = self.values.subject(id).map(Arc::clone) else { return };
+        let Some(before) = self.targets.get(&id).map(|target| target.role) else { return };
+        let role = match subject.parent {
+            None => {
+                self.roles.get_mut(before).name = subject.name.to_string();
+                before
+            }
+            Some(_) => self.role_of(&subject),
+        };
+        self.roles.get_mut(before).processes -= 1;
+        self.roles.get_mut(role).processes += 1;
+        if let Some(target) = self.targets.get_mut(&id) {
+            target.role = role;
+            target.subject = subject;
         }
     }
 
@@ -104,35 +166,57 @@ impl Collector {
             self.counters.push(&text.to_string(), event.t, *number);
         }
         let Some(subject) = event.subject else { return };
-        if event.kind == (EventKind::Attached {}) {
-            self.add_target(subject);
+        match &event.kind {
+            EventKind::Attached {} => self.add_target(subject),
+            EventKind::Exec { name: Some(_) } => self.rename(subject),
+            kind if kind.ends_subject() => self.end(subject, event.t),
+            _ => {}
         }
-        if !event.kind.ends_subject() {
+    }
+
+    fn end(&mut self, subject: SubjectId, t: u64) {
+        // What the parts of a target held at its end is part of the verdict on it.
+        if let Some(target) = self.targets.get_mut(&subject) {
+            target.end();
+            if target.is_descendant {
+                self.ended.push(subject);
+                self.forget_ended();
+            }
             return;
         }
-        let ended = match self.places.get(&subject) {
-            // What the parts of a target held at its end is part of the verdict on it.
-            Some(place) => {
-                self.targets[*place].end();
-                vec![subject]
+        let of = self.values.target_of(subject);
+        let Some(target) = of.and_then(|target| self.targets.get_mut(&target)) else { return };
+        let parts = self.values.with_parts(subject);
+        for metric in &mut target.metrics {
+            parts.iter().for_each(|part| metric.end_part(t, *part, &mut self.room));
+        }
+    }
+
+    /// If many descendants have ended, the smaller half of them is forgotten.
+    fn forget_ended(&mut self) {
+        if self.ended.len() < MOST_ENDED {
+            return;
+        }
+        let targets = &self.targets;
+        self.ended.sort_by_cached_key(|id| targets.get(id).and_then(TargetCollector::peak));
+        for id in self.ended.drain(..MOST_ENDED / 2) {
+            if let Some(target) = self.targets.remove(&id) {
+                self.roles.get_mut(target.role).forgotten += 1;
+                target.metrics.iter().for_each(|metric| metric.parts.give_back(&mut self.room));
             }
-            None => self.values.with_parts(subject),
-        };
-        for metric in self.targets.iter_mut().flat_map(|target| &mut target.metrics) {
-            ended.iter().for_each(|part| metric.end_part(event.t, *part, &mut self.room));
         }
     }
 
     fn observe_sample(&mut self, sample: &Sample) {
-        let Self { values, clock, targets, places, room, .. } = self;
+        let Self { values, clock, targets, room, .. } = self;
         clock.observe(sample);
         for point in values.points(sample) {
             let target = values.target_of(point.subject.id);
-            if let Some(place) = target.and_then(|target| places.get(&target)) {
-                targets[*place].observe(&point, sample, values, room);
+            if let Some(target) = target.and_then(|target| targets.get_mut(&target)) {
+                target.observe(&point, sample, values, room);
             }
         }
-        for target in targets.iter_mut().filter(|target| !target.ended) {
+        for target in targets.values_mut().filter(|target| !target.ended) {
             target.metrics.iter_mut().for_each(|metric| metric.end_sample(sample));
         }
         self.sum_up(sample);
@@ -140,20 +224,18 @@ impl Collector {
 
     /// The sum of all targets after a sample.
     fn sum_up(&mut self, sample: &Sample) {
-        if self.targets.len() < 2 {
+        let Self { targets, roles, sums, count, .. } = self;
+        if *count < 2 {
             return;
         }
-        for (place, sum) in self.sums.iter_mut().enumerate() {
-            let metrics = || self.targets.iter().map(|target| &target.metrics[place]);
-            if !metrics().any(|metric| metric.whole.source == Some(sample.sampler)) {
+        let now = (sample.t, sample.sampler);
+        for (place, sum) in sums.iter_mut().enumerate() {
+            let is_source =
+                |it: &TargetCollector| it.metrics[place].whole.source == Some(sample.sampler);
+            if !targets.values().any(is_source) {
                 continue;
             }
-            // A target that has come or gone holds nothing, but one whose value is not known yet would
-            // make the sum wrong.
-            let unknown = |t: &TargetCollector| !t.ended && t.metrics[place].current.is_none();
-            if !self.targets.iter().any(unknown) {
-                let total =
-                    metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
+            if let Some(total) = roles.sum_up(targets.values(), place, now) {
                 sum.source = Some(sample.sampler);
                 sum.push(sample.t, total);
             }
@@ -173,10 +255,10 @@ impl Collector {
     pub fn current(&self) -> Option<CurrentTotal> {
         let name = self.options.metrics.first()?;
         let unit = self.values.metrics().find(|known| *known.name == **name)?.unit;
-        let running = self.targets.iter().filter(|target| !target.ended);
-        let totals: Option<Vec<i64>> =
-            running.map(|target| target.metrics.first()?.total()).collect();
-        let value = totals?.into_iter().reduce(i64::saturating_add)?;
+        let mut sum = ProcessSum::default();
+        self.targets.values().for_each(|target| sum.add(target, 0, self.t));
+        let any_runs = self.targets.values().any(|target| !target.ended);
+        let value = sum.plain_total().filter(|_| any_runs)?;
         Some(CurrentTotal { metric: name.clone(), value, unit })
     }
 
@@ -213,15 +295,30 @@ impl Collector {
             });
         };
         let of_target = |target| (target, self.series_of(target, place, defined.unit));
-        let each: Vec<_> = self.targets.iter().map(of_target).collect();
+        let each: Vec<_> = self.judged_targets(place).map(of_target).collect();
         let samples = self.clock.all_samples();
         let sampled = each.iter().any(|(_, run)| !run.whole.is_empty());
         if !sampled && samples >= Settings::default().least_samples {
             return Err(NoVerdict::NeverEmitted { metric: metric.to_owned(), samples });
         }
         let sum = self.sum_series(place, defined.unit, &each);
-        let series: Vec<RunSeries> = each.into_iter().map(|(_, run)| run).chain(sum).collect();
+        let roles = self.role_series(place, defined.unit, &each);
+        let each = each.into_iter().map(|(_, run)| run);
+        let series: Vec<RunSeries> = each.chain(roles).chain(sum).collect();
         if series.is_empty() { Err(NoVerdict::NothingSampled) } else { Ok(series) }
+    }
+
+    /// Those that are judged one by one: all that the user has named, and the largest of the others.
+    fn judged_targets(&self, place: usize) -> impl Iterator<Item = &TargetCollector> {
+        let peak = move |target: &TargetCollector| target.metrics[place].whole.peak();
+        let mut peaks: Vec<_> =
+            self.targets.values().filter(|target| target.is_descendant).map(peak).collect();
+        peaks.sort_unstable();
+        let least = peaks.len().checked_sub(MOST_JUDGED).map(|left_out| peaks[left_out]);
+        let is_judged = move |target: &&TargetCollector| {
+            !target.is_descendant || least.is_none_or(|least| peak(target) >= least)
+        };
+        self.targets.values().filter(is_judged)
     }
 
     /// The series of one target; it has no point if nothing was sampled of it.
@@ -235,7 +332,9 @@ impl Collector {
             let (series, sampler) = source.series(clock).zip(source.source)?;
             Some(CauseSeries { cause: *cause, series: clock.extended(series, sampler) })
         };
+        let scope = if target.is_descendant { Scope::Descendant } else { Scope::Target };
         let mut run = RunSeries {
+            scope,
             pid: target.subject.get(attribute::PID).map(i64::from),
             whole: own.or(sum).unwrap_or_default(),
             summed_parts,
@@ -249,7 +348,7 @@ impl Collector {
             ..self.empty(&target.subject.name.to_string(), place, unit)
         };
         if run.is_resident() {
-            run.limited = target.limited.series(clock);
+            run.limited = target.limited.as_ref().map(|it| it.series(clock)).unwrap_or_default();
         }
         run
     }
@@ -271,31 +370,89 @@ impl Collector {
             threads: None,
             limited: LimitedSeries::default(),
             plus_swap: false,
+            shared_once: false,
             causes: Vec::new(),
             asked_interval: None,
         }
     }
 
-    /// The sum of all targets, whose parts are the targets; none if there is but one.
+    /// The series of the roles of which there was more than one process.
+    fn role_series(
+        &self,
+        place: usize,
+        unit: Unit,
+        each: &[(&TargetCollector, RunSeries)],
+    ) -> Vec<RunSeries> {
+        let of_role = |(id, role): (RoleId, &Role)| {
+            let whole = role.sums[place].series(&self.clock).filter(|_| role.processes > 1)?;
+            let of_role = || each.iter().filter(|(target, _)| target.role == id);
+            let of_parts = of_role().flat_map(|(_, run)| &run.parts);
+            // Without those of a process that is known no more, the parts would not add up.
+            let is_whole = of_role().count() as u64 == role.processes;
+            Some(RunSeries {
+                scope: Scope::Role,
+                whole,
+                plus_swap: of_role().any(|(_, run)| run.plus_swap),
+                shared_once: self.roles.counts_shared_once(place),
+                parts: if is_whole { merged(of_parts) } else { Vec::new() },
+                ..self.empty(&role.to_string(), place, unit)
+            })
+        };
+        self.roles.iter().filter_map(of_role).collect()
+    }
+
+    /// The sum of all targets; none if there is but one. Its parts are the roles: of one with a single process,
+    /// that process.
     fn sum_series(
         &self,
         place: usize,
         unit: Unit,
         each: &[(&TargetCollector, RunSeries)],
     ) -> Option<RunSeries> {
-        let part = |(target, run): &(&TargetCollector, RunSeries)| PartSeries {
-            part: Part::of(&target.subject).with_pid(run.pid),
-            series: run.whole.clone(),
-            causes: Vec::new(),
-            last_observed: self.clock.end(),
+        let whole = self.sums[place].series(&self.clock)?;
+        let part = |(id, role): (RoleId, &Role)| {
+            let mut processes = each.iter().filter(|(target, _)| target.role == id);
+            let (part, series) = match (role.processes, processes.next()) {
+                (1, Some((target, run))) => {
+                    (Part::of(&target.subject).with_pid(run.pid), run.whole.clone())
+                }
+                _ => (
+                    Part::of_role(role.name.clone(), role.to_string()),
+                    role.sums[place].series(&self.clock)?,
+                ),
+            };
+            Some(PartSeries { part, series, causes: Vec::new(), last_observed: self.clock.end() })
         };
-        let name = format!("{} targets", self.targets.len());
+        let first = self.targets.values().next();
+        let bounds = first.map_or(MemoryBounds::default(), |it| MemoryBounds::of(&it.subject));
+        let is_tree = self.targets.values().any(|target| target.is_descendant);
+        let (name, bounds) = match is_tree {
+            true => (format!("{} processes", self.count), bounds.of_tree()),
+            false => (format!("{} targets", self.count), MemoryBounds::default()),
+        };
         Some(RunSeries {
             scope: Scope::AllTargets,
-            whole: self.sums[place].series(&self.clock)?,
+            whole,
+            bounds,
             plus_swap: each.iter().any(|(_, run)| run.plus_swap),
-            parts: each.iter().map(part).collect(),
+            shared_once: self.roles.counts_shared_once(place),
+            parts: self.roles.iter().filter_map(part).collect(),
             ..self.empty(&name, place, unit)
         })
     }
+}
+
+/// Parts of several processes, those that are the same in each taken together.
+fn merged<'a>(parts: impl Iterator<Item = &'a PartSeries>) -> Vec<PartSeries> {
+    let mut named: BTreeMap<&Part, Vec<&PartSeries>> = BTreeMap::new();
+    for known in parts {
+        named.entry(&known.part).or_default().push(known);
+    }
+    let sum = |(part, known): (&Part, Vec<&PartSeries>)| {
+        let each: Vec<&Series> = known.iter().map(|it| &it.series).collect();
+        let last_observed = known.iter().map(|it| it.last_observed).min().unwrap_or_default();
+        let causes = known.iter().flat_map(|it| it.causes.clone()).collect();
+        PartSeries { part: part.clone(), series: Series::sum(&each), causes, last_observed }
+    };
+    named.into_iter().map(sum).collect()
 }

@@ -225,7 +225,18 @@ impl MetricConclusion {
     pub fn verdict_lines(&self, explain: bool) -> Result<Vec<VerdictLine>, &NoVerdict> {
         let verdicts = self.sum_first()?;
         let options = LineOptions { explain, name_target: verdicts.len() > 1 };
-        Ok(verdicts.into_iter().flat_map(|verdict| verdict.verdict_lines(options)).collect())
+        let shown = self.shown(verdicts, explain);
+        Ok(shown.into_iter().flat_map(|verdict| verdict.verdict_lines(options)).collect())
+    }
+
+    /// Of the verdicts on a tree that on the sum, and those on the processes and roles that grow; of any others all.
+    fn shown<'a>(&self, mut verdicts: Vec<&'a Verdict>, explain: bool) -> Vec<&'a Verdict> {
+        let is_tree = verdicts.iter().any(|it| it.scope.is_of_tree());
+        if is_tree && !explain {
+            let grows = |it: &Verdict| it.judgement.classification == Classification::Growing;
+            verdicts.retain(|it| it.scope == Scope::AllTargets || grows(it));
+        }
+        verdicts
     }
 
     /// The verdicts, that on the sum of all targets first.

@@ -310,7 +310,7 @@ fn bounds_of(
 /// Why no time can be known.
 fn no_limit(verdict: &Verdict, run: &RunSeries) -> Result<(), NoBounds> {
     let why = match (run.scope, limit::why_none(run, &verdict.judgement)) {
-        (Scope::AllTargets, _) => {
+        (Scope::AllTargets, NoForecast::NoLimit) => {
             "several targets have no limit in common; watch one alone, or gate on its level: \
              subject(NAME).level>1GiB"
         }

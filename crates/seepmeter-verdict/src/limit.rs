@@ -35,6 +35,11 @@ pub struct MemoryBounds {
 }
 
 impl MemoryBounds {
+    /// Those that apply to all processes of a tree together.
+    pub(crate) fn of_tree(self) -> Self {
+        Self { address_space: None, data: None, mappings: None, ..self }
+    }
+
     /// What the attributes of a process say.
     pub(crate) fn of(subject: &Subject) -> Self {
         Self {

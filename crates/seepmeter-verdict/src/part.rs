@@ -37,6 +37,11 @@ impl Part {
         Self { name, family, kind: subject.kind.clone(), class }
     }
 
+    /// The processes of a role, as a part of what several processes hold together.
+    pub(crate) fn of_role(role: String, name: String) -> Self {
+        Self { name, family: role, kind: SubjectKind::Process, class: None }
+    }
+
     /// The family of all parts of this kind and class, if they are one.
     pub(crate) fn family_of(
         kind: &SubjectKind,

@@ -96,6 +96,11 @@ impl PartTable {
         self.entries.len() + self.rest.count()
     }
 
+    /// Gives back the room of all.
+    pub(crate) fn give_back(&self, room: &mut PartRoom) {
+        room.left += self.entries.len() + self.causes.len();
+    }
+
     /// A part has a new value.
     pub(crate) fn set(
         &mut self,

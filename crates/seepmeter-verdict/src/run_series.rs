@@ -49,6 +49,8 @@ pub struct RunSeries {
     pub limited: LimitedSeries,
     /// Swapped out memory is counted in, and there was some.
     pub plus_swap: bool,
+    /// It is a sum over processes, in which pages that several of them share count once.
+    pub shared_once: bool,
     /// What of the whole has a cause that is usually no leak, in bytes.
     pub causes: Vec<CauseSeries>,
     /// The longest from sample to sample that was asked for, in ns.
@@ -76,10 +78,28 @@ pub struct LimitedSeries {
 pub enum Scope {
     /// One target.
     Target,
-    /// The sum of all targets.
+    /// One descendant of a target.
+    Descendant,
+    /// The processes of one role in a tree.
+    Role,
+    /// The sum of all targets, and of their descendants.
     AllTargets,
     /// A series that another tool has written.
     Series,
+}
+
+impl Scope {
+    /// True of what there is only in a process tree.
+    #[must_use]
+    pub fn is_of_tree(self) -> bool {
+        matches!(self, Self::Descendant | Self::Role)
+    }
+
+    /// True of one process.
+    #[must_use]
+    pub fn is_process(self) -> bool {
+        matches!(self, Self::Target | Self::Descendant)
+    }
 }
 
 /// The series of a part.
@@ -124,6 +144,7 @@ impl RunSeries {
             threads: None,
             limited: LimitedSeries::default(),
             plus_swap: false,
+            shared_once: false,
             causes: Vec::new(),
             asked_interval: None,
         }
@@ -201,6 +222,7 @@ impl RunSeries {
             stale: self.stale(stale.into_iter().map(|group| &groups[group])),
             limit,
             plus_swap: self.plus_swap,
+            shared_once: self.shared_once,
             cause,
             next_step,
             hint: self.sampling_hint(&judgement),

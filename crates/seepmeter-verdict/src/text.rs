@@ -9,7 +9,6 @@ use seepmeter_record::{SubjectKind, Unit, human};
 use crate::explanation::explanation;
 use crate::limit::LimitForecast;
 use crate::part::Part;
-use crate::run_series::Scope;
 use crate::verdict::{MaskedGrowth, StalePart, Verdict};
 
 /// No more characters of a name than this stand in a line; JSON has all of it.
@@ -91,7 +90,7 @@ impl Verdict {
 
     /// `worker (pid 12)`, `2 targets`.
     pub(crate) fn name(&self) -> String {
-        match self.pid.filter(|_| self.scope == Scope::Target) {
+        match self.pid.filter(|_| self.scope.is_process()) {
             Some(pid) => format!("{} (pid {pid})", short(&self.target)),
             None => short(&self.target),
         }
@@ -104,13 +103,18 @@ impl Verdict {
             let interval = human::duration(hint.interval).replace(' ', "");
             format!(" (or `-i {interval}`: {})", human::duration(hint.takes))
         });
-        format!("{word}  {}{of}{figures}{hint}", self.judged())
+        format!("{word}  {}{of}{}{figures}{hint}", self.judged(), self.sum_words())
     }
 
     /// What was judged: `rss`, or `rss + swap` if something was swapped out.
     fn judged(&self) -> String {
         let swap = if self.plus_swap { " + swap" } else { "" };
         format!("{}{swap}", self.metric)
+    }
+
+    /// Of a sum over processes, how pages count that several of them share.
+    fn sum_words(&self) -> &'static str {
+        if self.shared_once { " (shared pages once)" } else { "" }
     }
 
     /// Why the growth may be harmless, unless that stands behind one of the shares.

@@ -46,6 +46,10 @@ pub struct Verdict {
     pub limit: Option<LimitForecast>,
     /// Swapped out memory was counted in, and there was some: swapping hides growth.
     pub plus_swap: bool,
+    /// It is a sum over processes, in which pages that several of them share count once: as those of the process
+    /// with the most of them.
+    #[serde(default)]
+    pub shared_once: bool,
     /// Why the growth of the whole may be harmless, if that was measured of the whole.
     pub cause: Option<GrowthCause>,
     /// What to do next, of a growing one.

@@ -148,6 +148,7 @@ pub(crate) fn target_spec(process: &Process, origin: TargetOrigin, name: Bytes) 
         .with_known(attribute::MACHINE_AVAILABLE, limits.machine_available);
     TargetSpec {
         origin,
+        parent: None,
         name,
         pid: process.pid(),
         start_time: process.start_time(),

@@ -17,6 +17,10 @@ use crate::stream::SamplerStream;
 /// No more often than this does a sampler report late and missed ticks.
 const REPORT_EVERY: u64 = 1_000_000_000;
 
+/// When one of several targets ends, a sample is taken at once if the last one took less than this part of the
+/// time since: one in so many.
+const PART_FOR_ENDS: u32 = 100;
+
 pub(super) struct TickLoop<'a> {
     thread: &'a SamplerThread,
     sampler: &'a mut dyn RunningSampler,
@@ -27,6 +31,8 @@ pub(super) struct TickLoop<'a> {
     targets: Vec<SubjectId>,
     /// When the last sample began.
     sampled: Option<Instant>,
+    /// How long it took.
+    duration: Duration,
     unreported: Unreported,
 }
 
@@ -65,6 +71,7 @@ impl<'a> TickLoop<'a> {
             stream,
             targets: Vec::new(),
             sampled: None,
+            duration: Duration::ZERO,
             unreported: Unreported::default(),
         }
     }
@@ -194,9 +201,11 @@ impl<'a> TickLoop<'a> {
 
     /// What is known of a target that has ended, such as its peak, would be lost without a last sample. A
     /// sampler that pauses its targets leaves that to the last of them: it can read nothing of one that has
-    /// ended, and the others are not to be paused off their schedule.
+    /// ended, and the others are not to be paused off their schedule. If targets end one after another, samples
+    /// for that take no more than their part of the time.
     fn sample_before_removal(&mut self) -> Result<(), Error> {
-        if self.targets.len() > 1 && self.budget.is_some() {
+        let lately = self.sampled.is_some_and(|at| at.elapsed() < PART_FOR_ENDS * self.duration);
+        if self.targets.len() > 1 && (self.budget.is_some() || lately) {
             return Ok(());
         }
         self.take_due_ticks();
@@ -235,6 +244,7 @@ impl<'a> TickLoop<'a> {
         let mut sample = SampleBuilder::new(&mut points, self.stream);
         let outcome = self.sampler.sample(&mut sample);
         let duration = begin.elapsed();
+        self.duration = duration;
         let facts = sample.facts();
         // A sampler may have paused the target since its last sample, but no longer than that is ago.
         let cost = facts.paused.unwrap_or(duration).min(self.schedule.interval() + duration);

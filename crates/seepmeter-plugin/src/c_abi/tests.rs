@@ -119,7 +119,8 @@ fn any_code() -> impl Strategy<Value = Record> {
 fn any_event() -> impl Strategy<Value = Record> {
     let count = || 0..=i64::MAX.unsigned_abs();
     let kind = prop_oneof![
-        Just(EventKind::Exec {}),
+        Just(EventKind::Exec { name: None }),
+        Just(EventKind::Exec { name: Some("python3 worker.py".into()) }),
         any::<i32>().prop_map(|status| EventKind::Exited { status }),
         (count(), any_bytes()).prop_map(|(samples, sink)| EventKind::Dropped { samples, sink }),
         (any::<Option<i64>>(), any_bytes())

@@ -75,5 +75,5 @@ pub use change::{BriefProcesses, Change, EndReason, FoundBy, TreeCounts, TreePro
 pub use discovery::{Discovery, Listing, Mechanism};
 pub use end_tree::TreeEnd;
 pub use filter::NameFilter;
-pub use process_tree::{BATCH, ProcessTree, TreeOptions};
+pub use process_tree::{BATCH, CgroupUse, ProcessTree, TreeOptions};
 pub use role::{Program, Role};

@@ -51,8 +51,8 @@ const ROUNDS: u32 = 16;
 /// How a tree is followed.
 #[derive(Clone, Debug)]
 pub struct TreeOptions {
-    /// Make a cgroup for a spawned target, if that is allowed.
-    pub cgroup: bool,
+    /// Whether to make a cgroup for a spawned target, if that is allowed.
+    pub cgroup: CgroupUse,
     /// Take the kernel's events, if that is allowed.
     pub events: bool,
     /// Become the parent of a spawned target's orphans, if there are neither events nor a cgroup.
@@ -66,11 +66,36 @@ pub struct TreeOptions {
     pub proc_root: ProcRoot,
 }
 
+/// Whether a spawned target gets a cgroup of its own.
+///
+/// Programs such as the JVM ask their own group for limits, and may not ask those above it: so where the kernel's
+/// events find all processes, it is left as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CgroupUse {
+    /// Only if there are no events of the kernel.
+    #[default]
+    WithoutEvents,
+    /// In any case: the kernel keeps the peak of its memory.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl CgroupUse {
+    fn is_wanted(self, has_events: bool) -> bool {
+        match self {
+            Self::WithoutEvents => !has_events,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 impl Default for TreeOptions {
-    /// All that is allowed, everything reported, at most 10,000 processes.
+    /// What is allowed and needed, everything reported, at most 10,000 processes.
     fn default() -> Self {
         Self {
-            cgroup: true,
+            cgroup: CgroupUse::WithoutEvents,
             events: true,
             subreaper: true,
             filter: None,
@@ -133,7 +158,7 @@ impl ProcessTree {
     pub fn of_child(child: &HeldChild, options: TreeOptions) -> io::Result<Self> {
         let mut tree = Self::new(child.process(), &options)?;
         let pid = child.process().pid();
-        if options.cgroup {
+        if options.cgroup.is_wanted(tree.events.is_some()) {
             let cgroup = OwnCgroup::with(pid, &tree.root);
             (tree.cgroup, tree.discovery.cgroup) = in_use(cgroup);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seepmeter_process::tree::{
-    BATCH, Change, EndReason, Mechanism, ProcessTree, TreeOptions, TreeProcess,
+    BATCH, CgroupUse, Change, EndReason, Mechanism, ProcessTree, TreeOptions, TreeProcess,
 };
 use seepmeter_process::wait::wait_one_readable;
 use seepmeter_process::{Child, ChildSignals, Command, ProcessKey, Streams};
@@ -29,7 +29,7 @@ impl Way {
     pub(crate) fn options(self) -> TreeOptions {
         TreeOptions {
             events: self == Self::Events,
-            cgroup: self == Self::Cgroup,
+            cgroup: if self == Self::Cgroup { CgroupUse::Always } else { CgroupUse::Never },
             subreaper: self == Self::Subreaper,
             ..TreeOptions::default()
         }

@@ -116,6 +116,19 @@ impl EventField for Option<i64> {
     }
 }
 
+impl EventField for Option<Bytes> {
+    const WHAT: &'static str = "a text or no";
+    const IS_TEXT: bool = true;
+
+    fn from_value(value: Option<&AttributeValue>) -> Option<Self> {
+        value.map_or(Some(None), |value| AttributeType::from_value(value).map(Some))
+    }
+
+    fn value(&self) -> Option<FieldValue<'_>> {
+        self.as_ref().map(FieldValue::Text)
+    }
+}
+
 impl EventField for Bytes {
     const WHAT: &'static str = "a text";
     const IS_TEXT: bool = true;
@@ -217,8 +230,11 @@ event_kinds! {
     Spawned = "spawned" {}
     /// The watch of a running target began.
     Attached = "attached" {}
-    /// The target's exec succeeded; its own code runs from here on.
-    Exec = "exec" {}
+    /// A process executes another program from here on.
+    Exec = "exec" {
+        /// What it is called from here on, if that is another name.
+        name: Option<Bytes>,
+    }
     /// The target's exec failed.
     ExecFailed = "exec-failed" {
         /// Why, as in errno(3).
@@ -321,6 +337,17 @@ event_kinds! {
     ContinuedFrom = "continued-from" {
         /// Which part of the recording that was, counted from 1.
         part: u64,
+    }
+    /// How the descendants of a target are found.
+    Discovery = "discovery" {
+        /// By what, and why not by something better.
+        text: Bytes,
+    }
+    /// Processes lived too briefly to be followed; if the kernel's events are not in use, there may have been
+    /// more.
+    BriefProcesses = "brief-processes" {
+        /// How many.
+        processes: u64,
     }
     /// Seepmeter sent a signal to the target: one that it passed on, or to end the target.
     Forwarded = "forwarded" {

@@ -10,7 +10,7 @@ use crate::jsonl::limits;
 pub struct Footer {
     /// When, in nanoseconds since the stream's start.
     pub t: u64,
-    /// What became of each target.
+    /// What became of each target; of descendants, only of those that go on.
     #[serde(deserialize_with = "limits::targets")]
     pub ends: Vec<TargetEnd>,
     /// Samples taken, of all samplers.

@@ -7,6 +7,7 @@ use seepmeter_analysis::{Downsampler, Series};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{CurrentPoint, CurrentValues, Sample, SamplerId, Subject, SubjectId};
 
+use super::roles::RoleId;
 use crate::conclusion::JudgeOptions;
 use crate::growth_cause::GrowthCause;
 use crate::part_table::{PartRoom, PartTable};
@@ -42,6 +43,11 @@ impl SourceSeries {
         self.series.get_or_insert_with(|| Downsampler::new(self.buckets)).push(t, value);
     }
 
+    /// The largest value so far.
+    pub(super) fn peak(&self) -> Option<i64> {
+        self.series.as_ref()?.peak()
+    }
+
     pub(super) fn series(&self, clock: &SampleClock) -> Option<Series> {
         let series = self.series.clone()?.finish();
         Some(match self.source {
@@ -56,7 +62,15 @@ impl SourceSeries {
 pub(super) struct TargetCollector {
     pub(super) subject: Arc<Subject>,
     pub(super) ended: bool,
-    pub(super) limited: LimitedSources,
+    /// It is not one that the user has named.
+    pub(super) is_descendant: bool,
+    pub(super) role: RoleId,
+    /// When it came, in nanoseconds since the stream's start.
+    pub(super) since: u64,
+    /// Of what is resident at present, the pages of files and of shared memory.
+    pub(super) shared: Option<i64>,
+    /// Of a descendant no limits are known.
+    pub(super) limited: Option<LimitedSources>,
     pub(super) threads: SourceSeries,
     /// One for each metric of the options.
     pub(super) metrics: Vec<MetricCollector>,
@@ -227,6 +241,11 @@ impl MetricCollector {
         self.parts.end_sample(sample);
     }
 
+    /// True if pages that several processes map count in each of them.
+    pub(super) fn counts_shared_pages(&self) -> bool {
+        self.name == metric::RSS.name
+    }
+
     /// What the target holds at present.
     pub(super) fn total(&self) -> Option<i64> {
         Some(self.current?.saturating_add(self.swap))
@@ -234,12 +253,25 @@ impl MetricCollector {
 }
 
 impl TargetCollector {
-    pub(super) fn new(subject: Arc<Subject>, options: &JudgeOptions, coarser: usize) -> Self {
+    /// One that has come at `since`, and whose series have so many times fewer buckets than those of the first.
+    pub(super) fn new(
+        subject: Arc<Subject>,
+        role: RoleId,
+        since: u64,
+        options: &JudgeOptions,
+        coarser: usize,
+    ) -> Self {
         let metric = |name: &String| MetricCollector::new(name, WHOLE_BUCKETS / coarser);
+        let is_descendant = subject.parent.is_some();
+        let limited = || LimitedSources::new(ADDRESS_SPACE_BUCKETS / coarser);
         Self {
+            is_descendant,
+            role,
+            since,
+            shared: None,
+            limited: (!is_descendant).then(limited),
             subject,
             ended: false,
-            limited: LimitedSources::new(ADDRESS_SPACE_BUCKETS / coarser),
             threads: SourceSeries::new(THREADS_BUCKETS / coarser),
             metrics: options.metrics.iter().map(metric).collect(),
         }
@@ -259,17 +291,30 @@ impl TargetCollector {
                 false => metric.observe_part(point, sample, values, room),
             }
         }
-        if let Some(limited) = self.limited.of_metric(&point.metric.name).filter(|_| of_target) {
+        if !of_target {
+            return;
+        }
+        let name = &*point.metric.name;
+        let limited = self.limited.as_mut().and_then(|limited| limited.of_metric(name));
+        if let Some(limited) = limited {
             limited.source = Some(sample.sampler);
             limited.push(sample.t, point.value);
         }
-        if of_target && *point.metric.name == *metric::THREADS.name {
+        if name == metric::THREADS.name {
             self.threads.push(sample.t, point.value);
+        } else if name == metric::SHARED.name {
+            self.shared = Some(point.value);
         }
+    }
+
+    /// The largest value of the main metric so far.
+    pub(super) fn peak(&self) -> Option<i64> {
+        self.metrics.first()?.whole.peak()
     }
 
     pub(super) fn end(&mut self) {
         self.ended = true;
+        self.shared = None;
         for metric in &mut self.metrics {
             metric.current = None;
             metric.swap = 0;

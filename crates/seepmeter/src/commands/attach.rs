@@ -17,7 +17,7 @@ use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::session::{self, PreparedRun, Request, target_spec};
 use crate::short_memory::ShortMemory;
-use crate::watch::{TargetPolicy, Watch, WatchedTarget};
+use crate::watch::{Descendants, TargetPolicy, Watch, WatchedTarget};
 
 /// `seepmeter attach`.
 ///
@@ -29,14 +29,15 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 
 fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     let room = watch.outputs().clone();
-    let Ready { processes, armed, outputs, marks } = match watch.wait_for(|| arm(flags, room))?? {
-        ControlFlow::Break(outcome) => return Ok(outcome),
-        ControlFlow::Continue(ready) => ready,
-    };
+    let Ready { processes, armed, descendants, outputs, marks } =
+        match watch.wait_for(|| arm(flags, room))?? {
+            ControlFlow::Break(outcome) => return Ok(outcome),
+            ControlFlow::Continue(ready) => ready,
+        };
     let mut short_memory = ShortMemory::before(processes.iter().map(|process| &**process));
     let targets = processes.into_iter().zip(armed.targets());
     let targets = targets.map(|(process, subject)| WatchedTarget { process, subject: *subject });
-    watch.release(targets.collect());
+    watch.release(targets.collect(), descendants);
     outputs.begin();
     let mut live = armed.go();
     marks::receive(&mut live, marks);
@@ -56,6 +57,7 @@ fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
 struct Ready {
     processes: Vec<Arc<Process>>,
     armed: Armed,
+    descendants: Descendants,
     outputs: PendingOutputs,
     marks: Option<MarkSource>,
 }
@@ -80,7 +82,14 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
         .map(|process| target_spec(process, TargetOrigin::Pid(process.pid()), name_of(process)));
     let armed = engine.arm(specs.collect(), collector)?;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
-    Ok(ControlFlow::Continue(Ready { processes, armed, outputs, marks }))
+    let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
+    for (process, subject) in processes.iter().zip(armed.targets()) {
+        // One that has ended meanwhile has no descendants that could be found.
+        if let Ok(tree) = flags.watch.descendants.of_process(process) {
+            descendants.follow(tree, *subject, false);
+        }
+    }
+    Ok(ControlFlow::Continue(Ready { processes, armed, descendants, outputs, marks }))
 }
 
 /// What a process is called: by its program if it has emptied its name (PR_SET_NAME of prctl(2)).

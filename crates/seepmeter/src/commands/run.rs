@@ -21,7 +21,7 @@ use crate::output_files::OutputRoom;
 use crate::session::{self, PreparedRun, Request, target_spec};
 use crate::short_memory::ShortMemory;
 use crate::slips::flag_behind_script;
-use crate::watch::{StopReason, TargetPolicy, Watch, WatchedTarget};
+use crate::watch::{Descendants, StopReason, TargetPolicy, Watch, WatchedTarget};
 
 /// `seepmeter run`.
 ///
@@ -51,8 +51,14 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let armed = watch.wait_for(|| engine.arm(vec![spec], collector))??;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
     let subject = armed.targets()[0];
+    let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
+    let tree = flags.watch.descendants.of_child(&held);
+    let tree =
+        tree.context("cannot follow the descendants of the command (--tree=off watches it alone)")?;
+    descendants.follow(tree, subject, true);
     let mut short_memory = ShortMemory::before([&**held.process()]);
-    watch.release(vec![WatchedTarget { process: Arc::clone(held.process()), subject }]);
+    let target = WatchedTarget { process: Arc::clone(held.process()), subject };
+    watch.release(vec![target], descendants);
     let child = match watch.wait_for(|| held.release())? {
         Ok(child) => child,
         Err(error) => {
@@ -65,7 +71,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     outputs.begin();
     let mut live = armed.go();
     marks::receive(&mut live, marks);
-    live.emit(EventKind::Exec {}, subject);
+    live.emit(EventKind::Exec { name: None }, subject);
 
     let mut end = End::Left;
     let interim = watch.interim(&flags.interim, flags.sinks.quiet);

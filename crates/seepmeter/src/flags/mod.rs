@@ -4,6 +4,7 @@ mod complete;
 mod format;
 mod interim;
 mod marks;
+mod tree;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use self::complete::{CompleteFlags, CompleteKind};
 pub use self::format::{FormatFlags, FormatSpec};
 pub use self::interim::InterimFlags;
 pub use self::marks::{AttachMarkFlags, MarkFlags, RunMarkFlags};
+pub use self::tree::{TreeFlags, TreeMode};
 use crate::slips;
 use crate::spec::Spec;
 use crate::terminal::When;
@@ -356,6 +358,9 @@ pub struct WatchFlags {
     /// Stop watching after this time
     #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
     pub duration: Option<Duration>,
+    /// Which descendants are watched too.
+    #[command(flatten)]
+    pub descendants: TreeFlags,
 }
 
 /// Where the records go.
@@ -395,7 +400,7 @@ pub struct SinkFlags {
 pub enum OnStop {
     /// It keeps running, unwatched
     Leave,
-    /// It gets SIGTERM, and SIGKILL after --grace; if these end it, that is not a failure
+    /// It and its descendants get SIGTERM, and SIGKILL after --grace; if these end it, that is not a failure
     End,
 }
 

@@ -5,6 +5,7 @@ mod exec;
 mod jsonl;
 mod output;
 mod output_sink;
+mod process_sum;
 mod stacks;
 mod summary;
 mod text;

@@ -15,6 +15,7 @@ use seepmeter_verdict::{Conclusion, MetricConclusion, VerdictLine};
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
+use super::process_sum::TreeSummary;
 use super::{verdict, words};
 
 /// The time between the last sample of a target and its end is shown if it is more than this part of
@@ -36,6 +37,7 @@ pub struct Summary {
     header: Option<Arc<Header>>,
     /// In the order in which they came.
     targets: Vec<TargetSummary>,
+    tree: TreeSummary,
     samples: u64,
     /// When the last sample or event was.
     last_t: u64,
@@ -90,6 +92,7 @@ impl OutputSink for Summary {
             values: CurrentValues::default(),
             header: None,
             targets: Vec::new(),
+            tree: TreeSummary::default(),
             samples: 0,
             last_t: 0,
             backed_off: BTreeMap::new(),
@@ -167,6 +170,10 @@ impl Summary {
     fn add_target(&mut self, id: SubjectId) {
         let listed = self.targets.iter().any(|target| target.subject.id == id);
         let known = self.values.subject(id).filter(|_| self.values.is_target(id) && !listed);
+        if known.is_some() {
+            self.tree.add(id, &self.values);
+        }
+        let known = known.filter(|subject| subject.parent.is_none());
         self.targets.extend(known.map(|subject| TargetSummary {
             subject: Arc::clone(subject),
             rss: None,
@@ -177,6 +184,7 @@ impl Summary {
 
     fn apply_sample(&mut self, sample: &Sample) {
         self.samples += 1;
+        self.tree.observe(sample, &self.values);
         let Self { values, targets, .. } = self;
         for point in values.points(sample) {
             let target = targets.iter_mut().find(|target| target.subject.id == point.subject.id);
@@ -194,6 +202,7 @@ impl Summary {
     }
 
     fn apply_event(&mut self, event: &Event) {
+        self.tree.event(event, &self.values);
         match (&event.kind, event.subject, event.sampler) {
             (EventKind::SamplerFailed { reason }, _, Some(sampler)) => {
                 self.failed.insert(sampler, (event.t, reason.clone()));
@@ -222,6 +231,7 @@ impl Summary {
         // Of one target, it stands between its name and its memory.
         let place = if self.targets.len() == 1 { 1 } else { 0 };
         lines.insert(place, labelled("watched", &self.watched()));
+        lines.extend(self.tree.lines().iter().map(|(label, line)| labelled(label, line)));
         for (place, line) in self.verdict_lines.iter().enumerate() {
             let label = if place == 0 { "verdict" } else { "" };
             lines.push(VerdictLine { verdict: line.verdict, ..labelled(label, &line.text) });

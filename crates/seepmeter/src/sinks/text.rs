@@ -16,6 +16,7 @@ use seepmeter_record::{
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
+use super::process_sum::{ProcessSum, SumPoint};
 use super::words;
 
 /// No more counters than this stand in one line.
@@ -50,6 +51,8 @@ pub struct Text {
     values: CurrentValues,
     /// The last resident set of each process that has not ended, and when it was sampled.
     last: HashMap<SubjectId, (u64, i64)>,
+    /// All processes together, if there are descendants.
+    sum: ProcessSum,
     /// True as soon as there is more than one process: each line then names its own.
     several: bool,
     /// Nanoseconds from tick to tick of each sampler, if the budget has changed it.
@@ -79,6 +82,7 @@ impl OutputSink for Text {
             start: None,
             values: CurrentValues::default(),
             last: HashMap::new(),
+            sum: ProcessSum::default(),
             several: false,
             intervals: HashMap::new(),
             next_lines: HashMap::new(),
@@ -92,7 +96,8 @@ impl Sink for Text {
         self.values.apply(record);
         match record {
             Record::Header(header) => self.begin(header),
-            Record::Sample(sample) if self.is_line(sample) => self.write_sample(sample)?,
+            Record::Subject(subject) => self.sum.add(subject.id, &self.values),
+            Record::Sample(sample) => self.write_sample(sample)?,
             Record::Event(event) => self.write_event(event)?,
             _ => {}
         }
@@ -132,6 +137,14 @@ impl Text {
     }
 
     fn write_sample(&mut self, sample: &Sample) -> Result<(), Error> {
+        let is_line = self.is_line(sample);
+        let sum = self.sum.observe(sample, &self.values, is_line);
+        if !is_line {
+            return Ok(());
+        }
+        if let Some(sum) = sum.filter(|_| self.sum.is_of_tree() && self.style == Style::Line) {
+            return self.write_sum(sample.t, sum);
+        }
         let of_processes = self.values.points(sample).filter(|point| {
             point.subject.kind == SubjectKind::Process && *point.metric.name == *metric::RSS.name
         });
@@ -146,30 +159,40 @@ impl Text {
             let pages = rss / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
             return self.output.line(&pages.to_string());
         }
-        let change = match self.last.insert(subject.id, (t, rss)) {
-            Some((before, old)) if t > before => {
-                let rate = rss.saturating_sub(old) as f64 * 1e9 / (t - before) as f64;
-                format!("{}/s", human::change(rate.round(), Unit::Bytes))
-            }
-            _ => String::new(),
-        };
+        let change = change(t, rss, self.last.insert(subject.id, (t, rss)));
         self.several |= self.last.len() > 1;
         let name = match self.several {
             true => format!("  {}", words::subject(subject)),
             false => String::new(),
         };
+        self.write_amount(t, rss, &change, &name)
+    }
+
+    /// The line of all processes together.
+    fn write_sum(&mut self, t: u64, sum: SumPoint) -> Result<(), Error> {
+        let change = change(t, sum.total, sum.before);
+        let processes = human::count(sum.processes, "process");
+        self.write_amount(t, sum.total, &change, &format!("  in {processes}"))
+    }
+
+    fn write_amount(&mut self, t: u64, rss: i64, change: &str, of: &str) -> Result<(), Error> {
         let times = self.times(t);
         let rss = human::bytes(rss);
         let counters = std::mem::take(&mut self.counters).into_iter();
         let counters: String =
             counters.map(|(name, number)| format!("  {name} {number}")).collect();
-        self.output.line(format!("{times}  rss {rss:>10}  {change:>13}{name}{counters}").trim_end())
+        self.output.line(format!("{times}  rss {rss:>10}  {change:>13}{of}{counters}").trim_end())
     }
 
     fn write_event(&mut self, event: &Event) -> Result<(), Error> {
         let line = self.event_line(event);
-        if let (Some(subject), true) = (event.subject, event.kind.ends_subject()) {
-            self.last.remove(&subject);
+        match (&event.kind, event.subject) {
+            (EventKind::Attached {}, Some(subject)) => self.sum.add(subject, &self.values),
+            (kind, Some(subject)) if kind.ends_subject() => {
+                self.last.remove(&subject);
+                self.sum.end(subject);
+            }
+            _ => {}
         }
         let Some(line) = line.filter(|_| self.style == Style::Line) else { return Ok(()) };
         let times = self.times(event.t);
@@ -220,7 +243,7 @@ impl Text {
     /// The end of one of several targets. That of the only one is in the summary.
     fn end_line(&self, subject: SubjectId, end: End) -> Option<String> {
         let named = self.several && self.values.is_target(subject) && end != End::Left;
-        let subject = self.values.subject(subject).filter(|_| named)?;
+        let subject = self.values.subject(subject).filter(|it| named && it.parent.is_none())?;
         Some(format!("{} {}", words::subject(subject), words::end(end)))
     }
 
@@ -250,6 +273,17 @@ impl Text {
             .and_then(|start| start.checked_add(SignedDuration::from_nanos(nanos)).ok())
             .map_or_else(|| "--:--:--".to_owned(), |now| now.strftime("%H:%M:%S").to_string());
         format!("{clock}  {:>9.3} s", t as f64 / 1e9)
+    }
+}
+
+/// How fast a value has changed since the point before, a second; nothing if there was none.
+fn change(t: u64, value: i64, before: Option<(u64, i64)>) -> String {
+    match before {
+        Some((before, old)) if t > before => {
+            let rate = value.saturating_sub(old) as f64 * 1e9 / (t - before) as f64;
+            format!("{}/s", human::change(rate.round(), Unit::Bytes))
+        }
+        _ => String::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! thread meanwhile: see [`Watch::wait_for`]. So no signal finds seepmeter deaf. What it does in which
 //! phase is decided in [`phase`].
 
+mod descendants;
 mod interim;
 mod phase;
 mod wait;
@@ -21,6 +22,7 @@ use seepmeter_process::wait::wait_readable;
 use seepmeter_process::{ChildSignals, HeldChild, Process, ReceivedSignal, Signals, deliver};
 use seepmeter_record::{End, EventKind, SubjectId};
 
+pub(crate) use self::descendants::Descendants;
 pub(crate) use self::interim::Interim;
 use self::phase::{Due, Effect, ONE_REQUEST, Phase, Requests};
 use crate::flags::{InterimFlags, OnStop};
@@ -42,6 +44,9 @@ const SIGNALS: [Signal; 8] = [
     Signal::SIGTSTP,
 ];
 const REQUESTS: usize = 4;
+
+/// How often what was told to end, and is there behind the grace, is killed.
+const KILL_EVERY: Duration = Duration::from_millis(100);
 
 /// Why the watch stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +104,8 @@ pub(crate) struct Watch {
     /// The run that is measured.
     current: Option<Arc<CurrentRun>>,
     targets: Vec<WatchedTarget>,
+    /// Their descendants, if these are watched too.
+    descendants: Option<Descendants>,
     /// There while targets are watched.
     live: Option<Live>,
     /// When the duration is over.
@@ -109,6 +116,8 @@ pub(crate) struct Watch {
     told_to_end: bool,
     /// When targets that were told to end are killed.
     kill_at: Option<Instant>,
+    /// They were killed.
+    grace_is_over: bool,
     /// SIGKILL was sent to a target.
     has_killed: bool,
     /// When TERM was last passed on, and who had sent it.
@@ -158,11 +167,13 @@ impl Watch {
             held: None,
             current: None,
             targets: Vec::new(),
+            descendants: None,
             live: None,
             stop_at: None,
             interim: None,
             told_to_end: false,
             kill_at: None,
+            grace_is_over: false,
             has_killed: false,
             term: None,
             requests: Requests::default(),
@@ -198,9 +209,10 @@ impl Watch {
     }
 
     /// The targets run now, or will in a moment: signals are theirs.
-    pub(crate) fn release(&mut self, targets: Vec<WatchedTarget>) {
+    pub(crate) fn release(&mut self, targets: Vec<WatchedTarget>, descendants: Descendants) {
         self.held = None;
         self.targets = targets;
+        self.descendants = Some(descendants);
         self.phase = Phase::Watching;
     }
 
@@ -220,7 +232,13 @@ impl Watch {
         self.live = Some(live);
         self.stop_at = duration.and_then(|duration| Instant::now().checked_add(duration));
         self.interim = interim;
+        if let (Some(descendants), Some(live)) = (&mut self.descendants, &mut self.live) {
+            descendants.begin(live);
+        }
         let stopped = self.watch_targets(end_of);
+        if let (Some(descendants), Some(live)) = (self.descendants.take(), &self.live) {
+            descendants.end(live);
+        }
         // What follows is written without a status line.
         self.interim = None;
         stopped
@@ -231,13 +249,16 @@ impl Watch {
         mut end_of: impl FnMut(&Process) -> Result<End>,
     ) -> Result<StopReason> {
         loop {
-            let ready = self.poll(&[], true)?;
+            let trees = self.descendants.as_ref().map_or(Vec::new(), Descendants::fds);
+            let mut ready = self.poll(&trees, true)?;
+            let of_targets = ready.split_off(trees.len());
             let ended: Vec<_> =
-                self.targets.iter().zip(ready).filter(|(_, ready)| *ready).collect();
+                self.targets.iter().zip(of_targets).filter(|(_, ready)| *ready).collect();
             let ended: Vec<_> = ended.into_iter().map(|(target, _)| target.clone()).collect();
             // Read now, since what has ended a target was sent to seepmeter before; but served below, since
             // nothing is passed on to those that have ended.
             let received = self.received()?;
+            self.refresh_descendants(!ended.is_empty() || ready.contains(&true));
             for target in ended {
                 let end = end_of(&target.process)?;
                 if let Some(live) = &mut self.live {
@@ -246,7 +267,7 @@ impl Watch {
                 self.targets.retain(|other| other.subject != target.subject);
             }
             let asked = received.into_iter().filter(|received| self.serve(*received)).count() > 0;
-            if self.targets.is_empty() {
+            if self.targets.is_empty() && !self.waits_for_descendants() {
                 return Ok(match self.told_to_end {
                     true => StopReason::EndedAsAsked,
                     false => StopReason::Ended,
@@ -258,15 +279,35 @@ impl Watch {
         }
     }
 
+    /// Finds the descendants that have come and gone, if that is due or they have `changed`.
+    fn refresh_descendants(&mut self, changed: bool) {
+        if let (Some(descendants), Some(live)) = (&mut self.descendants, &mut self.live) {
+            let due = descendants.next().is_some_and(|at| at <= Instant::now());
+            if changed || due {
+                descendants.refresh(live);
+            }
+        }
+    }
+
+    /// True if the watch goes on although all targets have ended.
+    fn waits_for_descendants(&self) -> bool {
+        let waits = |descendants: &Descendants| match self.told_to_end {
+            true => descendants.any_runs(),
+            false => descendants.are_awaited(),
+        };
+        self.descendants.as_ref().is_some_and(waits)
+    }
+
     /// Waits for a signal, one of `fds`, the end of a target if `ends`, or the next of the times. Says of
     /// each descriptor and target whether it is ready.
     fn poll(&self, fds: &[BorrowedFd<'_>], ends: bool) -> Result<Vec<bool>> {
         let (next, targets) = match ends {
             true => {
                 let interim = self.interim.as_ref().map(Interim::next);
-                ([self.stop_at, self.kill_at, interim], &self.targets[..])
+                let descendants = self.descendants.as_ref().and_then(Descendants::next);
+                ([self.stop_at, self.kill_at, interim, descendants], &self.targets[..])
             }
-            false => ([self.due().map(|(at, _)| at), None, None], &[][..]),
+            false => ([self.due().map(|(at, _)| at), None, None, None], &[][..]),
         };
         let pidfds = targets.iter().map(|target| target.process.pidfd());
         let fds: Vec<_> =
@@ -302,6 +343,10 @@ impl Watch {
         match self.phase.effect(received.signal, self.policy) {
             Effect::Abort => self.abort(received.signal),
             Effect::EndWatch => return true,
+            // Only descendants are left, and what is for the target is no signal for them.
+            Effect::PassOn if self.phase == Phase::Watching && self.targets.is_empty() => {
+                return true;
+            }
             Effect::PassOn | Effect::AskToStop => self.pass_on(received),
             Effect::EndRun => {
                 self.current.iter().for_each(|current| current.interrupt(received));
@@ -384,8 +429,12 @@ impl Watch {
     fn serve_times(&mut self) -> bool {
         let now = Instant::now();
         if self.kill_at.is_some_and(|at| at <= now) {
-            self.kill_at = None;
-            self.send(Signal::SIGKILL);
+            match std::mem::replace(&mut self.grace_is_over, true) {
+                false => _ = self.send_to_tree(Signal::SIGKILL),
+                // What was forked meanwhile.
+                true => _ = self.descendants.as_ref().map(|it| it.signal(Signal::SIGKILL)),
+            }
+            self.kill_at = now.checked_add(KILL_EVERY);
         }
         let sure = match (&mut self.interim, &self.live) {
             (Some(interim), Some(live)) => interim.serve(live),
@@ -398,7 +447,7 @@ impl Watch {
         self.stop_at = None;
         match self.policy {
             TargetPolicy::Spawned { on_stop: OnStop::End, grace } => {
-                if !self.send(Signal::SIGTERM) {
+                if !self.send_to_tree(Signal::SIGTERM) {
                     return true;
                 }
                 self.told_to_end = true;
@@ -410,6 +459,12 @@ impl Watch {
             | TargetPolicy::NoTarget
             | TargetPolicy::Measured => true,
         }
+    }
+
+    /// Sends a signal to every target and all their descendants; false if it was sent to none.
+    fn send_to_tree(&mut self, signal: Signal) -> bool {
+        let descendants = self.descendants.as_ref().is_some_and(|it| it.signal(signal));
+        self.send(signal) || descendants
     }
 
     /// Sends a signal to every target; false if it was sent to none. A failure is reported, and a program

@@ -1,0 +1,71 @@
+//! Flags about the descendants of targets.
+
+use std::io;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use seepmeter_engine::TickInterval;
+use seepmeter_process::tree::{CgroupUse, NameFilter, ProcessTree, TreeOptions};
+use seepmeter_process::{HeldChild, Process};
+
+/// Which descendants of the targets are watched too.
+#[derive(Clone, Debug, Args)]
+pub struct TreeFlags {
+    /// Whether to watch all descendants too
+    #[arg(long, value_name = "WHAT", default_value = "on")]
+    pub tree: TreeMode,
+    /// Watch only those descendants whose name matches this pattern, such as 'python*'
+    #[arg(long, value_name = "GLOB", value_parser = parse_filter)]
+    pub tree_filter: Option<NameFilter>,
+    /// Watch on until all descendants have ended too
+    #[arg(long)]
+    pub wait_tree: bool,
+}
+
+/// Whether descendants are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TreeMode {
+    /// Targets and all their descendants
+    On,
+    /// The same, and a spawned command gets a cgroup of its own, whose peak the kernel keeps
+    Cgroup,
+    /// The targets alone
+    Off,
+}
+
+/// Without events of the kernel, and with the interval `auto`, new processes are looked for so often.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl TreeFlags {
+    /// How a tree is followed; none if descendants are not to be watched.
+    fn options(&self) -> Option<TreeOptions> {
+        let cgroup = match self.tree {
+            TreeMode::On => CgroupUse::WithoutEvents,
+            TreeMode::Cgroup => CgroupUse::Always,
+            TreeMode::Off => return None,
+        };
+        Some(TreeOptions { cgroup, filter: self.tree_filter.clone(), ..TreeOptions::default() })
+    }
+
+    /// The tree of a child, if it is to be watched.
+    pub(crate) fn of_child(&self, child: &HeldChild) -> io::Result<Option<ProcessTree>> {
+        self.options().map(|options| ProcessTree::of_child(child, options)).transpose()
+    }
+
+    /// The tree of a process that runs, if it is to be watched.
+    pub(crate) fn of_process(&self, process: &Process) -> io::Result<Option<ProcessTree>> {
+        self.options().map(|options| ProcessTree::of_process(process, options)).transpose()
+    }
+
+    /// How often new processes are looked for if nothing says that there are some.
+    pub(crate) fn every(interval: TickInterval) -> Duration {
+        match interval {
+            TickInterval::Fixed(interval) => interval.clamp(LOOK_EVERY / 20, 10 * LOOK_EVERY),
+            TickInterval::Auto => LOOK_EVERY,
+        }
+    }
+}
+
+fn parse_filter(pattern: &str) -> Result<NameFilter, String> {
+    NameFilter::new(pattern).map_err(|error| error.to_string())
+}

@@ -1,0 +1,227 @@
+//! The descendants of the targets, as they come and go.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use seepmeter_engine::{Live, TargetSpec};
+use seepmeter_process::ProcessKey;
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_process::tree::{
+    BATCH, Change, Discovery, EndReason, Mechanism, ProcessTree, TreeProcess,
+};
+use seepmeter_record::conventions::attribute;
+use seepmeter_record::{Attributes, Bytes, End, EventKind, SubjectId, TargetOrigin};
+
+use crate::flags::{TreeFlags, WatchFlags};
+use crate::messages;
+
+/// The trees of the targets.
+pub(crate) struct Descendants {
+    trees: Vec<FollowedTree>,
+    /// Without events of the kernel, new processes are looked for so often.
+    every: Duration,
+    /// No sooner than this are they looked for again.
+    earliest: Instant,
+    /// The watch goes on until all have ended.
+    waits: bool,
+    redact: bool,
+}
+
+/// The tree of one target.
+struct FollowedTree {
+    tree: ProcessTree,
+    target: SubjectId,
+    /// The target has executed its command.
+    has_executed: bool,
+    /// Its descendants that are watched.
+    subjects: HashMap<ProcessKey, SubjectId>,
+    failed: bool,
+}
+
+impl Descendants {
+    /// None yet. With `redact` the arguments of commands are left out.
+    pub(crate) fn new(flags: &WatchFlags, redact: bool) -> Self {
+        let WatchFlags { interval, descendants, .. } = flags;
+        let every = TreeFlags::every(*interval);
+        let waits = descendants.wait_tree;
+        Self { trees: Vec::new(), every, earliest: Instant::now(), waits, redact }
+    }
+
+    /// Follows the tree of a target, if it is to be followed. What a spawned one executes first is its command.
+    pub(crate) fn follow(&mut self, tree: Option<ProcessTree>, target: SubjectId, spawned: bool) {
+        let Some(tree) = tree else { return };
+        let subjects = HashMap::new();
+        let has_executed = !spawned;
+        self.trees.push(FollowedTree { tree, target, has_executed, subjects, failed: false });
+    }
+
+    /// Emits how the descendants are found.
+    pub(super) fn begin(&mut self, live: &mut Live) {
+        for FollowedTree { tree, target, .. } in &self.trees {
+            let Discovery { events, .. } = tree.discovery();
+            let why = match events {
+                Mechanism::Refused { reason } => format!("; no process events: {reason}"),
+                Mechanism::InUse | Mechanism::NotUsed => String::new(),
+            };
+            let text = format!("{}{why}", tree.discovery()).into();
+            live.emit(EventKind::Discovery { text }, *target);
+        }
+        self.refresh(live);
+    }
+
+    /// What is readable when something has changed; nothing so soon after the last time.
+    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        let due = Instant::now() >= self.earliest;
+        self.trees.iter().filter(|_| due).map(|followed| followed.tree.as_fd()).collect()
+    }
+
+    /// When [`Descendants::refresh`] is due although nothing is readable.
+    pub(super) fn next(&self) -> Option<Instant> {
+        if self.trees.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        if now < self.earliest {
+            return Some(self.earliest);
+        }
+        let sees_all = |followed: &FollowedTree| followed.tree.discovery().sees_every_process();
+        (!self.trees.iter().all(sees_all)).then(|| self.earliest + self.every)
+    }
+
+    /// Begins and ends the watch of those that have come and gone.
+    pub(super) fn refresh(&mut self, live: &mut Live) {
+        for place in 0..self.trees.len() {
+            let changes = self.trees[place].tree.refresh().unwrap_or_else(|error| {
+                self.trees[place].report(&error);
+                Vec::new()
+            });
+            for change in changes {
+                self.apply(place, change, live);
+            }
+        }
+        self.earliest = Instant::now() + BATCH;
+    }
+
+    fn apply(&mut self, place: usize, change: Change, live: &mut Live) {
+        match change {
+            Change::Started(process) if !self.is_watched(&process.key) => {
+                let followed = &mut self.trees[place];
+                let parent = process.parent.and_then(|parent| followed.subject(&parent));
+                let spec = spec_of(&process, parent.unwrap_or(followed.target), self.redact);
+                followed.subjects.insert(process.key, live.add_target(spec));
+            }
+            Change::Executed(process) => {
+                let followed = &mut self.trees[place];
+                // The command itself has the name that the user has typed.
+                let is_command = process.key == followed.tree.target()
+                    && !std::mem::replace(&mut followed.has_executed, true);
+                if let Some(subject) = followed.subject(&process.key).filter(|_| !is_command) {
+                    let name = Some(name_of(&process));
+                    live.emit(EventKind::Exec { name }, subject);
+                }
+            }
+            Change::Ended { process, reason } => {
+                let end = match reason {
+                    EndReason::Ended(end) => end,
+                    EndReason::LeftOut => End::Left,
+                };
+                if let Some(subject) = self.trees[place].subjects.remove(&process.key) {
+                    live.end_target(subject, end);
+                }
+            }
+            Change::EventsDropped => {
+                let text = "so many processes began and ended at once that the kernel dropped events of them".into();
+                live.emit(EventKind::Incomplete { count: None, text }, self.trees[place].target);
+            }
+            _ => {}
+        }
+    }
+
+    /// True of a target, and of what another tree has already.
+    fn is_watched(&self, process: &ProcessKey) -> bool {
+        self.trees.iter().any(|followed| followed.subject(process).is_some())
+    }
+
+    /// True if the watch goes on for them although all targets have ended.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.waits && self.any_runs()
+    }
+
+    /// True if one runs, watched or not.
+    pub(super) fn any_runs(&self) -> bool {
+        self.trees.iter().any(|followed| followed.tree.descendants().next().is_some())
+    }
+
+    /// Sends a signal to all that run but the targets. False if it was sent to none.
+    pub(super) fn signal(&self, signal: Signal) -> bool {
+        let sent = self.trees.iter().map(|followed| {
+            let target = followed.tree.target();
+            followed.tree.signal(signal, |key| *key != target).len()
+        });
+        sent.sum::<usize>() > 0
+    }
+
+    /// Emits how many were not followed, at the end of the watch.
+    pub(super) fn end(&self, live: &Live) {
+        for FollowedTree { tree, target, .. } in &self.trees {
+            let counts = tree.counts();
+            if counts.brief.at_least > 0 {
+                live.emit(EventKind::BriefProcesses { processes: counts.brief.at_least }, *target);
+            }
+            let incomplete = |count: u64, why: &str| {
+                if count > 0 {
+                    let count = i64::try_from(count).ok();
+                    live.emit(EventKind::Incomplete { count, text: why.into() }, *target);
+                }
+            };
+            incomplete(
+                counts.beyond_bound,
+                "processes beyond the number that can be followed with this limit of open files (ulimit -n)",
+            );
+            incomplete(counts.hidden, "processes that this user may not open");
+        }
+    }
+}
+
+impl FollowedTree {
+    fn subject(&self, process: &ProcessKey) -> Option<SubjectId> {
+        let is_target = *process == self.tree.target();
+        is_target.then_some(self.target).or_else(|| self.subjects.get(process).copied())
+    }
+
+    /// Reports once that descendants can't be found.
+    fn report(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.failed, true) {
+            let pid = self.tree.target().pid;
+            messages::notice_at_once(&format!(
+                "cannot look for descendants of process {pid}: {error}; some may be missing from all that is reported"
+            ));
+        }
+    }
+}
+
+/// What it is called: by its role, in which the script of an interpreter is named.
+fn name_of(process: &TreeProcess) -> Bytes {
+    process.role.to_string().as_str().into()
+}
+
+/// A descendant as the engine takes it. Its limits are those of the target, or not known.
+fn spec_of(process: &TreeProcess, parent: SubjectId, redact: bool) -> TargetSpec {
+    let words = process.command.len();
+    let shown = if redact { words.min(1) } else { words };
+    let command = process.command[..shown].join(&b' ');
+    let command = (!command.is_empty()).then(|| Bytes::from(&command[..]));
+    TargetSpec {
+        origin: TargetOrigin::Pid(process.key.pid),
+        parent: Some(parent),
+        name: name_of(process),
+        pid: process.key.pid,
+        start_time: process.key.start_time,
+        attributes: Attributes::new().with_known(attribute::COMMAND, command),
+        proc_root: ProcRoot::default().path().to_owned(),
+        executable: None,
+    }
+}

@@ -177,8 +177,8 @@ impl TreeSummary {
         self.by_name.retain(|_, of_name| of_name.processes > 0);
     }
 
-    /// The lines, each with its label; none if there was no tree.
-    pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
+    /// The lines, each with its label; none if there was no tree. Who goes on is named if the targets have ended.
+    pub(super) fn lines(&self, targets_ended: bool) -> Vec<(&'static str, String)> {
         if !self.sum.is_of_tree() && self.brief == 0 {
             return Vec::new();
         }
@@ -198,7 +198,7 @@ impl TreeSummary {
             ));
             lines.extend(self.largest().map(|line| ("", line)));
         }
-        if !self.running.is_empty() {
+        if targets_ended && !self.running.is_empty() {
             lines.push(("left", self.running_line()));
         }
         lines

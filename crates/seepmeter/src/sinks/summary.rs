@@ -9,7 +9,7 @@ use seepmeter_record::conventions::metric;
 use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
     Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, Record, Sample,
-    SamplerId, Subject, SubjectId, SubjectKind, Unit, human,
+    SamplerId, Subject, SubjectId, SubjectKind, TargetEnd, Unit, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion, VerdictLine};
 
@@ -231,7 +231,12 @@ impl Summary {
         // Of one target, it stands between its name and its memory.
         let place = if self.targets.len() == 1 { 1 } else { 0 };
         lines.insert(place, labelled("watched", &self.watched()));
-        lines.extend(self.tree.lines().iter().map(|(label, line)| labelled(label, line)));
+        let ended = |end: &TargetEnd| end.end != End::Left || !self.is_target_of_user(end.subject);
+        let footer = self.footer.as_ref();
+        let targets_ended = footer.is_some_and(|footer| footer.ends.iter().all(ended));
+        lines.extend(
+            self.tree.lines(targets_ended).iter().map(|(label, line)| labelled(label, line)),
+        );
         for (place, line) in self.verdict_lines.iter().enumerate() {
             let label = if place == 0 { "verdict" } else { "" };
             lines.push(VerdictLine { verdict: line.verdict, ..labelled(label, &line.text) });
@@ -259,6 +264,11 @@ impl Summary {
             }
         }
         lines
+    }
+
+    /// False of a descendant.
+    fn is_target_of_user(&self, subject: SubjectId) -> bool {
+        self.targets.iter().any(|target| target.subject.id == subject)
     }
 
     fn target_lines(&self, target: &TargetSummary, moment: Moment) -> Vec<VerdictLine> {

@@ -7,13 +7,9 @@ use std::sync::Arc;
 use seepmeter_record::conventions::{MappingClass, attribute, metric};
 use seepmeter_record::{
     AttributeKey, AttributeType, Attributes, Cost, End, Footer, Header, Metric, MetricId,
-    MetricKind, MetricSpec, Point, Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId,
-    SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit, jsonl,
+    MetricSpec, Point, Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId,
+    SubjectKind, TargetEnd, TargetInfo, TargetOrigin, jsonl,
 };
-
-/// A metric of processes that no sampler of seepmeter's own has: open files.
-pub const FDS: MetricSpec<'static> =
-    MetricSpec::new("fds", Unit::Count, MetricKind::Gauge, "open files");
 
 const SECOND: u64 = 1_000_000_000;
 const TARGET: SubjectId = SubjectId(0);

@@ -40,7 +40,7 @@ pub mod system;
 pub mod threads;
 pub mod wait;
 
-pub use limits::{CgroupLimit, Limits, MemoryEvents};
+pub use limits::{Cgroup, CgroupLimit, CgroupVersion, Limits, MemoryEvents};
 pub use out_of_memory::{GuardedAllocator, memory_ran_out};
 pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};

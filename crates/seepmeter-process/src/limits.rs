@@ -4,6 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use seepmeter_record::Attributes;
+use seepmeter_record::conventions::attribute;
+
 use crate::proc::text::{decimal, keyed_lines, kibibytes};
 use crate::proc::{ProcFolder, ProcRoot};
 
@@ -11,27 +14,36 @@ use crate::proc::{ProcFolder, ProcRoot};
 /// (mm/page_counter.c).
 const UNLIMITED: u64 = 1 << 62;
 
-/// What may end a process that grows, in bytes; none if there is no such limit or it can't be read.
+/// What may end a process that grows; none if there is no such limit or it can't be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The memory limit of its cgroup, or of one above, whichever has the least room.
+    /// The memory limit of its cgroup, or of one above, whichever has the least room, in bytes.
     pub cgroup: Option<CgroupLimit>,
-    /// RLIMIT_AS of getrlimit(2): it bounds the address space.
+    /// RLIMIT_AS of getrlimit(2), in bytes: it bounds the address space.
     pub address_space: Option<u64>,
-    /// The machine's memory: MemTotal of /proc/meminfo.
+    /// The machine's memory in bytes: MemTotal of /proc/meminfo.
     pub machine: Option<u64>,
-    /// What of it can be had without swapping: MemAvailable of /proc/meminfo.
+    /// What of it can be had without swapping, in bytes: MemAvailable of /proc/meminfo.
     pub machine_available: Option<u64>,
+    /// RLIMIT_NOFILE of getrlimit(2): how many descriptors it may have open.
+    pub descriptors: Option<u64>,
+    /// vm.max_map_count: how many mappings it may have.
+    pub mappings: Option<u64>,
+    /// How many threads all processes of its cgroup may have, or of one above, whichever has the least room.
+    pub tasks: Option<CgroupLimit>,
+    /// RLIMIT_NPROC of getrlimit(2): how many threads all processes of its user may have. None for a process
+    /// that the kernel exempts from it.
+    pub user_tasks: Option<u64>,
 }
 
-/// The memory limit of a cgroup. It bounds the resident memory of all the group's processes.
+/// A limit of a cgroup. It bounds what all the group's processes have together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CgroupLimit {
-    /// `memory.max` of version 2, `memory.limit_in_bytes` of version 1.
+    /// `memory.max` of version 2, `memory.limit_in_bytes` of version 1; `pids.max` of both.
     pub limit: u64,
     /// What the group uses: `memory.current` or `memory.usage_in_bytes`, without the pages of files
     /// that nobody has used lately (`inactive_file` of memory.stat), which the kernel takes back
-    /// first. None if it can't be read.
+    /// first; `pids.current`. None if it can't be read.
     pub used: Option<u64>,
 }
 
@@ -43,13 +55,51 @@ impl Limits {
         let read = |name: &str| root.process(pid).read(name).unwrap_or_default();
         let machine = std::fs::read(root.path().join("meminfo")).unwrap_or_default();
         let mounts = root.own().read("mountinfo").unwrap_or_default();
+        let (groups, limits) = (read("cgroup"), read("limits"));
+        let max_map_count = std::fs::read(root.path().join("sys/vm/max_map_count"));
         Self {
-            cgroup: cgroup_limit(&read("cgroup"), &mounts),
-            address_space: address_space(&read("limits")),
+            cgroup: cgroup_limit(&groups, &mounts, Controller::Memory),
+            address_space: soft_limit(&limits, b"Max address space"),
             machine: bytes_of(&machine, b"MemTotal"),
             machine_available: bytes_of(&machine, b"MemAvailable"),
+            descriptors: soft_limit(&limits, b"Max open files"),
+            mappings: max_map_count.ok().and_then(|text| decimal(text.trim_ascii())),
+            tasks: cgroup_limit(&groups, &mounts, Controller::Pids),
+            user_tasks: soft_limit(&limits, b"Max processes").filter(|_| !exempt(pid, root)),
         }
     }
+
+    /// What of them bounds memory, as attributes of a subject.
+    #[must_use]
+    pub fn memory_attributes(&self) -> Attributes {
+        Attributes::new()
+            .with_known(attribute::CGROUP_LIMIT, self.cgroup.map(|cgroup| cgroup.limit))
+            .with_known(attribute::CGROUP_USED, self.cgroup.and_then(|cgroup| cgroup.used))
+            .with_known(attribute::MACHINE_LIMIT, self.machine)
+            .with_known(attribute::MACHINE_AVAILABLE, self.machine_available)
+    }
+
+    /// All of them as attributes of a process.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        self.memory_attributes()
+            .with_known(attribute::ADDRESS_SPACE_LIMIT, self.address_space)
+            .with_known(attribute::DESCRIPTOR_LIMIT, self.descriptors)
+            .with_known(attribute::MAPPING_LIMIT, self.mappings)
+            .with_known(attribute::TASK_LIMIT, self.tasks.map(|tasks| tasks.limit))
+            .with_known(attribute::TASKS_USED, self.tasks.and_then(|tasks| tasks.used))
+            .with_known(attribute::USER_TASK_LIMIT, self.user_tasks)
+    }
+}
+
+/// True if RLIMIT_NPROC does not hold for a process (kernel/fork.c, `copy_process`).
+fn exempt(pid: i32, root: &ProcRoot) -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    const CAP_SYS_RESOURCE: u32 = 24;
+    let status = root.process(pid).status();
+    status.is_ok_and(|status| {
+        [CAP_SYS_ADMIN, CAP_SYS_RESOURCE].map(|it| status.has_capability(it)).contains(&true)
+    })
 }
 
 /// The soft limit of a line of the kernel's (fs/proc/base.c, `proc_pid_limits`); none if unlimited:
@@ -58,9 +108,9 @@ impl Limits {
 /// Limit                     Soft Limit           Hard Limit           Units
 /// Max address space         unlimited            unlimited            bytes
 /// ```
-fn address_space(limits: &[u8]) -> Option<u64> {
+fn soft_limit(limits: &[u8], name: &[u8]) -> Option<u64> {
     let mut lines = limits.split(|byte| *byte == b'\n');
-    let values = lines.find_map(|line| line.strip_prefix(b"Max address space"))?;
+    let values = lines.find_map(|line| line.strip_prefix(name))?;
     decimal(values.trim_ascii_start().split(u8::is_ascii_whitespace).next()?)
 }
 
@@ -69,13 +119,37 @@ fn bytes_of(meminfo: &[u8], key: &[u8]) -> Option<u64> {
     keyed_lines(meminfo).find(|(_, name, _)| *name == key).and_then(|(.., value)| kibibytes(value))
 }
 
+/// A controller of cgroups that bounds processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Controller {
+    Memory,
+    Pids,
+}
+
+impl Controller {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Memory => b"memory",
+            Self::Pids => b"pids",
+        }
+    }
+
+    fn files(self, version: CgroupVersion) -> Files {
+        match (self, version) {
+            (Self::Memory, CgroupVersion::V1) => V1,
+            (Self::Memory, CgroupVersion::V2) => V2,
+            (Self::Pids, _) => PIDS,
+        }
+    }
+}
+
 /// The names of a version's files.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Files {
     limit: &'static str,
     used: &'static str,
     /// In memory.stat. That of version 1 counts in the groups below, as the usage does.
-    inactive: &'static str,
+    inactive: Option<&'static str>,
     /// Where the kernel counts what it has done: only whom it has killed in version 1.
     events: &'static str,
 }
@@ -83,20 +157,24 @@ struct Files {
 const V1: Files = Files {
     limit: "memory.limit_in_bytes",
     used: "memory.usage_in_bytes",
-    inactive: "total_inactive_file",
+    inactive: Some("total_inactive_file"),
     events: "memory.oom_control",
 };
 
 const V2: Files = Files {
     limit: "memory.max",
     used: "memory.current",
-    inactive: "inactive_file",
+    inactive: Some("inactive_file"),
     events: "memory.events",
 };
 
-/// A cgroup hierarchy that has a memory controller, as far as it is mounted here.
+/// Of both versions.
+const PIDS: Files =
+    Files { limit: "pids.max", used: "pids.current", inactive: None, events: "pids.events" };
+
+/// A cgroup hierarchy that has a controller, as far as it is mounted here.
 struct Mount<'a> {
-    version_2: bool,
+    version: CgroupVersion,
     /// The group that is mounted: not the root of the hierarchy in a container.
     group: &'a Path,
     at: PathBuf,
@@ -110,18 +188,17 @@ impl<'a> Mount<'a> {
     /// ID PARENT DEVICE ROOT PATH       OPTIONS             -  TYPE   SOURCE OPTIONS
     /// 30 23     0:26   /    /sys/fs/cg rw,nosuid shared:9  -  cgroup cgroup rw,memory
     /// ```
-    fn parse(line: &'a [u8]) -> Option<Self> {
+    fn parse(line: &'a [u8], controller: Controller) -> Option<Self> {
         let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let dash = words.iter().position(|word| *word == b"-")?;
-        let version_2 = match *words.get(dash + 1)? {
-            b"cgroup2" => true,
-            b"cgroup" if words.get(dash + 3)?.split(|b| *b == b',').any(|o| o == b"memory") => {
-                false
-            }
+        let has = |options: &[u8]| options.split(|b| *b == b',').any(|o| o == controller.name());
+        let version = match *words.get(dash + 1)? {
+            b"cgroup2" => CgroupVersion::V2,
+            b"cgroup" if has(words.get(dash + 3)?) => CgroupVersion::V1,
             _ => return None,
         };
         let group = Path::new(OsStr::from_bytes(words.get(3)?));
-        Some(Self { version_2, group, at: unescaped(words.get(4)?) })
+        Some(Self { version, group, at: unescaped(words.get(4)?) })
     }
 
     /// The folder of a group; none if it is not under what is mounted here.
@@ -144,38 +221,76 @@ impl<'a> Mount<'a> {
 /// 4:memory:/job
 /// 0::/service/worker
 /// ```
-fn cgroup_limit(groups: &[u8], mounts: &[u8]) -> Option<CgroupLimit> {
-    let groups = memory_groups(groups, mounts).into_iter();
-    groups.filter_map(|it| least_room(&it.root, &it.below, it.files)).min_by_key(room)
+fn cgroup_limit(groups: &[u8], mounts: &[u8], controller: Controller) -> Option<CgroupLimit> {
+    let groups = cgroups(groups, mounts, controller).into_iter();
+    let least = |it: Cgroup| least_room(&it.root, &it.below, controller.files(it.version));
+    groups.filter_map(least).min_by_key(room)
 }
 
-/// A cgroup with a memory controller.
-struct MemoryGroup {
+/// A version of cgroups; a machine may have both mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CgroupVersion {
+    /// Version 1: each controller has a hierarchy of its own.
+    V1,
+    /// Version 2: one hierarchy.
+    V2,
+}
+
+/// A cgroup, as far as its hierarchy is mounted here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cgroup {
+    /// The version of its hierarchy.
+    pub version: CgroupVersion,
+    /// Its path as /proc/PID/cgroup shows it.
+    pub path: PathBuf,
     /// Where its hierarchy is mounted.
     root: PathBuf,
     /// Its folder below that.
     below: PathBuf,
-    files: Files,
 }
 
-/// Those of a process: one, or one of each version.
-fn memory_groups(groups: &[u8], mounts: &[u8]) -> Vec<MemoryGroup> {
+impl Cgroup {
+    /// The cgroups of a process whose memory is accounted for, by the text of its /proc/PID/cgroup and that
+    /// of our own mountinfo: one, or one of each version.
+    #[must_use]
+    pub fn of_memory(groups: &[u8], mounts: &[u8]) -> Vec<Self> {
+        cgroups(groups, mounts, Controller::Memory)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.root.join(&self.below)
+    }
+
+    /// The cgroup above it, as far as that is mounted here.
+    #[must_use]
+    pub fn above(&self) -> Option<Self> {
+        let below = self.below.parent()?.to_owned();
+        let path = self.path.parent().unwrap_or(&self.path).to_owned();
+        Some(Self { path, below, root: self.root.clone(), version: self.version })
+    }
+}
+
+/// Those of a process that have a controller: one, or one of each version.
+fn cgroups(groups: &[u8], mounts: &[u8], controller: Controller) -> Vec<Cgroup> {
     let lines = |text| <[u8]>::split(text, |byte: &u8| *byte == b'\n');
-    let mounts: Vec<Mount<'_>> = lines(mounts).filter_map(Mount::parse).collect();
-    let group = |line: &[u8]| {
+    let parse = |line| Mount::parse(line, controller);
+    let mounts: Vec<Mount<'_>> = lines(mounts).filter_map(parse).collect();
+    let cgroup = |line: &[u8]| {
         let mut parts = line.splitn(3, |byte| *byte == b':');
         let (number, controllers) = (parts.next()?, parts.next()?);
-        let group = Path::new(OsStr::from_bytes(parts.next()?));
-        let version_2 = number == b"0";
-        if !version_2 && !controllers.split(|b| *b == b',').any(|name| name == b"memory") {
+        let path = Path::new(OsStr::from_bytes(parts.next()?));
+        let version = if number == b"0" { CgroupVersion::V2 } else { CgroupVersion::V1 };
+        let named = controllers.split(|b| *b == b',').any(|name| name == controller.name());
+        if version == CgroupVersion::V1 && !named {
             return None;
         }
-        let mut mounts = mounts.iter().filter(|mount| mount.version_2 == version_2);
-        let (root, below) = mounts.find_map(|mount| mount.folder(group))?;
-        let files = if version_2 { V2 } else { V1 };
-        Some(MemoryGroup { root: root.to_owned(), below, files })
+        let mut mounts = mounts.iter().filter(|mount| mount.version == version);
+        let (root, below) = mounts.find_map(|mount| mount.folder(path))?;
+        Some(Cgroup { version, path: path.to_owned(), root: root.to_owned(), below })
     };
-    lines(groups).filter_map(group).collect()
+    lines(groups).filter_map(cgroup).collect()
 }
 
 /// What the kernel has done so far in a process's cgroup because memory was short.
@@ -193,9 +308,9 @@ impl MemoryEvents {
     pub fn of(pid: i32, root: &ProcRoot) -> Self {
         let read = |folder: ProcFolder, name: &str| folder.read(name).unwrap_or_default();
         let (group, mounts) = (read(root.process(pid), "cgroup"), read(root.own(), "mountinfo"));
-        let groups = memory_groups(&group, &mounts).into_iter();
-        let files: Vec<PathBuf> =
-            groups.map(|it| it.root.join(it.below).join(it.files.events)).collect();
+        let groups = Cgroup::of_memory(&group, &mounts).into_iter();
+        let events = |it: Cgroup| it.folder().join(Controller::Memory.files(it.version).events);
+        let files: Vec<PathBuf> = groups.map(events).collect();
         let (oom_kills, high) = (event_count(&files, OOM_KILL), event_count(&files, HIGH));
         Self { files, oom_kills, high }
     }
@@ -263,7 +378,7 @@ fn limit_of(folder: &Path, files: Files) -> Option<CgroupLimit> {
     let inactive = read("memory.stat").and_then(|stat| {
         // One name and one number a line (mm/memcontrol.c).
         let mut lines = stat.lines().filter_map(|line| line.split_once(' '));
-        lines.find(|(name, _)| *name == files.inactive)?.1.trim().parse::<u64>().ok()
+        lines.find(|(name, _)| Some(*name) == files.inactive)?.1.trim().parse::<u64>().ok()
     });
     let used = number(files.used).map(|used| used.saturating_sub(inactive.unwrap_or(0)));
     Some(CgroupLimit { limit, used })
@@ -401,10 +516,11 @@ mod tests {
 
     #[test]
     fn the_limit_of_the_address_space_and_a_blank_in_a_mount_point_are_read() {
+        const SPACE: &[u8] = b"Max address space";
         let line =
             "Max address space         8589934592           unlimited            bytes     \n";
-        assert_eq!(address_space(line.as_bytes()), Some(8 << 30));
-        assert_eq!(address_space(line.replace("8589934592", "unlimited").as_bytes()), None);
+        assert_eq!(soft_limit(line.as_bytes(), SPACE), Some(8 << 30));
+        assert_eq!(soft_limit(line.replace("8589934592", "unlimited").as_bytes(), SPACE), None);
         assert_eq!(unescaped(b"/mnt/a\\040b\\134"), Path::new("/mnt/a b\\"));
         assert_eq!(unescaped(b"/mnt/a\\"), Path::new("/mnt/a\\"));
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use seepmeter_analysis::{Downsampler, Series, Settings};
 use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
-    CurrentPoint, CurrentValues, Event, EventKind, Record, Sample, SamplerId, Subject, SubjectId,
-    Unit,
+    CurrentPoint, CurrentValues, Event, EventKind, Metric, Record, Sample, SamplerId, Subject,
+    SubjectId, SubjectKind, Unit,
 };
 
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
 use crate::growth_cause::GrowthCause;
-use crate::limit::MemoryBounds;
+use crate::limit::RecordedLimits;
 use crate::part::Part;
 use crate::part_table::{PartRoom, PartTable};
 use crate::run_series::{PartSeries, RunSeries, Scope};
@@ -38,7 +38,7 @@ pub struct Collector {
     options: JudgeOptions,
     values: CurrentValues,
     clock: SampleClock,
-    /// In the order in which they came; those that have ended stay.
+    /// And the cgroups that are watched, in the order in which they came; those that have ended stay.
     targets: Vec<TargetCollector>,
     /// The place of each among them.
     places: HashMap<SubjectId, usize>,
@@ -73,7 +73,7 @@ impl SourceSeries {
     }
 }
 
-/// Keeps what it takes to judge one target.
+/// Keeps what it takes to judge one target, or one cgroup.
 #[derive(Debug)]
 struct TargetCollector {
     subject: Arc<Subject>,
@@ -172,6 +172,10 @@ impl TargetCollector {
         }
     }
 
+    fn is_cgroup(&self) -> bool {
+        self.subject.kind == SubjectKind::Cgroup
+    }
+
     fn observe(
         &mut self,
         point: &CurrentPoint<'_>,
@@ -237,12 +241,15 @@ impl Collector {
         }
     }
 
-    /// Begins to collect of a subject if it is a target, once.
+    /// Begins to collect of a subject if it is a target, or a cgroup that is no part of one, once.
     fn add_target(&mut self, id: SubjectId) {
-        let known = self.places.contains_key(&id);
-        if let (false, true, Some(subject)) =
-            (known, self.values.is_target(id), self.values.subject(id))
-        {
+        if self.places.contains_key(&id) {
+            return;
+        }
+        let Some(subject) = self.values.subject(id) else { return };
+        let is_cgroup =
+            || subject.kind == SubjectKind::Cgroup && self.values.target_of(id).is_none();
+        if self.values.is_target(id) || is_cgroup() {
             let coarser = if self.targets.len() < FINE_TARGETS { 1 } else { COARSER };
             self.places.insert(id, self.targets.len());
             let subject = Arc::clone(subject);
@@ -275,8 +282,8 @@ impl Collector {
         let Self { values, clock, targets, places, room, .. } = self;
         clock.observe(sample);
         for point in values.points(sample) {
-            let target = values.target_of(point.subject.id);
-            if let Some(place) = target.and_then(|target| places.get(&target)) {
+            let whole = values.target_of(point.subject.id).unwrap_or(point.subject.id);
+            if let Some(place) = places.get(&whole) {
                 targets[*place].observe(&point, sample, values, room);
             }
         }
@@ -288,18 +295,19 @@ impl Collector {
 
     /// The sum of all targets after a sample.
     fn sum_up(&mut self, sample: &Sample) {
-        if self.targets.len() < 2 {
+        let targets = || self.targets.iter().filter(|target| !target.is_cgroup());
+        if targets().count() < 2 {
             return;
         }
         for (place, sum) in self.sums.iter_mut().enumerate() {
-            let metrics = || self.targets.iter().map(|target| &target.metrics[place]);
+            let metrics = || targets().map(|target| &target.metrics[place]);
             if !metrics().any(|metric| metric.whole.source == Some(sample.sampler)) {
                 continue;
             }
             // A target that has come or gone holds nothing, but one whose value is not known yet would
             // make the sum wrong.
             let unknown = |t: &TargetCollector| !t.ended && t.metrics[place].current.is_none();
-            if !self.targets.iter().any(unknown) {
+            if !targets().any(unknown) {
                 let total =
                     metrics().filter_map(MetricCollector::total).fold(0, i64::saturating_add);
                 sum.source = Some(sample.sampler);
@@ -322,7 +330,7 @@ impl Collector {
     }
 
     /// The series of one of the options' metrics: one for each target and, if there are several, that of
-    /// their sum as the last. A run that ended before its first sample has one with no points.
+    /// their sum as the last; of a metric of cgroups, one for each cgroup. A run that ended before its first sample has one with no points.
     ///
     /// # Errors
     /// Why there is none.
@@ -340,7 +348,11 @@ impl Collector {
             });
         };
         let of_target = |target| (target, self.series_of(target, place, defined.unit));
-        let each: Vec<_> = self.targets.iter().map(of_target).collect();
+        let of_name = |known: &&Arc<Metric>| *known.name == *metric;
+        let of_cgroups =
+            self.values.metrics().filter(of_name).all(|it| it.subject_kind == SubjectKind::Cgroup);
+        let targets = self.targets.iter().filter(|target| target.is_cgroup() == of_cgroups);
+        let each: Vec<_> = targets.map(of_target).collect();
         let samples = self.clock.all_samples();
         let sampled = each.iter().any(|(_, run)| !run.whole.is_empty());
         if !sampled && samples >= Settings::default().least_samples {
@@ -361,10 +373,11 @@ impl Collector {
         let mut run = RunSeries {
             pid: target.subject.get(attribute::PID).map(i64::from),
             whole: own.or(sum).unwrap_or_default(),
+            scope: if target.is_cgroup() { Scope::Cgroup } else { Scope::Target },
             summed_parts,
             parts: collected.parts.series(clock),
             kernel_peak: collected.kernel_peak,
-            bounds: MemoryBounds::of(&target.subject),
+            bounds: RecordedLimits::of(&target.subject),
             threads: target.threads.series(clock),
             ..self.empty(&target.subject.name.to_string(), place, unit)
         };
@@ -388,7 +401,7 @@ impl Collector {
             summed_parts: None,
             parts: Vec::new(),
             kernel_peak: None,
-            bounds: MemoryBounds::default(),
+            bounds: RecordedLimits::default(),
             threads: None,
             address_space: None,
         }
@@ -407,7 +420,7 @@ impl Collector {
             causes: Vec::new(),
             last_observed: self.clock.end(),
         };
-        let name = format!("{} targets", self.targets.len());
+        let name = format!("{} targets", each.len());
         Some(RunSeries {
             scope: Scope::AllTargets,
             whole: self.sums[place].series(&self.clock)?,

@@ -50,7 +50,7 @@ pub use explanation::explanation;
 pub use foreign::{RowFilter, SeriesError, TableOptions, ValueUnit};
 pub use gate::{Gate, GateError, GateOutcome};
 pub use growth_cause::GrowthCause;
-pub use limit::{LimitForecast, LimitKind, MemoryBounds};
+pub use limit::{LimitForecast, LimitKind, RecordedLimits};
 pub use part::Part;
 pub use run_file::{Doubt, RunFile, RunFileError};
 pub use run_series::{CauseSeries, PartSeries, RunSeries, Scope};

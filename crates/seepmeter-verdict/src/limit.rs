@@ -3,15 +3,16 @@
 use std::fmt;
 
 use seepmeter_analysis::{Interval, Judgement, Series, Settings, TimeToLimit, judge};
-use seepmeter_record::Subject;
 use seepmeter_record::conventions::{attribute, metric};
+use seepmeter_record::{MetricSpec, Subject};
 use serde::{Deserialize, Serialize};
 
 use crate::run_series::RunSeries;
 
-/// The limits of a process in bytes; none where there is no such limit, or it was not recorded.
+/// The limits of a process or of a cgroup; none where there is no such limit, or it was not recorded.
+/// Those of memory are in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryBounds {
+pub struct RecordedLimits {
     /// The memory limit of its cgroup.
     pub cgroup: Option<u64>,
     /// What of that was used at the start, by all processes of the cgroup together.
@@ -22,10 +23,20 @@ pub struct MemoryBounds {
     pub machine: Option<u64>,
     /// What of that was available at the start.
     pub machine_available: Option<u64>,
+    /// RLIMIT_NOFILE.
+    pub descriptors: Option<u64>,
+    /// vm.max_map_count.
+    pub mappings: Option<u64>,
+    /// pids.max of the cgroup.
+    pub tasks: Option<u64>,
+    /// How many threads all processes of the cgroup had at the start.
+    pub tasks_used: Option<u64>,
+    /// RLIMIT_NPROC.
+    pub user_tasks: Option<u64>,
 }
 
-impl MemoryBounds {
-    /// What the attributes of a process say.
+impl RecordedLimits {
+    /// What the attributes of a process or of a cgroup say.
     pub(crate) fn of(subject: &Subject) -> Self {
         Self {
             cgroup: subject.get(attribute::CGROUP_LIMIT),
@@ -33,6 +44,11 @@ impl MemoryBounds {
             address_space: subject.get(attribute::ADDRESS_SPACE_LIMIT),
             machine: subject.get(attribute::MACHINE_LIMIT),
             machine_available: subject.get(attribute::MACHINE_AVAILABLE),
+            descriptors: subject.get(attribute::DESCRIPTOR_LIMIT),
+            mappings: subject.get(attribute::MAPPING_LIMIT),
+            tasks: subject.get(attribute::TASK_LIMIT),
+            tasks_used: subject.get(attribute::TASKS_USED),
+            user_tasks: subject.get(attribute::USER_TASK_LIMIT),
         }
     }
 }
@@ -49,6 +65,18 @@ pub enum LimitKind {
     /// The machine's memory.
     #[serde(rename = "machine")]
     Machine,
+    /// RLIMIT_NOFILE.
+    #[serde(rename = "open files")]
+    Descriptors,
+    /// vm.max_map_count.
+    #[serde(rename = "mappings")]
+    Mappings,
+    /// pids.max of the cgroup.
+    #[serde(rename = "threads of the cgroup")]
+    Tasks,
+    /// RLIMIT_NPROC.
+    #[serde(rename = "threads of the user")]
+    UserTasks,
 }
 
 impl fmt::Display for LimitKind {
@@ -57,6 +85,10 @@ impl fmt::Display for LimitKind {
             Self::Cgroup => "cgroup",
             Self::AddressSpace => "address space",
             Self::Machine => "machine",
+            Self::Descriptors => "open files",
+            Self::Mappings => "mappings",
+            Self::Tasks => "threads of the cgroup",
+            Self::UserTasks => "threads of the user",
         })
     }
 }
@@ -67,9 +99,9 @@ pub struct LimitForecast {
     /// Which limit.
     #[serde(rename = "name")]
     pub kind: LimitKind,
-    /// The limit in bytes.
-    pub bytes: u64,
-    /// What of it others used at the start, in bytes; none if that was not recorded.
+    /// The limit in the unit of the metric.
+    pub amount: u64,
+    /// What of it others used at the start, in that unit; none if that was not recorded.
     pub others: Option<u64>,
     /// The rate of the address space in bytes a second, if that is not what was judged.
     pub rate: Option<Interval>,
@@ -78,44 +110,71 @@ pub struct LimitForecast {
     pub time: TimeToLimit,
 }
 
+/// Of what the limit of a cgroup bounds, all but pages of files, which the kernel takes back.
+const CHARGED: [MetricSpec<'_>; 5] = [
+    metric::CGROUP_CURRENT,
+    metric::CGROUP_ANON,
+    metric::CGROUP_KERNEL,
+    metric::CGROUP_SHMEM,
+    metric::CGROUP_SLAB,
+];
+
 /// The limit that is reached first; `grows` is the judgement on the whole, unless its growth is masked.
 /// The cgroup and the machine bound what is resident, of other processes too; RLIMIT_AS bounds the
 /// address space, which grows at a rate of its own.
 pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<LimitForecast> {
-    let MemoryBounds { cgroup, cgroup_used, address_space, machine, machine_available } =
-        run.bounds;
-    let machine_used = machine_available
-        .and_then(|available| machine.map(|bytes| bytes.saturating_sub(available)));
-    let resident = grows.filter(|_| run.is_resident());
-    let of_resident = |kind, bytes: Option<u64>, used| {
-        of_resident(run, resident?, UsedLimit { kind, bytes: bytes?, used })
-    };
-    let limits = [
-        of_resident(LimitKind::Cgroup, cgroup, cgroup_used),
-        of_resident(LimitKind::Machine, machine, machine_used),
-        address_space.and_then(|bytes| of_address_space(run, grows, bytes)),
-    ];
-    limits.into_iter().flatten().min_by_key(|limit| limit.time.likely)
+    let forecast = |limit: &UsedLimit| of_whole(run, grows?, limit);
+    let of_whole = limits_of(run).iter().filter_map(forecast).min_by_key(|it| it.time.likely);
+    let of_space = run.bounds.address_space.and_then(|bytes| of_address_space(run, grows, bytes));
+    of_whole.into_iter().chain(of_space).min_by_key(|limit| limit.time.likely)
 }
 
-/// A limit of what is resident, and what of it was used at the start, in bytes.
+/// What bounds the metric itself.
+fn limits_of(run: &RunSeries) -> Vec<UsedLimit> {
+    let bounds = &run.bounds;
+    let limit = |kind, amount: Option<u64>, used| Some(UsedLimit { kind, amount: amount?, used });
+    let is = |spec: &MetricSpec<'_>| run.metric == spec.name;
+    let machine_used = bounds
+        .machine_available
+        .and_then(|available| bounds.machine.map(|bytes| bytes.saturating_sub(available)));
+    let limits = if run.is_resident() || CHARGED.iter().any(is) {
+        [
+            limit(LimitKind::Cgroup, bounds.cgroup, bounds.cgroup_used),
+            limit(LimitKind::Machine, bounds.machine, machine_used),
+        ]
+    } else if is(&metric::THREADS) {
+        [
+            limit(LimitKind::Tasks, bounds.tasks, bounds.tasks_used),
+            limit(LimitKind::UserTasks, bounds.user_tasks, None),
+        ]
+    } else if is(&metric::FDS) {
+        [limit(LimitKind::Descriptors, bounds.descriptors, Some(0)), None]
+    } else if is(&metric::MAPPINGS) {
+        [limit(LimitKind::Mappings, bounds.mappings, Some(0)), None]
+    } else {
+        [None, None]
+    };
+    limits.into_iter().flatten().collect()
+}
+
+/// A limit, and what of it was used at the start, in the metric's unit.
 struct UsedLimit {
     kind: LimitKind,
-    bytes: u64,
+    amount: u64,
     used: Option<u64>,
 }
 
-fn of_resident(run: &RunSeries, judgement: &Judgement, limit: UsedLimit) -> Option<LimitForecast> {
-    let UsedLimit { kind, bytes, used } = limit;
+fn of_whole(run: &RunSeries, judgement: &Judgement, limit: &UsedLimit) -> Option<LimitForecast> {
+    let UsedLimit { kind, amount, used } = *limit;
     let (_, own) = *run.whole.points().first()?;
     let own = u64::try_from(own).unwrap_or(0);
     let others = used.map(|used| used.saturating_sub(own));
     // If there is a cycle, its peaks have to fit under the limit too.
     let amplitude = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
     let headroom = judgement.cycle.map_or(0.0, |_| amplitude.max(0.0));
-    let room = bytes.saturating_sub(others.unwrap_or(0)) as f64;
+    let room = amount.saturating_sub(others.unwrap_or(0)) as f64;
     let time = from_the_end(judgement.time_to_limit(room, headroom)?, &run.whole);
-    Some(LimitForecast { kind, bytes, others, rate: None, time })
+    Some(LimitForecast { kind, amount, others, rate: None, time })
 }
 
 fn of_address_space(
@@ -132,7 +191,8 @@ fn of_address_space(
         let time = judgement.time_to_limit(bytes as f64, 0.0)?;
         (from_the_end(time, series), judgement.rate)
     };
-    Some(LimitForecast { kind: LimitKind::AddressSpace, bytes, others: None, rate, time })
+    let (kind, amount) = (LimitKind::AddressSpace, bytes);
+    Some(LimitForecast { kind, amount, others: None, rate, time })
 }
 
 /// The level is that of the run's last fifth, and so a tenth of the run old at its end.

@@ -42,7 +42,7 @@ impl Verdict {
         lines.extend(self.masked.as_ref().and_then(|_| self.mask_line()));
         lines.extend(self.share_lines());
         lines.extend(stale_line(&self.stale));
-        lines.extend(self.limit.as_ref().map(limit_line));
+        lines.extend(self.limit.as_ref().map(|limit| limit_line(limit, self.unit)));
         if options.explain {
             lines.extend(self.explanation().iter().map(|found| format!("  - {found}")));
         }
@@ -218,14 +218,14 @@ fn stale_line(stale: &[StalePart]) -> Option<String> {
     Some(format!("  {names}: not sampled during the last {}", human::duration(shortest)))
 }
 
-fn limit_line(forecast: &LimitForecast) -> String {
-    let LimitForecast { kind, bytes, others: _, rate, time } = forecast;
-    let limit = human::amount(*bytes as f64, Unit::Bytes);
+fn limit_line(forecast: &LimitForecast, unit: Unit) -> String {
+    let LimitForecast { kind, amount, others: _, rate, time } = forecast;
+    let limit = human::amount(*amount as f64, unit);
     let when = human::duration(time.likely);
     match rate {
         Some(rate) => format!(
             "  the {kind} grows by {}, and its limit of {limit} is reached in {when}",
-            interval(*rate, Unit::Bytes)
+            interval(*rate, unit)
         ),
         None => format!("  at this rate the limit of {limit} ({kind}) is reached in {when}"),
     }

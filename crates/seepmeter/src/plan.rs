@@ -9,6 +9,7 @@ use seepmeter_plugin::{ConfiguredSampler, Info, Sink};
 use crate::flags::{SinkFlags, WatchFlags, parse_interval};
 use crate::output_files::OutputRoom;
 use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
+use crate::sinks::{OutputSink, Text};
 use crate::spec::Spec;
 
 /// The option that every sampler has: an interval of its own.
@@ -102,10 +103,17 @@ impl NamedPlugins {
 fn sink_specs(flags: &SinkFlags) -> Vec<Spec> {
     let mut specs = flags.sinks.clone();
     if specs.is_empty() && !flags.quiet {
-        specs.push(Spec::plain("text"));
+        specs.push(Spec::plain(Text::NAME));
     }
     if !flags.no_summary && !specs.iter().any(|spec| spec.name == "summary") {
         specs.push(Spec::plain("summary"));
+    }
+    // Its lines are of what is judged, unless it is asked for something else.
+    let text = specs.iter_mut().filter(|spec| spec.name == Text::NAME);
+    for spec in text.filter(|_| !flags.metrics.is_empty()) {
+        if !spec.options.iter().any(|(key, _)| key == Text::METRIC) {
+            spec.options.push((Text::METRIC.to_owned(), flags.metrics.join(",")));
+        }
     }
     specs
 }

@@ -1,7 +1,7 @@
 //! When a limit will be reached, and which.
 
 use seepmeter_record::conventions::{attribute, metric};
-use seepmeter_tests::synthetic::{FDS, Synthetic};
+use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{Cgroup, Recording, not_run, replay, run, verdict, words};
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ fn an_address_space_that_grows_beside_a_steady_rss_is_shown_with_its_own_rate() 
     let space = |limit: u64| {
         Synthetic::flat(600, 14)
             .metric(metric::VSIZE, |i| 300_000_000 + 200_000 * i)
-            .metric(FDS, |i| 20 + i / 3)
+            .metric(metric::FDS, |i| 20 + i / 3)
             .with(attribute::ADDRESS_SPACE_LIMIT, limit)
     };
     let path = space(1_000_000_000).write(folder.path(), "space.jsonl");

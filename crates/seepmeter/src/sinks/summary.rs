@@ -8,8 +8,8 @@ use seepmeter_plugin::{Error, Sink, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
-    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, Record, Sample,
-    SamplerId, Subject, SubjectId, SubjectKind, Unit, human,
+    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricKind, Record,
+    Sample, SamplerId, Subject, SubjectId, SubjectKind, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion};
 
@@ -36,6 +36,8 @@ pub struct Summary {
     header: Option<Arc<Header>>,
     /// In the order in which they came.
     targets: Vec<TargetSummary>,
+    /// The cgroups, likewise.
+    cgroups: Vec<SubjectSummary>,
     samples: u64,
     /// When the last sample or event was.
     last_t: u64,
@@ -47,28 +49,35 @@ pub struct Summary {
     /// The part of the recording in which it goes on.
     continued_in: Option<u64>,
     verdict_lines: Vec<String>,
+    /// The metrics that were judged.
+    judged: Vec<String>,
 }
 
 /// What is kept of a target, also when it has ended.
 struct TargetSummary {
-    subject: Arc<Subject>,
-    rss: Option<Span>,
-    /// The largest value that the kernel has noted.
+    whole: SubjectSummary,
+    /// The largest resident set that the kernel has noted.
     peak: Option<i64>,
     end: Option<TargetEnding>,
+}
+
+/// The values of a target or of a cgroup.
+struct SubjectSummary {
+    subject: Arc<Subject>,
+    spans: Vec<(Arc<Metric>, Span)>,
 }
 
 /// How a target ended, or that it was let go.
 struct TargetEnding {
     end: End,
     t: u64,
-    /// When its resident set was last sampled.
-    rss_sampled: Option<u64>,
 }
 
 /// The first, the last and the largest value of a series.
 struct Span {
     first_t: u64,
+    /// When it was last sampled, of a subject that has ended.
+    sampled: Option<u64>,
     first: i64,
     last: i64,
     largest: i64,
@@ -90,6 +99,7 @@ impl OutputSink for Summary {
             values: CurrentValues::default(),
             header: None,
             targets: Vec::new(),
+            cgroups: Vec::new(),
             samples: 0,
             last_t: 0,
             backed_off: BTreeMap::new(),
@@ -97,6 +107,7 @@ impl OutputSink for Summary {
             footer: None,
             continued_in: None,
             verdict_lines: Vec::new(),
+            judged: Vec::new(),
         })
     }
 }
@@ -117,6 +128,7 @@ impl Sink for Summary {
     }
 
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        self.judged = conclusion.metrics.iter().map(|judged| judged.metric.clone()).collect();
         self.verdict_lines = conclusion.metrics.iter().flat_map(verdict_lines).collect();
         Ok(())
     }
@@ -143,32 +155,31 @@ fn verdict_lines(metric: &MetricConclusion) -> Vec<String> {
 }
 
 impl Summary {
-    /// A subject is known now: if it is a target, it is listed from here on.
+    /// A subject is known now: if it is a target or a cgroup, it is listed from here on.
     fn add_target(&mut self, id: SubjectId) {
-        let listed = self.targets.iter().any(|target| target.subject.id == id);
-        let known = self.values.subject(id).filter(|_| self.values.is_target(id) && !listed);
-        self.targets.extend(known.map(|subject| TargetSummary {
-            subject: Arc::clone(subject),
-            rss: None,
-            peak: None,
-            end: None,
-        }));
+        let Some(subject) = self.values.subject(id) else { return };
+        let whole = SubjectSummary { subject: Arc::clone(subject), spans: Vec::new() };
+        let listed = self.targets.iter().any(|target| target.whole.subject.id == id);
+        if self.values.is_target(id) && !listed {
+            self.targets.push(TargetSummary { whole, peak: None, end: None });
+        } else if subject.kind == SubjectKind::Cgroup {
+            self.cgroups.push(whole);
+        }
     }
 
     fn apply_sample(&mut self, sample: &Sample) {
         self.samples += 1;
-        let Self { values, targets, .. } = self;
+        let Self { values, targets, cgroups, .. } = self;
         for point in values.points(sample) {
-            let target = targets.iter_mut().find(|target| target.subject.id == point.subject.id);
-            let Some(target) = target else { continue };
+            let id = point.subject.id;
             let (name, value) = (&*point.metric.name, point.value);
-            if name == metric::RSS.name {
-                let first = Span { first_t: sample.t, first: value, last: value, largest: value };
-                let span = target.rss.get_or_insert(first);
-                span.last = value;
-                span.largest = span.largest.max(value);
-            } else if name == metric::PEAK.name || name == metric::INTERVAL_PEAK.name {
-                target.peak = target.peak.max(Some(value));
+            if let Some(target) = targets.iter_mut().find(|target| target.whole.subject.id == id) {
+                if name == metric::PEAK.name || name == metric::INTERVAL_PEAK.name {
+                    target.peak = target.peak.max(Some(value));
+                }
+                target.whole.apply(point.metric, sample.t, value);
+            } else if let Some(cgroup) = cgroups.iter_mut().find(|cgroup| cgroup.subject.id == id) {
+                cgroup.apply(point.metric, sample.t, value);
             }
         }
     }
@@ -185,12 +196,14 @@ impl Summary {
             (EventKind::Attached {}, Some(subject), _) => self.add_target(subject),
             (EventKind::ContinuedIn { part }, ..) => self.continued_in = Some(*part),
             (kind, Some(subject), _) => {
-                let target = self.targets.iter_mut().find(|target| target.subject.id == subject);
-                if let (Some(target), Some(end)) = (target, words::end_of_event(kind)) {
-                    let rss_sampled = self.values.observed_at(subject, metric::RSS.name);
-                    let rss_sampled = rss_sampled.map(|t| t.min(event.t));
-                    target.end = Some(TargetEnding { end, t: event.t, rss_sampled });
+                let Some(end) = words::end_of_event(kind) else { return };
+                let Self { targets, cgroups, values, .. } = self;
+                for target in targets.iter_mut().filter(|it| it.whole.subject.id == subject) {
+                    target.end = Some(TargetEnding { end, t: event.t });
+                    target.whole.end(event.t, values);
                 }
+                let cgroup = cgroups.iter_mut().filter(|cgroup| cgroup.subject.id == subject);
+                cgroup.for_each(|cgroup| cgroup.end(event.t, values));
             }
             _ => {}
         }
@@ -202,6 +215,7 @@ impl Summary {
         // Of one target, it stands between its name and its memory.
         let place = if self.targets.len() == 1 { 1 } else { 0 };
         lines.insert(place, labelled("watched", &self.watched()));
+        lines.extend(self.cgroups.iter().flat_map(|cgroup| self.cgroup_lines(cgroup)));
         for (place, line) in self.verdict_lines.iter().enumerate() {
             lines.push(labelled(if place == 0 { "verdict" } else { "" }, line));
         }
@@ -231,28 +245,61 @@ impl Summary {
     }
 
     fn target_lines(&self, target: &TargetSummary) -> Vec<String> {
-        let in_footer = self.footer.as_ref().and_then(|footer| footer.end_of(target.subject.id));
+        let subject = &target.whole.subject;
+        let in_footer = self.footer.as_ref().and_then(|footer| footer.end_of(subject.id));
         let end = in_footer.or(target.end.as_ref().map(|ending| ending.end));
         let in_words = match (end, self.continued_in) {
             (Some(end), _) => format!(", {}", words::end(end)),
             (None, Some(part)) => format!("; the recording goes on in part {part}"),
             (None, None) => format!("; the recording has no end: {UNFINISHED}"),
         };
-        let name = words::subject(&target.subject);
-        let mut lines = vec![labelled("target", &format!("{name}{in_words}"))];
+        let mut lines = vec![labelled("target", &format!("{}{in_words}", words::subject(subject)))];
         let has_ended = matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone));
-        match &target.rss {
-            Some(span) => lines.push(labelled("rss", &self.rss(target, span, has_ended))),
-            None if has_ended && self.rss_is_sampled() => {
-                let line = match self.samples {
-                    0 => "not sampled: the target ended before the first sample",
-                    _ => "not sampled",
-                };
-                lines.push(labelled("rss", line));
+        let ended = target.end.as_ref().filter(|_| has_ended).map(|ending| ending.t);
+        for name in self.shown() {
+            match target.whole.span(name) {
+                Some((metric, span)) => {
+                    let peak = target.peak.filter(|_| name == metric::RSS.name);
+                    let line = self.row(subject.id, metric, span, peak);
+                    lines.push(labelled(name, &(line + &self.unsampled(target, name, ended))));
+                }
+                None if has_ended && name == metric::RSS.name && self.rss_is_sampled() => {
+                    let line = match self.samples {
+                        0 => "not sampled: the target ended before the first sample",
+                        _ => "not sampled",
+                    };
+                    lines.push(labelled(name, line));
+                }
+                None => {}
             }
-            None => {}
         }
         lines
+    }
+
+    /// The block of a cgroup; none if nothing of it is shown.
+    fn cgroup_lines(&self, cgroup: &SubjectSummary) -> Vec<String> {
+        let spans = self.shown().into_iter().filter_map(|name| cgroup.span(name));
+        let row = |(metric, span): (&Arc<Metric>, &Span)| {
+            labelled(&metric.name, &self.row(cgroup.subject.id, metric, span, None))
+        };
+        let mut lines: Vec<String> = spans.map(row).collect();
+        if !lines.is_empty() {
+            lines.insert(0, labelled("cgroup", &cgroup.subject.name.to_string()));
+        }
+        lines
+    }
+
+    /// The names of the metrics that have rows: the resident set and what was judged, or what stands for them.
+    fn shown(&self) -> Vec<&str> {
+        let judged = self.judged.iter().map(|name| &**name);
+        let main = self.values.main_metric().map(|metric| &*metric.name);
+        let mut names: Vec<&str> = Vec::new();
+        for name in main.into_iter().chain(judged) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// True if some sampler has the resident set of processes.
@@ -278,34 +325,65 @@ impl Summary {
         }
     }
 
-    fn rss(&self, target: &TargetSummary, span: &Span, has_ended: bool) -> String {
-        let peak = target.peak.unwrap_or(span.largest).max(span.largest);
-        let mut line = format!(
-            "first {}, last {}, peak {}",
-            human::bytes(span.first),
-            human::bytes(span.last),
-            human::bytes(peak)
-        );
-        let sampled = match &target.end {
-            Some(ending) => ending.rss_sampled,
-            None => self.values.observed_at(target.subject.id, metric::RSS.name),
-        };
-        let Some(sampled) = sampled else { return line };
-        if sampled > span.first_t {
+    /// The first, the last and the largest value of a metric, and the rate between.
+    fn row(&self, subject: SubjectId, metric: &Metric, span: &Span, peak: Option<i64>) -> String {
+        let amount = |value: i64| human::amount(value as f64, metric.unit);
+        let (first, last) = (amount(span.first), amount(span.last));
+        let mut line = format!("first {first}, last {last}");
+        // What only grows is largest at the end.
+        if metric.kind == MetricKind::Gauge {
+            line.push_str(&format!(
+                ", peak {}",
+                amount(span.largest.max(peak.unwrap_or(span.largest)))
+            ));
+        }
+        let sampled = span.sampled.or_else(|| self.values.observed_at(subject, &metric.name));
+        if let Some(sampled) = sampled.filter(|sampled| *sampled > span.first_t) {
             let seconds = (sampled - span.first_t) as f64 / 1e9;
             let rate = span.last.saturating_sub(span.first) as f64 / seconds;
-            line.push_str(&format!("; average {}", human::rate(rate, Unit::Bytes)));
-        }
-        // With the target goes the kernel's mark of its peak, so what came after the last sample is not
-        // known.
-        if let Some(ending) = target.end.as_ref().filter(|_| has_ended) {
-            let unsampled = ending.t.saturating_sub(sampled);
-            if unsampled > ending.t / UNSAMPLED_PART {
-                let time = human::duration(unsampled);
-                line.push_str(&format!("; not sampled in its last {time}"));
-            }
+            line.push_str(&format!("; average {}", human::rate(rate, metric.unit)));
         }
         line
+    }
+
+    /// With the target goes the kernel's mark of its peak, so what came after the last sample is not known.
+    fn unsampled(&self, target: &TargetSummary, name: &str, ended: Option<u64>) -> String {
+        let sampled = target.whole.span(name).and_then(|(_, span)| span.sampled);
+        let (Some(sampled), Some(ended)) = (sampled, ended) else { return String::new() };
+        let unsampled = ended.saturating_sub(sampled);
+        if unsampled <= ended / UNSAMPLED_PART {
+            return String::new();
+        }
+        format!("; not sampled in its last {}", human::duration(unsampled))
+    }
+}
+
+impl SubjectSummary {
+    fn apply(&mut self, metric: &Arc<Metric>, t: u64, value: i64) {
+        match self.spans.iter_mut().find(|(known, _)| known.name == metric.name) {
+            Some((_, span)) => {
+                span.last = value;
+                span.largest = span.largest.max(value);
+            }
+            None => {
+                let (first, last, largest) = (value, value, value);
+                let span = Span { first_t: t, sampled: None, first, last, largest };
+                self.spans.push((Arc::clone(metric), span));
+            }
+        }
+    }
+
+    /// It has ended, and soon is not known any more.
+    fn end(&mut self, t: u64, values: &CurrentValues) {
+        for (metric, span) in &mut self.spans {
+            let sampled = values.observed_at(self.subject.id, &metric.name);
+            span.sampled = sampled.map(|sampled| sampled.min(t));
+        }
+    }
+
+    fn span(&self, name: &str) -> Option<(&Arc<Metric>, &Span)> {
+        let span = self.spans.iter().find(|(metric, _)| *metric.name == *name);
+        span.map(|(metric, span)| (metric, span))
     }
 }
 

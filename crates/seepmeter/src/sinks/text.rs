@@ -1,17 +1,17 @@
 //! The sink `text`: a line for each sample, to be read as it comes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::fmt::strtime;
-use seepmeter_plugin::{Error, Sink, choices, options};
+use seepmeter_plugin::{Error, List, Sink, choices, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    CurrentValues, End, Event, EventKind, Header, Record, Sample, SamplerId, Subject, SubjectId,
-    SubjectKind, Unit, human,
+    CurrentPoint, CurrentValues, End, Event, EventKind, Header, Record, Sample, SamplerId,
+    SubjectId, SubjectKind, Unit, human,
 };
 
 use super::output::{Destination, Output};
@@ -21,7 +21,7 @@ use super::words;
 choices! {
     /// The form of a line.
     pub enum Style {
-        /// Time of day, time since the start, resident set, change per second.
+        /// Time of day, time since the start, value, change per second.
         Line = "line",
         /// The resident pages, one number a line.
         Pages = "pages",
@@ -35,6 +35,9 @@ options! {
         path: Option<PathBuf>,
         /// The form of a line: `line` for people, or `pages`, which is only the number of resident pages.
         style: Style = "line",
+        /// What to show, with `style=line`: metrics of processes or of cgroups. Without it, those of
+        /// `--metric`, or else the resident set, or else what the sampler counts first.
+        metric: Option<List<String>>,
     }
 }
 
@@ -45,9 +48,11 @@ pub struct Text {
     header: Option<Arc<Header>>,
     start: Option<jiff::ZonedDateTime>,
     values: CurrentValues,
-    /// The last resident set of each process that has not ended, and when it was sampled.
-    last: HashMap<SubjectId, (u64, i64)>,
-    /// True as soon as there is more than one process: each line then names its own.
+    /// The metrics that are asked for.
+    metrics: Option<Vec<String>>,
+    /// The last value of each metric of each subject that has not ended, and when it was sampled.
+    last: BTreeMap<(SubjectId, String), (u64, i64)>,
+    /// True as soon as there is more than one subject: each line then names its own.
     several: bool,
     /// Nanoseconds from tick to tick of each sampler, if the budget has changed it.
     intervals: HashMap<SamplerId, u64>,
@@ -57,7 +62,7 @@ pub struct Text {
 
 impl OutputSink for Text {
     const NAME: &'static str = "text";
-    const ABOUT: &'static str = "writes a line for each sample, at most one a second with the interval auto: the time, the resident set, its change per second";
+    const ABOUT: &'static str = "writes a line for each sample, at most one a second with the interval auto: the time, the resident set or another metric, its change per second";
     type Options = TextOptions;
     /// Soon enough for an eye, and at a thousand lines a second fifty of them travel together.
     const MAX_BATCH_DELAY: Duration = Duration::from_millis(50);
@@ -73,7 +78,8 @@ impl OutputSink for Text {
             header: None,
             start: None,
             values: CurrentValues::default(),
-            last: HashMap::new(),
+            metrics: options.metric.map(|List(metrics)| metrics),
+            last: BTreeMap::new(),
             several: false,
             intervals: HashMap::new(),
             next_lines: HashMap::new(),
@@ -99,6 +105,9 @@ impl Sink for Text {
 }
 
 impl Text {
+    /// The option that says which metrics are shown.
+    pub(crate) const METRIC: &str = "metric";
+
     fn begin(&mut self, header: &Arc<Header>) {
         self.several = header.targets.len() > 1;
         // The offset that the header names is that of where the run was.
@@ -125,42 +134,67 @@ impl Text {
         true
     }
 
+    /// Writes a line for each value of what is shown that the sample has observed, changed or not.
     fn write_sample(&mut self, sample: &Sample) -> Result<(), Error> {
-        let of_processes = self.values.points(sample).filter(|point| {
-            point.subject.kind == SubjectKind::Process && *point.metric.name == *metric::RSS.name
-        });
-        let resident: Vec<(Arc<Subject>, i64)> =
-            of_processes.map(|point| (Arc::clone(point.subject), point.value)).collect();
-        resident.iter().try_for_each(|(subject, rss)| self.write_rss(sample.t, subject, *rss))
+        for name in self.shown() {
+            let observed =
+                |subject: &SubjectId| self.values.observed_at(*subject, &name) == Some(sample.t);
+            let of_name = |point: &CurrentPoint<'_>| {
+                *point.metric.name == *name
+                    && [SubjectKind::Process, SubjectKind::Cgroup].contains(&point.subject.kind)
+            };
+            let new = self.values.points(sample).filter(of_name).map(|point| point.subject.id);
+            let known = self.last.keys().filter(|(_, metric)| *metric == name);
+            let unchanged = known.map(|(subject, _)| *subject).filter(observed);
+            let subjects: BTreeSet<SubjectId> = new.chain(unchanged).collect();
+            for subject in subjects {
+                self.write_value(sample.t, subject, &name)?;
+            }
+        }
+        Ok(())
     }
 
-    fn write_rss(&mut self, t: u64, subject: &Subject, rss: i64) -> Result<(), Error> {
+    /// The names of the metrics that are shown.
+    fn shown(&self) -> Vec<String> {
+        match &self.metrics {
+            _ if self.style == Style::Pages => vec![metric::RSS.name.to_owned()],
+            Some(metrics) => metrics.clone(),
+            None => {
+                self.values.main_metric().map(|main| main.name.to_string()).into_iter().collect()
+            }
+        }
+    }
+
+    fn write_value(&mut self, t: u64, subject: SubjectId, name: &str) -> Result<(), Error> {
+        let standing = self.values.standing_metric(subject, name);
+        let Some((unit, value)) = standing.map(|(metric, value)| (metric.unit, value)) else {
+            return Ok(());
+        };
         if self.style == Style::Pages {
             let Some(header) = &self.header else { return Ok(()) };
-            let pages = rss / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
+            let pages = value / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
             return self.output.line(&pages.to_string());
         }
-        let change = match self.last.insert(subject.id, (t, rss)) {
+        let change = match self.last.insert((subject, name.to_owned()), (t, value)) {
             Some((before, old)) if t > before => {
-                let rate = rss.saturating_sub(old) as f64 * 1e9 / (t - before) as f64;
-                format!("{}/s", human::change(rate.round(), Unit::Bytes))
+                let rate = value.saturating_sub(old) as f64 * 1e9 / (t - before) as f64;
+                let rate = if unit == Unit::Bytes { rate.round() } else { rate };
+                format!("{}/s", human::change(rate, unit))
             }
             _ => String::new(),
         };
-        self.several |= self.last.len() > 1;
-        let name = match self.several {
-            true => format!("  {}", words::subject(subject)),
-            false => String::new(),
-        };
+        self.several |= self.last.keys().any(|(known, _)| *known != subject);
+        let whose = self.values.subject(subject).filter(|_| self.several);
+        let whose = whose.map_or(String::new(), |it| format!("  {}", words::subject(it)));
         let times = self.times(t);
-        let rss = human::bytes(rss);
-        self.output.line(format!("{times}  rss {rss:>10}  {change:>13}{name}").trim_end())
+        let value = human::amount(value as f64, unit);
+        self.output.line(format!("{times}  {name} {value:>10}  {change:>13}{whose}").trim_end())
     }
 
     fn write_event(&mut self, event: &Event) -> Result<(), Error> {
         let line = self.event_line(event);
         if let (Some(subject), true) = (event.subject, event.kind.ends_subject()) {
-            self.last.remove(&subject);
+            self.last.retain(|(known, _), _| *known != subject);
         }
         let Some(line) = line.filter(|_| self.style == Style::Line) else { return Ok(()) };
         let times = self.times(event.t);

@@ -515,6 +515,42 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_descriptors_threads_and_mappings_are_read() {
+        let made = Made::new("counts", "0::/service/worker\n", "cgroup2", "rw");
+        made.write("cg/service/pids.max", "100\n");
+        made.write("cg/service/pids.current", "60\n");
+        made.write("cg/service/worker/pids.max", "max\n");
+        made.write("cg/service/worker/memory.stat", "anon 7\ninactive_file 9\n");
+        made.write("proc/sys/vm/max_map_count", "65530\n");
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max processes             7823                 7823                 processes \n\
+                      Max open files            1024                 524288               files     \n";
+        made.write("proc/7/limits", limits);
+        made.write("proc/7/status", "Tgid:\t7\nCapEff:\t0000000000000000\n");
+        let read = made.limits();
+        assert_eq!(read.tasks, Some(CgroupLimit { limit: 100, used: Some(60) }));
+        assert_eq!((read.descriptors, read.mappings), (Some(1_024), Some(65_530)));
+        assert_eq!(read.user_tasks, Some(7_823));
+        // CAP_SYS_RESOURCE.
+        made.write("proc/7/status", "Tgid:\t7\nCapEff:\t0000000001000000\n");
+        assert_eq!(made.limits().user_tasks, None);
+    }
+
+    #[test]
+    fn the_cgroups_above_one_are_those_that_are_mounted() {
+        let made = Made::new("above", "0::/box/service/worker\n", "cgroup2", "rw");
+        made.mount("/box", "cgroup2", "rw");
+        let root = ProcRoot::new(made.folder.join("proc"));
+        let mounts = root.own().read("mountinfo").unwrap();
+        let cgroups = Cgroup::of_memory(b"0::/box/service/worker\n", &mounts);
+        let [cgroup] = &cgroups[..] else { panic!("{cgroups:?}") };
+        assert_eq!(cgroup.folder(), made.folder.join("cg/service/worker"));
+        let above = std::iter::successors(Some(cgroup.clone()), Cgroup::above);
+        let paths: Vec<PathBuf> = above.map(|cgroup| cgroup.path).collect();
+        assert_eq!(paths, ["/box/service/worker", "/box/service", "/box"].map(PathBuf::from));
+    }
+
+    #[test]
     fn the_limit_of_the_address_space_and_a_blank_in_a_mount_point_are_read() {
         const SPACE: &[u8] = b"Max address space";
         let line =

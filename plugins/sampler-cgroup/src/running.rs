@@ -95,9 +95,8 @@ impl RunningCgroup {
         if *text == *target.text {
             return Ok(());
         }
-        // One that has ended is in no cgroup of version 1 any more.
-        let stat = target.root.process(target.pid).stat().map_err(meaning)?;
-        if stat.has_ended() {
+        // One that ends is in no cgroup of version 1 any more.
+        if target.root.process(target.pid).stat().map_err(meaning)?.is_exiting() {
             return Ok(());
         }
         let text = text.to_vec();

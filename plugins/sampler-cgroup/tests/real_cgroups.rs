@@ -9,7 +9,9 @@ use seepmeter_plugin::{
 };
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_sampler_cgroup::{Cgroup, CgroupOptions, RunningCgroup};
-use seepmeter_tests::{Cgroup as TestCgroup, RunningProgram, eventually, not_run, run_target, words};
+use seepmeter_tests::{
+    Cgroup as TestCgroup, RunningProgram, eventually, not_run, run_target, words,
+};
 
 const MIB: i64 = 1 << 20;
 

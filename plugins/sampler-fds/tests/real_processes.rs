@@ -132,7 +132,7 @@ fn descriptors_of_each_kind_are_counted_and_the_groups_are_the_whole() {
     let status = ProcRoot::default().process(watched.program.pid()).status().unwrap();
     assert_eq!(u64::try_from(watched.of_process("threads")).ok(), status.threads);
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", watched.program.pid())).unwrap();
-    assert_eq!(watched.of_process("mappings"), maps.lines().count().try_into().unwrap());
+    assert_eq!(usize::try_from(watched.of_process("mappings")), Ok(maps.lines().count()));
     watched.ask("close");
     watched.sweep();
     assert_eq!((watched.group("sockets"), watched.of_process("fds")), (Some(0), before));
@@ -163,7 +163,10 @@ fn a_file_that_is_open_many_times_has_a_group_of_its_own_as_long_as_it_is() {
     assert_eq!(watched.group(&format!("files {deleted}")), Some(40));
     watched.ask("close");
     watched.sweep();
-    assert_eq!((watched.group(&format!("files {deleted}")), watched.group("files")), (None, Some(files)));
+    assert_eq!(
+        (watched.group(&format!("files {deleted}")), watched.group("files")),
+        (None, Some(files))
+    );
 }
 
 #[test]

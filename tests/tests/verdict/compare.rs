@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use seepmeter_record::MappingClass;
+use seepmeter_record::conventions::metric;
 use seepmeter_tests::synthetic::{Synthetic, noise};
 use seepmeter_tests::{FinishedRun, seepmeter, words};
 use serde_json::Value;

@@ -128,7 +128,7 @@ mod tests {
     fn the_mark_and_the_size_are_found_and_a_name_that_looks_like_them_is_not() {
         let text = b"Name:\tx VmHWM: 1 kB\nTgid:\t7\nVmHWM:\t    3456 kB\nVmRSS:\t    3400 kB\nVmSwap:\t 8 kB\n";
         let (peak_rss, rss, swap) = (Some(3456 << 10), Some(3400 << 10), Some(8 << 10));
-        let status = Status { tgid: 7, peak_rss, rss, swap, capabilities: None };
+        let status = Status { tgid: 7, peak_rss, rss, swap, threads: None, capabilities: None };
         assert_eq!(parse(text), Some(status));
     }
 

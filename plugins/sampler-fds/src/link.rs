@@ -62,9 +62,11 @@ mod tests {
 
     use super::*;
 
+    type Case = (&'static [u8], DescriptorKind, Option<&'static [u8]>);
+
     #[test]
     fn each_link_that_kernels_write_has_its_kind_and_its_name() {
-        let cases: [(&[u8], DescriptorKind, Option<&[u8]>); 17] = [
+        let cases: [Case; 17] = [
             (b"/var/log/shop.log", DescriptorKind::File, Some(b"/var/log/shop.log")),
             (b"/tmp/x (deleted)", DescriptorKind::File, Some(b"/tmp/x (deleted)")),
             (b"(unreachable)/x", DescriptorKind::File, Some(b"(unreachable)/x")),

@@ -84,7 +84,7 @@ mod tests {
             let common = tally.common().first().cloned().unwrap();
             assert_eq!((&*common.name, common.kind), (&b"/dev/null"[..], DescriptorKind::File));
             let null = tally.of_name(common.hash);
-            assert!(null >= 900 && null < 920, "{null}");
+            assert!((900..920).contains(&null), "{null}");
             assert!(tally.total() >= 901, "{}", tally.total());
         }
         drop(open);

@@ -289,15 +289,19 @@ impl Summary {
         lines
     }
 
-    /// The names of the metrics that have rows: the resident set and what was judged, or what stands for them.
+    /// The names of the metrics that have rows: the resident set and what was judged, as far as they are
+    /// sampled, or else what stands for them.
     fn shown(&self) -> Vec<&str> {
+        let sampled = |name: &&str| self.values.metrics().any(|metric| *metric.name == **name);
         let judged = self.judged.iter().map(|name| &**name);
-        let main = self.values.main_metric().map(|metric| &*metric.name);
         let mut names: Vec<&str> = Vec::new();
-        for name in main.into_iter().chain(judged) {
+        for name in std::iter::once(metric::RSS.name).chain(judged).filter(sampled) {
             if !names.contains(&name) {
                 names.push(name);
             }
+        }
+        if names.is_empty() {
+            names.extend(self.values.main_metric().map(|metric| &*metric.name));
         }
         names
     }

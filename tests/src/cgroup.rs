@@ -1,6 +1,7 @@
 //! Memory cgroups for tests.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A memory cgroup of its own, removed when it is dropped.
 #[derive(Debug)]
@@ -29,7 +30,10 @@ impl Cgroup {
             is.then(|| PathBuf::from(fields[1]))
         });
         let root = root.ok_or("it is not mounted")?;
-        let folder = root.join(format!("seepmeter-test-{}-{version}", std::process::id()));
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("seepmeter-test-{}-{number}-{version}", std::process::id());
+        let folder = root.join(name);
         std::fs::create_dir(&folder).map_err(|error| format!("cannot make one: {error}"))?;
         let made = Self { folder };
         std::fs::write(made.folder.join(file), limit.to_string())

@@ -22,7 +22,10 @@ struct Watched {
 
 impl Watched {
     fn start(options: &[(&str, &str)]) -> Self {
-        let program = run_target("obey", words![]).start();
+        let mut program = run_target("obey", words![]).start();
+        // It answers, so it is past its exec and has opened what it needs.
+        program.say("hello");
+        let _ = program.line("what?");
         let given: Vec<(String, String)> =
             options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let mut stream = StreamBuffer::new();

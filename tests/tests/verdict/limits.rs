@@ -130,7 +130,7 @@ fn a_leak_of_descriptors_has_its_rate_its_kind_and_the_time_to_the_limit_of_open
     }
     // The live lines and the rows of the summary are of it too.
     let shown = replay(&path, &["-o", "text", "-o", "summary", "--metric", "fds"]).expect(0).err();
-    assert!(shown.contains("  fds         43           0/s\n"), "{shown}");
+    assert!(shown.contains(" s  fds         43            0/s\n"), "{shown}");
     assert!(
         shown.contains("\nfds        first 40, last 219, peak 219; average +17.9/min\n"),
         "{shown}"

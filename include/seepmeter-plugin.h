@@ -902,7 +902,7 @@ typedef struct seepmeter_sampler_info {
    */
   struct seepmeter_bytes name;
   /*
-   Nanoseconds from tick to tick.
+   Nanoseconds from tick to tick; with the interval `auto`, whose ticks are denser at first, the longest.
    */
   uint64_t interval;
   /*

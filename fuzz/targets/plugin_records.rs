@@ -8,17 +8,17 @@ use std::any::Any;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use seepmeter_plugin::c_abi::abi;
-use seepmeter_plugin::c_abi::{read_record, with_record};
+use seepmeter_plugin::c_abi::{HostRecord, read_record, with_record};
 
 fuzz_target!(|data: &[u8]| {
     let mut plugin = Plugin { draws: Unstructured::new(data), owned: Vec::new() };
     let Ok(record) = plugin.record() else { return };
     // SAFETY: the record is as large as it says, and all that it points to is owned until the end.
     let read = unsafe { read_record(record) };
-    if let Ok(Some(record)) = read {
+    if let Ok(HostRecord::Known(record)) = read {
         // SAFETY: our own record.
         let again = with_record(&record, |c| unsafe { read_record(c) });
-        assert_eq!(again, Ok(Some(record)));
+        assert_eq!(again, Ok(HostRecord::Known(record)));
     }
 });
 

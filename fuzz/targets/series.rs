@@ -9,15 +9,17 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use seepmeter_verdict::{Columns, JudgeOptions, RunFile};
+use seepmeter_verdict::{JudgeOptions, RunFile, TableOptions};
 
 fuzz_target!(|input: (bool, &[u8])| {
     let (named, text) = input;
-    let columns = named.then(|| Columns { time: "time".to_owned(), value: "rss".to_owned() });
+    let column = |name: &str| named.then(|| name.to_owned());
+    let options =
+        TableOptions { time: column("time"), value: column("rss"), ..TableOptions::default() };
     let mut file = File::from(memfd_create("series", MFdFlags::empty()).expect("memfd"));
     file.write_all(text).expect("memfd");
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    if let Ok(run) = RunFile::read(&path, "x", JudgeOptions::default(), columns.as_ref()) {
+    if let Ok(run) = RunFile::read(&path, "x", JudgeOptions::default(), &options) {
         let _ = run.conclude();
     }
 });

@@ -87,7 +87,9 @@ fn build(folder: &Path) {
         Some(name) => name,
     };
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--workspace", "--profile", profile, "--manifest-path"])
+        // With the tests, so that the features are those that `cargo test` builds with; with others all would be built twice.
+        .args(["build", "--quiet", "--workspace", "--lib", "--bins", "--tests"])
+        .args(["--profile", profile, "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
         .arg("--target-dir")
         .arg(folder.parent().expect("a target folder"))

@@ -30,9 +30,10 @@ impl Cgroup {
             is.then(|| PathBuf::from(fields[1]))
         });
         let root = root.ok_or("it is not mounted")?;
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("seepmeter-test-{}-{number}-{version}", std::process::id());
+        // Tests of one process may have one each.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("seepmeter-test-{}-{version}-{number}", std::process::id());
         let folder = root.join(name);
         std::fs::create_dir(&folder).map_err(|error| format!("cannot make one: {error}"))?;
         let made = Self { folder };

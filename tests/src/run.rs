@@ -44,6 +44,10 @@ pub fn run(program: impl AsRef<Path>, arguments: impl IntoIterator<Item = OsStri
     let mut command = Command::new(program.as_ref());
     let (variable, value) = tree.variable();
     command.args(arguments).env(variable, value).env("LC_ALL", "C.UTF-8");
+    // A test that is about colour sets it to nothing.
+    command.env("NO_COLOR", "1").env("TERM", "xterm");
+    // With these there is colour on any terminal, or in a pipe.
+    command.env_remove("CI").env_remove("CLICOLOR").env_remove("CLICOLOR_FORCE");
     Run { command, tree, on_terminal: false }
 }
 

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::str::FromStr;
 
 use nix::libc::c_void;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 
 /// The n-th argument after the target's name (which is the 0th), if it is given and is what is asked for.
 #[must_use]
@@ -67,6 +67,15 @@ impl Block {
         // SAFETY: all of the mapping is ours and writable.
         unsafe { start.cast::<u8>().as_ptr().write_bytes(1, length.get()) };
         Self { start, length }
+    }
+}
+
+impl Block {
+    /// Lets the kernel take the memory when it needs it: MADV_FREE of madvise(2). Until then it is resident.
+    pub fn give_back(&self) {
+        let (start, length) = (self.start, self.length.get());
+        // SAFETY: the mapping is ours, and nobody reads it again.
+        unsafe { madvise(start, length, MmapAdvise::MADV_FREE) }.expect("MADV_FREE");
     }
 }
 

@@ -1,5 +1,8 @@
 //! A program that is hard to watch: `test-target hostile KIND`, which exits with status 7. Its kinds are those
-//! of [`KINDS`]; without one it says them.
+//! of [`KINDS`]; without one it says them. What each does is in the book, `docs/src/reliability.md`.
+
+mod memory;
+mod processes;
 
 use std::ffi::{CStr, c_void};
 use std::num::NonZeroUsize;
@@ -16,7 +19,7 @@ use nix::unistd::{ForkResult, fork, setsid};
 use seepmeter_tests::target::{argument, end_with, say};
 
 /// What it does, by the name of its kind.
-const KINDS: [(&str, fn()); 14] = [
+const KINDS: [(&str, fn()); 31] = [
     ("names", names),
     ("mappings", mappings),
     ("merging", merging),
@@ -31,7 +34,27 @@ const KINDS: [(&str, fn()); 14] = [
     ("limits", limits),
     ("session", session),
     ("vfork", vfork),
+    ("execs", processes::execs),
+    ("thread-exec", processes::thread_exec),
+    ("environment", processes::environment),
+    ("leader", processes::leader),
+    ("daemons", processes::daemons),
+    ("stopped", processes::stopped),
+    ("seccomp", processes::seccomp),
+    ("traced", processes::traced),
+    ("zombies", processes::zombies),
+    ("crowd", processes::crowd),
+    ("race", processes::race),
+    ("traps", processes::traps),
+    ("files", memory::files),
+    ("shared", memory::shared),
+    ("stack", memory::stack),
+    ("remaps", memory::remaps),
+    ("high-water", memory::high_water),
 ];
+
+/// As long as it takes to be sampled in a state.
+const LONG_ENOUGH: Duration = Duration::from_millis(200);
 
 pub(crate) fn run() {
     let Some(wanted) = argument::<String>(1) else {
@@ -39,8 +62,8 @@ pub(crate) fn run() {
     };
     let kind = KINDS.iter().find(|(kind, _)| *kind == wanted);
     kind.unwrap_or_else(|| panic!("there is no kind {wanted}")).1();
-    // As long as it takes to be sampled in this state.
-    thread::sleep(Duration::from_millis(200));
+    thread::sleep(LONG_ENOUGH);
+    say("end");
     end_with(7)
 }
 

@@ -69,6 +69,7 @@ fn obey(words: &[&str]) -> String {
         ["file", path, bytes] => file(path, number(bytes)),
         ["unlink", path] => format!("{:?}", fs::remove_file(path)),
         ["thread", name] => named_thread(name),
+        ["unjoined", count] => unjoined_threads(number(count)),
         _ => change(words),
     }
 }
@@ -150,6 +151,22 @@ fn file(path: &str, bytes: usize) -> String {
         Ok(file) => map(bytes, PROT_READ, MAP_PRIVATE, file.as_raw_fd()),
         Err(_) => "refused".to_owned(),
     }
+}
+
+/// Threads that end at once, and that nobody joins: their stacks, of the size that glibc takes, stay.
+fn unjoined_threads(count: usize) -> String {
+    extern "C" fn end(_: *mut libc::c_void) -> *mut libc::c_void {
+        ptr::null_mut()
+    }
+    let mut last = 0;
+    for _ in 0..count {
+        // SAFETY: the function takes no notice of its argument, and the thread is never joined.
+        let failed = unsafe { libc::pthread_create(&raw mut last, ptr::null(), end, ptr::null_mut()) };
+        if failed != 0 {
+            return "refused".to_owned();
+        }
+    }
+    count.to_string()
 }
 
 /// A thread that has a name, an arena, and nothing to do.

@@ -1,8 +1,9 @@
-//! The project's chores: `cargo xtask check | test [SUITE…] | fuzz [SECONDS] | bless |
+//! The project's chores: `cargo xtask check | test [SUITE…] | fuzz [SECONDS] | bless | dist |
 //! release-check`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command of the developers'")]
 
+mod dist;
 mod fuzz;
 mod release;
 mod suites;
@@ -21,6 +22,7 @@ Usage: cargo xtask COMMAND
                              cargo test, as in: cargo xtask test run bad_input -- --nocapture
   fuzz [SECONDS [FUZZER…]]   the fuzzers of fuzz/, so many seconds each (60 if no number is given)
   bless                      write the C header, the snapshots and the outputs in the book again
+  dist                       a release in target/packages: a tar file, and a package for Debian
   release-check              versions, changelog, licences, and the frozen copy of the C header
 
 SEEPMETER_LONG=1 runs the long tests too.";
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
             Err(_) => Err(anyhow::anyhow!("`{seconds}` is no number of seconds")),
         },
         ["bless"] => bless(),
+        ["dist"] => dist::run(&root()),
         ["release-check"] => release::check(&root()),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
@@ -66,6 +69,9 @@ fn check() -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
+    // A workspace of its own, which nothing else builds without a nightly toolchain.
+    let fuzzers = ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz-check"];
+    cargo(&[&["check"], &fuzzers[..]].concat(), &[])?;
     cargo(&["test", "--quiet", "-p", "seepmeter-abi"], &[])
 }
 

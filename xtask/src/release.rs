@@ -79,7 +79,7 @@ fn header_is_frozen(root: &Path) -> Result<()> {
 }
 
 /// The version of all packages.
-fn version(root: &Path) -> Result<String> {
+pub(crate) fn version(root: &Path) -> Result<String> {
     let text = read(&root.join("Cargo.toml"))?;
     let (_, package) = text.split_once("[workspace.package]").context("no [workspace.package]")?;
     let line = package.lines().find_map(|line| line.strip_prefix("version = \""));
@@ -132,8 +132,8 @@ mod tests {
         folder
     }
 
-    /// What is said of it if this file has this text.
-    fn told(file: &str, text: &str) -> String {
+    /// What the check says if this file has this text.
+    fn checked(file: &str, text: &str) -> String {
         let folder = good();
         fs::write(folder.path().join(file), text).unwrap();
         check(folder.path()).map_or_else(|error| error.to_string(), |()| "ready".to_owned())
@@ -146,24 +146,24 @@ mod tests {
 
     #[test]
     fn a_package_with_a_version_of_its_own_is_named() {
-        let told = told(
+        let error = checked(
             "crates/one/Cargo.toml",
             "[package]\nversion = \"1.2.4\"\nlicense.workspace = true\n",
         );
-        assert!(told.contains("one/Cargo.toml has no `version.workspace = true`"), "{told}");
+        assert!(error.contains("one/Cargo.toml has no `version.workspace = true`"), "{error}");
     }
 
     #[test]
     fn a_version_that_the_changelog_lacks_is_named() {
-        let told = told("CHANGELOG.md", "## Unreleased\n\n## 1.2.30\n");
-        assert!(told.contains("no section for 1.2.3"), "{told}");
+        let error = checked("CHANGELOG.md", "## Unreleased\n\n## 1.2.30\n");
+        assert!(error.contains("no section for 1.2.3"), "{error}");
     }
 
     #[test]
     fn a_header_that_is_another_than_its_frozen_copy_is_refused() {
-        let changed = told("include/seepmeter-plugin.h", &format!("{HEADER}int more;\n"));
+        let changed = checked("include/seepmeter-plugin.h", &format!("{HEADER}int more;\n"));
         assert!(changed.contains("raise the ABI version"), "{changed}");
-        let new = told("include/seepmeter-plugin.h", &HEADER.replace("MINOR 0", "MINOR 1"));
+        let new = checked("include/seepmeter-plugin.h", &HEADER.replace("MINOR 0", "MINOR 1"));
         assert!(new.contains("no frozen copy") && new.contains("v1.1"), "{new}");
     }
 }

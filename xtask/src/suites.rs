@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_suite_that_is_not_there_is_an_error_with_the_areas() {
-        let told = found("nonsense");
-        assert!(told.contains("`nonsense`") && told.contains("processes, run"), "{told}");
+        let error = found("nonsense");
+        assert!(error.contains("`nonsense`") && error.contains("processes, run"), "{error}");
     }
 }

@@ -16,6 +16,7 @@ pub mod leaky;
 pub mod noise;
 pub mod rng;
 pub mod run;
+pub mod sequence;
 pub mod shape;
 pub mod starts;
 pub mod table;

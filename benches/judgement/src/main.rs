@@ -5,6 +5,8 @@
 //!
 //! `--auto` spaces the samples as the interval `auto` does.
 //!
+//! `--until-verdict` ends each watch as soon as its verdict is settled, and counts what it ended with.
+//!
 //! Where no split is named it is `tuning`, so that forgetting the flag spends nothing.
 //!
 //! `-- --speed` measures the time of a million-sample judgement and of downsampling ten million.
@@ -12,7 +14,7 @@
 
 use seepmeter_analysis::{Classification, Downsampler, Series, Settings, judge};
 use seepmeter_judgement_bench::run::{BETWEEN, LENGTHS, Plan, judged, run};
-use seepmeter_judgement_bench::{Spacing, Split, shapes, starts, table};
+use seepmeter_judgement_bench::{Spacing, Split, sequence, shapes, starts, table};
 use seepmeter_record::Unit;
 use seepmeter_verdict::explanation;
 use std::path::Path;
@@ -53,6 +55,11 @@ fn main() -> ExitCode {
         baselines: !has("--no-baselines"),
         unsure: has("--unsure"),
     };
+    if has("--until-verdict") {
+        let plan = Plan { spacing: Spacing::Auto, ..plan };
+        println!("{}", sequence::table(&sequence::run(&plan), has("--by-shape")));
+        return ExitCode::SUCCESS;
+    }
     let began = Instant::now();
     let rows = run(&plan);
     if has("--by-shape") {

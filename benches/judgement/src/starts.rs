@@ -31,7 +31,7 @@ pub fn judge_all(folder: &Path) -> Result<Vec<Start>, String> {
 
 fn start(path: &Path) -> Result<Start, String> {
     let file = path.display().to_string();
-    let options = JudgeOptions { metrics: vec![metric::RSS.name.to_owned()], gates: Vec::new() };
+    let options = JudgeOptions::default();
     let run = RunFile::read(path, &file, options, &TableOptions::default())
         .map_err(|why| format!("{file}: {why}"))?;
     let series = run.series(metric::RSS.name).map_err(|why| format!("{file}: {why}"))?.whole;

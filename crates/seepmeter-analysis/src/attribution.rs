@@ -53,7 +53,7 @@ pub fn attribute<Id, S: Borrow<Series>>(
     let cycles =
         cycle.map_or(BUCKETS, |c| (length / (CYCLES_IN_A_BUCKET * c.max(1) as f64)) as usize);
     let buckets = cycles.clamp(LEAST_BUCKETS, BUCKETS);
-    let flat = Interval { estimate: 0.0, low: 0.0, high: 0.0 };
+    let flat = Interval::around(0.0, 0.0);
     let lay = |s: &Series| Bucketed::of(s, span, buckets);
     let whole = lay(whole);
     let whole_gain = whole.gain();

@@ -10,6 +10,7 @@
 //! Journal of Statistics 6, 1979). The whole's three figures are one family and those of all parts
 //! another, so that the answer on the whole does not depend on how many parts were sampled.
 
+use crate::fit::{mean, variance};
 use crate::interval::Interval;
 use crate::judgement::Judgement;
 use crate::thresholds::comparison::{ALIKE, ALPHA, LEAST_CHANGE, UPPER_END};
@@ -216,7 +217,7 @@ fn welch(Samples { base, new }: Samples, resolution: f64) -> Difference {
     }
     // Runs that all say the very same, such as nothing, differ by nothing.
     if base.iter().chain(&new).all(|value| *value == base[0]) {
-        let interval = Some(Interval { estimate: 0.0, low: 0.0, high: 0.0 });
+        let interval = Some(Interval::around(0.0, 0.0));
         return Difference { estimate: 0.0, interval, p_value: Some(1.0), ..unknown };
     }
     // A value rounded to a resolution r has a variance of r²/12.
@@ -226,8 +227,7 @@ fn welch(Samples { base, new }: Samples, resolution: f64) -> Difference {
     let freedom = (a + b).powi(2) / (weight(a, base.len()) + weight(b, new.len()));
     let error = (a + b).sqrt();
     let Ok(t) = StudentsT::new(0.0, 1.0, freedom) else { return unknown };
-    let half = t.inverse_cdf(UPPER_END) * error;
-    let interval = Interval { estimate, low: estimate - half, high: estimate + half };
+    let interval = Interval::around(estimate, t.inverse_cdf(UPPER_END) * error);
     let p_value = 2.0 * t.cdf(-(estimate / error).abs());
     Difference { interval: Some(interval), p_value: Some(p_value), ..unknown }
 }
@@ -254,15 +254,6 @@ fn change(d: &Difference, scale: f64) -> Change {
         false if small => Change::Alike,
         false => Change::Inconclusive,
     }
-}
-
-fn mean(x: &[f64]) -> f64 {
-    x.iter().sum::<f64>() / x.len() as f64
-}
-
-fn variance(x: &[f64]) -> f64 {
-    let m = mean(x);
-    x.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (x.len() as f64 - 1.0)
 }
 
 #[cfg(test)]

@@ -256,11 +256,11 @@ impl Weighing<'_> {
             doubt(Reason::Slowing, watch)
         } else if significant || self.leaks_perhaps() {
             let cycles = tests.cycles_lack.unwrap_or(0.0);
-            doubt(Reason::MayBeSlowing, self.until(TELLS_A_CURVE).max(cycles))
+            doubt(Reason::MayBeSlowing, self.until(SHOWS_A_CURVE).max(cycles))
         } else if let Some(lack) = tests.cycles_lack {
             doubt(Reason::FewCycles, lack)
         } else {
-            doubt(Reason::Noise, self.until(TELLS_GROWTH).min(MOST_MORE * watch))
+            doubt(Reason::Noise, self.until(SHOWS_GROWTH).min(MOST_MORE * watch))
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Drift {
     /// What they gained in the second half.
     #[serde(with = "crate::exact")]
     pub late: f64,
-    /// Whether the drift of the second half is like that of the first, as far as can be told.
+    /// Whether the drift of the second half is like that of the first, as far as is known.
     pub keeps_on: bool,
 }
 
@@ -68,8 +68,7 @@ pub fn test(floors: &[Floor]) -> Option<Drift> {
         && fifth > STILL * total / 5.0
         && eighth > ENDED * total / 8.0;
     let span = (floors[floors.len() - 1].time - floors[0].time).max(f64::MIN_POSITIVE);
-    let (estimate, half) = (total / span, Z95 * error / span);
-    let rate = Interval { estimate, low: estimate - half, high: estimate + half };
+    let rate = Interval::around(total / span, Z95 * error / span);
     Some(Drift { t, p_value, rate, early, late, keeps_on })
 }
 

@@ -81,7 +81,7 @@ pub struct Tests {
     pub trend: Trend,
     /// Theil–Sen through the judged floors.
     pub slope: Slope,
-    /// The drift over the whole watch: a walk has no warm-up that could be told from it.
+    /// The drift over the whole watch: a walk has no warm-up that could be separated from it.
     pub drift: Option<Drift>,
     /// The drift over what is judged alone.
     pub late_drift: Option<Drift>,

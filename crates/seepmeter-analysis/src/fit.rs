@@ -66,6 +66,17 @@ pub(crate) fn noise_of(floors: &[Floor]) -> Vec<f64> {
     least_squares(&[&ones, &t, &squares], &y).residuals
 }
 
+/// The mean.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The variance of what the values are a sample of.
+pub(crate) fn variance(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0)
+}
+
 /// The median; 0 of nothing.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     if values.is_empty() {

@@ -17,6 +17,12 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// An estimate with an interval that reaches as far up as down.
+    #[must_use]
+    pub fn around(estimate: f64, half: f64) -> Self {
+        Self { estimate, low: estimate - half, high: estimate + half }
+    }
+
     /// All of it moved by this much.
     #[must_use]
     pub fn shifted(self, by: f64) -> Self {

@@ -57,21 +57,6 @@ pub enum Reason {
     Noise,
 }
 
-impl Reason {
-    /// A stable name for JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::TooShort => "too-short",
-            Reason::FewCycles => "few-cycles",
-            Reason::StillWarmingUp => "still-warming-up",
-            Reason::Slowing => "slowing",
-            Reason::MayBeSlowing => "may-be-slowing",
-            Reason::Steps => "steps",
-            Reason::Noise => "noise",
-        }
-    }
-}
-
 /// The answer, why, and how much longer a watch it would take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Decision {

@@ -72,6 +72,7 @@ pub mod thresholds;
 mod trade;
 pub mod trend;
 pub mod warm_up;
+pub mod work;
 
 pub use attribution::{Attribution, Share, attribute};
 pub use compare::{Change, Comparison, Figures, Runs};
@@ -87,3 +88,4 @@ pub use parts::{PartView, PartsJudgement, judge_with_parts};
 pub use scaling::{Scaling, ScalingAnswer, ScalingReason, ScalingRuns};
 pub use series::Series;
 pub use settings::Settings;
+pub use work::{IdleGrowth, TooLittleWork, WorkClock};

@@ -14,6 +14,7 @@
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::fit::{mean, variance};
 use crate::interval::Interval;
 use crate::thresholds::scaling::{
     ALPHA, FASTER, LATE_ALPHA, LEAST_AMOUNTS, LEAST_GAIN, LEAST_ROUNDS, PAGE, SLOWER,
@@ -259,23 +260,13 @@ impl Estimate {
     /// The 95 % confidence interval.
     fn interval(&self) -> Interval {
         let t = self.student().map_or(f64::INFINITY, |student| student.inverse_cdf(0.975));
-        let half = t * self.error;
-        Interval { estimate: self.mean, low: self.mean - half, high: self.mean + half }
+        Interval::around(self.mean, t * self.error)
     }
 
     /// True if it would be so high by chance with a probability of no more than `alpha`.
     fn is_positive(&self, alpha: f64) -> bool {
         self.student().is_some_and(|student| student.sf(self.mean / self.error) <= alpha)
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn variance(values: &[f64]) -> f64 {
-    let center = mean(values);
-    values.iter().map(|v| (v - center).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0)
 }
 
 #[cfg(test)]

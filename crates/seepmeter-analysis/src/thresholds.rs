@@ -368,10 +368,10 @@ group! {
         SMALL_OF_AMPLITUDE: f64 = 0.25;
         /// Of the watch: a warm-up or steps that left too few floors take at least this much more.
         MORE_AFTER_FEW_FLOORS: f64 = 0.25;
-        /// Standard errors that it takes to tell a line from a slowing curve.
-        TELLS_A_CURVE: f64 = 30.0;
-        /// Standard errors that it takes to tell growth from noise.
-        TELLS_GROWTH: f64 = 5.0;
+        /// Standard errors that it takes to show that a line is no slowing curve.
+        SHOWS_A_CURVE: f64 = 30.0;
+        /// Standard errors that it takes to show that growth is no noise.
+        SHOWS_GROWTH: f64 = 5.0;
         /// Standard errors: a slope of fewer is taken for this, or the time it takes would have no bound.
         LEAST_Z: f64 = 0.1;
         /// Of the judged span: no less is asked for, since an estimate from errors is a rough one.
@@ -442,6 +442,20 @@ group! {
         ALPHA: f64 = 0.05;
         /// The part of a distribution under the upper end of a 95 % interval.
         UPPER_END: f64 = 0.975;
+    }
+}
+
+group! {
+    /// Work as the axis.
+    work {
+        /// A counter that rises less often than this hardly moves.
+        LEAST_MARKS: usize = 30;
+        /// The time is divided into so many cells.
+        IDLE_CELLS: usize = 64;
+        /// A cell with less than this share of the usual rate of work is one without work.
+        IDLE_RATE: f64 = 0.1;
+        /// If this share of the growth came without work, the rest says little.
+        IDLE_PART: f64 = 0.25;
     }
 }
 

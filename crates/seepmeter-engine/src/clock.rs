@@ -73,14 +73,24 @@ impl Schedule {
 
     /// Takes the tick that is due at `now`.
     pub(crate) fn take(&mut self, now: Instant) -> Tick {
-        let behind = nanos(now.saturating_duration_since(self.next));
+        let mut taken = self.next;
+        let mut missed = 0;
+        // Ticks that were missed were further and further apart, until they are as far apart as they ever are.
+        loop {
+            self.interval = self.asked.after(taken - self.first);
+            let is_longest = self.interval == self.asked.longest();
+            if is_longest || now.saturating_duration_since(taken) < self.interval {
+                break;
+            }
+            taken += self.interval;
+            missed += 1;
+        }
+        let behind = nanos(now.saturating_duration_since(taken));
         let interval = nanos(self.interval).max(1);
-        let missed = behind / interval;
-        let late = behind % interval > interval / 2;
-        let taken = self.next + Duration::from_nanos(missed.saturating_mul(interval));
-        self.interval = self.asked.after(taken - self.first);
+        let passed = behind / interval;
+        taken += Duration::from_nanos(passed.saturating_mul(interval));
         self.next = taken + self.interval;
-        Tick { missed, late }
+        Tick { missed: missed + passed, late: behind % interval > interval / 2 }
     }
 }
 
@@ -123,5 +133,27 @@ mod tests {
         let (ticks, interval) = ticks_until(86_400_000 * MS);
         assert_eq!(interval, 1000 * MS);
         assert!(f64::from(ticks) < 86_400.0 * 1.015, "{ticks}");
+    }
+
+    #[test]
+    fn automatic_ticks_missed_in_a_long_stop_are_those_that_would_have_been_taken() {
+        let start = Instant::now();
+        for (stop, end) in [(7_000, 9_000), (7_000, 3_600_000), (400_000, 500_000)] {
+            let taken_until = |end: u32| {
+                let mut schedule = Schedule::new(start, TickInterval::Auto);
+                let mut ticks = 0;
+                while schedule.due() <= start + end * MS {
+                    let due = schedule.due();
+                    assert_eq!(schedule.take(due).missed, 0);
+                    ticks += 1;
+                }
+                (schedule, ticks)
+            };
+            let (mut schedule, before) = taken_until(stop);
+            let (all, expected) = taken_until(end);
+            let tick = schedule.take(start + end * MS);
+            assert_eq!(before + tick.missed + 1, expected, "{stop} to {end}");
+            assert_eq!((schedule.due(), schedule.interval()), (all.due(), all.interval()));
+        }
     }
 }

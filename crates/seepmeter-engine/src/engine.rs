@@ -31,7 +31,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that reports to `notices` what the user should hear at once.
+    /// An engine that reports to `notices` what the user should know at once.
     #[must_use]
     pub fn new(notices: Notices) -> Self {
         Self { notices }
@@ -120,9 +120,10 @@ impl Prepared {
     pub fn arm(self, targets: Vec<TargetSpec>, collector: Collector) -> Result<Armed, StartError> {
         let Self { infos, samplers, sinks, queues, max_batch_delay, failures } = self;
         let (writer, reader) = stream();
+        let gone = reader.router;
         let (report, router) = bounded(1);
         let open = Arc::new(AtomicBool::new(false));
-        let (conclusion_sender, conclusion_requests) = unbounded();
+        let (request_sender, requests) = unbounded();
         let routing = Router {
             open: Arc::clone(&open),
             stream: reader,
@@ -130,9 +131,12 @@ impl Prepared {
             collector,
             max_batch_delay,
             failures: Arc::clone(&failures),
-            conclusion_requests,
+            requests,
         };
-        thread::Builder::new().name("router".to_owned()).spawn(move || routing.run(&report))?;
+        thread::Builder::new().name("router".to_owned()).spawn(move || {
+            let _gone = gone.at_end_of_thread();
+            routing.run(&report);
+        })?;
         let subjects = writer.reserve_subjects(targets.len());
         let origins = targets.iter().map(|target| target.origin.clone());
         let named = subjects.iter().zip(origins);
@@ -148,9 +152,10 @@ impl Prepared {
             samplers,
             sinks,
             router,
-            conclusion_requests: conclusion_sender,
+            requests: request_sender,
             open,
             failures,
+            marks: None,
         };
         session.begin(targets)?;
         Ok(Armed::new(session))

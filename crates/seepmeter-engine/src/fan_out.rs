@@ -47,6 +47,11 @@ impl FanOut {
         !self.queues.is_empty()
     }
 
+    /// Lets every sink whose queue has room report what is known so far.
+    pub(crate) fn report(&self, conclusion: &Arc<Conclusion>) {
+        self.queues.iter().for_each(|queue| queue.report(Arc::clone(conclusion)));
+    }
+
     /// The verdict is the last that the sinks get.
     pub(crate) fn conclude(&mut self, conclusion: &Arc<Conclusion>) {
         self.queues.iter_mut().for_each(|queue| queue.conclude(Arc::clone(conclusion)));
@@ -81,6 +86,7 @@ mod tests {
 
     use super::*;
     use crate::sink_queue::{PENDING_BATCHES, PENDING_BYTES, PENDING_SAMPLES, Pending};
+    use crate::thread_end::ThreadEndFlag;
 
     fn sample(t: u64) -> Record {
         Record::Sample(Sample {
@@ -105,16 +111,26 @@ mod tests {
         let (queue, taken) = bounded(batches);
         let pending = Arc::new(Pending::default());
         (
-            FanOut::new(vec![SinkQueue::new("slow".into(), queue, Arc::clone(&pending))]),
+            FanOut::new(vec![SinkQueue::new(
+                "slow".into(),
+                queue,
+                Arc::clone(&pending),
+                ThreadEndFlag::new(),
+            )]),
             taken,
             pending,
         )
     }
 
+    fn open_queue(batches: usize) -> (SinkQueue, Receiver<Delivery>) {
+        let (queue, open) = bounded(batches);
+        (SinkQueue::new("open".into(), queue, Arc::default(), ThreadEndFlag::new()), open)
+    }
+
     fn records_of(delivery: Delivery) -> Vec<Record> {
         match delivery {
             Delivery::Records(batch) => batch.records.to_vec(),
-            Delivery::Conclusion(_) => Vec::new(),
+            Delivery::Report(_) | Delivery::Conclusion(_) => Vec::new(),
         }
     }
 
@@ -132,8 +148,8 @@ mod tests {
     #[test]
     fn a_sink_for_which_too_many_definitions_and_events_wait_is_closed() {
         let (mut fan_out, taken, pending) = one_queue(2);
-        let (queue, open) = bounded(usize::from(u16::MAX));
-        fan_out.queues.push(SinkQueue::new("open".into(), queue, Arc::default()));
+        let (queue, open) = open_queue(usize::from(u16::MAX));
+        fan_out.queues.push(queue);
         let events = || (0..1000).map(event).collect::<Vec<_>>();
         let bytes = Batch::new(events()).bytes;
         let mut handed_over = 0;
@@ -153,6 +169,35 @@ mod tests {
         assert!(handed_over + bytes > PENDING_BYTES);
         assert_eq!(taken.try_iter().count(), 2);
         assert!(fan_out.offer(events()).is_empty(), "it is named once");
+    }
+
+    #[test]
+    fn a_sink_for_which_nothing_waits_is_not_closed_however_much_comes_at_once() {
+        let (mut fan_out, taken, pending) = one_queue(2);
+        let huge = || {
+            let text = "x".repeat(PENDING_BYTES).into();
+            vec![Record::Event(Event::new(0, EventKind::SinkFailed { reason: text }))]
+        };
+        assert!(fan_out.offer(huge()).is_empty());
+        assert_eq!(fan_out.offer(vec![event(1)]), [("slow".to_owned(), Closed::TooSlow)]);
+        assert_eq!(all(&taken, &pending), huge());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_sink_that_is_gone_and_keeps_its_end_of_the_queue() {
+        for fills in [false, true] {
+            let (queue, _kept) = bounded(1);
+            let (pending, gone) = (Arc::<Pending>::default(), ThreadEndFlag::new());
+            let queue = SinkQueue::new("gone".into(), queue, Arc::clone(&pending), gone);
+            let mut fan_out = FanOut::new(vec![queue]);
+            let batch = || Delivery::Records(Batch::new(vec![event(0)]));
+            assert!(fan_out.give(&batch()));
+            let full = if fills { PENDING_BYTES } else { 0 };
+            pending.bytes.fetch_add(full, Ordering::Relaxed);
+            let giving = std::thread::spawn(move || fan_out.give(&batch()));
+            gone.set();
+            assert!(!giving.join().unwrap());
+        }
     }
 
     #[test]
@@ -208,8 +253,8 @@ mod tests {
     #[test]
     fn a_closed_sink_is_named_once_and_the_others_go_on() {
         let (mut fan_out, taken, _) = one_queue(1);
-        let (queue, open) = bounded(8);
-        fan_out.queues.push(SinkQueue::new("open".into(), queue, Arc::default()));
+        let (queue, open) = open_queue(8);
+        fan_out.queues.push(queue);
         drop(taken);
         assert_eq!(fan_out.offer(vec![event(0)]), [("slow".to_owned(), Closed::ByItself)]);
         assert!(fan_out.offer(vec![event(1)]).is_empty());

@@ -26,6 +26,7 @@ mod engine;
 mod failures;
 mod fan_out;
 mod header;
+mod marks;
 mod plan;
 mod plugins;
 mod replay;
@@ -35,6 +36,7 @@ mod session;
 mod sink;
 mod sink_queue;
 mod stream;
+mod thread_end;
 
 pub use cost::own_cost;
 pub use engine::{Engine, Prepared};
@@ -42,14 +44,14 @@ pub use plan::{SamplerPlan, SinkPlan, StartError, TargetSpec, TickInterval};
 pub use plugins::*;
 pub use replay::Replay;
 pub use sampler::KeptAlive;
-pub use session::{Armed, Live, PendingConclusion, Unfinished};
+pub use session::{Armed, Live, PendingAnswer, Unfinished};
 
 use std::sync::Arc;
 
 use seepmeter_record::{Dropped, Footer};
 use seepmeter_verdict::Conclusion;
 
-/// Hears of what the user should know at once: one sentence each.
+/// Gets what the user should know at once: one sentence each.
 pub type Notices = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What became of a run.
@@ -60,7 +62,7 @@ pub struct RunReport {
     pub footer: Option<Footer>,
     /// The verdict; none if the router did not come to its end.
     pub conclusion: Option<Arc<Conclusion>>,
-    /// The samplers and sinks that failed, in words that the user has heard already.
+    /// The samplers and sinks that failed, in words that the user has got already.
     pub failures: Vec<String>,
     /// The samples that sinks did not get, also those given up after the footer was written.
     pub dropped: Vec<Dropped>,

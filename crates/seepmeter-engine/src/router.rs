@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, never, select};
 use seepmeter_record::{Dropped, Event, EventKind, Footer, Record};
 use seepmeter_verdict::{Collector, Conclusion};
 
@@ -34,8 +34,16 @@ pub(crate) struct Router {
     /// False until the run has really begun: what was emitted until then waits here, and is of no
     /// consequence if the run is aborted.
     pub(crate) open: Arc<AtomicBool>,
-    /// Who wants to know what is concluded so far.
-    pub(crate) conclusion_requests: Receiver<Sender<Conclusion>>,
+    /// What is asked of it meanwhile.
+    pub(crate) requests: Receiver<Request>,
+}
+
+/// What the router is asked while the run goes on.
+pub(crate) enum Request {
+    /// Answers from what was collected so far.
+    Ask(Box<dyn FnOnce(&Collector) + Send>),
+    /// Lets the sinks report what they know so far.
+    Report,
 }
 
 impl Router {
@@ -48,7 +56,7 @@ impl Router {
         }
         loop {
             let idle = self.stream.records.is_empty();
-            let Ok(first) = self.stream.records.recv() else { break };
+            let Some(first) = self.next_record() else { break };
             if idle {
                 self.wait();
             }
@@ -77,6 +85,28 @@ impl Router {
         }
     }
 
+    /// The next record; requests that come before it are served. None at the end of the stream.
+    fn next_record(&mut self) -> Option<Record> {
+        loop {
+            let request = select! {
+                recv(self.stream.records) -> record => return record.ok(),
+                recv(self.requests) -> request => request,
+            };
+            match request {
+                Ok(request) => self.serve(request),
+                // Nobody is left to ask.
+                Err(_) => self.requests = never(),
+            }
+        }
+    }
+
+    fn serve(&mut self, request: Request) {
+        match request {
+            Request::Ask(ask) => ask(&self.collector),
+            Request::Report => self.fan_out.report(&Arc::new(self.collector.conclude())),
+        }
+    }
+
     /// Lets records gather, until somebody asks for them.
     fn wait(&self) {
         if !self.max_batch_delay.is_zero() {
@@ -92,9 +122,8 @@ impl Router {
         let t = batch.iter().rev().find_map(Record::time).unwrap_or(0);
         let closed = self.fan_out.offer(batch);
         self.report_closed(closed, t);
-        for request in self.conclusion_requests.try_iter() {
-            // Whoever asked may have gone on without the answer.
-            let _ = request.send(self.collector.conclude());
+        while let Ok(request) = self.requests.try_recv() {
+            self.serve(request);
         }
         match footer {
             Some(Record::Footer(footer)) => Some(footer),
@@ -102,22 +131,28 @@ impl Router {
         }
     }
 
-    /// Reports sinks that were closed to those that are left.
-    fn report_closed(&mut self, closed: Vec<(String, Closed)>, t: u64) {
-        let event = |(label, why): (String, Closed)| {
-            if why == Closed::TooSlow {
-                let sentence = format!(
-                    "sink {label}: it was too slow: more than {} MiB of definitions and events waited for it, which is the limit, and seepmeter closed it; its output ends there",
-                    PENDING_BYTES >> 20
-                );
-                self.failures.report(&label, sentence);
-            }
-            let reason = self.failures.of(&label).unwrap_or(label).into();
-            Record::Event(Event::new(t, EventKind::SinkFailed { reason }))
-        };
-        let events: Vec<Record> = closed.into_iter().map(event).collect();
-        if !events.is_empty() {
-            self.fan_out.offer(events);
+    /// Reports sinks that were closed, also to those that are left, some of which may be closed for that in
+    /// their turn.
+    fn report_closed(&mut self, mut closed: Vec<(String, Closed)>, t: u64) {
+        while !closed.is_empty() {
+            self.report_too_slow(&closed);
+            let event = |(label, _): (String, Closed)| {
+                let reason = self.failures.of(&label).unwrap_or(label).into();
+                Record::Event(Event::new(t, EventKind::SinkFailed { reason }))
+            };
+            let events = closed.into_iter().map(event).collect();
+            closed = self.fan_out.offer(events);
+        }
+    }
+
+    /// Those that were closed by themselves have reported it.
+    fn report_too_slow(&self, closed: &[(String, Closed)]) {
+        for (label, _) in closed.iter().filter(|(_, why)| *why == Closed::TooSlow) {
+            let sentence = format!(
+                "sink {label}: it was too slow: more than {} MiB of definitions and events waited for it, which is the limit, and seepmeter closed it; its output ends there",
+                PENDING_BYTES >> 20
+            );
+            self.failures.report(label, sentence);
         }
     }
 
@@ -126,7 +161,9 @@ impl Router {
         let dropped = self.fan_out.dropped();
         let footer = Record::Footer(Footer { dropped: dropped.clone(), ..footer });
         self.collector.observe(&footer);
-        self.fan_out.offer(vec![footer]);
+        let closed = self.fan_out.offer(vec![footer]);
+        // Nothing comes behind the footer in the stream of those that are left.
+        self.report_too_slow(&closed);
         let conclusion = Arc::new(self.collector.conclude());
         self.fan_out.conclude(&conclusion);
         let _ = report.send(RouterReport { dropped, conclusion });

@@ -1,22 +1,26 @@
 //! A run, from the arrival of its targets to its report.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use seepmeter_process::marks::MarkSource;
 use seepmeter_record::{Dropped, End, Event, EventKind, Footer, Record, SubjectId, TargetEnd};
 
-use seepmeter_verdict::Conclusion;
+use seepmeter_verdict::{Collector, Conclusion, CurrentTotal};
 
 use crate::RunReport;
 use crate::cost::own_cost;
 use crate::failures::Failures;
+use crate::marks::MarkThread;
 use crate::plan::TargetSpec;
-use crate::router::RouterReport;
+use crate::router::{Request, RouterReport};
 use crate::sampler::{KeptAlive, SamplerHandle, TickTotals};
 use crate::sink::SinkHandle;
 use crate::stream::StreamWriter;
+use crate::thread_end::ThreadEndFlag;
 
 /// Every sampler has the targets, and none has taken a sample yet.
 pub struct Armed {
@@ -85,6 +89,17 @@ impl Live {
         self.session.writer.send(Record::Event(event));
     }
 
+    /// Puts marks into the stream from now on.
+    ///
+    /// # Errors
+    /// If there can be no thread for it.
+    pub fn receive_marks(&mut self, source: MarkSource) -> io::Result<()> {
+        let Session { writer, failures, .. } = &self.session;
+        let marks = MarkThread::start(source, writer.clone(), Arc::clone(failures))?;
+        self.session.marks = Some(marks);
+        Ok(())
+    }
+
     /// Adds a target. A sampler that can't take it leaves it out, and the stream says so.
     pub fn add_target(&mut self, spec: TargetSpec) -> SubjectId {
         let session = &mut self.session;
@@ -104,14 +119,37 @@ impl Live {
         self.session.end_target(subject, end);
     }
 
-    /// Asks what is concluded so far. The answer comes behind the next record, so whoever needs it soon
-    /// asks ahead.
+    /// Asks what is concluded so far. The answer comes when the router has time for it, and nobody waits.
     #[must_use]
-    pub fn request_conclusion(&self) -> PendingConclusion {
+    pub fn request_conclusion(&self) -> PendingAnswer<Conclusion> {
+        self.request(Collector::conclude)
+    }
+
+    /// Asks what the targets hold now, of the main metric.
+    #[must_use]
+    pub fn request_current(&self) -> PendingAnswer<Option<CurrentTotal>> {
+        self.request(Collector::current)
+    }
+
+    /// Lets every sink report what it knows so far ([`Sink::report`](seepmeter_plugin::Sink::report)). A sink
+    /// that is so far behind that its queue is full leaves it out.
+    pub fn request_report(&self) {
+        // If the router has ended, the end is reported anyway.
+        let _ = self.session.requests.send(Request::Report);
+    }
+
+    fn request<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Collector) -> T + Send + 'static,
+    ) -> PendingAnswer<T> {
         let (sender, answer) = bounded(1);
+        let answering = move |collector: &Collector| {
+            // Whoever asked may have gone on without the answer.
+            let _ = sender.send(ask(collector));
+        };
         // If the router has ended, there is no answer.
-        let _ = self.session.conclusion_requests.send(sender);
-        PendingConclusion { answer }
+        let _ = self.session.requests.send(Request::Ask(Box::new(answering)));
+        PendingAnswer { answer }
     }
 
     /// What has yet to finish.
@@ -128,7 +166,7 @@ impl Live {
     }
 }
 
-/// What is concluded so far, as soon as it is there.
+/// An answer about the run so far, as soon as it is there.
 ///
 /// ```no_run
 /// # fn look(live: &seepmeter_engine::Live) {
@@ -140,14 +178,14 @@ impl Live {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct PendingConclusion {
-    answer: Receiver<Conclusion>,
+pub struct PendingAnswer<T> {
+    answer: Receiver<T>,
 }
 
-impl PendingConclusion {
-    /// The conclusion, once; none as long as it has not come.
+impl<T> PendingAnswer<T> {
+    /// The answer, once; none as long as it has not come.
     #[must_use]
-    pub fn take(&self) -> Option<Conclusion> {
+    pub fn take(&self) -> Option<T> {
         self.answer.try_recv().ok()
     }
 }
@@ -155,14 +193,14 @@ impl PendingConclusion {
 /// The samplers and sinks that have not finished, for whoever does not want to wait for them any longer.
 #[derive(Clone, Debug, Default)]
 pub struct Unfinished {
-    all: Vec<(String, Weak<()>)>,
+    all: Vec<(String, ThreadEndFlag)>,
 }
 
 impl Unfinished {
     /// Which they are at this moment, for the user.
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
-        let unfinished = self.all.iter().filter(|(_, alive)| alive.strong_count() > 0);
+        let unfinished = self.all.iter().filter(|(_, gone)| !gone.is_set());
         unfinished.map(|(label, _)| label.clone()).collect()
     }
 }
@@ -178,10 +216,11 @@ pub(crate) struct Session {
     pub(crate) samplers: Vec<SamplerHandle>,
     pub(crate) sinks: Vec<SinkHandle>,
     pub(crate) router: Receiver<RouterReport>,
-    pub(crate) conclusion_requests: Sender<Sender<Conclusion>>,
+    pub(crate) requests: Sender<Request>,
     /// True once the sinks are to get records.
     pub(crate) open: Arc<AtomicBool>,
     pub(crate) failures: Arc<Failures>,
+    pub(crate) marks: Option<MarkThread>,
 }
 
 /// The end of a target. It goes into the stream when the last sampler has let go of the target, so that
@@ -224,10 +263,9 @@ impl Session {
 
     fn unfinished(&self) -> Unfinished {
         let samplers = self.samplers.iter();
-        let samplers =
-            samplers.map(|handle| (format!("sampler {}", handle.label), handle.alive.clone()));
+        let samplers = samplers.map(|handle| (format!("sampler {}", handle.label), handle.gone));
         let sinks = self.sinks.iter();
-        let sinks = sinks.map(|handle| (format!("sink {}", handle.label), handle.alive.clone()));
+        let sinks = sinks.map(|handle| (format!("sink {}", handle.label), handle.gone));
         Unfinished { all: samplers.chain(sinks).collect() }
     }
 
@@ -249,6 +287,9 @@ impl Session {
     }
 
     pub(crate) fn stop(mut self) -> RunReport {
+        if let Some(marks) = self.marks.take() {
+            marks.stop(&self.failures);
+        }
         // The end is now, however long a sampler takes to come back from its last call.
         let t = self.writer.now();
         let (totals, kept_alive) = self.stop_samplers();
@@ -272,9 +313,9 @@ impl Session {
         self.writer.send(Record::Footer(footer.clone()));
         self.writer.request_flush();
         // The router never waits for a sink, so it comes to the footer soon.
-        let (mut dropped, conclusion) = match self.router.recv() {
-            Ok(RouterReport { dropped, conclusion }) => (dropped, Some(conclusion)),
-            Err(_) => (Vec::new(), None),
+        let (mut dropped, conclusion) = match self.writer.wait_for_router(&self.router) {
+            Some(RouterReport { dropped, conclusion }) => (dropped, Some(conclusion)),
+            None => (Vec::new(), None),
         };
         let footer = Footer { dropped: dropped.clone(), ..footer };
         let ended = Instant::now();

@@ -1,8 +1,8 @@
 //! A sink's thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::failures::{Failures, answer, panic_text};
 use crate::plan::{SinkPlan, StartError};
 use crate::plugins::at_departure;
 use crate::sink_queue::{Delivery, PENDING_BATCHES, Pending, SinkQueue};
+use crate::thread_end::ThreadEndFlag;
 
 /// How long a sink may take for what waits at the end; then it gets no more samples.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -28,10 +29,9 @@ const TURN: Duration = DRAIN;
 /// no other sink's lines come behind it.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// Closed when the sink before has ended.
+    /// Has a message once the sink before has ended.
     before: Receiver<()>,
-    /// Dropped with the turn, which lets the next one end.
-    _next: Sender<()>,
+    next: Sender<()>,
 }
 
 /// The turns of as many sinks.
@@ -39,8 +39,8 @@ pub(crate) fn turns(count: usize) -> Vec<Turn> {
     // The first finds its channel closed already.
     let (_, mut before) = bounded(0);
     let turn = || {
-        let (next, closed_by_it) = bounded(0);
-        Turn { before: std::mem::replace(&mut before, closed_by_it), _next: next }
+        let (next, after) = bounded(1);
+        Turn { before: std::mem::replace(&mut before, after), next }
     };
     std::iter::repeat_with(turn).take(count).collect()
 }
@@ -50,6 +50,17 @@ impl Turn {
         // A sink that takes too long before it ends must not make this one late.
         let _ = self.before.recv_timeout(TURN);
     }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        pass_on(&self.next);
+    }
+}
+
+/// Lets the next sink end. That it may already, or that there is none, is as good.
+fn pass_on(turn: &Sender<()>) {
+    let _ = turn.try_send(());
 }
 
 /// A sink whose instance is being made on its thread.
@@ -62,8 +73,7 @@ pub(crate) struct PendingSink {
 /// A running sink.
 pub(crate) struct SinkHandle {
     pub(crate) label: String,
-    /// Dead once the thread is done.
-    pub(crate) alive: Weak<()>,
+    pub(crate) gone: ThreadEndFlag,
     give_up_samples: Arc<AtomicBool>,
     /// Gets the count of the samples given up, once the thread is done.
     done: Receiver<u64>,
@@ -82,28 +92,25 @@ impl PendingSink {
         let pending = Arc::new(Pending::default());
         let give_up_samples = Arc::new(AtomicBool::new(false));
         let label = plan.label.clone();
-        let alive = Arc::new(());
-        let alive_to_others = Arc::downgrade(&alive);
+        let gone = ThreadEndFlag::new();
         let queue_end = QueueEnd {
             deliveries,
             pending: Arc::clone(&pending),
             give_up_samples: Arc::clone(&give_up_samples),
             given_up: 0,
             turn,
-            _alive: alive,
+            gone,
         };
         let failures = Arc::clone(failures);
-        thread::Builder::new()
-            .name(format!("sink {}", plan.factory.info().name))
-            .spawn(move || live(&plan, &made_sender, queue_end, &done_sender, &failures))?;
-        Ok(Self {
-            handle: SinkHandle {
-                label: label.clone(),
-                alive: alive_to_others,
-                give_up_samples,
-                done,
+        thread::Builder::new().name(format!("sink {}", plan.factory.info().name)).spawn(
+            move || {
+                let _gone = gone.at_end_of_thread();
+                live(&plan, &made_sender, queue_end, &done_sender, &failures);
             },
-            queue: SinkQueue::new(label, queue, pending),
+        )?;
+        Ok(Self {
+            handle: SinkHandle { label: label.clone(), gone, give_up_samples, done },
+            queue: SinkQueue::new(label, queue, pending, gone),
             made,
         })
     }
@@ -121,7 +128,7 @@ impl SinkHandle {
     /// Waits until the sink has taken all that its queue holds. One that is too slow is first spared
     /// the samples and then left behind. Returns the samples that it did not get here.
     pub(crate) fn join(self, ended: Instant, failures: &Failures) -> Dropped {
-        let Self { label, alive: _, give_up_samples, done } = self;
+        let Self { label, gone: _, give_up_samples, done } = self;
         let last_moment = ended + DRAIN + LAST_GRACE;
         let samples = done.recv_deadline(ended + DRAIN).or_else(|_| {
             give_up_samples.store(true, Ordering::Relaxed);
@@ -156,13 +163,15 @@ fn live(
     let label = &plan.label;
     let departure = {
         let (label, done, failures) = (label.clone(), done.clone(), Arc::clone(failures));
-        let made = made.clone();
+        let (made, next, gone) = (made.clone(), queue.turn.next.clone(), queue.gone);
         move |why: &str| {
             // Whoever waits for the instance reports that by itself.
             if made.try_send(Err(Error::failed(why))).is_err() {
                 failures.report(&label, format!("sink {label}: {why}"));
             }
             let _ = done.try_send(0);
+            gone.set();
+            pass_on(&next);
         }
     };
     at_departure(departure);
@@ -197,7 +206,7 @@ struct QueueEnd {
     give_up_samples: Arc<AtomicBool>,
     given_up: u64,
     turn: Turn,
-    _alive: Arc<()>,
+    gone: ThreadEndFlag,
 }
 
 impl QueueEnd {
@@ -210,6 +219,7 @@ impl QueueEnd {
                     self.write(&batch.records, sink)?;
                     self.pending.bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
                 }
+                Delivery::Report(conclusion) => sink.report(&conclusion)?,
                 Delivery::Conclusion(conclusion) => sink.conclude(&conclusion)?,
             }
         }

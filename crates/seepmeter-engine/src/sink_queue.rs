@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{SendTimeoutError, Sender, TrySendError};
 use seepmeter_record::{Dropped, Event, EventKind, Record};
 use seepmeter_verdict::Conclusion;
+
+use crate::thread_end::ThreadEndFlag;
 
 /// How many samples may wait for one sink. At 1 kHz a sink may pause for four seconds; at the
 /// largest, eight points a sample, the queue of one sink holds under a MiB.
@@ -31,6 +33,8 @@ const ROOM_EVERY: Duration = Duration::from_millis(1);
 pub(crate) enum Delivery {
     /// Records that travel together, since waking a thread costs more than a record does.
     Records(Batch),
+    /// What is concluded so far, since somebody wants to know.
+    Report(Arc<Conclusion>),
     /// The verdict on the run, after its last record.
     Conclusion(Arc<Conclusion>),
 }
@@ -83,6 +87,8 @@ pub(crate) struct SinkQueue {
     pub(crate) label: String,
     queue: Sender<Delivery>,
     pub(crate) pending: Arc<Pending>,
+    /// The sink's thread takes nothing more.
+    gone: ThreadEndFlag,
     /// All the samples that this sink did not get.
     dropped: u64,
     /// Those of them that no event has reported to it.
@@ -95,11 +101,17 @@ pub(crate) struct SinkQueue {
 }
 
 impl SinkQueue {
-    pub(crate) fn new(label: String, queue: Sender<Delivery>, pending: Arc<Pending>) -> Self {
+    pub(crate) fn new(
+        label: String,
+        queue: Sender<Delivery>,
+        pending: Arc<Pending>,
+        gone: ThreadEndFlag,
+    ) -> Self {
         Self {
             label,
             queue,
             pending,
+            gone,
             dropped: 0,
             unreported: 0,
             backlog: Vec::new(),
@@ -110,8 +122,12 @@ impl SinkQueue {
 
     /// Hands over what the sink has room for.
     pub(crate) fn offer(&mut self, batch: &Batch) -> Result<(), Closed> {
+        if self.gone.is_set() {
+            return Err(Closed::ByItself);
+        }
         let waiting = self.pending.bytes.load(Ordering::Relaxed) + self.backlog_bytes;
-        if batch.bytes > 0 && waiting + batch.bytes > PENDING_BYTES {
+        // A sink for which nothing waits is not slow, however much comes at once.
+        if batch.bytes > 0 && waiting > 0 && waiting + batch.bytes > PENDING_BYTES {
             return Err(Closed::TooSlow);
         }
         if self.queue.is_full() {
@@ -141,18 +157,25 @@ impl SinkQueue {
         })
     }
 
-    /// Hands over a batch of a replay, waiting for room. False if the sink is closed.
-    pub(crate) fn give(&self, delivery: Delivery) -> bool {
+    /// Hands over a batch of a replay, waiting for room. False if the sink is closed, or gone: a thread that a
+    /// plugin has ended by exit(3) keeps its end of the queue.
+    pub(crate) fn give(&self, mut delivery: Delivery) -> bool {
         if let Delivery::Records(batch) = &delivery {
             let waiting = || self.pending.bytes.load(Ordering::Relaxed);
-            // A sink that is gone has let go of its end.
-            while waiting() > REPLAYED_BYTES && Arc::strong_count(&self.pending) > 1 {
+            while waiting() > REPLAYED_BYTES && !self.gone.is_set() {
                 std::thread::sleep(ROOM_EVERY);
             }
             self.pending.samples.fetch_add(batch.samples, Ordering::Relaxed);
             self.pending.bytes.fetch_add(batch.bytes, Ordering::Relaxed);
         }
-        self.queue.send(delivery).is_ok()
+        while !self.gone.is_set() {
+            delivery = match self.queue.send_timeout(delivery, ROOM_EVERY) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+                Err(SendTimeoutError::Timeout(delivery)) => delivery,
+            };
+        }
+        false
     }
 
     /// The backlog, a report of what was dropped, and as many of the batch's samples as there is room for.
@@ -186,6 +209,12 @@ impl SinkQueue {
         (*dropped > 0).then(|| Dropped { sink: label.clone(), samples: *dropped })
     }
 
+    /// Lets the sink report what is known so far, if its queue has room.
+    pub(crate) fn report(&self, conclusion: Arc<Conclusion>) {
+        // One that is behind, or has closed, could not show what is asked for.
+        let _ = self.queue.try_send(Delivery::Report(conclusion));
+    }
+
     /// The verdict is the last that this sink gets.
     pub(crate) fn conclude(&mut self, conclusion: Arc<Conclusion>) {
         self.conclusion = Some(conclusion);
@@ -194,6 +223,9 @@ impl SinkQueue {
     /// Hands over what is left if there is room for it. False if there is nothing left, or nobody to
     /// take it.
     pub(crate) fn offer_rest(&mut self) -> bool {
+        if self.gone.is_set() {
+            return false;
+        }
         if !self.backlog.is_empty() {
             let backlog = Batch::new(std::mem::take(&mut self.backlog));
             match self.hand_over(backlog) {

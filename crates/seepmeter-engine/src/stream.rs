@@ -1,8 +1,11 @@
 //! The input and output ends of the stream.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{
+    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded,
+};
 use seepmeter_plugin::{NewFrame, NewSubject, Stream};
 use seepmeter_record::{
     Bytes, Event, EventKind, Frame, FrameId, Image, ImageId, Metric, MetricId, MetricSpec, Record,
@@ -10,11 +13,15 @@ use seepmeter_record::{
 };
 
 use crate::clock::Clock;
+use crate::thread_end::ThreadEndFlag;
 
 /// How many records may wait for the router: a tenth of a second at 10 kHz, in 176 KiB. Batches grow to
 /// half of it, and each sink may have some of them in hand, so that it counts more than once. The
 /// router never waits for anybody, so a sampler finds this full only on a machine that is starved.
 const QUEUE: usize = 1024;
+
+/// How often who waits for the router asks whether it is gone.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// The numbers given out in one stream. Each kind counts from 0.
 #[derive(Debug, Default)]
@@ -40,6 +47,7 @@ pub(crate) struct StreamWriter {
     numbers: Arc<Mutex<Numbers>>,
     records: Sender<Record>,
     flush_requests: Sender<()>,
+    router: ThreadEndFlag,
 }
 
 /// The output end, which the router has.
@@ -48,19 +56,23 @@ pub(crate) struct StreamReader {
     pub(crate) records: Receiver<Record>,
     /// Gets a message if records should not wait any longer.
     pub(crate) flush_requests: Receiver<()>,
+    /// The router's own thread.
+    pub(crate) router: ThreadEndFlag,
 }
 
 /// A new stream, whose time starts now.
 pub(crate) fn stream() -> (StreamWriter, StreamReader) {
     let (sender, records) = bounded(QUEUE);
     let (flush_sender, flush_requests) = bounded(1);
+    let router = ThreadEndFlag::new();
     let writer = StreamWriter {
         clock: Clock::starting_now(),
         numbers: Arc::default(),
         records: sender,
         flush_requests: flush_sender,
+        router,
     };
-    (writer, StreamReader { records, flush_requests })
+    (writer, StreamReader { records, flush_requests, router })
 }
 
 impl StreamWriter {
@@ -72,11 +84,34 @@ impl StreamWriter {
         self.clock.now()
     }
 
-    /// Puts a record into the stream. After the router has ended, nobody wants it.
+    /// Puts a record into the stream. After the router has ended, nobody wants it; if it has ended because
+    /// there is no memory, its end of the queue stays open.
     pub(crate) fn send(&self, record: Record) {
-        let _ = self.records.send(record);
+        let mut full = match self.records.try_send(record) {
+            Err(TrySendError::Full(record)) => Some(record),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => None,
+        };
+        while let Some(record) = full.take().filter(|_| !self.router.is_set()) {
+            if let Err(SendTimeoutError::Timeout(record)) =
+                self.records.send_timeout(record, ASK_EVERY)
+            {
+                full = Some(record);
+            }
+        }
         if self.records.len() > QUEUE / 2 {
             self.request_flush();
+        }
+    }
+
+    /// Waits for what the router sends at its end; none if it has ended without that.
+    pub(crate) fn wait_for_router<T>(&self, report: &Receiver<T>) -> Option<T> {
+        loop {
+            match report.recv_timeout(ASK_EVERY) {
+                Ok(report) => return Some(report),
+                Err(RecvTimeoutError::Timeout) if !self.router.is_set() => {}
+                // What it has sent before counts.
+                Err(_) => return report.try_recv().ok(),
+            }
         }
     }
 
@@ -206,5 +241,25 @@ impl Stream for SamplerStream {
         self.event(Event::new(self.now(), kind));
         // To ask once is enough.
         let _ = self.end.try_send(ThreadEnd::KeptAlive(reason.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_router_that_is_gone_and_keeps_its_end_of_the_stream() {
+        let (writer, reader) = stream();
+        let event = || Record::Event(Event::new(0, EventKind::Continued {}));
+        (0..QUEUE).for_each(|_| writer.send(event()));
+        let (_report, reported) = bounded::<()>(1);
+        let waiting = std::thread::spawn(move || {
+            writer.send(event());
+            writer.wait_for_router(&reported)
+        });
+        reader.router.set();
+        assert_eq!(waiting.join().unwrap(), None);
+        assert_eq!(reader.records.len(), QUEUE);
     }
 }

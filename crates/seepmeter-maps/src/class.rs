@@ -13,6 +13,9 @@ use crate::size::SizeClass;
 /// glibc puts each heap of an arena at a multiple of this (HEAP_MAX_SIZE on 64-bit machines).
 const ARENA: u64 = 64 << 20;
 
+/// A guard before a stack is a page by default, which is no larger on any machine.
+const LARGEST_GUARD: u64 = 64 << 10;
+
 /// What a mapping is: its [class](MappingGroup::class), and what tells it from others of that class.
 /// Mappings of which this is equal are one group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +31,8 @@ pub enum MappingGroup {
         /// The thread's name; empty if it has none or that is not known.
         name: Rc<[u8]>,
     },
-    /// The stacks of all threads but the main one, [together](Self::together).
+    /// The stacks of all threads but the main one, [together](Self::together); or a stack, by its size and its
+    /// guard, of which it is not known whose it is: the thread may have ended.
     ThreadStacks,
     /// A stack that glibc keeps for the next thread, by the name that it has given it.
     UnusedStack,
@@ -245,17 +249,37 @@ pub struct ThreadStack<'a> {
 pub struct ThreadStacks<'a> {
     /// In the order of their addresses.
     stacks: Vec<ThreadStack<'a>>,
+    usual_size: Option<u64>,
 }
 
 impl<'a> FromIterator<ThreadStack<'a>> for ThreadStacks<'a> {
     fn from_iter<I: IntoIterator<Item = ThreadStack<'a>>>(stacks: I) -> Self {
         let mut stacks: Vec<_> = stacks.into_iter().collect();
         stacks.sort_unstable();
-        Self { stacks }
+        Self { stacks, usual_size: None }
     }
 }
 
 impl ThreadStacks<'_> {
+    /// New threads have stacks of this size in bytes: RLIMIT_STACK. With a small guard before it, a mapping
+    /// of that size is a stack even if no thread is known to have it.
+    #[must_use]
+    pub fn with_usual_size(self, usual_size: Option<u64>) -> Self {
+        Self { usual_size, ..self }
+    }
+
+    /// A guard and, right behind it, the stack of a thread that nobody knows. glibc before 2.27 takes the guard
+    /// from the stack, and later ones add it.
+    fn is_stack(&self, guard: &MappingHeader<'_>, stack: &MappingHeader<'_>) -> bool {
+        let size = |size: u64| stack.len() == size || stack.len() + guard.len() == size;
+        is_nameless(guard)
+            && guard.perms.none()
+            && guard.len() <= LARGEST_GUARD
+            && guard.end == stack.start
+            && stack.perms.write
+            && self.usual_size.is_some_and(size)
+    }
+
     /// The first that stands in a mapping.
     fn within(&self, header: &MappingHeader<'_>) -> Option<&ThreadStack<'_>> {
         let first = self.stacks.partition_point(|stack| stack.pointer < header.start);
@@ -283,21 +307,29 @@ pub fn classify(
             groups[at] = MappingGroup::Arena;
             groups[at + 1] = MappingGroup::Arena;
         }
+        let next = &mut groups[at + 1];
+        if matches!(next, MappingGroup::Anonymous { .. }) && stacks.is_stack(&pair[0], &pair[1]) {
+            *next = MappingGroup::ThreadStacks;
+        }
     }
     groups
 }
 
 /// An arena's heap and the rest that it may grow into.
 fn is_arena(heap: &MappingHeader<'_>, rest: &MappingHeader<'_>) -> bool {
-    let anonymous = |header: &MappingHeader<'_>| header.inode == 0 && header.path.is_empty();
-    anonymous(heap)
-        && anonymous(rest)
+    is_nameless(heap)
+        && is_nameless(rest)
         && heap.start.is_multiple_of(ARENA)
         && heap.perms.write
         && rest.perms.none()
         && rest.start == heap.end
         && heap.end < heap.start + ARENA
         && rest.end >= heap.start + ARENA
+}
+
+/// Anonymous memory without a name.
+fn is_nameless(header: &MappingHeader<'_>) -> bool {
+    header.inode == 0 && header.path.is_empty()
 }
 
 /// The group of a mapping, whatever its neighbours.
@@ -451,6 +483,29 @@ d000-e000 r--p 00000000 00:01 9 /lib/a.so
         assert_eq!(groups[1].tid(), Some(77));
         assert_eq!(groups[1].name(), Some(&b"worker"[..]));
         assert_eq!(groups[2].class(), MappingClass::Anonymous);
+    }
+
+    #[test]
+    fn a_mapping_of_the_size_of_a_stack_behind_a_guard_is_the_stack_of_a_thread_that_is_not_known()
+    {
+        let text = "\
+7f0000000000-7f0000001000 ---p 0 00:00 0
+7f0000001000-7f0000801000 rw-p 0 00:00 0
+7f0000801000-7f0000802000 ---p 0 00:00 0
+7f0000802000-7f0000902000 rw-p 0 00:00 0
+7f0001000000-7f0001100000 ---p 0 00:00 0
+7f0001100000-7f0001900000 rw-p 0 00:00 0
+";
+        let size = |bytes| ThreadStacks::default().with_usual_size(bytes);
+        let is_stack = |bytes| -> Vec<bool> {
+            let groups = groups(text, &size(bytes));
+            let writable = groups.iter().skip(1).step_by(2);
+            writable.map(|group| group.class() == MappingClass::ThreadStack).collect()
+        };
+        // The second is smaller, and what is before the third is no guard.
+        assert_eq!(is_stack(Some(8 << 20)), [true, false, false]);
+        assert_eq!(is_stack(Some((8 << 20) + 4096)), [true, false, false]);
+        assert_eq!(is_stack(None), [false; 3]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! file may be called so too: both lines look the same. What lies at that path, as the target sees it,
 //! tells them apart: a living file has the inode number that maps shows. It can't be another file's, for
 //! a mapping keeps its file's number taken. The device is not compared: on btrfs and overlayfs maps and
-//! stat(2) tell different ones of one file.
+//! stat(2) give different ones of one file.
 //!
 //! This is not knowable if the path can't be looked at: the right to read /proc/PID/root may be
 //! missing, or the target may see its files through a chroot(2), in which the kernel's paths are not

@@ -115,7 +115,7 @@ pub fn parse(text: &[u8]) -> Vec<MappingHeader<'_>> {
     headers
 }
 
-/// A device number as stat(2) tells it: gnu_dev_makedev(3) of glibc.
+/// A device number as stat(2) gives it: gnu_dev_makedev(3) of glibc.
 fn device(major: u64, minor: u64) -> u64 {
     (major & 0xffff_f000) << 32 | (major & 0xfff) << 8 | (minor & 0xffff_ff00) << 12 | minor & 0xff
 }

@@ -8,29 +8,53 @@ use memchr::{memchr, memchr_iter};
 
 use crate::maps::{MappingHeader, Perms, decimal};
 
-/// One mapping's figures, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SmapsFigures {
+macro_rules! figures {
+    ($($(#[doc = $doc:literal])+ $figure:ident: $($key:literal)|+;)+) => {
+        /// One mapping's figures, in bytes.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct SmapsFigures {
+            $($(#[doc = $doc])+ pub $figure: u64,)+
+        }
+
+        impl SmapsFigures {
+            /// Adds those of another mapping.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$figure = self.$figure.saturating_add(other.$figure);)+
+            }
+
+            /// The figure that a line with this key is a part of. None if the key is of no use here, or a
+            /// later kernel's.
+            fn of_key(&mut self, key: &[u8]) -> Option<&mut u64> {
+                match key {
+                    $($($key)|+ => Some(&mut self.$figure),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+figures! {
     /// Resident.
-    pub rss: u64,
+    rss: b"Rss";
     /// Resident, each page divided by how many map it.
-    pub pss: u64,
+    pss: b"Pss";
     /// Written, and nobody else's.
-    pub private_dirty: u64,
+    private_dirty: b"Private_Dirty";
     /// Resident pages that belong to no file.
-    pub anonymous: u64,
+    anonymous: b"Anonymous";
     /// Swapped out.
-    pub swap: u64,
+    swap: b"Swap";
     /// Swapped out, each page divided by how many have it.
-    pub swap_pss: u64,
+    swap_pss: b"SwapPss";
     /// Given back by MADV_FREE, and not taken yet.
-    pub lazyfree: u64,
+    lazyfree: b"LazyFree";
     /// Mapped by transparent huge pages.
-    pub thp: u64,
+    thp: b"AnonHugePages" | b"ShmemPmdMapped" | b"FilePmdMapped";
     /// Locked into memory.
-    pub locked: u64,
+    locked: b"Locked";
     /// Resident in pages of hugetlbfs, which `rss` leaves out.
-    pub hugetlb: u64,
+    hugetlb: b"Shared_Hugetlb" | b"Private_Hugetlb";
 }
 
 /// One mapping of a smaps text.
@@ -143,37 +167,11 @@ impl Open {
     fn figure(&mut self, line: &[u8]) {
         let Some(colon) = memchr(b':', line) else { return };
         let (key, rest) = (&line[..colon], &line[colon + 1..]);
-        let SmapsFigures {
-            rss,
-            pss,
-            private_dirty,
-            anonymous,
-            swap,
-            swap_pss,
-            lazyfree,
-            thp,
-            locked,
-            hugetlb,
-        } = &mut self.figures;
-        let sum = match key {
-            b"Rss" => rss,
-            b"Pss" => pss,
-            b"Private_Dirty" => private_dirty,
-            b"Anonymous" => anonymous,
-            b"Swap" => swap,
-            b"SwapPss" => swap_pss,
-            b"LazyFree" => lazyfree,
-            b"AnonHugePages" | b"ShmemPmdMapped" | b"FilePmdMapped" => thp,
-            b"Locked" => locked,
-            b"Shared_Hugetlb" | b"Private_Hugetlb" => hugetlb,
-            b"VmFlags" => {
-                self.hugetlb = rest.split(|&byte| byte == b' ').any(|flag| flag == b"ht");
-                return;
-            }
-            // A key that is of no use here, or a later kernel's.
-            _ => return,
-        };
-        *sum = sum.saturating_add(bytes(rest));
+        if key == b"VmFlags" {
+            self.hugetlb = rest.split(|&byte| byte == b' ').any(|flag| flag == b"ht");
+        } else if let Some(sum) = self.figures.of_key(key) {
+            *sum = sum.saturating_add(bytes(rest));
+        }
     }
 }
 

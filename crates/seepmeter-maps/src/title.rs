@@ -34,6 +34,7 @@ pub fn group_title(group: &MappingGroup) -> Vec<u8> {
 pub fn mapping_title(group: &MappingGroup) -> Vec<u8> {
     match group {
         MappingGroup::Anonymous { .. } => b"anonymous mapping".to_vec(),
+        MappingGroup::ThreadStacks => b"stack of a thread".to_vec(),
         _ => group_title(group),
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The instance can't go on: it is closed, the others go on, and the exit status tells.
+    /// The instance can't go on: it is closed, the others go on, and the exit status shows it.
     Failed,
     /// The target has ended, or is ending: no fault of anybody's.
     Gone,

@@ -69,7 +69,7 @@ pub use factory::{
 pub use options::{List, OptionError, OptionSpec, OptionValue, Options};
 pub use sampler::{
     NewFrame, NewSubject, RunningSampler, SampleBuilder, SampleFacts, Sampler, Stream, Target,
-    Until, Waited,
+    Until, Waited, point_value,
 };
 pub use seepmeter_record as record;
 pub use seepmeter_record::human::{Size, parse_duration, parse_size};

@@ -1,6 +1,8 @@
 //! A plugin's options: types, defaults and help in one place.
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::{Size, parse_duration, parse_size};
@@ -101,78 +103,49 @@ pub trait OptionValue: Sized {
     }
 }
 
-impl OptionValue for Duration {
-    fn kind() -> String {
-        "duration".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        parse_duration(text)
-    }
-}
-
-impl OptionValue for Size {
-    fn kind() -> String {
-        "size".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        parse_size(text)
-    }
-}
-
-impl OptionValue for PathBuf {
-    fn kind() -> String {
-        "path".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            Err("an empty path names no file".to_owned())
-        } else {
-            Ok(text.into())
-        }
-    }
-}
-
-impl OptionValue for String {
-    fn kind() -> String {
-        "text".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        Ok(text.to_owned())
-    }
-}
-
-impl OptionValue for bool {
-    fn kind() -> String {
-        "yes|no".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "yes" | "true" | "on" => Ok(true),
-            "no" | "false" | "off" => Ok(false),
-            _ => Err(format!("`{text}` is neither yes nor no")),
-        }
-    }
-}
-
-macro_rules! numbers {
-    ($($type:ty)*) => {$(
+macro_rules! values {
+    ($($type:ty: $kind:literal, $parse:expr;)+) => {$(
         impl OptionValue for $type {
             fn kind() -> String {
-                "number".to_owned()
+                $kind.to_owned()
             }
 
             fn parse(text: &str) -> Result<Self, String> {
-                text.parse().map_err(|error| format!("`{text}` is not a valid number: {error}"))
+                $parse(text)
             }
         }
-    )*};
+    )+};
 }
-numbers!(u16 u32 u64 i32 i64 f64);
+
+values! {
+    Duration: "duration", parse_duration;
+    Size: "size", parse_size;
+    PathBuf: "path", parse_path;
+    String: "text", |text: &str| Ok(text.to_owned());
+    bool: "yes|no", parse_yes_or_no;
+    u16: "number", parse_number;
+    u32: "number", parse_number;
+    u64: "number", parse_number;
+    i32: "number", parse_number;
+    i64: "number", parse_number;
+    f64: "number", parse_number;
+}
+
+fn parse_path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("an empty path names no file".to_owned()) } else { Ok(text.into()) }
+}
+
+fn parse_yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" | "true" | "on" => Ok(true),
+        "no" | "false" | "off" => Ok(false),
+        _ => Err(format!("`{text}` is neither yes nor no")),
+    }
+}
+
+fn parse_number<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("`{text}` is not a valid number: {error}"))
+}
 
 /// Several values of one type, with commas between them: `read=stacks,maps`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -263,8 +236,10 @@ macro_rules! options {
             ) -> ::std::result::Result<Self, $crate::OptionError> {
                 $(let mut $field = ::std::option::Option::<$type>::None;)*
                 for (key, value) in pairs {
-                    match key.replace('-', "_").as_str() {
-                        $(stringify!($field) => $crate::private::give(&mut $field, key, value)?,)*
+                    match key.replace('_', "-").as_str() {
+                        $(name if name == $crate::private::dashed(stringify!($field)) => {
+                            $crate::private::give(&mut $field, key, value)?;
+                        })*
                         _ => return Err($crate::private::unknown(key, &[$(stringify!($field)),*])),
                     }
                 }
@@ -282,7 +257,7 @@ macro_rules! options {
 /// use seepmeter_plugin::{OptionValue, choices};
 ///
 /// choices! {
-///     /// How much to tell.
+///     /// How much to print.
 ///     pub enum Detail {
 ///         /// Little.
 ///         Brief = "brief",
@@ -328,10 +303,10 @@ macro_rules! choices {
     };
 }
 
-/// A field's name as a key.
+/// A field's name as a key; one that is a word of the language is written `r#unsafe`.
 #[must_use]
 pub fn dashed(field: &str) -> String {
-    field.replace('_', "-")
+    field.trim_start_matches("r#").replace('_', "-")
 }
 
 /// Takes in one given value.
@@ -390,6 +365,8 @@ mod tests {
             up_to: Option<Size>,
             /// Where.
             path: PathBuf,
+            /// Whatever happens.
+            r#unsafe: bool = "no",
         }
     }
 
@@ -405,13 +382,14 @@ mod tests {
         assert_eq!(options.up_to, Some(Size(1024)));
         assert_eq!(options.path, PathBuf::from("x"));
         assert_eq!(read(&[("path", "x"), ("up_to", "2")]).unwrap().up_to, Some(Size(2)));
+        assert!(!options.r#unsafe && read(&[("path", "x"), ("unsafe", "yes")]).unwrap().r#unsafe);
     }
 
     #[test]
-    fn a_bad_option_is_named_and_the_known_ones_are_told() {
+    fn a_bad_option_is_named_and_the_known_ones_are_listed() {
         assert_eq!(
             read(&[("pth", "x")]).unwrap_err(),
-            "no option `pth`; there are: every, up-to, path"
+            "no option `pth`; there are: every, up-to, path, unsafe"
         );
         assert_eq!(read(&[]).unwrap_err(), "option `path` must be given: path=…");
         assert!(read(&[("path", "x"), ("path", "y")]).unwrap_err().contains("twice"));

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::record::{
-    Attributes, Bytes, Event, FrameId, ImageId, InlinedCall, MetricId, MetricSpec, Point, Points,
-    StackId, SubjectId, SubjectKind,
+    Attributes, Bytes, Event, Frame, FrameId, ImageId, InlinedCall, MetricId, MetricSpec, Point,
+    Points, StackId, Subject, SubjectId, SubjectKind,
 };
 
 /// A sampler with its options, before the run.
@@ -156,6 +156,15 @@ pub struct NewSubject {
     pub attributes: Attributes,
 }
 
+impl NewSubject {
+    /// The subject with its number.
+    #[must_use]
+    pub fn numbered(self, id: SubjectId) -> Subject {
+        let Self { parent, kind, name, attributes } = self;
+        Subject { id, parent, kind, name, attributes }
+    }
+}
+
 /// A frame that has no number yet; see [`Frame`](crate::record::Frame).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NewFrame {
@@ -171,6 +180,20 @@ pub struct NewFrame {
     pub line: Option<u32>,
     /// The calls that the compiler has inlined here, the innermost first.
     pub inlined: Vec<InlinedCall>,
+}
+
+impl NewFrame {
+    /// The frame with its number.
+    #[must_use]
+    pub fn numbered(self, id: FrameId) -> Frame {
+        let Self { image, address, function, file, line, inlined } = self;
+        Frame { id, image, address, function, file, line, inlined }
+    }
+}
+
+/// A number as the value of a point. One that is too large for it is the largest.
+pub fn point_value(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 /// One sample while it is built.

@@ -23,6 +23,16 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Somebody wants to know what is known so far, which is `conclusion`, and the run goes on. Sinks that are
+    /// loaded from a file do not get this.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn report(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        let _ = conclusion;
+        Ok(())
+    }
+
     /// The verdict on the run is there. Called once, after the footer and before [`Sink::stop`].
     ///
     /// # Errors

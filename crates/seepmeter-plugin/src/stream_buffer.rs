@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::record::{
-    Bytes, Event, EventKind, Frame, FrameId, Image, ImageId, Metric, MetricId, MetricSpec, Points,
-    Record, Sample, SamplerId, Stack, StackId, Subject, SubjectId,
+    Bytes, Event, EventKind, FrameId, Image, ImageId, Metric, MetricId, MetricSpec, Points, Record,
+    Sample, SamplerId, Stack, StackId, SubjectId,
 };
 use crate::{Error, NewFrame, NewSubject, SampleBuilder, Stream};
 
@@ -100,9 +100,7 @@ impl Stream for StreamBuffer {
 
     fn subject(&mut self, subject: NewSubject) -> SubjectId {
         let id = SubjectId(self.next());
-        let NewSubject { parent, kind, name, attributes } = subject;
-        let subject = Subject { id, parent, kind, name, attributes };
-        self.records.push(Record::Subject(Arc::new(subject)));
+        self.records.push(Record::Subject(Arc::new(subject.numbered(id))));
         id
     }
 
@@ -114,9 +112,7 @@ impl Stream for StreamBuffer {
 
     fn frame(&mut self, frame: NewFrame) -> FrameId {
         let id = FrameId(self.next());
-        let NewFrame { image, address, function, file, line, inlined } = frame;
-        let frame = Frame { id, image, address, function, file, line, inlined };
-        self.records.push(Record::Frame(Arc::new(frame)));
+        self.records.push(Record::Frame(Arc::new(frame.numbered(id))));
         id
     }
 

@@ -8,7 +8,8 @@
 //! its [`ProcessKey`], since its pid alone is given to another one later.
 //!
 //! - [`proc`] reads procfs, [`threads`] the threads of a process.
-//! - [`start`] knows what was closed when this process began.
+//! - [`marks`] receives what a target writes about its own work.
+//! - [`start`] knows what was closed and ignored when this process began.
 //! - [`wait`] waits for descriptors, [`system`] has the page size and the clocks, [`priority`] keeps
 //!   the CPU while a target waits.
 //!
@@ -27,7 +28,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod final_message;
 mod limits;
+pub mod marks;
 mod out_of_memory;
 mod output;
 pub mod priority;
@@ -40,9 +43,10 @@ pub mod system;
 pub mod threads;
 pub mod wait;
 
-pub use limits::{Cgroup, CgroupLimit, CgroupVersion, Limits, MemoryEvents};
-pub use out_of_memory::{GuardedAllocator, memory_ran_out};
+pub use final_message::FinalMessage;
+pub use limits::{Cgroup, CgroupLimit, CgroupVersion, Limits, MemoryEvents, OomKill, stack_size};
+pub use out_of_memory::{GuardedAllocator, has_room_for_thread, set_if_out_of_memory};
 pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};
-pub use signals::{ChildSignals, ReceivedSignal, Signals};
+pub use signals::{ChildSignals, ReceivedSignal, Signals, deliver};
 pub use spawn::{Child, Command, ExecError, HeldChild, Streams};

@@ -19,16 +19,21 @@ const UNLIMITED: u64 = 1 << 62;
 pub struct Limits {
     /// The memory limit of its cgroup, or of one above, whichever has the least room, in bytes.
     pub cgroup: Option<CgroupLimit>,
+    /// The `memory.high` of its cgroup, or of one above, whichever has the least room, in bytes; only of version 2.
+    /// What is above it is slowed down, and not killed.
+    pub cgroup_high: Option<CgroupLimit>,
     /// RLIMIT_AS of getrlimit(2), in bytes: it bounds the address space.
     pub address_space: Option<u64>,
+    /// RLIMIT_DATA of getrlimit(2), in bytes: it bounds the private writable address space.
+    pub data: Option<u64>,
+    /// How many mappings it may have: vm.max_map_count of /proc/sys.
+    pub mappings: Option<u64>,
     /// The machine's memory in bytes: MemTotal of /proc/meminfo.
     pub machine: Option<u64>,
     /// What of it can be had without swapping, in bytes: MemAvailable of /proc/meminfo.
     pub machine_available: Option<u64>,
     /// RLIMIT_NOFILE of getrlimit(2): how many descriptors it may have open.
     pub descriptors: Option<u64>,
-    /// vm.max_map_count: how many mappings it may have.
-    pub mappings: Option<u64>,
     /// How many threads all processes of its cgroup may have, or of one above, whichever has the least room.
     pub tasks: Option<CgroupLimit>,
     /// RLIMIT_NPROC of getrlimit(2): how many threads all processes of its user may have. None for a process
@@ -55,17 +60,22 @@ impl Limits {
         let read = |name: &str| root.process(pid).read(name).unwrap_or_default();
         let machine = std::fs::read(root.path().join("meminfo")).unwrap_or_default();
         let mounts = root.own().read("mountinfo").unwrap_or_default();
-        let (groups, limits) = (read("cgroup"), read("limits"));
-        let max_map_count = std::fs::read(root.path().join("sys/vm/max_map_count"));
+        let groups = read("cgroup");
+        let memory = cgroups(&groups, &mounts, Controller::Memory);
+        let tasks = cgroups(&groups, &mounts, Controller::Pids);
+        let limits = read("limits");
+        let mappings = std::fs::read(root.path().join("sys/vm/max_map_count"));
         Self {
-            cgroup: cgroup_limit(&groups, &mounts, Controller::Memory),
-            address_space: soft_limit(&limits, b"Max address space"),
+            cgroup: least_room(&memory, Controller::Memory, |files| Some(files.limit)),
+            cgroup_high: least_room(&memory, Controller::Memory, |files| files.high),
+            address_space: soft_limit(&limits, "Max address space"),
+            data: soft_limit(&limits, "Max data size"),
+            mappings: mappings.ok().and_then(|text| decimal(text.trim_ascii())),
             machine: bytes_of(&machine, b"MemTotal"),
             machine_available: bytes_of(&machine, b"MemAvailable"),
-            descriptors: soft_limit(&limits, b"Max open files"),
-            mappings: max_map_count.ok().and_then(|text| decimal(text.trim_ascii())),
-            tasks: cgroup_limit(&groups, &mounts, Controller::Pids),
-            user_tasks: soft_limit(&limits, b"Max processes").filter(|_| !exempt(pid, root)),
+            descriptors: soft_limit(&limits, "Max open files"),
+            tasks: least_room(&tasks, Controller::Pids, |files| Some(files.limit)),
+            user_tasks: soft_limit(&limits, "Max processes").filter(|_| !exempt(pid, root)),
         }
     }
 
@@ -75,6 +85,11 @@ impl Limits {
         Attributes::new()
             .with_known(attribute::CGROUP_LIMIT, self.cgroup.map(|cgroup| cgroup.limit))
             .with_known(attribute::CGROUP_USED, self.cgroup.and_then(|cgroup| cgroup.used))
+            .with_known(attribute::CGROUP_HIGH, self.cgroup_high.map(|cgroup| cgroup.limit))
+            .with_known(
+                attribute::CGROUP_HIGH_USED,
+                self.cgroup_high.and_then(|cgroup| cgroup.used),
+            )
             .with_known(attribute::MACHINE_LIMIT, self.machine)
             .with_known(attribute::MACHINE_AVAILABLE, self.machine_available)
     }
@@ -85,7 +100,8 @@ impl Limits {
         self.memory_attributes()
             .with_known(attribute::ADDRESS_SPACE_LIMIT, self.address_space)
             .with_known(attribute::DESCRIPTOR_LIMIT, self.descriptors)
-            .with_known(attribute::MAPPING_LIMIT, self.mappings)
+            .with_known(attribute::DATA_LIMIT, self.data)
+            .with_known(attribute::MAPPINGS_LIMIT, self.mappings)
             .with_known(attribute::TASK_LIMIT, self.tasks.map(|tasks| tasks.limit))
             .with_known(attribute::TASKS_USED, self.tasks.and_then(|tasks| tasks.used))
             .with_known(attribute::USER_TASK_LIMIT, self.user_tasks)
@@ -102,15 +118,24 @@ fn exempt(pid: i32, root: &ProcRoot) -> bool {
     })
 }
 
+/// The size in bytes that the stack of a new thread of a process has: RLIMIT_STACK of getrlimit(2), and 2 MiB if that
+/// is unlimited (pthread_create(3)). None if it can't be read.
+#[must_use]
+pub fn stack_size(process: &ProcFolder) -> Option<u64> {
+    const UNLIMITED_STACK: u64 = 2 << 20;
+    let limits = process.read("limits").ok()?;
+    Some(soft_limit(&limits, "Max stack size").unwrap_or(UNLIMITED_STACK))
+}
+
 /// The soft limit of a line of the kernel's (fs/proc/base.c, `proc_pid_limits`); none if unlimited:
 ///
 /// ```text
 /// Limit                     Soft Limit           Hard Limit           Units
 /// Max address space         unlimited            unlimited            bytes
 /// ```
-fn soft_limit(limits: &[u8], name: &[u8]) -> Option<u64> {
+fn soft_limit(limits: &[u8], name: &str) -> Option<u64> {
     let mut lines = limits.split(|byte| *byte == b'\n');
-    let values = lines.find_map(|line| line.strip_prefix(name))?;
+    let values = lines.find_map(|line| line.strip_prefix(name.as_bytes()))?;
     decimal(values.trim_ascii_start().split(u8::is_ascii_whitespace).next()?)
 }
 
@@ -147,30 +172,43 @@ impl Controller {
 #[derive(Clone, Copy, Debug)]
 struct Files {
     limit: &'static str,
+    high: Option<&'static str>,
     used: &'static str,
     /// In memory.stat. That of version 1 counts in the groups below, as the usage does.
     inactive: Option<&'static str>,
     /// Where the kernel counts what it has done: only whom it has killed in version 1.
     events: &'static str,
+    /// How often the limit was in the way: a number alone, or that of `max` among the events.
+    failures: &'static str,
 }
 
 const V1: Files = Files {
     limit: "memory.limit_in_bytes",
+    high: None,
     used: "memory.usage_in_bytes",
     inactive: Some("total_inactive_file"),
     events: "memory.oom_control",
+    failures: "memory.failcnt",
 };
 
 const V2: Files = Files {
     limit: "memory.max",
+    high: Some("memory.high"),
     used: "memory.current",
     inactive: Some("inactive_file"),
     events: "memory.events",
+    failures: "memory.events",
 };
 
 /// Of both versions.
-const PIDS: Files =
-    Files { limit: "pids.max", used: "pids.current", inactive: None, events: "pids.events" };
+const PIDS: Files = Files {
+    limit: "pids.max",
+    high: None,
+    used: "pids.current",
+    inactive: None,
+    events: "pids.events",
+    failures: "pids.events",
+};
 
 /// A cgroup hierarchy that has a controller, as far as it is mounted here.
 struct Mount<'a> {
@@ -210,21 +248,18 @@ impl<'a> Mount<'a> {
     }
 }
 
-/// The limit with the least room along the way from the process's cgroup up to the root of its
-/// hierarchy. `groups` are the process's and `mounts` are our own: a sandbox has mounts of its own,
-/// whose paths are other folders here, or none.
-///
-/// `groups` are lines of the kernel's (kernel/cgroup/cgroup.c, `proc_cgroup_show`), of which the number
-/// 0 is version 2:
-///
-/// ```text
-/// 4:memory:/job
-/// 0::/service/worker
-/// ```
-fn cgroup_limit(groups: &[u8], mounts: &[u8], controller: Controller) -> Option<CgroupLimit> {
-    let groups = cgroups(groups, mounts, controller).into_iter();
-    let least = |it: Cgroup| least_room(&it.root, &it.below, controller.files(it.version));
-    groups.filter_map(least).min_by_key(room)
+/// The limit in files of a name, if a version has it, with the least room along the ways from these cgroups up to
+/// the roots of their hierarchies.
+fn least_room(
+    groups: &[Cgroup],
+    controller: Controller,
+    limit: fn(Files) -> Option<&'static str>,
+) -> Option<CgroupLimit> {
+    let limits = groups.iter().flat_map(|group| {
+        let files = controller.files(group.version);
+        group.way_up().filter_map(move |folder| limit_of(&folder, limit(files)?, files))
+    });
+    limits.min_by_key(room)
 }
 
 /// A version of cgroups; a machine may have both mounted.
@@ -270,9 +305,36 @@ impl Cgroup {
         let path = self.path.parent().unwrap_or(&self.path).to_owned();
         Some(Self { path, below, root: self.root.clone(), version: self.version })
     }
+
+    /// The folders along the way from the group up to the root of its hierarchy.
+    fn way_up(&self) -> impl Iterator<Item = PathBuf> {
+        self.below.ancestors().map(|above| self.root.join(above))
+    }
+
+    /// How often each limit of memory along the way up was in the way, in bytes and how often; none of a group
+    /// without one.
+    fn failures(&self) -> Vec<Option<(u64, u64)>> {
+        let files = Controller::Memory.files(self.version);
+        let of = |folder: PathBuf| {
+            let limit = limit_of(&folder, files.limit, files)?.limit;
+            let text = std::fs::read_to_string(folder.join(files.failures)).ok()?;
+            let number = number_behind(&text, "oom").or_else(|| text.trim().parse().ok())?;
+            Some((limit, number))
+        };
+        self.way_up().map(of).collect()
+    }
 }
 
-/// Those of a process that have a controller: one, or one of each version.
+/// Those of a process that have a controller: one, or one of each version. `groups` are the process's and `mounts`
+/// are our own: a sandbox has mounts of its own, whose paths are other folders here, or none.
+///
+/// `groups` are lines of the kernel's (kernel/cgroup/cgroup.c, `proc_cgroup_show`), of which the number
+/// 0 is version 2:
+///
+/// ```text
+/// 4:memory:/job
+/// 0::/service/worker
+/// ```
 fn cgroups(groups: &[u8], mounts: &[u8], controller: Controller) -> Vec<Cgroup> {
     let lines = |text| <[u8]>::split(text, |byte: &u8| *byte == b'\n');
     let parse = |line| Mount::parse(line, controller);
@@ -297,9 +359,18 @@ fn cgroups(groups: &[u8], mounts: &[u8], controller: Controller) -> Vec<Cgroup> 
 #[derive(Clone, Debug)]
 pub struct MemoryEvents {
     /// Where the kernel counts: a process that has ended is in no group of version 1 any more.
-    files: Vec<PathBuf>,
+    groups: Vec<Cgroup>,
     oom_kills: Option<u64>,
     high: Option<u64>,
+    /// See `Cgroup::failures`, of each group.
+    failures: Vec<Vec<Option<(u64, u64)>>>,
+}
+
+/// The kernel has killed a process because memory was short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OomKill {
+    /// The limit in bytes that was in the way; none if it was the machine's memory, or that is not known.
+    pub cgroup_limit: Option<u64>,
 }
 
 impl MemoryEvents {
@@ -308,37 +379,50 @@ impl MemoryEvents {
     pub fn of(pid: i32, root: &ProcRoot) -> Self {
         let read = |folder: ProcFolder, name: &str| folder.read(name).unwrap_or_default();
         let (group, mounts) = (read(root.process(pid), "cgroup"), read(root.own(), "mountinfo"));
-        let groups = Cgroup::of_memory(&group, &mounts).into_iter();
-        let events = |it: Cgroup| it.folder().join(Controller::Memory.files(it.version).events);
-        let files: Vec<PathBuf> = groups.map(events).collect();
-        let (oom_kills, high) = (event_count(&files, OOM_KILL), event_count(&files, HIGH));
-        Self { files, oom_kills, high }
+        let groups = Cgroup::of_memory(&group, &mounts);
+        let failures = groups.iter().map(Cgroup::failures).collect();
+        let (oom_kills, high) = (event_count(&groups, OOM_KILL), event_count(&groups, HIGH));
+        Self { groups, oom_kills, high, failures }
     }
 
-    /// True if the kernel has killed a process of the group since then. Not known of Linux before 4.13.
+    /// Whether the kernel has killed a process of the group since then. Not known of Linux before 4.13.
     #[must_use]
-    pub fn oom_killed(&self) -> bool {
-        event_count(&self.files, OOM_KILL) > self.oom_kills
+    pub fn oom_kill(&self) -> Option<OomKill> {
+        // What was not known before does not show that there are more.
+        let before = self.oom_kills?;
+        if event_count(&self.groups, OOM_KILL)? <= before {
+            return None;
+        }
+        let now = self.groups.iter().flat_map(Cgroup::failures);
+        let grown = self.failures.iter().flatten().zip(now).filter_map(|(before, now)| {
+            let (limit, failures) = now?;
+            before.is_none_or(|(_, before)| failures > before).then_some(limit)
+        });
+        Some(OomKill { cgroup_limit: grown.min() })
     }
 
     /// True if the group was above its memory.high since then, so that the kernel has slowed it down.
     #[must_use]
     pub fn was_slowed(&self) -> bool {
-        event_count(&self.files, HIGH) > self.high
+        self.high.is_some_and(|before| event_count(&self.groups, HIGH) > Some(before))
     }
 }
 
 const OOM_KILL: &str = "oom_kill";
 const HIGH: &str = "high";
 
+/// How often an event has happened.
+fn event_count(groups: &[Cgroup], event: &str) -> Option<u64> {
+    let file = |it: &Cgroup| it.folder().join(Controller::Memory.files(it.version).events);
+    let files = groups.iter().map(file);
+    let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
+    texts.filter_map(|text| number_behind(&text, event)).max()
+}
+
 /// The number behind a name; there is one of each a line (mm/memcontrol.c).
-fn event_count(files: &[PathBuf], event: &str) -> Option<u64> {
-    let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
-    let counts = texts.filter_map(|text| {
-        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-        lines.find(|(name, _)| *name == event)?.1.trim().parse().ok()
-    });
-    counts.max()
+fn number_behind(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.find(|(found, _)| *found == name)?.1.trim().parse().ok()
 }
 
 /// A path in mountinfo, in which a blank, a tab, a newline and a backslash are octal numbers.
@@ -362,24 +446,17 @@ fn unescaped(path: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&bytes))
 }
 
-fn least_room(root: &Path, group: &Path, files: Files) -> Option<CgroupLimit> {
-    group.ancestors().filter_map(|above| limit_of(&root.join(above), files)).min_by_key(room)
-}
-
 fn room(cgroup: &CgroupLimit) -> u64 {
     cgroup.limit.saturating_sub(cgroup.used.unwrap_or(0))
 }
 
 /// The limit of one group, if it has one.
-fn limit_of(folder: &Path, files: Files) -> Option<CgroupLimit> {
+fn limit_of(folder: &Path, limit: &str, files: Files) -> Option<CgroupLimit> {
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).ok();
     let number = |file: &str| read(file)?.trim().parse::<u64>().ok();
-    let limit = number(files.limit).filter(|bytes| *bytes < UNLIMITED)?;
-    let inactive = read("memory.stat").and_then(|stat| {
-        // One name and one number a line (mm/memcontrol.c).
-        let mut lines = stat.lines().filter_map(|line| line.split_once(' '));
-        lines.find(|(name, _)| Some(*name) == files.inactive)?.1.trim().parse::<u64>().ok()
-    });
+    let limit = number(limit).filter(|bytes| *bytes < UNLIMITED)?;
+    let stat = files.inactive.and_then(|name| Some((read("memory.stat")?, name)));
+    let inactive = stat.and_then(|(stat, name)| number_behind(&stat, name));
     let used = number(files.used).map(|used| used.saturating_sub(inactive.unwrap_or(0)));
     Some(CgroupLimit { limit, used })
 }
@@ -442,17 +519,20 @@ mod tests {
         let made = Made::new("events", "0::/service/worker\n", "cgroup2", "rw");
         let events = || MemoryEvents::of(7, &ProcRoot::new(made.folder.join("proc")));
         let nothing = events();
-        assert!(!nothing.oom_killed() && !nothing.was_slowed());
+        assert!(nothing.oom_kill().is_none() && !nothing.was_slowed());
         let write = |high, kills| {
-            let text = format!("low 0\nhigh {high}\nmax 9\noom 1\noom_kill {kills}\n");
+            let text = format!("low 0\nhigh {high}\nmax 9\noom {kills}\noom_kill {kills}\n");
             made.write("cg/service/worker/memory.events", &text);
         };
+        made.write("cg/service/worker/memory.max", "62914560\n");
         write(3, 1);
         let before = events();
-        assert!(!before.oom_killed() && !before.was_slowed());
+        assert!(before.oom_kill().is_none() && !before.was_slowed());
         made.write("proc/7/cgroup", "0::/\n");
         write(3, 2);
-        assert!(before.oom_killed() && !before.was_slowed(), "wherever the process is now");
+        let at_limit = Some(OomKill { cgroup_limit: Some(60 << 20) });
+        assert_eq!(before.oom_kill(), at_limit, "wherever the process is now");
+        assert!(!before.was_slowed());
         write(4, 2);
         assert!(before.was_slowed());
     }
@@ -465,6 +545,11 @@ mod tests {
         assert_eq!(made.limit(), Some(512 << 20));
         made.write("cg/service/worker/memory.max", "1048576\n");
         assert_eq!(made.limit(), Some(1 << 20));
+        let high = || made.limits().cgroup_high.map(|high| high.limit);
+        made.write("cg/service/worker/memory.high", "max\n");
+        assert_eq!(high(), None);
+        made.write("cg/service/memory.high", "524288\n");
+        assert_eq!(high(), Some(512 << 10));
     }
 
     #[test]
@@ -552,11 +637,11 @@ mod tests {
 
     #[test]
     fn the_limit_of_the_address_space_and_a_blank_in_a_mount_point_are_read() {
-        const SPACE: &[u8] = b"Max address space";
         let line =
             "Max address space         8589934592           unlimited            bytes     \n";
-        assert_eq!(soft_limit(line.as_bytes(), SPACE), Some(8 << 30));
-        assert_eq!(soft_limit(line.replace("8589934592", "unlimited").as_bytes(), SPACE), None);
+        let space = |text: &str| soft_limit(text.as_bytes(), "Max address space");
+        assert_eq!(space(line), Some(8 << 30));
+        assert_eq!(space(&line.replace("8589934592", "unlimited")), None);
         assert_eq!(unescaped(b"/mnt/a\\040b\\134"), Path::new("/mnt/a b\\"));
         assert_eq!(unescaped(b"/mnt/a\\"), Path::new("/mnt/a\\"));
     }
@@ -571,6 +656,8 @@ mod tests {
             procfs::process::LimitValue::Unlimited => None,
         };
         assert_eq!(limits.address_space, soft);
+        let sysctl = procfs::sys::vm::max_map_count().unwrap();
+        assert_eq!(limits.mappings, Some(sysctl));
         assert_eq!(limits.machine, Some(procfs::Meminfo::current().unwrap().mem_total));
     }
 }

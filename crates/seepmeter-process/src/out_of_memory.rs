@@ -8,14 +8,17 @@
 //! All of this works on atomics and system calls: whoever runs here may hold any lock.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::fmt::{self, Write};
+use std::cell::Cell;
+use std::fmt::Write;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::{getpid, gettid};
@@ -23,7 +26,8 @@ use rustix::process::{WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use seepmeter_record::End;
 
 use crate::signals::next_signal;
-use crate::{Process, Signals, wait, write_until};
+use crate::spawn::end_of;
+use crate::{FinalMessage, Process, Signals, wait};
 
 /// The status of a failure of seepmeter's own.
 const OWN_FAILURE: i32 = 125;
@@ -44,14 +48,29 @@ static RELEASED: AtomicBool = AtomicBool::new(false);
 /// True if it was the main thread whose allocation failed.
 static MAIN_ENDED: AtomicBool = AtomicBool::new(false);
 
-/// True once an allocation has failed.
-static NOTED: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    // It has no destructor and is not made at its first use: it can be read without memory.
+    static ENDS: Cell<Option<&'static AtomicBool>> = const { Cell::new(None) };
+}
 
-/// True once a thread has ended because there was no memory. Who starts a thread then finds none for its
-/// stack either.
+/// Has `flag` set if this thread ends because it finds no memory: it drops nothing then, and who waits for
+/// something of it would never know.
+pub fn set_if_out_of_memory(flag: &'static AtomicBool) {
+    ENDS.set(Some(flag));
+}
+
+/// True if there is address space for another thread: for its stack, and for what is allocated to make it.
 #[must_use]
-pub fn memory_ran_out() -> bool {
-    NOTED.load(Ordering::Acquire)
+pub fn has_room_for_thread() -> bool {
+    /// The stack that std gives a thread is a quarter of it.
+    const ROOM: NonZeroUsize = NonZeroUsize::new(8 << 20).unwrap();
+    let (prot, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
+    // SAFETY: a new mapping, wherever the kernel wants it.
+    match unsafe { mmap_anonymous(None, ROOM, prot, flags) } {
+        // SAFETY: that mapping, which nothing refers to.
+        Ok(mapping) => unsafe { munmap(mapping, ROOM.get()) }.is_ok(),
+        Err(_) => false,
+    }
 }
 
 /// The target's status once it is reaped; -1 before.
@@ -97,7 +116,9 @@ fn or_end(memory: *mut u8, size: usize) -> *mut u8 {
 fn end_thread(size: usize) -> ! {
     let wake = WAKE.load(Ordering::Acquire);
     let supervised = wake != -1 && RELEASED.load(Ordering::Acquire);
-    NOTED.store(true, Ordering::Release);
+    if let Some(flag) = ENDS.get() {
+        flag.store(true, Ordering::Release);
+    }
     report(size, supervised);
     if !supervised {
         exit(OWN_FAILURE);
@@ -108,7 +129,7 @@ fn end_thread(size: usize) -> ! {
     // SAFETY: writes eight bytes that are there; the descriptor stays open until exit.
     unsafe { libc::write(wake, one.as_ptr().cast(), one.len()) };
     if !main {
-        // SAFETY: nobody who joins this thread is to be told that it is done, and to free its stack.
+        // SAFETY: nobody who joins this thread is to find it done, and to free its stack.
         unsafe { libc::syscall(libc::SYS_set_tid_address, 0) };
         // SAFETY: ends this thread alone. What it has is never dropped, and nobody relies on that it is.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
@@ -135,36 +156,13 @@ fn report(size: usize, target_runs: bool) {
         true => "and ends; the target goes on, and its exit status will be passed on",
         false => "so seepmeter ends",
     };
-    let mut line = Line::default();
+    let mut line = FinalMessage::default();
     // A line that is too long is cut.
-    let _ = writeln!(
+    let _ = write!(
         line,
         "seepmeter: out of memory: the thread `{name}` cannot allocate {size} bytes, {ends} (is there a limit, as of ulimit -v?)"
     );
-    // SAFETY: standard error is never closed.
-    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
-    let _ = write_until(stderr, &line.text[..line.length], Instant::now() + MESSAGE_LIMIT);
-}
-
-/// Text on the stack.
-struct Line {
-    text: [u8; 320],
-    length: usize,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { text: [0; 320], length: 0 }
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.text.get_mut(self.length..self.length + text.len()).ok_or(fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
-        self.length += text.len();
-        Ok(())
-    }
+    line.print(MESSAGE_LIMIT);
 }
 
 /// The child is about to be released.
@@ -248,9 +246,8 @@ impl Supervisor {
     fn pass_signals_on(&self) {
         while let Ok(Some(received)) = next_signal(&self.signals) {
             let named = rustix::process::Signal::from_named_raw(received.signal as i32);
-            if let (false, false, Some(signal)) =
-                (received.from_kernel, received.signal == Signal::SIGCONT, named)
-            {
+            let own = matches!(received.signal, Signal::SIGCONT | Signal::SIGTSTP);
+            if let (false, false, Some(signal)) = (received.from_kernel, own, named) {
                 // A target with more rights than ours gets none.
                 let _ = pidfd_send_signal(&self.target, signal);
             }
@@ -260,10 +257,8 @@ impl Supervisor {
     fn status(&self) -> i32 {
         let known = || Some(REAPED.load(Ordering::Acquire)).filter(|status| *status != -1);
         let reap = || {
-            let ended =
-                waitid(WaitId::PidFd(self.target.as_fd()), WaitIdOptions::EXITED).ok()??;
-            let killed = || ended.terminating_signal().map(End::Killed);
-            ended.exit_status().map(End::Exited).or_else(killed).map(status)
+            let target = WaitId::PidFd(self.target.as_fd());
+            Some(status(end_of(&waitid(target, WaitIdOptions::EXITED).ok()??)))
         };
         known().or_else(reap).or_else(known).unwrap_or(OWN_FAILURE)
     }

@@ -10,7 +10,7 @@ use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use crate::proc::{ProcError, ProcRoot};
 use crate::wait::{is_readable, wait_one_readable};
 
-/// What tells a process from every other of this boot: a pid alone is given to another process
+/// What identifies a process among all of this boot: a pid alone is given to another process
 /// after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProcessKey {
@@ -119,7 +119,7 @@ impl Process {
         }
     }
 
-    /// What tells it from every other process of this boot.
+    /// What identifies it among all processes of this boot.
     #[must_use]
     pub fn key(&self) -> ProcessKey {
         self.key

@@ -12,12 +12,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 /// `si_code` of a signal that the kernel itself sent, as the terminal's are (asm-generic/siginfo.h).
 const SI_KERNEL: i32 = 0x80;
 
-/// How a child's signals are set before its exec: as seepmeter itself found them.
+/// How a child's signals are set before its exec: as seepmeter itself found them. What was ignored then is
+/// known to [`start`](crate::start).
 #[derive(Clone, Debug)]
 pub struct ChildSignals {
     mask: SigSet,
-    ignores_chld: bool,
-    ignores_xfsz: bool,
 }
 
 impl ChildSignals {
@@ -28,26 +27,12 @@ impl ChildSignals {
     pub fn as_they_are() -> io::Result<Self> {
         let mut mask = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask))?;
-        Ok(Self { mask, ignores_chld: false, ignores_xfsz: true })
+        Ok(Self { mask })
     }
 
     /// Sets the calling process's signals so. Async-signal-safe, for a child between fork and exec.
     pub(crate) fn restore(&self) -> Result<(), Errno> {
-        let set = |signal, handler| {
-            let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-            // SAFETY: neither SIG_DFL nor SIG_IGN runs code of ours.
-            unsafe { sigaction(signal, &action) }.map(drop)
-        };
-        // Rust's runtime ignores SIGPIPE; a program that writes into a closed pipe counts on it.
-        if !crate::start::ignored_pipe() {
-            set(Signal::SIGPIPE, SigHandler::SigDfl)?;
-        }
-        if !self.ignores_xfsz {
-            set(Signal::SIGXFSZ, SigHandler::SigDfl)?;
-        }
-        if self.ignores_chld {
-            set(Signal::SIGCHLD, SigHandler::SigIgn)?;
-        }
+        crate::start::ignore_as_found()?;
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None)
     }
 }
@@ -86,15 +71,22 @@ impl Signals {
                 set.add(*signal);
             }
         }
-        let mut before = ChildSignals::as_they_are()?;
-        before.ignores_chld = stop_ignoring_chld()?;
-        before.ignores_xfsz = is_ignored(Signal::SIGXFSZ)?;
+        let before = ChildSignals::as_they_are()?;
+        // A parent that ignores SIGCHLD hands that on, and then no exit status can be waited for: waitpid(2),
+        // NOTES.
+        set_disposition(Signal::SIGCHLD, SigHandler::SigDfl)?;
         // A recording that has grown to the limit of a file's size fails with EFBIG then, like any other.
-        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-        // SAFETY: SIG_IGN runs no code of ours.
-        unsafe { sigaction(Signal::SIGXFSZ, &ignore) }?;
+        set_disposition(Signal::SIGXFSZ, SigHandler::SigIgn)?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
         Ok(Self { fd: signal_fd(&set)?, set, before })
+    }
+
+    /// Lets the signals go their usual way again; one that has come and was not read goes it now.
+    ///
+    /// # Errors
+    /// What sigprocmask(2) fails with.
+    pub fn give_back(self) -> io::Result<()> {
+        Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.before.mask), None)?)
     }
 
     /// Another descriptor for the same signals. Each comes to whoever reads it first.
@@ -115,6 +107,21 @@ impl Signals {
     pub fn next(&self) -> io::Result<Option<ReceivedSignal>> {
         next_signal(&self.fd)
     }
+}
+
+/// Lets a signal that [`Signals`] has taken do to this process what it does by default, now. Returns when that is
+/// over: after SIGTSTP, when the process was continued. The kernel ignores SIGTSTP for an orphaned process
+/// group, as it would have done (setpgid(2)).
+///
+/// # Errors
+/// What the system calls fail with.
+pub fn deliver(signal: Signal) -> io::Result<()> {
+    let mut only = SigSet::empty();
+    only.add(signal);
+    // To this thread alone: in all others it stays blocked.
+    nix::sys::signal::raise(signal)?;
+    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&only), None)?;
+    Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&only), None)?)
 }
 
 fn signal_fd(set: &SigSet) -> io::Result<SignalFd> {
@@ -148,11 +155,9 @@ pub(crate) fn is_ignored(signal: Signal) -> io::Result<bool> {
     Ok(now.sa_sigaction == libc::SIG_IGN)
 }
 
-/// A parent that ignores SIGCHLD hands that on, and then no exit status can be waited for: waitpid(2),
-/// NOTES. Returns whether it was so.
-fn stop_ignoring_chld() -> io::Result<bool> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: SIG_DFL runs no code of ours.
-    let before = unsafe { sigaction(Signal::SIGCHLD, &default) }?;
-    Ok(matches!(before.handler(), SigHandler::SigIgn))
+/// Ignores a signal, or lets it do what it does by default.
+pub(crate) fn set_disposition(signal: Signal, handler: SigHandler) -> Result<(), Errno> {
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: neither SIG_DFL nor SIG_IGN runs code of ours.
+    unsafe { sigaction(signal, &action) }.map(drop)
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::ptr;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, ForkResult, access};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use seepmeter_record::End;
 
 use crate::out_of_memory::{self, Supervisor};
@@ -34,6 +34,15 @@ pub struct Command {
     /// `NAME=VALUE`, beside seepmeter's own environment.
     variables: Vec<CString>,
     streams: Option<Streams>,
+    descriptor: Option<Descriptor>,
+}
+
+/// A descriptor that a command gets.
+#[derive(Debug)]
+struct Descriptor {
+    /// Above the number that it gets, so that it can't take the place of itself or another.
+    fd: OwnedFd,
+    number: RawFd,
 }
 
 /// The standard streams of a command, if they are not seepmeter's own.
@@ -89,7 +98,7 @@ impl Command {
             .first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no command"))?;
         let candidates = candidates(program, std::env::var_os("PATH").as_deref());
-        Ok(Self { words, candidates, variables: Vec::new(), streams: None })
+        Ok(Self { words, candidates, variables: Vec::new(), streams: None, descriptor: None })
     }
 
     /// Sets a variable of the command's environment.
@@ -106,6 +115,17 @@ impl Command {
     pub fn with_streams(mut self, streams: Streams) -> Self {
         self.streams = Some(streams);
         self
+    }
+
+    /// Gives the command this descriptor under this number, which should be above those of the standard
+    /// streams.
+    ///
+    /// # Errors
+    /// If the limit of open files (ulimit -n) does not allow the number.
+    pub fn with_descriptor(mut self, fd: impl AsFd, number: RawFd) -> io::Result<Self> {
+        let fd = above(fd, number)?;
+        self.descriptor = Some(Descriptor { fd, number });
+        Ok(self)
     }
 
     /// The file that the exec will most likely find: the first that can be executed.
@@ -125,6 +145,10 @@ impl Command {
     pub fn spawn(&self, signals: &ChildSignals) -> io::Result<HeldChild> {
         let (hold_reader, hold) = io::pipe()?;
         let (sentinel, sentinel_writer) = io::pipe()?;
+        let sentinel_writer = match &self.descriptor {
+            Some(descriptor) => above(sentinel_writer, descriptor.number)?,
+            None => sentinel_writer.into(),
+        };
         let mut image = Image::new(self);
         // SAFETY: until its exec, the child calls async-signal-safe functions only: see `become_command`.
         match unsafe { nix::unistd::fork() }? {
@@ -178,7 +202,7 @@ impl HeldChild {
     pub fn release(self) -> Result<Child, ExecError> {
         let Self { child, mut hold, mut sentinel } = self;
         out_of_memory::note_release();
-        // A child that was killed meanwhile reads nothing; its end is told by its pidfd.
+        // A child that was killed meanwhile reads nothing; its pidfd shows its end.
         let _ = hold.write_all(&[1]);
         let mut errno = [0; 4];
         match sentinel.read_exact(&mut errno) {
@@ -225,13 +249,18 @@ impl Child {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(rustix::io::Errno::CHILD) | Ok(None) => Ok(End::Gone),
                 Err(error) => Err(error.into()),
-                Ok(Some(status)) => Ok(match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => End::Exited(code),
-                    (None, Some(signal)) => End::Killed(signal),
-                    (None, None) => End::Gone,
-                }),
+                Ok(Some(status)) => Ok(end_of(&status)),
             };
         }
+    }
+}
+
+/// How a child ended that waitid(2) has reaped.
+pub(crate) fn end_of(status: &WaitIdStatus) -> End {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => End::Exited(code),
+        (None, Some(signal)) => End::Killed(signal),
+        (None, None) => End::Gone,
     }
 }
 
@@ -282,6 +311,7 @@ struct Image<'a> {
     argv: Vec<*const libc::c_char>,
     environment: Vec<*const libc::c_char>,
     streams: Option<&'a Streams>,
+    descriptor: Option<&'a Descriptor>,
     /// As `argv`, for a script without `#!`: `sh`, the script, the script's arguments.
     shell_argv: Vec<*const libc::c_char>,
 }
@@ -297,13 +327,16 @@ impl<'a> Image<'a> {
             .collect();
         let environment = environment(&command.variables);
         let streams = command.streams.as_ref();
-        Self { candidates: &command.candidates, argv, environment, streams, shell_argv }
+        let descriptor = command.descriptor.as_ref();
+        Self { candidates: &command.candidates, argv, environment, streams, descriptor, shell_argv }
     }
 
-    /// Puts the command's own streams in the place of seepmeter's.
-    fn set_streams(&self) -> Result<(), Errno> {
-        let Some(Streams { input, output }) = self.streams else { return Ok(()) };
-        for (from, to) in [(input, 0), (output, 1), (output, 2)] {
+    /// Puts the command's own streams in the place of seepmeter's, and its descriptor in its place.
+    fn set_descriptors(&self) -> Result<(), Errno> {
+        let own = self.descriptor.map(|own| (&own.fd, own.number));
+        let streams =
+            self.streams.map(|Streams { input, output }| [(input, 0), (output, 1), (output, 2)]);
+        for (from, to) in streams.into_iter().flatten().chain(own) {
             // SAFETY: numbers alone. What `to` was before is the child's own copy. (nix's dup2 wants to
             // own it.)
             Errno::result(unsafe { libc::dup2(from.as_raw_fd(), to) })?;
@@ -346,13 +379,24 @@ impl<'a> Image<'a> {
     }
 }
 
+/// The same open file under a descriptor above this number, which an exec closes.
+fn above(fd: impl AsFd, number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: numbers alone.
+    let copy = unsafe {
+        libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, number.saturating_add(1))
+    };
+    let copy = Errno::result(copy)?;
+    // SAFETY: it was made just now, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 /// What the child does between fork and exec. Nothing here allocates, takes a lock or unwinds.
 fn become_command(
     image: &mut Image<'_>,
     signals: &ChildSignals,
     hold: &PipeReader,
     parents_end_of_hold: i32,
-    sentinel: &PipeWriter,
+    sentinel: &OwnedFd,
 ) -> ! {
     // SAFETY: the child's own copy of the descriptor, which nothing here uses again. With it open,
     // the read below would never learn that seepmeter is gone.
@@ -366,7 +410,7 @@ fn become_command(
     };
     if released {
         crate::start::close_streams_as_found();
-        let errno = match image.set_streams().and_then(|()| signals.restore()) {
+        let errno = match image.set_descriptors().and_then(|()| signals.restore()) {
             Ok(()) => image.execute(),
             Err(errno) => errno,
         };

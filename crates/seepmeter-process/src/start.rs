@@ -2,21 +2,28 @@
 //!
 //! Before main, Rust's runtime opens /dev/null in place of standard streams that are closed, and ignores
 //! SIGPIPE (std, `sys/pal/unix/mod.rs`, `init`). A program that seepmeter spawns should find both as
-//! seepmeter found them. So they are read earlier still, where the C library runs what stands in
-//! `.init_array`. The runtime's third change, handlers for SIGSEGV and SIGBUS on a stack of their own, is
-//! undone by the exec.
+//! seepmeter found them, and so the signals that seepmeter itself ignores or stops ignoring. So they are
+//! read earlier still, where the C library runs what stands in `.init_array`. The runtime's third change,
+//! handlers for SIGSEGV and SIGBUS on a stack of their own, is undone by the exec.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use nix::errno::Errno;
+use nix::sys::signal::{SigHandler, Signal};
+
+use crate::signals::{is_ignored, set_disposition};
+
 /// The descriptors of the standard streams.
 const STREAMS: std::ops::Range<RawFd> = 0..3;
 
-/// A bit for each of the standard streams that was closed, and [`PIPE_IGNORED`].
-static FOUND: AtomicU8 = AtomicU8::new(0);
+/// The signals whose dispositions are changed: Rust's runtime ignores SIGPIPE, on which a program that writes
+/// into a closed pipe counts; the other two are set by [`Signals::take`](crate::Signals::take).
+const SIGNALS: [Signal; 3] = [Signal::SIGPIPE, Signal::SIGXFSZ, Signal::SIGCHLD];
 
-/// The bit for SIGPIPE.
-const PIPE_IGNORED: u8 = 1 << 3;
+/// A bit for each of the standard streams that was closed, and behind them one for each signal that was
+/// ignored.
+static FOUND: AtomicU8 = AtomicU8::new(0);
 
 // SAFETY: a function of the type that the C library calls there; it touches an atomic and asks the
 // kernel, which needs nothing of what Rust's runtime sets up later.
@@ -28,8 +35,10 @@ extern "C" fn ask_early() {
     // SAFETY: F_GETFD reads a flag of a descriptor, and fails if there is none.
     let closed = |fd: &RawFd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } == -1;
     let mut found = STREAMS.filter(closed).map(|fd| 1 << fd).sum();
-    if crate::signals::is_ignored(nix::sys::signal::SIGPIPE).unwrap_or(false) {
-        found |= PIPE_IGNORED;
+    for (signal, bit) in ignored_bits() {
+        if is_ignored(signal).unwrap_or(false) {
+            found |= bit;
+        }
     }
     FOUND.store(found, Ordering::Relaxed);
 }
@@ -48,9 +57,21 @@ pub fn raised_rights() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// True if SIGPIPE was ignored when this process began.
-pub(crate) fn ignored_pipe() -> bool {
-    FOUND.load(Ordering::Relaxed) & PIPE_IGNORED != 0
+fn ignored_bits() -> impl Iterator<Item = (Signal, u8)> {
+    SIGNALS.into_iter().zip((STREAMS.end..).map(|bit| 1 << bit))
+}
+
+/// Ignores those signals that were ignored when this process began, and lets the others that it has changed
+/// do what they do by default. Async-signal-safe, for a child between fork and exec.
+///
+/// # Errors
+/// What sigaction(2) fails with.
+pub fn ignore_as_found() -> Result<(), Errno> {
+    let found = FOUND.load(Ordering::Relaxed);
+    ignored_bits().try_for_each(|(signal, bit)| match found & bit {
+        0 => set_disposition(signal, SigHandler::SigDfl),
+        _ => set_disposition(signal, SigHandler::SigIgn),
+    })
 }
 
 /// Closes standard output and error if they were closed when this process began. Async-signal-safe, for a

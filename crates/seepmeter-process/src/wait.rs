@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_that_are_ready_are_told_apart_and_a_closed_end_is_ready() {
+    fn those_that_are_ready_are_named_and_a_closed_end_is_ready() {
         let (reader, mut writer) = io::pipe().unwrap();
         let (other, other_writer) = io::pipe().unwrap();
         let fds = [reader.as_fd(), other.as_fd()];

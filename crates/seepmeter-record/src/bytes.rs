@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::is_printable;
 
-/// A name, a command word or a path, byte for byte as the kernel told it.
+/// A name, a command word or a path, byte for byte as the kernel gave it.
 ///
 /// Shown to people ([`fmt::Display`]), control characters and bytes that are not UTF-8 are escaped
 /// (`\n`, `\xff`), so that a name can't move the cursor of whoever reads it. In JSON it is a string where it is
@@ -39,6 +39,15 @@ impl Bytes {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Bytes in hexadecimal digits, as in a build-id.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    // Writing to a String does not fail.
+    bytes.iter().for_each(|byte| _ = write!(digits, "{byte:02x}"));
+    digits
 }
 
 impl From<&str> for Bytes {
@@ -92,9 +101,8 @@ impl Serialize for Bytes {
         if let Ok(text) = std::str::from_utf8(&self.0) {
             return serializer.serialize_str(text);
         }
-        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry("hex", &hex)?;
+        map.serialize_entry("hex", &hex(&self.0))?;
         map.end()
     }
 }

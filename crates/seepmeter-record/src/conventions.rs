@@ -42,6 +42,7 @@ pub mod metric {
         HUGETLB = "hugetlb", Bytes, Gauge, "resident in pages of hugetlbfs, which rss leaves out";
         LAZYFREE = "lazyfree", Bytes, Gauge, "given back by MADV_FREE and not yet taken by the kernel";
         LOCKED = "locked", Bytes, Gauge, "locked into memory";
+        MAPPINGS = "mappings", Count, Gauge, "mappings of the address space: lines of /proc/PID/maps";
         THREADS = "threads", Count, Gauge, "threads";
         STACK = "stack", Stack, Gauge, "the stack of a thread when it was sampled";
         PAUSE = "pause", Nanoseconds, Gauge, "from the first thread's interrupt until all threads ran again";
@@ -52,7 +53,6 @@ pub mod metric {
         MAPPED = "mapped", Bytes, Gauge, "address space mapped here and not unmapped since";
         GIVEN_BACK = "given_back", Bytes, Counter, "given back by madvise(2) here so far";
         FDS = "fds", Count, Gauge, "open file descriptors";
-        MAPPINGS = "mappings", Count, Gauge, "mappings: lines of /proc/PID/maps";
         CGROUP_CURRENT = "cgroup_current", Bytes, Gauge, "all memory of the cgroup, with pages of files and memory of the kernel";
         CGROUP_PEAK = "cgroup_peak", Bytes, HighWater, "largest cgroup_current since the cgroup was made";
         CGROUP_ANON = "cgroup_anon", Bytes, Gauge, "of it: pages of no file";
@@ -94,14 +94,17 @@ pub mod attribute {
         TID: i32 = "tid", "of a thread and of its stack: the thread's id";
         CGROUP_LIMIT: u64 = "limit.cgroup", "of a target and of a cgroup: the memory limit of its cgroup, or of the cgroup above it with the least room, in bytes";
         CGROUP_USED: u64 = "used.cgroup", "of a target and of a cgroup: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
+        CGROUP_HIGH: u64 = "limit.cgroup_high", "of a target and of a cgroup: the `memory.high` of its cgroup, or of the cgroup above it with the least room, in bytes: what is above it is slowed down";
+        CGROUP_HIGH_USED: u64 = "used.cgroup_high", "of a target and of a cgroup: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
         ADDRESS_SPACE_LIMIT: u64 = "limit.address_space", "of a target: RLIMIT_AS in bytes";
-        MACHINE_LIMIT: u64 = "limit.machine", "of a target and of a cgroup: the machine's memory in bytes";
-        MACHINE_AVAILABLE: u64 = "available.machine", "of a target and of a cgroup: how much of that was available at the start of the run, in bytes";
+        DATA_LIMIT: u64 = "limit.data", "of a target: RLIMIT_DATA in bytes";
+        MAPPINGS_LIMIT: u64 = "limit.mappings", "of a target: how many mappings it may have (vm.max_map_count)";
         DESCRIPTOR_LIMIT: u64 = "limit.descriptors", "of a target: RLIMIT_NOFILE, how many descriptors it may have open";
-        MAPPING_LIMIT: u64 = "limit.mappings", "of a target: vm.max_map_count, how many mappings it may have";
         TASK_LIMIT: u64 = "limit.tasks", "of a target: pids.max of its cgroup, or of the cgroup above it with the least room: how many threads all its processes may have";
         TASKS_USED: u64 = "used.tasks", "of a target: how many of those there were at the start of the run";
         USER_TASK_LIMIT: u64 = "limit.user_tasks", "of a target: RLIMIT_NPROC, how many threads all processes of its user may have; root is exempt";
+        MACHINE_LIMIT: u64 = "limit.machine", "of a target and of a cgroup: the machine's memory in bytes";
+        MACHINE_AVAILABLE: u64 = "available.machine", "of a target and of a cgroup: how much of that was available at the start of the run, in bytes";
         CLASS: MappingClass = "class", "of a mapping and of a mapping group: its class";
         FILE: Bytes = "file", "of a mapping, a mapping group and a descriptor group: the file's path, or the name that the program or the kernel gave it";
         LEAST_SIZE: u64 = "least_size", "of a mapping group: its mappings are at least this large, in bytes";

@@ -37,20 +37,22 @@ mod model;
 mod pairs;
 mod printable;
 mod stacks;
+mod standard_input;
 mod stream_state;
 mod subject_tree;
 
-pub use bytes::Bytes;
+pub use bytes::{Bytes, hex};
 pub use conventions::{DescriptorKind, MappingClass};
 pub use current::{CurrentPoint, CurrentValues};
 pub use model::{
     AttributeKey, AttributeType, AttributeValue, Attributes, Cost, Dropped, End, Event, EventKind,
-    Footer, Frame, FrameId, Header, Image, ImageId, InlinedCall, InvalidEvent, Metric, MetricId,
-    MetricKind, MetricSpec, Point, Points, Record, Sample, SamplerId, SamplerInfo, Stack, StackId,
-    Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
+    FieldValue, Footer, Frame, FrameId, Header, Image, ImageId, InlinedCall, InvalidEvent, Metric,
+    MetricId, MetricKind, MetricSpec, Point, Points, Record, Sample, SamplerId, SamplerInfo, Stack,
+    StackId, Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
 };
 pub use printable::{is_printable, printable, printable_json, printable_lines};
 pub use stacks::StackDefinitions;
+pub use standard_input::standard_input;
 pub use stream_state::StreamState;
 
 /// The version of the recording format that this crate writes and reads.

@@ -1,9 +1,8 @@
 //! What is emitted of images, frames and stacks.
 
-use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
-use seepmeter_plugin::record::{Bytes, ImageId, InlinedCall};
+use seepmeter_plugin::record::{Bytes, ImageId, InlinedCall, hex};
 use seepmeter_plugin::{NewFrame, Stream};
 use seepmeter_symbols::{Function, ImageIdentity, ImageKind, ResolvedFrame, StackEnd};
 
@@ -56,12 +55,8 @@ pub(crate) fn define_image(identity: &ImageIdentity, stream: &mut dyn Stream) ->
         ImageKind::Unread(reason) => [&*identity.path, format!(" ({reason})").as_bytes()].concat(),
         ImageKind::File | ImageKind::Vdso | ImageKind::Generated => identity.path.to_vec(),
     };
-    let build_id = identity.build_id.as_deref().map(|bytes| {
-        let mut digits = String::with_capacity(2 * bytes.len());
-        bytes.iter().for_each(|byte| _ = write!(digits, "{byte:02x}"));
-        digits.into_boxed_str()
-    });
-    stream.image(path.into(), build_id)
+    let build_id = identity.build_id.as_deref();
+    stream.image(path.into(), build_id.map(|id| hex(id).into_boxed_str()))
 }
 
 /// A frame in an image that was defined.

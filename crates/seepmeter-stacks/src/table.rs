@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_without_a_function_are_told_apart_by_their_addresses() {
+    fn frames_without_a_function_differ_by_their_addresses() {
         let mut emitted = Emitted::default();
         let at = |address| frames(&[(address, &[])]);
         let id = emitted.intern(&at(0x10), StackKind::Whole);

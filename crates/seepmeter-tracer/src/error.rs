@@ -146,9 +146,6 @@ fn listed(threads: &[LateThread]) -> String {
     some.collect::<Vec<_>>().join(", ") + more
 }
 
-/// /proc/PID/stat's flag of kernel threads (include/linux/sched.h).
-const PF_KTHREAD: u32 = 0x0020_0000;
-
 /// Why a thread could not be seized.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -167,25 +164,32 @@ pub(crate) fn explain(pid: i32, tid: i32, source: io::Error) -> Refusal {
     if tasks::is_traced_by_us(tid) {
         return Refusal::OurOwn;
     }
-    let tracer = tasks::status_number(tid, "TracerPid").filter(|tracer| *tracer != 0);
     Refusal::For(if pid == std::process::id().cast_signed() {
         TraceError::Own { pid }
-    } else if let Some(tracer) = tracer {
+    } else if let Some(tracer) = tasks::tracer(tid) {
         // The kernel names a thread.
-        let tracer = tasks::status_number(tracer, "Tgid").unwrap_or(tracer);
+        let tracer = tasks::process_of(tracer).unwrap_or(tracer);
         TraceError::Traced { pid, tracer, name: name(tracer) }
-    } else if is_kernel_thread(pid) {
+    } else if tasks::folder(pid).stat().is_ok_and(|stat| stat.is_of_the_kernel()) {
         TraceError::Kernel { pid, name: name(pid) }
     } else {
         not_allowed(pid, source)
     })
 }
 
+/// Why a process of one thread could not be seized.
+pub(crate) fn refused(pid: i32, source: io::Error) -> TraceError {
+    match explain(pid, pid, source) {
+        Refusal::For(error) => error,
+        Refusal::Ended | Refusal::OurOwn => TraceError::Gone { pid },
+    }
+}
+
 fn not_allowed(pid: i32, source: io::Error) -> TraceError {
     let own = nix::unistd::geteuid().as_raw();
-    let owner = tasks::status_number(pid, "Uid");
+    let owner = tasks::folder(pid).status().ok().and_then(|status| status.uid);
     // The kernel gives what is in the folder of a process that is not dumpable to root (proc(5)).
-    let file = fs::metadata(format!("/proc/{pid}/stat")).map(|file| file.uid()).ok();
+    let file = fs::metadata(tasks::folder(pid).file("stat")).map(|file| file.uid()).ok();
     match (owner, file) {
         (Some(owner), _) if owner != own && own != 0 => TraceError::OtherUser { pid, owner, own },
         (Some(owner), Some(file)) if file != owner => TraceError::NotDumpable { pid },
@@ -206,12 +210,6 @@ fn scope(pid: i32) -> Option<TraceError> {
     Some(TraceError::Scope { pid, scope, meaning })
 }
 
-fn is_kernel_thread(pid: i32) -> bool {
-    let flags = tasks::stat_field::<u32>(&format!("/proc/{pid}"), 9);
-    flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
-}
-
 fn name(pid: i32) -> String {
-    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    String::from_utf8_lossy(&name).trim_end().to_owned()
+    String::from_utf8_lossy(&tasks::folder(pid).comm().unwrap_or_default()).into_owned()
 }

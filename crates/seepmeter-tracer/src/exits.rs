@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::marker::PhantomData;
 
-use crate::error::{Refusal, TraceError, explain};
+use crate::error::{TraceError, refused};
 use crate::request;
 use crate::tasks;
 use crate::wait::{self, ExitWait, PtraceStop, WaitResult};
@@ -61,10 +61,7 @@ impl ExitTracer {
     /// If it may not be traced, or has gone.
     pub fn begin(pid: i32) -> Result<Self, TraceError> {
         let root_exit = ExitWait::of_leader(pid);
-        request::seize(pid, PTRACE_OPTIONS).map_err(|source| match explain(pid, pid, source) {
-            Refusal::For(error) => error,
-            Refusal::Ended | Refusal::OurOwn => TraceError::Gone { pid },
-        })?;
+        request::seize(pid, PTRACE_OPTIONS).map_err(|source| refused(pid, source))?;
         let threads = HashMap::from([(pid, pid)]);
         Ok(Self { root: pid, root_exit, threads, ending: HashSet::new(), _bound: PhantomData })
     }
@@ -119,11 +116,8 @@ impl ExitTracer {
                 self.ending.remove(&tid);
                 self.threads.insert(tid, tid);
             }
-            PtraceStop::Event(
-                libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK,
-            ) => {
-                let born = request::event_message(tid).ok().and_then(|tid| tid.try_into().ok());
-                born.into_iter().for_each(|born| self.add(born));
+            birth if birth.is_birth() => {
+                request::event_tid(tid).into_iter().for_each(|born| self.add(born));
             }
             PtraceStop::Group(_) => {
                 let _ = request::listen(tid);
@@ -134,13 +128,12 @@ impl ExitTracer {
         let _ = request::run_on(tid, stop.signal());
     }
 
-    /// Adds a thread that is new. It may have ended before its birth is heard of.
+    /// Adds a thread that is new. It may have ended before its birth is reported.
     fn add(&mut self, tid: i32) {
         if self.threads.contains_key(&tid) || self.ending.contains(&tid) {
             return;
         }
-        if let Some(pid) = tasks::status_number(tid, "Tgid").filter(|_| tasks::is_traced_by_us(tid))
-        {
+        if let Some(pid) = tasks::process_of(tid).filter(|_| tasks::is_traced_by_us(tid)) {
             self.threads.insert(tid, pid);
         }
     }

@@ -62,12 +62,13 @@ pub(crate) fn detach(tid: i32, signal: i32) -> io::Result<()> {
     ptrace(libc::PTRACE_DETACH, tid, 0, signal as usize).map(drop)
 }
 
-/// What the event is about: the child's tid, the exec's former tid, the exit status.
-pub(crate) fn event_message(tid: i32) -> io::Result<u64> {
+/// Whom the event is about: the child, or the tid that a thread had before its exec. None if the thread
+/// dies meanwhile: then there is nothing to learn any more.
+pub(crate) fn event_tid(tid: i32) -> Option<i32> {
     let mut message: libc::c_ulong = 0;
     let place = (&raw mut message).expose_provenance();
-    ptrace(libc::PTRACE_GETEVENTMSG, tid, 0, place)?;
-    Ok(message)
+    ptrace(libc::PTRACE_GETEVENTMSG, tid, 0, place).ok()?;
+    message.try_into().ok()
 }
 
 /// What a siginfo_t says of a ptrace-stop.

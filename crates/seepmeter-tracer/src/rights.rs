@@ -1,8 +1,6 @@
 //! The rights that a process gains when it executes a file.
 
-use std::ffi::CString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -20,12 +18,9 @@ pub fn gains_rights(executable: &Path) -> io::Result<bool> {
     if mode & libc::S_ISUID != 0 || set_gid {
         return Ok(true);
     }
-    let path = CString::new(executable.as_os_str().as_bytes())?;
-    // SAFETY: both strings end with NUL; with a size of 0 the kernel writes nothing. (nix has no getxattr.)
-    let size = unsafe {
-        libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0)
-    };
-    Ok(size > 0)
+    // With no room for the value, its size is what is returned.
+    let size = rustix::fs::getxattr(executable, c"security.capability", &mut [0; 0]);
+    Ok(size.is_ok_and(|size| size > 0))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::str::FromStr;
+
+use seepmeter_process::proc::{ProcFolder, ProcRoot};
 
 /// How many links an empty folder of procfs has: itself and its parent.
 const LINKS_OF_AN_EMPTY_FOLDER: u64 = 2;
@@ -37,19 +38,14 @@ impl TaskFolder {
     }
 }
 
-/// A field of the stat file in a thread's folder (proc(5)), counted from 3, which is the state. None if
-/// the thread has gone.
-pub(crate) fn stat_field<T: FromStr>(folder: &str, number: usize) -> Option<T> {
-    let stat = fs::read(format!("{folder}/stat")).ok()?;
-    // The name in parentheses may hold spaces and parentheses itself.
-    let end_of_name = memchr::memrchr(b')', &stat)?;
-    let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+/// The folder of a process or a thread. A thread has one there too, which is not listed.
+pub(crate) fn folder(tid: i32) -> ProcFolder {
+    ProcRoot::default().process(tid)
 }
 
 /// The letter of a thread's state (proc(5)). None if it has gone.
 pub(crate) fn state(pid: i32, tid: i32) -> Option<char> {
-    stat_field(&format!("/proc/{pid}/task/{tid}"), 3)
+    folder(pid).thread(tid).stat().ok().map(|stat| stat.state)
 }
 
 /// True if the thread runs no more: it has gone, or is a zombie.
@@ -57,17 +53,24 @@ pub(crate) fn has_ended(pid: i32, tid: i32) -> bool {
     matches!(state(pid, tid), None | Some('Z' | 'X'))
 }
 
-/// The first number behind `key:` in /proc/PID/status.
-pub(crate) fn status_number<T: FromStr>(pid: i32, key: &str) -> Option<T> {
-    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
-    let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    value.split_ascii_whitespace().next()?.parse().ok()
+/// The process that a thread belongs to. None if it has gone.
+pub(crate) fn process_of(tid: i32) -> Option<i32> {
+    folder(tid).status().ok().map(|status| status.tgid)
+}
+
+/// The parent of a process. None if it has gone.
+pub(crate) fn parent(pid: i32) -> Option<i32> {
+    folder(pid).stat().ok().map(|stat| stat.ppid)
+}
+
+/// The thread that traces a thread, if there is one.
+pub(crate) fn tracer(tid: i32) -> Option<i32> {
+    folder(tid).status().ok()?.tracer
 }
 
 /// True if this very thread traces the thread, also if that has ended and was not waited for.
 pub(crate) fn is_traced_by_us(tid: i32) -> bool {
-    status_number(tid, "TracerPid") == Some(nix::unistd::gettid().as_raw())
+    tracer(tid) == Some(nix::unistd::gettid().as_raw())
 }
 
 #[cfg(test)]

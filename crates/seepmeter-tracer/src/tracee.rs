@@ -1,5 +1,6 @@
 //! A process that is traced.
 
+use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
@@ -96,7 +97,10 @@ impl Tracee {
             options,
             threads: Vec::new(),
             leader_ended: false,
-            tasks: TaskFolder::open(pid).map_err(|_| TraceError::Gone { pid })?,
+            tasks: TaskFolder::open(pid).map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => TraceError::Gone { pid },
+                _ => TraceError::Request { doing: "listing the threads", pid, source },
+            })?,
             memory: ProcessMemory::of(pid),
             restarts: SyscallRestarts::default(),
             exec_deadlock: ExecDeadlockGuard::new(),

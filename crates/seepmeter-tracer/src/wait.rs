@@ -36,6 +36,16 @@ impl PtraceStop {
             Self::Interrupt | Self::Group(_) | Self::Event(_) | Self::Syscall => 0,
         }
     }
+
+    /// True if a thread or a process was born: [`event_tid`](crate::request::event_tid) is which.
+    pub(crate) fn is_birth(self) -> bool {
+        matches!(
+            self,
+            Self::Event(
+                libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK
+            )
+        )
+    }
 }
 
 /// The answer to a wait for a thread.
@@ -61,7 +71,7 @@ pub(crate) enum ExitWait {
 impl ExitWait {
     /// For the leader of process `pid`.
     pub(crate) fn of_leader(pid: i32) -> Self {
-        let parent = crate::tasks::status_number(pid, "PPid");
+        let parent = crate::tasks::parent(pid);
         let is_child = parent == Some(std::process::id().cast_signed());
         if is_child { Self::Leave } else { Self::Reap }
     }
@@ -205,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_stop_is_told_from_an_interrupt_by_its_signal() {
+    fn a_group_stop_differs_from_an_interrupt_by_its_signal() {
         assert_eq!(stopped(libc::SIGTSTP | EVENT_STOP << 8), PtraceStop::Group(libc::SIGTSTP));
     }
 }

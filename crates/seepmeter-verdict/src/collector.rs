@@ -1,31 +1,26 @@
 //! From a stream of records to the series that are judged.
 
+mod target;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use seepmeter_analysis::{Downsampler, Series, Settings};
-use seepmeter_record::conventions::{attribute, metric};
+use seepmeter_analysis::{Series, Settings};
+use seepmeter_record::conventions::attribute;
 use seepmeter_record::{
-    CurrentPoint, CurrentValues, Event, EventKind, Metric, Record, Sample, SamplerId, Subject,
-    SubjectId, SubjectKind, Unit,
+    CurrentValues, Event, EventKind, Metric, Record, Sample, SubjectId, SubjectKind, Unit,
 };
 
+pub(crate) use self::target::swap_of;
+use self::target::{MetricCollector, SourceSeries, TargetCollector, WHOLE_BUCKETS};
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
 use crate::growth_cause::GrowthCause;
-use crate::limit::RecordedLimits;
+use crate::limit::{self, RecordedLimits};
 use crate::part::Part;
-use crate::part_table::{PartRoom, PartTable};
-use crate::run_series::{PartSeries, RunSeries, Scope};
+use crate::part_table::PartRoom;
+use crate::run_series::{CauseSeries, LimitedSeries, PartSeries, RunSeries, Scope};
 use crate::sample_clock::SampleClock;
-
-/// Buckets for the whole: the judge lays a series on half as many cells.
-const WHOLE_BUCKETS: usize = 2048;
-
-/// Buckets for the address space.
-const ADDRESS_SPACE_BUCKETS: usize = WHOLE_BUCKETS / 4;
-
-/// Buckets for the number of threads.
-const THREADS_BUCKETS: usize = WHOLE_BUCKETS / 8;
+use crate::work::{Counters, NoCounter};
 
 /// So many targets are kept as finely as that, in 50 MB at most. A series of any later one has an eighth of
 /// the buckets, and parts have series of their own as long as there is room for them.
@@ -45,172 +40,23 @@ pub struct Collector {
     room: PartRoom,
     /// The sum of all targets, one for each metric of the options.
     sums: Vec<SourceSeries>,
+    counters: Counters,
 }
 
-/// A series and the sampler it comes from: the one that counts at present.
-#[derive(Debug)]
-struct SourceSeries {
-    source: Option<SamplerId>,
-    series: Option<Downsampler>,
-    buckets: usize,
-}
-
-impl SourceSeries {
-    fn new(buckets: usize) -> Self {
-        Self { source: None, series: None, buckets }
-    }
-
-    fn push(&mut self, t: u64, value: i64) {
-        self.series.get_or_insert_with(|| Downsampler::new(self.buckets)).push(t, value);
-    }
-
-    fn series(&self, clock: &SampleClock) -> Option<Series> {
-        let series = self.series.clone()?.finish();
-        Some(match self.source {
-            Some(source) => clock.scheduled(series, source),
-            None => series,
-        })
-    }
-}
-
-/// Keeps what it takes to judge one target, or one cgroup.
-#[derive(Debug)]
-struct TargetCollector {
-    subject: Arc<Subject>,
-    ended: bool,
-    address_space: SourceSeries,
-    threads: SourceSeries,
-    /// One for each metric of the options.
-    metrics: Vec<MetricCollector>,
-}
-
-/// Keeps what it takes to judge one metric of one target.
-#[derive(Debug)]
-struct MetricCollector {
-    name: String,
-    whole: SourceSeries,
-    /// The target's current value.
-    current: Option<i64>,
-    /// What of the target is swapped out at present, as far as that is known.
-    swap: i64,
-    kernel_peak: Option<i64>,
-    parts: PartTable,
-    /// The sample that is observed now has a value of the target.
-    observed: bool,
-}
-
-impl MetricCollector {
-    fn new(name: &str, buckets: usize) -> Self {
-        Self {
-            name: name.to_owned(),
-            whole: SourceSeries::new(buckets),
-            current: None,
-            swap: 0,
-            kernel_peak: None,
-            parts: PartTable::default(),
-            observed: false,
-        }
-    }
-
-    fn observe_target(&mut self, point: &CurrentPoint<'_>, sampler: SamplerId) {
-        let name = &*point.metric.name;
-        let of_rss = self.name == metric::RSS.name;
-        if name == self.name {
-            self.whole.source = Some(sampler);
-            self.current = Some(point.value);
-            self.observed = true;
-        } else if of_rss && name == metric::SWAP.name {
-            // Swapping hides growth.
-            self.swap = point.value;
-        } else if of_rss && name == metric::PEAK.name {
-            self.kernel_peak = self.kernel_peak.max(Some(point.value));
-        }
-    }
-
-    fn observe_part(
-        &mut self,
-        point: &CurrentPoint<'_>,
-        sample: &Sample,
-        values: &CurrentValues,
-        room: &mut PartRoom,
-    ) {
-        let name = &*point.metric.name;
-        if name == self.name {
-            self.parts.set(point, sample, values, room);
-        } else if [metric::RSS.name, metric::PSS.name].contains(&&*self.name)
-            && let Some(cause) = GrowthCause::measured_by(name)
-        {
-            self.parts.set_cause(sample.t, point.subject.id, cause, point.value, room);
-        }
-    }
-
-    /// All points of a sample have been observed.
-    fn end_sample(&mut self, sample: &Sample) {
-        let of_source = self.whole.source == Some(sample.sampler);
-        let observed = std::mem::take(&mut self.observed) || !sample.partial;
-        if let (true, true, Some(total)) = (of_source, observed, self.total()) {
-            self.whole.push(sample.t, total);
-        }
-        self.parts.end_sample(sample);
-    }
-
-    /// What the target holds at present.
-    fn total(&self) -> Option<i64> {
-        Some(self.current?.saturating_add(self.swap))
-    }
-}
-
-impl TargetCollector {
-    fn new(subject: Arc<Subject>, options: &JudgeOptions, coarser: usize) -> Self {
-        let metric = |name: &String| MetricCollector::new(name, WHOLE_BUCKETS / coarser);
-        Self {
-            subject,
-            ended: false,
-            address_space: SourceSeries::new(ADDRESS_SPACE_BUCKETS / coarser),
-            threads: SourceSeries::new(THREADS_BUCKETS / coarser),
-            metrics: options.metrics.iter().map(metric).collect(),
-        }
-    }
-
-    fn is_cgroup(&self) -> bool {
-        self.subject.kind == SubjectKind::Cgroup
-    }
-
-    fn observe(
-        &mut self,
-        point: &CurrentPoint<'_>,
-        sample: &Sample,
-        values: &CurrentValues,
-        room: &mut PartRoom,
-    ) {
-        let of_target = point.subject.id == self.subject.id;
-        for metric in &mut self.metrics {
-            match of_target {
-                true => metric.observe_target(point, sample.sampler),
-                false => metric.observe_part(point, sample, values, room),
-            }
-        }
-        if of_target && *point.metric.name == *metric::VSIZE.name {
-            self.address_space.source = Some(sample.sampler);
-            self.address_space.push(sample.t, point.value);
-        }
-        if of_target && *point.metric.name == *metric::THREADS.name {
-            self.threads.push(sample.t, point.value);
-        }
-    }
-
-    fn end(&mut self) {
-        self.ended = true;
-        for metric in &mut self.metrics {
-            metric.current = None;
-            metric.swap = 0;
-        }
-    }
+/// What all targets hold together at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CurrentTotal {
+    /// The metric.
+    pub metric: String,
+    /// Its value, in base units.
+    pub value: i64,
+    /// What that counts.
+    pub unit: Unit,
 }
 
 impl Collector {
-    /// Collects what it takes to judge the metrics of the options. With `rss`, what is swapped out counts
-    /// in: swapping hides growth.
+    /// Collects what it takes to judge the metrics of the options. With `rss`, `pss`, `anonymous`,
+    /// `private_dirty`, `cgroup_current` and `cgroup_anon`, what is swapped out counts in, of the whole and of parts: swapping hides growth.
     #[must_use]
     pub fn new(options: JudgeOptions) -> Self {
         let sums = options.metrics.iter().map(|_| SourceSeries::new(WHOLE_BUCKETS)).collect();
@@ -222,6 +68,7 @@ impl Collector {
             places: HashMap::new(),
             room: PartRoom::default(),
             sums,
+            counters: Counters::default(),
         }
     }
 
@@ -258,6 +105,9 @@ impl Collector {
     }
 
     fn observe_event(&mut self, event: &Event) {
+        if let EventKind::Marker { number: Some(number), text } = &event.kind {
+            self.counters.push(&text.to_string(), event.t, *number);
+        }
         let Some(subject) = event.subject else { return };
         if event.kind == (EventKind::Attached {}) {
             self.add_target(subject);
@@ -274,7 +124,7 @@ impl Collector {
             None => self.values.with_parts(subject),
         };
         for metric in self.targets.iter_mut().flat_map(|target| &mut target.metrics) {
-            ended.iter().for_each(|part| metric.parts.end(event.t, *part, &mut self.room));
+            ended.iter().for_each(|part| metric.end_part(event.t, *part, &mut self.room));
         }
     }
 
@@ -323,14 +173,37 @@ impl Collector {
         self.clock.backwards()
     }
 
+    /// What all targets hold together now, of the main metric; none if that is not known of one of them, or none is
+    /// left. Several cgroups hold nothing together: one may be within another.
+    #[must_use]
+    pub fn current(&self) -> Option<CurrentTotal> {
+        let name = self.options.metrics.first()?;
+        let unit = self.values.metrics().find(|known| *known.name == **name)?.unit;
+        let running = self.targets_of(name).filter(|target| !target.ended);
+        let totals: Option<Vec<i64>> =
+            running.map(|target| target.metrics.first()?.total()).collect();
+        let totals = totals.filter(|totals| totals.len() < 2 || !self.is_of_cgroups(name))?;
+        let value = totals.into_iter().reduce(i64::saturating_add)?;
+        Some(CurrentTotal { metric: name.clone(), value, unit })
+    }
+
     /// What is concluded from all that was observed so far.
     #[must_use]
     pub fn conclude(&self) -> Conclusion {
         Conclusion::of(&self.options, |metric| self.series(metric))
     }
 
+    /// The series of a counter, of which the run has marks.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn counter(&self, name: &str) -> Result<Series, NoCounter> {
+        self.counters.series(name)
+    }
+
     /// The series of one of the options' metrics: one for each target and, if there are several, that of
-    /// their sum as the last; of a metric of cgroups, one for each cgroup. A run that ended before its first sample has one with no points.
+    /// their sum as the last; of a metric of cgroups, one for each cgroup. A run that ended before its first sample
+    /// has one with no points.
     ///
     /// # Errors
     /// Why there is none.
@@ -348,11 +221,7 @@ impl Collector {
             });
         };
         let of_target = |target| (target, self.series_of(target, place, defined.unit));
-        let of_name = |known: &&Arc<Metric>| *known.name == *metric;
-        let of_cgroups =
-            self.values.metrics().filter(of_name).all(|it| it.subject_kind == SubjectKind::Cgroup);
-        let targets = self.targets.iter().filter(|target| target.is_cgroup() == of_cgroups);
-        let each: Vec<_> = targets.map(of_target).collect();
+        let each: Vec<_> = self.targets_of(metric).map(of_target).collect();
         let samples = self.clock.all_samples();
         let sampled = each.iter().any(|(_, run)| !run.whole.is_empty());
         if !sampled && samples >= Settings::default().least_samples {
@@ -363,6 +232,18 @@ impl Collector {
         if series.is_empty() { Err(NoVerdict::NothingSampled) } else { Ok(series) }
     }
 
+    /// True if the metric is of cgroups alone.
+    fn is_of_cgroups(&self, metric: &str) -> bool {
+        let of_name = |known: &&Arc<Metric>| *known.name == *metric;
+        self.values.metrics().filter(of_name).all(|it| it.subject_kind == SubjectKind::Cgroup)
+    }
+
+    /// The targets or the cgroups, whichever has a metric.
+    fn targets_of(&self, metric: &str) -> impl Iterator<Item = &TargetCollector> {
+        let of_cgroups = self.is_of_cgroups(metric);
+        self.targets.iter().filter(move |target| target.is_cgroup() == of_cgroups)
+    }
+
     /// The series of one target; it has no point if nothing was sampled of it.
     fn series_of(&self, target: &TargetCollector, place: usize, unit: Unit) -> RunSeries {
         let clock = &self.clock;
@@ -370,6 +251,10 @@ impl Collector {
         let own = collected.whole.series(clock);
         let sum = if own.is_none() { collected.parts.sum() } else { None };
         let summed_parts = sum.as_ref().map(|_| collected.parts.len());
+        let cause = |(cause, source): (&GrowthCause, &SourceSeries)| {
+            let (series, sampler) = source.series(clock).zip(source.source)?;
+            Some(CauseSeries { cause: *cause, series: clock.extended(series, sampler) })
+        };
         let mut run = RunSeries {
             pid: target.subject.get(attribute::PID).map(i64::from),
             whole: own.or(sum).unwrap_or_default(),
@@ -379,11 +264,13 @@ impl Collector {
             kernel_peak: collected.kernel_peak,
             bounds: RecordedLimits::of(&target.subject),
             threads: target.threads.series(clock),
+            plus_swap: collected.has_swapped,
+            causes: collected.causes.iter().filter_map(cause).collect(),
+            asked_interval: collected.whole.source.and_then(|it| clock.longest_asked(it)),
             ..self.empty(&target.subject.name.to_string(), place, unit)
         };
-        let space = target.address_space.series(clock).zip(target.address_space.source);
-        if let (true, Some((series, source))) = (run.is_resident(), space) {
-            run.address_space = Some(clock.extended(series, source));
+        if limit::is_bounded_memory(&run) {
+            run.limited = target.limited.series(clock);
         }
         run
     }
@@ -403,7 +290,10 @@ impl Collector {
             kernel_peak: None,
             bounds: RecordedLimits::default(),
             threads: None,
-            address_space: None,
+            limited: LimitedSeries::default(),
+            plus_swap: false,
+            causes: Vec::new(),
+            asked_interval: None,
         }
     }
 
@@ -424,6 +314,7 @@ impl Collector {
         Some(RunSeries {
             scope: Scope::AllTargets,
             whole: self.sums[place].series(&self.clock)?,
+            plus_swap: each.iter().any(|(_, run)| run.plus_swap),
             parts: each.iter().map(part).collect(),
             ..self.empty(&name, place, unit)
         })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::{Gate, GateOutcome};
 use crate::run_series::{RunSeries, Scope};
-use crate::text::LineOptions;
+use crate::text::{LineOptions, VerdictLine};
 use crate::verdict::Verdict;
 
 /// What is to be judged.
@@ -17,12 +17,14 @@ pub struct JudgeOptions {
     pub metrics: Vec<String>,
     /// What must not be.
     pub gates: Vec<Gate>,
+    /// True if a gate that can't decide, or can't be evaluated, fails.
+    pub strict: bool,
 }
 
 impl Default for JudgeOptions {
     /// The resident set, and no gates.
     fn default() -> Self {
-        Self { metrics: vec![metric::RSS.name.to_owned()], gates: Vec::new() }
+        Self { metrics: vec![metric::RSS.name.to_owned()], gates: Vec::new(), strict: false }
     }
 }
 
@@ -33,6 +35,9 @@ pub struct Conclusion {
     pub metrics: Vec<MetricConclusion>,
     /// One for each gate, in their order.
     pub gates: Vec<GateOutcome>,
+    /// True if a gate that can't decide, or can't be evaluated, fails.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 /// What is concluded from one metric.
@@ -109,7 +114,7 @@ impl Conclusion {
             conclusion
         };
         let metrics = options.metrics.iter().map(conclude).collect();
-        Self { metrics, gates: gates.unwrap_or_default() }
+        Self { metrics, gates: gates.unwrap_or_default(), strict: options.strict }
     }
 
     /// The verdict on the main metric.
@@ -210,14 +215,27 @@ impl MetricConclusion {
     /// # Errors
     /// Why there are none.
     pub fn lines(&self, explain: bool) -> Result<Vec<String>, &NoVerdict> {
-        let verdicts = self.verdicts()?;
+        Ok(self.verdict_lines(explain)?.into_iter().map(|line| line.text).collect())
+    }
+
+    /// As [`MetricConclusion::lines`], with what each line is.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn verdict_lines(&self, explain: bool) -> Result<Vec<VerdictLine>, &NoVerdict> {
+        let verdicts = self.sum_first()?;
         let options = LineOptions { explain, name_target: verdicts.len() > 1 };
-        let is_sum = |verdict: &&Verdict| verdict.scope == Scope::AllTargets;
-        let sum_first = verdicts
-            .iter()
-            .filter(is_sum)
-            .chain(verdicts.iter().filter(|verdict| !is_sum(verdict)));
-        Ok(sum_first.flat_map(|verdict| verdict.lines(options)).collect())
+        Ok(verdicts.into_iter().flat_map(|verdict| verdict.verdict_lines(options)).collect())
+    }
+
+    /// The verdicts, that on the sum of all targets first.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(crate) fn sum_first(&self) -> Result<Vec<&Verdict>, &NoVerdict> {
+        let mut verdicts: Vec<&Verdict> = self.verdicts()?.iter().collect();
+        verdicts.sort_by_key(|verdict| verdict.scope != Scope::AllTargets);
+        Ok(verdicts)
     }
 }
 

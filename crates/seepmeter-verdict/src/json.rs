@@ -89,11 +89,14 @@ mod tests {
     fn a_conclusion_comes_back_from_json_as_it_went() {
         let metrics = ["rss", "pss", "nope"].map(str::to_owned).to_vec();
         let gates = vec!["growing".parse().unwrap(), "subject(gone).rate>0".parse().unwrap()];
-        let conclusion = Conclusion::of(&JudgeOptions { metrics, gates }, |metric| match metric {
-            "rss" => Ok(vec![leak_beside(|_| 90_000_000), leak_beside(|i| 90_000_000 - i)]),
-            "pss" => Err(crate::NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 7 }),
-            _ => Err(crate::NoVerdict::NothingSampled),
-        });
+        let conclusion =
+            Conclusion::of(&JudgeOptions { metrics, gates, strict: true }, |metric| match metric {
+                "rss" => Ok(vec![leak_beside(|_| 90_000_000), leak_beside(|i| 90_000_000 - i)]),
+                "pss" => {
+                    Err(crate::NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 7 })
+                }
+                _ => Err(crate::NoVerdict::NothingSampled),
+            });
         let json = serde_json::to_string(&conclusion).unwrap();
         assert_eq!(serde_json::from_str::<Conclusion>(&json).unwrap(), conclusion);
     }

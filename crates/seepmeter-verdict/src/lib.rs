@@ -5,10 +5,11 @@
 //! gates and the exit status are made of: a [`Verdict`] for each metric, or the reason why there is
 //! [none](NoVerdict), and what each [`Gate`] found. A [`RunFile`] reads a recording, or a series that
 //! another tool has written, to the same conclusion. [`RunComparison`] compares runs of a new version
-//! with runs of a base, and [`ScaleReport`] judges runs of growing amounts of work.
+//! with runs of a base, [`ScaleReport`] judges runs of growing amounts of work, and [`WorkVerdict`] one run by
+//! the work that a counter of it shows.
 //!
-//! All of it is typed and can be written to JSON and read back; [`Verdict::lines`] renders it for
-//! people. Nothing here prints or exits.
+//! All of it is typed and can be written to JSON and read back. A [`Report`] of it is rendered for people,
+//! for programs and for CI, in each [`ReportFormat`]. Nothing here prints or exits.
 //!
 //! ```
 //! use seepmeter_verdict::{Collector, JudgeOptions, NoVerdict};
@@ -29,10 +30,12 @@ mod json;
 mod limit;
 #[cfg(test)]
 mod made_up;
+mod next_step;
 mod part;
 mod part_group;
 mod part_rest;
 mod part_table;
+mod report;
 mod run_file;
 mod run_series;
 mod sample_clock;
@@ -42,21 +45,25 @@ mod settled;
 mod shares;
 mod text;
 mod verdict;
+mod work;
 
-pub use collector::Collector;
+pub use collector::{Collector, CurrentTotal};
 pub use comparison::{ComparableRun, NotComparable, RunComparison};
 pub use conclusion::{Conclusion, JudgeOptions, MetricConclusion, MetricOutcome, NoVerdict};
 pub use explanation::explanation;
 pub use foreign::{RowFilter, SeriesError, TableOptions, ValueUnit};
-pub use gate::{Gate, GateError, GateOutcome};
+pub use gate::{Gate, GateError, GateOutcome, GateResult};
 pub use growth_cause::GrowthCause;
 pub use limit::{LimitForecast, LimitKind, RecordedLimits};
+pub use next_step::NextStep;
 pub use part::Part;
-pub use run_file::{Doubt, RunFile, RunFileError};
-pub use run_series::{CauseSeries, PartSeries, RunSeries, Scope};
+pub use report::{Report, ReportBody, ReportFormat, ReportSection};
+pub use run_file::{Doubt, NoWork, RunFile, RunFileError};
+pub use run_series::{CauseSeries, LimitedSeries, PartSeries, RunSeries, Scope};
 pub use scale::{ClassShare, ScaleDoubt, ScaleReport, ScaleRun};
 pub use scale_gate::ScaleGate;
 pub use seepmeter_analysis::{Change, ScalingAnswer, ScalingReason};
-pub use settled::SettledVerdict;
-pub use text::LineOptions;
+pub use settled::{INTERIM_GROWTH, SettledVerdict};
+pub use text::{LineOptions, VerdictLine};
 pub use verdict::{MaskedGrowth, PartGrowth, SamplingHint, StalePart, Verdict};
+pub use work::{NoCounter, PartShare, WorkAnswer, WorkVerdict};

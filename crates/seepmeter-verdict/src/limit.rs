@@ -4,12 +4,13 @@ use std::fmt;
 
 use seepmeter_analysis::{Interval, Judgement, Series, Settings, TimeToLimit, judge};
 use seepmeter_record::conventions::{attribute, metric};
-use seepmeter_record::{MetricSpec, Subject};
+use seepmeter_record::{MetricSpec, Subject, Unit};
 use serde::{Deserialize, Serialize};
 
+use crate::part_group::Growth;
 use crate::run_series::RunSeries;
 
-/// The limits of a process or of a cgroup; none where there is no such limit, or it was not recorded.
+/// The limits of a process or of a cgroup; none if there is no such limit, or it was not recorded.
 /// Those of memory are in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordedLimits {
@@ -17,16 +18,22 @@ pub struct RecordedLimits {
     pub cgroup: Option<u64>,
     /// What of that was used at the start, by all processes of the cgroup together.
     pub cgroup_used: Option<u64>,
+    /// The `memory.high` of its cgroup.
+    pub cgroup_high: Option<u64>,
+    /// What of that was used at the start.
+    pub cgroup_high_used: Option<u64>,
     /// RLIMIT_AS.
     pub address_space: Option<u64>,
+    /// RLIMIT_DATA.
+    pub data: Option<u64>,
+    /// vm.max_map_count, a number of mappings.
+    pub mappings: Option<u64>,
     /// The machine's memory.
     pub machine: Option<u64>,
     /// What of that was available at the start.
     pub machine_available: Option<u64>,
     /// RLIMIT_NOFILE.
     pub descriptors: Option<u64>,
-    /// vm.max_map_count.
-    pub mappings: Option<u64>,
     /// pids.max of the cgroup.
     pub tasks: Option<u64>,
     /// How many threads all processes of the cgroup had at the start.
@@ -41,11 +48,14 @@ impl RecordedLimits {
         Self {
             cgroup: subject.get(attribute::CGROUP_LIMIT),
             cgroup_used: subject.get(attribute::CGROUP_USED),
+            cgroup_high: subject.get(attribute::CGROUP_HIGH),
+            cgroup_high_used: subject.get(attribute::CGROUP_HIGH_USED),
             address_space: subject.get(attribute::ADDRESS_SPACE_LIMIT),
+            data: subject.get(attribute::DATA_LIMIT),
+            mappings: subject.get(attribute::MAPPINGS_LIMIT),
             machine: subject.get(attribute::MACHINE_LIMIT),
             machine_available: subject.get(attribute::MACHINE_AVAILABLE),
             descriptors: subject.get(attribute::DESCRIPTOR_LIMIT),
-            mappings: subject.get(attribute::MAPPING_LIMIT),
             tasks: subject.get(attribute::TASK_LIMIT),
             tasks_used: subject.get(attribute::TASKS_USED),
             user_tasks: subject.get(attribute::USER_TASK_LIMIT),
@@ -59,18 +69,24 @@ pub enum LimitKind {
     /// The memory limit of the cgroup.
     #[serde(rename = "cgroup")]
     Cgroup,
+    /// The `memory.high` of the cgroup: what is above it is slowed down.
+    #[serde(rename = "memory.high")]
+    CgroupHigh,
     /// RLIMIT_AS.
     #[serde(rename = "address space")]
     AddressSpace,
+    /// RLIMIT_DATA.
+    #[serde(rename = "data")]
+    Data,
+    /// vm.max_map_count.
+    #[serde(rename = "mappings")]
+    Mappings,
     /// The machine's memory.
     #[serde(rename = "machine")]
     Machine,
     /// RLIMIT_NOFILE.
     #[serde(rename = "open files")]
     Descriptors,
-    /// vm.max_map_count.
-    #[serde(rename = "mappings")]
-    Mappings,
     /// pids.max of the cgroup.
     #[serde(rename = "threads of the cgroup")]
     Tasks,
@@ -79,16 +95,43 @@ pub enum LimitKind {
     UserTasks,
 }
 
+impl LimitKind {
+    /// What the numbers of the limit count.
+    #[must_use]
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::Mappings | Self::Descriptors | Self::Tasks | Self::UserTasks => Unit::Count,
+            Self::Cgroup | Self::CgroupHigh | Self::AddressSpace | Self::Data | Self::Machine => {
+                Unit::Bytes
+            }
+        }
+    }
+
+    /// What grows towards it at a rate of its own, for people.
+    pub(crate) fn subject(self) -> &'static str {
+        match self {
+            Self::Cgroup | Self::CgroupHigh | Self::Machine => "the resident set",
+            Self::AddressSpace => "the address space",
+            Self::Data => "the data segment (private writable address space)",
+            Self::Mappings => "the number of mappings",
+            Self::Descriptors => "the number of open descriptors",
+            Self::Tasks | Self::UserTasks => "the number of threads",
+        }
+    }
+}
+
 impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Cgroup => "cgroup",
+            Self::CgroupHigh => "memory.high of the cgroup, above which it is slowed down",
             Self::AddressSpace => "address space",
+            Self::Data => "RLIMIT_DATA",
+            Self::Mappings => "vm.max_map_count",
             Self::Machine => "machine",
-            Self::Descriptors => "open files",
-            Self::Mappings => "mappings",
-            Self::Tasks => "threads of the cgroup",
-            Self::UserTasks => "threads of the user",
+            Self::Descriptors => "RLIMIT_NOFILE",
+            Self::Tasks => "pids.max of the cgroup",
+            Self::UserTasks => "RLIMIT_NPROC, of all threads of the user",
         })
     }
 }
@@ -99,11 +142,11 @@ pub struct LimitForecast {
     /// Which limit.
     #[serde(rename = "name")]
     pub kind: LimitKind,
-    /// The limit in the unit of the metric.
+    /// The limit: in bytes, or the number of what it bounds.
     pub amount: u64,
-    /// What of it others used at the start, in that unit; none if that was not recorded.
+    /// What of it others used at the start, likewise; none if that was not recorded.
     pub others: Option<u64>,
-    /// The rate of the address space in bytes a second, if that is not what was judged.
+    /// The rate of what it applies to, a second, if that is not what was judged.
     pub rate: Option<Interval>,
     /// When, from the end of the run on.
     #[serde(flatten)]
@@ -119,42 +162,63 @@ const CHARGED: [MetricSpec<'_>; 5] = [
     metric::CGROUP_SLAB,
 ];
 
-/// The limit that is reached first; `grows` is the judgement on the whole, unless its growth is masked.
-/// The cgroup and the machine bound what is resident, of other processes too; RLIMIT_AS bounds the
-/// address space, which grows at a rate of its own.
-pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<LimitForecast> {
-    let forecast = |limit: &UsedLimit| of_whole(run, grows?, limit);
-    let of_whole = limits_of(run).iter().filter_map(forecast).min_by_key(|it| it.time.likely);
-    let of_space = run.bounds.address_space.and_then(|bytes| of_address_space(run, grows, bytes));
-    of_whole.into_iter().chain(of_space).min_by_key(|limit| limit.time.likely)
+/// What bounds something that grows at a rate of its own, and nothing of others.
+const OWN: [LimitKind; 4] =
+    [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings, LimitKind::Descriptors];
+
+/// Why no time to a limit is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoForecast {
+    /// No limit of what was judged is known.
+    NoLimit,
+    /// What grows are pages of files or of shared memory.
+    Shared,
+    /// A part of what was judged was swapped out, which limits of what is resident do not count.
+    Swapped,
+    /// Nothing that has a limit certainly grows.
+    NoGrowth,
 }
 
-/// What bounds the metric itself.
-fn limits_of(run: &RunSeries) -> Vec<UsedLimit> {
-    let bounds = &run.bounds;
-    let limit = |kind, amount: Option<u64>, used| Some(UsedLimit { kind, amount: amount?, used });
-    let is = |spec: &MetricSpec<'_>| run.metric == spec.name;
-    let machine_used = bounds
-        .machine_available
-        .and_then(|available| bounds.machine.map(|bytes| bytes.saturating_sub(available)));
-    let limits = if run.is_resident() || CHARGED.iter().any(is) {
-        [
-            limit(LimitKind::Cgroup, bounds.cgroup, bounds.cgroup_used),
-            limit(LimitKind::Machine, bounds.machine, machine_used),
-        ]
-    } else if is(&metric::THREADS) {
-        [
-            limit(LimitKind::Tasks, bounds.tasks, bounds.tasks_used),
-            limit(LimitKind::UserTasks, bounds.user_tasks, None),
-        ]
-    } else if is(&metric::FDS) {
-        [limit(LimitKind::Descriptors, bounds.descriptors, Some(0)), None]
-    } else if is(&metric::MAPPINGS) {
-        [limit(LimitKind::Mappings, bounds.mappings, Some(0)), None]
+/// The limit that is reached first; `grows` is the judgement on the whole, unless its growth is masked.
+/// The cgroup, the machine and limits of threads bound what other processes have too; the other limits bound
+/// what grows at a rate of its own.
+pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<LimitForecast> {
+    let of_all = grows.filter(|judgement| !was_swapped(run) && !is_mostly_shared(run, judgement));
+    let of_all = shared_limits(run).into_iter().filter_map(|limit| of_whole(run, of_all?, limit));
+    let of_own = OWN.into_iter().filter_map(|kind| of_its_own(run, grows, kind));
+    of_all.chain(of_own).min_by_key(|limit| limit.time.likely)
+}
+
+/// Why there is no forecast, if [`nearest`] has found none.
+pub(crate) fn why_none(run: &RunSeries, judgement: &Judgement) -> NoForecast {
+    let of_its_own = |kind| limit_and_series(run, kind).is_some();
+    let is_limited = !shared_limits(run).is_empty();
+    if !is_limited && !OWN.into_iter().any(of_its_own) {
+        NoForecast::NoLimit
+    } else if is_limited && was_swapped(run) {
+        NoForecast::Swapped
+    } else if is_limited && is_mostly_shared(run, judgement) {
+        NoForecast::Shared
     } else {
-        [None, None]
-    };
-    limits.into_iter().flatten().collect()
+        NoForecast::NoGrowth
+    }
+}
+
+/// True if most of the growth is of pages of files and of shared memory: whoever had them first has them
+/// already, so that no memory may be taken at all, and the kernel can take those of files back.
+pub(crate) fn is_mostly_shared(run: &RunSeries, judgement: &Judgement) -> bool {
+    let (Some(shared), Some(span)) = (&run.limited.shared, judgement.span) else { return false };
+    let growth = Growth { whole: &run.whole, span, cycle: judgement.cycle };
+    // In the PSS, shared pages are divided already.
+    *run.metric == *metric::RSS.name && growth.share_of(shared) > Some(0.5)
+}
+
+/// True if so much was swapped out at some time that the judged sum says little of what is resident.
+fn was_swapped(run: &RunSeries) -> bool {
+    /// This part of the peak may be swapped out.
+    const LITTLE: f64 = 0.01;
+    let peak = |series: &Series| series.peak().unwrap_or(0) as f64;
+    run.limited.swap.as_ref().is_some_and(|swap| peak(swap) > LITTLE * peak(&run.whole))
 }
 
 /// A limit, and what of it was used at the start, in the metric's unit.
@@ -164,35 +228,92 @@ struct UsedLimit {
     used: Option<u64>,
 }
 
-fn of_whole(run: &RunSeries, judgement: &Judgement, limit: &UsedLimit) -> Option<LimitForecast> {
-    let UsedLimit { kind, amount, used } = *limit;
+/// True if the metric is one that limits of the cgroup's memory and the machine's bound.
+pub(crate) fn is_bounded_memory(run: &RunSeries) -> bool {
+    run.is_resident() || CHARGED.iter().any(|spec| run.metric == spec.name)
+}
+
+/// The known limits of what the metric and others share.
+fn shared_limits(run: &RunSeries) -> Vec<UsedLimit> {
+    let bounds = run.bounds;
+    let machine_used = bounds
+        .machine_available
+        .and_then(|available| bounds.machine.map(|bytes| bytes.saturating_sub(available)));
+    let all: &[_] = if is_bounded_memory(run) {
+        &[
+            (LimitKind::Cgroup, bounds.cgroup, bounds.cgroup_used),
+            (LimitKind::CgroupHigh, bounds.cgroup_high, bounds.cgroup_high_used),
+            (LimitKind::Machine, bounds.machine, machine_used),
+        ]
+    } else if run.metric == metric::THREADS.name {
+        &[
+            (LimitKind::Tasks, bounds.tasks, bounds.tasks_used),
+            (LimitKind::UserTasks, bounds.user_tasks, None),
+        ]
+    } else {
+        &[]
+    };
+    let known = |(kind, amount, used): &(LimitKind, Option<u64>, Option<u64>)| {
+        Some(UsedLimit { kind: *kind, amount: (*amount)?, used: *used })
+    };
+    all.iter().filter_map(known).collect()
+}
+
+fn of_whole(run: &RunSeries, judgement: &Judgement, limit: UsedLimit) -> Option<LimitForecast> {
+    let UsedLimit { kind, amount, used } = limit;
     let (_, own) = *run.whole.points().first()?;
     let own = u64::try_from(own).unwrap_or(0);
     let others = used.map(|used| used.saturating_sub(own));
-    // If there is a cycle, its peaks have to fit under the limit too.
-    let amplitude = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
-    let headroom = judgement.cycle.map_or(0.0, |_| amplitude.max(0.0));
     let room = amount.saturating_sub(others.unwrap_or(0)) as f64;
-    let time = from_the_end(judgement.time_to_limit(room, headroom)?, &run.whole);
+    let time = from_the_end(judgement.time_to_limit(room, headroom(judgement)?)?, &run.whole);
     Some(LimitForecast { kind, amount, others, rate: None, time })
 }
 
-fn of_address_space(
+/// What has to fit under a limit above the level: if there is a cycle, its peaks.
+fn headroom(judgement: &Judgement) -> Option<f64> {
+    let amplitude = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
+    Some(judgement.cycle.map_or(0.0, |_| amplitude.max(0.0)))
+}
+
+/// A limit of something that grows at a rate of its own, the series of that, and whether it is what is judged.
+fn limit_and_series(run: &RunSeries, kind: LimitKind) -> Option<(u64, &Series, bool)> {
+    let (amount, name, series) = match kind {
+        LimitKind::AddressSpace => {
+            (run.bounds.address_space, metric::VSIZE.name, &run.limited.address_space)
+        }
+        LimitKind::Data => (run.bounds.data, metric::DATA.name, &run.limited.data),
+        LimitKind::Mappings => (run.bounds.mappings, metric::MAPPINGS.name, &run.limited.mappings),
+        LimitKind::Descriptors => (run.bounds.descriptors, metric::FDS.name, &None),
+        LimitKind::Cgroup
+        | LimitKind::CgroupHigh
+        | LimitKind::Machine
+        | LimitKind::Tasks
+        | LimitKind::UserTasks => return None,
+    };
+    if run.metric == name {
+        return Some((amount?, &run.whole, true));
+    }
+    Some((amount?, series.as_ref()?, false))
+}
+
+fn of_its_own(
     run: &RunSeries,
     grows: Option<&Judgement>,
-    bytes: u64,
+    kind: LimitKind,
 ) -> Option<LimitForecast> {
-    let (time, rate) = if run.metric == metric::VSIZE.name {
-        let time = grows?.time_to_limit(bytes as f64, 0.0)?;
-        (from_the_end(time, &run.whole), None)
+    let (amount, series, is_judged) = limit_and_series(run, kind)?;
+    let (time, rate) = if is_judged {
+        let grows = grows?;
+        (grows.time_to_limit(amount as f64, headroom(grows)?)?, None)
     } else {
-        let series = run.address_space.as_ref()?;
-        let judgement = judge(series, &Settings::default());
-        let time = judgement.time_to_limit(bytes as f64, 0.0)?;
-        (from_the_end(time, series), judgement.rate)
+        let settings = match kind.unit() {
+            Unit::Bytes => Settings::default(),
+            _ => Settings::for_counts(),
+        };
+        let judgement = judge(series, &settings);
+        (judgement.time_to_limit(amount as f64, headroom(&judgement)?)?, judgement.rate)
     };
-    let (kind, amount) = (LimitKind::AddressSpace, bytes);
-    Some(LimitForecast { kind, amount, others: None, rate, time })
+    Some(LimitForecast { kind, amount, others: None, rate, time: from_the_end(time, series) })
 }
 
 /// The level is that of the run's last fifth, and so a tenth of the run old at its end.

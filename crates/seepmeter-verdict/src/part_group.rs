@@ -36,6 +36,11 @@ impl Growth<'_> {
         let series = series.into_iter().enumerate();
         attribute(self.whole, series, self.span, self.cycle).shares
     }
+
+    /// The share of one series; none if the whole does not grow.
+    pub(crate) fn share_of(&self, series: &Series) -> Option<f64> {
+        self.shares([series]).first()?.share
+    }
 }
 
 impl<'a> PartGroup<'a> {

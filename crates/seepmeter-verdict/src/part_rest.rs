@@ -81,6 +81,11 @@ impl PartRest {
         self.living.contains_key(&subject)
     }
 
+    /// What a part has at present.
+    pub(crate) fn current(&self, part: SubjectId) -> Option<i64> {
+        self.living.get(&part).map(|member| member.current)
+    }
+
     fn sum(&mut self, part: &Part) -> (Key, &mut RestSum) {
         let mut key = (part.kind.clone(), part.class.clone());
         if self.sums.len() >= MOST_SUMS && !self.sums.contains_key(&key) {

@@ -121,6 +121,12 @@ impl PartTable {
         entry.current = point.value;
     }
 
+    /// What a part has at present.
+    pub(crate) fn current(&self, part: SubjectId) -> Option<i64> {
+        let entry = self.entries.get(&part).map(|entry| entry.current);
+        entry.or_else(|| self.rest.current(part))
+    }
+
     /// So many bytes of a part have a cause that is usually no leak.
     pub(crate) fn set_cause(
         &mut self,

@@ -13,6 +13,7 @@ use crate::foreign::{
     ForeignSeries, PeekedFile, SeriesError, TableOptions, ValueUnit, known_tools,
 };
 use crate::run_series::RunSeries;
+use crate::work::{NoCounter, WorkVerdict};
 
 /// A run that was read from a file.
 #[derive(Debug)]
@@ -120,6 +121,23 @@ pub enum RunFileError {
     Series(#[from] SeriesError),
 }
 
+/// Why a file can't be judged by work.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoWork {
+    /// It has no such counter.
+    #[error(transparent)]
+    Counter(#[from] NoCounter),
+    /// It has nothing else to judge.
+    #[error(transparent)]
+    Verdict(#[from] NoVerdict),
+    /// It was written by another tool.
+    #[error(
+        "it is a series of another tool, which has no marks; record the run with `-o jsonl,path=FILE`"
+    )]
+    NoRecording,
+}
+
 impl From<ReadError> for RunFileError {
     fn from(error: ReadError) -> Self {
         match error {
@@ -177,6 +195,22 @@ impl RunFile {
         }
     }
 
+    /// What is concluded from it with a counter as the axis, in place of time: a verdict for each target and, if
+    /// there are several, for their sum, which is the last.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn judge_by_work(&self, metric: &str, counter: &str) -> Result<Vec<WorkVerdict>, NoWork> {
+        match &self.content {
+            Content::Recording(collector) => {
+                let series = collector.counter(counter)?;
+                let runs = collector.series(metric)?;
+                Ok(runs.iter().map(|run| run.judge_by_work(counter, &series)).collect())
+            }
+            Content::Series(..) => Err(NoWork::NoRecording),
+        }
+    }
+
     /// The series of one of the metrics: of the sum of all targets, or of the only one.
     ///
     /// # Errors
@@ -206,7 +240,7 @@ impl RunFile {
 
 /// A series of another tool in a file of this name.
 fn run_of(name: &str, read: ForeignSeries) -> RunSeries {
-    let ForeignSeries { metric, unit, process, pid, series } = read;
+    let ForeignSeries { metric, unit, process, pid, series, plus_swap } = read;
     let run = RunSeries::of_resident(process.as_deref().unwrap_or(name), series);
-    RunSeries { metric, unit, pid, ..run }
+    RunSeries { metric, unit, pid, plus_swap, ..run }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::growth_cause::GrowthCause;
 use crate::limit::{self, RecordedLimits};
+use crate::next_step::NextStep;
 use crate::part::Part;
 use crate::part_group::{Growth, PartGroup, sum_of};
 use crate::verdict::{MaskedGrowth, PartGrowth, SamplingHint, StalePart, Verdict};
@@ -44,8 +45,29 @@ pub struct RunSeries {
     pub bounds: RecordedLimits,
     /// How many threads the target has, if that was sampled.
     pub threads: Option<Series>,
+    /// What the target's other limits apply to, as far as it was sampled.
+    pub limited: LimitedSeries,
+    /// Swapped out memory is counted in, and there was some.
+    pub plus_swap: bool,
+    /// What of the whole has a cause that is usually no leak, in bytes.
+    pub causes: Vec<CauseSeries>,
+    /// The longest from sample to sample that was asked for, in ns.
+    pub asked_interval: Option<u64>,
+}
+
+/// What is bounded beside the resident set.
+#[derive(Clone, Debug, Default)]
+pub struct LimitedSeries {
     /// The address space, if it bears on the metric and is not the metric itself.
     pub address_space: Option<Series>,
+    /// The private writable address space, likewise.
+    pub data: Option<Series>,
+    /// The number of mappings, likewise.
+    pub mappings: Option<Series>,
+    /// Of the resident set, the pages of files and of shared memory.
+    pub shared: Option<Series>,
+    /// What is swapped out, which no limit of the resident set counts.
+    pub swap: Option<Series>,
 }
 
 /// How much of a run a verdict is on.
@@ -109,7 +131,10 @@ impl RunSeries {
             kernel_peak: None,
             bounds: RecordedLimits::default(),
             threads: None,
-            address_space: None,
+            limited: LimitedSeries::default(),
+            plus_swap: false,
+            causes: Vec::new(),
+            asked_interval: None,
         }
     }
 
@@ -170,6 +195,12 @@ impl RunSeries {
         // What a part gains, others lose: that reaches no limit.
         let grows = masked.is_none().then_some(&judgement);
         let limit = limit::nearest(self, grows);
+        let cause =
+            span.filter(|_| rises(&judgement)).and_then(|span| self.cause(span, &judgement));
+        // What is given back already needs no step.
+        let given_back = cause == Some(GrowthCause::LazyFree);
+        let next_step = NextStep::after(&judgement, masked.as_ref(), shares.as_deref(), self)
+            .filter(|_| !given_back);
         judgement.peak = judgement.peak.max(self.kernel_peak);
         Verdict {
             target: self.target.clone(),
@@ -183,6 +214,9 @@ impl RunSeries {
             new_threads: self.new_threads(judgement.span),
             stale: self.stale(stale.into_iter().map(|group| &groups[group])),
             limit,
+            plus_swap: self.plus_swap,
+            cause,
+            next_step,
             hint: self.sampling_hint(&judgement),
             judgement,
         }
@@ -227,7 +261,7 @@ impl RunSeries {
     pub(crate) fn share_of(&self, name: &str, judgement: &Judgement) -> Option<f64> {
         let of_name = self.series_named(name)?;
         let growth = Growth { whole: &self.whole, span: judgement.span?, cycle: judgement.cycle };
-        growth.shares([&of_name]).first()?.share
+        growth.share_of(&of_name)
     }
 
     /// Which parts gained how much over a span, the largest gain first; none if there are no parts. Growth that
@@ -251,6 +285,13 @@ impl RunSeries {
         Some(all.into_iter().map(grown).collect())
     }
 
+    /// What at least half of the growth of the whole was measured to be, if that is usually no leak.
+    fn cause(&self, span: Span, judgement: &Judgement) -> Option<GrowthCause> {
+        let growth = Growth { whole: &self.whole, span, cycle: judgement.cycle };
+        let of_cause = |known: &&CauseSeries| growth.share_of(&known.series) >= Some(0.5);
+        self.causes.iter().find(of_cause).map(|known| known.cause)
+    }
+
     /// How many threads more there were at the end of a span than at its begin, if they were counted, or else by
     /// their stacks; none if no stacks were sampled, or only all of them together. Stacks may be sampled for the first time a moment after the begin: those
     /// that are there then are not new.
@@ -258,8 +299,8 @@ impl RunSeries {
         let Span { from, to } = span?;
         self.parts.iter().find(|known| known.part.is_stack())?;
         if let Some(threads) = &self.threads {
-            let at = |t: u64| threads.at(t).unwrap_or(0);
-            return u64::try_from(at(to) - at(from.max(threads.start()))).ok().or(Some(0));
+            let more = threads.at(to)? - threads.at(from.max(threads.start()))?;
+            return Some(u64::try_from(more).unwrap_or(0));
         }
         // The stacks of all threads are one part.
         if self.parts.iter().any(|known| known.part.name == Part::THREAD_STACKS) {
@@ -284,6 +325,10 @@ impl RunSeries {
             return None;
         }
         let interval = judgement.evidence.sampling.interval?;
+        // If samples are further apart than was asked for, a shorter interval would not bring them closer.
+        if self.asked_interval.is_some_and(|asked| interval > asked + asked / 2) {
+            return None;
+        }
         let faster = least_span / least_samples;
         // Below this it would hardly be sooner.
         (interval >= 2 * faster).then_some(SamplingHint { interval: faster, takes: least_span })
@@ -402,5 +447,8 @@ mod tests {
         let run = RunSeries { scope: Scope::Target, ..run };
         let needs = "inconclusive  rss: not enough data yet; needs 4 m 58 s more";
         assert_eq!(lines(&run.judge()), [format!("{needs} (or `-i 300ms`: 1 m 30 s)")]);
+        // The budget has slowed the sampler down: it would not be faster at a shorter interval either.
+        let slowed = RunSeries { asked_interval: Some(500_000_000), ..run };
+        assert_eq!(lines(&slowed.judge()), [needs]);
     }
 }

@@ -10,6 +10,8 @@ use seepmeter_record::{Header, Sample, SamplerId};
 pub(crate) struct SampleClock {
     /// From tick to tick of each sampler, as the user asked for; the first, if they become longer.
     intervals: Vec<u64>,
+    /// The same, the last.
+    longest: Vec<u64>,
     samplers: BTreeMap<SamplerId, SamplerTimes>,
     end: u64,
     backwards: u64,
@@ -26,6 +28,7 @@ struct SamplerTimes {
 impl SampleClock {
     /// The stream begins.
     pub(crate) fn begin(&mut self, header: &Header) {
+        self.longest = header.samplers.iter().map(|sampler| sampler.interval).collect();
         self.intervals = header
             .samplers
             .iter()
@@ -50,6 +53,11 @@ impl SampleClock {
             Some(interval) => series.with_scheduled_interval(*interval),
             None => series,
         }
+    }
+
+    /// The longest from tick to tick of a sampler that was asked for.
+    pub(crate) fn longest_asked(&self, source: SamplerId) -> Option<u64> {
+        self.longest.get(usize::from(source.0)).copied()
     }
 
     /// A series of what a sampler emits only if it changes: each of its samples counts.

@@ -1,4 +1,4 @@
-//! Memory for each unit of work: what runs of growing amounts held, and what that means.
+//! Memory for each unit of work: what runs of growing amounts had in use at their ends, and what that means.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,17 +25,17 @@ pub struct ScaleRun {
     pub round: usize,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// The bytes that it held at its end.
-    pub held: u64,
+    /// The bytes that it had in use at its end.
+    pub memory: u64,
     /// True if they were read at its very end; false if they are those of its last sample.
     pub exact: bool,
     /// The kernel's high-water mark of the resident set; none if it was not read.
     pub peak_rss: Option<u64>,
-    /// What it held in each class of mappings. Empty if that is not known.
+    /// What it had in use in each class of mappings. Empty if that is not known.
     pub classes: BTreeMap<MappingClass, u64>,
     /// True if one of the programs is known to free at its end what it still holds, as Python does.
     pub frees_at_exit: bool,
-    /// How many processes there were. Of each program the one counts that held most at its end.
+    /// How many processes there were. Of each program the one counts that had most in use at its end.
     pub processes: usize,
 }
 
@@ -103,7 +103,7 @@ impl ScaleReport {
             Some(ScalingRuns { amounts, rounds }.judge(negligible))
         };
         let none = ScalingRuns { amounts: Vec::new(), rounds: Vec::new() };
-        let scaling = judge(|run| Some(run.held)).unwrap_or_else(|| none.judge(negligible));
+        let scaling = judge(|run| Some(run.memory)).unwrap_or_else(|| none.judge(negligible));
         let leaks = scaling.answer == ScalingAnswer::Leaks;
         let peak = judge(|run| run.peak_rss).filter(|peak| peak.answer == ScalingAnswer::Leaks);
         let report = Self {
@@ -163,7 +163,7 @@ impl ScaleReport {
         {
             lines.push(format!(
                 "  the peak grows by {}: that was freed before the end; end the program by _exit (os._exit in Python) to read what it holds before it tidies up",
-                with_interval(peak),
+                with_interval(peak, Unit::Bytes),
             ));
         }
         if let Some(run) = self.runs.iter().find(|run| !run.exact) {
@@ -176,7 +176,7 @@ impl ScaleReport {
         let processes = self.runs.iter().map(|run| run.processes).max().unwrap_or(1);
         if processes > 1 {
             lines.push(format!(
-                "  there were up to {processes} processes in a run: of each program the one counts that held most at its end"
+                "  there were up to {processes} processes in a run: of each program the one counts that had most in use at its end"
             ));
         }
         lines
@@ -190,8 +190,8 @@ impl ScaleReport {
             None => "an unknown number of bytes".to_owned(),
         });
         let at_most = per_unit.map_or(f64::INFINITY, |rate| rate.high.max(0.0));
-        let at_most = bound(at_most);
-        let interval = per_unit.map(with_interval).unwrap_or_default();
+        let at_most = bound(at_most, Unit::Bytes);
+        let interval = per_unit.map(|rate| with_interval(rate, Unit::Bytes)).unwrap_or_default();
         match (self.scaling.answer, self.scaling.reason, self.doubt) {
             (ScalingAnswer::Leaks, ScalingReason::FasterThanLinear, _) => {
                 format!("leaks {interval} and grows faster than n: it was {before} before")
@@ -247,10 +247,10 @@ impl ScaleReport {
 }
 
 /// `41.3 B per unit (95 % CI 40.9–41.8)`.
-fn with_interval(rate: Interval) -> String {
+pub(crate) fn with_interval(rate: Interval, unit: Unit) -> String {
     let [low, high] = [rate.low, rate.high];
-    let text = human::amount(rate.estimate, Unit::Bytes);
-    let (number, unit) = text.split_once(' ').unwrap_or((&text, "B"));
+    let text = human::amount(rate.estimate, unit);
+    let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
     // All three in the unit of the estimate.
     let scale = match unit {
         "TiB" => 1_u64 << 40,
@@ -261,13 +261,14 @@ fn with_interval(rate: Interval) -> String {
     } as f64;
     let to = if low < 0.0 { " to " } else { "–" };
     let (low, high) = (figures(low / scale), figures(high / scale));
-    format!("{number} {unit} per unit (95 % CI {low}{to}{high})")
+    let number = format!("{number} {unit}");
+    format!("{} per unit (95 % CI {low}{to}{high})", number.trim_end())
 }
 
 /// An upper bound, never rounded to nothing.
-fn bound(bytes: f64) -> String {
+pub(crate) fn bound(most: f64, unit: Unit) -> String {
     const LEAST: f64 = 0.01;
-    if bytes.is_finite() { human::amount(bytes.max(LEAST), Unit::Bytes) } else { "any".to_owned() }
+    if most.is_finite() { human::amount(most.max(LEAST), unit) } else { "any".to_owned() }
 }
 
 /// The share of each class that grows in what the runs of the largest amount hold more than those of the
@@ -297,16 +298,16 @@ fn growth(rounds: &[Vec<&ScaleRun>]) -> Vec<ClassShare> {
 mod tests {
     use super::*;
 
-    fn runs(held: impl Fn(u64) -> u64) -> Vec<ScaleRun> {
+    fn runs(memory: impl Fn(u64) -> u64) -> Vec<ScaleRun> {
         let run = |round, amount| ScaleRun {
             amount,
             round,
             seconds: amount as f64 / 1e4,
-            held: held(amount),
+            memory: memory(amount),
             exact: true,
-            peak_rss: Some(held(amount) + (2 << 20)),
+            peak_rss: Some(memory(amount) + (2 << 20)),
             classes: BTreeMap::from([
-                (MappingClass::Heap, held(amount) - (1 << 20)),
+                (MappingClass::Heap, memory(amount) - (1 << 20)),
                 (MappingClass::File, 1 << 20),
             ]),
             frees_at_exit: false,
@@ -316,8 +317,8 @@ mod tests {
         (0..5).flat_map(|round| amounts.map(|amount| run(round, amount))).collect()
     }
 
-    fn report(held: impl Fn(u64) -> u64) -> ScaleReport {
-        ScaleReport::of(&runs(held), &[1_000, 2_000, 4_000], 16.0)
+    fn report(memory: impl Fn(u64) -> u64) -> ScaleReport {
+        ScaleReport::of(&runs(memory), &[1_000, 2_000, 4_000], 16.0)
     }
 
     #[test]

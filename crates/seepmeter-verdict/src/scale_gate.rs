@@ -56,7 +56,7 @@ impl ScaleGate {
         let answer = report.scaling.answer;
         let outcome = |fired, checked, why| GateOutcome {
             gate: self.text.clone(),
-            metric: "held".to_owned(),
+            metric: "memory".to_owned(),
             fired,
             checked,
             decided: fired || answer != ScalingAnswer::Inconclusive,
@@ -102,7 +102,7 @@ mod tests {
             amount,
             round,
             seconds: 1.0,
-            held: (4 << 20) + rate * amount,
+            memory: (4 << 20) + rate * amount,
             exact: true,
             peak_rss: None,
             classes: BTreeMap::new(),

@@ -1,45 +1,123 @@
 //! When a verdict that forms while a run goes on is sure enough to end the run.
 
-use seepmeter_analysis::Classification;
+use seepmeter_analysis::{Classification, Judgement, Override};
 
-use crate::verdict::Verdict;
+/// A run that goes on is judged again when it is longer by this factor: then as many judgements fall on a
+/// minute of a short run as on an hour of a long one, and all of them together cost little.
+pub const INTERIM_GROWTH: f64 = 1.05;
 
-/// Judging again and again gives chance many chances. So an answer must be given twice, the second time
-/// of a run that is longer by this factor: what deceives at one length seldom does at both.
-const LONGER: f64 = 1.25;
+/// Judging again and again gives chance many chances: a cache that fills is a straight line for a while, and noise
+/// wanders. So an answer must stand in every judgement until the run is longer by this factor. The benchmark of
+/// judgements measures what that comes to (`--until-verdict`).
+const LONGER: f64 = 3.0;
 
-/// Watches verdicts on ever more of one run.
+/// Growth whose rate falls below this part of what it was is slowing down, and has to stand anew.
+const KEEPS_ON: f64 = 0.9;
+
+/// Watches judgements of ever more of one run.
 ///
 /// ```
 /// # use seepmeter_verdict::{RunSeries, SettledVerdict};
 /// # use seepmeter_analysis::Series;
 /// let leak = |seconds: u64| {
 ///     let points = (0..seconds * 10).map(|i| (i * 100_000_000, i as i64 * 100_000));
-///     RunSeries::of_resident("leak", Series::from_pairs(points)).judge()
+///     RunSeries::of_resident("leak", Series::from_pairs(points)).judge().judgement
 /// };
 /// let mut settled = SettledVerdict::default();
 /// assert!(!settled.observe(&leak(95)));
-/// assert!(!settled.observe(&leak(100)));
-/// assert!(settled.observe(&leak(120)));
+/// assert!(!settled.observe(&leak(190)));
+/// assert!(settled.observe(&leak(290)));
 /// ```
 #[derive(Debug, Default)]
 pub struct SettledVerdict {
-    /// The answer that was given without a change, and how long the run was when it was first given, in ns.
-    since: Option<(Classification, u64)>,
+    since: Option<Claim>,
+}
+
+/// An answer that has stood without a change.
+#[derive(Debug)]
+struct Claim {
+    classification: Classification,
+    /// How long the run was when it was first given, in ns.
+    length: u64,
+    /// The rate at that time, in base units a second.
+    rate: f64,
+}
+
+impl Claim {
+    /// What a judgement claims; none if it is inconclusive.
+    fn of(judgement: &Judgement) -> Option<Self> {
+        let classification = judgement.classification;
+        // If a part overrules the whole, the figures of the judgement are still the whole's.
+        let rate = match judgement.overruled.as_deref() {
+            Some(Override::MaskedGrowth { part, .. }) => part.rate,
+            _ => judgement.rate,
+        };
+        let rate = rate.map_or(0.0, |rate| rate.estimate);
+        let length = judgement.evidence.sampling.span.length();
+        (classification != Classification::Inconclusive).then_some(Self {
+            classification,
+            length,
+            rate,
+        })
+    }
+
+    /// Whether a later claim is the same.
+    fn stands_in(&self, later: &Self) -> bool {
+        let grows = self.classification == Classification::Growing;
+        let slows = grows && later.rate < KEEPS_ON * self.rate;
+        self.classification == later.classification && !slows
+    }
 }
 
 impl SettledVerdict {
-    /// Takes in the verdict on the run so far; true if it is growing or steady, and sure.
-    pub fn observe(&mut self, verdict: &Verdict) -> bool {
-        let classification = verdict.judgement.classification;
-        let length = verdict.judgement.evidence.sampling.span.length();
-        match self.since {
-            _ if classification == Classification::Inconclusive => self.since = None,
-            Some((before, first)) if before == classification => {
-                return length as f64 >= first as f64 * LONGER;
+    /// Takes in the judgement of the run so far; true if it is growing or steady, and sure.
+    pub fn observe(&mut self, judgement: &Judgement) -> bool {
+        let now = Claim::of(judgement);
+        match (&self.since, &now) {
+            (Some(first), Some(now)) if first.stands_in(now) => {
+                now.length as f64 >= first.length as f64 * LONGER
             }
-            _ => self.since = Some((classification, length)),
+            _ => {
+                self.since = now;
+                false
+            }
         }
-        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seepmeter_analysis::Series;
+
+    use super::*;
+    use crate::RunSeries;
+
+    /// The judgement of so many seconds of a series of ten samples a second.
+    fn judgement(seconds: u64, value: impl Fn(f64) -> f64) -> Judgement {
+        let points = (0..seconds * 10).map(|i| (i * 100_000_000, value(i as f64 / 10.0) as i64));
+        RunSeries::of_resident("a", Series::from_pairs(points)).judge().judgement
+    }
+
+    /// When it is settled of what is judged after each ten seconds.
+    fn settled_after(value: impl Fn(f64) -> f64) -> Option<u64> {
+        let mut settled = SettledVerdict::default();
+        (1..=60).map(|n| n * 10).find(|seconds| settled.observe(&judgement(*seconds, &value)))
+    }
+
+    #[test]
+    fn a_leak_and_a_flat_line_are_sure_when_they_have_stood_for_three_times_the_least() {
+        assert_eq!(settled_after(|seconds| 5e7 + 1e6 * seconds), Some(300));
+        let flat = settled_after(|_| 5e7);
+        assert!(flat.is_some_and(|seconds| (270..=600).contains(&seconds)), "{flat:?}");
+    }
+
+    #[test]
+    fn a_cache_that_is_full_after_four_minutes_does_not_end_as_growing() {
+        let mut settled = SettledVerdict::default();
+        let cache = |seconds: f64| 5e7 + 1e6 * seconds.min(240.0);
+        let called_growing = (1..=60).map(|n| judgement(n * 10, cache)).any(|judgement| {
+            settled.observe(&judgement) && judgement.classification == Classification::Growing
+        });
+        assert!(!called_growing);
     }
 }

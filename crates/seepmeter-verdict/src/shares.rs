@@ -1,5 +1,7 @@
 //! Whose growth it is, for people.
 
+use std::collections::BTreeMap;
+
 use seepmeter_analysis::Span;
 use seepmeter_record::{MappingClass, human};
 
@@ -11,13 +13,23 @@ use crate::verdict::{PartGrowth, Verdict};
 const MOST_SHARES: usize = 4;
 const LEAST_SHARE: f64 = 0.01;
 
-/// A part that has a share.
+/// So many parts of one class, none of which has most of their gain, are shown as one.
+const FEW: usize = 3;
+
+/// What has a share: a part, or several of one class.
 struct Item<'a> {
     growth: &'a PartGrowth,
+    /// How many parts of the class of the first it is, if it is more than that one.
+    several: Option<usize>,
     share: f64,
+    gain: f64,
 }
 
-impl Item<'_> {
+impl<'a> Item<'a> {
+    fn of(growth: &'a PartGrowth) -> Option<Self> {
+        Some(Self { growth, several: None, share: growth.share?, gain: growth.gain })
+    }
+
     fn is_thread_stacks(&self) -> bool {
         self.growth.part.class == Some(MappingClass::ThreadStack)
     }
@@ -27,28 +39,71 @@ impl Item<'_> {
         let PartGrowth { part, mostly, .. } = self.growth;
         if self.is_thread_stacks() {
             return match new_threads {
-                Some(0) | None => Part::THREAD_STACKS.to_owned(),
+                None => Part::THREAD_STACKS.to_owned(),
+                Some(0) => format!(
+                    "{}, though there are no more threads: they go deeper, or have ended and nobody joins them",
+                    Part::THREAD_STACKS
+                ),
                 Some(1) => "the stack of 1 new thread".to_owned(),
                 Some(more) => format!("stacks of {more} new threads"),
             };
+        }
+        if let Some(several) = self.several {
+            let many = part.class.as_ref().and_then(title_of_many).unwrap_or("parts");
+            return format!("{several} {many}");
         }
         match mostly {
             // `anonymous mappings, mostly of 64 KiB–1 MiB`.
             Some(one) => {
                 let one = one.strip_prefix(&part.family).unwrap_or(one).trim_start();
-                format!("{}, mostly {}", short(&part.name), short(one))
+                format!("{}, mostly {}", part.short_name(), short(one))
             }
-            None => short(&part.name),
+            None => part.short_name(),
         }
     }
+}
+
+/// Many parts of a class, for people; none of a class whose parts are few, or have a family.
+fn title_of_many(class: &MappingClass) -> Option<&'static str> {
+    match class {
+        MappingClass::File => Some("mappings of files"),
+        MappingClass::DeletedFile => Some("deleted files"),
+        MappingClass::SharedMemory => Some("pieces of shared memory"),
+        MappingClass::Memfd => Some("memfds"),
+        MappingClass::Named => Some("named mappings"),
+        _ => None,
+    }
+}
+
+/// Many small parts of one class as one; the largest share first.
+fn items(shares: &[PartGrowth]) -> Vec<Item<'_>> {
+    let mut by_class: BTreeMap<Option<&MappingClass>, Vec<Item<'_>>> = BTreeMap::new();
+    for item in shares.iter().filter_map(Item::of) {
+        by_class.entry(item.growth.part.class.as_ref()).or_default().push(item);
+    }
+    let mut items = Vec::new();
+    let is_summed =
+        |class: Option<&MappingClass>| class.is_some_and(|it| title_of_many(it).is_some());
+    for (class, members) in by_class {
+        let gains = || members.iter().filter(|item| item.gain > 0.0);
+        let (count, gain): (usize, f64) = (gains().count(), gains().map(|item| item.gain).sum());
+        let share: f64 = gains().map(|item| item.share).sum();
+        let largest = gains().map(|item| item.gain).fold(0.0, f64::max);
+        match gains().next() {
+            Some(first) if count > FEW && largest < gain / 2.0 && is_summed(class) => {
+                items.push(Item { growth: first.growth, several: Some(count), share, gain });
+            }
+            _ => items.extend(members),
+        }
+    }
+    items.sort_by(|a, b| b.share.total_cmp(&a.share));
+    items
 }
 
 impl Verdict {
     /// Whose growth it is, the largest share first.
     pub(crate) fn share_lines(&self) -> Vec<String> {
-        let shares = self.shares.iter().flatten();
-        let items: Vec<Item<'_>> =
-            shares.filter_map(|growth| Some(Item { growth, share: growth.share? })).collect();
+        let items = items(self.shares.as_deref().unwrap_or_default());
         let many = items.iter().filter(|item| item.share >= LEAST_SHARE).count();
         let (shown, others) = items.split_at(many.min(MOST_SHARES));
         let mut lines: Vec<String> =
@@ -72,7 +127,7 @@ impl Verdict {
         let seconds = self.judgement.span.map_or(0.0, Span::seconds);
         // The rate of the only one is in the line above.
         let rate = match several && seconds > 0.0 {
-            true => format!(", {}", human::rate(item.growth.gain / seconds, self.unit)),
+            true => format!(", {}", human::rate(item.gain / seconds, self.unit)),
             false => String::new(),
         };
         // More threads have more stacks: that is no cause that explains it.

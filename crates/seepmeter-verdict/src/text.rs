@@ -4,10 +4,11 @@ use std::fmt;
 
 use seepmeter_analysis::{Classification, Interval, Judgement, Override, Reason, Span};
 use seepmeter_record::conventions::metric;
-use seepmeter_record::{Unit, human};
+use seepmeter_record::{SubjectKind, Unit, human};
 
 use crate::explanation::explanation;
 use crate::limit::LimitForecast;
+use crate::part::Part;
 use crate::run_series::Scope;
 use crate::verdict::{MaskedGrowth, StalePart, Verdict};
 
@@ -29,8 +30,32 @@ pub struct LineOptions {
     pub name_target: bool,
 }
 
+/// A line for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerdictLine {
+    /// The line.
+    pub text: String,
+    /// Of the first line of a verdict: what it was judged to be, which is the word that the line begins with.
+    pub verdict: Option<Classification>,
+}
+
+impl From<String> for VerdictLine {
+    fn from(text: String) -> Self {
+        Self { text, verdict: None }
+    }
+}
+
 impl Verdict {
-    /// The verdict in a few lines. The first begins with growing, steady or inconclusive.
+    /// As [`Verdict::lines`], with what each line is.
+    #[must_use]
+    pub fn verdict_lines(&self, options: LineOptions) -> Vec<VerdictLine> {
+        let lines = self.lines(options).into_iter().enumerate();
+        let verdict = |place| (place == 0).then_some(self.judgement.classification);
+        lines.map(|(place, text)| VerdictLine { text, verdict: verdict(place) }).collect()
+    }
+
+    /// The verdict in a few lines. The first begins with growing, steady or inconclusive; the last of a growing one
+    /// may be what to do next.
     #[must_use]
     pub fn lines(&self, options: LineOptions) -> Vec<String> {
         let of = if options.name_target { self.of_target() } else { String::new() };
@@ -41,8 +66,10 @@ impl Verdict {
         let mut lines = vec![headline];
         lines.extend(self.masked.as_ref().and_then(|_| self.mask_line()));
         lines.extend(self.share_lines());
+        lines.extend(self.cause_line());
         lines.extend(stale_line(&self.stale));
-        lines.extend(self.limit.as_ref().map(|limit| limit_line(limit, self.unit)));
+        lines.extend(self.limit.as_ref().map(limit_line));
+        lines.extend(self.next_step.map(|step| format!("  next: {}", step.in_words())));
         if options.explain {
             lines.extend(self.explanation().iter().map(|found| format!("  - {found}")));
         }
@@ -59,9 +86,14 @@ impl Verdict {
 
     /// ` of worker (pid 12)`, ` of 2 targets`.
     fn of_target(&self) -> String {
+        format!(" of {}", self.name())
+    }
+
+    /// `worker (pid 12)`, `2 targets`.
+    pub(crate) fn name(&self) -> String {
         match self.pid.filter(|_| self.scope == Scope::Target) {
-            Some(pid) => format!(" of {} (pid {pid})", short(&self.target)),
-            None => format!(" of {}", short(&self.target)),
+            Some(pid) => format!("{} (pid {pid})", short(&self.target)),
+            None => short(&self.target),
         }
     }
 
@@ -72,7 +104,20 @@ impl Verdict {
             let interval = human::duration(hint.interval).replace(' ', "");
             format!(" (or `-i {interval}`: {})", human::duration(hint.takes))
         });
-        format!("{word}  {}{of}{figures}{hint}", self.metric)
+        format!("{word}  {}{of}{figures}{hint}", self.judged())
+    }
+
+    /// What was judged: `rss`, or `rss + swap` if something was swapped out.
+    fn judged(&self) -> String {
+        let swap = if self.plus_swap { " + swap" } else { "" };
+        format!("{}{swap}", self.metric)
+    }
+
+    /// Why the growth may be harmless, unless that stands behind one of the shares.
+    fn cause_line(&self) -> Option<String> {
+        let cause = self.cause?;
+        let is_shown = self.shares.iter().flatten().any(|growth| growth.cause == Some(cause));
+        (!is_shown).then(|| format!("  {}", cause.in_words()))
     }
 
     /// A part that grows, and the whole that does not show it: two rates that must not be taken for
@@ -83,7 +128,7 @@ impl Verdict {
         format!(
             "{}  {}{of}{rate}{}; masked: total {} does not show it",
             self.judgement.classification,
-            short(&masked.part.name),
+            masked.part.short_name(),
             over(masked.span),
             title(&self.metric),
         )
@@ -94,7 +139,7 @@ impl Verdict {
         let shares = self.shares.iter().flatten();
         let least = shares.min_by(|a, b| a.gain.total_cmp(&b.gain)).filter(|s| s.gain < 0.0)?;
         let lost = human::amount(-least.gain, self.unit);
-        Some(format!("  masked by {}, which lost {lost} in that time", short(&least.part.name)))
+        Some(format!("  masked by {}, which lost {lost} in that time", least.part.short_name()))
     }
 }
 
@@ -112,20 +157,15 @@ impl<'a> Answer<'a> {
 
     /// What stands behind the word.
     fn figures(&self) -> String {
-        let Judgement { classification, rate, span, warm_up_end, needs_more, .. } = self.judgement;
+        let Judgement { classification, rate, span, warm_up_end, .. } = self.judgement;
         if let (Some(rate), true) = (rate, *classification != Classification::Inconclusive) {
             let after = warm_up_end.map_or(String::new(), |end| {
                 format!(", after {} of warm-up", human::duration(end))
             });
             return format!(" {}{}{after}", interval(*rate, self.unit), over(*span));
         }
-        let wait = needs_more.filter(|ns| *ns >= LEAST_WAIT).map(human::duration);
+        let wait = wait(self.judgement);
         let short = self.judgement.reason == Some(Reason::TooShort);
-        let wait = match wait {
-            None => String::new(),
-            Some(wait) if short => format!("; needs {wait} more"),
-            Some(wait) => format!("; about {wait} more would show it"),
-        };
         let so_far = self.judgement.evidence.rate_so_far();
         // The wait that is named may be that of a part, and then so is the answer.
         let so_far = so_far.filter(|_| short && self.judgement.overruled.is_none());
@@ -140,6 +180,17 @@ impl<'a> Answer<'a> {
 impl fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.judgement.classification, self.figures())
+    }
+}
+
+/// How much longer a watch an inconclusive judgement takes, as it is printed behind the reason: a short one needs
+/// so much, and a doubt may go then.
+pub(crate) fn wait(judgement: &Judgement) -> String {
+    let wait = judgement.needs_more.filter(|ns| *ns >= LEAST_WAIT).map(human::duration);
+    match wait {
+        None => String::new(),
+        Some(wait) if judgement.reason == Some(Reason::TooShort) => format!("; needs {wait} more"),
+        Some(wait) => format!("; about {wait} more would show it"),
     }
 }
 
@@ -206,10 +257,26 @@ pub(crate) fn short(name: &str) -> String {
     format!("{begin}…{end}")
 }
 
+impl Part {
+    /// Its name as it fits into a line: of a stack, whose text begins with the outermost function, the end.
+    pub(crate) fn short_name(&self) -> String {
+        let (name, length) = (&self.name, self.name.chars().count());
+        if self.kind != SubjectKind::Stack || length <= LONGEST_NAME {
+            return short(name);
+        }
+        let inner: String = name.chars().skip(length - (LONGEST_NAME - 1)).collect();
+        // Whole functions, however long one alone is.
+        match inner.split_once(';') {
+            Some((_, whole)) if !whole.is_empty() => format!("…;{whole}"),
+            _ => name.rsplit(';').next().unwrap_or(name).to_owned(),
+        }
+    }
+}
+
 /// Which parts were not sampled up to the end, the largest by name.
 fn stale_line(stale: &[StalePart]) -> Option<String> {
     let shortest = stale.iter().map(|part| part.unknown_for).min()?;
-    let names: Vec<String> = stale.iter().map(|part| short(&part.part.name)).collect();
+    let names: Vec<String> = stale.iter().map(|part| part.part.short_name()).collect();
     let (named, others) = names.split_at(names.len().min(MOST_STALE));
     let names = match others.len() as u64 {
         0 => named.join(", "),
@@ -218,14 +285,15 @@ fn stale_line(stale: &[StalePart]) -> Option<String> {
     Some(format!("  {names}: not sampled during the last {}", human::duration(shortest)))
 }
 
-fn limit_line(forecast: &LimitForecast, unit: Unit) -> String {
+fn limit_line(forecast: &LimitForecast) -> String {
     let LimitForecast { kind, amount, others: _, rate, time } = forecast;
-    let limit = human::amount(*amount as f64, unit);
+    let limit = human::amount(*amount as f64, kind.unit());
     let when = human::duration(time.likely);
     match rate {
         Some(rate) => format!(
-            "  the {kind} grows by {}, and its limit of {limit} is reached in {when}",
-            interval(*rate, unit)
+            "  {} grows by {}, and its limit of {limit} ({kind}) is reached in {when}",
+            kind.subject(),
+            interval(*rate, kind.unit())
         ),
         None => format!("  at this rate the limit of {limit} ({kind}) is reached in {when}"),
     }
@@ -252,6 +320,22 @@ mod tests {
         let shown = short(&path);
         assert_eq!(shown.chars().count(), LONGEST_NAME);
         assert!(shown.starts_with("/opt/deep/") && shown.ends_with("/libé.so r-xp"), "{shown}");
+    }
+
+    #[test]
+    fn of_a_long_stack_the_innermost_functions_are_shown_and_each_whole() {
+        let stack = |name: String| {
+            let (family, kind) = (name.clone(), SubjectKind::Stack);
+            Part { family, name, kind, class: None }.short_name()
+        };
+        let outer = "__libc_start_main_impl;".repeat(9);
+        let shown = stack(format!("{outer}main;on_timer;append_row;mmap64"));
+        assert!(shown.starts_with("…;"), "{shown}");
+        assert!(shown.ends_with(";main;on_timer;append_row;mmap64"), "{shown}");
+        assert!(shown.chars().count() <= LONGEST_NAME + 2);
+        let long = "a_function_of_a_template".repeat(4);
+        assert_eq!(stack(format!("main;{long}")), long);
+        assert_eq!(stack("main;work".to_owned()), "main;work");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::growth_cause::GrowthCause;
 use crate::limit::LimitForecast;
+use crate::next_step::NextStep;
 use crate::part::Part;
 use crate::run_series::Scope;
 
@@ -43,6 +44,12 @@ pub struct Verdict {
     pub stale: Vec<StalePart>,
     /// The limit that is reached first; none if nothing that has one grows.
     pub limit: Option<LimitForecast>,
+    /// Swapped out memory was counted in, and there was some: swapping hides growth.
+    pub plus_swap: bool,
+    /// Why the growth of the whole may be harmless, if that was measured of the whole.
+    pub cause: Option<GrowthCause>,
+    /// What to do next, of a growing one.
+    pub next_step: Option<NextStep>,
     /// How an answer could be had sooner, if there is none yet.
     pub hint: Option<SamplingHint>,
 }

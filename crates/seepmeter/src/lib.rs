@@ -8,17 +8,22 @@
 
 pub mod builtin;
 pub mod commands;
+mod completions;
 pub mod flags;
 mod listing;
+mod marks;
 pub mod messages;
 pub mod outcome;
 pub mod output_files;
 pub mod plan;
 pub mod registry;
+mod reports;
 pub mod samplers;
 mod scale;
 mod session;
+mod short_memory;
 pub mod sinks;
 mod slips;
 mod spec;
+pub mod terminal;
 mod watch;

@@ -8,24 +8,23 @@ use serde_json::{Value, json};
 
 use crate::registry::{PluginDescription, PluginOrigin};
 
-/// A line a plugin.
-pub(crate) fn lines(pages: &[PluginDescription]) -> String {
+/// A line a plugin, and the column in which its description begins.
+pub(crate) fn lines(pages: &[PluginDescription]) -> (Vec<String>, usize) {
+    const KIND: usize = 7;
     let width = |of: fn(&PluginDescription) -> usize| pages.iter().map(of).max().unwrap_or(0);
     let name = width(|page| page.info.name.len());
     let version = width(|page| page.info.version.len());
-    pages
-        .iter()
-        .map(|page| {
-            format!(
-                "{:7}  {:name$}  {:version$}  {}  ({})\n",
-                page.kind.word(),
-                page.info.name,
-                page.info.version,
-                page.info.about,
-                origin(&page.origin)
-            )
-        })
-        .collect()
+    let line = |page: &PluginDescription| {
+        format!(
+            "{:KIND$}  {:name$}  {:version$}  {}  ({})",
+            page.kind.word(),
+            page.info.name,
+            page.info.version,
+            page.info.about,
+            origin(&page.origin)
+        )
+    };
+    (pages.iter().map(line).collect(), KIND + name + version + 6)
 }
 
 /// All of one plugin.

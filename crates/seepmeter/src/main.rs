@@ -23,6 +23,7 @@ fn main() {
         Ok(flags) => flags,
         Err(error) => Outcome::of_usage(&error).exit(),
     };
+    flags.color.apply();
     let outcome = match flags.command {
         Subcommand::Run(flags) => commands::run(flags),
         Subcommand::Attach(flags) => commands::attach(flags),
@@ -30,8 +31,10 @@ fn main() {
         Subcommand::Judge(flags) => commands::judge(&flags),
         Subcommand::Compare(flags) => commands::compare(&flags),
         Subcommand::Scale(flags) => commands::scale(&flags),
+        Subcommand::Mark(flags) => commands::mark(&flags),
         Subcommand::Plugins(flags) => commands::plugins(flags),
         Subcommand::Completions { shell } => commands::completions(shell),
+        Subcommand::Complete(flags) => commands::complete(&flags),
         Subcommand::Man { subcommand } => commands::man(subcommand.as_deref()),
     };
     let outcome = outcome.unwrap_or_else(|error| {

@@ -6,7 +6,7 @@
 //! watch of the target, or the whole process if a plugin has something to say.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -19,9 +19,11 @@ use nix::libc;
 use seepmeter_plugin::open_files_hint;
 use seepmeter_process::{WaitingWriter, start, write_until};
 use seepmeter_record::{Bytes, printable, printable_json, printable_lines};
-use seepmeter_verdict::GateOutcome;
+use seepmeter_verdict::{GateOutcome, GateResult, VerdictLine};
 
 use crate::outcome::Outcome;
+use crate::terminal::status_line::Pause;
+use crate::terminal::{self, Severity};
 
 /// No message is longer than this, in characters: what it quotes may be as long as a file.
 const LONGEST_MESSAGE: usize = 4000;
@@ -30,7 +32,8 @@ const LONGEST_MESSAGE: usize = 4000;
 pub fn error(error: &anyhow::Error) {
     let system = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
     let hint = system.and_then(open_files_hint).map_or(String::new(), |hint| format!(" ({hint})"));
-    notice(&format!("{error:#}{hint}"));
+    let sentence = format!("{error:#}{hint}");
+    say(Severity::Error, &printable(&cut(&sentence)));
 }
 
 /// How long a message waits for somebody who does not read standard error.
@@ -38,7 +41,7 @@ const MESSAGE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Reports one sentence while a run goes on.
 pub fn notice(sentence: &str) {
-    say(&printable(&cut(sentence)));
+    say(Severity::Notice, &printable(&cut(sentence)));
 }
 
 fn cut(sentence: &str) -> Cow<'_, str> {
@@ -48,15 +51,27 @@ fn cut(sentence: &str) -> Cow<'_, str> {
     }
 }
 
-fn say(sentence: &str) {
+fn say(severity: Severity, sentence: &str) {
     /// True while nobody reads: the messages of one run wait once, not each.
     static UNREAD: AtomicBool = AtomicBool::new(false);
     let limit = if UNREAD.load(Ordering::Relaxed) { Duration::ZERO } else { MESSAGE_LIMIT };
     // In one write, or what the target writes at the same time could come in its middle.
-    let line = format!("seepmeter: {sentence}\n");
+    let line = format!("{} {sentence}\n", terminal::message_prefix(severity));
+    let mut pause = Pause::before_writing_to(&io::stderr());
     let written = write_until(io::stderr(), line.as_bytes(), Instant::now() + limit);
+    pause.iter_mut().for_each(|pause| pause.wrote(line.as_bytes()));
     let unread = written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
     UNREAD.store(unread, Ordering::Relaxed);
+}
+
+/// Shows what another program has printed, its lines as they are.
+pub(crate) fn quote(printed: &[u8]) {
+    let mut text = printable_lines(&String::from_utf8_lossy(printed)).into_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    // If standard error can't be written to, the exit status is all that is left.
+    let _ = write_until(io::stderr(), text.as_bytes(), Instant::now() + MESSAGE_LIMIT);
 }
 
 /// Reports one sentence, and waits no longer than a moment for whoever should take it: for the thread
@@ -80,17 +95,21 @@ pub(crate) fn notice_at_once(sentence: &str) {
 /// those that are undecided count as such.
 pub fn gates<'a>(outcomes: impl Iterator<Item = &'a GateOutcome>, strict: bool) -> bool {
     let mut any = false;
-    for GateOutcome { gate, fired, checked, decided, why, .. } in outcomes {
-        match (fired, checked, decided) {
-            (true, ..) => notice(&format!("gate `{gate}` fires: {why}")),
-            (false, true, true) => {}
-            (false, ..) if strict => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
-            (false, false, _) => notice(&format!("gate `{gate}` was not evaluated: {why}")),
-            (false, true, false) => notice(&format!(
+    for outcome in outcomes {
+        let GateOutcome { gate, fired, why, .. } = outcome;
+        let result = outcome.result(strict);
+        match result {
+            GateResult::Passed => {}
+            GateResult::Failed if *fired => notice(&format!("gate `{gate}` fires: {why}")),
+            GateResult::Failed => notice(&format!("gate `{gate}` fails: {why} (--strict)")),
+            GateResult::NotEvaluated => {
+                notice(&format!("gate `{gate}` was not evaluated: {why}"));
+            }
+            GateResult::Undecided => notice(&format!(
                 "gate `{gate}` did not fire, but that is no all-clear: {why}; --strict makes it a failure"
             )),
         }
-        any |= fired | (strict & !(checked & decided));
+        any |= result == GateResult::Failed;
     }
     any
 }
@@ -103,13 +122,15 @@ pub(crate) fn print(lines: &str) -> Result<Outcome> {
     print_bytes(printable_lines(lines).as_bytes())
 }
 
-/// Writes these lines, each of which stays one, to standard output, as [`print_bytes`] does.
+/// Writes these lines to standard output, as [`print_bytes`] does. On a terminal a line that is too long goes on
+/// in the next, indented by so many columns.
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub(crate) fn print_lines(lines: &[String], prefix: &str) -> Result<Outcome> {
-    let lines: Vec<Cow<'_, str>> = lines.iter().map(|line| printable(line)).collect();
-    print_bytes(format!("{}{}\n", printable(prefix), lines.join("\n")).as_bytes())
+pub(crate) fn print_lines(lines: Vec<VerdictLine>, indent: usize) -> Result<Outcome> {
+    let stdout = io::stdout();
+    let shown = lines.iter().map(|line| terminal::for_people(line, &stdout, indent) + "\n");
+    print_bytes(shown.collect::<String>().as_bytes())
 }
 
 /// Writes JSON to standard output, as [`print_bytes`] does.
@@ -125,6 +146,8 @@ pub(crate) fn print_json(json: &str) -> Result<Outcome> {
 /// # Errors
 /// Standard output can't be written to.
 pub(crate) fn print_bytes(text: &[u8]) -> Result<Outcome> {
+    let mut pause = Pause::before_writing_to(&io::stdout());
+    pause.iter_mut().for_each(|pause| pause.wrote(text));
     let written = match start::was_closed(libc::STDOUT_FILENO) {
         true => Err(io::Error::from_raw_os_error(libc::EBADF)),
         false => {
@@ -157,11 +180,14 @@ pub(crate) fn usage(error: &clap::Error) -> Result<Outcome> {
     let asks = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if error.use_stderr() && !asks {
         let text = error.render().to_string();
-        say(&printable_lines(text.strip_prefix("error: ").unwrap_or(&text).trim_end()));
+        say(
+            Severity::Error,
+            &printable_lines(text.strip_prefix("error: ").unwrap_or(&text).trim_end()),
+        );
         return Ok(Outcome::OwnFailure);
     }
     let help = error.render();
-    let styled = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let styled = terminal::has_colour(&io::stdout());
     let help = if styled { help.ansi().to_string() } else { help.to_string() };
     print_bytes(help.as_bytes())
 }

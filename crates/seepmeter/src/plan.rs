@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_engine::{SamplerPlan, SinkPlan};
 use seepmeter_plugin::{ConfiguredSampler, Info, Sink};
+use seepmeter_verdict::ReportFormat;
 
-use crate::flags::{SinkFlags, WatchFlags, parse_interval};
+use crate::flags::{FormatSpec, SinkFlags, WatchFlags, parse_interval};
 use crate::output_files::OutputRoom;
 use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
 use crate::sinks::{OutputSink, Text};
 use crate::spec::Spec;
 
 /// The option that every sampler has: an interval of its own.
-const EVERY: &str = "every";
+pub(crate) const EVERY: &str = "every";
 
 /// A plugin as the user named it, found in the registry.
 struct NamedPlugin<T: ?Sized> {
@@ -65,7 +66,7 @@ impl NamedPlugins {
         };
         Ok(Self {
             samplers: NamedPlugin::find(samplers, |name| registry.sampler(name))?,
-            sinks: NamedPlugin::find(&sink_specs(sinks), |name| registry.sink(name))?,
+            sinks: NamedPlugin::find(&sink_specs(sinks)?, |name| registry.sink(name))?,
         })
     }
 
@@ -100,7 +101,7 @@ impl NamedPlugins {
     }
 }
 
-fn sink_specs(flags: &SinkFlags) -> Vec<Spec> {
+fn sink_specs(flags: &SinkFlags) -> Result<Vec<Spec>> {
     let mut specs = flags.sinks.clone();
     if specs.is_empty() && !flags.quiet {
         specs.push(Spec::plain(Text::NAME));
@@ -108,14 +109,38 @@ fn sink_specs(flags: &SinkFlags) -> Vec<Spec> {
     if !flags.no_summary && !specs.iter().any(|spec| spec.name == "summary") {
         specs.push(Spec::plain("summary"));
     }
-    // Its lines are of what is judged, unless it is asked for something else.
+    show_what_is_judged(&mut specs, &flags.metrics);
+    let of_formats = flags.format.formats.iter().map(verdict_spec);
+    specs.extend(of_formats.collect::<Result<Vec<_>>>()?);
+    Ok(specs)
+}
+
+/// The lines of `text` are of what is judged, unless it is asked for something else.
+fn show_what_is_judged(specs: &mut [Spec], metrics: &[String]) {
     let text = specs.iter_mut().filter(|spec| spec.name == Text::NAME);
-    for spec in text.filter(|_| !flags.metrics.is_empty()) {
+    for spec in text.filter(|_| !metrics.is_empty()) {
         if !spec.options.iter().any(|(key, _)| key == Text::METRIC) {
-            spec.options.push((Text::METRIC.to_owned(), flags.metrics.join(",")));
+            spec.options.push((Text::METRIC.to_owned(), metrics.join(",")));
         }
     }
-    specs
+}
+
+/// The sink that `--format` stands for.
+fn verdict_spec(FormatSpec { format, file }: &FormatSpec) -> Result<Spec> {
+    if matches!(format, ReportFormat::Json | ReportFormat::Junit | ReportFormat::Markdown)
+        && file.is_none()
+    {
+        bail!(
+            "--format {format}: give it a file, --format {format}=FILE: the standard streams have lines of the command and of seepmeter too"
+        );
+    }
+    let path = file.as_ref().map(|file| {
+        let path = file.to_str().context("--format: the name of the file is not UTF-8")?;
+        Ok::<_, anyhow::Error>(("path".to_owned(), path.to_owned()))
+    });
+    let format = ("format".to_owned(), format.to_string());
+    let options = [format].into_iter().map(Ok).chain(path).collect::<Result<Vec<_>>>()?;
+    Ok(Spec { options, text: "verdict".to_owned(), ..Spec::plain("verdict") })
 }
 
 fn sampler_plan(

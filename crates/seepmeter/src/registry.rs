@@ -87,6 +87,16 @@ impl Registry {
         })
     }
 
+    /// What a built-in plugin says of itself.
+    pub(crate) fn built_in_info(&self, kind: PluginKind, name: &str) -> Option<&Info> {
+        let mut samplers = self.samplers.iter().map(|factory| factory.info());
+        let mut sinks = self.sinks.iter().map(|factory| factory.info());
+        match kind {
+            PluginKind::Sampler => samplers.find(|info| info.name == name),
+            PluginKind::Sink => sinks.find(|info| info.name == name),
+        }
+    }
+
     /// The description of every plugin that can be found, and why the others can't be used. Runs nothing
     /// of a library in this process.
     #[must_use]
@@ -144,7 +154,8 @@ impl Registry {
         }
     }
 
-    fn names(&self, kind: Option<PluginKind>) -> Vec<String> {
+    /// The names of all plugins, or of those of one kind. Loads none.
+    pub(crate) fn names(&self, kind: Option<PluginKind>) -> Vec<String> {
         let samplers = self.samplers.iter().map(|factory| (PluginKind::Sampler, factory.info()));
         let sinks = self.sinks.iter().map(|factory| (PluginKind::Sink, factory.info()));
         let built_in = samplers.chain(sinks).map(|(of, info)| (of, info.name.clone()));

@@ -10,7 +10,7 @@ use seepmeter_process::{Limits, Process};
 use seepmeter_record::{Bytes, Header, Record, TargetOrigin};
 use seepmeter_verdict::{Collector, JudgeOptions};
 
-use crate::flags::{FolderFlags, SinkFlags, WatchFlags};
+use crate::flags::{FolderFlags, GateFlags, SinkFlags, WatchFlags};
 use crate::listing;
 use crate::messages::{self, shown};
 use crate::outcome::Outcome;
@@ -46,7 +46,9 @@ impl Request {
         if let Some(description) = plugins.help() {
             return messages::print(&listing::page(description)).map(Self::Help);
         }
-        let mut judge = JudgeOptions { gates: sinks.gates.fail_on.clone(), ..Default::default() };
+        let GateFlags { fail_on, strict, .. } = &sinks.gates;
+        let mut judge =
+            JudgeOptions { gates: fail_on.clone(), strict: *strict, ..Default::default() };
         if !sinks.metrics.is_empty() {
             judge.metrics = sinks.metrics.clone();
         }

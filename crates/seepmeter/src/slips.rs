@@ -34,7 +34,11 @@ pub(crate) fn file_for_sink(typed: &str, names: &[String]) -> Option<String> {
             (ENDINGS.iter().find(|(known, _)| *known == ending)?.1, typed)
         }
     };
-    (is_sink(name) && !path.is_empty()).then(|| format!("-o {name},path={path}"))
+    // A path that has to be quoted, is quoted with all of the word; a comma or `=` alone needs no quotes.
+    let quoted = shlex::try_quote(path).ok().filter(|_| is_sink(name) && !path.is_empty())?;
+    let sink = format!("{name},path={path}");
+    let sink = if quoted == path { sink.into() } else { shlex::try_quote(&sink).ok()? };
+    Some(format!("-o {sink}"))
 }
 
 /// For a word that is no subcommand: the pid of `attach`, or the command of `run`.
@@ -42,8 +46,10 @@ fn subcommand(typed: &str, others: &[String]) -> Option<String> {
     if typed.parse::<i32>().is_ok_and(|pid| pid > 0) {
         return Some(format!("seepmeter attach {typed}"));
     }
-    let others: String = others.iter().map(|word| format!(" {word}")).collect();
-    is_program(typed).then(|| format!("seepmeter run -- {typed}{others}"))
+    let words = std::iter::once(typed).chain(others.iter().map(String::as_str));
+    // What a shell has taken away it needs again. No word of a command line has a NUL.
+    let words = shlex::try_join(words).ok().filter(|_| is_program(typed))?;
+    Some(format!("seepmeter run -- {words}"))
 }
 
 /// True of a file that can be executed, looked for along PATH as execvp(3) does.
@@ -106,6 +112,7 @@ mod tests {
         assert_eq!(meant("csv:out.csv").as_deref(), Some("-o csv,path=out.csv"));
         assert_eq!(meant("jsonl=a.jsonl.zst").as_deref(), Some("-o jsonl,path=a.jsonl.zst"));
         assert_eq!(meant("a.jsonl.zst").as_deref(), Some("-o jsonl,path=a.jsonl.zst"));
+        assert_eq!(meant("my out.csv").as_deref(), Some("-o 'csv,path=my out.csv'"));
         assert_eq!(meant("report.pdf"), None);
         assert_eq!(meant("parquet:x"), None);
     }
@@ -115,6 +122,9 @@ mod tests {
         assert_eq!(subcommand("1234", &[]).as_deref(), Some("seepmeter attach 1234"));
         let others = words("-c true");
         assert_eq!(subcommand("sh", &others).as_deref(), Some("seepmeter run -- sh -c true"));
+        let others = ["-c".to_owned(), "echo a; it's".to_owned()];
+        let quoted = "seepmeter run -- sh -c \"echo a; it's\"";
+        assert_eq!(subcommand("sh", &others).as_deref(), Some(quoted));
         assert_eq!(subcommand("no-such-program-anywhere", &[]), None);
     }
 

@@ -8,10 +8,8 @@ use seepmeter_maps::smaps::{Parser, SmapsFigures};
 use seepmeter_maps::{DeletedFiles, group_title};
 use seepmeter_plugin::record::conventions::metric;
 use seepmeter_plugin::record::{MetricId, MetricSpec, SubjectId, SubjectKind};
-use seepmeter_plugin::{NewSubject, SampleBuilder, SubjectTable};
+use seepmeter_plugin::{NewSubject, SampleBuilder, SubjectTable, point_value};
 use seepmeter_process::proc::ProcFolder;
-
-use crate::metrics::point_value;
 
 const METRIC_COUNT: usize = 6;
 

@@ -11,7 +11,9 @@ use seepmeter_plugin::record::conventions::{attribute, metric};
 use seepmeter_plugin::record::{
     Attributes, Event, EventKind, MetricId, StackId, SubjectId, SubjectKind,
 };
-use seepmeter_plugin::{Error, NewSubject, SampleBuilder, Stream, SubjectTable, Target, Until};
+use seepmeter_plugin::{
+    Error, NewSubject, SampleBuilder, Stream, SubjectTable, Target, Until, point_value,
+};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::page_size;
 use seepmeter_process::wait::is_readable;
@@ -23,7 +25,6 @@ use seepmeter_tracer::{
 };
 
 use crate::mapped_regions::{Extent, MappedRegions, RegionChange, StackTotals};
-use crate::metrics::point_value;
 use crate::registers::unwind_registers;
 
 /// How much of a caller's stack is copied. Allocators are called from anywhere, seldom deep.

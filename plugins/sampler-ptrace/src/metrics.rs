@@ -53,8 +53,3 @@ impl Metrics {
         }
     }
 }
-
-/// A number as the value of a point.
-pub(crate) fn point_value(number: impl TryInto<i64>) -> i64 {
-    number.try_into().unwrap_or(i64::MAX)
-}

@@ -43,9 +43,10 @@ options! {
         /// How many bytes of each stack to read, at most. A deeper stack is cut there.
         stack: Size = "32KiB",
         /// `memory` follows the calls that map memory, from the first instruction of a command that
-        /// seepmeter spawns, and says how much is mapped from which stack. If seepmeter is then killed
-        /// by SIGKILL, these calls fail in the target from that moment on.
+        /// seepmeter spawns, and says how much is mapped from which stack. It needs `unsafe=yes`.
         calls: FollowedCalls = "off",
+        /// `yes` accepts the risk of `calls=memory`: if seepmeter is killed by SIGKILL, the target crashes.
+        r#unsafe: bool = "no",
     }
 }
 
@@ -83,6 +84,13 @@ impl PtraceOptions {
                 "option `stack`: {} bytes are no sensible part of a stack; give 1KiB to 8MiB",
                 self.stack.0
             )));
+        }
+        if self.calls == FollowedCalls::Memory && !self.r#unsafe {
+            return Err(Error::failed(
+                "option `calls`: if seepmeter is killed by SIGKILL (by the OOM killer, for instance) while it follows \
+                 memory calls, the target crashes: its calls fail from then on, and malloc takes some of them for \
+                 successful; if that may be, add unsafe=yes",
+            ));
         }
         if self.max_pause.is_zero() {
             return Err(Error::failed(

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use glob::Pattern;
 use seepmeter_plugin::record::{Event, EventKind, StackId, SubjectId, human};
-use seepmeter_plugin::{Error, SampleBuilder, Stream, Target, Until};
+use seepmeter_plugin::{Error, SampleBuilder, Stream, Target, Until, point_value};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::page_size;
 use seepmeter_stacks::{StackTable, TargetCode};
@@ -13,7 +13,7 @@ use seepmeter_tracer::{PauseTiming, TraceError, Tracee, TraceeOptions};
 
 use crate::groups::Groups;
 use crate::memory_calls::{MemoryCalls, Unwinder};
-use crate::metrics::{Metrics, point_value};
+use crate::metrics::Metrics;
 use crate::options::{PtraceOptions, ReadItem};
 use crate::registers;
 use crate::stop_copy::{ReadPlan, StopCopy, StoppedTarget, ThreadCopy};

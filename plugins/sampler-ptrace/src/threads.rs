@@ -6,6 +6,7 @@ use seepmeter_plugin::record::conventions::attribute;
 use seepmeter_plugin::record::{Attributes, MetricId, SubjectId, SubjectKind};
 use seepmeter_plugin::{Error, NewSubject, SampleBuilder, Stream, SubjectTable};
 use seepmeter_process::proc::ProcFolder;
+use seepmeter_process::stack_size;
 use seepmeter_process::threads::{Thread, ThreadTable};
 
 /// The threads that there are.
@@ -13,6 +14,7 @@ use seepmeter_process::threads::{Thread, ThreadTable};
 pub(crate) struct Threads {
     process: SubjectId,
     pid: i32,
+    stack_size: Option<u64>,
     /// With each thread, its stack pointer if it is stopped in this sample.
     known: ThreadTable<Option<u64>>,
     subjects: SubjectTable<ThreadKey>,
@@ -41,7 +43,13 @@ impl Threads {
         folder: ProcFolder,
         metrics: Vec<MetricId>,
     ) -> Self {
-        Self { process, pid, known: ThreadTable::new(folder), subjects: SubjectTable::new(metrics) }
+        Self {
+            process,
+            pid,
+            stack_size: stack_size(&folder),
+            known: ThreadTable::new(folder),
+            subjects: SubjectTable::new(metrics),
+        }
     }
 
     /// A thread's folder in procfs.
@@ -80,7 +88,7 @@ impl Threads {
         let stacks = others.filter_map(|thread| {
             Some(ThreadStack { pointer: thread.data?, tid: thread.tid, name: &thread.name })
         });
-        stacks.collect()
+        stacks.collect::<ThreadStacks<'_>>().with_usual_size(self.stack_size)
     }
 
     /// Begins an observation of all threads.

@@ -192,7 +192,7 @@ fn two_targets_have_subjects_of_their_own_and_share_their_stacks() {
     let Some((_folder, path)) = program(&chain()) else { return };
     let targets = [Target::path(&path), Target::path(&path)];
     targets.iter().for_each(|target| target.asleep(target.pid()));
-    let mut run = Run::new(&[("read", "stacks,smaps")]);
+    let mut run = Run::new(&[("read", "stacks,smaps"), ("max-pause", "10s")]);
     let processes = targets.each_ref().map(|target| run.add(target.pid(), false).unwrap());
     run.sample().unwrap();
 
@@ -289,7 +289,7 @@ fn what_is_mapped_is_of_the_stack_that_mapped_it_and_a_second_target_is_refused(
     let command = Command::new([path.as_os_str()]).unwrap();
     let held = command.spawn(&ChildSignals::as_they_are().unwrap()).unwrap();
     let pid = held.process().pid();
-    let mut run = Run::new(&[("calls", "memory")]);
+    let mut run = Run::new(&[("calls", "memory"), ("unsafe", "yes")]);
     let process = run.add(pid, true).unwrap();
     let refused = run.add(std::process::id().cast_signed(), false).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Skip);
@@ -316,7 +316,7 @@ fn what_is_mapped_is_of_the_stack_that_mapped_it_and_a_second_target_is_refused(
 
 #[test]
 fn a_process_that_runs_already_is_not_followed() {
-    let mut run = Run::new(&[("calls", "memory")]);
+    let mut run = Run::new(&[("calls", "memory"), ("unsafe", "yes")]);
     let error = run.add(std::process::id().cast_signed(), false).unwrap_err().to_string();
     assert!(
         error.contains("from its first instruction") && error.contains("seepmeter run"),

@@ -2,7 +2,7 @@
 
 use seepmeter_plugin::record::conventions::metric;
 use seepmeter_plugin::record::{MetricId, MetricSpec, SubjectId, SubjectKind};
-use seepmeter_plugin::{SampleBuilder, Stream};
+use seepmeter_plugin::{SampleBuilder, Stream, point_value};
 use seepmeter_process::proc::SmapsRollup;
 
 use crate::counts::{Counts, ReadCounts};
@@ -24,9 +24,9 @@ const OF_MAPPINGS: [&MetricSpec<'static>; MAPPING_METRICS] = [
     &metric::LOCKED,
 ];
 
-const PROCESS_METRICS: usize = 8;
+const PROCESS_METRICS: usize = 10;
 
-/// Of a process: what statm says, then what smaps_rollup says.
+/// Of a process: what statm says, what smaps_rollup says, and what maps says.
 const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
     &metric::RSS,
     &metric::PSS,
@@ -36,6 +36,8 @@ const OF_PROCESSES: [&MetricSpec<'static>; PROCESS_METRICS] = [
     &metric::SWAP_PSS,
     &metric::LAZYFREE,
     &metric::LOCKED,
+    &metric::MAPPINGS,
+    &metric::THREADS,
 ];
 
 /// The metrics' numbers in the stream.
@@ -69,8 +71,8 @@ pub(crate) fn mapping_values(
     counts: Option<Counts>,
     read: Option<ReadCounts>,
 ) -> [Option<i64>; MAPPING_METRICS] {
-    let counts = |of: fn(Counts) -> u64| counts.map(of).map(in_bytes);
-    let read = |of: fn(ReadCounts) -> u64| read.map(of).map(in_bytes);
+    let counts = |of: fn(Counts) -> u64| counts.map(of).map(point_value);
+    let read = |of: fn(ReadCounts) -> u64| read.map(of).map(point_value);
     [
         counts(|counts| counts.rss),
         counts(|counts| counts.anonymous),
@@ -85,8 +87,15 @@ pub(crate) fn mapping_values(
     ]
 }
 
-fn in_bytes(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
+/// How large a process is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProcessSizes {
+    /// Its resident set in bytes.
+    pub(crate) rss: u64,
+    /// How many mappings it has.
+    pub(crate) mappings: u64,
+    /// How many threads, if that is known.
+    pub(crate) threads: Option<u64>,
 }
 
 /// What was last emitted of a process.
@@ -102,21 +111,24 @@ impl ProcessValues {
         Self { subject, metrics: metrics.process, last_emitted: [None; PROCESS_METRICS] }
     }
 
-    /// Emits the resident set in bytes, and what smaps_rollup said if it was read since the last sample:
-    /// in a whole sample what has changed, in a partial one all of it.
+    /// Emits the sizes, and what smaps_rollup said if it was read since the last sample: in a whole sample what
+    /// has changed, in a partial one all of it.
     pub(crate) fn emit(
         &mut self,
-        rss: u64,
+        sizes: ProcessSizes,
         rollup: SmapsRollup,
         whole: bool,
         sample: &mut SampleBuilder<'_>,
     ) {
         let SmapsRollup { rss: _, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked } =
             rollup;
-        let values = [Some(rss), pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked];
+        let ProcessSizes { rss, mappings, threads } = sizes;
+        let (rss, mappings) = (Some(rss), Some(mappings));
+        let sums = [rss, pss, private_dirty, anonymous, swap, swap_pss, lazyfree, locked];
+        let values = sums.into_iter().chain([mappings, threads]);
         let last = self.last_emitted.iter_mut();
-        for ((value, last_emitted), metric) in values.into_iter().zip(last).zip(self.metrics) {
-            let Some(value) = value.map(in_bytes) else { continue };
+        for ((value, last_emitted), metric) in values.zip(last).zip(self.metrics) {
+            let Some(value) = value.map(point_value) else { continue };
             if last_emitted.replace(value) != Some(value) || !whole {
                 sample.point(self.subject, metric, value);
             }

@@ -34,9 +34,12 @@ options! {
         /// Per cent of the time in which the sampler may hold the lock that mmap and munmap of the targets
         /// need, for all targets together.
         budget: f64 = "0.5",
-        /// The longest that one read may be expected to hold that lock: of smaps_rollup, or of one mapping in
-        /// smaps. A target with a larger mapping is only swept, and the PSS of its mappings is not known.
+        /// The longest that a read of one mapping in smaps may be expected to hold that lock. A target with a
+        /// larger mapping is only swept, and the PSS of its mappings is not known.
         max_hold: Duration = "2ms",
+        /// The longest that a read of smaps_rollup may be expected to hold it. The longer it takes, the more seldom
+        /// it is read: 12 ms every eight seconds. Of a larger target the PSS is that of smaps in pieces.
+        rollup_hold: Duration = "20ms",
         /// How often everything is swept while the target's size changes.
         sweep_every: Duration = "6s",
         /// How often everything is swept even if statm says that nothing has changed.

@@ -27,7 +27,16 @@ pub(crate) struct Pass {
     pub(crate) cost: Duration,
     /// All mappings together, so far.
     sums: SmapsFigures,
-    is_empty: bool,
+    last: Option<LastEntry>,
+}
+
+/// What was read last.
+#[derive(Clone, Copy)]
+struct LastEntry {
+    start: u64,
+    end: u64,
+    /// All mappings before it.
+    before: SmapsFigures,
 }
 
 impl Pass {
@@ -39,13 +48,13 @@ impl Pass {
             maps_reads,
             cost: Duration::ZERO,
             sums: SmapsFigures::default(),
-            is_empty: true,
+            last: None,
         }
     }
 
     /// True if not a single mapping was there.
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_empty
+        self.last.is_none()
     }
 
     /// All mappings together, in the terms of smaps_rollup.
@@ -91,11 +100,18 @@ impl Pass {
 
     fn read(&mut self, buffer: &mut [u8], table: &mut MappingTable) -> io::Result<bool> {
         let length = self.file.read(buffer)?;
-        let Self { parser, number, sums, is_empty, .. } = self;
+        let Self { parser, number, sums, last, .. } = self;
         let mut take = |entry: Entry<'_>| {
-            *is_empty = false;
-            add(sums, &entry.figures);
-            table.read(*number, &entry);
+            // A mapping that has grown since it was read is there again, and all of it.
+            let again = last.filter(|last| entry.header.start < last.end);
+            let replaced = again.filter(|last| entry.header.start <= last.start);
+            if let Some(last) = replaced {
+                *sums = last.before;
+            }
+            let (start, end) = (entry.header.start, entry.header.end);
+            *last = Some(LastEntry { start, end, before: *sums });
+            sums.add(&entry.figures);
+            table.read(*number, &entry, replaced.is_some());
         };
         match buffer.get(..length) {
             Some([]) | None => parser.finish(&mut take),
@@ -105,31 +121,43 @@ impl Pass {
     }
 }
 
-fn add(sums: &mut SmapsFigures, figures: &SmapsFigures) {
-    let SmapsFigures {
-        rss,
-        pss,
-        private_dirty,
-        anonymous,
-        swap,
-        swap_pss,
-        lazyfree,
-        thp,
-        locked,
-        hugetlb,
-    } = figures;
-    for (sum, value) in [
-        (&mut sums.rss, rss),
-        (&mut sums.pss, pss),
-        (&mut sums.private_dirty, private_dirty),
-        (&mut sums.anonymous, anonymous),
-        (&mut sums.swap, swap),
-        (&mut sums.swap_pss, swap_pss),
-        (&mut sums.lazyfree, lazyfree),
-        (&mut sums.thp, thp),
-        (&mut sums.locked, locked),
-        (&mut sums.hugetlb, hugetlb),
-    ] {
-        *sum = sum.saturating_add(*value);
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, Write};
+
+    use seepmeter_maps::class::{ThreadStacks, classify};
+    use seepmeter_maps::{DeletedFiles, maps};
+
+    use super::*;
+
+    /// The kernel goes on at the end of what it has shown last: in a mapping that has grown beyond that.
+    #[test]
+    fn a_mapping_that_grows_while_it_is_read_counts_once_and_as_it_was_last() {
+        let entry = |range: &str, path: &str, kib: u64| {
+            format!(
+                "{range} rw-p 00000000 00:00 0 {path}\nRss: {kib} kB\nPss: {kib} kB\nVmFlags: rd wr\n"
+            )
+        };
+        let text = [
+            entry("1000-3000", "[anon:before]", 4),
+            entry("10000-20000", "[heap]", 60),
+            entry("10000-28000", "[heap]", 90),
+            entry("10000-30000", "[heap]", 120),
+            entry("40000-42000", "[anon:behind]", 8),
+        ];
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.concat().as_bytes()).unwrap();
+        file.rewind().unwrap();
+        let headers = "1000-3000 rw-p 0 00:00 0 [anon:before]\n10000-20000 rw-p 0 00:00 0 [heap]\n\
+                       40000-42000 rw-p 0 00:00 0 [anon:behind]\n";
+        let headers = maps::parse(headers.as_bytes());
+        let mut table = MappingTable::default();
+        let mut files = DeletedFiles::as_the_kernel_says();
+        table.update(&headers, classify(&headers, &ThreadStacks::default(), &mut files));
+        let mut pass = Pass::new(file, 1, 1);
+        pass.whole(&mut table).unwrap();
+        assert_eq!(pass.sums().pss, Some((4 + 120 + 8) << 10));
+        let pss = |at: usize| table.mappings[at].read.map(|(_, read)| read.pss >> 10);
+        assert_eq!([pss(0), pss(1), pss(2)], [Some(4), Some(120), Some(8)]);
     }
 }

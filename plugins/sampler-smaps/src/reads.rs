@@ -56,6 +56,7 @@ pub(crate) struct FinishedPass {
 pub(crate) struct Reads {
     share: f64,
     max_hold: Duration,
+    rollup_hold: Duration,
     page_cost: f64,
     running: Option<Pass>,
     passes: u32,
@@ -90,6 +91,7 @@ impl Reads {
         Self {
             share: options.share(),
             max_hold: options.max_hold,
+            rollup_hold: options.rollup_hold,
             page_cost: PAGE_COST,
             running: None,
             passes: 0,
@@ -234,12 +236,12 @@ impl Reads {
         pages: u64,
     ) -> Result<Option<EventKind>, Error> {
         let expected = self.time_for(pages);
-        if expected > self.max_hold {
+        if expected > self.rollup_hold {
             self.rollup_due = Instant::now() + USUAL;
             let event = incomplete(format!(
                 "smaps_rollup is not read, since the target's mmap and munmap would wait for about \
                  {expected:.0?}: its pss, private_dirty and lazyfree are known only as far as smaps is read in \
-                 pieces; `max-hold` allows more"
+                 pieces; `rollup-hold` allows more"
             ));
             return Ok(once(&mut self.reported.rollup_left_out, event));
         }

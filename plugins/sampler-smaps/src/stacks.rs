@@ -7,6 +7,7 @@
 use seepmeter_maps::class::{ThreadStack, ThreadStacks};
 use seepmeter_plugin::Error;
 use seepmeter_process::proc::ProcFolder;
+use seepmeter_process::stack_size;
 use seepmeter_process::threads::ThreadTable;
 
 use crate::source::meaning;
@@ -16,11 +17,13 @@ use crate::source::meaning;
 pub(crate) struct StackTable {
     pid: i32,
     threads: ThreadTable<Option<u64>>,
+    usual_size: Option<u64>,
 }
 
 impl StackTable {
     pub(crate) fn new(pid: i32, process: ProcFolder) -> Self {
-        Self { pid, threads: ThreadTable::new(process) }
+        let usual_size = stack_size(&process);
+        Self { pid, threads: ThreadTable::new(process), usual_size }
     }
 
     /// Looks for threads that came and went, and for the stacks that are not known yet.
@@ -42,11 +45,16 @@ impl StackTable {
         Ok(())
     }
 
+    /// How many threads there are; none if they are not shown.
+    pub(crate) fn count(&self) -> Option<u64> {
+        Some(self.threads.iter().count() as u64).filter(|count| *count > 0)
+    }
+
     /// The stacks that are known.
     pub(crate) fn stacks(&self) -> ThreadStacks<'_> {
         let known = self.threads.iter().filter_map(|thread| {
             Some(ThreadStack { pointer: thread.data?, tid: thread.tid, name: &thread.name })
         });
-        known.collect()
+        known.collect::<ThreadStacks<'_>>().with_usual_size(self.usual_size)
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Subjects {
 }
 
 /// The mappings of one subject.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct MappingSum {
     /// The read of maps that had the first of them first.
     since: u32,
@@ -159,16 +159,7 @@ impl Subjects {
 
 impl MappingSum {
     fn new(since: u32) -> Self {
-        Self {
-            since,
-            covered: None,
-            first: None,
-            unscanned: false,
-            unread: false,
-            observed: false,
-            counts: None,
-            read: None,
-        }
+        Self { since, ..Self::default() }
     }
 
     fn clear(&mut self) {

@@ -36,7 +36,7 @@ pub(crate) struct Mapping {
 }
 
 /// What is scanned as one: a mapping, or a part of a large one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Piece {
     pub(crate) start: u64,
     pub(crate) end: u64,
@@ -54,7 +54,7 @@ pub(crate) struct Piece {
 }
 
 /// What a scan must know of a mapping's pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PageKind {
     /// Some may be a file's, and some not.
     pub(crate) of_files: bool,
@@ -63,19 +63,6 @@ pub(crate) struct PageKind {
 }
 
 impl Piece {
-    fn new(range: Range<u64>, pages: PageKind) -> Self {
-        Self {
-            start: range.start,
-            end: range.end,
-            pages,
-            counts: None,
-            urgent: true,
-            growing: false,
-            observed: false,
-            sweep: 0,
-        }
-    }
-
     pub(crate) fn len(&self) -> u64 {
         self.end - self.start
     }
@@ -235,9 +222,9 @@ impl MappingTable {
         let pages = mapping.page_kind();
         let mut at = 0;
         for Range { start, end } in cut(start..end, self.uncut) {
-            let mut piece = Piece::new(start..end, pages);
             // What is there at the beginning is swept in its order; what changes meanwhile goes before it.
-            piece.urgent = self.maps_reads > 1;
+            let urgent = self.maps_reads > 1;
+            let mut piece = Piece { start, end, pages, urgent, ..Piece::default() };
             at += was[at..].iter().take_while(|old| old.end <= start).count();
             let behind = was[at..].iter().take_while(|old| old.start < end).count();
             piece.continue_from(&was[at..at + behind]);
@@ -277,8 +264,9 @@ impl MappingTable {
     }
 
     /// Takes in what a pass over smaps has read. Where mappings have changed since maps was read, each gets
-    /// its share; what is new is left to the next read of maps.
-    pub(crate) fn read(&mut self, pass: u32, entry: &Entry<'_>) {
+    /// its share; what is new is left to the next read of maps. `again` is true of a mapping that this pass has
+    /// read before.
+    pub(crate) fn read(&mut self, pass: u32, entry: &Entry<'_>, again: bool) {
         let MappingHeader { start, end, perms, .. } = entry.header;
         let first = self.mappings.partition_point(|mapping| mapping.end <= start);
         let there = self.mappings[first..].iter_mut().take_while(|mapping| mapping.start < end);
@@ -287,7 +275,8 @@ impl MappingTable {
         let all = there.iter().map(|mapping| part(mapping)).sum();
         for mapping in &mut there {
             let mut read = ReadCounts::from(entry.figures).share(part(mapping), all);
-            if let Some((_, before)) = mapping.read.filter(|(before, _)| *before == pass) {
+            let before = mapping.read.filter(|(before, _)| *before == pass);
+            if let Some((_, before)) = before.filter(|_| !again || mapping.start < start) {
                 read.add(before);
             }
             mapping.read = Some((pass, read));
@@ -367,7 +356,7 @@ mod tests {
     /// A pass reads this smaps text.
     fn read(table: &mut MappingTable, pass: u32, text: &str) {
         let mut parser = Parser::default();
-        let mut take = |entry: Entry<'_>| table.read(pass, &entry);
+        let mut take = |entry: Entry<'_>| table.read(pass, &entry, false);
         parser.push(text.as_bytes(), &mut take);
         parser.finish(&mut take);
     }

@@ -10,7 +10,7 @@ use seepmeter_plugin::{Error, ErrorKind, SampleBuilder, Stream, Target};
 use seepmeter_process::proc::StatmPages;
 use seepmeter_process::system::{page_size, thread_cpu_time};
 
-use crate::metrics::{Metrics, ProcessValues};
+use crate::metrics::{Metrics, ProcessSizes, ProcessValues};
 use crate::options::{Mode, SmapsOptions};
 use crate::reads::Reads;
 use crate::scan;
@@ -165,7 +165,7 @@ impl TargetWatch {
     }
 
     /// True if no value is older than it may be in a whole sample. What counts is how old it was at the last
-    /// sample: between two samples nothing looks at the target.
+    /// sample: between two samples nothing observes the target.
     pub(crate) fn is_current(&self) -> bool {
         let as_of = self.sampled_at;
         let (completed, idle) = match &self.sweep {
@@ -250,7 +250,9 @@ impl TargetWatch {
         // A target that ended meanwhile has no pages, and that is no news of its mappings.
         self.source.statm()?;
         let rss = self.statm.resident.saturating_mul(page_size());
-        self.process.emit(rss, self.reads.take_sums(), whole, sample);
+        let mappings = self.table.mappings.len() as u64;
+        let sizes = ProcessSizes { rss, mappings, threads: self.stacks.count() };
+        self.process.emit(sizes, self.reads.take_sums(), whole, sample);
         let pass = self.reads.finished(self.sampled_at);
         self.sampled_at = Instant::now();
         if std::mem::take(&mut self.observed) {

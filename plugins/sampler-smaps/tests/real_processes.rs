@@ -247,11 +247,16 @@ fn a_large_mapping_that_changes_at_every_sample_is_followed_within_the_budget() 
     let value = value_of(&watcher.memory, group, "rss").unwrap();
     let late = i64::try_from(size).unwrap() - value;
     assert!(late < 5 << 20, "{late} bytes of {size} were not seen");
-    // It is too large for smaps or smaps_rollup to be read, so what only these know is not known.
-    assert_eq!(value_of(&watcher.memory, group, "pss"), None);
-    let reported = watcher.memory.shortcomings();
-    assert!(reported.iter().any(|text| text.contains("max-hold")), "{reported:?}");
-    assert_eq!(watcher.memory.value(0, "pss"), None);
+    // It is too large for smaps to be read, so what only that knows is not known, unless this machine is so
+    // fast that it was read once; smaps_rollup is.
+    match value_of(&watcher.memory, group, "pss") {
+        Some(pss) => assert!(pss >= 300 << 20 && pss <= value, "{pss} bytes of {value}"),
+        None => {
+            let reported = watcher.memory.shortcomings();
+            assert!(reported.iter().any(|text| text.contains("max-hold")), "{reported:?}");
+        }
+    }
+    assert!(watcher.memory.value(0, "pss") > Some(300 << 20));
 }
 
 #[test]
@@ -260,7 +265,8 @@ fn a_process_too_large_for_one_read_of_smaps_rollup_has_the_sums_of_smaps_in_pie
     for kind in ["anonymous", "memfd hive", "anonymous", "memfd swarm"] {
         program.map(kind, 80 * MIB);
     }
-    let mut watcher = Watcher::new(program.pid(), &[("budget", "20")]).unwrap();
+    let mut watcher =
+        Watcher::new(program.pid(), &[("budget", "20"), ("rollup-hold", "2ms")]).unwrap();
     watcher.until("known", |memory| memory.value(0, "pss") >= Some(320 << 20));
     let reported = watcher.memory.shortcomings();
     assert!(reported[0].starts_with("smaps_rollup is not read"), "{reported:?}");
@@ -272,7 +278,7 @@ fn what_only_smaps_knows_is_unknown_until_it_was_read_and_never_zero() {
     let mut program = Program::start();
     program.map("anonymous", 20 * MIB);
     // No read of smaps or of smaps_rollup is short enough.
-    let options = [("max-hold", "1ns"), ("budget", "100")];
+    let options = [("max-hold", "1ns"), ("rollup-hold", "1ns"), ("budget", "100")];
     let mut watcher = Watcher::new(program.pid(), &options).unwrap();
     watcher.until("swept", |memory| memory.sum("rss") > 20 << 20);
     for _ in 0..5 {
@@ -349,6 +355,20 @@ fn two_targets_share_a_sampler_and_the_end_of_one_costs_the_other_nothing() {
 }
 
 #[test]
+fn the_stacks_of_threads_that_have_ended_and_were_not_joined_are_stacks() {
+    let mut program = Program::start();
+    let mut watcher = Watcher::new(program.pid(), &[("budget", "20")]).unwrap();
+    watcher.until("known", |memory| memory.sum("rss") > 0);
+    assert_eq!(program.ask("unjoined 40"), "40");
+    watcher.until("known", |memory| {
+        let stacks = memory.find("stacks of threads");
+        stacks.is_some_and(|id| memory.value(id, "rss") >= Some(40 * 4096))
+    });
+    // They are mappings too: at least a guard and a stack each.
+    assert!(watcher.memory.value(0, "mappings") >= Some(80));
+}
+
+#[test]
 fn what_is_unmapped_is_gone() {
     let mut program = Program::start();
     let place: usize = program.ask(&format!("memfd hive {MIB}")).parse().unwrap();
@@ -396,8 +416,8 @@ fn a_wait_with_work_to_do_ends_when_it_is_woken() {
     watcher.sample().unwrap();
     watcher.wake_up();
     let begin = std::time::Instant::now();
-    watcher.wait(support::PATIENCE * 100);
-    assert!(begin.elapsed() < support::PATIENCE, "{:?}", begin.elapsed());
+    watcher.wait(support::TIME_LIMIT * 100);
+    assert!(begin.elapsed() < support::TIME_LIMIT, "{:?}", begin.elapsed());
 }
 
 #[test]

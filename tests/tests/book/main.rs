@@ -3,3 +3,4 @@
 mod contributing;
 mod examples;
 mod snapshots;
+mod workflow;

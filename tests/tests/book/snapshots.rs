@@ -10,8 +10,18 @@ use nix::unistd::Pid;
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{folder, run, run_target, seepmeter, words};
 
-const COMMANDS: [&str; 9] =
-    ["run", "attach", "replay", "judge", "compare", "scale", "plugins", "completions", "man"];
+const COMMANDS: [&str; 10] = [
+    "run",
+    "attach",
+    "replay",
+    "judge",
+    "compare",
+    "scale",
+    "mark",
+    "plugins",
+    "completions",
+    "man",
+];
 
 /// What is another in each run, and what stands in its place: in every text, and where a run was live.
 const ALWAYS: [(&str, &str); 4] = [
@@ -313,6 +323,33 @@ fn judgements_print_what_is_kept() {
             "judge --time time --value rss table.csv",
             "judge --json recordings/short-leak.jsonl.zst",
             "judge --fail-on growing recordings/perl-late-leak.jsonl.zst",
+        ],
+    );
+}
+
+#[test]
+fn answers_in_the_formats_for_ci_are_as_they_are_kept() {
+    let judge = "--fail-on growing --fail-on 'peak>1TiB' recordings/python-ctypes-leak.jsonl.zst recordings/short-leak.jsonl.zst nowhere.jsonl";
+    let compare = "--fail-on worse recordings/perl-flat.jsonl.zst recordings/python-step.jsonl.zst -- \
+         recordings/perl-late-leak.jsonl.zst recordings/python-ctypes-leak.jsonl.zst";
+    for format in ["github", "junit", "markdown"] {
+        let judge = format!("judge --format {format} {judge}");
+        let without_gate =
+            format!("judge --format {format} recordings/python-ctypes-leak.jsonl.zst");
+        let compare = format!("compare --format {format} {compare}");
+        assert_transcript(&format!("format-{format}"), &[&judge, &without_gate, &compare]);
+    }
+    assert_transcript(
+        "errors-format",
+        &[
+            "judge --format xml good.jsonl",
+            "judge --format junit= good.jsonl",
+            "judge --format junit --format github good.jsonl",
+            "judge --json --format junit good.jsonl",
+            "judge --format junit=good.jsonl good.jsonl",
+            "judge --format junit=no-such-folder/x.xml good.jsonl",
+            "run --format junit -- true",
+            "replay -q --no-summary -o verdict,json=yes,format=junit good.jsonl",
         ],
     );
 }

@@ -45,9 +45,9 @@ fn endless(
     path
 }
 
-/// Runs seepmeter, and asserts that its memory stays within bounds.
+/// Runs seepmeter, and asserts that its memory stays within bounds. Its standard output has a line more.
 #[track_caller]
-fn bounded(arguments: Vec<std::ffi::OsString>) -> FinishedRun {
+pub(super) fn within_bounds(arguments: Vec<std::ffi::OsString>) -> FinishedRun {
     let shown = format!("{arguments:?}");
     let all = words![seepmeter_path()].into_iter().chain(arguments);
     let done = run_target("peak", all).done();
@@ -64,7 +64,7 @@ fn bounded(arguments: Vec<std::ffi::OsString>) -> FinishedRun {
 fn refused(path: &Path, flags: &[&str], words: &[&str]) {
     let flags = flags.iter().map(std::ffi::OsString::from);
     let arguments = words!["judge"].into_iter().chain(flags).chain(words![path]);
-    let done = bounded(arguments.collect()).expect_complaint(125, words);
+    let done = within_bounds(arguments.collect()).expect_complaint(125, words);
     assert!(done.err().len() < 5000, "{}", done.err().len());
 }
 
@@ -92,7 +92,7 @@ fn a_line_without_end_is_refused_by_its_number_and_the_limit() {
             "replay" => words!["replay", "-o", "text,path=/dev/null", bomb],
             _ => words!["compare", base, "--", bomb],
         };
-        let done = bounded(arguments).expect(125);
+        let done = within_bounds(arguments).expect(125);
         assert!(done.err().contains("line 2 is longer than 16 MiB"), "{}", done.output());
     }
 }
@@ -124,61 +124,54 @@ fn other_tools_lines_without_end_and_tables_with_a_million_columns_are_refused()
     refused(&word, &[], &["line 1"]);
 }
 
+/// A recording whose last line is a list without end: `begin`, `piece` again and again, `end`.
+fn list(folder: &Path, name: &str, begin: &str, piece: &str, end: &str) -> PathBuf {
+    let path = endless(folder, name, begin, 15 << 20, |_| piece.repeat(1000));
+    let mut file = File::options().append(true).open(&path).unwrap();
+    file.write_all(end.as_bytes()).unwrap();
+    path
+}
+
 #[test]
-fn lists_and_definitions_without_end_are_refused_by_their_limit() {
+fn lists_without_end_are_refused_by_their_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let size = if long() { 100 << 20 } else { 30 << 20 };
-    let body = format!("{HEADER}\n{METRIC}\n{TARGET}\n");
-    let line = 15 << 20;
     let list = |name: &str, begin: &str, piece: &str, end: &str| {
-        let path = endless(folder.path(), name, begin, line, |_| piece.repeat(1000));
-        let mut file = File::options().append(true).open(&path).unwrap();
-        file.write_all(end.as_bytes()).unwrap();
-        path
+        list(folder.path(), name, begin, piece, end)
     };
-    let sample = format!(r#"{body}{{"sample":{{"t":1,"sampler":0,"duration":1,"points":[[0,0,1]"#);
-    refused(
-        &list("points", &sample, ",[0,0,1]", "]}}\n"),
-        &[],
-        &["line 4", "1048576 points", "limit"],
-    );
-    let stack = format!(r#"{HEADER}{}{{"stack":{{"id":0,"frames":[0"#, "\n");
-    refused(&list("frames", &stack, ",0", "]}}\n"), &[], &["line 2", "65536 frames", "limit"]);
-    let attributes = format!(
-        r#"{HEADER}{}{{"subject":{{"id":1,"kind":"process","name":"","attributes":{{"a":1"#,
-        "\n"
-    );
-    refused(
-        &list("attributes", &attributes, ",\"a\":1", "}}}\n"),
-        &[],
-        &["line 2", "1024", "limit"],
-    );
-    let event = format!(r#"{HEADER}{}{{"event":{{"t":1,"kind":"x","#, "\n");
-    refused(
-        &list("fields", &event, "\"a\":1,", "\"b\":1}}\n"),
-        &[],
-        &["line 2", "1024 fields", "limit"],
-    );
+    let line = |begin: &str| format!("{HEADER}\n{begin}");
+    let sample = r#"{"sample":{"t":1,"sampler":0,"duration":1,"points":[[0,0,1]"#;
+    let sample = line(&format!("{METRIC}\n{TARGET}\n{sample}"));
+    let points = list("points", &sample, ",[0,0,1]", "]}}\n");
+    refused(&points, &[], &["line 4", "1048576 points", "limit"]);
+    let frames = list("frames", &line(r#"{"stack":{"id":0,"frames":[0"#), ",0", "]}}\n");
+    refused(&frames, &[], &["line 2", "65536 frames", "limit"]);
+    let subject = line(r#"{"subject":{"id":1,"kind":"process","name":"","attributes":{"a":1"#);
+    let attributes = list("attributes", &subject, ",\"a\":1", "}}}\n");
+    refused(&attributes, &[], &["line 2", "1024", "limit"]);
+    let event = line(r#"{"event":{"t":1,"kind":"x","#);
+    let fields = list("fields", &event, "\"a\":1,", "\"b\":1}}\n");
+    refused(&fields, &[], &["line 2", "1024 fields", "limit"]);
+    let nested = line(r#"{"event":{"t":1,"kind":"x","a":"#);
+    refused(&list("nested", &nested, "[", "\n{}\n"), &[], &["line 2"]);
+
     let target = r#"{"subject":0,"pid":7}"#;
     let (before, after) = HEADER.split_once(target).unwrap();
     let begin = format!("{before}{target}");
     let targets = list("targets", &begin, &format!(",{target}"), &format!("{after}\n"));
     refused(&targets, &[], &["line 1", "4096 targets", "limit"]);
     let (before, after) = HEADER.split_once(r#""pid":7"#).unwrap();
-    let words =
-        list("words", &format!(r#"{before}"command":["a""#), ",\"a\"", &format!("]{after}\n"));
+    let begin = format!(r#"{before}"command":["a""#);
+    let words = list("words", &begin, ",\"a\"", &format!("]{after}\n"));
     refused(&words, &[], &["line 1", "words of a command line", "limit"]);
-    let nested = list(
-        "nested",
-        &format!("{HEADER}\n{{\"event\":{{\"t\":1,\"kind\":\"x\",\"a\":"),
-        "[",
-        "\n{}\n",
-    );
-    refused(&nested, &[], &["line 2"]);
+}
 
-    let id = |i: u64| i + 1;
+#[test]
+fn definitions_without_end_are_refused_by_their_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = if long() { 100 << 20 } else { 30 << 20 };
+    let body = format!("{HEADER}\n{METRIC}\n{TARGET}\n");
     let metrics = endless(folder.path(), "metrics", &body, size, |i| {
-        format!("{}\n", METRIC.replace("\"id\":0", &format!("\"id\":{}", id(i))))
+        format!("{}\n", METRIC.replace("\"id\":0", &format!("\"id\":{}", i + 1)))
     });
     refused(&metrics, &[], &["4096 metrics", "limit", "line 4"]);
     let living = endless(folder.path(), "living", &body, size, |i| {
@@ -189,8 +182,8 @@ fn lists_and_definitions_without_end_are_refused_by_their_limit() {
         format!("{{\"frame\":{{\"id\":{i},\"address\":{i}}}}}\n")
     });
     refused(&frames, &[], &["64 MiB", "its stacks", "limit"]);
-    let done =
-        bounded(words!["replay", "-q", "-o", "stacks,path=/dev/null", "-o", "summary", frames]);
+    let sinks = words!["-o", "stacks,path=/dev/null", "-o", "summary", frames];
+    let done = within_bounds(words!["replay", "-q"].into_iter().chain(sinks).collect());
     assert!(done.expect(125).err().contains("64 MiB"));
 }
 
@@ -217,7 +210,7 @@ fn parts_that_come_and_go_by_the_thousand_are_judged_in_bounded_memory() {
     // Judging many that stay takes long.
     for (count, stay) in [(30_000, false), (if long() { 30_000 } else { 1_500 }, true)] {
         let path = parts(folder.path(), count, stay);
-        let done = bounded(words!["judge", path]).expect(0);
+        let done = within_bounds(words!["judge", path]).expect(0);
         let word = if stay { "growing  rss" } else { "steady  rss" };
         assert!(done.out().starts_with(word) || count < 10_000, "{}", done.output());
     }
@@ -230,9 +223,10 @@ fn a_recording_of_a_million_subjects_is_judged_in_bounded_memory() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = parts(folder.path(), 1_000_000, false);
-    let done = bounded(words!["judge", path]).expect(0);
+    let done = within_bounds(words!["judge", path]).expect(0);
     assert!(done.out().starts_with("steady  rss"), "{}", done.output());
-    let done = bounded(words!["replay", "-q", "-o", "summary", "-o", "csv,path=/dev/null", path]);
+    let done =
+        within_bounds(words!["replay", "-q", "-o", "summary", "-o", "csv,path=/dev/null", path]);
     let _ = done.expect(0);
 }
 
@@ -302,7 +296,7 @@ fn churn(first: u64, last: u64) {
 
 #[test]
 fn a_target_that_makes_a_thread_for_everything_does_not_make_seepmeter_grow() {
-    churn(15, 60);
+    churn(40, 120);
 }
 
 #[test]
@@ -465,61 +459,53 @@ fn nothing_that_a_recording_says_acts_on_a_terminal() {
     }
 }
 
-#[test]
-fn nothing_that_a_broken_file_or_its_name_says_acts_on_a_terminal() {
-    let folder = tempfile::tempdir().unwrap();
+/// Files that can't be read, with what acts on a terminal in them: the end of their names, their text, and the
+/// flags to read them with.
+fn broken_files() -> Vec<(&'static str, String, &'static [&'static str])> {
+    const TABLE: &[&str] = &["--time", "t", "--value", "rss"];
     let x = ACTS;
-    let table = ["--time", "t", "--value", "rss"];
-    let body = format!("{HEADER}\n{METRIC}\n{TARGET}\n");
-    let of_body = |line: &str| format!("{body}{line}\n");
-    for (name, text, flags) in [
-        ("a.dat", format!("MEM {x} 1\n"), &[][..]),
+    vec![
+        ("a.dat", format!("MEM {x} 1\n"), &[]),
         ("b.dat", format!("MEM {x}\n"), &[]),
         ("a.log", format!("# Elapsed time\n{x} 1 {x}\n"), &[]),
-        ("a.csv", format!("t,rss\n{x},1\n"), &table),
-        ("b.csv", format!("t{x},rss{x}\n1,1\n"), &table),
+        ("a.csv", format!("t,rss\n{x},1\n"), TABLE),
+        ("b.csv", format!("t{x},rss{x}\n1,1\n"), TABLE),
         ("c.csv", "t\u{202e},rss\u{202e}\n1,1\n".to_owned(), &[]),
-        ("d.csv", format!("t,rss\n1,1\n{x}\n"), &table),
+        ("d.csv", format!("t,rss\n1,1\n{x}\n"), TABLE),
         ("a.jsonl", format!("{x}\n"), &[]),
-        (
-            "b.jsonl",
-            HEADER.replace(
-                "\"format\":1,\"seepmeter\":\"0.1.0\"",
-                &format!("\"format\":7,\"seepmeter\":\"{IN_JSON}\u{9b}\""),
-            ) + "\n",
-            &[],
-        ),
-        ("c.jsonl", of_body(&format!("{{\"sample\":{{\"t\":\"{IN_JSON}\u{9b}\u{202e}\"}}}}")), &[]),
-        (
-            "d.jsonl",
-            of_body(&format!(
-                "{{\"metric\":{{\"id\":1,\"name\":\"\",\"unit\":\"{IN_JSON}\u{9b}\u{202e}\"}}}}"
-            )),
-            &[],
-        ),
-        (
-            "e.jsonl",
-            of_body(&format!(
-                "{{\"event\":{{\"t\":1,\"kind\":\"exited\",\"status\":\"{IN_JSON}\u{9b}\u{202e}\"}}}}"
-            )),
-            &[],
-        ),
+    ]
+}
+
+/// The same of recordings.
+fn broken_recordings() -> Vec<(&'static str, String)> {
+    let x = format!("{IN_JSON}\u{9b}\u{202e}");
+    let other = HEADER.replace(
+        "\"format\":1,\"seepmeter\":\"0.1.0\"",
+        &format!("\"format\":7,\"seepmeter\":\"{x}\""),
+    );
+    let of_body = |line: &str| format!("{HEADER}\n{METRIC}\n{TARGET}\n{line}\n");
+    vec![
+        ("b.jsonl", other + "\n"),
+        ("c.jsonl", of_body(&format!(r#"{{"sample":{{"t":"{x}"}}}}"#))),
+        ("d.jsonl", of_body(&format!(r#"{{"metric":{{"id":1,"name":"","unit":"{x}"}}}}"#))),
+        ("e.jsonl", of_body(&format!(r#"{{"event":{{"t":1,"kind":"exited","status":"{x}"}}}}"#))),
         (
             "f.jsonl",
-            of_body(&format!(
-                "{{\"subject\":{{\"id\":1,\"kind\":\"\",\"name\":{{\"hex\":\"{IN_JSON}\u{9b}\u{202e}\"}}}}}}"
-            )),
-            &[],
+            of_body(&format!(r#"{{"subject":{{"id":1,"kind":"","name":{{"hex":"{x}"}}}}}}"#)),
         ),
         (
             "g.jsonl",
-            of_body(&format!(
-                "{{\"footer\":{{\"{IN_JSON}\u{9b}\u{202e}\":1,\"ends\":[{{\"subject\":0,\"end\":\"{IN_JSON}\u{9b}\u{202e}\"}}]}}}}"
-            )),
-            &[],
+            of_body(&format!(r#"{{"footer":{{"{x}":1,"ends":[{{"subject":0,"end":"{x}"}}]}}}}"#)),
         ),
-    ] {
-        let path = folder.path().join(format!("{x}{name}"));
+    ]
+}
+
+#[test]
+fn nothing_that_a_broken_file_or_its_name_says_acts_on_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let recordings = broken_recordings().into_iter().map(|(name, text)| (name, text, &[][..]));
+    for (name, text, flags) in broken_files().into_iter().chain(recordings) {
+        let path = folder.path().join(format!("{ACTS}{name}"));
         std::fs::write(&path, text).unwrap();
         let flags = flags.iter().map(std::ffi::OsString::from);
         let done = seepmeter(words!["judge"].into_iter().chain(flags).chain(words![path])).done();
@@ -529,6 +515,19 @@ fn nothing_that_a_broken_file_or_its_name_says_acts_on_a_terminal() {
         assert_harmless(&seepmeter(words!["replay", path]).done().expect(125));
         assert_harmless(&seepmeter(words!["compare", path, "--", "/dev/null"]).done());
     }
+}
+
+#[test]
+fn nothing_that_a_run_of_scale_prints_acts_on_a_terminal() {
+    let script = format!("printf '{ACTS}'; exit 3");
+    let words = words!["scale", "-n", "1,2,3", "--", "sh", "-c", script];
+    let done = seepmeter(words).done().expect(3);
+    assert_harmless(&done);
+    assert!(
+        done.err().starts_with("\\u{1b}[31m\\u{9b}2J\\u{202e}\nseepmeter: "),
+        "{}",
+        done.output()
+    );
 }
 
 #[test]

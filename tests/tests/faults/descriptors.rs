@@ -5,8 +5,10 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use seepmeter_record::EventKind;
+use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{
     Recording, RunningProgram, eventually, run, seepmeter, seepmeter_path, test_target, words,
 };
@@ -199,4 +201,61 @@ fn ticks_that_pass_while_seepmeter_is_stopped_and_its_target_ends_are_missed_one
         _ => 0,
     });
     assert_eq!(ticks.sum::<u64>(), missed);
+}
+
+#[test]
+fn a_pipe_on_standard_input_that_does_not_wait_is_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Synthetic::leak(400, 1).write(folder.path(), "r.jsonl");
+    let text = std::fs::read(recording).unwrap();
+    for (command, shown) in [
+        (words!["judge", "-"], "growing  rss"),
+        (words!["replay", "-q", "-o", "csv", "-"], "399.0"),
+        (words!["compare", "-", "--", "/dev/null"], ""),
+    ] {
+        // Of the open file, which the writer has another end of.
+        let set = || fcntl(std::io::stdin(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop);
+        let mut running = seepmeter(command.clone()).before_exec(move || Ok(set()?)).start();
+        for piece in text.chunks(text.len() / 3) {
+            // It has read all there was, and found nothing more.
+            eventually("all is read", || {
+                let state = std::fs::read_to_string(format!("/proc/{}/syscall", running.pid()));
+                let waits = |call: &str| {
+                    let polls = [nix::libc::SYS_poll, nix::libc::SYS_ppoll];
+                    polls.iter().any(|poll| call.starts_with(&format!("{poll} ")))
+                };
+                state.map_or(true, |call| waits(&call)).then_some(())
+            });
+            running.type_keys(piece);
+        }
+        let done = running.finish();
+        assert!(!done.err().contains("temporarily unavailable"), "{command:?}\n{}", done.output());
+        assert!(done.out().contains(shown), "{command:?}\n{}", done.output());
+    }
+}
+
+#[test]
+fn the_program_of_exec_ignores_the_signals_that_seepmeter_was_started_with_ignored() {
+    // What a shell does to SIGCHLD is its own.
+    const CHANGED: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
+    let set = |handler: SigHandler| {
+        let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+        // SAFETY: neither SIG_IGN nor SIG_DFL runs any code.
+        CHANGED.iter().try_for_each(|signal| unsafe { sigaction(*signal, &action) }.map(drop))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (handler, ignores) in [(SigHandler::SigIgn, true), (SigHandler::SigDfl, false)] {
+        let found = |command: &str| {
+            let arguments = words!["run", "-q", "--no-summary", "-o", command, "--", "true"];
+            let run = seepmeter(arguments).in_folder(folder.path());
+            let _ = run.before_exec(move || Ok(set(handler)?)).done().expect(0);
+            let ignored = std::fs::read_to_string(folder.path().join("found")).unwrap();
+            u64::from_str_radix(ignored.trim_start_matches("SigIgn:").trim(), 16).unwrap()
+        };
+        let ignored = found("exec,command=cat >/dev/null; grep SigIgn /proc/self/status >found");
+        for signal in CHANGED {
+            let is_ignored = ignored & (1 << (signal as u32 - 1)) != 0;
+            assert_eq!(is_ignored, ignores, "{signal}: {ignored:x}");
+        }
+    }
 }

@@ -77,7 +77,7 @@ fn a_recording_that_is_replayed_is_never_an_output_of_the_replay() {
             format!("$S replay -q -o summary,path={output} old.jsonl"),
             format!("cat old.jsonl | $S replay -q -o csv,path={output} old.jsonl"),
         ] {
-            let parts = ["sink", output, "which is the ", "give it another path="];
+            let parts = ["sink", output, "which is the ", "give it another file"];
             let _ = fixture.sh(&line).expect_complaint(125, &parts);
             fixture.assert_untouched("old.jsonl");
         }
@@ -242,7 +242,7 @@ fn a_run_that_never_begins_leaves_every_older_file_as_it_was_and_makes_none() {
         (format!("run -q {out} -- ./old.csv"), 126),
         (format!("run -q {out} --metric nope -- true"), 125),
         (format!("run -q {out} -s statm,peak=x -- true"), 125),
-        (format!("attach -q {out} -s ptrace,calls=memory {pid}"), 125),
+        (format!("attach -q {out} -s ptrace,calls=memory,unsafe=yes {pid}"), 125),
         (format!("attach -q {out} --metric nope {pid}"), 125),
         (format!("attach -q {out} 4194304"), 125),
         (format!("replay -q {out} /dev/null"), 125),

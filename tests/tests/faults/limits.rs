@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
@@ -248,6 +249,38 @@ fn a_limit_on_the_address_space_ends_the_sampling_and_not_the_target() {
     let _ = running.error_line("out of memory");
     kill(Pid::from_raw(target), Signal::SIGKILL).unwrap();
     let _ = running.finish().expect(128 + 9);
+}
+
+#[test]
+fn an_allocation_that_fails_once_makes_seepmeter_deaf_to_no_signal() {
+    let files = tempfile::tempdir().unwrap();
+    let [when, done] = ["when", "done"].map(|name| files.path().join(name));
+    let script = format!(
+        "touch {}; while ! [ -e {} ]; do sleep 0.02; done; exit 6",
+        when.display(),
+        done.display()
+    );
+    let words = words!["run", "-q", "--no-summary", "-i", "5ms", "-s", "smaps"];
+    let target = words!["-o", "csv,path=/dev/null", "--", "sh", "-c", script];
+    let mut running = seepmeter(words.into_iter().chain(target))
+        .env("LD_PRELOAD", no_memory(files.path()))
+        .env("NO_MEMORY_THREAD", "sampler smaps")
+        .env("NO_MEMORY_WHEN", when)
+        .env("NO_MEMORY_DONE", done)
+        .start();
+    let _ = running.error_line("out of memory");
+    // The sampler that has ended is waited for.
+    eventually("the target's end", || {
+        let path = format!("/proc/{0}/task/{0}/children", running.pid());
+        fs::read_to_string(path).ok()?.trim().is_empty().then_some(())
+    });
+    running.signal(Signal::SIGINT);
+    let _ = running.error_line("SIGINT: ");
+    running.signal(Signal::SIGTERM);
+    let begin = Instant::now();
+    let done = running.wait().expect(6);
+    // It would be five seconds, and as many as the sink takes.
+    assert!(begin.elapsed() < Duration::from_secs(2), "{}", done.output());
 }
 
 /// The only child of a process.

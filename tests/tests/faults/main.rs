@@ -9,6 +9,7 @@ mod equivalence;
 mod files;
 mod kills;
 mod limits;
+mod marks;
 mod plugins;
 mod signals;
 mod table;

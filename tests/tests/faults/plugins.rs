@@ -120,6 +120,42 @@ fn a_plugin_that_exits_is_named_and_the_targets_status_comes_through() {
     }
 }
 
+/// A recording of more than may wait for a sink.
+fn long_recording(folder: &Path) -> PathBuf {
+    seepmeter_tests::synthetic::Synthetic::flat(200_000, 1).write(folder, "long.jsonl")
+}
+
+#[test]
+fn a_plugin_that_exits_in_a_replay_is_named_and_the_replay_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = long_recording(folder.path());
+    let replay = |does: &str, others: &[&str]| {
+        let _ = sink(folder.path(), "sink.so", does);
+        let words = words!["replay", "-q", "-o", "./sink.so"];
+        let others = others.iter().map(Into::into).chain(words![recording]);
+        seepmeter(words.into_iter().chain(others)).in_folder(folder.path()).done().expect(125)
+    };
+    for (does, call) in [("-DIN_WRITE=exit(0)", "write"), ("-DIN_STOP=exit(0)", "stop")] {
+        let done = replay(does, &["-o", "csv,path=all.csv"]);
+        let part = format!("./sink.so: it called exit in its call `{call}`");
+        assert!(done.err().contains(&part), "{does}\n{}", done.output());
+        let rows = std::fs::read_to_string(folder.path().join("all.csv")).unwrap();
+        assert!(rows.lines().count() > 200_000, "{does}: {} rows", rows.lines().count());
+    }
+    // No sink is left.
+    let _ = replay("-DIN_WRITE=exit(0)", &[]);
+}
+
+#[test]
+fn a_library_that_says_too_much_of_itself_is_refused_by_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = sink(folder.path(), "sink.so", "-DLONG_ABOUT");
+    let parts = ["./sink.so", "longer than 1 MiB", "limit"];
+    let _ = run(folder.path()).done().expect_complaint(125, &parts);
+    let parts = ["sink.so", "longer than 1 MiB", "limit"];
+    let _ = seepmeter(words!["plugins", library]).done().expect_complaint(125, &parts);
+}
+
 #[test]
 fn a_plugin_that_crashes_is_named_with_its_call_and_the_signal_does_what_it_does() {
     for (does, signal, call) in [

@@ -1,6 +1,7 @@
 //! Signals in every phase of a run.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use seepmeter_record::End;
+use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{
     FinishedRun, Recording, RunningProgram, eventually, seepmeter, test_target, words,
 };
@@ -175,7 +177,15 @@ fn ctrl_c_twice_on_a_terminal_ends_attach_at_once() {
 #[test]
 fn a_target_that_keeps_seepmeter_alive_gets_its_signals_and_a_second_one_ends_seepmeter() {
     let start = |script: &str| {
-        let words = words!["run", "-q", "--no-summary", "-d", "300ms", "-s", "ptrace,calls=memory"];
+        let words = words![
+            "run",
+            "-q",
+            "--no-summary",
+            "-d",
+            "300ms",
+            "-s",
+            "ptrace,calls=memory,unsafe=yes"
+        ];
         let running = seepmeter(words.into_iter().chain(words!["--", "sh", "-c", script])).start();
         let _ = running.line("ready");
         let _ = running.error_line("which therefore stays");
@@ -211,6 +221,81 @@ fn a_signal_ends_at_once_what_reads_a_pipe_without_end() {
     reads(&path, words!["replay", "-q", "-o", "csv", path]);
     reads(&path, words!["judge", path]);
     reads(&path, words!["compare", path, "--", other]);
+}
+
+#[test]
+fn a_signal_while_the_sinks_of_a_replay_are_made_leaves_no_file() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1] {
+        let fifo = Fifo::new();
+        let folder = fifo.folder.path();
+        let recording = Synthetic::flat(10, 1).write(folder, "r.jsonl");
+        let new = folder.join("new.csv");
+        let csv = format!("csv,path={}", new.display());
+        let running =
+            seepmeter(words!["replay", "-q", "-o", csv, "-o", fifo.sink(), recording]).start();
+        eventually("the file", || new.exists().then_some(()));
+        let done = ends_at_once(running, signal);
+        let _ = done.expect_complaint(128 + signal as i32, &["nothing was written"]);
+        assert!(!new.exists(), "{signal}");
+    }
+}
+
+/// A run of scale whose process says that it runs and takes no notice of signals, nor does its child.
+fn stubborn_scale() -> RunningProgram {
+    let script = "trap '' INT TERM; (trap '' INT TERM; sleep 1000) & touch $0; wait; sleep 1000";
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("runs");
+    let words = words!["scale", "-n", "1,2,3", "--", "sh", "-c", script, mark];
+    let running = seepmeter(words).start();
+    eventually("the run", || mark.exists().then_some(()));
+    running
+}
+
+#[test]
+fn a_second_signal_ends_scale_at_once_and_all_that_its_run_has_started() {
+    for (first, second) in [(Signal::SIGINT, Signal::SIGTERM), (Signal::SIGTERM, Signal::SIGINT)] {
+        let mut running = stubborn_scale();
+        running.signal(first);
+        let answer = running.error_line(&format!("{first}: waiting for the run to end"));
+        assert!(answer.contains("a second one kills it"), "{answer}");
+        let begin = Instant::now();
+        running.signal(second);
+        let done = running.wait();
+        assert!(begin.elapsed() < PROMPT, "{}", done.output());
+        let _ = done.expect(128 + second as i32);
+        running.tree.assert_gone();
+    }
+    // Nobody reads what it has to say.
+    let fifo = Fifo::new();
+    let reader = fifo.open();
+    let script = "head -c 60000 /dev/zero; exit 3";
+    let shell = format!("exec $S scale -n 1,2,3 -- sh -c \"{script}\" 2>{}", fifo.path().display());
+    let running = seepmeter_tests::run("/bin/sh", words!["-c", shell])
+        .env("S", seepmeter_tests::seepmeter_path())
+        .start();
+    let mut byte = [0];
+    eventually("its output", || (&reader).read(&mut byte).ok());
+    running.signal(Signal::SIGINT);
+    std::thread::sleep(Duration::from_millis(200));
+    let _ = ends_at_once(running, Signal::SIGTERM).expect(125);
+}
+
+#[test]
+fn the_last_signal_before_the_end_of_a_run_of_scale_ends_it() {
+    for script in ["kill -INT $PPID; exit 0", "kill -INT $PPID; exit 3"] {
+        let words = words!["scale", "-n", "1,2,3", "--", "sh", "-c", script];
+        let done = seepmeter(words).done().expect(128 + Signal::SIGINT as i32);
+        assert_eq!(done.out(), "", "{}", done.output());
+    }
+}
+
+#[test]
+fn who_goes_on_printing_behind_a_run_of_scale_is_not_waited_for() {
+    // It ends when nobody reads any more.
+    let script = "yes & sleep 0.05; exit 3";
+    let words = words!["scale", "-n", "1,2,3", "--", "sh", "-c", script];
+    let done = seepmeter(words).done().expect(3);
+    assert!(done.err().len() < 200_000, "{}", done.err().len());
 }
 
 #[test]

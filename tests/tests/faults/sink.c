@@ -60,8 +60,15 @@ void exit_elsewhere(void)
         pthread_create(&thread, NULL, exiting, NULL);
 }
 
+#ifdef LONG_ABOUT
+static uint8_t long_about[1200000];
+#endif
+
 __attribute__((constructor)) static void begin(void)
 {
+#ifdef LONG_ABOUT
+    memset(long_about, 'x', sizeof long_about);
+#endif
     IN_CONSTRUCTOR;
 }
 
@@ -90,13 +97,19 @@ static int32_t stop(void *instance)
     return 0;
 }
 
+#ifdef LONG_ABOUT
+#define ABOUT { long_about, sizeof long_about }
+#else
+#define ABOUT SEEPMETER_TEXT("does what it was compiled for")
+#endif
+
 static const struct seepmeter_plugin plugin = {
     .struct_size = sizeof plugin,
     .kind = SEEPMETER_KIND_SINK,
     .max_batch_delay = 1000000,
     .name = SEEPMETER_TEXT("hostile"),
     .version = SEEPMETER_TEXT("1.0"),
-    .about = SEEPMETER_TEXT("does what it was compiled for"),
+    .about = ABOUT,
     .create = create,
     .write = write_record,
     .stop = stop,

@@ -12,17 +12,37 @@ fn tests() -> BTreeSet<String> {
     names.filter(|name| !name.starts_with("table::")).map(str::to_owned).collect()
 }
 
-/// The tests that the rows of the table name.
-fn rows() -> BTreeSet<String> {
+/// A section of the page.
+fn section(title: &str) -> String {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/reliability.md");
     let text = std::fs::read_to_string(page).unwrap();
-    let section = text.split("\n## Faults\n").nth(1).expect("the page has a section Faults");
-    let section = section.split("\n## ").next().unwrap();
+    let section = text.split(&format!("\n## {title}\n")).nth(1);
+    let section = section.unwrap_or_else(|| panic!("the page has no section {title}"));
+    section.split("\n## ").next().unwrap().to_owned()
+}
+
+/// The tests that the rows of the table name.
+fn rows() -> BTreeSet<String> {
+    let section = section("Faults");
     let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains("::"));
     rows.flat_map(|row| row.split('`').skip(1).step_by(2))
         .filter(|word| word.contains("::"))
         .map(str::to_owned)
         .collect()
+}
+
+/// What the rows of a table in a section of the page begin with.
+fn first_words(section: &str) -> BTreeSet<String> {
+    let section = self::section(section);
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(word, _)| word.to_owned()).collect()
+}
+
+#[test]
+fn each_kind_of_target_that_is_hard_to_watch_is_in_the_table_of_the_book() {
+    let kinds = super::kills::hostile_kinds();
+    let kinds: BTreeSet<String> = kinds.lines().map(str::to_owned).collect();
+    assert_eq!(kinds, first_words("Targets that are hard to watch"));
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn folders_are_searched_in_their_order_and_never_the_current_one() {
     copy_seepmeter(&copy);
     put(&path("here"), "here");
     put(&path("bin"), "executable");
+    put(&path("lib/seepmeter/plugins"), "installed");
     put(&path("me/.local/lib/seepmeter/plugins"), "home");
     put(&path("env-2"), "env-2");
     put(&path("env-1"), "env-1");
@@ -63,6 +64,8 @@ fn folders_are_searched_in_their_order_and_never_the_current_one() {
         assert!(printed.starts_with(&format!("sink {next} ")), "without {gone}: {printed}");
     }
     fs::remove_file(path("bin/seepmeter-found-sink.so")).unwrap();
+    assert!(ask(&flags).starts_with("sink installed "), "unpacked or installed together");
+    fs::remove_dir_all(path("lib")).unwrap();
     let printed = ask(&flags);
     assert!(printed.starts_with("seepmeter: there is no plugin `found`"), "{printed}");
     assert!(ask(&["--plugin-dir", "."]).starts_with("sink here "), "where the user names it");

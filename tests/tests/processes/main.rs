@@ -1,6 +1,7 @@
 //! Who is watched, from when until when, and which signals reach it.
 
 mod attach;
+mod interim;
 mod lifetime;
 mod several_targets;
 mod signals;

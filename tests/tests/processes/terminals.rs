@@ -114,7 +114,7 @@ fn trap_15_a_target_that_is_stopped_alone_is_watched_on_and_has_not_ended() {
 }
 
 /// A shell with job control, without prompts and echoes.
-fn shell() -> RunningProgram {
+pub(crate) fn shell() -> RunningProgram {
     let mut shell =
         run("/bin/sh", words!["-i"]).env("PS1", "").env("ENV", "").on_terminal().start();
     shell.say("stty -echo; echo shell-is-ready");

@@ -150,7 +150,7 @@ fn an_attach_that_fails_prints_one_message_and_no_summary() {
     let pid = target.number("ready", 1).to_string();
     for (flags, part) in [
         (&["--metric", "nope"][..], "--metric nope"),
-        (&["-s", "ptrace,calls=memory"], "calls=memory"),
+        (&["-s", "ptrace,calls=memory,unsafe=yes"], "calls=memory"),
         (&["-s", "statm,peek=run"], "`peek`"),
         (&["-o", "csv,path=no-such-folder/out.csv"], "no-such-folder"),
     ] {
@@ -224,7 +224,9 @@ fn common_slips_are_answered_with_the_words_that_were_meant() {
         let done = seepmeter(words).done().expect(125);
         assert!(done.err().contains(meant), "{}", done.output());
     }
-    assert!(seepmeter(words![]).done().expect(0).out().contains("Usage: seepmeter <COMMAND>"));
+    assert!(
+        seepmeter(words![]).done().expect(0).out().contains("Usage: seepmeter [OPTIONS] <COMMAND>")
+    );
 }
 
 #[test]

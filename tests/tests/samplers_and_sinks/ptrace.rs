@@ -344,8 +344,12 @@ fn mapped_by(recording: &Recording, function: &str) -> i64 {
 #[test]
 fn address_space_is_counted_by_the_code_that_mapped_it_to_the_byte() {
     let folder = tempfile::tempdir().unwrap();
-    let watching =
-        sampled_by(folder.path(), "ptrace,calls=memory", "20ms", words![test_target(), "map", "3"]);
+    let watching = sampled_by(
+        folder.path(),
+        "ptrace,calls=memory,unsafe=yes",
+        "20ms",
+        words![test_target(), "map", "3"],
+    );
     let mut watcher = watching.start();
     let _ = watcher.line("ready");
     for turn in 1..=4 {
@@ -367,8 +371,12 @@ fn a_followed_target_ends_as_it_would_have_and_so_do_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let children = r#"my $pid = fork // die; unless ($pid) { my @kept = map { "x" x 200_000 } 1..50; exit 9 } waitpid $pid, 0; print "child ", $? >> 8, "\n"; print `echo from a shell`; "#;
     let script = format!("{children} {COUNTER}");
-    let watching =
-        sampled_by(folder.path(), "ptrace,calls=memory", "5ms", words!["perl", "-e", script]);
+    let watching = sampled_by(
+        folder.path(),
+        "ptrace,calls=memory,unsafe=yes",
+        "5ms",
+        words!["perl", "-e", script],
+    );
     let done = watching.done().expect(23);
     let out = done.out();
     assert!(out == format!("child 9\nfrom a shell\n{}", counted()), "{out}");
@@ -390,7 +398,7 @@ fn seepmeter_stays_with_a_followed_target_that_is_left_running() {
         "-i",
         "50ms",
         "-s",
-        "ptrace,calls=memory",
+        "ptrace,calls=memory,unsafe=yes",
         "--",
         "perl",
         "-e",
@@ -410,7 +418,7 @@ fn a_followed_target_that_its_parent_has_reaped_is_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let watching = sampled_by(
             folder.path(),
-            "ptrace,calls=memory",
+            "ptrace,calls=memory,unsafe=yes",
             "1s",
             words!["perl", "-e", "my @kept = map { 'x' x 200_000 } 1 .. 100; exit 5"],
         );
@@ -424,8 +432,12 @@ fn a_followed_target_that_forks_all_the_time_is_not_waited_for_when_it_has_ended
     // A child's first stop may come before the event of its fork, and be its last.
     let script = "for i in $(seq 60); do /bin/true; done; echo out; exit 4";
     let folder = tempfile::tempdir().unwrap();
-    let watching =
-        sampled_by(folder.path(), "ptrace,calls=memory", "1s", words!["sh", "-c", script]);
+    let watching = sampled_by(
+        folder.path(),
+        "ptrace,calls=memory,unsafe=yes",
+        "1s",
+        words!["sh", "-c", script],
+    );
     let done = watching.done().expect(4);
     assert_eq!((done.out().as_str(), done.err().as_str()), ("out\n", ""));
 }
@@ -436,8 +448,12 @@ fn a_followed_target_may_end_while_it_is_being_stopped() {
     for _ in 0..20 {
         let folder = tempfile::tempdir().unwrap();
         let command = words![test_target(), "churn", "30", "4"];
-        let watching =
-            sampled_by(folder.path(), "ptrace,calls=memory,read=registers", "1ms", command);
+        let watching = sampled_by(
+            folder.path(),
+            "ptrace,calls=memory,unsafe=yes,read=registers",
+            "1ms",
+            command,
+        );
         let done = watching.done().expect(0);
         assert!(done.err().is_empty(), "{}", done.err());
     }
@@ -450,8 +466,12 @@ fn a_followed_targets_waits_are_over_when_they_should_be() {
     }
     let script = "import select, time\nbegin = time.monotonic()\nselect.epoll().poll(0.7)\nprint(time.monotonic() - begin)";
     let folder = tempfile::tempdir().unwrap();
-    let watching =
-        sampled_by(folder.path(), "ptrace,calls=memory", "50ms", words!["python3", "-c", script]);
+    let watching = sampled_by(
+        folder.path(),
+        "ptrace,calls=memory,unsafe=yes",
+        "50ms",
+        words!["python3", "-c", script],
+    );
     let done = watching.done().expect(0);
     let waited: f64 = done.out().trim().parse().expect("a time");
     // It would never end if each sample began its time anew.
@@ -464,7 +484,7 @@ fn a_setuid_target_that_would_lose_its_rights_is_refused_before_it_is_followed()
     if unsafe { nix::libc::geteuid() } != 0 {
         return not_run("a setuid target as an ordinary user", "only root can become one");
     }
-    let words = words!["run", "-s", "ptrace,calls=memory", "--", "su", "--version"];
+    let words = words!["run", "-s", "ptrace,calls=memory,unsafe=yes", "--", "su", "--version"];
     let ordinary = seepmeter(words).before_exec(|| {
         // SAFETY: async-signal-safe, and the child's own business.
         match unsafe { nix::libc::setuid(65534) } {
@@ -484,7 +504,7 @@ fn a_setuid_target_that_would_lose_its_rights_is_refused_before_it_is_followed()
 #[test]
 fn a_target_that_runs_already_can_not_be_followed_and_the_error_says_so() {
     let target = standing(0);
-    let words = words!["attach", "-s", "ptrace,calls=memory", target.pid().to_string()];
+    let words = words!["attach", "-s", "ptrace,calls=memory,unsafe=yes", target.pid().to_string()];
     let parts = ["calls=memory follows a target from its first instruction", "seepmeter run"];
     let _ = seepmeter(words).done().expect_complaint(125, &parts);
     let _ = target.finish().expect(0);

@@ -100,21 +100,28 @@ fn each_thread_has_a_line_with_its_name_its_functions_and_its_samples() {
 }
 
 #[test]
-fn growth_goes_to_the_stacks_in_which_it_was_seen() {
-    let live = stacks_of("ptrace", "growth", words!["grow", "20", "1"], |_| {});
-    let grown: i64 = folded(&live).iter().map(|(_, bytes)| bytes).sum();
-    assert!(grown > 10 << 20, "{live}");
-    assert!(live.contains("test_target::grow::run"), "{live}");
+fn growth_is_no_weight_of_stacks_and_following_memory_calls_must_be_asked_for_twice() {
+    let refused = |flags: &[&str], parts: &[&str]| {
+        let words = words!["run", "-q"].into_iter().chain(flags.iter().map(Into::into));
+        let done = seepmeter(words.chain(words!["--", "echo", "never"])).done();
+        assert_eq!(done.expect_complaint(125, parts).out(), "");
+    };
+    let instead = ["weight", "growth can't be given", "calls=memory,unsafe=yes", "weight=mapped"];
+    refused(&["-s", "ptrace", "-o", "stacks,weight=growth"], &instead);
+    let risk = ["sampler ptrace", "the target crashes", "add unsafe=yes"];
+    refused(&["-s", "ptrace,calls=memory"], &risk);
+    refused(&["-s", "ptrace,calls=memory,unsafe=no"], &risk);
 }
 
 #[test]
 fn what_a_stack_has_mapped_is_as_it_is_at_the_end() {
-    let live = stacks_of("ptrace,calls=memory", "mapped", words!["map", "3"], |running| {
-        for turn in 1..=2 {
-            running.say("");
-            let _ = running.nth_line("mapped", turn);
-        }
-    });
+    let live =
+        stacks_of("ptrace,calls=memory,unsafe=yes", "mapped", words!["map", "3"], |running| {
+            for turn in 1..=2 {
+                running.say("");
+                let _ = running.nth_line("mapped", turn);
+            }
+        });
     let mapped_by = |function: &str| -> i64 {
         let function = format!(";test_target::map::{function};");
         let lines = folded(&live).into_iter().filter(|(stack, _)| stack.contains(&function));

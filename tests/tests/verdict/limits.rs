@@ -52,7 +52,10 @@ fn an_address_space_that_grows_beside_a_steady_rss_is_shown_with_its_own_rate() 
     let printed = done.err();
     assert!(printed.starts_with("steady  rss "), "{printed}");
     assert!(printed.contains("\n  the address space grows by +195 KiB/s (95 % CI "), "{printed}");
-    assert!(printed.contains("and its limit of 954 MiB is reached in 48 m 2"), "{printed}");
+    assert!(
+        printed.contains("and its limit of 954 MiB (address space) is reached in 48 m 2"),
+        "{printed}"
+    );
     assert!(!printed.contains("at this rate"), "{printed}");
     let limit = verdict(&path, &[])["limit"].clone();
     assert!((limit["rate"]["estimate"].as_f64().unwrap() - 200_000.0).abs() < 500.0, "{limit}");
@@ -116,8 +119,9 @@ fn a_leak_of_descriptors_has_its_rate_its_kind_and_the_time_to_the_limit_of_open
     let lines: Vec<String> = done.err().lines().map(str::to_owned).collect();
     assert!(lines[0].starts_with("growing  fds +18/min (95 % CI 1"), "{lines:#?}");
     assert_eq!(lines[1], "  100 % of it in sockets");
-    let wanted = "  at this rate the limit of 1024 (open files) is reached in 44 m ";
+    let wanted = "  at this rate the limit of 1024 (RLIMIT_NOFILE) is reached in 44 m ";
     assert!(lines[2].starts_with(wanted), "{lines:#?}");
+    assert!(lines[3].starts_with("  next: see which code opens them: strace "), "{lines:#?}");
     let printed = verdict(&path, &["--metric", "fds"]);
     assert_eq!((&printed["limit"]["amount"], &printed["unit"]), (&1_024.into(), &"count".into()));
     // A gate on a kind is one on all groups of it.
@@ -169,6 +173,124 @@ fn each_cgroup_has_a_verdict_and_its_limit_and_a_gate_fires_for_any_of_them() {
     assert!(printed.starts_with("steady  rss ") && !printed.contains("/quiet"), "{printed}");
     let shown = replay(&path, &["-o", "summary", "--metric", "cgroup_anon"]).expect(0).err();
     assert!(shown.contains("\ncgroup     /leaky\ncgroup_anon  first 47.7 MiB, last "), "{shown}");
+}
+
+#[test]
+fn what_is_swapped_out_of_a_cgroup_counts_and_then_no_time_to_its_limit_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(600, 4)
+        .cgroup("/shop", 1 << 30, |i| 50_000_000 + i % 3 * 4096)
+        .of_part(metric::CGROUP_SWAP, |i| 20_000 * i)
+        .write(folder.path(), "swapped.jsonl");
+    let flags = ["-o", "verdict", "--metric", "cgroup_anon", "--fail-on", "time-to-limit<1h"];
+    let printed = replay(&path, &flags).expect(0).err();
+    assert!(printed.contains("growing  cgroup_anon + swap +19."), "{printed}");
+    assert!(!printed.contains("the limit of"), "{printed}");
+    assert!(printed.contains("was not evaluated: a part of it was swapped out"), "{printed}");
+}
+
+#[test]
+fn threads_have_the_limits_of_the_cgroup_and_of_the_user_and_a_cycle_has_its_peaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let threads = || Synthetic::flat(600, 4).metric(metric::THREADS, |i| 10 + i);
+    let of_cgroup = threads()
+        .with(attribute::TASK_LIMIT, 2_000)
+        .with(attribute::TASKS_USED, 510)
+        .write(folder.path(), "tasks.jsonl");
+    let limit = &verdict(&of_cgroup, &["--metric", "threads"])["limit"];
+    assert_eq!((&limit["name"], &limit["others"]), (&"threads of the cgroup".into(), &500.into()));
+    // 1500 of them are free, of which the target has 610.
+    assert!((limit["likely"].as_f64().unwrap() - 890.0).abs() < 20.0, "{limit}");
+    let of_user = threads().with(attribute::USER_TASK_LIMIT, 1_610);
+    let of_user = of_user.write(folder.path(), "user.jsonl");
+    let printed = replay(&of_user, &["-o", "verdict", "--metric", "threads"]).expect(0).err();
+    assert!(
+        printed.contains("limit of 1610 (RLIMIT_NPROC, of all threads of the user)"),
+        "{printed}"
+    );
+    assert!(printed.contains("\n  next: see where the threads stand"), "{printed}");
+    let sawtooth = Synthetic::flat(600, 4)
+        .metric(metric::FDS, |i| 100 + i + i % 40 * 10)
+        .with(attribute::DESCRIPTOR_LIMIT, 1_500);
+    let sawtooth = sawtooth.write(folder.path(), "cycles.jsonl");
+    let printed = verdict(&sawtooth, &["--metric", "fds"]);
+    let likely = printed["limit"]["likely"].as_f64().unwrap();
+    assert!((likely - 400.0).abs() < 100.0, "{printed}");
+}
+
+#[test]
+fn limits_of_other_kinds_are_reached_at_the_rate_of_what_they_apply_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mappings = || {
+        Synthetic::flat(600, 71)
+            .metric(metric::MAPPINGS, |i| 100 + 2 * i)
+            .with(attribute::MAPPINGS_LIMIT, 65_530)
+    };
+    let data = || {
+        Synthetic::flat(600, 72)
+            .metric(metric::DATA, |i| 300_000_000 + 200_000 * i)
+            .with(attribute::DATA_LIMIT, 1_000_000_000)
+    };
+    let high = || {
+        Synthetic::leak(600, 73)
+            .with(attribute::CGROUP_HIGH, 200_000_000)
+            .with(attribute::CGROUP_LIMIT, 400_000_000)
+    };
+    for (recording, name, seconds, words) in [
+        (mappings(), "mappings", 32_115.0, "the number of mappings grows by +2/s"),
+        (
+            data(),
+            "data",
+            2_901.0,
+            "the data segment (private writable address space) grows by +195",
+        ),
+        (high(), "memory.high", 6_900.0, "(memory.high of the cgroup, above which it is slowed"),
+    ] {
+        let path = recording.write(folder.path(), "limited.jsonl");
+        let printed = verdict(&path, &[]);
+        assert_eq!(printed["limit"]["name"], name, "{printed}");
+        let likely = printed["limit"]["likely"].as_f64().unwrap();
+        assert!((likely - seconds).abs() < seconds / 100.0, "{name}: {likely}");
+        let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
+        assert!(printed.contains(words), "{printed}");
+    }
+}
+
+#[test]
+fn a_gate_on_the_time_to_a_limit_is_never_silent_if_no_time_can_be_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = ["--fail-on", "time-to-limit<2h"];
+    let not_evaluated = |path: &std::path::Path, why: &str| {
+        let done = replay(path, &gate).expect(0);
+        let message = format!("gate `time-to-limit<2h` was not evaluated: {why}");
+        assert!(done.err().contains(&message), "{}", done.output());
+        let strict = replay(path, &[&gate[..], &["--strict"]].concat());
+        let _ = strict.expect_complaint(100, &["time-to-limit<2h", "--strict"]);
+    };
+    let path = Synthetic::leak(600, 81).write(folder.path(), "unlimited.jsonl");
+    not_evaluated(&path, "no limit is known of what was judged");
+    // What grows are pages that somebody else has already.
+    let shared = Synthetic::leak(600, 82)
+        .metric(metric::SHARED, |i| 9_000_000 + 19_000 * i)
+        .with(attribute::CGROUP_LIMIT, 200_000_000)
+        .write(folder.path(), "shared.jsonl");
+    assert_eq!(verdict(&shared, &[])["limit"], Value::Null);
+    not_evaluated(&shared, "most of the growth is pages of files or shared memory");
+    // The limit does not count what is swapped out, which would be above it already.
+    let swapped = Synthetic::leak(600, 85)
+        .metric(metric::SWAP, |_| 500_000_000)
+        .with(attribute::CGROUP_LIMIT, 200_000_000)
+        .write(folder.path(), "swapped.jsonl");
+    assert_eq!(verdict(&swapped, &[])["limit"], Value::Null);
+    not_evaluated(&swapped, "a part of it was swapped out");
+    let own = Synthetic::leak(600, 83)
+        .metric(metric::SHARED, |i| 9_000_000 + 5_000 * i)
+        .with(attribute::CGROUP_LIMIT, 200_000_000)
+        .write(folder.path(), "own.jsonl");
+    assert_eq!(verdict(&own, &[])["limit"]["name"], "cgroup");
+    // There is a limit, and nothing grows towards it: that is an answer.
+    let flat = Synthetic::flat(600, 84).with(attribute::CGROUP_LIMIT, 200_000_000);
+    assert_eq!(replay(&flat.write(folder.path(), "flat.jsonl"), &gate).expect(0).err(), "");
 }
 
 #[test]

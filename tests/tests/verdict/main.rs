@@ -2,6 +2,7 @@
 
 mod compare;
 mod end_of_run;
+mod formats;
 mod judge;
 mod judged_recordings;
 mod limits;
@@ -10,3 +11,4 @@ mod scale;
 mod schema;
 mod series;
 mod whose_growth;
+mod work;

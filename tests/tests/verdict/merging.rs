@@ -92,3 +92,40 @@ fn growth_by_mappings_that_merge_is_growing_and_is_theirs() {
     let gap = longest_gap(&recording, recording.footer().t);
     assert!(gap <= 10.0, "nothing of anonymous mappings for {gap} s");
 }
+
+/// A run whose summary is written to this file; its mappings merge, of which it maps 256 KiB each 100 ms.
+fn recorded(folder: &std::path::Path, name: &str, free: &str) -> seepmeter_tests::RunningProgram {
+    let recording = format!("jsonl,path={name}.jsonl");
+    let summary = format!("summary,path={name}.txt");
+    let flags = words!["run", "-q", "-i", "200ms", "-s", "statm", "-s", "smaps", "-o", recording];
+    let target = words!["-o", summary, "--", test_target(), "merging", "160", "100", free];
+    seepmeter(flags.into_iter().chain(target)).in_folder(folder).start()
+}
+
+#[test]
+fn growth_is_judged_by_pss_too_and_what_was_given_back_by_madv_free_is_named() {
+    if !long_or_not_run("growth judged by PSS, and memory given back by MADV_FREE, 160 s") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let runs = [recorded(folder.path(), "kept", "-"), recorded(folder.path(), "lazy", "free")];
+    runs.into_iter().for_each(|run| drop(run.finish().expect(0)));
+    for metric in ["pss", "private_dirty", "anonymous"] {
+        let path = folder.path().join("kept.jsonl");
+        let verdict = seepmeter_tests::verdict(&path, &["--metric", metric]);
+        assert_eq!(verdict["classification"], "growing", "{metric}: {verdict:#}");
+        let rate = verdict["rate"]["estimate"].as_f64().unwrap() / f64::from(1 << 20);
+        assert!((2.2..2.7).contains(&rate), "{metric}: {rate} MiB/s");
+        // Known all the time, and never 0.
+        let recording = Recording::read(&path);
+        let values = recording.series(metric);
+        assert!(values.iter().all(|(_, value)| *value > 0), "{metric}: {values:?}");
+        // Two samplers may have it, and each is in its own order.
+        let mut times: Vec<u64> = values.iter().map(|(t, _)| *t).collect();
+        times.sort_unstable();
+        let gap = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!(gap < 15_000_000_000, "{metric}: not known for {gap} ns");
+    }
+    let lazy = std::fs::read_to_string(folder.path().join("lazy.txt")).unwrap();
+    assert!(lazy.contains("mostly memory given back by MADV_FREE"), "{lazy}");
+}

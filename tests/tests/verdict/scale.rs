@@ -235,7 +235,7 @@ fn the_json_has_its_schema_and_what_every_run_held() {
         assert_eq!(run["exact"], true);
         let classes = run["classes"].as_object().unwrap();
         let sum: u64 = classes.values().map(|bytes| bytes.as_u64().unwrap()).sum();
-        assert_eq!(Some(sum), run["held"].as_u64(), "{run}");
-        assert!(run["peak_rss"].as_u64() >= run["held"].as_u64(), "{run}");
+        assert_eq!(Some(sum), run["memory"].as_u64(), "{run}");
+        assert!(run["peak_rss"].as_u64() >= run["memory"].as_u64(), "{run}");
     }
 }

@@ -139,7 +139,8 @@ fn a_leak_of_threads_is_shown_by_their_stacks_together() {
     assert!(lines[1].starts_with("  95 % of it in stacks of 39"), "{lines:?}");
     assert!(lines[1].contains(" new threads, +34."), "{lines:?}");
     assert!(lines[2].starts_with("  5 % of it in [heap], +1.9"), "{lines:?}");
-    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[3].starts_with("  next: see where the threads stand"), "{lines:?}");
+    assert_eq!(lines.len(), 4, "{lines:?}");
     // A class is one thing to a gate, and so is a tree.
     for (gate, fires) in [
         ("subject(stack).share>90%", true),
@@ -164,7 +165,11 @@ fn small_shares_are_shown_together_with_the_number_of_new_threads() {
     let path = many.write(folder.path(), "many.jsonl");
     let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
     let lines: Vec<&str> = printed.lines().skip(1).collect();
-    assert_eq!(lines, ["  95 % of it in [heap]", "  5 % of it in 10 others; 0 new threads"]);
+    assert!(lines[0].starts_with("  95 % of it in [heap], +18."), "{lines:?}");
+    assert!(lines[1].starts_with("  5 % of it in 10 mappings of files, +"), "{lines:?}");
+    assert!(lines[1].ends_with("; pages of a file, which the kernel can take back; 0 new threads"));
+    assert!(lines[2].starts_with("  next: see which code takes it"), "{lines:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
 }
 
 #[test]
@@ -190,6 +195,77 @@ fn growth_that_is_mostly_huge_pages_or_given_back_is_named_as_that() {
     let shares = verdict(&path, &[])["shares"].clone();
     let causes: Vec<&str> = (0..3).map(|n| shares[n]["cause"].as_str().unwrap()).collect();
     assert_eq!(causes, ["huge-pages", "lazy-free", "allocator-arenas"]);
+}
+
+#[test]
+fn files_of_a_name_of_their_own_each_are_one_line_and_one_to_a_gate() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut many = Synthetic::rss(800, |i| 50_000_000 + 2_000 * i + 20_000 * (i / 2)).part(
+        "[heap]",
+        MappingClass::Heap,
+        |i| 9_000_000 + 2_000 * i,
+    );
+    for n in 0..400 {
+        let name = format!("/tmp/tmp{n:06x} (deleted) rw-s");
+        let size = move |i| if i / 2 > n { 20_000 } else { 0 };
+        many = many.part(&name, MappingClass::DeletedFile, size);
+    }
+    let path = many.write(folder.path(), "deleted.jsonl");
+    let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[1].starts_with("  83 % of it in 39"), "{printed}");
+    assert!(lines[1].contains(" deleted files, +9."), "{printed}");
+    assert!(lines[2].starts_with("  17 % of it in [heap], +1.9"), "{printed}");
+    assert!(lines[3].starts_with("  next: see which files are kept: "), "{printed}");
+    assert_eq!(lines.len(), 4, "{printed}");
+    let gate = "subject(deleted-file).share>80%";
+    let _ = replay(&path, &["--fail-on", gate]).expect_complaint(100, &[gate]);
+    let done = replay(&path, &["--fail-on", "subject(shm).share>50%"]).expect(0);
+    assert!(done.err().contains("there was no subject `shm`; classes: deleted-file, heap; there"));
+}
+
+#[test]
+fn growth_that_is_swapped_out_is_growth_of_the_whole_and_of_its_part_whatever_metric_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let swapped = |i: i64| 20_000 * i;
+    let path = Synthetic::flat(600, 61)
+        .metric(metric::SWAP, swapped)
+        .metric(metric::PSS, |i| 50_000_000 + noise(62, i, 40_000))
+        .metric(metric::SWAP_PSS, swapped)
+        .metric(metric::ANONYMOUS, |i| 50_000_000 + noise(63, i, 40_000))
+        .part("[heap]", MappingClass::Heap, |i| 40_000_000 + noise(64, i, 40_000))
+        .of_part(metric::SWAP, swapped)
+        .of_part(metric::PSS, |i| 40_000_000 + noise(65, i, 40_000))
+        .of_part(metric::SWAP_PSS, swapped)
+        .part("/lib/a.so r-xp", MappingClass::File, |_| 9_000_000)
+        .write(folder.path(), "swap.jsonl");
+    for metric in ["rss", "pss", "anonymous"] {
+        let printed = verdict(&path, &["--metric", metric]);
+        assert_eq!(printed["classification"], "growing", "{metric}: {printed}");
+        assert_eq!(printed["plus_swap"], true, "{metric}");
+        let line = replay(&path, &["-o", "verdict", "--metric", metric]).expect(0).err();
+        assert!(line.starts_with(&format!("growing  {metric} + swap +19.")), "{line}");
+        if metric != "anonymous" {
+            assert_eq!(printed["shares"][0]["subject"], "[heap]", "{metric}: {printed}");
+            assert!(printed["shares"][0]["share"].as_f64().unwrap() > 0.95, "{metric}: {printed}");
+        }
+    }
+    // What was never swapped out is called by its own name.
+    let path =
+        Synthetic::leak(600, 66).metric(metric::SWAP, |_| 0).write(folder.path(), "no.jsonl");
+    assert!(replay(&path, &["-o", "verdict"]).expect(0).err().starts_with("growing  rss +19."));
+}
+
+#[test]
+fn what_the_whole_was_given_back_by_madv_free_is_named_also_if_it_is_not_known_of_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::leak(600, 67)
+        .metric(metric::LAZYFREE, |i| 19_000 * i)
+        .part("anonymous mappings of 16 MiB or more", MappingClass::Anonymous, |i| 20_000 * i)
+        .write(folder.path(), "lazy.jsonl");
+    let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
+    assert!(printed.contains("\n  mostly memory given back by MADV_FREE: the kernel"), "{printed}");
+    assert_eq!(verdict(&path, &[])["cause"], "lazy-free");
 }
 
 #[test]

@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{LOAD_LIMIT, LoadError, PluginKind, TableLayout, elf, open, trust};
 
+/// The longest description of a library that is read, in bytes.
+const LONGEST_ANSWER: usize = 1 << 20;
+
 /// What a library says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LibraryDescription {
@@ -75,11 +78,20 @@ impl LoadingProcess {
             }
             ForkResult::Parent { child } => {
                 // Nobody else reaps it, so its pid stays its own.
-                let process = Process::open(child.as_raw(), &ProcRoot::default());
-                let child = Child::of(process.map_err(|error| error.to_string())?);
-                // It has not run so far, or could have ended before it was held by its pidfd.
-                hold.write_all(&[1]).map_err(of)?;
-                Ok(Self { child, answer })
+                let process = match Process::open(child.as_raw(), &ProcRoot::default()) {
+                    Ok(process) => process,
+                    Err(error) => {
+                        // It ends by itself.
+                        drop(hold);
+                        let _ = nix::sys::wait::waitpid(child, None);
+                        return Err(error.to_string());
+                    }
+                };
+                let loading = Self { child: Child::of(process), answer };
+                // It has not run so far, or could have ended before it was held by its pidfd. If it has been
+                // killed since, that is what comes of it.
+                let _ = hold.write_all(&[1]);
+                Ok(loading)
             }
         }
     }
@@ -87,16 +99,13 @@ impl LoadingProcess {
     /// Waits for the answer, and ends the process. The inner result is the library's, the outer one that
     /// of loading it.
     fn finish(mut self, deadline: Instant) -> Result<Result<LibraryDescription, String>, String> {
-        let answer = self.read_line(deadline).map_err(|error| error.to_string())?;
-        let process = self.child.process();
-        let fds = [process.pidfd()];
+        let answer = self.read_line(deadline);
+        let fds = [self.child.process().pidfd()];
         // With no answer it ends by itself, and how is worth knowing.
-        let ended =
-            answer.is_none() && wait_readable(&fds, Some(deadline)).is_ok_and(|ready| ready[0]);
-        let _ = process.signal(Signal::SIGKILL);
-        let _ = process.wait();
-        let end = self.child.reap().map_err(|error| error.to_string())?;
-        match answer {
+        let ended = matches!(answer, Ok(None))
+            && wait_readable(&fds, Some(deadline)).is_ok_and(|ready| ready[0]);
+        let end = self.end().map_err(|error| error.to_string())?;
+        match answer.map_err(|error| error.to_string())? {
             Some(line) => serde_json::from_slice(&line).map_err(|error| error.to_string()),
             None if !ended => {
                 Err(format!("it did not answer within {} seconds", LOAD_LIMIT.as_secs()))
@@ -109,6 +118,15 @@ impl LoadingProcess {
                 _ => "it called exit while it was loaded".to_owned(),
             }),
         }
+    }
+
+    /// Ends the process if it has not ended, and reaps it.
+    fn end(&self) -> io::Result<End> {
+        let process = self.child.process();
+        // Whoever has ended gets no signal.
+        let _ = process.signal(Signal::SIGKILL);
+        process.wait()?;
+        self.child.reap()
     }
 
     /// A line; none if there is none until the deadline. Not up to the end of the pipe, which a process
@@ -124,6 +142,12 @@ impl LoadingProcess {
             if line.ends_with(b"\n") {
                 return Ok(Some(line));
             }
+            if line.len() > LONGEST_ANSWER {
+                return Err(io::Error::other(format!(
+                    "what it says of itself is longer than {} MiB, which is the limit",
+                    LONGEST_ANSWER >> 20
+                )));
+            }
         }
         Ok(None)
     }
@@ -132,8 +156,9 @@ impl LoadingProcess {
 /// The child: loads the library once it is told to, and writes a line of what the library says.
 fn answer_and_exit(path: &Path, file: &Path, mut held: PipeReader, mut writer: PipeWriter) -> ! {
     let answer = || -> io::Result<()> {
-        held.read_exact(&mut [0])?;
+        // First: it ends with its parent, also if that ends now. If it has ended, there is nothing to read.
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        held.read_exact(&mut [0])?;
         // What a library prints when it is loaded is none of its description.
         let nothing = File::options().read(true).write(true).open("/dev/null")?;
         dup2_stdin(&nothing)?;

@@ -3,6 +3,7 @@
 //! through.
 
 use std::cell::Cell;
+use std::fmt::Write;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -13,6 +14,7 @@ use crossbeam_channel::bounded;
 use libc::{c_int, c_void, siginfo_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::{getpid, gettid};
+use seepmeter_process::FinalMessage;
 
 use crate::Notices;
 
@@ -67,7 +69,7 @@ pub(crate) fn at_departure(depart: impl Fn(&str) + 'static) {
     DEPARTURE.set(Some(Box::leak(Box::new(depart))));
 }
 
-/// Hears of plugins that exit on a thread of their own. There if a library was to be loaded.
+/// Where plugins that exit on a thread of their own are reported. There if a library was to be loaded.
 static NOTICES: OnceLock<Notices> = OnceLock::new();
 
 /// Before a library is loaded: its crashes are named, and its exit(3) is none.
@@ -122,6 +124,9 @@ pub fn flush_plugins() {
     }
 }
 
+/// How long the message waits for somebody to read it.
+const MOMENT: Duration = Duration::from_millis(100);
+
 const CRASHES: [Signal; 5] =
     [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT];
 
@@ -150,17 +155,15 @@ extern "C" fn crashed(number: c_int, info: *mut siginfo_t, _: *mut c_void) {
     // Taken, since a handler that was there before may crash in its turn.
     if let Some((library, name)) = CALL.take() {
         let [before, call, after] = name.words();
-        say(&[
-            "seepmeter: the plugin ",
-            library.0,
-            " crashed ",
-            before,
-            call,
-            after,
-            " (",
-            signal.as_str(),
-            ") and takes seepmeter with it; the target is left running; leave the plugin out, or ask its author\n",
-        ]);
+        let mut line = FinalMessage::default();
+        let signal = signal.as_str();
+        // A line that is too long is cut.
+        let _ = write!(
+            line,
+            "seepmeter: the plugin {library} crashed {before}{call}{after} ({signal}) and takes seepmeter with it; the target is left running; leave the plugin out, or ask its author",
+            library = library.0,
+        );
+        line.print(MOMENT);
     }
     let place = CRASHES.iter().position(|crash| *crash == signal);
     let before = place.and_then(|place| BEFORE[place].get().copied());
@@ -172,25 +175,5 @@ extern "C" fn crashed(number: c_int, info: *mut siginfo_t, _: *mut c_void) {
     if sent {
         // A fault comes again by itself; what was sent, as by abort(3), does not.
         let _ = raise(signal);
-    }
-}
-
-/// Writes to standard error, in one piece and with nothing but async-signal-safe calls. Does not wait long
-/// for whoever should read it.
-fn say(parts: &[&str]) {
-    const MOMENT_MS: c_int = 100;
-    let mut line = [0; 1024];
-    let mut length = 0;
-    for part in parts {
-        let room = &mut line[length..];
-        let fits = part.len().min(room.len());
-        room[..fits].copy_from_slice(&part.as_bytes()[..fits]);
-        length += fits;
-    }
-    let mut ready = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one descriptor, as the count says.
-    if unsafe { libc::poll(&raw mut ready, 1, MOMENT_MS) } == 1 {
-        // SAFETY: so many bytes of the line were filled.
-        unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), length) };
     }
 }

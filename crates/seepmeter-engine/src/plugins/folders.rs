@@ -22,7 +22,7 @@ pub enum FolderOrigin {
     Environment,
     /// The user's own, below the home folder.
     Home,
-    /// Where the executable is.
+    /// Where the executable is, or in the folder for plugins of what was unpacked or installed together with it.
     Executable,
     /// The system's.
     System,
@@ -51,7 +51,12 @@ impl PluginFolders {
         let home = home.map(|home| {
             (Path::new(&home).join(".local/lib/seepmeter/plugins"), FolderOrigin::Home)
         });
-        let executable = executable.map(|folder| (folder.to_owned(), FolderOrigin::Executable));
+        let beside = |folder: &Path| {
+            let installed = folder.parent().map(|prefix| prefix.join("lib/seepmeter/plugins"));
+            [Some(folder.to_owned()), installed].into_iter().flatten()
+        };
+        let executable = executable.into_iter().flat_map(beside);
+        let executable = executable.map(|folder| (folder, FolderOrigin::Executable));
         let system = SYSTEM.iter().map(|folder| (PathBuf::from(folder), FolderOrigin::System));
         // An empty or relative folder would be one below the current folder.
         let implied = environment.chain(home).chain(executable).chain(system);
@@ -119,6 +124,7 @@ mod tests {
                 "/env/c",
                 "/home/me/.local/lib/seepmeter/plugins",
                 "/opt/bin",
+                "/opt/lib/seepmeter/plugins",
                 "/usr/local/lib/seepmeter/plugins",
                 "/usr/lib/seepmeter/plugins"
             ]

@@ -18,8 +18,9 @@ use seepmeter_verdict::{Collector, JudgeOptions};
 use super::Router;
 use crate::failures::Failures;
 use crate::fan_out::FanOut;
-use crate::sink_queue::{Delivery, PENDING_SAMPLES, Pending, SinkQueue};
+use crate::sink_queue::{Delivery, PENDING_BYTES, PENDING_SAMPLES, Pending, SinkQueue};
 use crate::stream::{SamplerStream, StreamWriter, stream};
+use crate::thread_end::ThreadEndFlag;
 
 type Rng = Xoshiro256PlusPlus;
 
@@ -44,7 +45,8 @@ impl ModelSink {
         let room = rng.random_range(1..12);
         let samples = AtomicUsize::new(PENDING_SAMPLES - room);
         let pending = Arc::new(Pending { samples, ..Pending::default() });
-        let queue = SinkQueue::new(label.clone(), sender, Arc::clone(&pending));
+        let queue =
+            SinkQueue::new(label.clone(), sender, Arc::clone(&pending), ThreadEndFlag::new());
         let deliveries = Some(deliveries);
         (Self { label, deliveries, pending, in_hand: Vec::new(), written: Vec::new() }, queue)
     }
@@ -59,7 +61,7 @@ impl ModelSink {
                     self.pending.bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
                     self.in_hand = batch.records.to_vec();
                 }
-                Ok(Delivery::Conclusion(_)) => {}
+                Ok(Delivery::Report(_) | Delivery::Conclusion(_)) => {}
                 Err(error) => return !error.is_disconnected(),
             }
         }
@@ -137,7 +139,7 @@ impl Run {
             max_batch_delay: std::time::Duration::ZERO,
             failures: Arc::new(Failures::new(Arc::new(|_| ()))),
             open: Arc::new(AtomicBool::new(true)),
-            conclusion_requests: crossbeam_channel::never(),
+            requests: crossbeam_channel::never(),
         };
         let mut run = Self { sinks, emitted: Vec::new() };
         // How eager each part is differs from run to run: fast sinks, slow ones, bursts.
@@ -253,4 +255,39 @@ fn in_any_order_of_samplers_and_sinks_every_record_is_received_or_accounted_for(
     }
     // The orders are such that it happens.
     assert!(dropped > seeds as usize, "{dropped} reports in {seeds} runs");
+}
+
+#[test]
+fn a_sink_that_is_closed_for_the_end_of_another_or_for_the_footer_is_reported_too() {
+    let event = || Record::Event(Event::new(1, EventKind::Continued {}));
+    let size = event().size();
+    let sink = |label: &str, room: usize| {
+        let (sender, deliveries) = bounded(8);
+        let bytes = AtomicUsize::new(PENDING_BYTES - room);
+        let pending = Arc::new(Pending { bytes, ..Pending::default() });
+        let queue =
+            SinkQueue::new(label.into(), sender, Arc::clone(&pending), ThreadEndFlag::new());
+        (queue, (deliveries, pending))
+    };
+    // The report of the end of the first is too much for the second.
+    let sinks = [sink("one", size - 1), sink("two", size + 1), sink("three", PENDING_BYTES)];
+    let (queues, others): (Vec<_>, Vec<_>) = sinks.into_iter().unzip();
+    let failures = Arc::new(Failures::new(Arc::new(|_| ())));
+    let (_writer, stream) = stream();
+    let mut router = Router {
+        stream,
+        fan_out: FanOut::new(queues),
+        collector: Collector::new(JudgeOptions::default()),
+        max_batch_delay: std::time::Duration::ZERO,
+        failures: Arc::clone(&failures),
+        open: Arc::new(AtomicBool::new(true)),
+        requests: crossbeam_channel::never(),
+    };
+    assert!(router.route(vec![event()]).is_none());
+    let closed = |label: &str| failures.of(label).is_some_and(|why| why.contains("too slow"));
+    assert!(closed("one") && closed("two") && !closed("three"), "{:?}", failures.all());
+    others[2].1.bytes.store(PENDING_BYTES, Ordering::Relaxed);
+    let Record::Footer(footer) = footer(2) else { unreachable!() };
+    router.finish(footer, &bounded(1).0);
+    assert!(closed("three"), "{:?}", failures.all());
 }

@@ -2,8 +2,8 @@
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use crate::plan::{SamplerPlan, StartError};
 use crate::plugins::at_departure;
 use crate::session::TargetEndNotice;
 use crate::stream::{SamplerStream, StreamWriter, ThreadEnd};
+use crate::thread_end::ThreadEndFlag;
 
 mod scheduling;
 mod tick_loop;
@@ -34,8 +35,7 @@ pub(crate) struct PendingSampler {
 /// A sampler on its thread. Dropping it ends the thread.
 pub(crate) struct SamplerHandle {
     pub(crate) label: String,
-    /// Dead once the thread is done.
-    pub(crate) alive: Weak<()>,
+    pub(crate) gone: ThreadEndFlag,
     orders: Sender<Order>,
     /// A byte in it wakes the thread for its orders.
     wake: PipeWriter,
@@ -92,19 +92,18 @@ impl PendingSampler {
         let (wake_reader, wake) = io::pipe()?;
         let label = plan.label.clone();
         let counts = Arc::<TickCounts>::default();
-        let alive = Arc::new(());
-        let alive_to_others = Arc::downgrade(&alive);
+        let gone = ThreadEndFlag::new();
         let mut thread = SamplerThread {
             plan,
             orders: order_queue,
             wake: wake_reader,
             end: end_sender.clone(),
             counts: Arc::clone(&counts),
-            _alive: alive,
         };
         let failures = Arc::clone(failures);
         let name = format!("sampler {}", thread.plan.factory.info().name);
         let thread = thread::Builder::new().name(name).spawn(move || {
+            let _gone = gone.at_end_of_thread();
             let label = thread.plan.label.clone();
             let departure = {
                 let (label, end) = (label.clone(), end_sender.clone());
@@ -115,6 +114,7 @@ impl PendingSampler {
                         failures.report(&label, format!("sampler {label}: {why}"));
                     }
                     let _ = end.try_send(ThreadEnd::Finished);
+                    gone.set();
                 }
             };
             at_departure(departure);
@@ -134,8 +134,7 @@ impl PendingSampler {
             // Nobody waits any more for one that was kept alive.
             let _ = end_sender.try_send(ThreadEnd::Finished);
         })?;
-        let alive = alive_to_others;
-        let handle = SamplerHandle { label, alive, orders, wake, counts, end, thread };
+        let handle = SamplerHandle { label, gone, orders, wake, counts, end, thread };
         Ok(Self { handle, made })
     }
 
@@ -197,7 +196,7 @@ impl SamplerHandle {
 
     /// Tells the thread to end.
     pub(crate) fn stop(self) -> StoppingSampler {
-        let Self { label, alive: _, orders, mut wake, counts, end, thread } = self;
+        let Self { label, gone: _, orders, mut wake, counts, end, thread } = self;
         drop(orders);
         // A byte, and not the hang-up alone: that is no readability to poll(2), and it never comes if the
         // sampler has a child that holds the descriptor too.
@@ -270,7 +269,6 @@ struct SamplerThread {
     wake: PipeReader,
     end: Sender<ThreadEnd>,
     counts: Arc<TickCounts>,
-    _alive: Arc<()>,
 }
 
 impl SamplerThread {

@@ -3,18 +3,29 @@
 use std::sync::Arc;
 
 use seepmeter_record::{
-    AttributeValue, Cost, Dropped, End, Event, EventKind, Footer, Frame, FrameId, Header, Image,
-    ImageId, InlinedCall, Metric, MetricId, MetricKind, MetricSpec, Point, Record, Sample,
-    SamplerId, SamplerInfo, Stack, StackId, Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo,
-    TargetOrigin, Unit,
+    AttributeValue, Cost, Dropped, End, Event, EventKind, Footer, FrameId, Header, Image, ImageId,
+    InlinedCall, Metric, MetricId, MetricSpec, Point, Record, Sample, SamplerId, SamplerInfo,
+    Stack, StackId, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin,
 };
 
 use super::bytes::{array, known_raw, known_text, raw};
+use super::numbers::{metric_kind_from_c, unit_from_c};
 use super::{InvalidData, abi, invalid, read_array, read_grown, text_from_c};
 use crate::{NewFrame, NewSubject};
 
-/// Reads a record that the host has handed over; `None` for one that a later version has made: of a kind
-/// that is not known here, or a metric of such a unit or kind.
+/// A record that the host has handed over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostRecord {
+    /// One that this version knows.
+    Known(Record),
+    /// One of a kind that this version does not know, which is to be passed over.
+    UnknownKind,
+    /// A metric of a unit or a kind that this version does not know, and which it is. Its values are not
+    /// known either.
+    UnknownMetric(String),
+}
+
+/// Reads a record that the host has handed over.
 ///
 /// # Errors
 /// A record that is less than its kind asks for, or text that is not UTF-8 though it should be.
@@ -22,38 +33,36 @@ use crate::{NewFrame, NewSubject};
 /// # Safety
 /// `record` points to a record of the ABI, as large as it says, and all that it points to can be
 /// read for the time of the call.
-pub unsafe fn read_record(record: *const abi::Record) -> Result<Option<Record>, InvalidData> {
+pub unsafe fn read_record(record: *const abi::Record) -> Result<HostRecord, InvalidData> {
     if record.is_null() {
         return invalid("a record at null");
     }
     // SAFETY: every record begins so, and for all the arms, `record_kind` says what it is.
     unsafe {
-        Ok(Some(match record.read_unaligned().record_kind {
+        Ok(HostRecord::Known(match record.read_unaligned().record_kind {
             abi::RECORD_HEADER => {
                 Record::Header(Arc::new(read_header(&read_grown(record.cast())?)?))
             }
             abi::RECORD_METRIC => {
                 let c: abi::Metric = read_grown(record.cast())?;
-                if unit_from_c(c.unit).is_err() || metric_kind_from_c(c.kind).is_err() {
-                    return Ok(None);
+                match what_is_unknown(&c) {
+                    Some(what) => {
+                        let name = text_from_c(c.name)?;
+                        return Ok(HostRecord::UnknownMetric(format!("`{name}` has {what}")));
+                    }
+                    None => Record::Metric(Arc::new(read_metric(&c)?)),
                 }
-                Record::Metric(Arc::new(read_metric(&c)?))
             }
             abi::RECORD_SUBJECT => {
                 let c: abi::Subject = read_grown(record.cast())?;
-                let NewSubject { parent, kind, name, attributes } = subject_from_c(&c)?;
-                let id = SubjectId(c.id);
-                Record::Subject(Arc::new(Subject { id, parent, kind, name, attributes }))
+                Record::Subject(Arc::new(subject_from_c(&c)?.numbered(SubjectId(c.id))))
             }
             abi::RECORD_IMAGE => {
                 Record::Image(Arc::new(image_from_c(&read_grown(record.cast())?)?))
             }
             abi::RECORD_FRAME => {
                 let c: abi::Frame = read_grown(record.cast())?;
-                let NewFrame { image, address, function, file, line, inlined } = frame_from_c(&c)?;
-                let id = FrameId(c.id);
-                let frame = Frame { id, image, address, function, file, line, inlined };
-                Record::Frame(Arc::new(frame))
+                Record::Frame(Arc::new(frame_from_c(&c)?.numbered(FrameId(c.id))))
             }
             abi::RECORD_STACK => {
                 Record::Stack(Arc::new(stack_from_c(&read_grown(record.cast())?)?))
@@ -61,7 +70,7 @@ pub unsafe fn read_record(record: *const abi::Record) -> Result<Option<Record>, 
             abi::RECORD_SAMPLE => Record::Sample(read_sample(&read_grown(record.cast())?)?),
             abi::RECORD_EVENT => Record::Event(event_from_c(&read_grown(record.cast())?)?),
             abi::RECORD_FOOTER => Record::Footer(read_footer(&read_grown(record.cast())?)?),
-            _ => return Ok(None),
+            _ => return Ok(HostRecord::UnknownKind),
         }))
     }
 }
@@ -151,34 +160,29 @@ unsafe fn read_metric(c: &abi::Metric) -> Result<Metric, InvalidData> {
 /// All that it points to can be read for as long as `'a` lasts.
 pub unsafe fn metric_from_c<'a>(c: &abi::Metric) -> Result<MetricSpec<'a>, InvalidData> {
     // SAFETY: the caller's promise.
-    unsafe {
-        Ok(MetricSpec {
-            name: text_from_c(c.name)?,
-            unit: unit_from_c(c.unit)?,
-            kind: metric_kind_from_c(c.kind)?,
-            subject_kind: text_from_c(c.subject_kind)?.into(),
-            help: text_from_c(c.help)?,
-        })
+    let (name, subject_kind, help) = unsafe {
+        (text_from_c(c.name)?, text_from_c(c.subject_kind)?.into(), text_from_c(c.help)?)
+    };
+    match (unit_from_c(c.unit), metric_kind_from_c(c.kind)) {
+        (Some(unit), Some(kind)) => Ok(MetricSpec { name, unit, kind, subject_kind, help }),
+        _ => invalid(format!(
+            "{}, which version {}.{} of the plugin ABI does not have",
+            what_is_unknown(c).unwrap_or_default(),
+            abi::MAJOR,
+            abi::MINOR
+        )),
     }
 }
 
-fn unit_from_c(unit: u32) -> Result<Unit, InvalidData> {
-    match unit {
-        abi::UNIT_BYTES => Ok(Unit::Bytes),
-        abi::UNIT_COUNT => Ok(Unit::Count),
-        abi::UNIT_NANOSECONDS => Ok(Unit::Nanoseconds),
-        abi::UNIT_STACK => Ok(Unit::Stack),
-        other => invalid(format!("the unknown unit {other}")),
-    }
-}
-
-fn metric_kind_from_c(kind: u32) -> Result<MetricKind, InvalidData> {
-    match kind {
-        abi::METRIC_GAUGE => Ok(MetricKind::Gauge),
-        abi::METRIC_COUNTER => Ok(MetricKind::Counter),
-        abi::METRIC_HIGH_WATER => Ok(MetricKind::HighWater),
-        other => invalid(format!("the unknown kind {other}")),
-    }
+/// What of a metric this version does not know. It is never taken for something else: a value in the wrong
+/// unit is a wrong value.
+fn what_is_unknown(c: &abi::Metric) -> Option<String> {
+    let (what, number) = match (unit_from_c(c.unit), metric_kind_from_c(c.kind)) {
+        (None, _) => ("unit", c.unit),
+        (_, None) => ("kind", c.kind),
+        _ => return None,
+    };
+    Some(format!("the unknown {what} {number}"))
 }
 
 /// A subject that a sampler has handed over.

@@ -13,6 +13,7 @@ mod bytes;
 mod conclusion;
 mod from_c;
 mod grows;
+mod numbers;
 mod to_c;
 
 #[cfg(test)]
@@ -21,7 +22,7 @@ mod tests;
 pub use bytes::{bytes_from_c, bytes_to_c, no_bytes, slice_from_c, text_from_c};
 pub use conclusion::{conclusion_from_c, conclusion_to_json};
 pub use from_c::{
-    event_from_c, frame_from_c, image_from_c, metric_from_c, read_record, stack_from_c,
+    HostRecord, event_from_c, frame_from_c, image_from_c, metric_from_c, read_record, stack_from_c,
     subject_from_c,
 };
 pub use grows::{Grows, read_array, read_grown, read_table, struct_size};

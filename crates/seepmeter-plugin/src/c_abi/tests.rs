@@ -124,6 +124,8 @@ fn any_event() -> impl Strategy<Value = Record> {
         (count(), any_bytes()).prop_map(|(samples, sink)| EventKind::Dropped { samples, sink }),
         (any::<Option<i64>>(), any_bytes())
             .prop_map(|(number, text)| EventKind::Marker { number, text }),
+        (count(), any_bytes())
+            .prop_map(|(marks, reason)| EventKind::MarksDropped { marks, reason }),
         any_bytes().prop_map(|reason| EventKind::KeepAlive { reason }),
         ("[A-Z].*", any::<Option<i64>>(), any_bytes())
             .prop_map(|(kind, number, text)| EventKind::Other { kind: kind.into(), number, text }),
@@ -183,7 +185,7 @@ proptest! {
     fn every_record_goes_to_c_and_comes_back_as_it_went(record in any_record()) {
         // SAFETY: what `with_record` hands over is good for the time of the call.
         let back = with_record(&record, |c| unsafe { read_record(c) });
-        prop_assert_eq!(back, Ok(Some(record)));
+        prop_assert_eq!(back, Ok(HostRecord::Known(record)));
     }
 }
 
@@ -197,21 +199,22 @@ fn a_figure_that_is_not_known_is_not_taken_for_0() {
     let flags = with_record(&footer, |c| unsafe { (*c.cast::<abi::Footer>()).has_cpu });
     assert_eq!(flags, 0);
     // SAFETY: what `with_record` hands over is good for the time of the call.
-    assert_eq!(with_record(&footer, |c| unsafe { read_record(c) }), Ok(Some(footer)));
+    assert_eq!(with_record(&footer, |c| unsafe { read_record(c) }), Ok(HostRecord::Known(footer)));
 }
 
 #[test]
-fn a_record_of_a_later_kind_is_passed_over_and_so_is_a_metric_of_a_later_unit() {
+fn a_record_of_a_later_kind_is_passed_over_and_a_metric_of_a_later_unit_is_named() {
     let later = abi::Record { struct_size: 8, record_kind: 77 };
     // SAFETY: it is as large as it says.
-    assert_eq!(unsafe { read_record(&raw const later) }, Ok(None));
+    assert_eq!(unsafe { read_record(&raw const later) }, Ok(HostRecord::UnknownKind));
     let of_later_unit = with_metric(&metric(), |c| {
         let c = abi::Metric { unit: 77, ..*c };
         // SAFETY: it is good for the time of the call.
         unsafe { (read_record((&raw const c).cast()), metric_from_c(&c).unwrap_err()) }
     });
-    let refused = InvalidData("the unknown unit 77".to_owned());
-    assert_eq!(of_later_unit, (Ok(None), refused));
+    let named = HostRecord::UnknownMetric("`n` has the unknown unit 77".to_owned());
+    let why = "the unknown unit 77, which version 1.0 of the plugin ABI does not have";
+    assert_eq!(of_later_unit, (Ok(named), InvalidData(why.to_owned())));
 }
 
 fn metric() -> MetricSpec<'static> {
@@ -242,7 +245,7 @@ fn a_record_of_a_later_and_larger_version_is_read_as_far_as_it_is_known() {
         // SAFETY: it is as large as it says.
         unsafe { read_record((&raw const later).cast()) }
     });
-    let Ok(Some(Record::Metric(read))) = read else { panic!("{read:?}") };
+    let Ok(HostRecord::Known(Record::Metric(read))) = read else { panic!("{read:?}") };
     assert_eq!((&*read.name, read.sampler), ("n", SamplerId(5)));
 }
 
@@ -260,7 +263,7 @@ fn an_array_of_later_and_larger_items_is_read_item_by_item() {
     assert_eq!(read.iter().map(|item| item.interval).collect::<Vec<_>>(), [7, 8]);
     assert_eq!(later[1].1, u64::MAX);
     for (count, distance) in [(2, 39), (u64::MAX, 40), (1 << 40, 40)] {
-        // SAFETY: arrays that can't be are told apart before they are read.
+        // SAFETY: arrays that can't be are refused before they are read.
         assert!(unsafe { read_array(at, count, distance) }.is_err(), "{count} of {distance}");
     }
 }
@@ -272,7 +275,7 @@ fn text_that_is_not_utf8_and_arrays_at_null_are_refused_by_name() {
         with_event(&event, |c| {
             let mut bad = abi::Event { ..*c };
             change(&mut bad);
-            // SAFETY: what it points to can be read, and null is told apart.
+            // SAFETY: what it points to can be read, and null is refused.
             unsafe { event_from_c(&bad) }.unwrap_err().to_string()
         })
     };

@@ -1,12 +1,13 @@
 //! Records in C's terms.
 
 use seepmeter_record::{
-    AttributeValue, Attributes, Bytes, Dropped, End, Event, Footer, Frame, FrameId, Header, Image,
-    InlinedCall, Metric, MetricKind, MetricSpec, Point, Record, Sample, SamplerInfo, Stack,
-    Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
+    AttributeValue, Attributes, Bytes, Dropped, End, Event, FieldValue, Footer, Frame, FrameId,
+    Header, Image, InlinedCall, Metric, MetricSpec, Point, Record, Sample, SamplerInfo, Stack,
+    Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin,
 };
 
 use super::bytes::known_bytes_to_c;
+use super::numbers::{metric_kind_to_c, unit_to_c};
 use super::{abi, bytes_to_c, no_bytes, struct_size};
 use crate::{NewFrame, NewSubject};
 
@@ -140,27 +141,6 @@ pub fn with_metric<R>(spec: &MetricSpec<'_>, call: impl FnOnce(&abi::Metric) -> 
     })
 }
 
-/// A unit's number; 0 for one that the ABI has no number for.
-fn unit_to_c(unit: Unit) -> u32 {
-    match unit {
-        Unit::Bytes => abi::UNIT_BYTES,
-        Unit::Count => abi::UNIT_COUNT,
-        Unit::Nanoseconds => abi::UNIT_NANOSECONDS,
-        Unit::Stack => abi::UNIT_STACK,
-        _ => 0,
-    }
-}
-
-/// The number of a kind of metric; 0 for one that the ABI has no number for.
-fn metric_kind_to_c(kind: MetricKind) -> u32 {
-    match kind {
-        MetricKind::Gauge => abi::METRIC_GAUGE,
-        MetricKind::Counter => abi::METRIC_COUNTER,
-        MetricKind::HighWater => abi::METRIC_HIGH_WATER,
-        _ => 0,
-    }
-}
-
 /// Hands `call` a subject that has no number yet, in C's terms.
 pub fn with_new_subject<R>(subject: &NewSubject, call: impl FnOnce(&abi::Subject) -> R) -> R {
     let NewSubject { parent, kind, name, attributes } = subject;
@@ -269,12 +249,12 @@ fn sample_to_c(sample: &Sample) -> abi::Sample {
 /// Hands `call` an event in C's terms.
 pub fn with_event<R>(event: &Event, call: impl FnOnce(&abi::Event) -> R) -> R {
     let Event { t, subject, sampler, kind } = event;
-    let (fields, mut number, mut text) = (kind.fields(), None, no_bytes());
+    let (mut number, mut text) = (None, no_bytes());
     // A kind has one number and one text at most.
-    for (_, value) in fields.iter() {
+    for (_, value) in kind.fields() {
         match value {
-            AttributeValue::Int(value) => number = Some(*value),
-            AttributeValue::Text(value) => text = bytes_to_c(value.as_bytes()),
+            FieldValue::Int(value) => number = Some(value),
+            FieldValue::Text(value) => text = bytes_to_c(value.as_bytes()),
         }
     }
     call(&abi::Event {

@@ -36,12 +36,17 @@ pub(super) struct HostCalls {
 }
 
 impl HostCalls {
-    pub(super) fn error(&self, text: &str) {
+    /// Reports something to the user, at one of the ABI's levels.
+    pub(super) fn report(&self, level: u32, text: &str) {
         if let Some(message) = self.table.message {
             let text = bytes_to_c(text.as_bytes());
             // SAFETY: the host's own call with its own context; the text lives through it.
-            unsafe { message(self.table.context, abi::LEVEL_ERROR, text) };
+            unsafe { message(self.table.context, level, text) };
         }
+    }
+
+    fn error(&self, text: &str) {
+        self.report(abi::LEVEL_ERROR, text);
     }
 }
 
@@ -101,7 +106,7 @@ impl<P: Plugin, R> Instance<P, R> {
     pub(super) unsafe extern "C" fn destroy(instance: *mut c_void) {
         // SAFETY: `create` has boxed it, and the caller gives it back.
         let own = unsafe { Box::from_raw(instance.cast::<Self>()) };
-        // Nobody can be told of a panic here but the user, who sees its message.
+        // Nobody can act on a panic here, and the user sees its message.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(own))) {
             forget(panic);
         }
@@ -136,9 +141,12 @@ impl<P: Plugin, R> Instance<P, R> {
     }
 
     /// Runs a call on the plugin as it is configured.
-    pub(super) fn configured(&mut self, call: impl FnOnce(&mut P) -> Result<(), Error>) -> i32 {
+    pub(super) fn configured(
+        &mut self,
+        call: impl FnOnce(&mut P, &HostCalls) -> Result<(), Error>,
+    ) -> i32 {
         self.guard(|own| match &mut own.state {
-            State::Configured(plugin) => call(plugin).map(|()| 0),
+            State::Configured(plugin) => call(plugin, &own.host).map(|()| 0),
             _ => Err(out_of_order()),
         })
     }
@@ -177,9 +185,9 @@ mod tests {
 
     use seepmeter_abi as abi;
 
-    use crate::c_abi::{EIO, bytes_from_c, bytes_to_c, struct_size};
+    use crate::c_abi::{EIO, bytes_from_c, bytes_to_c, struct_size, with_metric};
     use crate::private::sink_table;
-    use crate::record::Record;
+    use crate::record::{MetricKind, MetricSpec, Record, Unit};
     use crate::{Error, Plugin, Sink, options};
 
     options! {
@@ -252,6 +260,24 @@ mod tests {
         });
         assert_eq!(messages.len(), 3);
         assert!(messages.iter().all(|text| text.contains("out of order")), "{messages:?}");
+    }
+
+    #[test]
+    fn a_metric_of_a_later_unit_is_passed_over_and_the_user_is_warned() {
+        let metric = MetricSpec::new("gpu", Unit::Count, MetricKind::Gauge, "");
+        let messages = with_instance(|table, instance| {
+            // SAFETY: the table's own calls with its own instance; the record lives through them.
+            with_metric(&metric, |c| unsafe {
+                assert_eq!(table.ready.unwrap()(instance), 0);
+                let write = table.write.unwrap();
+                let known = abi::Metric { sampler: 0, ..*c };
+                assert_eq!(write(instance, (&raw const known).cast()), 0);
+                let later = abi::Metric { unit: 77, ..known };
+                assert_eq!(write(instance, (&raw const later).cast()), 0);
+            });
+        });
+        let [warning] = &messages[..] else { panic!("{messages:?}") };
+        assert!(warning.contains("`gpu` has the unknown unit 77"), "{warning}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use seepmeter_abi as abi;
 
 use super::instance::Instance;
 use super::{leak_table, table};
-use crate::c_abi::{conclusion_from_c, read_record};
+use crate::c_abi::{HostRecord, conclusion_from_c, read_record};
 use crate::{Error, Plugin, Sink};
 
 /// The table of a sink. It lives until exit.
@@ -38,11 +38,18 @@ unsafe extern "C" fn write<P: Plugin + Sink>(
     record: *const abi::Record,
 ) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| {
+    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink, host| {
         // SAFETY: the caller's promise.
         match unsafe { read_record(record) }.map_err(Error::failed)? {
-            Some(record) => sink.write(&record),
-            None => Ok(()),
+            HostRecord::Known(record) => sink.write(&record),
+            HostRecord::UnknownKind => Ok(()),
+            HostRecord::UnknownMetric(what) => {
+                let text = format!(
+                    "the metric {what}, so it is left out: build the plugin for this version of seepmeter"
+                );
+                host.report(abi::LEVEL_WARNING, &text);
+                Ok(())
+            }
         }
     })
 }
@@ -51,14 +58,14 @@ unsafe extern "C" fn write<P: Plugin + Sink>(
 /// `instance` comes from `create`.
 unsafe extern "C" fn flush<P: Plugin + Sink>(instance: *mut c_void) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| sink.flush())
+    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink, _| sink.flush())
 }
 
 /// # Safety
 /// `instance` comes from `create`, and `json` can be read.
 unsafe extern "C" fn conclude<P: Plugin + Sink>(instance: *mut c_void, json: abi::Bytes) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| {
+    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink, _| {
         // SAFETY: the caller's promise.
         sink.conclude(&unsafe { conclusion_from_c(json) }.map_err(Error::failed)?)
     })
@@ -68,5 +75,5 @@ unsafe extern "C" fn conclude<P: Plugin + Sink>(instance: *mut c_void, json: abi
 /// `instance` comes from `create`.
 unsafe extern "C" fn stop<P: Plugin + Sink>(instance: *mut c_void) -> i32 {
     // SAFETY: the caller's promise.
-    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink| sink.stop())
+    unsafe { SinkInstance::<P>::of(instance) }.configured(|sink, _| sink.stop())
 }

@@ -200,8 +200,8 @@ impl ProcFolder {
     /// path of a file that has been removed.
     ///
     /// # Errors
-    /// If the process has ended, or this user may not know. A thread of the kernel has none: that is
-    /// told as a file that there is not.
+    /// If the process has ended, or this user may not know. A thread of the kernel has none, which
+    /// reads as [a file that there is not](ProcError::is_unsupported).
     pub fn exe(&self) -> Result<PathBuf, ProcError> {
         let path = self.file("exe");
         fs::read_link(&path).map_err(|error| ProcError::io(&path, error))
@@ -247,7 +247,7 @@ impl ProcFolder {
     /// This folder, if it has memory to show, and otherwise that of a thread which has.
     ///
     /// A leader that called pthread_exit(3) is a zombie, and its memory files are empty or all zero, while
-    /// its other threads run on; their files tell of the memory that all of them share.
+    /// its other threads run on; their files show the memory that all of them share.
     ///
     /// # Errors
     /// [`ProcError::Gone`] if no thread of it has memory any more, or statm can't be read.

@@ -4,8 +4,8 @@
 //! the folder of one process in it, or of one of its threads: both hold files of the same names. Files
 //! that are read at every tick are kept open: [`StatmFile`] and [`StatusFile`].
 //!
-//! Every reader tells a process that has ended ([`ProcError::Gone`]) from any other failure, and a
-//! parse error carries the path, the line and the item.
+//! Every reader distinguishes a process that has ended ([`ProcError::Gone`]) from any other failure,
+//! and a parse error carries the path, the line and the item.
 //!
 //! ```
 //! use seepmeter_process::proc::ProcRoot;

@@ -29,6 +29,8 @@ pub struct Stat {
     pub flags: u32,
     /// When it started, in clock ticks since boot: with the id, this is its identity.
     pub start_time: u64,
+    /// The processor that it last ran on.
+    pub processor: Option<usize>,
 }
 
 impl Stat {
@@ -56,9 +58,9 @@ impl Stat {
     /// parentheses, so it ends at the last `)`:
     ///
     /// ```text
-    /// 1 2      3     4    5    6       7      8     9     …  22
-    /// PID (COMM) STATE PPID PGRP SESSION TTY_NR TPGID FLAGS …  STARTTIME …
-    /// 4242 (a name) S 1 4242 4242 0 -1 4194560 … 914 …
+    /// 1 2      3     4    5    6       7      8     9     …  22        …  39
+    /// PID (COMM) STATE PPID PGRP SESSION TTY_NR TPGID FLAGS …  STARTTIME …  PROCESSOR …
+    /// 4242 (a name) S 1 4242 4242 0 -1 4194560 … 914 … 1 …
     /// ```
     pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Self, ProcError> {
         let failed = |item| ProcError::parse(path, 1, item, text);
@@ -68,7 +70,7 @@ impl Stat {
         };
         let rest = String::from_utf8_lossy(&text[close + 1..]);
         // Field 3 and on.
-        let words: Vec<&str> = rest.split_ascii_whitespace().take(20).collect();
+        let words: Vec<&str> = rest.split_ascii_whitespace().take(37).collect();
         let state = words.first().and_then(|word| word.chars().next());
         let pid = std::str::from_utf8(&text[..open]).ok();
         Ok(Self {
@@ -78,6 +80,7 @@ impl Stat {
             ppid: field(&words, 4).ok_or_else(|| failed("ppid"))?,
             flags: field(&words, 9).ok_or_else(|| failed("flags"))?,
             start_time: field(&words, 22).ok_or_else(|| failed("starttime"))?,
+            processor: field(&words, 39),
         })
     }
 }

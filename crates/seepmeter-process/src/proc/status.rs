@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::text::{decimal, keyed_lines, kibibytes};
+use super::text::{keyed_lines, kibibytes, leading_decimal};
 use super::{ProcError, ProcFolder};
 
 /// What status says, as far as Seepmeter needs it. Sizes are in bytes; none if the line is not there,
@@ -13,6 +13,10 @@ use super::{ProcError, ProcFolder};
 pub struct Status {
     /// The process that a thread belongs to.
     pub tgid: i32,
+    /// The thread that traces it, if there is one: TracerPid.
+    pub tracer: Option<i32>,
+    /// Its real user id: the first of Uid.
+    pub uid: Option<u32>,
     /// The largest resident set so far: VmHWM. With `rss` it comes from one read, so that it is never
     /// the older of the two.
     pub peak_rss: Option<u64>,
@@ -32,6 +36,8 @@ impl Status {
     ///
     /// ```text
     /// Tgid:\t4242
+    /// TracerPid:\t0
+    /// Uid:\t1000\t1000\t1000\t1000
     /// VmHWM:\t    3456 kB
     /// VmRSS:\t    3400 kB
     /// VmSwap:\t       0 kB
@@ -45,16 +51,17 @@ impl Status {
             let failed = |item| ProcError::parse(path, line, item, value);
             let bytes = |item| kibibytes(value).map(Some).ok_or_else(|| failed(item));
             match key {
-                b"Tgid" => {
-                    let number = decimal(value.trim_ascii()).and_then(|tgid| tgid.try_into().ok());
-                    tgid = Some(number.ok_or_else(|| failed("Tgid"))?);
+                b"Tgid" => tgid = Some(first(value).ok_or_else(|| failed("Tgid"))?),
+                b"TracerPid" => {
+                    let tracer = first(value).ok_or_else(|| failed("TracerPid"))?;
+                    status.tracer = Some(tracer).filter(|tracer| *tracer != 0);
                 }
+                b"Uid" => status.uid = Some(first(value).ok_or_else(|| failed("Uid"))?),
                 b"VmHWM" => status.peak_rss = bytes("VmHWM")?,
                 b"VmRSS" => status.rss = bytes("VmRSS")?,
                 b"VmSwap" => status.swap = bytes("VmSwap")?,
                 b"Threads" => {
-                    let number = decimal(value.trim_ascii());
-                    status.threads = Some(number.ok_or_else(|| failed("Threads"))?);
+                    status.threads = Some(first(value).ok_or_else(|| failed("Threads"))?);
                 }
                 b"CapEff" => {
                     let digits = std::str::from_utf8(value.trim_ascii()).ok();
@@ -73,6 +80,11 @@ impl Status {
     pub fn has_capability(&self, number: u32) -> bool {
         self.capabilities.is_some_and(|bits| bits.checked_shr(number).unwrap_or(0) & 1 == 1)
     }
+}
+
+/// The first of some numbers.
+fn first<T: TryFrom<u64>>(value: &[u8]) -> Option<T> {
+    leading_decimal(value.trim_ascii())?.0.try_into().ok()
 }
 
 /// An open status. Like [`StatmFile`](super::StatmFile) it stays with its process.
@@ -128,7 +140,7 @@ mod tests {
     fn the_mark_and_the_size_are_found_and_a_name_that_looks_like_them_is_not() {
         let text = b"Name:\tx VmHWM: 1 kB\nTgid:\t7\nVmHWM:\t    3456 kB\nVmRSS:\t    3400 kB\nVmSwap:\t 8 kB\n";
         let (peak_rss, rss, swap) = (Some(3456 << 10), Some(3400 << 10), Some(8 << 10));
-        let status = Status { tgid: 7, peak_rss, rss, swap, threads: None, capabilities: None };
+        let status = Status { tgid: 7, peak_rss, rss, swap, ..Status::default() };
         assert_eq!(parse(text), Some(status));
     }
 
@@ -147,6 +159,8 @@ mod tests {
         let status = file.read().unwrap();
         assert_eq!(status.tgid, before.tgid);
         assert_eq!(status.capabilities, Some(before.capeff));
+        assert_eq!((status.uid, status.tracer), (Some(before.ruid), None));
+        assert_eq!(parse(b"Tgid:\t7\nTracerPid:\t9\n").unwrap().tracer, Some(9));
         assert!(status.peak_rss.unwrap() >= before.vmhwm.unwrap() * 1024);
         assert!(status.peak_rss >= status.rss);
     }

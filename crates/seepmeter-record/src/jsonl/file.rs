@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::Reader;
+use crate::standard_input;
 
 /// The first bytes of a Zstandard frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -22,7 +23,7 @@ pub type Recording = Reader<Box<dyn BufRead>>;
 /// What opening or the first read fails with.
 pub fn open(path: &Path) -> io::Result<Recording> {
     read(if path == Path::new("-") {
-        Box::new(io::stdin().lock())
+        Box::new(standard_input())
     } else {
         Box::new(File::open(path)?)
     })

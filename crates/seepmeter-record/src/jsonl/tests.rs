@@ -103,7 +103,7 @@ fn an_event_that_lacks_its_field_is_named() {
 }
 
 #[test]
-fn what_is_no_recording_is_told_as_such() {
+fn what_is_no_recording_is_refused_as_such() {
     for (text, part) in [
         ("", "empty"),
         ("time,rss\n1,2\n", "not the header"),

@@ -5,9 +5,10 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use super::subject::AnyValue;
-use super::{AttributeValue, Attributes, SamplerId, SubjectId};
+use super::{AttributeType, AttributeValue, SamplerId, SubjectId};
 use crate::Bytes;
 use crate::jsonl::limits::{MOST_ATTRIBUTES, too_many};
 
@@ -59,6 +60,16 @@ pub struct InvalidEvent {
     pub what: &'static str,
 }
 
+/// The value of an event's field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum FieldValue<'a> {
+    /// A number.
+    Int(i64),
+    /// Bytes, mostly text.
+    Text(&'a Bytes),
+}
+
 /// The type of a kind's field. A kind has one number and one text at most, so that the plugin ABI
 /// needs but one struct for all of them.
 trait EventField: Sized {
@@ -70,7 +81,7 @@ trait EventField: Sized {
     fn from_value(value: Option<&AttributeValue>) -> Option<Self>;
 
     /// None where the field is optional and absent.
-    fn to_value(&self) -> Option<AttributeValue>;
+    fn value(&self) -> Option<FieldValue<'_>>;
 }
 
 macro_rules! number_fields {
@@ -80,35 +91,28 @@ macro_rules! number_fields {
             const IS_TEXT: bool = false;
 
             fn from_value(value: Option<&AttributeValue>) -> Option<Self> {
-                match value? {
-                    AttributeValue::Int(number) => Self::try_from(*number).ok(),
-                    AttributeValue::Text(_) => None,
-                }
+                AttributeType::from_value(value?)
             }
 
-            fn to_value(&self) -> Option<AttributeValue> {
-                Some(AttributeValue::Int(i64::try_from(*self).unwrap_or(i64::MAX)))
+            fn value(&self) -> Option<FieldValue<'_>> {
+                Some(FieldValue::Int(i64::try_from(*self).unwrap_or(i64::MAX)))
             }
         }
     )+};
 }
 
-number_fields!(i32, i64, u64);
+number_fields!(i32, u64);
 
 impl EventField for Option<i64> {
     const WHAT: &'static str = "a number or no";
     const IS_TEXT: bool = false;
 
     fn from_value(value: Option<&AttributeValue>) -> Option<Self> {
-        match value {
-            None => Some(None),
-            Some(AttributeValue::Int(number)) => Some(Some(*number)),
-            Some(AttributeValue::Text(_)) => None,
-        }
+        value.map_or(Some(None), |value| AttributeType::from_value(value).map(Some))
     }
 
-    fn to_value(&self) -> Option<AttributeValue> {
-        self.map(AttributeValue::Int)
+    fn value(&self) -> Option<FieldValue<'_>> {
+        self.map(FieldValue::Int)
     }
 }
 
@@ -117,14 +121,11 @@ impl EventField for Bytes {
     const IS_TEXT: bool = true;
 
     fn from_value(value: Option<&AttributeValue>) -> Option<Self> {
-        match value? {
-            AttributeValue::Text(text) => Some(text.clone()),
-            AttributeValue::Int(_) => None,
-        }
+        AttributeType::from_value(value?)
     }
 
-    fn to_value(&self) -> Option<AttributeValue> {
-        Some(AttributeValue::Text(self.clone()))
+    fn value(&self) -> Option<FieldValue<'_>> {
+        Some(FieldValue::Text(self))
     }
 }
 
@@ -163,19 +164,21 @@ macro_rules! event_kinds {
                 }
             }
 
-            /// The kind's fields, by their names.
+            /// The kind's fields that have a value, by their names.
             #[must_use]
-            pub fn fields(&self) -> Attributes {
-                let fields: Vec<(&str, Option<AttributeValue>)> = match self {
-                    $(Self::$variant { $($field,)* } =>
-                        vec![$((stringify!($field), EventField::to_value($field)),)*],)+
-                    Self::Other { kind: _, number, text } => vec![
-                        ("number", number.to_value()),
-                        ("text", text.to_value().filter(|_| !text.is_empty())),
-                    ],
-                };
-                let known = |(name, value): (&str, Option<_>)| Some((name.to_owned(), value?));
-                fields.into_iter().filter_map(known).collect()
+            pub fn fields(&self) -> SmallVec<[(&'static str, FieldValue<'_>); 2]> {
+                let mut fields = SmallVec::new();
+                match self {
+                    $(Self::$variant { $($field,)* } => {
+                        $(fields.extend($field.value().map(|value| (stringify!($field), value)));)*
+                    })+
+                    Self::Other { kind: _, number, text } => {
+                        fields.extend(number.value().map(|value| ("number", value)));
+                        let text = text.value().filter(|_| !text.is_empty());
+                        fields.extend(text.map(|value| ("text", value)));
+                    }
+                }
+                fields
             }
 
             /// A kind from its word and its fields; `field` finds a field by its name, and by whether it
@@ -271,12 +274,19 @@ event_kinds! {
         /// Which sink, as the user named it.
         sink: Bytes,
     }
-    /// A mark that the user set.
+    /// A mark: what the target or the user says of the work that is done.
     Marker = "marker" {
-        /// The user's number, if there is one.
+        /// The value of a counter, if it is one.
         number: Option<i64>,
-        /// The user's text.
+        /// The counter's name, or a text.
         text: Bytes,
+    }
+    /// Marks did not become events of their own.
+    MarksDropped = "marks-dropped" {
+        /// How many.
+        marks: u64,
+        /// Why.
+        reason: Bytes,
     }
     /// Sampling cost more than the budget and was slowed down, or is cheap again and was sped up.
     BackedOff = "backed-off" {
@@ -342,8 +352,8 @@ impl Serialize for Event {
         if let Some(sampler) = sampler {
             object.serialize_entry("sampler", sampler)?;
         }
-        for (name, value) in kind.fields().iter() {
-            object.serialize_entry(name, value)?;
+        for (name, value) in kind.fields() {
+            object.serialize_entry(name, &value)?;
         }
         object.end()
     }

@@ -1,9 +1,6 @@
 //! The stream's first record.
 
-use std::fmt;
-
-use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::SubjectId;
 use crate::Bytes;
@@ -39,7 +36,8 @@ pub struct Header {
 }
 
 /// One target of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "TargetFields")]
 pub struct TargetInfo {
     /// Its subject, which is defined behind the header.
     pub subject: SubjectId,
@@ -60,51 +58,28 @@ pub enum TargetOrigin {
     Cgroup(Bytes),
 }
 
-// By hand: a derived reader of what is flattened keeps every unknown field until it has read them all.
-impl<'de> Deserialize<'de> for TargetInfo {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = TargetInfo;
+/// A [`TargetInfo`] as it is read: a derived reader of what is flattened keeps every unknown field until it
+/// has read them all.
+#[derive(Deserialize)]
+struct TargetFields {
+    subject: SubjectId,
+    command: Option<Words>,
+    pid: Option<i32>,
+    cgroup: Option<Bytes>,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with a `subject` and a `command`, `pid` or `cgroup`")
-            }
+#[derive(Deserialize)]
+struct Words(#[serde(deserialize_with = "limits::words")] Vec<Bytes>);
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TargetInfo, A::Error> {
-                let (mut subject, mut origin) = (None, None);
-                while let Some(key) = map.next_key::<Key>()? {
-                    match key {
-                        Key::Subject => subject = Some(map.next_value()?),
-                        Key::Command => {
-                            let Words(words) = map.next_value()?;
-                            origin = Some(TargetOrigin::Command(words));
-                        }
-                        Key::Pid => origin = Some(TargetOrigin::Pid(map.next_value()?)),
-                        Key::Cgroup => origin = Some(TargetOrigin::Cgroup(map.next_value()?)),
-                        Key::Unknown => _ = map.next_value::<IgnoredAny>()?,
-                    }
-                }
-                let missing = A::Error::missing_field;
-                let subject = subject.ok_or_else(|| missing("subject"))?;
-                let origin = origin.ok_or_else(|| missing("command` or `pid` or `cgroup"))?;
-                Ok(TargetInfo { subject, origin })
-            }
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        enum Key {
-            Subject,
-            Command,
-            Pid,
-            Cgroup,
-            #[serde(other)]
-            Unknown,
-        }
-        #[derive(Deserialize)]
-        struct Words(#[serde(deserialize_with = "limits::words")] Vec<Bytes>);
+impl TryFrom<TargetFields> for TargetInfo {
+    type Error = &'static str;
 
-        deserializer.deserialize_map(Fields)
+    fn try_from(fields: TargetFields) -> Result<Self, Self::Error> {
+        let TargetFields { subject, command, pid, cgroup } = fields;
+        let command = command.map(|Words(words)| TargetOrigin::Command(words));
+        let named = command.or(pid.map(TargetOrigin::Pid)).or(cgroup.map(TargetOrigin::Cgroup));
+        let origin = named.ok_or("a target needs a `command`, a `pid` or a `cgroup`")?;
+        Ok(Self { subject, origin })
     }
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::Bytes;
 
 pub use code::{Frame, Image, InlinedCall, Stack};
-pub use event::{Event, EventKind, InvalidEvent};
+pub use event::{Event, EventKind, FieldValue, InvalidEvent};
 pub use footer::{Cost, Dropped, End, Footer, TargetEnd};
 pub use header::{Header, SamplerInfo, TargetInfo, TargetOrigin};
 pub use metric::{Metric, MetricKind, MetricSpec, Unit};
@@ -118,7 +118,14 @@ impl Record {
                     0
                 }
             }
-            Self::Event(it) => attributes(&it.kind.fields()),
+            Self::Event(it) => {
+                let fields = it.kind.fields().into_iter();
+                let texts = fields.filter_map(|(_, value)| match value {
+                    FieldValue::Text(value) => Some(text(value)),
+                    FieldValue::Int(_) => None,
+                });
+                texts.sum()
+            }
         };
         size_of::<Self>() + SHARED + content
     }

@@ -1,10 +1,10 @@
 //! What has metrics.
 
-use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::open_words::open_words;
 use super::{StackId, SubjectId};
@@ -139,56 +139,10 @@ pub(super) struct AnyValue(pub(super) Option<AttributeValue>);
 
 impl<'de> Deserialize<'de> for AnyValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = AnyValue;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<AnyValue, E> {
-                Ok(AnyValue(Some(AttributeValue::Int(number))))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<AnyValue, E> {
-                Ok(AnyValue(i64::try_from(number).ok().map(AttributeValue::Int)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<AnyValue, E> {
-                Ok(AnyValue(Some(AttributeValue::Text(text.into()))))
-            }
-
-            fn visit_bool<E: Error>(self, _: bool) -> Result<AnyValue, E> {
-                Ok(AnyValue(None))
-            }
-
-            fn visit_f64<E: Error>(self, _: f64) -> Result<AnyValue, E> {
-                Ok(AnyValue(None))
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<AnyValue, E> {
-                Ok(AnyValue(None))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AnyValue, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(AnyValue(None))
-            }
-
-            /// Text that is not UTF-8, or anything else.
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AnyValue, A::Error> {
-                let mut text = None;
-                while let Some(key) = map.next_key::<String>()? {
-                    let AnyValue(value) = map.next_value()?;
-                    if let ("hex", Some(AttributeValue::Text(digits))) = (&*key, value) {
-                        text = Bytes::of_hex(digits.as_bytes());
-                    }
-                }
-                Ok(AnyValue(text.map(AttributeValue::Text)))
-            }
-        }
-        deserializer.deserialize_any(Any)
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        let number = || serde_json::from_str(json).ok().map(AttributeValue::Int);
+        let text = || serde_json::from_str(json).ok().map(AttributeValue::Text);
+        Ok(Self(number().or_else(text)))
     }
 }
 

@@ -75,8 +75,8 @@ impl<'m> SyscallInjection<'m> {
         }
     }
 
-    /// Installs the filter. True if no_new_privs had to be set for it.
-    pub(super) fn install_filter(&mut self) -> io::Result<bool> {
+    /// Installs the filter, and sets no_new_privs if it must be.
+    pub(super) fn install_filter(&mut self) -> io::Result<()> {
         let program = filter::bytes();
         let place = (self.saved.stack_pointer() - BELOW_THE_STACK) & !15;
         let code = place + 16;
@@ -88,12 +88,11 @@ impl<'m> SyscallInjection<'m> {
         let install = [SET_FILTER, 0, place, 0, 0, 0];
         // A process with CAP_SYS_ADMIN need not give up what an exec may add to its rights.
         if self.call(libc::SYS_seccomp, install)? == 0 {
-            return Ok(false);
+            return Ok(());
         }
         let give_up = [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0];
         checked(self.call(libc::SYS_prctl, give_up)?)?;
-        checked(self.call(libc::SYS_seccomp, install)?)?;
-        Ok(true)
+        checked(self.call(libc::SYS_seccomp, install)?)
     }
 
     /// Puts its registers back, and lets it run on.

@@ -17,7 +17,7 @@
 //! for "no tracer", and a tracee can't be handed to another tracer. So follow only processes whose user
 //! has asked for it, and never one that was attached to. Without CAP_SYS_ADMIN the filter needs
 //! no_new_privs, with which setuid programs and those with file capabilities do not get their rights: see
-//! [`gains_rights`](crate::gains_rights), and [`Follower::set_no_new_privs`].
+//! [`gains_rights`](crate::gains_rights).
 
 mod call;
 mod filter;
@@ -39,7 +39,7 @@ pub use stop::FollowedStop;
 use wait_timer::WaitTimer;
 
 use crate::arch::Registers;
-use crate::error::{Refusal, TraceError, explain};
+use crate::error::{TraceError, refused};
 use crate::memory::ProcessMemory;
 use crate::poll_wait::PollWait;
 use crate::request;
@@ -113,7 +113,6 @@ pub struct Follower {
     root_exit: ExitWait,
     tree: ProcessTree,
     timer: WaitTimer,
-    no_new_privs: bool,
     /// By address space, the thread whose call is under way.
     under_way: HashMap<AddressSpaceId, i32>,
     /// Threads that are stopped before their calls.
@@ -147,17 +146,14 @@ impl Follower {
         let failed = |doing| move |source| TraceError::Request { doing, pid, source };
         let root_exit = ExitWait::of_leader(pid);
         let timer = WaitTimer::new().map_err(failed("setting up a timer for the tracing"))?;
-        request::seize(pid, PTRACE_OPTIONS).map_err(|source| match explain(pid, pid, source) {
-            Refusal::For(error) => error,
-            Refusal::Ended | Refusal::OurOwn => TraceError::Gone { pid },
-        })?;
+        request::seize(pid, PTRACE_OPTIONS).map_err(|source| refused(pid, source))?;
         request::interrupt(pid).map_err(failed("stopping"))?;
         let memory = ProcessMemory::of(pid);
         let mut injection =
             SyscallInjection::begin(pid, root_exit, &memory).map_err(failed("stopping"))?;
         let installed = injection.install_filter();
         injection.end().map_err(failed("resuming"))?;
-        let no_new_privs = installed.map_err(|source| {
+        installed.map_err(|source| {
             let_go(pid, root_exit);
             TraceError::Request { doing: "installing the filter", pid, source }
         })?;
@@ -166,18 +162,11 @@ impl Follower {
             root_exit,
             tree: ProcessTree::of(pid),
             timer,
-            no_new_privs,
             under_way: HashMap::new(),
             delayed: VecDeque::new(),
             pending: VecDeque::new(),
             swept: Instant::now(),
         })
-    }
-
-    /// True if no_new_privs was set: programs that the process executes gain no rights any more.
-    #[must_use]
-    pub fn set_no_new_privs(&self) -> bool {
-        self.no_new_privs
     }
 
     /// The address space of a followed process. None if it has ended.
@@ -225,11 +214,9 @@ impl Follower {
                 Some(pid) if pid == self.timer.pid() => {
                     self.await_timer()?;
                     self.sweep(emit);
-                    let all_exited = self.tree.is_empty();
-                    return Ok(if all_exited {
-                        FollowStatus::AllExited
-                    } else {
-                        FollowStatus::Running
+                    return Ok(match self.tree.is_empty() {
+                        true => FollowStatus::AllExited,
+                        false => FollowStatus::Running,
                     });
                 }
                 Some(tid) => {
@@ -310,8 +297,8 @@ impl Follower {
                 self.emit_call(tid, thread, emit);
                 Ok(())
             }
-            PtraceStop::Event(event) => {
-                self.handle_event_stop(tid, event, emit);
+            PtraceStop::Event(_) => {
+                self.handle_event_stop(tid, stop, emit);
                 request::run_on(tid, 0)
             }
         };
@@ -330,27 +317,20 @@ impl Follower {
         new.thread
     }
 
-    fn handle_event_stop(&mut self, tid: i32, event: i32, emit: &mut Emit<'_>) {
-        // Of a thread that dies meanwhile there is nothing to learn any more.
-        let Ok(message) = request::event_message(tid) else { return };
-        let Ok(other) = i32::try_from(message) else { return };
-        match event {
-            libc::PTRACE_EVENT_EXEC => {
-                // Its former tid, and all its other threads, are no more.
-                if other != tid {
-                    self.tree.remove(other);
-                }
-                self.delayed.retain(|delayed| delayed.tid != other);
-                let space = self.tree.executed(tid);
-                emit(TraceEvent::Executed { pid: tid, space });
+    fn handle_event_stop(&mut self, tid: i32, stop: PtraceStop, emit: &mut Emit<'_>) {
+        let Some(other) = request::event_tid(tid) else { return };
+        if stop == PtraceStop::Event(libc::PTRACE_EVENT_EXEC) {
+            // Its former tid, and all its other threads, are no more.
+            if other != tid {
+                self.tree.remove(other);
             }
-            // One that has stopped itself before its birth was reported may have ended by now.
-            libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK
-                if tasks::is_traced_by_us(other) =>
-            {
-                self.thread(other, emit);
-            }
-            _ => {}
+            self.delayed.retain(|delayed| delayed.tid != other);
+            let space = self.tree.executed(tid);
+            emit(TraceEvent::Executed { pid: tid, space });
+        }
+        // One that has stopped itself before its birth was reported may have ended by now.
+        if stop.is_birth() && tasks::is_traced_by_us(other) {
+            self.thread(other, emit);
         }
     }
 

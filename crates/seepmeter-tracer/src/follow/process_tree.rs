@@ -99,12 +99,12 @@ impl ProcessTree {
 
     /// Adds a thread that was born.
     pub(super) fn add_thread(&mut self, tid: i32) -> NewThread {
-        let pid = tasks::status_number(tid, "Tgid").unwrap_or(tid);
+        let pid = tasks::process_of(tid).unwrap_or(tid);
         self.threads.insert(tid, pid);
         if let Some(space) = self.space(pid) {
             return NewThread { thread: TracedThread { pid, space }, forked_by: None };
         }
-        let parent = tasks::status_number(tid, "PPid").unwrap_or(0);
+        let parent = tasks::parent(tid).unwrap_or(0);
         let parents = self.space(parent);
         let space = match parents {
             Some(parents) if share_memory(parent, pid) => parents,

@@ -130,12 +130,9 @@ impl FollowedStop<'_> {
 
     /// Adds the thread of this process whose birth the stop reports, so that it is stopped too.
     fn add_born_thread(&mut self, tid: i32, stop: PtraceStop) {
-        if let PtraceStop::Event(
-            libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK,
-        ) = stop
-            && let Ok(child) = request::event_message(tid)
-            && let Ok(child) = i32::try_from(child)
-            && tasks::status_number(child, "Tgid") == Some(self.pid)
+        if stop.is_birth()
+            && let Some(child) = request::event_tid(tid)
+            && tasks::process_of(child) == Some(self.pid)
             && self.follower.tree.thread(child).is_none()
         {
             self.follower.tree.add_thread(child);

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 
+use seepmeter_maps::maps;
+
 /// By instruction pointer: whether it is in the C library's code.
 #[derive(Debug, Default)]
 pub(super) struct LibcCode(HashMap<u64, bool>);
@@ -31,19 +33,10 @@ impl LibcCode {
     }
 }
 
-/// The path of the mapping that holds the address: the sixth field of its line in /proc/PID/maps
-/// (proc(5)), `7f01a000-7f02b000 r-xp 00026000 08:01 1234   /usr/lib/libc.so.6`.
+/// The path of the mapping that holds the address.
 fn mapped_file(maps: &[u8], address: u64) -> Option<&[u8]> {
-    maps.split(|byte| *byte == b'\n').find_map(|line| {
-        let text = std::str::from_utf8(line.split(|byte| *byte == b' ').next()?).ok()?;
-        let (start, end) = text.split_once('-')?;
-        let start = u64::from_str_radix(start, 16).ok()?;
-        let end = u64::from_str_radix(end, 16).ok()?;
-        if !(start..end).contains(&address) {
-            return None;
-        }
-        Some(&line[memchr::memchr(b'/', line)?..])
-    })
+    let mut mappings = maps::parse(maps).into_iter();
+    mappings.find(|mapping| (mapping.start..mapping.end).contains(&address)).map(|it| it.path)
 }
 
 /// glibc's `libc.so.6` and `libpthread-2.31.so`, musl's `ld-musl-x86_64.so.1`, Android's `libc.so`.

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::{ClockId, clock_gettime};
@@ -19,7 +20,7 @@ use crate::tasks;
 /// How long a comparison is good for: what the hypervisor takes meanwhile is the error.
 const GOOD_FOR: Nanoseconds = 1_000_000_000;
 
-/// Tells since when threads have slept.
+/// Since when threads have slept.
 #[derive(Debug, Default)]
 pub(super) struct SleepStarts {
     /// By processor.
@@ -38,11 +39,9 @@ impl SleepStarts {
     /// When the thread, which sleeps, last ran, in monotonic time. None if the kernel does not say it, or
     /// its processor is not one that we may go to.
     pub(super) fn of(&mut self, pid: i32, tid: i32) -> Option<Nanoseconds> {
-        let folder = format!("/proc/{pid}/task/{tid}");
-        let ran = exec_start(&folder)?;
-        // The processor that the thread was last on.
-        let processor = tasks::stat_field(&folder, 39)?;
-        Some(ran + self.offset(processor)?)
+        let folder = tasks::folder(pid).thread(tid);
+        let ran = exec_start(folder.path())?;
+        Some(ran + self.offset(folder.stat().ok()?.processor?)?)
     }
 
     fn offset(&mut self, processor: usize) -> Option<Nanoseconds> {
@@ -59,8 +58,8 @@ impl SleepStarts {
 }
 
 /// `se.exec_start : 1354023.674455`, in ms.
-fn exec_start(folder: &str) -> Option<Nanoseconds> {
-    let text = fs::read(format!("{folder}/sched")).ok()?;
+fn exec_start(folder: &Path) -> Option<Nanoseconds> {
+    let text = fs::read(folder.join("sched")).ok()?;
     let place = memchr::memmem::find(&text, b"se.exec_start")?;
     let line = text[place..].split(|byte| *byte == b'\n').next()?;
     let value = std::str::from_utf8(line).ok()?.split_once(':')?.1.trim();
@@ -74,7 +73,7 @@ fn compare(processor: usize) -> Option<Nanoseconds> {
     // Asking for the thread's own time brings its exec_start up to now (`task_sched_runtime()`).
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
     let now = clock::now()?;
-    Some(now - exec_start("/proc/thread-self")?)
+    Some(now - exec_start(Path::new("/proc/thread-self"))?)
 }
 
 /// This thread runs on another processor for as long as this lives. It holds the processors from before.

@@ -1,8 +1,7 @@
 //! How long a socket of another process waits.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-
 use nix::sys::socket::{getsockopt, sockopt};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::clock::Nanoseconds;
 
@@ -19,9 +18,9 @@ impl SocketTimeout {
     /// The timeout of a descriptor of the process. None if it is not a socket, waits for ever, or the
     /// kernel (before 5.6) gives no access to descriptors.
     pub(super) fn read(self, pid: i32, descriptor: u64) -> Option<Nanoseconds> {
-        let process = open(libc::SYS_pidfd_open, pid, 0)?;
+        let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
         let descriptor = i32::try_from(descriptor).ok()?;
-        let socket = open(libc::SYS_pidfd_getfd, process.as_raw_fd(), descriptor)?;
+        let socket = pidfd_getfd(process, descriptor, PidfdGetfdFlags::empty()).ok()?;
         let timeout = match self {
             Self::Receive => getsockopt(&socket, sockopt::ReceiveTimeout),
             Self::Send => getsockopt(&socket, sockopt::SendTimeout),
@@ -33,19 +32,9 @@ impl SocketTimeout {
     }
 }
 
-/// A call that returns a new descriptor, and that nix does not have.
-fn open(number: i64, first: i32, second: i32) -> Option<OwnedFd> {
-    // SAFETY: these calls take numbers alone.
-    let result = unsafe { libc::syscall(number, first, second, 0) };
-    match i32::try_from(result) {
-        // SAFETY: the kernel has just given it to us.
-        Ok(descriptor @ 0..) => Some(unsafe { OwnedFd::from_raw_fd(descriptor) }),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 

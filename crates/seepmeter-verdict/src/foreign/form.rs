@@ -9,6 +9,7 @@ use super::split::{Separator, headings};
 use super::tools::{KEYS, KnownTool, KnownValues, MPROF_HEADINGS, TOOLS};
 use super::unit::{ValueUnit, seconds_of_heading};
 use super::{RowFilter, TableOptions};
+use crate::collector::swap_of;
 use crate::text::short;
 
 type Result<T> = std::result::Result<T, SeriesError>;
@@ -42,6 +43,8 @@ pub(super) struct ValueColumn {
     pub unit: KnownUnit,
     /// The rows that are of the metric, if not all are.
     pub rows: Option<CellFilter>,
+    /// The metric of another column, to whose values these are added: what is swapped out of it.
+    pub swap_of: Option<String>,
 }
 
 /// What is known of the unit of a column.
@@ -228,6 +231,9 @@ impl Headings {
             Some(value) => vec![self.named_value(value, Some(tool), metrics)?],
             None => metrics.iter().map(|name| self.metric(tool, name)).collect::<Result<_>>()?,
         };
+        if own_value.is_none() {
+            values.extend(metrics.iter().filter_map(|name| self.swap(tool, name)));
+        }
         if let Some(unit) = options.unit {
             values.iter_mut().for_each(|value| value.unit = KnownUnit::Sure(unit));
         }
@@ -249,7 +255,13 @@ impl Headings {
             metric: name.to_owned(),
             known: known.join(", "),
         };
-        let column = |place, unit, rows| ValueColumn { metric: name.to_owned(), place, unit, rows };
+        let column = |place, unit, rows| ValueColumn {
+            metric: name.to_owned(),
+            place,
+            unit,
+            rows,
+            swap_of: None,
+        };
         match tool.values {
             KnownValues::Listed(values) => {
                 let there = || values.iter().filter(|value| self.has(value.heading));
@@ -269,6 +281,12 @@ impl Headings {
                 Ok(column(self.column(value)?, KnownUnit::Row(self.column(unit)?), Some(rows)))
             }
         }
+    }
+
+    /// The column of what is swapped out of a metric, if the table has one.
+    fn swap(&self, tool: &KnownTool, of: &str) -> Option<ValueColumn> {
+        let swap = self.metric(tool, swap_of(of)?).ok()?;
+        Some(ValueColumn { swap_of: Some(of.to_owned()), ..swap })
     }
 
     /// A column that the user has named.
@@ -300,7 +318,7 @@ impl Headings {
             (None, None) => KnownUnit::Unknown,
         };
         let metric = of_tool.map_or(heading, |known| known.metric).to_owned();
-        Ok(ValueColumn { metric, place, unit, rows: None })
+        Ok(ValueColumn { metric, place, unit, rows: None, swap_of: None })
     }
 
     /// A table whose columns the user has named.

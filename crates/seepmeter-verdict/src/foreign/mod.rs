@@ -88,7 +88,7 @@ impl PeekedFile {
     /// What opening or the first read fails with.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut input: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin().lock())
+            Box::new(seepmeter_record::standard_input())
         } else {
             Box::new(File::open(path)?)
         };

@@ -25,6 +25,8 @@ pub(super) struct PointBuffer {
 /// A series, and what is odd about it.
 pub(super) struct ReadSeries {
     pub series: Series,
+    /// The time of its first point, in seconds as they were given.
+    pub start: f64,
     /// How many pairs have the time of another.
     pub repeated: u64,
 }
@@ -81,8 +83,8 @@ impl PointBuffer {
     /// # Errors
     /// There was no pair.
     pub(super) fn series(mut self) -> Result<ReadSeries, SeriesError> {
-        if let Some(SortedPoints { downsampler, repeated, .. }) = self.downsampled {
-            return Ok(ReadSeries { series: downsampler.finish(), repeated });
+        if let Some(SortedPoints { downsampler, start, repeated, .. }) = self.downsampled {
+            return Ok(ReadSeries { series: downsampler.finish(), start, repeated });
         }
         self.sort();
         let Some((start, _)) = self.kept.first().copied() else {
@@ -91,7 +93,28 @@ impl PointBuffer {
         let repeated = self.kept.windows(2).filter(|two| two[0].0 == two[1].0).count() as u64;
         let pairs = self.kept.into_iter();
         let series = Series::from_pairs(pairs.map(|(time, value)| point(time - start, value)));
-        Ok(ReadSeries { series, repeated })
+        Ok(ReadSeries { series, start, repeated })
+    }
+}
+
+impl ReadSeries {
+    /// What it is with another added, which was read of the same rows.
+    pub(super) fn plus(&self, other: &Self) -> Series {
+        /// The times of one row are so far apart by rounding, at most (ns).
+        const ROUNDING: u64 = 1_000;
+        let own = self.series.points();
+        let later = |t: u64| {
+            let t = (t as f64 + (other.start - self.start) * 1e9).round().max(0.0) as u64;
+            let at = own.partition_point(|(own, _)| own + ROUNDING < t);
+            own.get(at).map(|(own, _)| *own).filter(|own| own.abs_diff(t) <= ROUNDING).unwrap_or(t)
+        };
+        let points = other.series.points().iter().map(|(t, value)| (later(*t), *value));
+        let other = Series::from_pairs(points);
+        // Each has its last value to the end.
+        let end = self.series.end().max(other.end());
+        let samples = self.series.samples();
+        let both = [self.series.clone().with_end(end), other.with_end(end)];
+        Series::sum(&[&both[0], &both[1]]).with_samples(samples)
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct ForeignSeries {
     pub process: Option<String>,
     pub pid: Option<i64>,
     pub series: Series,
+    /// Swapped out memory is counted in, and there was some.
+    pub plus_swap: bool,
 }
 
 /// All that was read of a table.
@@ -149,7 +151,8 @@ impl<'a> TableReader<'a> {
             }
             match column.value(fields, form)? {
                 Some(value) => column.track(fields, form)?.points.push(time, value)?,
-                None => *gaps += 1,
+                // A gap in what is added is no gap.
+                None => *gaps += u64::from(column.column.swap_of.is_none()),
             }
         }
         Ok(())
@@ -158,9 +161,14 @@ impl<'a> TableReader<'a> {
     fn finish(self, mut doubts: Vec<Doubt>) -> Result<ForeignTable> {
         let Self { form, columns, gaps, .. } = self;
         let mut all = Vec::new();
+        let is_swap = |column: &Column<'_>| column.column.swap_of.is_some();
+        let (mut swaps, columns): (Vec<_>, Vec<_>) = columns.into_iter().partition(is_swap);
         for column in columns {
             doubts.extend(column.doubt(form)?);
-            all.extend(column.series(form, &mut doubts)?);
+            let metric = Some(&column.column.metric);
+            let swap = swaps.iter_mut().find(|swap| swap.column.swap_of.as_ref() == metric);
+            let swap = swap.map_or_else(BTreeMap::new, |swap| std::mem::take(&mut swap.tracks));
+            all.extend(column.series(form, swap, &mut doubts)?);
         }
         if gaps > 0 {
             doubts.push(Doubt::Gaps { rows: gaps });
@@ -247,7 +255,13 @@ impl Column<'_> {
         }
     }
 
-    fn series(self, form: &TableForm, doubts: &mut Vec<Doubt>) -> Result<Vec<ForeignSeries>> {
+    /// The series of each process, with what is swapped out of it added.
+    fn series(
+        self,
+        form: &TableForm,
+        mut swap: BTreeMap<String, Track>,
+        doubts: &mut Vec<Doubt>,
+    ) -> Result<Vec<ForeignSeries>> {
         let several = self.tracks.len() > 1;
         if self.tracks.is_empty() {
             return Err(SeriesError::NoPoints);
@@ -265,13 +279,16 @@ impl Column<'_> {
             }
             repeated += read.repeated;
             let heading = form.key.map_or("", |place| &form.headings[place]);
+            let swap = swap.remove(&key).map(|swap| swap.points.series()).transpose()?;
+            let swap = swap.filter(|swap| swap.series.peak() > Some(0));
             let pid = heading.to_lowercase().ends_with("pid").then(|| key.parse().ok()).flatten();
             all.push(ForeignSeries {
                 metric: self.column.metric.clone(),
                 unit: self.unit,
                 process: several.then(|| name_of(heading, &key, &track.label)),
                 pid,
-                series: read.series,
+                plus_swap: swap.is_some(),
+                series: swap.map_or_else(|| read.series.clone(), |swap| read.plus(&swap)),
             });
         }
         if repeated > 0 {

@@ -48,6 +48,43 @@ fn error(text: &str, options: &TableOptions) -> String {
 const NONE: TableOptions = TableOptions { time: None, value: None, unit: None, rows: Vec::new() };
 
 #[test]
+fn what_a_table_says_is_swapped_out_counts_in_and_a_table_without_it_is_as_it_was() {
+    let wide = "elapsed_s,subject,kind,name,rss,swap\n1,0,process,x,5000000,\n2,0,process,x,5000000,100\n\
+                3,0,process,x,4000000,2000000\n";
+    let long = "elapsed_s,subject,kind,name,metric,unit,value\n1,0,process,x,rss,bytes,5000000\n\
+                2,0,process,x,rss,bytes,5000000\n2,0,process,x,swap,bytes,100\n\
+                3,0,process,x,rss,bytes,4000000\n3,0,process,x,swap,bytes,2000000\n";
+    for text in [wide, long] {
+        let table = read(text, &NONE).unwrap().unwrap();
+        let [only] = &table.series[..] else { panic!("{:?}", table.series) };
+        let expected = [(0, 5_000_000), (SECOND, 5_000_100), (2 * SECOND, 6_000_000)];
+        assert_eq!((only.series.points(), only.plus_swap), (&expected[..], true), "{text}");
+        assert_eq!((only.series.samples(), &*only.metric), (3, "rss"));
+        assert_eq!(table.doubts.len(), 0, "{:?}", table.doubts);
+    }
+    let none = wide.replace("100", "0").replace("2000000", "0");
+    assert!(!read(&none, &NONE).unwrap().unwrap().series[0].plus_swap);
+}
+
+#[test]
+fn each_row_of_a_table_has_one_sum_with_swap_whatever_its_time_is_rounded_to() {
+    // 20 ms and a little more from row to row, since 1970.
+    let time = |row: u64| 1_700_000_000_000_131 + row * 20_017;
+    let rows = (0..1000).map(|row| {
+        let (t, out) = (time(row), row % 2 * 1_000_000);
+        format!("{}.{:06},0,process,x,{},{out}\n", t / 1_000_000, t % 1_000_000, 5_000_000 - out)
+    });
+    // The first row has no swap yet.
+    let text = "elapsed_s,subject,kind,name,rss,swap\n".to_owned()
+        + "1699999999.5,0,process,x,5000000,\n"
+        + &rows.collect::<String>();
+    let table = read(&text, &NONE).unwrap().unwrap();
+    let points = table.series[0].series.points();
+    assert_eq!(points.len(), 1001);
+    assert!(points.iter().all(|(_, value)| *value == 5_000_000), "{points:?}");
+}
+
+#[test]
 fn tools_are_known_by_their_first_lines_and_so_are_their_units() {
     let second = |bytes: [i64; 2]| [(0, bytes[0]), (SECOND, bytes[1])];
     let mib = second([3 << 19, 5 << 19]);

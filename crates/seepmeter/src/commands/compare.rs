@@ -6,18 +6,28 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_record::conventions::metric;
-use seepmeter_verdict::{Change, ComparableRun, JudgeOptions, RunComparison, RunFile};
+use seepmeter_verdict::{
+    Change, ComparableRun, GateOutcome, JudgeOptions, Report, ReportBody, ReportSection,
+    RunComparison, RunFile,
+};
 
 use super::judge::{notice_doubts, read_run};
 use crate::flags::{CompareFlags, FailOn};
-use crate::messages::{print_json, print_lines, shown};
+use crate::messages::shown;
 use crate::outcome::Outcome;
+use crate::reports::Reports;
 
 /// `seepmeter compare`.
 ///
 /// # Errors
 /// A file that can't be read, or is too short to be compared, or is given twice.
 pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
+    let inputs = [&flags.base[..], &flags.new].concat();
+    let reports = Reports::open(&flags.format, flags.json, &inputs)?;
+    reports.give_or_fail(answer(flags))
+}
+
+fn answer(flags: &CompareFlags) -> Result<(Report, Outcome)> {
     check_files(flags)?;
     let mut metrics = flags.metric.clone();
     if metrics.is_empty() {
@@ -25,7 +35,7 @@ pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
     }
     let read = |files: &[PathBuf]| -> Result<Vec<(String, RunFile)>> {
         let read = |file: &PathBuf| {
-            let options = JudgeOptions { metrics: metrics.clone(), gates: Vec::new() };
+            let options = JudgeOptions { metrics: metrics.clone(), ..JudgeOptions::default() };
             Ok((shown(file), read_run(file, options, &flags.table)?))
         };
         files.iter().map(read).collect()
@@ -34,18 +44,24 @@ pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
     for (file, run) in base.iter().chain(&new) {
         notice_doubts(run, file);
     }
-    let mut fails = false;
-    for metric in &metrics {
+    let compare = |metric: &String| {
         let (base, new) = (comparable(&base, metric)?, comparable(&new, metric)?);
         let comparison =
             RunComparison::of(&base, &new).ok_or_else(|| anyhow!("there is nothing to compare"))?;
-        match flags.json {
-            true => print_json(&format!("{}\n", comparison.json())),
-            false => print_lines(&comparison.lines(), ""),
-        }?;
-        fails |= fails_on(flags.fail_on, comparison.whole.change());
-    }
-    Ok(if fails { Outcome::Gate(flags.fail_status) } else { Outcome::Success })
+        let gates = flags.fail_on.map(|fail_on| gate(fail_on, &comparison));
+        let body = ReportBody::Comparison { comparison, gates: gates.into_iter().collect() };
+        Ok(ReportSection { file: None, body })
+    };
+    let sections = metrics.iter().map(compare).collect::<Result<Vec<_>>>()?;
+    let fires = |section: &ReportSection| match &section.body {
+        ReportBody::Comparison { gates, .. } => gates.iter().any(|gate| gate.fired),
+        _ => false,
+    };
+    let outcome = match sections.iter().any(fires) {
+        true => Outcome::Gate(flags.fail_status),
+        false => Outcome::Success,
+    };
+    Ok((Report { sections, explain: false, name_files: false }, outcome))
 }
 
 fn comparable(files: &[(String, RunFile)], metric: &str) -> Result<Vec<ComparableRun>> {
@@ -56,11 +72,25 @@ fn comparable(files: &[(String, RunFile)], metric: &str) -> Result<Vec<Comparabl
     files.iter().map(comparable).collect()
 }
 
-fn fails_on(fail_on: Option<FailOn>, change: Change) -> bool {
-    match (fail_on, change) {
-        (Some(_), Change::Worse) => true,
-        (Some(FailOn::Inconclusive), Change::Inconclusive) => true,
-        (Some(_), Change::Better | Change::Alike | Change::Inconclusive) | (None, _) => false,
+/// What `--fail-on` makes of a comparison.
+fn gate(fail_on: FailOn, comparison: &RunComparison) -> GateOutcome {
+    let change = comparison.whole.change();
+    let fired = match (fail_on, change) {
+        (_, Change::Worse) | (FailOn::Inconclusive, Change::Inconclusive) => true,
+        (FailOn::Worse, Change::Inconclusive) | (_, Change::Better | Change::Alike) => false,
+    };
+    let gate = match fail_on {
+        FailOn::Worse => "worse",
+        FailOn::Inconclusive => "inconclusive",
+    };
+    let lack = comparison.lack().map_or(String::new(), |lack| format!(": {lack}"));
+    GateOutcome {
+        gate: gate.to_owned(),
+        metric: comparison.metric.clone(),
+        fired,
+        checked: true,
+        decided: fired || change != Change::Inconclusive,
+        why: format!("the new version is {}{lack}", change.as_str()),
     }
 }
 

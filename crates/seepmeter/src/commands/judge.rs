@@ -2,31 +2,47 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use seepmeter_record::conventions::metric;
-use seepmeter_verdict::{JudgeOptions, RunFile};
+use seepmeter_verdict::{
+    JudgeOptions, MetricConclusion, NoVerdict, Report, ReportBody, ReportSection, RunFile, Scope,
+};
 
 use crate::flags::{JudgeFlags, TableFlags};
-use crate::messages::{self, print_json, print_lines, shown};
+use crate::messages::{self, shown};
 use crate::outcome::Outcome;
+use crate::reports::Reports;
 
 /// `seepmeter judge`.
 ///
 /// # Errors
-/// A file that can't be read or has nothing to judge.
+/// An output that can't be written to. A file that can't be read, or has nothing to judge, is reported
+/// already: the others may be good.
 pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
+    let reports = Reports::open(&flags.format, flags.json, &flags.files)?;
     let (mut fired, mut failed) = (false, false);
-    for file in &flags.files {
-        match judge_file(file, flags) {
+    let mut sections = Vec::new();
+    for path in &flags.files {
+        let judged = match &flags.per {
+            Some(counter) => judge_by_work(path, counter, flags),
+            None => judge_file(path, flags),
+        };
+        let body = match &judged {
+            Ok(body) => body.clone(),
+            Err(error) => ReportBody::Failure(format!("{error:#}")),
+        };
+        let section = ReportSection { file: Some(shown(path)), body };
+        reports.print_part(&report(flags, vec![section.clone()]))?;
+        sections.push(section);
+        match judged.and_then(|body| gates_fire(&body, &shown(path))) {
             Ok(any) => fired |= any,
-            // The others may be good.
-            Err(error) if flags.files.len() > 1 => {
+            Err(error) => {
                 messages::error(&error);
                 failed = true;
             }
-            Err(error) => return Err(error),
         }
     }
+    reports.complete(&report(flags, sections))?;
     Ok(match (failed, fired) {
         (true, _) => Outcome::OwnFailure,
         (false, true) => Outcome::Gate(flags.gates.fail_status),
@@ -34,33 +50,74 @@ pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
     })
 }
 
-/// Judges one file; true if a gate fired.
-fn judge_file(file: &Path, flags: &JudgeFlags) -> Result<bool> {
-    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
-    let gates = flags.gates.fail_on.clone();
-    let options = JudgeOptions { metrics: vec![metric.to_owned()], gates };
-    let run = read_run(file, options, &flags.table)?;
+fn report(flags: &JudgeFlags, sections: Vec<ReportSection>) -> Report {
+    Report { sections, explain: flags.explain, name_files: flags.files.len() > 1 }
+}
+
+/// Judges one file.
+fn judge_file(path: &Path, flags: &JudgeFlags) -> Result<ReportBody> {
+    let options = JudgeOptions {
+        gates: flags.gates.fail_on.clone(),
+        strict: flags.gates.strict,
+        ..options(flags)
+    };
+    let run = read_run(path, options, &flags.table)?;
     let conclusion = run.conclude();
-    let file = shown(file);
-    let mut lines = Vec::new();
-    for metric in &conclusion.metrics {
-        let found = match flags.json {
-            true => metric.documents(&conclusion.gates, Some(&file)),
-            false => metric.lines(flags.explain),
-        };
-        lines.extend(found.map_err(|why| anyhow!("cannot judge {file}: {why}"))?);
+    let file = shown(path);
+    let missing =
+        conclusion.metrics.iter().find_map(|metric| MetricConclusion::verdicts(metric).err());
+    if let Some(why) = missing {
+        return Err(anyhow!("cannot judge {file}: {why}"));
     }
     notice_doubts(&run, &file);
-    let several = flags.files.len() > 1 && !flags.json;
-    let name = if several { format!("{file}: ") } else { String::new() };
-    match flags.json {
-        true => print_json(&format!("{}\n", lines.join("\n"))),
-        false => print_lines(&lines, &name),
-    }?;
-    if let (Err(why), false) = (conclusion.main(), conclusion.gates.is_empty()) {
-        bail!("cannot evaluate the gates on {file}: {why}");
+    Ok(ReportBody::Run(conclusion))
+}
+
+/// Judges one file with a counter as the axis.
+fn judge_by_work(path: &Path, counter: &str, flags: &JudgeFlags) -> Result<ReportBody> {
+    let options = options(flags);
+    let metric = options.metrics[0].clone();
+    let run = read_run(path, options, &flags.table)?;
+    let file = shown(path);
+    let verdicts = run.judge_by_work(&metric, counter);
+    let mut verdicts = verdicts.with_context(|| format!("cannot judge {file}"))?;
+    let has_main = verdicts.len() == 1
+        || verdicts.last().is_some_and(|verdict| verdict.scope == Scope::AllTargets);
+    if !has_main && !flags.gates.fail_on.is_empty() {
+        return Err(anyhow!("cannot evaluate the gates on {file}: {}", NoVerdict::NoSum));
     }
-    Ok(messages::gates(conclusion.gates.iter(), flags.gates.strict))
+    if has_main {
+        // That on the sum first.
+        verdicts.rotate_right(1);
+    }
+    let mut gates = Vec::new();
+    if let Some(of_all) = verdicts.first_mut() {
+        gates = flags.gates.fail_on.iter().map(|gate| gate.evaluate_work(of_all)).collect();
+        of_all.gates.clone_from(&gates);
+    }
+    notice_doubts(&run, &file);
+    Ok(ReportBody::Work { verdicts, gates, strict: flags.gates.strict })
+}
+
+/// What is judged, before any gates.
+fn options(flags: &JudgeFlags) -> JudgeOptions {
+    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
+    JudgeOptions { metrics: vec![metric.to_owned()], gates: Vec::new(), strict: false }
+}
+
+/// Reports what the gates found; true if one fails.
+fn gates_fire(body: &ReportBody, file: &str) -> Result<bool> {
+    let (gates, strict) = match body {
+        ReportBody::Run(conclusion) => {
+            if let (Err(why), false) = (conclusion.main(), conclusion.gates.is_empty()) {
+                return Err(anyhow!("cannot evaluate the gates on {file}: {why}"));
+            }
+            (&conclusion.gates, conclusion.strict)
+        }
+        ReportBody::Work { gates, strict, .. } => (gates, *strict),
+        _ => return Ok(false),
+    };
+    Ok(messages::gates(gates.iter(), strict))
 }
 
 /// Reads a recording, or a series of another tool.

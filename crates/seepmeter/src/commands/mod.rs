@@ -3,6 +3,7 @@
 mod attach;
 mod compare;
 mod judge;
+mod mark;
 mod plugins;
 mod replay;
 mod run;
@@ -12,8 +13,9 @@ mod shell;
 pub use attach::attach;
 pub use compare::compare;
 pub use judge::judge;
+pub use mark::mark;
 pub use plugins::plugins;
 pub use replay::replay;
 pub use run::run;
 pub use scale::scale;
-pub use shell::{completions, man};
+pub use shell::{complete, completions, man};

@@ -23,7 +23,10 @@ pub fn plugins(flags: PluginsFlags) -> Result<Outcome> {
             let pages: Vec<String> = pages.iter().map(listing::page).collect();
             messages::print(&pages.join("\n"))
         }
-        (false, None) => messages::print(&listing::lines(&pages)),
+        (false, None) => {
+            let (lines, indent) = listing::lines(&pages);
+            messages::print_lines(lines.into_iter().map(Into::into).collect(), indent)
+        }
     }?;
     for error in &errors {
         messages::notice(&error.to_string());

@@ -8,13 +8,15 @@ use crate::messages::{self, shown};
 use crate::outcome::Outcome;
 use crate::output_files::OutputRoom;
 use crate::session::{self, PreparedRun, Request};
+use crate::watch::Watch;
 
 /// `seepmeter replay`.
 ///
 /// # Errors
 /// A recording that can't be read, or whatever else keeps seepmeter from doing its own work.
 pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
-    let request = match Request::read(None, &flags.sinks, OutputRoom::new())? {
+    let room = OutputRoom::new();
+    let request = match Request::read(None, &flags.sinks, room.clone())? {
         Request::Help(outcome) => return Ok(outcome),
         Request::Run(request) => request,
     };
@@ -27,7 +29,8 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
     // Nothing is made of a file whose first line is none of a recording.
     let mut next = recording.next_record().with_context(cannot)?;
 
-    let PreparedRun { engine, collector, outputs } = session.prepare()?;
+    let PreparedRun { engine, collector, outputs } =
+        Watch::while_preparing(room, || session.prepare())?;
     outputs.begin();
     let mut replay = engine.replay(collector);
     let judges = !flags.sinks.gates.fail_on.is_empty();

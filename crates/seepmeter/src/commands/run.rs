@@ -9,15 +9,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use nix::libc;
 use seepmeter_engine::TargetSpec;
-use seepmeter_process::proc::ProcRoot;
-use seepmeter_process::{Command, ExecError, MemoryEvents};
+use seepmeter_process::marks::MarkSource;
+use seepmeter_process::{Command, ExecError};
 use seepmeter_record::{End, EventKind, TargetOrigin};
 
 use crate::flags::{Flags, RunFlags};
+use crate::marks;
 use crate::messages::{self, shown};
 use crate::outcome::{Outcome, ended_by_signal};
 use crate::output_files::OutputRoom;
 use crate::session::{self, PreparedRun, Request, target_spec};
+use crate::short_memory::ShortMemory;
 use crate::slips::flag_behind_script;
 use crate::watch::{StopReason, TargetPolicy, Watch, WatchedTarget};
 
@@ -32,7 +34,7 @@ pub fn run(flags: RunFlags) -> Result<Outcome> {
 
 fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let room = watch.outputs().clone();
-    let (command, prepared) = match watch.wait_for(|| prepare(flags, room))?? {
+    let Ready { command, marks, prepared } = match watch.wait_for(|| prepare(flags, room))?? {
         ControlFlow::Break(outcome) => return Ok(outcome),
         ControlFlow::Continue(ready) => ready,
     };
@@ -49,7 +51,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let armed = watch.wait_for(|| engine.arm(vec![spec], collector))??;
     session::check_metrics(&flags.sinks.metrics, &armed)?;
     let subject = armed.targets()[0];
-    let memory_events = MemoryEvents::of(held.process().pid(), &ProcRoot::default());
+    let mut short_memory = ShortMemory::before([&**held.process()]);
     watch.release(vec![WatchedTarget { process: Arc::clone(held.process()), subject }]);
     let child = match watch.wait_for(|| held.release())? {
         Ok(child) => child,
@@ -61,12 +63,15 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
         }
     };
     outputs.begin();
-    let live = armed.go();
+    let mut live = armed.go();
+    marks::receive(&mut live, marks);
     live.emit(EventKind::Exec {}, subject);
 
     let mut end = End::Left;
-    let stop = watch.until_stopped(live, flags.watch.duration, |_| {
+    let interim = watch.interim(&flags.interim, flags.sinks.quiet);
+    let stop = watch.until_stopped(live, flags.watch.duration, interim, |process| {
         end = child.reap().context("cannot reap the target")?;
+        short_memory.ended(process);
         Ok(end)
     })?;
     let outcome = match stop {
@@ -74,17 +79,22 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
         StopReason::EndedAsAsked if ended_by_signal(end) => Outcome::Success,
         _ => Outcome::of_target(end),
     };
+    let killed_by_us = watch.has_killed();
     watch.complete(outcome, |outcome, report| {
-        report_short_memory(end, &memory_events);
+        short_memory.report_of_child(end, killed_by_us);
         outcome.of_report(report, &flags.sinks.gates)
     })
 }
 
-/// Finds and makes all that there is before a child; an outcome if that is all that was asked for.
-fn prepare(
-    flags: &RunFlags,
-    room: OutputRoom,
-) -> Result<ControlFlow<Outcome, (Command, PreparedRun)>> {
+/// All that there is before a child.
+struct Ready {
+    command: Command,
+    marks: Option<MarkSource>,
+    prepared: PreparedRun,
+}
+
+/// Finds and makes all that there is before a child; an outcome if that is not what was asked for.
+fn prepare(flags: &RunFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Ready>> {
     let request = match Request::read(Some(&flags.watch), &flags.sinks, room)? {
         Request::Help(outcome) => return Ok(ControlFlow::Break(outcome)),
         Request::Run(request) => request,
@@ -100,20 +110,8 @@ fn prepare(
     }
     let command = Command::new(flags.command.clone()).context("cannot read the command")?;
     let session = request.live(&flags.watch, command.executable().as_slice())?;
-    Ok(ControlFlow::Continue((command, session.prepare()?)))
-}
-
-/// Reports what the kernel has done to the target because memory was short, which its end does not say.
-fn report_short_memory(end: End, events: &MemoryEvents) {
-    if end == End::Killed(libc::SIGKILL) && events.oom_killed() {
-        messages::notice(
-            "the kernel has killed the target because memory was short in its cgroup; raise the cgroup's limit, or see in the summary what has grown",
-        );
-    } else if events.was_slowed() {
-        messages::notice(
-            "the kernel has slowed the target down because its cgroup was above memory.high; raise that limit, or see in the summary what has grown",
-        );
-    }
+    let (command, marks) = marks::open_for(&flags.marks, command)?;
+    Ok(ControlFlow::Continue(Ready { command, marks, prepared: session.prepare()? }))
 }
 
 /// What a failed exec comes to.

@@ -1,23 +1,23 @@
 //! `seepmeter scale`: bytes for each unit of work, from runs with growing amounts of it.
 
-use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::Signal;
-use seepmeter_process::Signals;
+use seepmeter_engine::Unfinished;
+use seepmeter_process::ChildSignals;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_record::End;
-use seepmeter_verdict::ScaleReport;
+use seepmeter_verdict::{Report, ReportBody, ScaleReport};
 
 use super::run::not_executed;
 use crate::flags::{Flags, ScaleFlags};
-use crate::messages::{self, print, print_json};
+use crate::messages::{self, shown};
 use crate::outcome::Outcome;
-use crate::scale::{Finding, FinishedRun, Limits, Runner, Search};
-
-/// Signals that end it, and the run that is under way.
-const SIGNALS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+use crate::reports::Reports;
+use crate::scale::{CurrentRun, Finding, FinishedRun, Limits, Runner, Search};
+use crate::watch::{TargetPolicy, Watch};
 
 /// A run may hold this part of the memory that can be had.
 const PART_OF_MEMORY: u64 = 4;
@@ -25,13 +25,46 @@ const PART_OF_MEMORY: u64 = 4;
 /// `seepmeter scale`.
 ///
 /// # Errors
-/// Whatever keeps seepmeter from doing its own work.
+/// Signals that cannot be taken over, and amounts that are too few; all else is reported already.
 pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
     let Some(name) = flags.command.first() else {
         return Ok(Outcome::of_usage(&Flags::missing("scale", "COMMAND")));
     };
     let amounts = amounts(&flags.amounts)?;
-    let signals = Signals::take(&SIGNALS).context("cannot take over signals")?;
+    let reports = Reports::open(&flags.format, flags.json, &[])?;
+    Watch::over(TargetPolicy::Measured, |watch| {
+        let current = Arc::new(CurrentRun::new().context("cannot make an eventfd")?);
+        let signals = watch.signals_before().clone();
+        let search = || find(flags, &amounts, &signals, &current);
+        let finding = watch.measure(Arc::clone(&current), search)??;
+        if let Some(signal) = current.interrupted_by() {
+            return Ok(Outcome::Signal(signal as i32));
+        }
+        watch.complete_by(Outcome::OwnFailure, Unfinished::default(), || match finding {
+            Finding::Report(report) => answer(*report, flags, reports),
+            Finding::Failed { amount, run } => {
+                let (sentence, outcome) = failed(amount, &run, &amounts);
+                reports.give(&Report::of(ReportBody::Failure(sentence)))?;
+                Ok(outcome)
+            }
+            Finding::NotExecuted(error) => {
+                let outcome = not_executed(name, &error);
+                let sentence = format!("cannot execute {}: {error}", shown(Path::new(name)));
+                reports.give(&Report::of(ReportBody::Failure(sentence)))?;
+                Ok(outcome)
+            }
+            Finding::Interrupted(signal) => Ok(Outcome::Signal(signal as i32)),
+        })?
+    })
+}
+
+/// Runs the command until the answer is clear, or something ends the search.
+fn find(
+    flags: &ScaleFlags,
+    amounts: &[u64],
+    signals: &ChildSignals,
+    current: &CurrentRun,
+) -> Result<Finding> {
     let own = std::process::id().cast_signed();
     let machine = seepmeter_process::Limits::of(own, &ProcRoot::default()).machine_available;
     let limits = Limits {
@@ -39,13 +72,8 @@ pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
         memory: machine.map_or(u64::MAX, |bytes| bytes / PART_OF_MEMORY),
         negligible: flags.negligible.0 as f64,
     };
-    let mut runner = Runner::new(&flags.command, flags.show_output, &signals);
-    match Search::new(&mut runner, limits, &amounts).find()? {
-        Finding::Report(report) => answer(*report, flags),
-        Finding::Failed { amount, run } => Ok(failed(amount, &run, &amounts)),
-        Finding::NotExecuted(error) => Ok(not_executed(name, &error)),
-        Finding::Interrupted(signal) => Ok(Outcome::Signal(signal as i32)),
-    }
+    let mut runner = Runner::new(&flags.command, flags.show_output, signals, current);
+    Search::new(&mut runner, limits, amounts).find()
 }
 
 /// The amounts in their order.
@@ -62,24 +90,17 @@ fn amounts(given: &[u64]) -> Result<Vec<u64>> {
 }
 
 /// Prints the answer, and evaluates the gates.
-fn answer(mut report: ScaleReport, flags: &ScaleFlags) -> Result<Outcome> {
+fn answer(mut report: ScaleReport, flags: &ScaleFlags, reports: Reports) -> Result<Outcome> {
     report.gates = flags.fail_on.iter().map(|gate| gate.evaluate(&report)).collect();
-    let text = match flags.json {
-        true => report.json().context("cannot write the answer as JSON")?,
-        false => report.lines().join("\n"),
-    };
-    match flags.json {
-        true => print_json(&format!("{text}\n"))?,
-        false => print(&format!("{text}\n"))?,
-    };
-    let fired = messages::gates(report.gates.iter(), flags.strict);
+    let gates = report.gates.clone();
+    reports.give(&Report::of(ReportBody::Scale { report, strict: flags.strict }))?;
+    let fired = messages::gates(gates.iter(), flags.strict);
     Ok(if fired { Outcome::Gate(flags.fail_status) } else { Outcome::Success })
 }
 
-/// Shows what a run that failed has printed.
-fn failed(amount: u64, run: &FinishedRun, given: &[u64]) -> Outcome {
-    // If standard error can't be written to, the exit status is all that is left.
-    let _ = std::io::stderr().write_all(&run.output);
+/// Shows what a run that failed has printed, and says how it failed.
+fn failed(amount: u64, run: &FinishedRun, given: &[u64]) -> (String, Outcome) {
+    messages::quote(&run.output);
     let how = match run.end {
         End::Exited(status) => format!("exited with status {status}"),
         End::Killed(signal) => format!("was killed by signal {signal}"),
@@ -87,9 +108,11 @@ fn failed(amount: u64, run: &FinishedRun, given: &[u64]) -> Outcome {
     };
     let hint =
         if given.is_empty() { "; if n is too large for it, give amounts with -n" } else { "" };
-    messages::notice(&format!("the run of n={amount} {how}{hint}"));
-    match run.end {
+    let sentence = format!("the run of n={amount} {how}{hint}");
+    messages::notice(&sentence);
+    let outcome = match run.end {
         End::Exited(_) | End::Killed(_) => Outcome::of_target(run.end),
         _ => Outcome::OwnFailure,
-    }
+    };
+    (sentence, outcome)
 }

@@ -2,8 +2,11 @@
 
 use anyhow::{Context, Result};
 use clap_complete::Shell;
+use seepmeter_engine::PluginKind;
+use seepmeter_record::printable;
 
-use crate::flags::Flags;
+use crate::completions::{Candidate, candidates, script};
+use crate::flags::{CompleteFlags, CompleteKind, Flags};
 use crate::messages::print_bytes;
 use crate::outcome::Outcome;
 
@@ -12,9 +15,24 @@ use crate::outcome::Outcome;
 /// # Errors
 /// Standard output can't be written to.
 pub fn completions(shell: Shell) -> Result<Outcome> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Flags::command(), "seepmeter", &mut script);
-    print_bytes(&script)
+    print_bytes(script(shell).as_bytes())
+}
+
+/// `seepmeter complete`, which the scripts of `seepmeter completions` run.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub fn complete(flags: &CompleteFlags) -> Result<Outcome> {
+    let CompleteFlags { kind, typed, words } = flags;
+    let kind = match kind {
+        CompleteKind::Sampler => PluginKind::Sampler,
+        CompleteKind::Sink => PluginKind::Sink,
+    };
+    let line = |candidate: Candidate| {
+        format!("{}\t{}\n", printable(&candidate.value), printable(&candidate.help))
+    };
+    let lines: String = candidates(kind, typed, words).into_iter().map(line).collect();
+    print_bytes(lines.as_bytes())
 }
 
 /// `seepmeter man`.

@@ -1,23 +1,43 @@
 //! What was typed.
 
+mod complete;
+mod format;
+mod interim;
+mod marks;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use seepmeter_engine::TickInterval;
 use seepmeter_plugin::parse_duration;
 use seepmeter_record::human::{Size, parse_size};
 use seepmeter_verdict::{Gate, RowFilter, ScaleGate, TableOptions, ValueUnit};
 
+pub use self::complete::{CompleteFlags, CompleteKind};
+pub use self::format::{FormatFlags, FormatSpec};
+pub use self::interim::InterimFlags;
+pub use self::marks::{AttachMarkFlags, MarkFlags, RunMarkFlags};
 use crate::slips;
 use crate::spec::Spec;
+use crate::terminal::When;
 
 /// Watch the memory of any program and judge whether it leaks
 #[derive(Debug, Parser)]
 #[command(name = "seepmeter", version, max_term_width = 100)]
 pub struct Flags {
+    /// When to use colour: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 990
+    )]
+    pub color: When,
     /// What to do.
     #[command(subcommand)]
     pub command: Subcommand,
@@ -35,8 +55,8 @@ pub enum Subcommand {
     Run(RunFlags),
     /// Watch running processes
     ///
-    /// The watch ends when all of them have ended, after --duration, or at Ctrl-C. It sends no signal to
-    /// them and leaves them running.
+    /// The watch ends when all of them have ended, after --duration, when --until-verdict has its verdict, or at
+    /// Ctrl-C. It sends no signal to them and leaves them running. SIGUSR1 prints the summary so far.
     #[command(override_usage = "seepmeter attach [OPTIONS] PID...")]
     Attach(AttachFlags),
     /// Send a recording to sinks
@@ -64,6 +84,14 @@ pub enum Subcommand {
     /// seepmeter itself failed; 126 if the command can't be executed; 127 if it was not found.
     #[command(override_usage = "seepmeter scale [OPTIONS] [--] COMMAND [ARG | {n}]...")]
     Scale(ScaleFlags),
+    /// Send a mark to the seepmeter that watches this shell or program
+    ///
+    /// A mark says what work is done: `n 1000`, the value of a counter, or any text. It becomes an event of
+    /// the run, and `judge --per n` judges bytes per unit of such a counter. `run --marks` sets the variable
+    /// SEEPMETER_MARKS, which has the path of the socket that marks are sent to.
+    ///
+    /// The exit status is 0, or 125 if the mark was not sent.
+    Mark(MarkFlags),
     /// List all samplers and sinks, or describe one
     Plugins(PluginsFlags),
     /// Print a completion script for a shell
@@ -71,6 +99,9 @@ pub enum Subcommand {
         /// Which shell
         shell: Shell,
     },
+    /// List what a shell may offer for a word
+    #[command(hide = true)]
+    Complete(CompleteFlags),
     /// Print the manual page, of all or of one subcommand
     Man {
         /// The subcommand
@@ -80,20 +111,27 @@ pub enum Subcommand {
 
 /// `seepmeter run`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("end of the watch").args(["duration", "until_verdict"]).multiple(true))]
 pub struct RunFlags {
     /// How to watch.
     #[command(flatten)]
     pub watch: WatchFlags,
+    /// What becomes of the verdict while it forms.
+    #[command(flatten)]
+    pub interim: InterimFlags,
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
-    /// What happens to the command when --duration is over
-    #[arg(long, value_name = "WHAT", default_value = "leave", requires = "duration")]
+    /// What happens to the command when --duration is over or --until-verdict has its verdict
+    #[arg(long, value_name = "WHAT", default_value = "leave", requires = "end of the watch")]
     pub on_stop: OnStop,
     /// How long --on-stop end waits from SIGTERM to SIGKILL; also, a second SIGTERM to seepmeter
     /// within this time is passed on as SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub grace: Duration,
+    /// How the command can write marks.
+    #[command(flatten)]
+    pub marks: RunMarkFlags,
     /// The command and its arguments
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -108,9 +146,15 @@ pub struct AttachFlags {
     /// How to watch.
     #[command(flatten)]
     pub watch: WatchFlags,
+    /// What becomes of the verdict while it forms.
+    #[command(flatten)]
+    pub interim: InterimFlags,
     /// Where the records go.
     #[command(flatten)]
     pub sinks: SinkFlags,
+    /// How the processes can send marks.
+    #[command(flatten)]
+    pub marks: AttachMarkFlags,
     /// The pids of the processes
     #[arg(value_name = "PID", value_parser = parse_pid)]
     pub pids: Vec<i32>,
@@ -132,13 +176,19 @@ pub struct JudgeFlags {
     /// The metric to judge [default: rss]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
+    /// Judge by work instead of time: bytes per unit of this counter, of which the recording has marks
+    #[arg(long, value_name = "COUNTER", conflicts_with = "explain")]
+    pub per: Option<String>,
     /// What to read of tables.
     #[command(flatten)]
     pub table: TableFlags,
     /// What must not be true.
     #[command(flatten)]
     pub gates: GateFlags,
-    /// Print a JSON object for each file
+    /// In which formats the answer is given.
+    #[command(flatten)]
+    pub format: FormatFlags,
+    /// Print JSON, as --format json does
     #[arg(long)]
     pub json: bool,
     /// Print what each stage of the analysis found
@@ -164,7 +214,10 @@ pub struct CompareFlags {
     /// The exit status for --fail-on
     #[arg(long, value_name = "STATUS", default_value_t = FAIL_STATUS, value_parser = clap::value_parser!(u8).range(1..))]
     pub fail_status: u8,
-    /// Print a JSON object for each metric
+    /// In which formats the answer is given.
+    #[command(flatten)]
+    pub format: FormatFlags,
+    /// Print JSON, as --format json does
     #[arg(long)]
     pub json: bool,
     /// Runs of the base
@@ -199,7 +252,10 @@ pub struct ScaleFlags {
     /// Fail also if a gate cannot decide, because the answer is inconclusive
     #[arg(long, requires = "fail_on")]
     pub strict: bool,
-    /// Print a JSON object
+    /// In which formats the answer is given.
+    #[command(flatten)]
+    pub format: FormatFlags,
+    /// Print JSON, as --format json does
     #[arg(long)]
     pub json: bool,
     /// The command and its arguments
@@ -320,6 +376,9 @@ pub struct SinkFlags {
     /// Print no summary at the end
     #[arg(long)]
     pub no_summary: bool,
+    /// In which formats the verdict is given as well.
+    #[command(flatten)]
+    pub format: FormatFlags,
     /// The metric to judge; may be given several times, and gates apply to the first [default: rss]
     #[arg(long = "metric", value_name = "NAME")]
     pub metrics: Vec<String>,
@@ -372,6 +431,7 @@ impl Flags {
     /// What clap reports, help and version included.
     pub fn read() -> Result<Self, clap::Error> {
         let words: Vec<OsString> = std::env::args_os().collect();
+        When::apply_from(&words);
         let mut flags =
             Self::try_parse_from(&words).map_err(|error| slips::explained(error, &words))?;
         if let Subcommand::Run(run) = &mut flags.command {

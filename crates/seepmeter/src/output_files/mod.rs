@@ -43,11 +43,14 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use seepmeter_plugin::Error;
 use seepmeter_process::WaitingWriter;
 use seepmeter_record::Bytes;
+
+use crate::terminal::status_line::Pause;
 
 mod links;
 mod lock;
@@ -135,6 +138,8 @@ struct RoomState {
 #[derive(Clone, Debug)]
 pub struct OutputRoom {
     state: Arc<Mutex<RoomState>>,
+    /// Held by whoever makes a file that is not noted yet.
+    making: Arc<Mutex<()>>,
     /// How often the outputs were asked to open their files again.
     reopens: Arc<AtomicU64>,
 }
@@ -165,7 +170,7 @@ impl OutputRoom {
             created: Vec::new(),
             reopens_wanted: false,
         };
-        Self { state: Arc::new(Mutex::new(state)), reopens: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), making: Arc::default(), reopens: Arc::default() }
     }
 
     /// Keeps every output away from a file that the run reads or executes; `what` it is, for messages. One that
@@ -244,8 +249,10 @@ impl OutputRoom {
         Ok(())
     }
 
-    /// Unless the run has begun, removes the files that were made for it; older ones stay as they were.
+    /// Unless the run has begun, removes the files that were made for it; older ones stay as they were. Who is
+    /// about to make one just now has a moment to find out that the run is aborted, and to remove it.
     pub(crate) fn abort(&self) {
+        const MOMENT: Duration = Duration::from_millis(20);
         let mut state = self.lock();
         if state.phase == Phase::Begun {
             return;
@@ -253,6 +260,13 @@ impl OutputRoom {
         state.phase = Phase::Aborted;
         for (path, id) in std::mem::take(&mut state.created) {
             remove(&path, id);
+        }
+        drop(state);
+        let until = Instant::now() + MOMENT;
+        while matches!(self.making.try_lock(), Err(TryLockError::WouldBlock))
+            && Instant::now() < until
+        {
+            std::thread::sleep(MOMENT / 20);
         }
     }
 
@@ -296,7 +310,7 @@ impl RoomState {
     ) -> Result<(), Error> {
         match self.used.iter().find(|used| used.place == *place && clashes(used.role)) {
             Some(used) => Err(Error::failed(format!(
-                "it would write to {name}, which is {}; give it another path=",
+                "it would write to {name}, which is {}; give it another file",
                 used.what
             ))),
             None => Ok(()),
@@ -316,7 +330,12 @@ pub enum OutputFile {
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Stream(file) => file.write(bytes),
+            Self::Stream(file) => {
+                let mut pause = Pause::before_writing_to(&file.0);
+                let written = file.write(bytes)?;
+                pause.iter_mut().for_each(|pause| pause.wrote(&bytes[..written]));
+                Ok(written)
+            }
             Self::Regular(file) => file.write(bytes),
         }
     }

@@ -70,6 +70,8 @@ impl RegularOutput {
             // A program that runs can't even be opened.
             room.lock().check(&Place::File(FileId::of(&metadata)), name, |_| true)?;
         }
+        // From before a file is made until it is noted, or removed: see `OutputRoom::abort`.
+        let making = room.making.lock();
         let opened = OpenedFile::open(path).map_err(|error| cannot_create(path, &error))?;
         let noted = note(room, path, &opened, rules, user);
         let OpenedFile { file, id, created, .. } = opened;
@@ -79,6 +81,7 @@ impl RegularOutput {
             }
             return Err(error);
         }
+        drop(making);
         Ok(Self {
             room: room.clone(),
             path: path.clone(),

@@ -128,7 +128,7 @@ impl<'r, 'a> Search<'r, 'a> {
         let unit = first.seconds;
         let is_long =
             |run: &ScaleRun| run.seconds >= LONG.as_secs_f64() && run.seconds >= 2.0 * unit;
-        while run.held < MUCH.min(self.limits.memory) && amount < LARGEST {
+        while run.memory < MUCH.min(self.limits.memory) && amount < LARGEST {
             if is_long(&run) {
                 // A busy machine makes a short run a long one, now and then.
                 run = self.measure(amount, 0)?;
@@ -165,10 +165,10 @@ impl<'r, 'a> Search<'r, 'a> {
         };
         let of_largest = || self.runs.iter().filter(|run| run.amount == largest);
         let seconds = of_largest().map(|run| run.seconds).fold(0.0, f64::max);
-        let held = of_largest().map(|run| run.held).max().unwrap_or(0);
+        let memory = of_largest().map(|run| run.memory).max().unwrap_or(0);
         let left = self.limits.deadline.saturating_duration_since(Instant::now()).as_secs_f64();
         let needed = 2.2 * seconds * rounds as f64;
-        if needed > left || 2 * held > self.limits.memory || largest >= LARGEST {
+        if needed > left || 2 * memory > self.limits.memory || largest >= LARGEST {
             return Ok(false);
         }
         let amount = 2 * largest;
@@ -195,17 +195,17 @@ impl<'r, 'a> Search<'r, 'a> {
         if run.end != End::Exited(0) {
             return found(Finding::Failed { amount, run });
         }
-        let held = run.held.context("nothing could be read of a run: it ended before its first sample; give larger amounts with -n");
-        let held = held.map_err(Stop::Error)?;
+        let memory = run.memory.context("nothing could be read of a run: it ended before its first sample; give larger amounts with -n");
+        let memory = memory.map_err(Stop::Error)?;
         Ok(ScaleRun {
             amount,
             round,
             seconds: run.time.as_secs_f64(),
-            held: held.bytes,
-            exact: held.exact,
-            peak_rss: held.peak_rss,
-            classes: held.classes,
-            frees_at_exit: held.frees_at_exit,
+            memory: memory.bytes,
+            exact: memory.exact,
+            peak_rss: memory.peak_rss,
+            classes: memory.classes,
+            frees_at_exit: memory.frees_at_exit,
             processes: run.processes,
         })
     }

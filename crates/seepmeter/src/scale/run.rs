@@ -6,19 +6,22 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::wait::{is_readable, wait_readable};
-use seepmeter_process::{Command, ExecError, HeldChild, Process, Signals, Streams};
+use seepmeter_process::{ChildSignals, Command, ExecError, HeldChild, Process, Streams};
 use seepmeter_record::End;
 use seepmeter_tracer::{ExitTracer, gains_rights};
 
-use super::held::Held;
+use super::current::{CurrentRun, descendants, send_to_all};
+use super::end_memory::EndMemory;
 use crate::messages;
 
 /// What stands for the amount in the words of a command.
@@ -31,6 +34,8 @@ const TUNABLES: &str = "GLIBC_TUNABLES";
 const NO_FASTBINS: &str = "glibc.malloc.mxfast=0";
 /// So much is kept of what a run prints, to be shown if it fails.
 const KEPT_OUTPUT: usize = 64 << 10;
+/// So much of it is read at once.
+const READ: usize = 16 << 10;
 /// How often a run that can't be traced is sampled.
 const SAMPLING: Duration = Duration::from_millis(2);
 /// How long a run has from TERM to KILL.
@@ -40,7 +45,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct Runner<'a> {
     words: &'a [OsString],
     show_output: bool,
-    signals: &'a Signals,
+    signals: &'a ChildSignals,
+    current: &'a CurrentRun,
     /// Runs can't be traced, which was reported once.
     untraced: bool,
 }
@@ -52,8 +58,8 @@ pub(crate) struct FinishedRun {
     pub(crate) time: Duration,
     /// The last of what it printed, unless that was shown.
     pub(crate) output: Vec<u8>,
-    /// What its processes held at their ends; none if nothing could be read.
-    pub(crate) held: Option<Held>,
+    /// What its processes had in use at their ends; none if nothing could be read.
+    pub(crate) memory: Option<EndMemory>,
     /// How many processes there were.
     pub(crate) processes: usize,
 }
@@ -72,8 +78,14 @@ pub(crate) enum RunEnd {
 }
 
 impl<'a> Runner<'a> {
-    pub(crate) fn new(words: &'a [OsString], show_output: bool, signals: &'a Signals) -> Self {
-        Self { words, show_output, signals, untraced: false }
+    /// Of this command, whose signals are as `signals` says. The run that is under way is `current`.
+    pub(crate) fn new(
+        words: &'a [OsString],
+        show_output: bool,
+        signals: &'a ChildSignals,
+        current: &'a CurrentRun,
+    ) -> Self {
+        Self { words, show_output, signals, current, untraced: false }
     }
 
     /// True if the command has a place for the amount.
@@ -83,6 +95,9 @@ impl<'a> Runner<'a> {
 
     /// Runs the command with this amount, no longer than until the deadline.
     pub(crate) fn run(&mut self, amount: u64, deadline: Instant) -> Result<RunEnd> {
+        if let Some(signal) = self.current.interrupted_by() {
+            return Ok(RunEnd::Interrupted(signal));
+        }
         let number = amount.to_string();
         let words = self.words.iter().map(|word| with_amount(word, &number));
         let mut command = Command::new(words).context("cannot read the command")?;
@@ -96,29 +111,36 @@ impl<'a> Runner<'a> {
             output.reader = Some(reader);
         }
         let executable = command.executable();
-        let held = command.spawn(self.signals.before()).context("cannot spawn a child")?;
+        let held = command.spawn(self.signals).context("cannot spawn a child")?;
         drop(command);
         let rights = executable.is_some_and(|file| gains_rights(&file).unwrap_or(false));
         let watcher = self.watcher(&held, rights)?;
+        self.current.set(Some(Arc::clone(held.process())));
         let begin = Instant::now();
         let child = match held.release() {
             Ok(child) => child,
-            Err(error) => return Ok(RunEnd::NotExecuted(error)),
+            Err(error) => {
+                self.current.set(None);
+                return Ok(RunEnd::NotExecuted(error));
+            }
         };
         let stop = self.until_end(child.process(), &mut output, deadline).inspect_err(|_| {
+            self.current.set(None);
             let _ = child.process().signal(Signal::SIGKILL);
             let _ = child.process().wait().and_then(|()| child.reap());
         })?;
-        let (helds, processes) = watcher.finish();
+        let (memories, processes) = watcher.finish();
         let time = begin.elapsed();
+        // Once it is reaped, its pid may be another one's.
+        self.current.set(None);
         let end = child.reap().context("cannot reap the child")?;
         output.drain()?;
         if let Some(stop) = stop {
             return Ok(stop);
         }
-        let held = Held::of_run(helds);
+        let memory = EndMemory::of_run(memories);
         let output = output.kept.into();
-        Ok(RunEnd::Finished(FinishedRun { end, time, output, held, processes }))
+        Ok(RunEnd::Finished(FinishedRun { end, time, output, memory, processes }))
     }
 
     /// Traces the child to its end, or samples it if it can't be traced.
@@ -149,16 +171,20 @@ impl<'a> Runner<'a> {
         let mut until = deadline;
         let mut tree: Vec<Process> = Vec::new();
         loop {
-            let mut fds = vec![process.pidfd(), self.signals.as_fd()];
+            let mut fds = vec![process.pidfd(), self.current.as_fd()];
             fds.extend(output.reader.as_ref().map(AsFd::as_fd));
             let ready = wait_readable(&fds, Some(until)).context("cannot wait for a run")?;
             if ready[0] {
+                // Whatever of the tree has not ended with the run is ended now.
+                if stop.is_some() {
+                    send_to_all(Signal::SIGKILL, tree.iter());
+                }
                 return Ok(stop);
             }
             if ready.get(2) == Some(&true) {
                 output.read()?;
             }
-            let received = self.signals.next().context("cannot read signals")?;
+            let received = self.current.take_unsent();
             // What the terminal sends, the run has got as well.
             let send = match received {
                 Some(received) => {
@@ -172,13 +198,10 @@ impl<'a> Runner<'a> {
                 }
                 None => Some(Signal::SIGKILL),
             };
+            // Before their parent ends, and they are nobody's to be found by.
+            tree.extend(descendants(process.pid()));
             if let Some(signal) = send {
-                // Before their parent ends, and they are nobody's to be found by.
-                tree.extend(descendants(process.pid()));
-                for process in tree.iter().chain([process]) {
-                    // One with more rights than ours must not keep the others from being ended.
-                    let _ = process.signal(signal);
-                }
+                send_to_all(signal, tree.iter().chain([process]));
             }
             until = Instant::now() + GRACE;
         }
@@ -188,23 +211,6 @@ impl<'a> Runner<'a> {
 /// The user's settings of glibc, and ours before them: the last one counts.
 fn tunables(own: Option<String>) -> String {
     [NO_FASTBINS.to_owned()].into_iter().chain(own).collect::<Vec<_>>().join(":")
-}
-
-/// The processes that have come of one and still are its children, and theirs.
-fn descendants(pid: i32) -> Vec<Process> {
-    let root = ProcRoot::default();
-    let (mut found, mut parents) = (Vec::new(), vec![pid]);
-    while let Some(parent) = parents.pop() {
-        for child in root.children(parent).unwrap_or_default() {
-            let Ok(process) = Process::open(child, &root) else { continue };
-            // Held now, so that it is no other one that has got the pid.
-            if root.process(child).stat().is_ok_and(|stat| stat.ppid == parent) {
-                parents.push(child);
-                found.push(process);
-            }
-        }
-    }
-    found
 }
 
 /// The word with the amount in its place.
@@ -232,7 +238,7 @@ impl Output {
     /// Takes what is there, and waits if nothing is.
     fn read(&mut self) -> Result<()> {
         let Some(reader) = &mut self.reader else { return Ok(()) };
-        let mut bytes = [0; 16 << 10];
+        let mut bytes = [0; READ];
         let length = reader.read(&mut bytes).context("cannot read what a run prints")?;
         if length == 0 {
             self.reader = None;
@@ -242,13 +248,17 @@ impl Output {
         Ok(())
     }
 
-    /// Takes what is left. Somebody who lives on may have the other end: that is not waited for.
+    /// Takes what is left, which is no more than the pipe holds. Somebody who lives on may have the other end,
+    /// and go on writing: that is not waited for.
     fn drain(&mut self) -> Result<()> {
-        while let Some(reader) = &self.reader {
-            if !is_readable(reader.as_fd())? {
-                return Ok(());
+        let Some(reader) = &self.reader else { return Ok(()) };
+        let size =
+            fcntl(reader, FcntlArg::F_GETPIPE_SZ).context("cannot ask a pipe for its size")?;
+        for _ in 0..=usize::try_from(size).unwrap_or(0) / READ {
+            match &self.reader {
+                Some(reader) if is_readable(reader.as_fd())? => self.read()?,
+                _ => break,
             }
-            self.read()?;
         }
         Ok(())
     }
@@ -257,7 +267,7 @@ impl Output {
 /// Reads what a run holds, in a thread of its own: a tracer is a thread, and must not wait for output.
 struct Watcher {
     thread: JoinHandle<()>,
-    helds: Receiver<Held>,
+    memories: Receiver<EndMemory>,
     /// Of a sampler: tells it that the run has ended.
     end: Option<io::PipeWriter>,
 }
@@ -266,7 +276,7 @@ impl Watcher {
     /// Traces a child that is held. The inner error says why it can't be traced.
     fn trace(pid: i32) -> Result<Result<Self, String>> {
         let (say, begun) = mpsc::channel();
-        let (send, helds) = mpsc::channel();
+        let (send, memories) = mpsc::channel();
         let trace = move || {
             let tracer = match ExitTracer::begin(pid) {
                 Ok(tracer) => tracer,
@@ -275,40 +285,40 @@ impl Watcher {
             let _ = say.send(Ok(()));
             // If waiting fails, no process is shown any more, and the run has no figure.
             let _ = tracer.run_to_exit(|thread| {
-                let _ = Held::at_end(thread).map(|held| send.send(held));
+                let _ = EndMemory::at_end(thread).map(|memory| send.send(memory));
             });
         };
         let thread = std::thread::Builder::new().name("tracer".to_owned()).spawn(trace);
         let thread = thread.context("cannot start a thread")?;
         let begun = begun.recv().unwrap_or_else(|_| Err("the tracer has failed".to_owned()));
-        Ok(begun.map(|()| Self { thread, helds, end: None }))
+        Ok(begun.map(|()| Self { thread, memories, end: None }))
     }
 
     /// Samples a child until it has ended; what was sampled last counts.
     fn sample(pid: i32) -> Result<Self> {
         let (ended, end) = io::pipe().context("cannot make a pipe")?;
-        let (send, helds) = mpsc::channel();
+        let (send, memories) = mpsc::channel();
         let sample = move || {
             let folder = ProcRoot::default().process(pid);
             let mut last = None;
             while !wait_readable(&[ended.as_fd()], Some(Instant::now() + SAMPLING))
                 .map_or(true, |ready| ready[0])
             {
-                last = Held::sample(&folder).or(last);
+                last = EndMemory::sample(&folder).or(last);
             }
-            let _ = last.map(|held| send.send(held));
+            let _ = last.map(|memory| send.send(memory));
         };
         let thread = std::thread::Builder::new().name("sampler".to_owned()).spawn(sample);
-        Ok(Self { thread: thread.context("cannot start a thread")?, helds, end: Some(end) })
+        Ok(Self { thread: thread.context("cannot start a thread")?, memories, end: Some(end) })
     }
 
-    /// What each process held at its end, and how many there were.
-    fn finish(self) -> (Vec<Held>, usize) {
+    /// What each process had in use at its end, and how many there were.
+    fn finish(self) -> (Vec<EndMemory>, usize) {
         drop(self.end);
         let _ = self.thread.join();
-        let helds: Vec<Held> = self.helds.into_iter().collect();
-        let processes = helds.len();
-        (helds, processes)
+        let memories: Vec<EndMemory> = self.memories.into_iter().collect();
+        let processes = memories.len();
+        (memories, processes)
     }
 }
 

@@ -42,10 +42,11 @@ impl Plugin for Exec {
         }
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(&command).stdin(Stdio::piped()).process_group(0);
-        // SAFETY: close and sigprocmask are async-signal-safe, and nothing else is called between fork and exec.
+        // SAFETY: close, sigaction and sigprocmask are async-signal-safe, and nothing else is called between fork and exec.
         unsafe {
             shell.pre_exec(|| {
                 start::close_outputs_as_found();
+                start::ignore_as_found()?;
                 // Seepmeter blocks the signals that it reads itself; its children should not.
                 Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
             });

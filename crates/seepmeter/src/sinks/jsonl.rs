@@ -100,6 +100,10 @@ impl OutputSink for Jsonl {
         ended.map_err(|error| self.cannot_write(&error))
     }
 
+    fn is_over(&mut self) -> bool {
+        self.state.as_mut().is_some_and(|state| state.is_over())
+    }
+
     fn begin_part(&mut self, number: u64) -> Result<(), Error> {
         let Self { form, output, state, .. } = self;
         let Some(state) = state else { return Ok(()) };
@@ -125,8 +129,13 @@ impl Jsonl {
 
 impl Sink for Jsonl {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        if let Some(state) = &mut self.state {
-            state.apply(record);
+        if let Some(state) = &mut self.state
+            && !state.apply(record)
+        {
+            return Err(Error::failed(format!(
+                "{} cannot go on in a new file: the stacks so far, which it would begin with, take more than 64 MiB, which is the limit of a recording; leave out rotate= and reopen=, or sample fewer stacks",
+                self.path
+            )));
         }
         self.form.write(record).map_err(|error| self.cannot_write(&error))
     }

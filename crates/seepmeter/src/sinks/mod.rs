@@ -17,6 +17,7 @@ mod test_stream;
 pub use csv::Csv;
 pub use exec::Exec;
 pub use jsonl::Jsonl;
+pub(crate) use output::{Destination, Output};
 pub(crate) use output_sink::{OutputSink, factory};
 pub use stacks::Stacks;
 pub use summary::Summary;

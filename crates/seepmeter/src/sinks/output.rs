@@ -1,19 +1,20 @@
 //! Where a sink writes to.
 
-use std::cell::{RefCell, RefMut};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seepmeter_plugin::Error;
 use seepmeter_process::{WaitingWriter, start};
 use seepmeter_record::{Bytes, printable};
+use seepmeter_verdict::VerdictLine;
 
 use crate::output_files::{
     Limit, OutputFile, OutputRoom, PartEnd, PartRules, StandardStream, standard_stream,
 };
+use crate::terminal;
 
 /// Each rotation renames all files that are kept.
 const MOST_KEPT: u32 = 1_000;
@@ -29,7 +30,7 @@ pub(crate) struct Destination {
 
 impl Destination {
     /// One file; standard error if there is no path.
-    pub(super) fn of(path: Option<&Path>) -> Self {
+    pub(crate) fn of(path: Option<&Path>) -> Self {
         Self { path: path.map(Path::to_owned), rules: PartRules::default() }
     }
 
@@ -52,13 +53,13 @@ impl Destination {
 /// A buffered output with a name for messages. Its clones are the same output.
 #[derive(Clone)]
 pub(crate) struct Output {
-    writer: Rc<RefCell<BufWriter<OutputFile>>>,
-    name: Rc<str>,
+    writer: Arc<Mutex<BufWriter<OutputFile>>>,
+    name: Arc<str>,
 }
 
 impl Output {
     /// Opens what a sink, `user`, asks for.
-    pub(super) fn open(
+    pub(crate) fn open(
         room: &OutputRoom,
         destination: &Destination,
         user: &str,
@@ -103,7 +104,7 @@ impl Output {
 
     fn to(file: OutputFile, name: &str) -> Self {
         let writer = BufWriter::with_capacity(1 << 15, file);
-        Self { writer: Rc::new(RefCell::new(writer)), name: name.into() }
+        Self { writer: Arc::new(Mutex::new(writer)), name: name.into() }
     }
 
     /// What it is called in messages.
@@ -112,7 +113,7 @@ impl Output {
     }
 
     /// Hands `write` the writer, and names this output if that fails.
-    pub(super) fn print(
+    pub(crate) fn print(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Error> {
@@ -125,13 +126,19 @@ impl Output {
         self.print(|out| writeln!(out, "{}", printable(line)))
     }
 
-    /// Prints lines for people.
-    pub(super) fn lines(&mut self, lines: &[String]) -> Result<(), Error> {
-        lines.iter().try_for_each(|line| self.line(line))
+    /// Prints lines for people. On a terminal one that is too long goes on in the next, indented by so many
+    /// columns.
+    pub(super) fn lines(&mut self, lines: &[VerdictLine], indent: usize) -> Result<(), Error> {
+        let shown = |line: &VerdictLine| match self.writer().get_ref() {
+            OutputFile::Stream(stream) => terminal::for_people(line, &stream.0, indent),
+            OutputFile::Regular(_) => printable(&line.text).into_owned(),
+        };
+        let lines: Vec<String> = lines.iter().map(shown).collect();
+        self.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 
     /// Hands everything on to the system.
-    pub(super) fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.print(|writer| writer.flush())
     }
 
@@ -172,15 +179,15 @@ impl Output {
     }
 
     /// Makes sure at the end that what was written can be found.
-    pub(super) fn check_at_end(&self) -> Result<(), Error> {
+    pub(crate) fn check_at_end(&self) -> Result<(), Error> {
         match self.writer().get_ref() {
             OutputFile::Stream(_) => Ok(()),
             OutputFile::Regular(file) => file.check_at_end(),
         }
     }
 
-    fn writer(&self) -> RefMut<'_, BufWriter<OutputFile>> {
-        self.writer.borrow_mut()
+    fn writer(&self) -> MutexGuard<'_, BufWriter<OutputFile>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

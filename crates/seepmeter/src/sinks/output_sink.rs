@@ -44,6 +44,11 @@ pub(crate) trait OutputSink: Sink + Sized + 'static {
         self.flush()
     }
 
+    /// True once no further part could be read by itself.
+    fn is_over(&mut self) -> bool {
+        false
+    }
+
     /// Begins a part that can be read by itself.
     ///
     /// # Errors
@@ -97,6 +102,9 @@ impl<S: OutputSink> InParts<S> {
     /// Goes on in a new part if this one is over.
     fn turn(&mut self) -> Result<(), Error> {
         let Some(end) = self.output.part_end() else { return Ok(()) };
+        if end != PartEnd::Truncated && self.sink.is_over() {
+            return Ok(());
+        }
         self.part += 1;
         // The begin of a part that somebody has truncated is gone, so there is nothing to complete.
         if end != PartEnd::Truncated {
@@ -117,6 +125,10 @@ impl<S: OutputSink> Sink for InParts<S> {
 
     fn flush(&mut self) -> Result<(), Error> {
         self.sink.flush()
+    }
+
+    fn report(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        self.sink.report(conclusion)
     }
 
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seepmeter_plugin::{Error, Sink, choices, options};
+use seepmeter_plugin::{Error, OptionValue, Sink, options};
 use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
     Bytes, CurrentValues, Event, Frame, Metric, Record, Sample, SamplerId, StackDefinitions,
@@ -18,27 +18,40 @@ use seepmeter_record::{
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 
-choices! {
-    /// What the number behind a stack counts.
-    pub enum Weight {
-        /// Samples in which a thread had this stack.
-        Samples = "samples",
-        /// Bytes by which the resident set grew between two samples, in the later of which a thread had
-        /// this stack.
-        Growth = "growth",
-        /// Bytes of address space that were mapped from this stack and are mapped at the end.
-        Mapped = "mapped",
+/// What the number behind a stack counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Samples in which a thread had this stack.
+    Samples,
+    /// Bytes of address space that were mapped from this stack and are mapped at the end.
+    Mapped,
+}
+
+impl OptionValue for Weight {
+    fn kind() -> String {
+        "samples|mapped".to_owned()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "samples" => Ok(Self::Samples),
+            "mapped" => Ok(Self::Mapped),
+            "growth" => Err("growth can't be given to the stacks that are sampled after it: the code that has \
+                             taken the memory may be asleep by then; `-s ptrace,calls=memory,unsafe=yes` with \
+                             `weight=mapped` follows that code, and `weight=samples` shows where threads were"
+                .to_owned()),
+            _ => Err(format!("`{text}` is not one of {}", Self::kind())),
+        }
     }
 }
 
 options! {
     /// Options of the sink `stacks`.
-    pub struct StacksOptions {
+    pub(crate) struct StacksOptions {
         /// The file to write to; `-` is standard output.
         path: PathBuf = "-",
-        /// What to count: `samples` in which a thread had this stack; `growth`, the bytes by which the
-        /// resident set grew before such a sample; or `mapped`, the bytes of address space that were
-        /// mapped from this stack and are mapped at the end.
+        /// What to count: `samples` in which a thread had this stack, or `mapped`, the bytes of address space
+        /// that were mapped from this stack and are mapped at the end.
         weight: Weight = "samples",
     }
 }
@@ -53,8 +66,6 @@ pub struct Stacks {
     sampler: Option<SamplerId>,
     /// The threads that have not ended.
     threads: HashMap<SubjectId, Thread>,
-    /// The resident set of each process at the last sample of stacks.
-    last_rss: HashMap<SubjectId, i64>,
     /// What is mapped from stacks of processes that have not ended.
     mapped: HashMap<SubjectId, MappedStack>,
     /// The weights of threads and processes that have ended.
@@ -95,7 +106,6 @@ impl OutputSink for Stacks {
             definitions: StackDefinitions::default(),
             sampler: None,
             threads: HashMap::new(),
-            last_rss: HashMap::new(),
             mapped: HashMap::new(),
             ended: BTreeMap::new(),
         })
@@ -119,11 +129,11 @@ impl Sink for Stacks {
             Weight::Mapped => {
                 *metric.name == *metric::MAPPED.name && metric.subject_kind == SubjectKind::Stack
             }
-            Weight::Samples | Weight::Growth => metric.unit == Unit::Stack,
+            Weight::Samples => metric.unit == Unit::Stack,
         };
         if !self.values.metrics().any(is_needed) {
             return Err(Error::failed(
-                "no stacks were sampled; sample with -s ptrace (for weight=mapped with -s ptrace,calls=memory)",
+                "no stacks were sampled; sample with -s ptrace (for weight=mapped with -s ptrace,calls=memory,unsafe=yes)",
             ));
         }
         let lines = self.lines();
@@ -167,37 +177,16 @@ impl Stacks {
 
     /// Counts a sample of stacks.
     fn count(&mut self, sample: &Sample) {
-        let growth = match self.weight {
-            Weight::Samples => None,
-            Weight::Growth => Some(self.growth()),
-            Weight::Mapped => return,
-        };
+        if self.weight == Weight::Mapped {
+            return;
+        }
         for thread in self.threads.values_mut() {
             // A partial sample has not observed a thread that it has no point of.
             if sample.partial && thread.sampled != sample.t {
                 continue;
             }
-            let grown = |growth: &HashMap<_, u64>| Some(*growth.get(&thread.subject.parent?)?);
-            let weight = growth.as_ref().map_or(Some(1), grown);
-            if let Some(weight) = weight.filter(|weight| *weight > 0) {
-                add(&mut thread.weights, thread.stack, weight);
-            }
+            add(&mut thread.weights, thread.stack, 1);
         }
-    }
-
-    /// By how much each process has grown since the last sample of stacks, if that is known.
-    fn growth(&mut self) -> HashMap<SubjectId, u64> {
-        let mut growth = HashMap::new();
-        for process in self.threads.values().filter_map(|thread| thread.subject.parent) {
-            if growth.contains_key(&process) {
-                continue;
-            }
-            let Some(rss) = self.values.value(process, metric::RSS.name) else { continue };
-            let grown =
-                self.last_rss.insert(process, rss).map_or(0, |before| rss.saturating_sub(before));
-            growth.insert(process, u64::try_from(grown).unwrap_or(0));
-        }
-        growth
     }
 
     /// A subject ends: nothing more is counted for it, and what was is kept by names alone.
@@ -211,7 +200,6 @@ impl Stacks {
         if !self.values.subject(ended).is_some_and(is_process) {
             return;
         }
-        self.last_rss.remove(&ended);
         for (_, thread) in self.threads.extract_if(|_, it| it.subject.parent == Some(ended)) {
             add_thread(&mut self.ended, &thread);
         }
@@ -270,7 +258,10 @@ fn add<K: Ord>(weights: &mut BTreeMap<K, u64>, key: K, weight: u64) {
 
 fn add_thread(weights: &mut BTreeMap<Line, u64>, thread: &Thread) {
     for (stack, weight) in &thread.weights {
-        add(weights, (Some(thread.subject.name.clone()), *stack), *weight);
+        // A thread may have emptied its name, and a line that begins with a semicolon has no root.
+        let name = &thread.subject.name;
+        let name = if name.as_bytes().is_empty() { "[no name]".into() } else { name.clone() };
+        add(weights, (Some(name), *stack), *weight);
     }
 }
 
@@ -334,7 +325,6 @@ mod tests {
     fn folded(weight: Weight, stream: &TestStream) -> String {
         let weight = match weight {
             Weight::Samples => "samples",
-            Weight::Growth => "growth",
             Weight::Mapped => "mapped",
         };
         output_of::<Stacks>(&[("weight", weight)], stream.records())
@@ -351,7 +341,9 @@ mod tests {
         stream.sample(3, 1, &[(worker, "stack", 1)]);
         stream.event(4, Some(worker), seepmeter_record::EventKind::Gone {});
         stream.sample(5, 1, &[]);
-        let expected = "work_er;main;parse 2\nwork_er;main;sleep 1\n";
+        let nameless = thread(&mut stream, process, "");
+        stream.sample(6, 1, &[(nameless, "stack", 0)]);
+        let expected = "[no name];main;parse 1\nwork_er;main;parse 2\nwork_er;main;sleep 1\n";
         assert_eq!(folded(Weight::Samples, &stream), expected);
     }
 
@@ -367,18 +359,13 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_that_of_the_threads_own_process_and_shrinking_counts_for_nothing() {
-        let mut stream = stream();
-        let (first, second) = (stream.target("first", 7), stream.target("second", 8));
-        let (one, two) = (thread(&mut stream, first, "one"), thread(&mut stream, second, "two"));
-        stream.sample(1, 0, &[(first, "rss", 1000)]);
-        stream.sample(2, 1, &[(one, "stack", 0), (two, "stack", 0)]);
-        stream.sample(3, 0, &[(first, "rss", 1500), (second, "rss", 7000)]);
-        stream.sample(4, 1, &[]);
-        stream.sample(5, 0, &[(first, "rss", 1400), (second, "rss", 7300)]);
-        stream.sample(6, 1, &[(one, "stack", 1), (two, "stack", 1)]);
-        let expected = "one;main;parse 500\ntwo;main;sleep 300\n";
-        assert_eq!(folded(Weight::Growth, &stream), expected);
+    fn growth_is_no_weight_and_the_message_names_what_to_do_instead() {
+        let error = Weight::parse("growth").unwrap_err();
+        assert!(
+            error.contains("calls=memory,unsafe=yes") && error.contains("weight=mapped"),
+            "{error}"
+        );
+        assert_eq!(Weight::parse("x").unwrap_err(), "`x` is not one of samples|mapped");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use seepmeter_record::{
     Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricKind, Record,
     Sample, SamplerId, Subject, SubjectId, SubjectKind, human,
 };
-use seepmeter_verdict::{Conclusion, MetricConclusion};
+use seepmeter_verdict::{Conclusion, MetricConclusion, VerdictLine};
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
@@ -48,7 +48,7 @@ pub struct Summary {
     footer: Option<Footer>,
     /// The part of the recording in which it goes on.
     continued_in: Option<u64>,
-    verdict_lines: Vec<String>,
+    verdict_lines: Vec<VerdictLine>,
     /// The metrics that were judged.
     judged: Vec<String>,
 }
@@ -127,9 +127,13 @@ impl Sink for Summary {
         Ok(())
     }
 
+    fn report(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
+        self.set_verdicts(conclusion);
+        self.print(Moment::SoFar)
+    }
+
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
-        self.judged = conclusion.metrics.iter().map(|judged| judged.metric.clone()).collect();
-        self.verdict_lines = conclusion.metrics.iter().flat_map(verdict_lines).collect();
+        self.set_verdicts(conclusion);
         Ok(())
     }
 
@@ -138,23 +142,39 @@ impl Sink for Summary {
         if self.footer.as_ref().is_some_and(verdict::never_started) {
             return Ok(());
         }
-        let lines = self.lines();
-        self.output.lines(&lines)?;
-        self.output.flush()
+        self.print(Moment::End)
     }
 }
 
 /// What was concluded from a metric.
-fn verdict_lines(metric: &MetricConclusion) -> Vec<String> {
-    match metric.lines(false) {
+fn verdict_lines(metric: &MetricConclusion) -> Vec<VerdictLine> {
+    match metric.verdict_lines(false) {
         Ok(lines) => lines,
         // It is judged unless the user asks for another: that it was not sampled is no news.
         Err(_) if metric.metric == metric::RSS.name => Vec::new(),
-        Err(why) => vec![format!("none: {why}")],
+        Err(why) => vec![format!("none: {why}").into()],
     }
 }
 
+/// Whether what is printed is the summary of the whole run, or of what there is so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    SoFar,
+    End,
+}
+
 impl Summary {
+    fn set_verdicts(&mut self, conclusion: &Conclusion) {
+        self.judged = conclusion.metrics.iter().map(|judged| judged.metric.clone()).collect();
+        self.verdict_lines = conclusion.metrics.iter().flat_map(verdict_lines).collect();
+    }
+
+    fn print(&mut self, moment: Moment) -> Result<(), Error> {
+        let lines = self.lines(moment);
+        self.output.lines(&lines, INDENT)?;
+        self.output.flush()
+    }
+
     /// A subject is known now: if it is a target or a cgroup, it is listed from here on.
     fn add_target(&mut self, id: SubjectId) {
         let Some(subject) = self.values.subject(id) else { return };
@@ -209,15 +229,16 @@ impl Summary {
         }
     }
 
-    fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> =
-            self.targets.iter().flat_map(|target| self.target_lines(target)).collect();
+    fn lines(&self, moment: Moment) -> Vec<VerdictLine> {
+        let mut lines: Vec<VerdictLine> =
+            self.targets.iter().flat_map(|target| self.target_lines(target, moment)).collect();
         // Of one target, it stands between its name and its memory.
         let place = if self.targets.len() == 1 { 1 } else { 0 };
         lines.insert(place, labelled("watched", &self.watched()));
         lines.extend(self.cgroups.iter().flat_map(|cgroup| self.cgroup_lines(cgroup)));
         for (place, line) in self.verdict_lines.iter().enumerate() {
-            lines.push(labelled(if place == 0 { "verdict" } else { "" }, line));
+            let label = if place == 0 { "verdict" } else { "" };
+            lines.push(VerdictLine { verdict: line.verdict, ..labelled(label, &line.text) });
         }
         let samplers = self.header.as_ref().map_or(&[][..], |header| &header.samplers);
         for (id, interval) in &self.backed_off {
@@ -244,12 +265,13 @@ impl Summary {
         lines
     }
 
-    fn target_lines(&self, target: &TargetSummary) -> Vec<String> {
+    fn target_lines(&self, target: &TargetSummary, moment: Moment) -> Vec<VerdictLine> {
         let subject = &target.whole.subject;
         let in_footer = self.footer.as_ref().and_then(|footer| footer.end_of(subject.id));
         let end = in_footer.or(target.end.as_ref().map(|ending| ending.end));
         let in_words = match (end, self.continued_in) {
             (Some(end), _) => format!(", {}", words::end(end)),
+            (None, _) if moment == Moment::SoFar => format!(", {}", words::end(End::Left)),
             (None, Some(part)) => format!("; the recording goes on in part {part}"),
             (None, None) => format!("; the recording has no end: {UNFINISHED}"),
         };
@@ -277,12 +299,12 @@ impl Summary {
     }
 
     /// The block of a cgroup; none if nothing of it is shown.
-    fn cgroup_lines(&self, cgroup: &SubjectSummary) -> Vec<String> {
+    fn cgroup_lines(&self, cgroup: &SubjectSummary) -> Vec<VerdictLine> {
         let spans = self.shown().into_iter().filter_map(|name| cgroup.span(name));
         let row = |(metric, span): (&Arc<Metric>, &Span)| {
             labelled(&metric.name, &self.row(cgroup.subject.id, metric, span, None))
         };
-        let mut lines: Vec<String> = spans.map(row).collect();
+        let mut lines: Vec<VerdictLine> = spans.map(row).collect();
         if !lines.is_empty() {
             lines.insert(0, labelled("cgroup", &cgroup.subject.name.to_string()));
         }
@@ -391,12 +413,16 @@ impl SubjectSummary {
     }
 }
 
-fn labelled(label: &str, line: &str) -> String {
-    format!("{label:9}  {line}")
+/// The columns before the text of a line.
+const LABEL: usize = 9;
+const INDENT: usize = LABEL + 2;
+
+fn labelled(label: &str, line: &str) -> VerdictLine {
+    format!("{label:LABEL$}  {line}").into()
 }
 
 /// What seepmeter itself used, as far as that is known.
-fn cost_line(cost: Cost) -> Option<String> {
+fn cost_line(cost: Cost) -> Option<VerdictLine> {
     let cpu = cost.cpu.map(|cpu| format!("{} of CPU time", human::duration(cpu)));
     let peak = cost.peak_rss.and_then(|peak| i64::try_from(peak).ok());
     let peak = peak.map(|peak| format!("{} peak rss", human::bytes(peak)));
@@ -477,6 +503,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_so_far_is_printed_in_between_and_the_whole_at_the_end() {
+        let (mut stream, target) = growing();
+        let so_far = "target     work (pid 7), still running\n\
+                      watched    2 s: 3 samples\n\
+                      rss        first 10 MiB, last 12 MiB, peak 12 MiB; average +1 MiB/s\n";
+        let nothing = Conclusion { metrics: Vec::new(), gates: Vec::new(), strict: false };
+        let begin = stream.records().len();
+        stream.exit(2 * SECOND + 1, target, 3);
+        let end = stream.records().split_off(begin);
+        let lines = output_after::<Summary>(&[], stream.records()[..begin].to_vec(), |sink| {
+            sink.report(&nothing)?;
+            end.iter().try_for_each(|record| sink.write(record))
+        });
+        let (first, second) = lines.split_at(so_far.len());
+        assert_eq!(first, so_far);
+        assert!(second.starts_with("target     work (pid 7), exited with status 3\n"), "{lines}");
+    }
+
+    #[test]
     fn a_time_without_samples_before_the_end_is_shown() {
         let (mut stream, target) = growing();
         stream.exit(3 * SECOND, target, 0);
@@ -543,7 +588,7 @@ mod tests {
             let why = NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 3 };
             let outcome = MetricOutcome::NoVerdict(why);
             let metrics = vec![MetricConclusion { metric: metric.to_owned(), outcome }];
-            Conclusion { metrics, gates: Vec::new() }
+            Conclusion { metrics, gates: Vec::new(), strict: false }
         };
         let lines_of = |metric| {
             let conclusion = conclusion_of(metric);

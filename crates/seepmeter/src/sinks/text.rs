@@ -18,6 +18,9 @@ use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 use super::words;
 
+/// No more counters than this stand in one line.
+const MOST_COUNTERS: usize = 8;
+
 choices! {
     /// The form of a line.
     pub enum Style {
@@ -58,6 +61,8 @@ pub struct Text {
     intervals: HashMap<SamplerId, u64>,
     /// Of each sampler whose first ticks are too dense to read: when its next line is due.
     next_lines: HashMap<SamplerId, u64>,
+    /// Counters of which no line has the value yet.
+    counters: BTreeMap<String, i64>,
 }
 
 impl OutputSink for Text {
@@ -83,6 +88,7 @@ impl OutputSink for Text {
             several: false,
             intervals: HashMap::new(),
             next_lines: HashMap::new(),
+            counters: BTreeMap::new(),
         })
     }
 }
@@ -188,7 +194,11 @@ impl Text {
         let whose = whose.map_or(String::new(), |it| format!("  {}", words::subject(it)));
         let times = self.times(t);
         let value = human::amount(value as f64, unit);
-        self.output.line(format!("{times}  {name} {value:>10}  {change:>13}{whose}").trim_end())
+        let counters = std::mem::take(&mut self.counters).into_iter();
+        let counters: String =
+            counters.map(|(name, number)| format!("  {name} {number}")).collect();
+        let line = format!("{times}  {name} {value:>10}  {change:>13}{whose}{counters}");
+        self.output.line(line.trim_end())
     }
 
     fn write_event(&mut self, event: &Event) -> Result<(), Error> {
@@ -218,7 +228,18 @@ impl Text {
             }
             EventKind::Continued {} => "continued after a stop".to_owned(),
             EventKind::KeepAlive { reason } => format!("keep-alive: {reason}"),
-            EventKind::Marker { number, text } => marker(*number, &text.to_string()),
+            // Of a counter, the next line of a sample has the value.
+            EventKind::Marker { number: Some(number), text } => {
+                let name = text.to_string();
+                if self.counters.len() < MOST_COUNTERS || self.counters.contains_key(&name) {
+                    self.counters.insert(name, *number);
+                }
+                return None;
+            }
+            EventKind::Marker { number: None, text } => format!("mark {text}"),
+            EventKind::MarksDropped { marks, reason } => {
+                format!("{} dropped: {reason}", human::count(*marks, "mark"))
+            }
             EventKind::SamplerFailed { reason } => format!("sampler failed: {reason}"),
             EventKind::SinkFailed { reason } => format!("sink failed: {reason}"),
             EventKind::Incomplete { text, .. } => format!("incomplete: {text}"),
@@ -267,13 +288,6 @@ impl Text {
     }
 }
 
-/// `marker 250: requests`.
-fn marker(number: Option<i64>, text: &str) -> String {
-    let number = number.map_or(String::new(), |number| format!(" {number}"));
-    let text = if text.is_empty() { String::new() } else { format!(": {text}") };
-    format!("marker{number}{text}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::test_stream::{TestStream, output_of};
@@ -316,14 +330,33 @@ mod tests {
     }
 
     #[test]
+    fn the_line_of_a_sample_has_the_counters_that_have_changed() {
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        let marker =
+            |number, text: &str| EventKind::Marker { number: Some(number), text: text.into() };
+        stream.sample(0, 0, &[(target, "rss", 10 * MIB)]);
+        stream.event(1, None, marker(1, "n"));
+        stream.event(2, None, marker(5, "n"));
+        stream.event(3, None, marker(2, "errors"));
+        stream.sample(SECOND, 0, &[(target, "rss", 12 * MIB)]);
+        stream.sample(2 * SECOND, 0, &[(target, "rss", 12 * MIB)]);
+        let expected = "12:00:00      0.000 s  rss     10 MiB\n\
+                        12:00:01      1.000 s  rss     12 MiB       +2 MiB/s  errors 2  n 5\n\
+                        12:00:02      2.000 s  rss     12 MiB          0 B/s\n";
+        assert_eq!(lines(Style::Line, &stream), expected);
+    }
+
+    #[test]
     fn events_are_shown_in_words() {
         let mut stream = TestStream::of_two_samplers();
         let target = stream.target("work", 7);
         stream.event(1, None, EventKind::Missed { ticks: 2 });
         stream.event(1, None, EventKind::Dropped { samples: 1, sink: "csv".into() });
         stream.event(1, Some(target), EventKind::Forwarded { signal: 15 });
-        stream.event(1, None, EventKind::Marker { number: Some(250), text: "requests".into() });
-        stream.event(1, None, EventKind::Marker { number: None, text: "".into() });
+        stream.event(1, None, EventKind::Marker { number: None, text: "loaded".into() });
+        let reason = "they are not UTF-8".into();
+        stream.event(1, None, EventKind::MarksDropped { marks: 3, reason });
         stream.event(1, None, EventKind::Late { samples: 1 });
         let other = EventKind::Other { kind: "news".into(), number: None, text: "good".into() };
         stream.event(1, None, other);
@@ -335,8 +368,8 @@ mod tests {
             "2 ticks missed",
             "1 sample dropped: sink csv is too slow",
             "SIGTERM sent to the target",
-            "marker 250: requests",
-            "marker",
+            "mark loaded",
+            "3 marks dropped: they are not UTF-8",
             "news: good",
         ];
         assert_eq!(shown, expected);

@@ -2,32 +2,51 @@
 
 use std::path::PathBuf;
 
-use seepmeter_plugin::{Error, Sink, options};
-use seepmeter_record::{End, Footer, Record, printable_json};
-use seepmeter_verdict::Conclusion;
+use seepmeter_plugin::{Error, Sink, choices, options};
+use seepmeter_record::{End, Footer, Record};
+use seepmeter_verdict::{Conclusion, Report, ReportBody, ReportFormat, ReportSection};
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
+use crate::terminal::INDENT;
+
+choices! {
+    /// The formats of a report.
+    pub enum VerdictFormat {
+        /// For people.
+        Text = "text",
+        /// For programs.
+        Json = "json",
+        /// Annotations of GitHub Actions.
+        Github = "github",
+        /// JUnit's XML.
+        Junit = "junit",
+        /// A table in Markdown.
+        Markdown = "markdown",
+    }
+}
 
 options! {
     /// Options of the sink `verdict`.
     pub struct VerdictOptions {
         /// The file to write to; `-` is standard output, and without it the lines go to standard error.
         path: Option<PathBuf>,
-        /// Write a JSON object for each verdict instead of words.
+        /// How to write it: `text` for people, `json` with an object for each verdict, `github` for annotations
+        /// of GitHub Actions, `junit` for XML with a case for each gate, or `markdown` for a table.
+        format: Option<VerdictFormat>,
+        /// The same as `format=json`.
         json: bool = "no",
-        /// Also write what each stage of the analysis found.
+        /// As text: also write what each stage of the analysis found.
         explain: bool = "no",
     }
 }
 
 /// The sink `verdict`.
 pub struct VerdictSink {
-    options: VerdictOptions,
+    format: ReportFormat,
+    explain: bool,
     output: Output,
-    lines: Vec<String>,
-    /// Why there is no verdict on a metric, of the first that has none.
-    missing: Option<String>,
+    conclusion: Option<Conclusion>,
     /// There was no target to judge, and why has been reported already.
     not_started: bool,
 }
@@ -43,7 +62,21 @@ impl OutputSink for VerdictSink {
     }
 
     fn new(options: VerdictOptions, output: Output) -> Result<Self, Error> {
-        Ok(Self { options, output, lines: Vec::new(), missing: None, not_started: false })
+        let format = match (options.format, options.json) {
+            (Some(VerdictFormat::Json) | None, true) | (Some(VerdictFormat::Json), false) => {
+                ReportFormat::Json
+            }
+            (Some(_), true) => {
+                let why = "option `json`: another format is given too; leave one of the two out";
+                return Err(Error::failed(why));
+            }
+            (Some(VerdictFormat::Text) | None, false) => ReportFormat::Text,
+            (Some(VerdictFormat::Github), false) => ReportFormat::Github,
+            (Some(VerdictFormat::Junit), false) => ReportFormat::Junit,
+            (Some(VerdictFormat::Markdown), false) => ReportFormat::Markdown,
+        };
+        let explain = options.explain;
+        Ok(Self { format, explain, output, conclusion: None, not_started: false })
     }
 }
 
@@ -56,36 +89,28 @@ impl Sink for VerdictSink {
     }
 
     fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
-        let VerdictOptions { json, explain, .. } = self.options;
-        for metric in &conclusion.metrics {
-            let lines = match json {
-                true => metric.documents(&conclusion.gates, None),
-                false => metric.lines(explain),
-            };
-            match lines {
-                Ok(lines) => self.lines.extend(lines),
-                Err(why) => {
-                    self.missing.get_or_insert_with(|| why.to_string());
-                }
-            }
-        }
+        self.conclusion = Some(conclusion.clone());
         Ok(())
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        if self.not_started {
+        let Some(conclusion) = self.conclusion.take().filter(|_| !self.not_started) else {
             return Ok(());
-        }
-        match self.options.json {
-            true => {
-                let json = self.lines.iter().map(|line| printable_json(line));
-                let json: Vec<_> = json.collect();
-                self.output.print(|out| json.iter().try_for_each(|it| writeln!(out, "{it}")))?;
+        };
+        let missing = conclusion.metrics.iter().find_map(|metric| metric.verdicts().err()).cloned();
+        let sections = vec![ReportSection { file: None, body: ReportBody::Run(conclusion) }];
+        let report = Report { sections, explain: self.explain, name_files: false };
+        match self.format {
+            ReportFormat::Text => self.output.lines(&report.lines(), INDENT)?,
+            format => {
+                let cannot =
+                    |error| Error::failed(format!("cannot write the verdict as JSON: {error}"));
+                let text = report.render(format).map_err(cannot)?;
+                self.output.print(|out| out.write_all(text.as_bytes()))?;
             }
-            false => self.output.lines(&self.lines)?,
         }
         self.output.flush()?;
-        match &self.missing {
+        match missing {
             Some(why) => Err(Error::failed(format!("there is nothing to judge: {why}"))),
             None => Ok(()),
         }
@@ -116,7 +141,7 @@ mod tests {
         stream.records().iter().try_for_each(|record| sink.write(record))?;
         let outcome = MetricOutcome::NoVerdict(NoVerdict::NothingSampled);
         let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
-        sink.conclude(&Conclusion { metrics, gates: Vec::new() })?;
+        sink.conclude(&Conclusion { metrics, gates: Vec::new(), strict: false })?;
         sink.stop()
     }
 

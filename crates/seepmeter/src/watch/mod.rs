@@ -5,32 +5,33 @@
 //! thread meanwhile: see [`Watch::wait_for`]. So no signal finds seepmeter deaf. What it does in which
 //! phase is decided in [`phase`].
 
+mod interim;
 mod phase;
+mod wait;
 
-use std::io::{self, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
-use seepmeter_engine::{Live, RunReport, Unfinished};
+use seepmeter_engine::{Live, Unfinished};
 use seepmeter_process::wait::wait_readable;
-use seepmeter_process::{
-    ChildSignals, HeldChild, Process, ReceivedSignal, Signals, memory_ran_out,
-};
+use seepmeter_process::{ChildSignals, HeldChild, Process, ReceivedSignal, Signals, deliver};
 use seepmeter_record::{End, EventKind, SubjectId};
 
+pub(crate) use self::interim::Interim;
 use self::phase::{Due, Effect, ONE_REQUEST, Phase, Requests};
-use crate::flags::OnStop;
+use crate::flags::{InterimFlags, OnStop};
 use crate::messages;
 use crate::outcome::Outcome;
 use crate::output_files::OutputRoom;
+use crate::scale::CurrentRun;
 
-/// Signals that are served: see [`Phase::effect`].
-const SIGNALS: [Signal; 7] = [
+/// Signals that are served: see [`Phase::effect`]. The first ones mostly end a program by a request of its
+/// user.
+const SIGNALS: [Signal; 8] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGHUP,
@@ -38,7 +39,9 @@ const SIGNALS: [Signal; 7] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGCONT,
+    Signal::SIGTSTP,
 ];
+const REQUESTS: usize = 4;
 
 /// Why the watch stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub(crate) enum StopReason {
     Ended,
     /// The targets have ended after they were told to, at the end of the duration.
     EndedAsAsked,
-    /// The duration is over, or a signal asked for it.
+    /// The duration is over, the verdict is sure, or a signal asked for it.
     Asked,
 }
 
@@ -63,6 +66,20 @@ pub(crate) enum TargetPolicy {
     },
     /// The targets are not ours: nothing is sent to them.
     Attached,
+    /// There is none.
+    NoTarget,
+    /// There is one target after another, each ours, and all of them end with seepmeter.
+    Measured,
+}
+
+impl TargetPolicy {
+    /// The signals that are served.
+    fn signals(self) -> &'static [Signal] {
+        match self {
+            Self::Spawned { .. } | Self::Attached | Self::NoTarget => &SIGNALS,
+            Self::Measured => &SIGNALS[..REQUESTS],
+        }
+    }
 }
 
 /// A target that has not ended.
@@ -79,15 +96,21 @@ pub(crate) struct Watch {
     phase: Phase,
     /// A child that has not executed its command yet.
     held: Option<Arc<Process>>,
+    /// The run that is measured.
+    current: Option<Arc<CurrentRun>>,
     targets: Vec<WatchedTarget>,
     /// There while targets are watched.
     live: Option<Live>,
     /// When the duration is over.
     stop_at: Option<Instant>,
-    /// The duration is over and the targets were told to end.
+    /// The verdict while it forms, if somebody wants to know.
+    interim: Option<Interim>,
+    /// The watch is over and the targets were told to end.
     told_to_end: bool,
     /// When targets that were told to end are killed.
     kill_at: Option<Instant>,
+    /// SIGKILL was sent to a target.
+    has_killed: bool,
     /// When TERM was last passed on, and who had sent it.
     term: Option<(Instant, u32)>,
     requests: Requests,
@@ -105,22 +128,7 @@ impl Watch {
         policy: TargetPolicy,
         work: impl FnOnce(&mut Self) -> Result<Outcome>,
     ) -> Result<Outcome> {
-        let mut watch = Self {
-            signals: Signals::take(&SIGNALS).context("cannot take over signals")?,
-            policy,
-            phase: Phase::Beginning,
-            held: None,
-            targets: Vec::new(),
-            live: None,
-            stop_at: None,
-            told_to_end: false,
-            kill_at: None,
-            term: None,
-            requests: Requests::default(),
-            outcome: Outcome::OwnFailure,
-            unfinished: Unfinished::default(),
-            outputs: OutputRoom::new(),
-        };
+        let mut watch = Self::new(policy, OutputRoom::new())?;
         work(&mut watch).or_else(|error| {
             let report = || messages::error(&error);
             if watch.complete_by(Outcome::OwnFailure, Unfinished::default(), report).is_err() {
@@ -130,9 +138,48 @@ impl Watch {
         })
     }
 
+    /// Prepares what writes to `outputs` and has no target: signals abort that, and leave no new file. Behind
+    /// it they do what they do by default.
+    pub(crate) fn while_preparing<T: Send>(
+        outputs: OutputRoom,
+        work: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<T> {
+        let mut watch = Self::new(TargetPolicy::NoTarget, outputs)?;
+        let prepared = watch.wait_for(work)?;
+        watch.signals.give_back().context("cannot give back signals")?;
+        prepared
+    }
+
+    fn new(policy: TargetPolicy, outputs: OutputRoom) -> Result<Self> {
+        Ok(Self {
+            signals: Signals::take(policy.signals()).context("cannot take over signals")?,
+            policy,
+            phase: Phase::Beginning,
+            held: None,
+            current: None,
+            targets: Vec::new(),
+            live: None,
+            stop_at: None,
+            interim: None,
+            told_to_end: false,
+            kill_at: None,
+            has_killed: false,
+            term: None,
+            requests: Requests::default(),
+            outcome: Outcome::OwnFailure,
+            unfinished: Unfinished::default(),
+            outputs,
+        })
+    }
+
     /// How the signals were before, for a child.
     pub(crate) fn signals_before(&self) -> &ChildSignals {
         self.signals.before()
+    }
+
+    /// True once SIGKILL was sent to a target.
+    pub(crate) fn has_killed(&self) -> bool {
+        self.has_killed
     }
 
     /// What the run writes.
@@ -157,15 +204,32 @@ impl Watch {
         self.phase = Phase::Watching;
     }
 
+    /// The verdict while it forms, as the flags want it.
+    pub(crate) fn interim(&self, flags: &InterimFlags, quiet: bool) -> Option<Interim> {
+        Interim::new(flags, quiet, &self.targets)
+    }
+
     /// Watches until all targets have ended, or the watch should stop; `end_of` says how one has ended.
     pub(crate) fn until_stopped(
         &mut self,
         live: Live,
         duration: Option<Duration>,
-        mut end_of: impl FnMut(&Process) -> Result<End>,
+        interim: Option<Interim>,
+        end_of: impl FnMut(&Process) -> Result<End>,
     ) -> Result<StopReason> {
         self.live = Some(live);
         self.stop_at = duration.and_then(|duration| Instant::now().checked_add(duration));
+        self.interim = interim;
+        let stopped = self.watch_targets(end_of);
+        // What follows is written without a status line.
+        self.interim = None;
+        stopped
+    }
+
+    fn watch_targets(
+        &mut self,
+        mut end_of: impl FnMut(&Process) -> Result<End>,
+    ) -> Result<StopReason> {
         loop {
             let ready = self.poll(&[], true)?;
             let ended: Vec<_> =
@@ -194,82 +258,15 @@ impl Watch {
         }
     }
 
-    /// Stops the samplers and completes the sinks; targets that have not ended are left. Then `report`
-    /// says what the command comes to, which is `outcome` if all went well.
-    pub(crate) fn complete(
-        &mut self,
-        outcome: Outcome,
-        report: impl FnOnce(Outcome, &RunReport) -> Outcome + Send,
-    ) -> Result<Outcome> {
-        let Some(live) = self.live.take() else { return Ok(outcome) };
-        let (outcome, kept_alive) = self.complete_by(outcome, live.unfinished(), || {
-            let run = live.stop();
-            (report(outcome, &run), run.kept_alive)
-        })?;
-        if !kept_alive.is_empty() {
-            self.phase = Phase::KeptAlive;
-            self.requests = Requests::default();
-            self.outcome = outcome;
-            self.wait_for(|| {
-                for sampler in kept_alive {
-                    messages::notice(&sampler.reason());
-                    sampler.wait();
-                }
-            })?;
-        }
-        Ok(outcome)
-    }
-
-    /// Waits for work that completes the run, whose outcome is `outcome` but for that.
-    pub(crate) fn complete_by<T: Send>(
-        &mut self,
-        outcome: Outcome,
-        unfinished: Unfinished,
-        work: impl FnOnce() -> T + Send,
-    ) -> Result<T> {
-        self.phase = Phase::Completing;
-        self.requests.begin_wait(Instant::now());
-        (self.outcome, self.unfinished) = (outcome.or(Outcome::OwnFailure), unfinished);
-        self.wait_for(work)
-    }
-
-    /// Lets another thread work, and serves signals meanwhile. If they end the wait, seepmeter ends here.
-    pub(crate) fn wait_for<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        if memory_ran_out() {
-            // There is none for another thread, and the one that guards the target's status has a limit.
-            return Ok(work());
-        }
-        let (done, at_end) = io::pipe().context("cannot make a pipe")?;
-        let at_end = ByteAtEnd(at_end);
-        thread::scope(|scope| {
-            let work = move || {
-                let _at_end = at_end;
-                work()
-            };
-            let worker = thread::Builder::new()
-                .name("work".to_owned())
-                .spawn_scoped(scope, work)
-                .context("cannot start a thread")?;
-            while !self.poll(&[done.as_fd()], false)?[0] {
-                for received in self.received()? {
-                    self.serve(received);
-                }
-                match self.due().filter(|(at, _)| *at <= Instant::now()) {
-                    Some((_, Due::Answer)) => self.answer(),
-                    Some((_, Due::End)) => self.wait_no_longer(),
-                    None => {}
-                }
-            }
-            Ok(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })
-    }
-
     /// Waits for a signal, one of `fds`, the end of a target if `ends`, or the next of the times. Says of
     /// each descriptor and target whether it is ready.
     fn poll(&self, fds: &[BorrowedFd<'_>], ends: bool) -> Result<Vec<bool>> {
         let (next, targets) = match ends {
-            true => ([self.stop_at, self.kill_at], &self.targets[..]),
-            false => ([self.due().map(|(at, _)| at), None], &[][..]),
+            true => {
+                let interim = self.interim.as_ref().map(Interim::next);
+                ([self.stop_at, self.kill_at, interim], &self.targets[..])
+            }
+            false => ([self.due().map(|(at, _)| at), None, None], &[][..]),
         };
         let pidfds = targets.iter().map(|target| target.process.pidfd());
         let fds: Vec<_> =
@@ -284,9 +281,9 @@ impl Watch {
         std::iter::from_fn(next).collect()
     }
 
-    /// What is due to requests. Nothing is before the end: what came was for the target, or has aborted.
+    /// What is due to requests. Nothing is while what comes is for the target, or aborts.
     fn due(&self) -> Option<(Instant, Due)> {
-        let ends = matches!(self.phase, Phase::Completing | Phase::KeptAlive);
+        let ends = !matches!(self.phase, Phase::Beginning | Phase::Watching);
         self.requests.due().filter(|_| ends)
     }
 
@@ -295,26 +292,35 @@ impl Watch {
         if self.reopens_outputs(received) {
             return false;
         }
-        let spawned = matches!(self.policy, TargetPolicy::Spawned { .. });
-        let is_request =
-            !matches!(received.signal, Signal::SIGCONT | Signal::SIGUSR1 | Signal::SIGUSR2);
-        if is_request {
+        if is_request(received.signal) {
             if self.phase == Phase::Watching {
                 // What the target gets during the watch counts as the first request at most.
                 self.requests = Requests::default();
             }
             self.requests.add(received, Instant::now());
         }
-        match self.phase.effect(received.signal, spawned) {
+        match self.phase.effect(received.signal, self.policy) {
             Effect::Abort => self.abort(received.signal),
             Effect::EndWatch => return true,
             Effect::PassOn | Effect::AskToStop => self.pass_on(received),
+            Effect::EndRun => {
+                self.current.iter().for_each(|current| current.interrupt(received));
+            }
             Effect::Note => {
                 self.live.iter().for_each(|live| live.emit_own(EventKind::Continued {}))
             }
+            Effect::Report => self.live.iter().for_each(Live::request_report),
+            Effect::Stop => self.be_stopped(),
             Effect::Nothing => {}
         }
         false
+    }
+
+    /// Is stopped as by any SIGTSTP, until somebody continues it.
+    fn be_stopped(&self) {
+        self.interim.iter().for_each(Interim::clear);
+        // If it can't be done, seepmeter goes on.
+        let _ = deliver(Signal::SIGTSTP);
     }
 
     /// True of a SIGHUP for the outputs (`reopen=yes`). That of a terminal which hangs up is not meant for
@@ -331,39 +337,12 @@ impl Watch {
             let _ = child.signal(Signal::SIGKILL);
         }
         self.outputs.abort();
-        messages::notice_at_once(&format!(
-            "{signal} came before the run had begun; nothing was executed"
-        ));
-        Outcome::Signal(signal as i32).exit_now()
-    }
-
-    /// Says what is waited for, and what ends the wait.
-    fn answer(&mut self) {
-        self.requests.set_answered();
-        let signal = self.requests.last().map_or("a signal", Signal::as_str);
-        let waits = match (self.phase, self.unfinished.labels().join(" and ")) {
-            (Phase::KeptAlive, _) => {
-                "still here because the target needs it; a second one ends seepmeter all the same, which can break the target".to_owned()
-            }
-            (_, labels) if labels.is_empty() => "about to end; a second one ends seepmeter at once".to_owned(),
-            (_, labels) => {
-                format!("waiting for {labels}; a second one ends the wait, and the output is then incomplete")
-            }
+        let nothing = match self.policy {
+            TargetPolicy::Attached | TargetPolicy::NoTarget => "nothing was written",
+            TargetPolicy::Spawned { .. } | TargetPolicy::Measured => "nothing was executed",
         };
-        messages::notice_at_once(&format!("{signal}: {waits}"));
-    }
-
-    /// Ends seepmeter although not all is complete.
-    fn wait_no_longer(&self) -> ! {
-        self.outputs.abort();
-        let labels = self.unfinished.labels();
-        if self.phase == Phase::Completing && !labels.is_empty() {
-            messages::notice_at_once(&format!(
-                "{} had not finished when a second signal ended the wait; the output is incomplete",
-                labels.join(" and ")
-            ));
-        }
-        self.outcome.exit_now()
+        messages::notice_at_once(&format!("{signal} came before the run had begun; {nothing}"));
+        Outcome::Signal(signal as i32).exit_now()
     }
 
     /// Passes a signal on, unless the terminal has sent it to the target as well.
@@ -408,7 +387,12 @@ impl Watch {
             self.kill_at = None;
             self.send(Signal::SIGKILL);
         }
-        if self.stop_at.is_none_or(|at| at > now) {
+        let sure = match (&mut self.interim, &self.live) {
+            (Some(interim), Some(live)) => interim.serve(live),
+            _ => false,
+        };
+        let over = self.stop_at.is_some_and(|at| at <= now);
+        if self.told_to_end || !(sure || over) {
             return false;
         }
         self.stop_at = None;
@@ -421,13 +405,16 @@ impl Watch {
                 self.kill_at = now.checked_add(grace);
                 false
             }
-            TargetPolicy::Spawned { on_stop: OnStop::Leave, .. } | TargetPolicy::Attached => true,
+            TargetPolicy::Spawned { on_stop: OnStop::Leave, .. }
+            | TargetPolicy::Attached
+            | TargetPolicy::NoTarget
+            | TargetPolicy::Measured => true,
         }
     }
 
     /// Sends a signal to every target; false if it was sent to none. A failure is reported, and a program
     /// with more rights than ours (setuid) is watched on all the same.
-    fn send(&self, signal: Signal) -> bool {
+    fn send(&mut self, signal: Signal) -> bool {
         let sent = self.targets.iter().filter(|target| {
             let WatchedTarget { process, subject } = target;
             if let Err(error) = process.signal(signal) {
@@ -442,17 +429,14 @@ impl Watch {
             }
             true
         });
-        sent.count() > 0
+        let any = sent.count() > 0;
+        self.has_killed |= any && signal == Signal::SIGKILL;
+        any
     }
 }
 
-/// Writes a byte when it is dropped, however a thread ends. The end of the pipe alone may never be seen:
-/// a plugin's child may hold it too.
-struct ByteAtEnd(PipeWriter);
-
-impl Drop for ByteAtEnd {
-    fn drop(&mut self) {
-        // Whoever has closed the other end waits no more.
-        let _ = self.0.write_all(&[1]);
-    }
+/// True of a signal that asks seepmeter or its target to end.
+fn is_request(signal: Signal) -> bool {
+    use Signal::{SIGCONT, SIGTSTP, SIGUSR1, SIGUSR2};
+    ![SIGCONT, SIGTSTP, SIGUSR1, SIGUSR2].contains(&signal)
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use seepmeter_process::ReceivedSignal;
 
+use super::TargetPolicy;
+
 /// What seepmeter is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -12,6 +14,8 @@ pub(super) enum Phase {
     Beginning,
     /// The targets run and are watched. The exec of a child is the first of it.
     Watching,
+    /// Runs are made one after another, to be measured.
+    Measuring,
     /// Samplers and sinks complete their work, and the report is printed.
     Completing,
     /// All is written, and a sampler stays for as long as targets need it.
@@ -27,22 +31,34 @@ pub(super) enum Effect {
     PassOn,
     /// It ends the watch, and what was sampled is completed.
     EndWatch,
+    /// It ends the run that is under way, and asks to wait no longer.
+    EndRun,
     /// It is passed on to the targets that are left, and asks to wait no longer: see [`Requests`].
     AskToStop,
     /// It goes into the stream.
     Note,
+    /// The sinks report what is known so far.
+    Report,
+    /// It stops seepmeter, as it would stop any program.
+    Stop,
     /// None.
     Nothing,
 }
 
 impl Phase {
-    /// What `signal` does; `spawned` is true if the targets are ours. A SIGHUP for the outputs does not come
-    /// here.
-    pub(super) fn effect(self, signal: Signal, spawned: bool) -> Effect {
+    /// What `signal` does under a policy. A SIGHUP for the outputs does not come here.
+    pub(super) fn effect(self, signal: Signal, policy: TargetPolicy) -> Effect {
+        let spawned = matches!(policy, TargetPolicy::Spawned { .. });
+        let attached = matches!(policy, TargetPolicy::Attached);
         match (self, signal) {
+            (_, Signal::SIGTSTP) => Effect::Stop,
             (Self::Watching, Signal::SIGCONT) => Effect::Note,
             (_, Signal::SIGCONT) => Effect::Nothing,
+            (Self::Watching, Signal::SIGUSR1) if attached => Effect::Report,
+            // It asks for a summary, of which there is none yet.
+            (Self::Beginning, Signal::SIGUSR1) if attached => Effect::Nothing,
             (Self::Beginning, _) => Effect::Abort,
+            (Self::Measuring, _) => Effect::EndRun,
             (Self::Watching, _) if spawned => Effect::PassOn,
             (Self::Watching, _) => Effect::EndWatch,
             (Self::Completing | Self::KeptAlive, Signal::SIGUSR1 | Signal::SIGUSR2) => {
@@ -123,8 +139,13 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags::OnStop;
 
     const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+
+    fn spawned() -> TargetPolicy {
+        TargetPolicy::Spawned { on_stop: OnStop::Leave, grace: Duration::ZERO }
+    }
 
     fn from(sender: u32, signal: Signal) -> ReceivedSignal {
         ReceivedSignal { signal, from_kernel: sender == 0, sender }
@@ -133,23 +154,36 @@ mod tests {
     #[test]
     fn no_phase_is_deaf_to_a_signal_that_ends_programs() {
         for signal in ENDING {
-            for spawned in [true, false] {
-                assert_eq!(Phase::Beginning.effect(signal, spawned), Effect::Abort);
-                assert_eq!(Phase::Completing.effect(signal, spawned), Effect::AskToStop);
-                assert_eq!(Phase::KeptAlive.effect(signal, spawned), Effect::AskToStop);
+            for policy in [spawned(), TargetPolicy::Attached, TargetPolicy::NoTarget] {
+                assert_eq!(Phase::Beginning.effect(signal, policy), Effect::Abort);
+                assert_eq!(Phase::Measuring.effect(signal, policy), Effect::EndRun);
+                assert_eq!(Phase::Completing.effect(signal, policy), Effect::AskToStop);
+                assert_eq!(Phase::KeptAlive.effect(signal, policy), Effect::AskToStop);
             }
-            assert_eq!(Phase::Watching.effect(signal, true), Effect::PassOn);
-            assert_eq!(Phase::Watching.effect(signal, false), Effect::EndWatch);
+            assert_eq!(Phase::Watching.effect(signal, spawned()), Effect::PassOn);
+            assert_eq!(Phase::Watching.effect(signal, TargetPolicy::Attached), Effect::EndWatch);
         }
     }
 
     #[test]
     fn what_belongs_to_a_target_is_passed_on_as_long_as_it_may_run() {
         for phase in [Phase::Watching, Phase::Completing, Phase::KeptAlive] {
-            assert_eq!(phase.effect(Signal::SIGUSR1, true), Effect::PassOn);
+            assert_eq!(phase.effect(Signal::SIGUSR1, spawned()), Effect::PassOn);
         }
-        assert_eq!(Phase::Completing.effect(Signal::SIGUSR1, false), Effect::Nothing);
-        assert_eq!(Phase::Watching.effect(Signal::SIGCONT, true), Effect::Note);
+        assert_eq!(
+            Phase::Completing.effect(Signal::SIGUSR1, TargetPolicy::Attached),
+            Effect::Nothing
+        );
+        assert_eq!(Phase::Watching.effect(Signal::SIGCONT, spawned()), Effect::Note);
+    }
+
+    #[test]
+    fn sigusr1_asks_for_a_report_only_if_it_is_not_the_targets() {
+        assert_eq!(Phase::Watching.effect(Signal::SIGUSR1, TargetPolicy::Attached), Effect::Report);
+        assert_eq!(
+            Phase::Watching.effect(Signal::SIGUSR2, TargetPolicy::Attached),
+            Effect::EndWatch
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ use seepmeter_sampler_smaps::{RunningSmaps, Smaps, SmapsOptions};
 pub const MIB: usize = 1 << 20;
 
 /// Long enough for any machine; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const TIME_LIMIT: Duration = Duration::from_secs(180);
 
 /// The program that is watched. It is killed when it is let go of.
 pub struct Program {
@@ -98,7 +98,7 @@ impl Stream for Memory {
     }
 
     fn metric(&mut self, metric: &MetricSpec<'_>) -> MetricId {
-        assert_eq!(metric.unit, Unit::Bytes);
+        assert!([Unit::Bytes, Unit::Count].contains(&metric.unit), "{:?}", metric.unit);
         assert!(!metric.help.is_empty());
         self.metrics.push((metric.name.to_owned(), metric.subject_kind.clone()));
         MetricId(u32::try_from(self.metrics.len() - 1).unwrap())
@@ -279,7 +279,7 @@ impl Watcher {
             if so(&self.memory) {
                 return begin.elapsed();
             }
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > TIME_LIMIT {
                 panic!("not {what}; there are {:#?}", self.memory.names());
             }
             self.wait(Duration::from_millis(20));

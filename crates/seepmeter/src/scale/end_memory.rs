@@ -1,4 +1,4 @@
-//! What a process holds: all memory but pages of files that the kernel can drop and read again.
+//! What a process has in use at its end: all memory but pages of files that the kernel can drop and read again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use seepmeter_process::system::page_size;
 use seepmeter_record::MappingClass;
 use seepmeter_tracer::LastThread;
 
-/// What a process holds, in bytes.
+/// What a process has in use, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct EndMemory {
     /// The file that the process executes; empty if that is not known.
     pub(crate) program: PathBuf,
     pub(crate) bytes: u64,
@@ -22,13 +22,13 @@ pub(crate) struct Held {
     pub(crate) peak_rss: Option<u64>,
     /// By class; empty if that is not known.
     pub(crate) classes: BTreeMap<MappingClass, u64>,
-    /// True if the program frees at its end what it still holds.
+    /// True if the program frees at its end what it still has.
     pub(crate) frees_at_exit: bool,
     /// True if it was read at the very end.
     pub(crate) exact: bool,
 }
 
-impl Held {
+impl EndMemory {
     /// Of a process whose last thread is stopped at its end.
     pub(crate) fn at_end(thread: LastThread) -> Result<Self, ProcError> {
         let folder = ProcRoot::default().process(thread.pid).thread(thread.tid);
@@ -40,7 +40,7 @@ impl Held {
         Ok(Self { program, bytes, peak_rss, classes, frees_at_exit, exact: true })
     }
 
-    /// What the processes of a run held: of each program the one that held most, all in one. So a leak in
+    /// What the processes of a run had in use at their ends: of each program the one with most, all in one. So a leak in
     /// any of them shows, and more processes of one program do not look like one. None if there is none.
     pub(crate) fn of_run(processes: Vec<Self>) -> Option<Self> {
         let mut programs: BTreeMap<PathBuf, Self> = BTreeMap::new();
@@ -95,14 +95,14 @@ fn by_class(folder: &ProcFolder) -> Result<BTreeMap<MappingClass, u64>, ProcErro
     let groups = classify(&headers, &ThreadStacks::default(), &mut files);
     let mut classes = BTreeMap::new();
     for (group, figures) in groups.iter().zip(&figures) {
-        *classes.entry(group.class()).or_default() += held(group, figures);
+        *classes.entry(group.class()).or_default() += in_use(group, figures);
     }
     classes.retain(|_, bytes| *bytes > 0);
     Ok(classes)
 }
 
-/// What a mapping holds. Of a file only what was written privately.
-fn held(group: &MappingGroup, figures: &SmapsFigures) -> u64 {
+/// What of a mapping is in use. Of a file only what was written privately.
+fn in_use(group: &MappingGroup, figures: &SmapsFigures) -> u64 {
     let SmapsFigures { rss, anonymous, swap, hugetlb, .. } = *figures;
     match group {
         MappingGroup::File(_) => anonymous + swap + hugetlb,
@@ -116,19 +116,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_holds_memory_of_its_own_and_less_than_is_resident() {
+    fn this_process_uses_memory_of_its_own_and_less_than_is_resident() {
         let own = ProcRoot::default().own();
         let kept = std::hint::black_box(vec![1_u8; 8 << 20]);
         let classes = by_class(&own).unwrap();
-        let held: u64 = classes.values().sum();
-        assert!(held > kept.len() as u64, "{classes:?}");
-        assert!(held < own.status().unwrap().rss.unwrap(), "{classes:?}");
-        assert!(Held::sample(&own).unwrap().bytes > held);
+        let in_use: u64 = classes.values().sum();
+        assert!(in_use > kept.len() as u64, "{classes:?}");
+        assert!(in_use < own.status().unwrap().rss.unwrap(), "{classes:?}");
+        assert!(EndMemory::sample(&own).unwrap().bytes > in_use);
     }
 
     #[test]
     fn of_each_program_the_process_that_held_most_counts_and_programs_are_summed() {
-        let process = |program: &str, bytes: u64| Held {
+        let process = |program: &str, bytes: u64| EndMemory {
             program: program.into(),
             bytes,
             peak_rss: Some(2 * bytes),
@@ -139,10 +139,10 @@ mod tests {
         let run =
             vec![process("sh", 3), process("work", 40), process("work", 50), process("ls", 2)];
         assert!(is_python(Path::new("/bin/python3.11")) && !run[0].frees_at_exit);
-        let run = Held::of_run(run).unwrap();
+        let run = EndMemory::of_run(run).unwrap();
         assert_eq!((run.bytes, run.peak_rss, run.exact), (55, Some(100), true));
         assert_eq!(run.classes, BTreeMap::from([(MappingClass::Heap, 55)]));
-        assert_eq!(Held::of_run(Vec::new()), None);
+        assert_eq!(EndMemory::of_run(Vec::new()), None);
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         let of_file = classify(&[header], &ThreadStacks::default(), &mut files);
         // The file is not there, so it has been deleted or is a file, whatever the machine has.
         let file = MappingGroup::File(of_file[0].file().unwrap().clone());
-        assert_eq!(held(&file, &figures), 35);
-        assert_eq!(held(&MappingGroup::Heap, &figures), 105);
+        assert_eq!(in_use(&file, &figures), 35);
+        assert_eq!(in_use(&MappingGroup::Heap, &figures), 105);
     }
 }

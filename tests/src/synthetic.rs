@@ -4,16 +4,12 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use seepmeter_record::conventions::{MappingClass, attribute, metric};
+use seepmeter_record::conventions::{DescriptorKind, MappingClass, attribute, metric};
 use seepmeter_record::{
     AttributeKey, AttributeType, Attributes, Cost, End, Footer, Header, Metric, MetricId,
-    MetricKind, MetricSpec, Point, Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId,
-    SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit, jsonl,
+    MetricSpec, Point, Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId, SubjectKind,
+    TargetEnd, TargetInfo, TargetOrigin, jsonl,
 };
-
-/// A metric of processes that no sampler of seepmeter's own has: open files.
-pub const FDS: MetricSpec<'static> =
-    MetricSpec::new("fds", Unit::Count, MetricKind::Gauge, "open files");
 
 const SECOND: u64 = 1_000_000_000;
 const TARGET: SubjectId = SubjectId(0);
@@ -123,6 +119,29 @@ impl Synthetic {
         self.subject(SubjectKind::Process, name, attributes, value)
     }
 
+    /// Its process has a group of descriptors, of a kind or with a name too, and so many are open.
+    #[must_use]
+    pub fn descriptors(
+        mut self,
+        kind: DescriptorKind,
+        file: &str,
+        value: impl Fn(i64) -> i64 + 'static,
+    ) -> Self {
+        let name = format!("{} {file}", kind.plural());
+        let attributes = Attributes::new().with(attribute::DESCRIPTOR, kind);
+        let kind = SubjectKind::DescriptorGroup;
+        let id = self.add(Some(TARGET), kind.clone(), name.trim_end(), attributes);
+        self.course(id, metric::FDS.of(kind), value)
+    }
+
+    /// There is a cgroup with this limit, and so much anonymous memory in it.
+    #[must_use]
+    pub fn cgroup(mut self, name: &str, limit: u64, value: impl Fn(i64) -> i64 + 'static) -> Self {
+        let attributes = Attributes::new().with(attribute::CGROUP_LIMIT, limit);
+        let id = self.add(None, SubjectKind::Cgroup, name, attributes);
+        self.course(id, metric::CGROUP_ANON.of(SubjectKind::Cgroup), value)
+    }
+
     fn subject(
         mut self,
         kind: SubjectKind,
@@ -130,10 +149,20 @@ impl Synthetic {
         attributes: Attributes,
         value: impl Fn(i64) -> i64 + 'static,
     ) -> Self {
+        let id = self.add(Some(TARGET), kind.clone(), name, attributes);
+        self.course(id, metric::RSS.of(kind), value)
+    }
+
+    fn add(
+        &mut self,
+        parent: Option<SubjectId>,
+        kind: SubjectKind,
+        name: &str,
+        attributes: Attributes,
+    ) -> SubjectId {
         let id = SubjectId(self.parts.len() as u32 + 1);
-        let metric = metric::RSS.of(kind.clone());
-        self.parts.push(Subject { id, parent: Some(TARGET), kind, name: name.into(), attributes });
-        self.course(id, metric, value)
+        self.parts.push(Subject { id, parent, kind, name: name.into(), attributes });
+        id
     }
 
     fn course(

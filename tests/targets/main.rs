@@ -28,6 +28,7 @@ programs! {
     ignore_signals
     kill_self
     leak
+    leak_fds
     map
     mark
     merging

@@ -13,6 +13,7 @@ use clap::Parser;
 use table::Row;
 
 mod cost;
+mod counts;
 mod own_rss;
 mod process;
 mod rate;
@@ -33,7 +34,7 @@ struct Flags {
     /// The seepmeter to measure [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     seepmeter: Option<PathBuf>,
-    /// Measure only the parts with these names (reads, cost, rate, rss, start-up, throughput)
+    /// Measure only the parts with these names (reads, counts, cost, rate, rss, start-up, throughput)
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
     /// Be the busy target for this many milliseconds
@@ -52,8 +53,9 @@ struct Bench {
 /// A part of the benchmark: its name, and what measures it.
 type Part = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("reads", reads::measure),
+    ("counts", counts::measure),
     ("cost", cost::measure),
     ("rate", rate::measure),
     ("rss", own_rss::measure),

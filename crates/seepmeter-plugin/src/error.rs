@@ -1,5 +1,6 @@
 //! How a plugin fails.
 
+use std::path::Path;
 use std::{fmt, io};
 
 use rustix::io::Errno;
@@ -67,6 +68,18 @@ impl Error {
         let hint = causes.filter_map(|cause| cause.downcast_ref()).find_map(open_files_hint);
         let hint = hint.map_or(String::new(), |hint| format!(" ({hint})"));
         Self::failed(format!("{error}{hint}"))
+    }
+
+    /// A file of /proc may not be read by this user, since it has a process's `what` (`mappings`).
+    #[must_use]
+    pub fn shown_to_its_user(path: &Path, what: &str) -> Self {
+        Self::failed(format!(
+            "cannot read {}: permission denied; a process's {what} are shown to its own user, unless it \
+             changed its user or is not dumpable: run seepmeter as that user or as root, or with CAP_SYS_PTRACE, \
+             which gives control of all processes of all users: give it to one run (setpriv --ambient-caps, in a \
+             container --cap-add SYS_PTRACE), and not by setcap to everybody who may execute the file",
+            path.display()
+        ))
     }
 
     /// What the failure means for the run.

@@ -45,7 +45,7 @@ pub mod tree;
 pub mod wait;
 
 pub use final_message::FinalMessage;
-pub use limits::{CgroupLimit, Limits, MemoryEvents, OomKill, stack_size};
+pub use limits::{Cgroup, CgroupLimit, CgroupVersion, Limits, MemoryEvents, OomKill, stack_size};
 pub use out_of_memory::{GuardedAllocator, has_room_for_thread, set_if_out_of_memory};
 pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};

@@ -4,6 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use seepmeter_record::Attributes;
+use seepmeter_record::conventions::attribute;
+
 use crate::proc::text::{decimal, keyed_lines, kibibytes};
 use crate::proc::{ProcFolder, ProcRoot};
 
@@ -11,34 +14,41 @@ use crate::proc::{ProcFolder, ProcRoot};
 /// (mm/page_counter.c).
 const UNLIMITED: u64 = 1 << 62;
 
-/// What may end a process that grows, in bytes; none if there is no such limit or it can't be read.
+/// What may end a process that grows; none if there is no such limit or it can't be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The memory limit of its cgroup, or of one above, whichever has the least room.
+    /// The memory limit of its cgroup, or of one above, whichever has the least room, in bytes.
     pub cgroup: Option<CgroupLimit>,
-    /// The `memory.high` of its cgroup, or of one above, whichever has the least room; only of version 2. What is
-    /// above it is slowed down, and not killed.
+    /// The `memory.high` of its cgroup, or of one above, whichever has the least room, in bytes; only of version 2.
+    /// What is above it is slowed down, and not killed.
     pub cgroup_high: Option<CgroupLimit>,
-    /// RLIMIT_AS of getrlimit(2): it bounds the address space.
+    /// RLIMIT_AS of getrlimit(2), in bytes: it bounds the address space.
     pub address_space: Option<u64>,
-    /// RLIMIT_DATA of getrlimit(2): it bounds the private writable address space.
+    /// RLIMIT_DATA of getrlimit(2), in bytes: it bounds the private writable address space.
     pub data: Option<u64>,
-    /// How many mappings a process may have: vm.max_map_count of /proc/sys.
+    /// How many mappings it may have: vm.max_map_count of /proc/sys.
     pub mappings: Option<u64>,
-    /// The machine's memory: MemTotal of /proc/meminfo.
+    /// The machine's memory in bytes: MemTotal of /proc/meminfo.
     pub machine: Option<u64>,
-    /// What of it can be had without swapping: MemAvailable of /proc/meminfo.
+    /// What of it can be had without swapping, in bytes: MemAvailable of /proc/meminfo.
     pub machine_available: Option<u64>,
+    /// RLIMIT_NOFILE of getrlimit(2): how many descriptors it may have open.
+    pub descriptors: Option<u64>,
+    /// How many threads all processes of its cgroup may have, or of one above, whichever has the least room.
+    pub tasks: Option<CgroupLimit>,
+    /// RLIMIT_NPROC of getrlimit(2): how many threads all processes of its user may have. None for a process
+    /// that the kernel exempts from it.
+    pub user_tasks: Option<u64>,
 }
 
-/// The memory limit of a cgroup. It bounds the resident memory of all the group's processes.
+/// A limit of a cgroup. It bounds what all the group's processes have together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CgroupLimit {
-    /// `memory.max` of version 2, `memory.limit_in_bytes` of version 1.
+    /// `memory.max` of version 2, `memory.limit_in_bytes` of version 1; `pids.max` of both.
     pub limit: u64,
     /// What the group uses: `memory.current` or `memory.usage_in_bytes`, without the pages of files
     /// that nobody has used lately (`inactive_file` of memory.stat), which the kernel takes back
-    /// first. None if it can't be read.
+    /// first; `pids.current`. None if it can't be read.
     pub used: Option<u64>,
 }
 
@@ -50,22 +60,62 @@ impl Limits {
         let read = |name: &str| root.process(pid).read(name).unwrap_or_default();
         let machine = std::fs::read(root.path().join("meminfo")).unwrap_or_default();
         let mounts = root.own().read("mountinfo").unwrap_or_default();
-        let groups = memory_groups(&read("cgroup"), &mounts);
+        let groups = read("cgroup");
+        let memory = cgroups(&groups, &mounts, Controller::Memory);
+        let tasks = cgroups(&groups, &mounts, Controller::Pids);
         let limits = read("limits");
-        let mappings = std::fs::read_to_string(root.path().join("sys/vm/max_map_count"));
-        let least = |file: fn(Files) -> Option<&'static str>| {
-            groups.iter().filter_map(|group| group.least_room(file(group.files)?)).min_by_key(room)
-        };
+        let mappings = std::fs::read(root.path().join("sys/vm/max_map_count"));
         Self {
-            cgroup: least(|files| Some(files.limit)),
-            cgroup_high: least(|files| files.high),
+            cgroup: least_room(&memory, Controller::Memory, |files| Some(files.limit)),
+            cgroup_high: least_room(&memory, Controller::Memory, |files| files.high),
             address_space: soft_limit(&limits, "Max address space"),
             data: soft_limit(&limits, "Max data size"),
-            mappings: mappings.ok().and_then(|text| text.trim().parse().ok()),
+            mappings: mappings.ok().and_then(|text| decimal(text.trim_ascii())),
             machine: bytes_of(&machine, b"MemTotal"),
             machine_available: bytes_of(&machine, b"MemAvailable"),
+            descriptors: soft_limit(&limits, "Max open files"),
+            tasks: least_room(&tasks, Controller::Pids, |files| Some(files.limit)),
+            user_tasks: soft_limit(&limits, "Max processes").filter(|_| !exempt(pid, root)),
         }
     }
+
+    /// What of them bounds memory, as attributes of a subject.
+    #[must_use]
+    pub fn memory_attributes(&self) -> Attributes {
+        Attributes::new()
+            .with_known(attribute::CGROUP_LIMIT, self.cgroup.map(|cgroup| cgroup.limit))
+            .with_known(attribute::CGROUP_USED, self.cgroup.and_then(|cgroup| cgroup.used))
+            .with_known(attribute::CGROUP_HIGH, self.cgroup_high.map(|cgroup| cgroup.limit))
+            .with_known(
+                attribute::CGROUP_HIGH_USED,
+                self.cgroup_high.and_then(|cgroup| cgroup.used),
+            )
+            .with_known(attribute::MACHINE_LIMIT, self.machine)
+            .with_known(attribute::MACHINE_AVAILABLE, self.machine_available)
+    }
+
+    /// All of them as attributes of a process.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        self.memory_attributes()
+            .with_known(attribute::ADDRESS_SPACE_LIMIT, self.address_space)
+            .with_known(attribute::DESCRIPTOR_LIMIT, self.descriptors)
+            .with_known(attribute::DATA_LIMIT, self.data)
+            .with_known(attribute::MAPPINGS_LIMIT, self.mappings)
+            .with_known(attribute::TASK_LIMIT, self.tasks.map(|tasks| tasks.limit))
+            .with_known(attribute::TASKS_USED, self.tasks.and_then(|tasks| tasks.used))
+            .with_known(attribute::USER_TASK_LIMIT, self.user_tasks)
+    }
+}
+
+/// True if RLIMIT_NPROC does not hold for a process (kernel/fork.c, `copy_process`).
+fn exempt(pid: i32, root: &ProcRoot) -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    const CAP_SYS_RESOURCE: u32 = 24;
+    let status = root.process(pid).status();
+    status.is_ok_and(|status| {
+        [CAP_SYS_ADMIN, CAP_SYS_RESOURCE].map(|it| status.has_capability(it)).contains(&true)
+    })
 }
 
 /// The size in bytes that the stack of a new thread of a process has: RLIMIT_STACK of getrlimit(2), and 2 MiB if that
@@ -94,6 +144,30 @@ fn bytes_of(meminfo: &[u8], key: &[u8]) -> Option<u64> {
     keyed_lines(meminfo).find(|(_, name, _)| *name == key).and_then(|(.., value)| kibibytes(value))
 }
 
+/// A controller of cgroups that bounds processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Controller {
+    Memory,
+    Pids,
+}
+
+impl Controller {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Memory => b"memory",
+            Self::Pids => b"pids",
+        }
+    }
+
+    fn files(self, version: CgroupVersion) -> Files {
+        match (self, version) {
+            (Self::Memory, CgroupVersion::V1) => V1,
+            (Self::Memory, CgroupVersion::V2) => V2,
+            (Self::Pids, _) => PIDS,
+        }
+    }
+}
+
 /// The names of a version's files.
 #[derive(Clone, Copy, Debug)]
 struct Files {
@@ -103,7 +177,7 @@ struct Files {
     /// The most that was used.
     peak: &'static str,
     /// In memory.stat. That of version 1 counts in the groups below, as the usage does.
-    inactive: &'static str,
+    inactive: Option<&'static str>,
     /// Where the kernel counts what it has done: only whom it has killed in version 1.
     events: &'static str,
     /// How often the limit was in the way: a number alone, or that of `max` among the events.
@@ -115,7 +189,7 @@ const V1: Files = Files {
     high: None,
     used: "memory.usage_in_bytes",
     peak: "memory.max_usage_in_bytes",
-    inactive: "total_inactive_file",
+    inactive: Some("total_inactive_file"),
     events: "memory.oom_control",
     failures: "memory.failcnt",
 };
@@ -126,14 +200,26 @@ const V2: Files = Files {
     used: "memory.current",
     // From Linux 5.19 on.
     peak: "memory.peak",
-    inactive: "inactive_file",
+    inactive: Some("inactive_file"),
     events: "memory.events",
     failures: "memory.events",
 };
 
-/// A cgroup hierarchy that has a memory controller, as far as it is mounted here.
+/// Of both versions.
+const PIDS: Files = Files {
+    limit: "pids.max",
+    high: None,
+    used: "pids.current",
+    // From Linux 6.11 on.
+    peak: "pids.peak",
+    inactive: None,
+    events: "pids.events",
+    failures: "pids.events",
+};
+
+/// A cgroup hierarchy that has a controller, as far as it is mounted here.
 struct Mount<'a> {
-    version_2: bool,
+    version: CgroupVersion,
     /// The group that is mounted: not the root of the hierarchy in a container.
     group: &'a Path,
     at: PathBuf,
@@ -147,18 +233,17 @@ impl<'a> Mount<'a> {
     /// ID PARENT DEVICE ROOT PATH       OPTIONS             -  TYPE   SOURCE OPTIONS
     /// 30 23     0:26   /    /sys/fs/cg rw,nosuid shared:9  -  cgroup cgroup rw,memory
     /// ```
-    fn parse(line: &'a [u8]) -> Option<Self> {
+    fn parse(line: &'a [u8], controller: Controller) -> Option<Self> {
         let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let dash = words.iter().position(|word| *word == b"-")?;
-        let version_2 = match *words.get(dash + 1)? {
-            b"cgroup2" => true,
-            b"cgroup" if words.get(dash + 3)?.split(|b| *b == b',').any(|o| o == b"memory") => {
-                false
-            }
+        let has = |options: &[u8]| options.split(|b| *b == b',').any(|o| o == controller.name());
+        let version = match *words.get(dash + 1)? {
+            b"cgroup2" => CgroupVersion::V2,
+            b"cgroup" if has(words.get(dash + 3)?) => CgroupVersion::V1,
             _ => return None,
         };
         let group = Path::new(OsStr::from_bytes(words.get(3)?));
-        Some(Self { version_2, group, at: unescaped(words.get(4)?) })
+        Some(Self { version, group, at: unescaped(words.get(4)?) })
     }
 
     /// The folder of a group; none if it is not under what is mounted here.
@@ -170,33 +255,75 @@ impl<'a> Mount<'a> {
     }
 }
 
-/// A cgroup with a memory controller.
-#[derive(Clone, Debug)]
-pub(crate) struct MemoryGroup {
+/// The limit in files of a name, if a version has it, with the least room along the ways from these cgroups up to
+/// the roots of their hierarchies.
+fn least_room(
+    groups: &[Cgroup],
+    controller: Controller,
+    limit: fn(Files) -> Option<&'static str>,
+) -> Option<CgroupLimit> {
+    let limits = groups.iter().flat_map(|group| {
+        let files = controller.files(group.version);
+        group.way_up().filter_map(move |folder| limit_of(&folder, limit(files)?, files))
+    });
+    limits.min_by_key(room)
+}
+
+/// A version of cgroups; a machine may have both mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CgroupVersion {
+    /// Version 1: each controller has a hierarchy of its own.
+    V1,
+    /// Version 2: one hierarchy.
+    V2,
+}
+
+/// A cgroup, as far as its hierarchy is mounted here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cgroup {
+    /// The version of its hierarchy.
+    pub version: CgroupVersion,
+    /// Its path as /proc/PID/cgroup shows it.
+    pub path: PathBuf,
     /// Where its hierarchy is mounted.
     root: PathBuf,
     /// Its folder below that.
     below: PathBuf,
-    files: Files,
 }
 
-impl MemoryGroup {
-    /// Those of this process: one, or one of each version, that of version 2 first.
-    pub(crate) fn own(root: &ProcRoot) -> Vec<Self> {
+impl Cgroup {
+    /// Those of this process whose memory is accounted for: one, or one of each version, that of version 2 first.
+    pub(crate) fn own_of_memory(root: &ProcRoot) -> Vec<Self> {
         let read = |name: &str| root.own().read(name).unwrap_or_default();
-        let mut groups = memory_groups(&read("cgroup"), &read("mountinfo"));
-        groups.sort_by_key(|group| group.files.limit != V2.limit);
+        let mut groups = Self::of_memory(&read("cgroup"), &read("mountinfo"));
+        groups.sort_by_key(|group| group.version != CgroupVersion::V2);
         groups
-    }
-
-    /// Its folder.
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.root.join(&self.below)
     }
 
     /// The name of the file with the most memory that it has had, in bytes.
     pub(crate) fn peak_file(&self) -> &'static str {
-        self.files.peak
+        Controller::Memory.files(self.version).peak
+    }
+
+    /// The cgroups of a process whose memory is accounted for, by the text of its /proc/PID/cgroup and that
+    /// of our own mountinfo: one, or one of each version.
+    #[must_use]
+    pub fn of_memory(groups: &[u8], mounts: &[u8]) -> Vec<Self> {
+        cgroups(groups, mounts, Controller::Memory)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.root.join(&self.below)
+    }
+
+    /// The cgroup above it, as far as that is mounted here.
+    #[must_use]
+    pub fn above(&self) -> Option<Self> {
+        let below = self.below.parent()?.to_owned();
+        let path = self.path.parent().unwrap_or(&self.path).to_owned();
+        Some(Self { path, below, root: self.root.clone(), version: self.version })
     }
 
     /// The folders along the way from the group up to the root of its hierarchy.
@@ -204,14 +331,10 @@ impl MemoryGroup {
         self.below.ancestors().map(|above| self.root.join(above))
     }
 
-    /// The limit in files of this name with the least room along the way up.
-    fn least_room(&self, limit: &str) -> Option<CgroupLimit> {
-        self.way_up().filter_map(|folder| limit_of(&folder, limit, self.files)).min_by_key(room)
-    }
-
-    /// How often each limit along the way up was in the way, in bytes and how often; none of a group without one.
+    /// How often each limit of memory along the way up was in the way, in bytes and how often; none of a group
+    /// without one.
     fn failures(&self) -> Vec<Option<(u64, u64)>> {
-        let files = self.files;
+        let files = Controller::Memory.files(self.version);
         let of = |folder: PathBuf| {
             let limit = limit_of(&folder, files.limit, files)?.limit;
             let text = std::fs::read_to_string(folder.join(files.failures)).ok()?;
@@ -222,8 +345,8 @@ impl MemoryGroup {
     }
 }
 
-/// Those of a process: one, or one of each version. `groups` are the process's and `mounts` are our own: a
-/// sandbox has mounts of its own, whose paths are other folders here, or none.
+/// Those of a process that have a controller: one, or one of each version. `groups` are the process's and `mounts`
+/// are our own: a sandbox has mounts of its own, whose paths are other folders here, or none.
 ///
 /// `groups` are lines of the kernel's (kernel/cgroup/cgroup.c, `proc_cgroup_show`), of which the number
 /// 0 is version 2:
@@ -232,33 +355,34 @@ impl MemoryGroup {
 /// 4:memory:/job
 /// 0::/service/worker
 /// ```
-fn memory_groups(groups: &[u8], mounts: &[u8]) -> Vec<MemoryGroup> {
+fn cgroups(groups: &[u8], mounts: &[u8], controller: Controller) -> Vec<Cgroup> {
     let lines = |text| <[u8]>::split(text, |byte: &u8| *byte == b'\n');
-    let mounts: Vec<Mount<'_>> = lines(mounts).filter_map(Mount::parse).collect();
-    let group = |line: &[u8]| {
+    let parse = |line| Mount::parse(line, controller);
+    let mounts: Vec<Mount<'_>> = lines(mounts).filter_map(parse).collect();
+    let cgroup = |line: &[u8]| {
         let mut parts = line.splitn(3, |byte| *byte == b':');
         let (number, controllers) = (parts.next()?, parts.next()?);
-        let group = Path::new(OsStr::from_bytes(parts.next()?));
-        let version_2 = number == b"0";
-        if !version_2 && !controllers.split(|b| *b == b',').any(|name| name == b"memory") {
+        let path = Path::new(OsStr::from_bytes(parts.next()?));
+        let version = if number == b"0" { CgroupVersion::V2 } else { CgroupVersion::V1 };
+        let named = controllers.split(|b| *b == b',').any(|name| name == controller.name());
+        if version == CgroupVersion::V1 && !named {
             return None;
         }
-        let mut mounts = mounts.iter().filter(|mount| mount.version_2 == version_2);
-        let (root, below) = mounts.find_map(|mount| mount.folder(group))?;
-        let files = if version_2 { V2 } else { V1 };
-        Some(MemoryGroup { root: root.to_owned(), below, files })
+        let mut mounts = mounts.iter().filter(|mount| mount.version == version);
+        let (root, below) = mounts.find_map(|mount| mount.folder(path))?;
+        Some(Cgroup { version, path: path.to_owned(), root: root.to_owned(), below })
     };
-    lines(groups).filter_map(group).collect()
+    lines(groups).filter_map(cgroup).collect()
 }
 
 /// What the kernel has done so far in a process's cgroup because memory was short.
 #[derive(Clone, Debug)]
 pub struct MemoryEvents {
     /// Where the kernel counts: a process that has ended is in no group of version 1 any more.
-    groups: Vec<MemoryGroup>,
+    groups: Vec<Cgroup>,
     oom_kills: Option<u64>,
     high: Option<u64>,
-    /// See [`MemoryGroup::failures`], of each group.
+    /// See `Cgroup::failures`, of each group.
     failures: Vec<Vec<Option<(u64, u64)>>>,
 }
 
@@ -275,8 +399,8 @@ impl MemoryEvents {
     pub fn of(pid: i32, root: &ProcRoot) -> Self {
         let read = |folder: ProcFolder, name: &str| folder.read(name).unwrap_or_default();
         let (group, mounts) = (read(root.process(pid), "cgroup"), read(root.own(), "mountinfo"));
-        let groups = memory_groups(&group, &mounts);
-        let failures = groups.iter().map(MemoryGroup::failures).collect();
+        let groups = Cgroup::of_memory(&group, &mounts);
+        let failures = groups.iter().map(Cgroup::failures).collect();
         let (oom_kills, high) = (event_count(&groups, OOM_KILL), event_count(&groups, HIGH));
         Self { groups, oom_kills, high, failures }
     }
@@ -289,7 +413,7 @@ impl MemoryEvents {
         if event_count(&self.groups, OOM_KILL)? <= before {
             return None;
         }
-        let now = self.groups.iter().flat_map(MemoryGroup::failures);
+        let now = self.groups.iter().flat_map(Cgroup::failures);
         let grown = self.failures.iter().flatten().zip(now).filter_map(|(before, now)| {
             let (limit, failures) = now?;
             before.is_none_or(|(_, before)| failures > before).then_some(limit)
@@ -308,8 +432,9 @@ const OOM_KILL: &str = "oom_kill";
 const HIGH: &str = "high";
 
 /// How often an event has happened.
-fn event_count(groups: &[MemoryGroup], event: &str) -> Option<u64> {
-    let files = groups.iter().map(|it| it.root.join(&it.below).join(it.files.events));
+fn event_count(groups: &[Cgroup], event: &str) -> Option<u64> {
+    let file = |it: &Cgroup| it.folder().join(Controller::Memory.files(it.version).events);
+    let files = groups.iter().map(file);
     let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
     texts.filter_map(|text| number_behind(&text, event)).max()
 }
@@ -350,7 +475,8 @@ fn limit_of(folder: &Path, limit: &str, files: Files) -> Option<CgroupLimit> {
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).ok();
     let number = |file: &str| read(file)?.trim().parse::<u64>().ok();
     let limit = number(limit).filter(|bytes| *bytes < UNLIMITED)?;
-    let inactive = read("memory.stat").and_then(|stat| number_behind(&stat, files.inactive));
+    let stat = files.inactive.and_then(|name| Some((read("memory.stat")?, name)));
+    let inactive = stat.and_then(|(stat, name)| number_behind(&stat, name));
     let used = number(files.used).map(|used| used.saturating_sub(inactive.unwrap_or(0)));
     Some(CgroupLimit { limit, used })
 }
@@ -491,6 +617,42 @@ mod tests {
         assert_eq!(made.limit(), Some(1 << 20));
         made.write("proc/7/cgroup", "0::/../box/service/worker\n");
         assert_eq!(made.limit(), None);
+    }
+
+    #[test]
+    fn limits_of_descriptors_threads_and_mappings_are_read() {
+        let made = Made::new("counts", "0::/service/worker\n", "cgroup2", "rw");
+        made.write("cg/service/pids.max", "100\n");
+        made.write("cg/service/pids.current", "60\n");
+        made.write("cg/service/worker/pids.max", "max\n");
+        made.write("cg/service/worker/memory.stat", "anon 7\ninactive_file 9\n");
+        made.write("proc/sys/vm/max_map_count", "65530\n");
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max processes             7823                 7823                 processes \n\
+                      Max open files            1024                 524288               files     \n";
+        made.write("proc/7/limits", limits);
+        made.write("proc/7/status", "Tgid:\t7\nCapEff:\t0000000000000000\n");
+        let read = made.limits();
+        assert_eq!(read.tasks, Some(CgroupLimit { limit: 100, used: Some(60) }));
+        assert_eq!((read.descriptors, read.mappings), (Some(1_024), Some(65_530)));
+        assert_eq!(read.user_tasks, Some(7_823));
+        // CAP_SYS_RESOURCE.
+        made.write("proc/7/status", "Tgid:\t7\nCapEff:\t0000000001000000\n");
+        assert_eq!(made.limits().user_tasks, None);
+    }
+
+    #[test]
+    fn the_cgroups_above_one_are_those_that_are_mounted() {
+        let made = Made::new("above", "0::/box/service/worker\n", "cgroup2", "rw");
+        made.mount("/box", "cgroup2", "rw");
+        let root = ProcRoot::new(made.folder.join("proc"));
+        let mounts = root.own().read("mountinfo").unwrap();
+        let cgroups = Cgroup::of_memory(b"0::/box/service/worker\n", &mounts);
+        let [cgroup] = &cgroups[..] else { panic!("{cgroups:?}") };
+        assert_eq!(cgroup.folder(), made.folder.join("cg/service/worker"));
+        let above = std::iter::successors(Some(cgroup.clone()), Cgroup::above);
+        let paths: Vec<PathBuf> = above.map(|cgroup| cgroup.path).collect();
+        assert_eq!(paths, ["/box/service/worker", "/box/service", "/box"].map(PathBuf::from));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub mod metric {
         HUGETLB = "hugetlb", Bytes, Gauge, "resident in pages of hugetlbfs, which rss leaves out";
         LAZYFREE = "lazyfree", Bytes, Gauge, "given back by MADV_FREE and not yet taken by the kernel";
         LOCKED = "locked", Bytes, Gauge, "locked into memory";
-        MAPPINGS = "mappings", Count, Gauge, "mappings of the address space";
+        MAPPINGS = "mappings", Count, Gauge, "mappings of the address space: lines of /proc/PID/maps";
         THREADS = "threads", Count, Gauge, "threads";
         STACK = "stack", Stack, Gauge, "the stack of a thread when it was sampled";
         PAUSE = "pause", Nanoseconds, Gauge, "from the first thread's interrupt until all threads ran again";
@@ -52,12 +52,28 @@ pub mod metric {
         MEMORY_CALLS = "memory_calls", Count, Counter, "memory calls that have succeeded so far";
         MAPPED = "mapped", Bytes, Gauge, "address space mapped here and not unmapped since";
         GIVEN_BACK = "given_back", Bytes, Counter, "given back by madvise(2) here so far";
+        FDS = "fds", Count, Gauge, "open file descriptors";
+        CGROUP_CURRENT = "cgroup_current", Bytes, Gauge, "all memory of the cgroup, with pages of files and memory of the kernel";
+        CGROUP_PEAK = "cgroup_peak", Bytes, HighWater, "largest cgroup_current since the cgroup was made";
+        CGROUP_ANON = "cgroup_anon", Bytes, Gauge, "of it: pages of no file";
+        CGROUP_FILE = "cgroup_file", Bytes, Gauge, "of it: pages of files, with tmpfs and shared memory";
+        CGROUP_KERNEL = "cgroup_kernel", Bytes, Gauge, "of it: memory of the kernel";
+        CGROUP_SHMEM = "cgroup_shmem", Bytes, Gauge, "of cgroup_file: tmpfs and shared memory, which the kernel can only swap out";
+        CGROUP_SLAB = "cgroup_slab", Bytes, Gauge, "of cgroup_kernel: objects such as inodes and sockets";
+        CGROUP_SWAP = "cgroup_swap", Bytes, Gauge, "memory of the cgroup that is swapped out";
+        CGROUP_LIMIT = "cgroup_limit", Bytes, Gauge, "limit of cgroup_current; the largest number if it was lifted during the run";
+        CGROUP_HIGH = "cgroup_high", Bytes, Gauge, "from this size on the kernel slows the cgroup down; the largest number if that was lifted during the run";
+        CGROUP_SWAP_LIMIT = "cgroup_swap_limit", Bytes, Gauge, "limit of cgroup_swap; the largest number if it was lifted during the run";
+        CGROUP_OOM = "cgroup_oom", Count, Counter, "times that the cgroup was out of memory";
+        CGROUP_OOM_KILL = "cgroup_oom_kill", Count, Counter, "processes of the cgroup that the kernel has killed because memory was short";
+        CGROUP_PRESSURE_SOME = "cgroup_pressure_some", Nanoseconds, Counter, "time in which at least one task of the cgroup waited for memory";
+        CGROUP_PRESSURE_FULL = "cgroup_pressure_full", Nanoseconds, Counter, "time in which all tasks of the cgroup waited for memory";
     }
 }
 
 /// Attributes of subjects.
 pub mod attribute {
-    use super::MappingClass;
+    use super::{DescriptorKind, MappingClass};
     use crate::{AttributeKey, Bytes, StackId};
 
     macro_rules! attributes {
@@ -77,21 +93,26 @@ pub mod attribute {
         START_TIME: u64 = "start", "of a process: its start time in clock ticks since boot (field 22 of /proc/PID/stat); with the pid it identifies the process, since pids are reused";
         COMMAND: Bytes = "command", "of a descendant of a target: its command line, with a space between two words";
         TID: i32 = "tid", "of a thread and of its stack: the thread's id";
-        CGROUP_LIMIT: u64 = "limit.cgroup", "of a target: the memory limit of its cgroup, or of the cgroup above it with the least room, in bytes";
-        CGROUP_USED: u64 = "used.cgroup", "of a target: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
-        CGROUP_HIGH: u64 = "limit.cgroup_high", "of a target: the `memory.high` of its cgroup, or of the cgroup above it with the least room, in bytes: what is above it is slowed down";
-        CGROUP_HIGH_USED: u64 = "used.cgroup_high", "of a target: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
+        CGROUP_LIMIT: u64 = "limit.cgroup", "of a target and of a cgroup: the memory limit of its cgroup, or of the cgroup above it with the least room, in bytes";
+        CGROUP_USED: u64 = "used.cgroup", "of a target and of a cgroup: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
+        CGROUP_HIGH: u64 = "limit.cgroup_high", "of a target and of a cgroup: the `memory.high` of its cgroup, or of the cgroup above it with the least room, in bytes: what is above it is slowed down";
+        CGROUP_HIGH_USED: u64 = "used.cgroup_high", "of a target and of a cgroup: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";
         ADDRESS_SPACE_LIMIT: u64 = "limit.address_space", "of a target: RLIMIT_AS in bytes";
         DATA_LIMIT: u64 = "limit.data", "of a target: RLIMIT_DATA in bytes";
         MAPPINGS_LIMIT: u64 = "limit.mappings", "of a target: how many mappings it may have (vm.max_map_count)";
-        MACHINE_LIMIT: u64 = "limit.machine", "of a target: the machine's memory in bytes";
-        MACHINE_AVAILABLE: u64 = "available.machine", "of a target: how much of that was available at the start of the run, in bytes";
+        DESCRIPTOR_LIMIT: u64 = "limit.descriptors", "of a target: RLIMIT_NOFILE, how many descriptors it may have open";
+        TASK_LIMIT: u64 = "limit.tasks", "of a target: pids.max of its cgroup, or of the cgroup above it with the least room: how many threads all its processes may have";
+        TASKS_USED: u64 = "used.tasks", "of a target: how many of those there were at the start of the run";
+        USER_TASK_LIMIT: u64 = "limit.user_tasks", "of a target: RLIMIT_NPROC, how many threads all processes of its user may have; root is exempt";
+        MACHINE_LIMIT: u64 = "limit.machine", "of a target and of a cgroup: the machine's memory in bytes";
+        MACHINE_AVAILABLE: u64 = "available.machine", "of a target and of a cgroup: how much of that was available at the start of the run, in bytes";
         CLASS: MappingClass = "class", "of a mapping and of a mapping group: its class";
-        FILE: Bytes = "file", "of a mapping and of a mapping group: the file's path, or the name that the program gave the memory";
+        FILE: Bytes = "file", "of a mapping, a mapping group and a descriptor group: the file's path, or the name that the program or the kernel gave it";
         LEAST_SIZE: u64 = "least_size", "of a mapping group: its mappings are at least this large, in bytes";
         SIZE_BOUND: u64 = "size_bound", "of a mapping group: its mappings are smaller than this, in bytes";
         PERMISSIONS: Bytes = "permissions", "of a mapping: `rwxp` as in /proc/PID/maps";
         RANGE: Bytes = "range", "of a mapping: its addresses when it was first seen, as in /proc/PID/maps";
+        DESCRIPTOR: DescriptorKind = "descriptor", "of a descriptor group: what its descriptors are open for";
         STACK: StackId = "stack", "of a stack: its definition";
     }
 }
@@ -130,15 +151,69 @@ open_words! {
     }
 }
 
-impl AttributeType for MappingClass {
-    fn from_value(value: &AttributeValue) -> Option<Self> {
-        match value {
-            AttributeValue::Text(word) => std::str::from_utf8(word.as_bytes()).ok().map(Self::from),
-            AttributeValue::Int(_) => None,
-        }
-    }
-
-    fn into_value(self) -> AttributeValue {
-        AttributeValue::Text(self.as_str().into())
+open_words! {
+    /// What a file descriptor is open for.
+    DescriptorKind {
+        /// A file or a folder with a path, a device too.
+        File = "file",
+        /// A socket.
+        Socket = "socket",
+        /// A pipe, or a FIFO that has no name.
+        Pipe = "pipe",
+        /// eventfd(2).
+        Eventfd = "eventfd",
+        /// epoll(7).
+        Epoll = "epoll",
+        /// Memory of memfd_create(2).
+        Memfd = "memfd",
+        /// inotify(7).
+        Inotify = "inotify",
+        /// timerfd_create(2).
+        Timerfd = "timerfd",
+        /// signalfd(2).
+        Signalfd = "signalfd",
+        /// Any other thing that has no path: io_uring, a pidfd, a BPF map, a namespace, …
+        Anonymous = "anonymous",
     }
 }
+
+impl DescriptorKind {
+    /// What several descriptors of this kind are called.
+    #[must_use]
+    pub fn plural(&self) -> &str {
+        match self {
+            Self::File => "files",
+            Self::Socket => "sockets",
+            Self::Pipe => "pipes",
+            Self::Eventfd => "eventfds",
+            Self::Epoll => "epoll instances",
+            Self::Memfd => "memfds",
+            Self::Inotify => "inotify instances",
+            Self::Timerfd => "timerfds",
+            Self::Signalfd => "signalfds",
+            Self::Anonymous => "anonymous inodes",
+            other => other.as_str(),
+        }
+    }
+}
+
+macro_rules! word_attributes {
+    ($($words:ident),+) => {$(
+        impl AttributeType for $words {
+            fn from_value(value: &AttributeValue) -> Option<Self> {
+                match value {
+                    AttributeValue::Text(word) => {
+                        std::str::from_utf8(word.as_bytes()).ok().map(Self::from)
+                    }
+                    AttributeValue::Int(_) => None,
+                }
+            }
+
+            fn into_value(self) -> AttributeValue {
+                AttributeValue::Text(self.as_str().into())
+            }
+        }
+    )+};
+}
+
+word_attributes!(MappingClass, DescriptorKind);

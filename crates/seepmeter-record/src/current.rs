@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::conventions::metric;
 use crate::subject_tree::SubjectTree;
 use crate::{
-    Bytes, EventKind, Metric, MetricId, Point, Points, Record, Sample, SamplerId, Subject,
-    SubjectId, SubjectKind,
+    Bytes, EventKind, Metric, MetricId, MetricKind, Point, Points, Record, Sample, SamplerId,
+    Subject, SubjectId, SubjectKind, Unit,
 };
 
 /// The values that stand, and what they are of: what every reader of a stream asks, whether it prints,
@@ -197,6 +198,12 @@ impl CurrentValues {
         self.standing(subject, metric).map(|(_, value)| value.value)
     }
 
+    /// The same, with the metric whose source counts.
+    #[must_use]
+    pub fn standing_metric(&self, subject: SubjectId, metric: &str) -> Option<(&Arc<Metric>, i64)> {
+        self.standing(subject, metric).map(|(metric, value)| (metric, value.value))
+    }
+
     /// When the metric of this name of this subject was last observed, whether it had changed or not, in
     /// nanoseconds since the stream's start.
     #[must_use]
@@ -244,8 +251,23 @@ impl CurrentValues {
     }
 
     /// All metrics that were defined, in the order of their definitions.
-    pub fn metrics(&self) -> impl Iterator<Item = &Arc<Metric>> {
+    pub fn metrics(&self) -> impl Iterator<Item = &Arc<Metric>> + Clone {
         self.metrics.iter().map(|known| &known.metric)
+    }
+
+    /// The metric that stands for the run where nobody has chosen one: `rss` of processes, or if no sampler has
+    /// that, the first level of a process or of a cgroup that is in bytes or a count.
+    #[must_use]
+    pub fn main_metric(&self) -> Option<&Arc<Metric>> {
+        let of_wholes = |metric: &&Arc<Metric>| {
+            [SubjectKind::Process, SubjectKind::Cgroup].contains(&metric.subject_kind)
+        };
+        let is_level = |metric: &&Arc<Metric>| {
+            metric.kind == MetricKind::Gauge && [Unit::Bytes, Unit::Count].contains(&metric.unit)
+        };
+        let mut wholes = self.metrics().filter(of_wholes);
+        let rss = wholes.clone().find(|metric| *metric.name == *metric::RSS.name);
+        rss.or_else(|| wholes.find(is_level))
     }
 
     /// A subject that has not ended, by its number.

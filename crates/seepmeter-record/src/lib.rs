@@ -42,7 +42,7 @@ mod stream_state;
 mod subject_tree;
 
 pub use bytes::{Bytes, hex};
-pub use conventions::MappingClass;
+pub use conventions::{DescriptorKind, MappingClass};
 pub use current::{CurrentPoint, CurrentValues};
 pub use model::{
     AttributeKey, AttributeType, AttributeValue, Attributes, Cost, Dropped, End, Event, EventKind,

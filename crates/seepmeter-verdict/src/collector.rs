@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use seepmeter_analysis::{Series, Settings};
 use seepmeter_record::conventions::attribute;
-use seepmeter_record::{CurrentValues, Event, EventKind, Record, Sample, Subject, SubjectId, Unit};
+use seepmeter_record::{
+    CurrentValues, Event, EventKind, Metric, Record, Sample, Subject, SubjectId, SubjectKind, Unit,
+};
 
 use self::roles::{ProcessSum, Role, RoleId, RoleTable};
 pub(crate) use self::target::swap_of;
 use self::target::{SourceSeries, TargetCollector, WHOLE_BUCKETS};
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
 use crate::growth_cause::GrowthCause;
-use crate::limit::MemoryBounds;
+use crate::limit::{self, RecordedLimits};
 use crate::part::Part;
 use crate::part_table::PartRoom;
 use crate::run_series::{CauseSeries, LimitedSeries, PartSeries, RunSeries, Scope};
@@ -46,9 +48,10 @@ pub struct Collector {
     options: JudgeOptions,
     values: CurrentValues,
     clock: SampleClock,
-    /// In the order in which they came; those that have ended stay, if the user has named them.
+    /// And the cgroups that are watched, in the order in which they came; those that have ended stay, if the user has
+    /// named them.
     targets: BTreeMap<SubjectId, TargetCollector>,
-    /// How many there were so far.
+    /// How many there were so far, without cgroups.
     count: usize,
     /// The descendants that have ended, of those above.
     ended: Vec<SubjectId>,
@@ -73,8 +76,8 @@ pub struct CurrentTotal {
 }
 
 impl Collector {
-    /// Collects what it takes to judge the metrics of the options. With `rss`, `pss`, `anonymous` and
-    /// `private_dirty`, what is swapped out counts in, of the whole and of parts: swapping hides growth.
+    /// Collects what it takes to judge the metrics of the options. With `rss`, `pss`, `anonymous`,
+    /// `private_dirty`, `cgroup_current` and `cgroup_anon`, what is swapped out counts in, of the whole and of parts: swapping hides growth.
     #[must_use]
     pub fn new(options: JudgeOptions) -> Self {
         let sums = options.metrics.iter().map(|_| SourceSeries::new(WHOLE_BUCKETS)).collect();
@@ -110,25 +113,28 @@ impl Collector {
         }
     }
 
-    /// Begins to collect of a subject if it is a target, once.
+    /// Begins to collect of a subject if it is a target, or a cgroup that is no part of one, once.
     fn add_target(&mut self, id: SubjectId) {
-        let known = self.targets.contains_key(&id);
-        let (false, true, Some(subject)) =
-            (known, self.values.is_target(id), self.values.subject(id))
-        else {
+        if self.targets.contains_key(&id) {
             return;
-        };
-        let subject = Arc::clone(subject);
+        }
+        let Some(subject) = self.values.subject(id).map(Arc::clone) else { return };
+        let is_target = self.values.is_target(id);
+        let is_cgroup =
+            || subject.kind == SubjectKind::Cgroup && self.values.target_of(id).is_none();
+        if !(is_target || is_cgroup()) {
+            return;
+        }
         let role = self.role_of(&subject);
         self.roles.get_mut(role).processes += 1;
-        let coarser = match (subject.parent.is_some(), self.targets.len()) {
+        let coarser = match (is_target && subject.parent.is_some(), self.targets.len()) {
             (true, 0..FINE_DESCENDANTS) | (false, 0..FINE_TARGETS) => 1,
             (true, 0..COARSE_DESCENDANTS) | (false, _) => COARSER,
             (true, _) => COARSEST,
         };
         let target = TargetCollector::new(subject, role, self.t, &self.options, coarser);
         self.targets.insert(id, target);
-        self.count += 1;
+        self.count += usize::from(is_target);
     }
 
     fn role_of(&mut self, subject: &Subject) -> RoleId {
@@ -211,8 +217,8 @@ impl Collector {
         let Self { values, clock, targets, room, .. } = self;
         clock.observe(sample);
         for point in values.points(sample) {
-            let target = values.target_of(point.subject.id);
-            if let Some(target) = target.and_then(|target| targets.get_mut(&target)) {
+            let whole = values.target_of(point.subject.id).unwrap_or(point.subject.id);
+            if let Some(target) = targets.get_mut(&whole) {
                 target.observe(&point, sample, values, room);
             }
         }
@@ -230,12 +236,13 @@ impl Collector {
         }
         let now = (sample.t, sample.sampler);
         for (place, sum) in sums.iter_mut().enumerate() {
+            let targets = || targets.values().filter(|target| !target.is_cgroup());
             let is_source =
                 |it: &TargetCollector| it.metrics[place].whole.source == Some(sample.sampler);
-            if !targets.values().any(is_source) {
+            if !targets().any(is_source) {
                 continue;
             }
-            if let Some(total) = roles.sum_up(targets.values(), place, now) {
+            if let Some(total) = roles.sum_up(targets(), place, now) {
                 sum.source = Some(sample.sampler);
                 sum.push(sample.t, total);
             }
@@ -250,15 +257,18 @@ impl Collector {
     }
 
     /// What all targets hold together now, of the main metric; none if that is not known of one of them, or none is
-    /// left.
+    /// left. Several cgroups hold nothing together: one may be within another.
     #[must_use]
     pub fn current(&self) -> Option<CurrentTotal> {
         let name = self.options.metrics.first()?;
         let unit = self.values.metrics().find(|known| *known.name == **name)?.unit;
-        let mut sum = ProcessSum::default();
-        self.targets.values().for_each(|target| sum.add(target, 0, self.t));
-        let any_runs = self.targets.values().any(|target| !target.ended);
-        let value = sum.plain_total().filter(|_| any_runs)?;
+        let (mut sum, mut running) = (ProcessSum::default(), 0);
+        for target in self.targets_of(name).filter(|target| !target.ended) {
+            sum.add(target, 0, self.t);
+            running += 1;
+        }
+        let has_sum = running == 1 || (running > 1 && !self.is_of_cgroups(name));
+        let value = sum.plain_total().filter(|_| has_sum)?;
         Some(CurrentTotal { metric: name.clone(), value, unit })
     }
 
@@ -277,7 +287,8 @@ impl Collector {
     }
 
     /// The series of one of the options' metrics: one for each target and, if there are several, that of
-    /// their sum as the last. A run that ended before its first sample has one with no points.
+    /// their sum as the last; of a metric of cgroups, one for each cgroup. A run that ended before its first sample
+    /// has one with no points.
     ///
     /// # Errors
     /// Why there is none.
@@ -295,7 +306,7 @@ impl Collector {
             });
         };
         let of_target = |target| (target, self.series_of(target, place, defined.unit));
-        let each: Vec<_> = self.judged_targets(place).map(of_target).collect();
+        let each: Vec<_> = self.judged_targets(metric, place).map(of_target).collect();
         let samples = self.clock.all_samples();
         let sampled = each.iter().any(|(_, run)| !run.whole.is_empty());
         if !sampled && samples >= Settings::default().least_samples {
@@ -308,8 +319,20 @@ impl Collector {
         if series.is_empty() { Err(NoVerdict::NothingSampled) } else { Ok(series) }
     }
 
+    /// True if the metric is of cgroups alone.
+    fn is_of_cgroups(&self, metric: &str) -> bool {
+        let of_name = |known: &&Arc<Metric>| *known.name == *metric;
+        self.values.metrics().filter(of_name).all(|it| it.subject_kind == SubjectKind::Cgroup)
+    }
+
+    /// The targets or the cgroups, whichever has a metric.
+    fn targets_of(&self, metric: &str) -> impl Iterator<Item = &TargetCollector> {
+        let of_cgroups = self.is_of_cgroups(metric);
+        self.targets.values().filter(move |target| target.is_cgroup() == of_cgroups)
+    }
+
     /// Those that are judged one by one: all that the user has named, and the largest of the others.
-    fn judged_targets(&self, place: usize) -> impl Iterator<Item = &TargetCollector> {
+    fn judged_targets(&self, metric: &str, place: usize) -> impl Iterator<Item = &TargetCollector> {
         let peak = move |target: &TargetCollector| target.metrics[place].whole.peak();
         let mut peaks: Vec<_> =
             self.targets.values().filter(|target| target.is_descendant).map(peak).collect();
@@ -318,7 +341,7 @@ impl Collector {
         let is_judged = move |target: &&TargetCollector| {
             !target.is_descendant || least.is_none_or(|least| peak(target) >= least)
         };
-        self.targets.values().filter(is_judged)
+        self.targets_of(metric).filter(is_judged)
     }
 
     /// The series of one target; it has no point if nothing was sampled of it.
@@ -332,7 +355,11 @@ impl Collector {
             let (series, sampler) = source.series(clock).zip(source.source)?;
             Some(CauseSeries { cause: *cause, series: clock.extended(series, sampler) })
         };
-        let scope = if target.is_descendant { Scope::Descendant } else { Scope::Target };
+        let scope = match target.is_descendant {
+            _ if target.is_cgroup() => Scope::Cgroup,
+            true => Scope::Descendant,
+            false => Scope::Target,
+        };
         let mut run = RunSeries {
             scope,
             pid: target.subject.get(attribute::PID).map(i64::from),
@@ -340,14 +367,14 @@ impl Collector {
             summed_parts,
             parts: collected.parts.series(clock),
             kernel_peak: collected.kernel_peak,
-            bounds: MemoryBounds::of(&target.subject),
+            bounds: RecordedLimits::of(&target.subject),
             threads: target.threads.series(clock),
             plus_swap: collected.has_swapped,
             causes: collected.causes.iter().filter_map(cause).collect(),
             asked_interval: collected.whole.source.and_then(|it| clock.longest_asked(it)),
             ..self.empty(&target.subject.name.to_string(), place, unit)
         };
-        if run.is_resident() {
+        if limit::is_bounded_memory(&run) {
             run.limited = target.limited.as_ref().map(|it| it.series(clock)).unwrap_or_default();
         }
         run
@@ -366,7 +393,7 @@ impl Collector {
             summed_parts: None,
             parts: Vec::new(),
             kernel_peak: None,
-            bounds: MemoryBounds::default(),
+            bounds: RecordedLimits::default(),
             threads: None,
             limited: LimitedSeries::default(),
             plus_swap: false,
@@ -423,12 +450,12 @@ impl Collector {
             };
             Some(PartSeries { part, series, causes: Vec::new(), last_observed: self.clock.end() })
         };
-        let first = self.targets.values().next();
-        let bounds = first.map_or(MemoryBounds::default(), |it| MemoryBounds::of(&it.subject));
+        let first = each.first().map(|(target, _)| target);
+        let bounds = first.map_or(RecordedLimits::default(), |it| RecordedLimits::of(&it.subject));
         let is_tree = self.targets.values().any(|target| target.is_descendant);
         let (name, bounds) = match is_tree {
             true => (format!("{} processes", self.count), bounds.of_tree()),
-            false => (format!("{} targets", self.count), MemoryBounds::default()),
+            false => (format!("{} targets", self.count), RecordedLimits::default()),
         };
         Some(RunSeries {
             scope: Scope::AllTargets,

@@ -139,7 +139,7 @@ impl MetricConclusion {
     /// What gates find in the verdict; `runs` are what the verdicts were made from.
     fn evaluate(&self, gates: &[Gate], runs: &[RunSeries]) -> Vec<GateOutcome> {
         let evaluate = |gate: &Gate| match (self.verdict(), runs.last()) {
-            (Ok(_), Some(run)) if run.scope == Scope::Series => self.evaluate_each(gate, runs),
+            (Ok(_), Some(run)) if run.scope.has_no_sum() => self.evaluate_each(gate, runs),
             (Ok(verdict), Some(run)) => gate.evaluate(verdict, run),
             (Ok(_), None) => gate.unknown(&self.metric, &NoVerdict::NothingSampled),
             (Err(why), _) => gate.unknown(&self.metric, why),
@@ -174,8 +174,8 @@ impl MetricConclusion {
         }
     }
 
-    /// The verdict on the sum of all targets, or on the only one; of several series of another tool the one
-    /// that matters most: growing before inconclusive before steady.
+    /// The verdict on the sum of all targets, or on the only one; of several cgroups, or series of another
+    /// tool, the one that matters most: growing before inconclusive before steady.
     ///
     /// # Errors
     /// Why there is none.
@@ -189,7 +189,7 @@ impl MetricConclusion {
             [] => Err(&NoVerdict::NothingSampled),
             [only] => Ok(only),
             [.., last] if last.scope == Scope::AllTargets => Ok(last),
-            all if all.iter().all(|verdict| verdict.scope == Scope::Series) => {
+            all if all.iter().all(|verdict| verdict.scope.has_no_sum()) => {
                 all.iter().min_by_key(weight).ok_or(&NoVerdict::NothingSampled)
             }
             _ => Err(&NoVerdict::NoSum),

@@ -54,7 +54,7 @@ pub use explanation::explanation;
 pub use foreign::{RowFilter, SeriesError, TableOptions, ValueUnit};
 pub use gate::{Gate, GateError, GateOutcome, GateResult};
 pub use growth_cause::GrowthCause;
-pub use limit::{LimitForecast, LimitKind, MemoryBounds};
+pub use limit::{LimitForecast, LimitKind, RecordedLimits};
 pub use next_step::NextStep;
 pub use part::Part;
 pub use report::{Report, ReportBody, ReportFormat, ReportSection};

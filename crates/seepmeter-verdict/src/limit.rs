@@ -4,16 +4,16 @@ use std::fmt;
 
 use seepmeter_analysis::{Interval, Judgement, Series, Settings, TimeToLimit, judge};
 use seepmeter_record::conventions::{attribute, metric};
-use seepmeter_record::{Subject, Unit};
+use seepmeter_record::{MetricSpec, Subject, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::part_group::Growth;
 use crate::run_series::RunSeries;
 
-/// The limits of a process, in bytes but for the number of mappings; none where there is no such limit, or it was
-/// not recorded.
+/// The limits of a process or of a cgroup; none if there is no such limit, or it was not recorded.
+/// Those of memory are in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryBounds {
+pub struct RecordedLimits {
     /// The memory limit of its cgroup.
     pub cgroup: Option<u64>,
     /// What of that was used at the start, by all processes of the cgroup together.
@@ -32,15 +32,23 @@ pub struct MemoryBounds {
     pub machine: Option<u64>,
     /// What of that was available at the start.
     pub machine_available: Option<u64>,
+    /// RLIMIT_NOFILE.
+    pub descriptors: Option<u64>,
+    /// pids.max of the cgroup.
+    pub tasks: Option<u64>,
+    /// How many threads all processes of the cgroup had at the start.
+    pub tasks_used: Option<u64>,
+    /// RLIMIT_NPROC.
+    pub user_tasks: Option<u64>,
 }
 
-impl MemoryBounds {
+impl RecordedLimits {
     /// Those that apply to all processes of a tree together.
     pub(crate) fn of_tree(self) -> Self {
-        Self { address_space: None, data: None, mappings: None, ..self }
+        Self { address_space: None, data: None, mappings: None, descriptors: None, ..self }
     }
 
-    /// What the attributes of a process say.
+    /// What the attributes of a process or of a cgroup say.
     pub(crate) fn of(subject: &Subject) -> Self {
         Self {
             cgroup: subject.get(attribute::CGROUP_LIMIT),
@@ -52,6 +60,10 @@ impl MemoryBounds {
             mappings: subject.get(attribute::MAPPINGS_LIMIT),
             machine: subject.get(attribute::MACHINE_LIMIT),
             machine_available: subject.get(attribute::MACHINE_AVAILABLE),
+            descriptors: subject.get(attribute::DESCRIPTOR_LIMIT),
+            tasks: subject.get(attribute::TASK_LIMIT),
+            tasks_used: subject.get(attribute::TASKS_USED),
+            user_tasks: subject.get(attribute::USER_TASK_LIMIT),
         }
     }
 }
@@ -77,6 +89,15 @@ pub enum LimitKind {
     /// The machine's memory.
     #[serde(rename = "machine")]
     Machine,
+    /// RLIMIT_NOFILE.
+    #[serde(rename = "open files")]
+    Descriptors,
+    /// pids.max of the cgroup.
+    #[serde(rename = "threads of the cgroup")]
+    Tasks,
+    /// RLIMIT_NPROC.
+    #[serde(rename = "threads of the user")]
+    UserTasks,
 }
 
 impl LimitKind {
@@ -84,8 +105,10 @@ impl LimitKind {
     #[must_use]
     pub fn unit(self) -> Unit {
         match self {
-            Self::Mappings => Unit::Count,
-            _ => Unit::Bytes,
+            Self::Mappings | Self::Descriptors | Self::Tasks | Self::UserTasks => Unit::Count,
+            Self::Cgroup | Self::CgroupHigh | Self::AddressSpace | Self::Data | Self::Machine => {
+                Unit::Bytes
+            }
         }
     }
 
@@ -96,6 +119,8 @@ impl LimitKind {
             Self::AddressSpace => "the address space",
             Self::Data => "the data segment (private writable address space)",
             Self::Mappings => "the number of mappings",
+            Self::Descriptors => "the number of open descriptors",
+            Self::Tasks | Self::UserTasks => "the number of threads",
         }
     }
 }
@@ -109,6 +134,9 @@ impl fmt::Display for LimitKind {
             Self::Data => "RLIMIT_DATA",
             Self::Mappings => "vm.max_map_count",
             Self::Machine => "machine",
+            Self::Descriptors => "RLIMIT_NOFILE",
+            Self::Tasks => "pids.max of the cgroup",
+            Self::UserTasks => "RLIMIT_NPROC, of all threads of the user",
         })
     }
 }
@@ -119,10 +147,9 @@ pub struct LimitForecast {
     /// Which limit.
     #[serde(rename = "name")]
     pub kind: LimitKind,
-    /// The limit, in bytes or as a number of mappings.
-    #[serde(rename = "bytes")]
-    pub limit: u64,
-    /// What of it others used at the start, in bytes; none if that was not recorded.
+    /// The limit: in bytes, or the number of what it bounds.
+    pub amount: u64,
+    /// What of it others used at the start, likewise; none if that was not recorded.
     pub others: Option<u64>,
     /// The rate of what it applies to, a second, if that is not what was judged.
     pub rate: Option<Interval>,
@@ -130,6 +157,19 @@ pub struct LimitForecast {
     #[serde(flatten)]
     pub time: TimeToLimit,
 }
+
+/// Of what the limit of a cgroup bounds, all but pages of files, which the kernel takes back.
+const CHARGED: [MetricSpec<'_>; 5] = [
+    metric::CGROUP_CURRENT,
+    metric::CGROUP_ANON,
+    metric::CGROUP_KERNEL,
+    metric::CGROUP_SHMEM,
+    metric::CGROUP_SLAB,
+];
+
+/// What bounds something that grows at a rate of its own, and nothing of others.
+const OWN: [LimitKind; 4] =
+    [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings, LimitKind::Descriptors];
 
 /// Why no time to a limit is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,25 +185,20 @@ pub(crate) enum NoForecast {
 }
 
 /// The limit that is reached first; `grows` is the judgement on the whole, unless its growth is masked.
-/// The cgroup and the machine bound what is resident, of other processes too; the other limits bound what
-/// grows at a rate of its own.
+/// The cgroup, the machine and limits of threads bound what other processes have too; the other limits bound
+/// what grows at a rate of its own.
 pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<LimitForecast> {
-    let resident = grows.filter(|judgement| {
-        run.is_resident() && !was_swapped(run) && !is_mostly_shared(run, judgement)
-    });
-    let of_resident =
-        resident_limits(run).into_iter().filter_map(|limit| of_resident(run, resident?, limit));
-    let of_others = [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings];
-    let of_others = of_others.into_iter().filter_map(|kind| of_its_own(run, grows, kind));
-    of_resident.chain(of_others).min_by_key(|limit| limit.time.likely)
+    let of_all = grows.filter(|judgement| !was_swapped(run) && !is_mostly_shared(run, judgement));
+    let of_all = shared_limits(run).into_iter().filter_map(|limit| of_whole(run, of_all?, limit));
+    let of_own = OWN.into_iter().filter_map(|kind| of_its_own(run, grows, kind));
+    of_all.chain(of_own).min_by_key(|limit| limit.time.likely)
 }
 
 /// Why there is no forecast, if [`nearest`] has found none.
 pub(crate) fn why_none(run: &RunSeries, judgement: &Judgement) -> NoForecast {
     let of_its_own = |kind| limit_and_series(run, kind).is_some();
-    let others = [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings];
-    let is_limited = run.is_resident() && !resident_limits(run).is_empty();
-    if !is_limited && !others.into_iter().any(of_its_own) {
+    let is_limited = !shared_limits(run).is_empty();
+    if !is_limited && !OWN.into_iter().any(of_its_own) {
         NoForecast::NoLimit
     } else if is_limited && was_swapped(run) {
         NoForecast::Swapped
@@ -191,56 +226,79 @@ fn was_swapped(run: &RunSeries) -> bool {
     run.limited.swap.as_ref().is_some_and(|swap| peak(swap) > LITTLE * peak(&run.whole))
 }
 
-/// A limit of what is resident, and what of it was used at the start, in bytes.
+/// A limit, and what of it was used at the start, in the metric's unit.
 struct UsedLimit {
     kind: LimitKind,
-    limit: u64,
+    amount: u64,
     used: Option<u64>,
 }
 
-/// The known limits of what is resident.
-fn resident_limits(run: &RunSeries) -> Vec<UsedLimit> {
+/// True if the metric is one that limits of the cgroup's memory and the machine's bound.
+pub(crate) fn is_bounded_memory(run: &RunSeries) -> bool {
+    run.is_resident() || CHARGED.iter().any(|spec| run.metric == spec.name)
+}
+
+/// The known limits of what the metric and others share.
+fn shared_limits(run: &RunSeries) -> Vec<UsedLimit> {
     let bounds = run.bounds;
     let machine_used = bounds
         .machine_available
         .and_then(|available| bounds.machine.map(|bytes| bytes.saturating_sub(available)));
-    let all = [
-        (LimitKind::Cgroup, bounds.cgroup, bounds.cgroup_used),
-        (LimitKind::CgroupHigh, bounds.cgroup_high, bounds.cgroup_high_used),
-        (LimitKind::Machine, bounds.machine, machine_used),
-    ];
-    let known =
-        |(kind, limit, used): (_, Option<u64>, _)| Some(UsedLimit { kind, limit: limit?, used });
-    all.into_iter().filter_map(known).collect()
+    let all: &[_] = if is_bounded_memory(run) {
+        &[
+            (LimitKind::Cgroup, bounds.cgroup, bounds.cgroup_used),
+            (LimitKind::CgroupHigh, bounds.cgroup_high, bounds.cgroup_high_used),
+            (LimitKind::Machine, bounds.machine, machine_used),
+        ]
+    } else if run.metric == metric::THREADS.name {
+        &[
+            (LimitKind::Tasks, bounds.tasks, bounds.tasks_used),
+            (LimitKind::UserTasks, bounds.user_tasks, None),
+        ]
+    } else {
+        &[]
+    };
+    let known = |(kind, amount, used): &(LimitKind, Option<u64>, Option<u64>)| {
+        Some(UsedLimit { kind: *kind, amount: (*amount)?, used: *used })
+    };
+    all.iter().filter_map(known).collect()
 }
 
-fn of_resident(run: &RunSeries, judgement: &Judgement, limit: UsedLimit) -> Option<LimitForecast> {
-    let UsedLimit { kind, limit, used } = limit;
+fn of_whole(run: &RunSeries, judgement: &Judgement, limit: UsedLimit) -> Option<LimitForecast> {
+    let UsedLimit { kind, amount, used } = limit;
     let (_, own) = *run.whole.points().first()?;
     let own = u64::try_from(own).unwrap_or(0);
     let others = used.map(|used| used.saturating_sub(own));
-    // If there is a cycle, its peaks have to fit under the limit too.
+    let room = amount.saturating_sub(others.unwrap_or(0)) as f64;
+    let time = from_the_end(judgement.time_to_limit(room, headroom(judgement)?)?, &run.whole);
+    Some(LimitForecast { kind, amount, others, rate: None, time })
+}
+
+/// What has to fit under a limit above the level: if there is a cycle, its peaks.
+fn headroom(judgement: &Judgement) -> Option<f64> {
     let amplitude = judgement.peak.map_or(0.0, |peak| peak as f64) - judgement.level?;
-    let headroom = judgement.cycle.map_or(0.0, |_| amplitude.max(0.0));
-    let room = limit.saturating_sub(others.unwrap_or(0)) as f64;
-    let time = from_the_end(judgement.time_to_limit(room, headroom)?, &run.whole);
-    Some(LimitForecast { kind, limit, others, rate: None, time })
+    Some(judgement.cycle.map_or(0.0, |_| amplitude.max(0.0)))
 }
 
 /// A limit of something that grows at a rate of its own, the series of that, and whether it is what is judged.
 fn limit_and_series(run: &RunSeries, kind: LimitKind) -> Option<(u64, &Series, bool)> {
-    let (limit, name, series) = match kind {
+    let (amount, name, series) = match kind {
         LimitKind::AddressSpace => {
             (run.bounds.address_space, metric::VSIZE.name, &run.limited.address_space)
         }
         LimitKind::Data => (run.bounds.data, metric::DATA.name, &run.limited.data),
         LimitKind::Mappings => (run.bounds.mappings, metric::MAPPINGS.name, &run.limited.mappings),
-        LimitKind::Cgroup | LimitKind::CgroupHigh | LimitKind::Machine => return None,
+        LimitKind::Descriptors => (run.bounds.descriptors, metric::FDS.name, &None),
+        LimitKind::Cgroup
+        | LimitKind::CgroupHigh
+        | LimitKind::Machine
+        | LimitKind::Tasks
+        | LimitKind::UserTasks => return None,
     };
     if run.metric == name {
-        return Some((limit?, &run.whole, true));
+        return Some((amount?, &run.whole, true));
     }
-    Some((limit?, series.as_ref()?, false))
+    Some((amount?, series.as_ref()?, false))
 }
 
 fn of_its_own(
@@ -248,18 +306,19 @@ fn of_its_own(
     grows: Option<&Judgement>,
     kind: LimitKind,
 ) -> Option<LimitForecast> {
-    let (limit, series, is_judged) = limit_and_series(run, kind)?;
+    let (amount, series, is_judged) = limit_and_series(run, kind)?;
     let (time, rate) = if is_judged {
-        (grows?.time_to_limit(limit as f64, 0.0)?, None)
+        let grows = grows?;
+        (grows.time_to_limit(amount as f64, headroom(grows)?)?, None)
     } else {
         let settings = match kind.unit() {
             Unit::Bytes => Settings::default(),
             _ => Settings::for_counts(),
         };
         let judgement = judge(series, &settings);
-        (judgement.time_to_limit(limit as f64, 0.0)?, judgement.rate)
+        (judgement.time_to_limit(amount as f64, headroom(&judgement)?)?, judgement.rate)
     };
-    Some(LimitForecast { kind, limit, others: None, rate, time: from_the_end(time, series) })
+    Some(LimitForecast { kind, amount, others: None, rate, time: from_the_end(time, series) })
 }
 
 /// The level is that of the run's last fifth, and so a tenth of the run old at its end.

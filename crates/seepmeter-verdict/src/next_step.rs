@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use seepmeter_analysis::{Classification, Judgement};
 use seepmeter_record::MappingClass;
+use seepmeter_record::conventions::metric;
 use serde::{Deserialize, Serialize};
 
 use crate::part::Part;
 use crate::run_series::{RunSeries, Scope};
 use crate::verdict::{MaskedGrowth, PartGrowth};
 
-/// What to do next about memory that grows: one step, by what it is and by whose program it is.
+/// What to do next about something that grows: one step, by what it is and by whose program it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NextStep {
@@ -30,6 +31,10 @@ pub enum NextStep {
     DeletedFiles,
     /// Shared memory.
     SharedMemory,
+    /// Open descriptors.
+    Descriptors,
+    /// The number of mappings.
+    Mappings,
 }
 
 /// The runtimes that are known by a mapped file, whose name begins so and goes on with no letter.
@@ -56,11 +61,24 @@ impl NextStep {
         if judgement.classification != Classification::Growing || run.scope == Scope::AllTargets {
             return None;
         }
+        if let Some(step) = Self::of_count(&run.metric) {
+            return Some(step);
+        }
         let class = match masked {
             Some(masked) => masked.part.class.as_ref()?,
             None => largest_class(shares?)?,
         };
         Self::of_class(class, &run.parts.iter().map(|it| &it.part).collect::<Vec<_>>())
+    }
+
+    /// The step if what grows is a number of things.
+    fn of_count(name: &str) -> Option<Self> {
+        match name {
+            name if name == metric::FDS.name => Some(Self::Descriptors),
+            name if name == metric::THREADS.name => Some(Self::ThreadStacks),
+            name if name == metric::MAPPINGS.name => Some(Self::Mappings),
+            _ => None,
+        }
     }
 
     fn of_class(class: &MappingClass, parts: &[&Part]) -> Option<Self> {
@@ -131,6 +149,14 @@ impl NextStep {
             }
             Self::SharedMemory => {
                 "see who else has it, and what is left over: ls -l /dev/shm, ipcs -mp, lsof of the file"
+            }
+            Self::Descriptors => {
+                "see which code opens them: strace -f -k -e trace=%desc,%network -p PID; what is open now: ls -l \
+                 /proc/PID/fd"
+            }
+            Self::Mappings => {
+                "see which code maps them, in a test: seepmeter run -s ptrace,calls=memory -o \
+                 stacks,weight=mapped; what is mapped now: /proc/PID/maps"
             }
         }
     }

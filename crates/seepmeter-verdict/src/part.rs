@@ -30,9 +30,10 @@ impl Part {
     pub(crate) fn of(subject: &Subject) -> Self {
         let name = subject.name.to_string();
         let class = subject.get(attribute::CLASS);
+        let descriptor = subject.get(attribute::DESCRIPTOR);
         let family = match Self::family_of(&subject.kind, class.as_ref()) {
             Some(family) => family.to_owned(),
-            None => name.clone(),
+            None => descriptor.map_or_else(|| name.clone(), |kind| kind.plural().to_owned()),
         };
         Self { name, family, kind: subject.kind.clone(), class }
     }

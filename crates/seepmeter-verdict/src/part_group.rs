@@ -95,7 +95,8 @@ impl<'a> PartGroup<'a> {
         }
         let each = growth.shares(self.members.iter().map(|known| &known.series));
         let most = each.first().filter(|share| share.gain >= MOST * gain)?;
-        Some(self.members[most.id].part.name.clone())
+        let Part { name, family, .. } = &self.members[most.id].part;
+        (name != family).then(|| name.clone())
     }
 
     /// Why the gain may be harmless: what at least half of it was measured to be, else what the class suggests.

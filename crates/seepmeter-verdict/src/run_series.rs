@@ -11,7 +11,7 @@ use seepmeter_record::{MappingClass, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::growth_cause::GrowthCause;
-use crate::limit::{self, MemoryBounds};
+use crate::limit::{self, RecordedLimits};
 use crate::next_step::NextStep;
 use crate::part::Part;
 use crate::part_group::{Growth, PartGroup, sum_of};
@@ -42,7 +42,7 @@ pub struct RunSeries {
     /// The kernel's own mark of the largest value, which no spike between two samples escapes.
     pub kernel_peak: Option<i64>,
     /// How large the target may become.
-    pub bounds: MemoryBounds,
+    pub bounds: RecordedLimits,
     /// How many threads the target has, if that was sampled.
     pub threads: Option<Series>,
     /// What the target's other limits apply to, as far as it was sampled.
@@ -84,6 +84,8 @@ pub enum Scope {
     Role,
     /// The sum of all targets, and of their descendants.
     AllTargets,
+    /// One cgroup.
+    Cgroup,
     /// A series that another tool has written.
     Series,
 }
@@ -99,6 +101,11 @@ impl Scope {
     #[must_use]
     pub fn is_process(self) -> bool {
         matches!(self, Self::Target | Self::Descendant)
+    }
+
+    /// True if several of these have no sum: cgroups may be within each other.
+    pub(crate) fn has_no_sum(self) -> bool {
+        matches!(self, Self::Cgroup | Self::Series)
     }
 }
 
@@ -140,7 +147,7 @@ impl RunSeries {
             summed_parts: None,
             parts: Vec::new(),
             kernel_peak: None,
-            bounds: MemoryBounds::default(),
+            bounds: RecordedLimits::default(),
             threads: None,
             limited: LimitedSeries::default(),
             plus_swap: false,
@@ -172,6 +179,11 @@ impl RunSeries {
     /// The part of a name, else all parts of a family (`stacks of threads`) or of a class (`stack`).
     #[must_use]
     pub fn parts_named(&self, name: &str) -> Vec<&PartSeries> {
+        // `files` are those of all names.
+        let family: Vec<_> = self.parts.iter().filter(|known| known.part.family == name).collect();
+        if family.len() > 1 {
+            return family;
+        }
         let exactly = self.parts.iter().find(|known| known.part.name == name);
         let named = exactly.or_else(|| self.parts.iter().find(|known| known.part.is_called(name)));
         match named {

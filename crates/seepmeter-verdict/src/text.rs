@@ -290,8 +290,8 @@ fn stale_line(stale: &[StalePart]) -> Option<String> {
 }
 
 fn limit_line(forecast: &LimitForecast) -> String {
-    let LimitForecast { kind, limit, others: _, rate, time } = forecast;
-    let limit = human::amount(*limit as f64, kind.unit());
+    let LimitForecast { kind, amount, others: _, rate, time } = forecast;
+    let limit = human::amount(*amount as f64, kind.unit());
     let when = human::duration(time.likely);
     match rate {
         Some(rate) => format!(

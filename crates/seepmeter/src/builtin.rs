@@ -17,6 +17,10 @@ pub fn samplers() -> Vec<Arc<SamplerFactory>> {
         SamplerFactory::of::<seepmeter_sampler_smaps::Smaps>().into(),
         #[cfg(feature = "bundled")]
         SamplerFactory::of::<seepmeter_sampler_ptrace::Ptrace>().into(),
+        #[cfg(feature = "bundled")]
+        SamplerFactory::of::<seepmeter_sampler_fds::Fds>().into(),
+        #[cfg(feature = "bundled")]
+        SamplerFactory::of::<seepmeter_sampler_cgroup::Cgroup>().into(),
     ]
 }
 

@@ -10,6 +10,7 @@ use seepmeter_verdict::ReportFormat;
 use crate::flags::{FormatSpec, SinkFlags, WatchFlags, parse_interval};
 use crate::output_files::OutputRoom;
 use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
+use crate::sinks::{OutputSink, Text};
 use crate::spec::Spec;
 
 /// The option that every sampler has: an interval of its own.
@@ -103,14 +104,25 @@ impl NamedPlugins {
 fn sink_specs(flags: &SinkFlags) -> Result<Vec<Spec>> {
     let mut specs = flags.sinks.clone();
     if specs.is_empty() && !flags.quiet {
-        specs.push(Spec::plain("text"));
+        specs.push(Spec::plain(Text::NAME));
     }
     if !flags.no_summary && !specs.iter().any(|spec| spec.name == "summary") {
         specs.push(Spec::plain("summary"));
     }
+    show_what_is_judged(&mut specs, &flags.metrics);
     let of_formats = flags.format.formats.iter().map(verdict_spec);
     specs.extend(of_formats.collect::<Result<Vec<_>>>()?);
     Ok(specs)
+}
+
+/// The lines of `text` are of what is judged, unless it is asked for something else.
+fn show_what_is_judged(specs: &mut [Spec], metrics: &[String]) {
+    let text = specs.iter_mut().filter(|spec| spec.name == Text::NAME);
+    for spec in text.filter(|_| !metrics.is_empty()) {
+        if !spec.options.iter().any(|(key, _)| key == Text::METRIC) {
+            spec.options.push((Text::METRIC.to_owned(), metrics.join(",")));
+        }
+    }
 }
 
 /// The sink that `--format` stands for.

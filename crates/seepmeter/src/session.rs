@@ -7,8 +7,7 @@ use anyhow::{Result, bail};
 use seepmeter_engine::{Armed, Engine, Prepared, SamplerPlan, SinkPlan, TargetSpec};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{Limits, Process};
-use seepmeter_record::conventions::attribute;
-use seepmeter_record::{Attributes, Bytes, Header, Record, TargetOrigin};
+use seepmeter_record::{Bytes, Header, Record, TargetOrigin};
 use seepmeter_verdict::{Collector, JudgeOptions};
 
 use crate::flags::{FolderFlags, GateFlags, SinkFlags, WatchFlags};
@@ -135,17 +134,7 @@ pub(crate) fn registry(flags: &FolderFlags, room: &OutputRoom) -> Result<Registr
 /// A process as the engine takes it, with its limits as they are now.
 pub(crate) fn target_spec(process: &Process, origin: TargetOrigin, name: Bytes) -> TargetSpec {
     let root = ProcRoot::default();
-    let limits = Limits::of(process.pid(), &root);
-    let attributes = Attributes::new()
-        .with_known(attribute::CGROUP_LIMIT, limits.cgroup.map(|cgroup| cgroup.limit))
-        .with_known(attribute::CGROUP_USED, limits.cgroup.and_then(|cgroup| cgroup.used))
-        .with_known(attribute::CGROUP_HIGH, limits.cgroup_high.map(|cgroup| cgroup.limit))
-        .with_known(attribute::CGROUP_HIGH_USED, limits.cgroup_high.and_then(|cgroup| cgroup.used))
-        .with_known(attribute::ADDRESS_SPACE_LIMIT, limits.address_space)
-        .with_known(attribute::DATA_LIMIT, limits.data)
-        .with_known(attribute::MAPPINGS_LIMIT, limits.mappings)
-        .with_known(attribute::MACHINE_LIMIT, limits.machine)
-        .with_known(attribute::MACHINE_AVAILABLE, limits.machine_available);
+    let attributes = Limits::of(process.pid(), &root).attributes();
     TargetSpec {
         origin,
         parent: None,

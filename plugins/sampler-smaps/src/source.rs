@@ -88,13 +88,9 @@ pub(crate) fn meaning(error: ProcError) -> Error {
         return Error::gone();
     }
     match &error {
-        ProcError::Io { path, .. } if error.is_denied() => Error::failed(format!(
-            "cannot read {}: permission denied; a process's mappings are shown to its own user, unless it \
-             changed its user or is not dumpable: run seepmeter as that user or as root, or with CAP_SYS_PTRACE, \
-             which gives control of all processes of all users: give it to one run (setpriv --ambient-caps, in a \
-             container --cap-add SYS_PTRACE), and not by setcap to everybody who may execute the file",
-            path.display()
-        )),
+        ProcError::Io { path, .. } if error.is_denied() => {
+            Error::shown_to_its_user(path, "mappings")
+        }
         _ => Error::of(&error),
     }
 }

@@ -247,10 +247,15 @@ fn a_large_mapping_that_changes_at_every_sample_is_followed_within_the_budget() 
     let value = value_of(&watcher.memory, group, "rss").unwrap();
     let late = i64::try_from(size).unwrap() - value;
     assert!(late < 5 << 20, "{late} bytes of {size} were not seen");
-    // It is too large for smaps to be read, so what only that knows is not known; smaps_rollup is.
-    assert_eq!(value_of(&watcher.memory, group, "pss"), None);
-    let reported = watcher.memory.shortcomings();
-    assert!(reported.iter().any(|text| text.contains("max-hold")), "{reported:?}");
+    // It is too large for smaps to be read, so what only that knows is not known, unless this machine is so
+    // fast that it was read once; smaps_rollup is.
+    match value_of(&watcher.memory, group, "pss") {
+        Some(pss) => assert!(pss >= 300 << 20 && pss <= value, "{pss} bytes of {value}"),
+        None => {
+            let reported = watcher.memory.shortcomings();
+            assert!(reported.iter().any(|text| text.contains("max-hold")), "{reported:?}");
+        }
+    }
     assert!(watcher.memory.value(0, "pss") > Some(300 << 20));
 }
 

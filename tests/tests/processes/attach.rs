@@ -182,6 +182,9 @@ fn attach_works_as_another_user_as_far_as_procfs_lets_it() {
     let _ = refused.expect_complaint(125, &["clear_refs", "Permission denied", "peak=run"]);
     let refused = copy.attach(pid, &["-s", "smaps"]).before_exec(become_nobody).done();
     let _ = refused.expect_complaint(125, &["/smaps: permission denied", "CAP_SYS_PTRACE"]);
+    let refused = copy.attach(pid, &["-s", "fds"]).before_exec(become_nobody).done();
+    let parts = ["/fd: permission denied; a process's descriptors are shown to its own user"];
+    let _ = refused.expect_complaint(125, &parts);
     let _ = target.finish().expect(0);
 }
 

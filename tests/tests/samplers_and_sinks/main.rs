@@ -1,6 +1,7 @@
 //! Samplers and sinks beyond the simplest, and that what is recorded is what was sampled.
 
 mod exec;
+mod fds;
 mod ptrace;
 mod recordings;
 mod sources;

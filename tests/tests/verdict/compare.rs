@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use seepmeter_record::MappingClass;
-use seepmeter_tests::synthetic::{FDS, Synthetic, noise};
+use seepmeter_record::conventions::metric;
+use seepmeter_tests::synthetic::{Synthetic, noise};
 use seepmeter_tests::{FinishedRun, seepmeter, words};
 use serde_json::Value;
 
@@ -145,7 +146,7 @@ fn several_metrics_are_compared_in_one_call() {
         (0..3_u64)
             .map(|n| {
                 Synthetic::flat(600, n)
-                    .metric(FDS, move |_| fds)
+                    .metric(metric::FDS, move |_| fds)
                     .write(folder.path(), &format!("{name}-{n}.jsonl"))
             })
             .collect()

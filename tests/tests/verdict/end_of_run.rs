@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use seepmeter_record::MappingClass;
 use seepmeter_record::conventions::metric;
-use seepmeter_tests::synthetic::{FDS, Synthetic};
+use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{replay, run_target, seepmeter, test_target, verdict, words};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -261,8 +261,9 @@ fn a_verdict_goes_to_the_file_that_is_named_and_the_gates_stand_in_its_json() {
 #[test]
 fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let path =
-        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
+    let path = Synthetic::flat(600, 4)
+        .metric(metric::FDS, |i| 20 + i / 3)
+        .write(folder.path(), "fds.jsonl");
     let printed = verdict(&path, &["--metric", "fds"]);
     assert_eq!(
         (&printed["classification"], &printed["unit"]),
@@ -277,8 +278,9 @@ fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_an_error() {
 #[test]
 fn summary_gates_and_sink_judge_the_metric_that_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let path =
-        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
+    let path = Synthetic::flat(600, 4)
+        .metric(metric::FDS, |i| 20 + i / 3)
+        .write(folder.path(), "fds.jsonl");
     let growing = ["--metric", "fds", "--fail-on", "growing"];
     let done = replay(&path, &growing).expect_complaint(100, &["the verdict is growing"]);
     assert_eq!(done.complaints().len(), 1);
@@ -303,8 +305,9 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
 #[test]
 fn the_json_of_one_metric_does_not_contradict_the_gates_on_another() {
     let folder = tempfile::tempdir().unwrap();
-    let path =
-        Synthetic::flat(600, 4).metric(FDS, |i| 20 + i / 3).write(folder.path(), "fds.jsonl");
+    let path = Synthetic::flat(600, 4)
+        .metric(metric::FDS, |i| 20 + i / 3)
+        .write(folder.path(), "fds.jsonl");
     // Gates are on the metric that is named first, and each object says so.
     let gates = |metrics: [&str; 2], gate: &str, status: i32| {
         let sink = "verdict,json=yes,path=-";

@@ -1,7 +1,7 @@
 //! When a limit will be reached, and which.
 
-use seepmeter_record::conventions::{attribute, metric};
-use seepmeter_tests::synthetic::{FDS, Synthetic};
+use seepmeter_record::conventions::{DescriptorKind, attribute, metric};
+use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{Cgroup, Recording, not_run, replay, run, verdict, words};
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ fn an_address_space_that_grows_beside_a_steady_rss_is_shown_with_its_own_rate() 
     let space = |limit: u64| {
         Synthetic::flat(600, 14)
             .metric(metric::VSIZE, |i| 300_000_000 + 200_000 * i)
-            .metric(FDS, |i| 20 + i / 3)
+            .metric(metric::FDS, |i| 20 + i / 3)
             .with(attribute::ADDRESS_SPACE_LIMIT, limit)
     };
     let path = space(1_000_000_000).write(folder.path(), "space.jsonl");
@@ -99,6 +99,123 @@ fn what_others_use_of_a_limit_is_left_out_of_the_room() {
     let machine = verdict(&path, &[]);
     // 150 MB of the machine are the target's, of which it has 62.
     assert!((machine["limit"]["likely"].as_f64().unwrap() - 4_400.0).abs() < 30.0, "{machine}");
+}
+
+#[test]
+fn a_leak_of_descriptors_has_its_rate_its_kind_and_the_time_to_the_limit_of_open_files() {
+    let folder = tempfile::tempdir().unwrap();
+    // Three sockets in ten seconds, and as many files as there were, of which ever more are one.
+    let sockets = |i: i64| 8 + 3 * i / 10;
+    let log = |i: i64| if i < 300 { 10 } else { 30 };
+    let leak = || {
+        Synthetic::flat(600, 4)
+            .metric(metric::FDS, move |i| 40 + 3 * i / 10)
+            .descriptors(DescriptorKind::Socket, "", sockets)
+            .descriptors(DescriptorKind::File, "", move |i| 32 - log(i))
+            .descriptors(DescriptorKind::File, "/var/log/shop.log", log)
+    };
+    let path = leak().with(attribute::DESCRIPTOR_LIMIT, 1_024).write(folder.path(), "fds.jsonl");
+    let done = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0);
+    let lines: Vec<String> = done.err().lines().map(str::to_owned).collect();
+    assert!(lines[0].starts_with("growing  fds +18/min (95 % CI 1"), "{lines:#?}");
+    assert_eq!(lines[1], "  100 % of it in sockets");
+    let wanted = "  at this rate the limit of 1024 (RLIMIT_NOFILE) is reached in 44 m ";
+    assert!(lines[2].starts_with(wanted), "{lines:#?}");
+    assert!(lines[3].starts_with("  next: see which code opens them: strace "), "{lines:#?}");
+    let printed = verdict(&path, &["--metric", "fds"]);
+    assert_eq!((&printed["limit"]["amount"], &printed["unit"]), (&1_024.into(), &"count".into()));
+    // A gate on a kind is one on all groups of it.
+    for (gate, status) in [
+        ("subject(files).peak>31", 100),
+        ("subject(files).peak>32", 0),
+        ("subject(sockets).rate>0", 100),
+    ] {
+        let _ = replay(&path, &["--metric", "fds", "--fail-on", gate]).expect(status);
+    }
+    // The live lines and the rows of the summary are of it too.
+    let shown = replay(&path, &["-o", "text", "-o", "summary", "--metric", "fds"]).expect(0).err();
+    assert!(shown.contains(" s  fds         43            0/s\n"), "{shown}");
+    assert!(
+        shown.contains("\nfds        first 40, last 219, peak 219; average +17.9/min\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("\nrss        first "), "{shown}");
+}
+
+#[test]
+fn of_a_kind_of_descriptors_the_name_that_grows_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(600, 4)
+        .metric(metric::FDS, |i| 40 + i)
+        .descriptors(DescriptorKind::File, "", |_| 20)
+        .descriptors(DescriptorKind::File, "/var/log/shop.log", |i| 20 + i)
+        .write(folder.path(), "fds.jsonl");
+    let printed = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0).err();
+    assert!(printed.contains("\n  100 % of it in files, mostly /var/log/shop.log\n"), "{printed}");
+}
+
+#[test]
+fn each_cgroup_has_a_verdict_and_its_limit_and_a_gate_fires_for_any_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(600, 4)
+        .cgroup("/quiet", 1 << 30, |i| 9_000_000 + i % 3 * 4096)
+        .cgroup("/leaky", 100_000_000, |i| 50_000_000 + 20_000 * i)
+        .write(folder.path(), "cgroups.jsonl");
+    let flags = ["-o", "verdict", "--metric", "cgroup_anon"];
+    let printed = replay(&path, &flags).expect(0).err();
+    assert!(printed.contains("steady  cgroup_anon of /quiet "), "{printed}");
+    assert!(printed.contains("growing  cgroup_anon of /leaky +19."), "{printed}");
+    assert!(printed.contains("the limit of 95.4 MiB (cgroup) is reached in 3"), "{printed}");
+    let gates = ["--metric", "cgroup_anon", "--fail-on", "growing"];
+    let _ = replay(&path, &gates).expect_complaint(100, &["/leaky"]);
+    // The resident set is that of the process.
+    let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
+    assert!(printed.starts_with("steady  rss ") && !printed.contains("/quiet"), "{printed}");
+    let shown = replay(&path, &["-o", "summary", "--metric", "cgroup_anon"]).expect(0).err();
+    assert!(shown.contains("\ncgroup     /leaky\ncgroup_anon  first 47.7 MiB, last "), "{shown}");
+}
+
+#[test]
+fn what_is_swapped_out_of_a_cgroup_counts_and_then_no_time_to_its_limit_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(600, 4)
+        .cgroup("/shop", 1 << 30, |i| 50_000_000 + i % 3 * 4096)
+        .of_part(metric::CGROUP_SWAP, |i| 20_000 * i)
+        .write(folder.path(), "swapped.jsonl");
+    let flags = ["-o", "verdict", "--metric", "cgroup_anon", "--fail-on", "time-to-limit<1h"];
+    let printed = replay(&path, &flags).expect(0).err();
+    assert!(printed.contains("growing  cgroup_anon + swap +19."), "{printed}");
+    assert!(!printed.contains("the limit of"), "{printed}");
+    assert!(printed.contains("was not evaluated: a part of it was swapped out"), "{printed}");
+}
+
+#[test]
+fn threads_have_the_limits_of_the_cgroup_and_of_the_user_and_a_cycle_has_its_peaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let threads = || Synthetic::flat(600, 4).metric(metric::THREADS, |i| 10 + i);
+    let of_cgroup = threads()
+        .with(attribute::TASK_LIMIT, 2_000)
+        .with(attribute::TASKS_USED, 510)
+        .write(folder.path(), "tasks.jsonl");
+    let limit = &verdict(&of_cgroup, &["--metric", "threads"])["limit"];
+    assert_eq!((&limit["name"], &limit["others"]), (&"threads of the cgroup".into(), &500.into()));
+    // 1500 of them are free, of which the target has 610.
+    assert!((limit["likely"].as_f64().unwrap() - 890.0).abs() < 20.0, "{limit}");
+    let of_user = threads().with(attribute::USER_TASK_LIMIT, 1_610);
+    let of_user = of_user.write(folder.path(), "user.jsonl");
+    let printed = replay(&of_user, &["-o", "verdict", "--metric", "threads"]).expect(0).err();
+    assert!(
+        printed.contains("limit of 1610 (RLIMIT_NPROC, of all threads of the user)"),
+        "{printed}"
+    );
+    assert!(printed.contains("\n  next: see where the threads stand"), "{printed}");
+    let sawtooth = Synthetic::flat(600, 4)
+        .metric(metric::FDS, |i| 100 + i + i % 40 * 10)
+        .with(attribute::DESCRIPTOR_LIMIT, 1_500);
+    let sawtooth = sawtooth.write(folder.path(), "cycles.jsonl");
+    let printed = verdict(&sawtooth, &["--metric", "fds"]);
+    let likely = printed["limit"]["likely"].as_f64().unwrap();
+    assert!((likely - 400.0).abs() < 100.0, "{printed}");
 }
 
 #[test]

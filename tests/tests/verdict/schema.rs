@@ -119,6 +119,16 @@ fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
         assert!(!printed[key].is_null(), "{key} is wanted here: {printed:#}");
     }
     assert_eq!(printed["gates"].as_array().map(Vec::len), Some(2));
+    let counts = Synthetic::flat(600, 4)
+        .metric(metric::FDS, |i| 40 + i)
+        .with(attribute::DESCRIPTOR_LIMIT, 4_096)
+        .cgroup("/shop", 1 << 30, |i| 50_000_000 + 20_000 * i)
+        .write(folder.path(), "counts.jsonl");
+    for metric in ["fds", "cgroup_anon"] {
+        let printed = judged(&["--metric", metric], &counts);
+        assert_fits(&printed);
+        assert!(!printed["limit"].is_null(), "{printed:#}");
+    }
     let flat = Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl");
     assert_fits(&judged(&[], &flat));
     let short = Synthetic::leak(5, 3).write(folder.path(), "short.jsonl");

@@ -211,7 +211,7 @@ fn a_last_line_without_its_end_is_left_out_and_that_is_said() {
 fn tables_of_the_sink_csv_are_judged_without_naming_their_columns() {
     let folder = tempfile::tempdir().unwrap();
     let recording = Synthetic::leak(600, 1)
-        .metric(seepmeter_tests::synthetic::FDS, |i| 17 + i)
+        .metric(seepmeter_record::conventions::metric::FDS, |i| 17 + i)
         .write(folder.path(), "leak.jsonl");
     for layout in ["wide", "long"] {
         let table = folder.path().join(format!("{layout}.csv"));

@@ -1,7 +1,7 @@
 //! Where procfs is mounted, and the folder of a process or a thread in it.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -134,6 +134,23 @@ impl ProcFolder {
     /// If the process has ended, or the file can't be read.
     pub fn status(&self) -> Result<Status, ProcError> {
         Status::parse(&self.read("status")?, &self.file("status"))
+    }
+
+    /// How many mappings it has; 0 of a leader that has ended. Read of [a thread that lives](Self::with_memory).
+    ///
+    /// # Errors
+    /// If the process has ended, or the file can't be read.
+    pub fn mapping_count(&self) -> Result<u64, ProcError> {
+        let (mut file, mut piece, mut lines) = (self.open("maps")?, vec![0; 32 << 10], 0);
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return Ok(lines),
+                // A mapping a line: a newline in a name is written `\012`.
+                Ok(length) => lines += memchr::memchr_iter(b'\n', &piece[..length]).count() as u64,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(ProcError::io(&self.file("maps"), error)),
+            }
+        }
     }
 
     /// The sums of all its mappings: see [`SmapsRollup`]. It walks the page tables of the process, which

@@ -7,6 +7,9 @@ use memchr::{memchr, memrchr};
 
 use super::ProcError;
 
+/// Of a thread that is ending (include/linux/sched.h, PF_EXITING).
+const PF_EXITING: u32 = 0x4;
+
 /// Of a thread of the kernel (include/linux/sched.h, PF_KTHREAD).
 const PF_KTHREAD: u32 = 0x0020_0000;
 
@@ -42,6 +45,13 @@ impl Stat {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
+    }
+
+    /// True if it has ended or is on its way: it has called exit(2) or was killed. Like
+    /// [`Stat::has_ended`] this is true also if other threads of a process run on.
+    #[must_use]
+    pub fn is_exiting(&self) -> bool {
+        self.has_ended() || self.flags & PF_EXITING != 0
     }
 
     /// True for a thread of the kernel, which has no memory of its own.

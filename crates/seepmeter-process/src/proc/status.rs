@@ -24,6 +24,8 @@ pub struct Status {
     pub rss: Option<u64>,
     /// What of its anonymous memory is swapped out: VmSwap.
     pub swap: Option<u64>,
+    /// How many threads the process has: Threads.
+    pub threads: Option<u64>,
     /// The capabilities that it may use, a bit each: CapEff.
     pub capabilities: Option<u64>,
 }
@@ -39,6 +41,7 @@ impl Status {
     /// VmHWM:\t    3456 kB
     /// VmRSS:\t    3400 kB
     /// VmSwap:\t       0 kB
+    /// Threads:\t3
     /// CapEff:\t000001ffffffffff
     /// ```
     pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Self, ProcError> {
@@ -57,6 +60,9 @@ impl Status {
                 b"VmHWM" => status.peak_rss = bytes("VmHWM")?,
                 b"VmRSS" => status.rss = bytes("VmRSS")?,
                 b"VmSwap" => status.swap = bytes("VmSwap")?,
+                b"Threads" => {
+                    status.threads = Some(first(value).ok_or_else(|| failed("Threads"))?);
+                }
                 b"CapEff" => {
                     let digits = std::str::from_utf8(value.trim_ascii()).ok();
                     let bits = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());

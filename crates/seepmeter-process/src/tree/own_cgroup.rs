@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::limits::MemoryGroup;
+use crate::limits::Cgroup;
 use crate::proc::ProcRoot;
 use crate::proc::text::decimal;
 
@@ -45,7 +45,7 @@ impl OwnCgroup {
         let mut groups = Vec::new();
         let mut failure =
             io::Error::new(io::ErrorKind::Unsupported, "no cgroup hierarchy is mounted");
-        for parent in MemoryGroup::own(root) {
+        for parent in Cgroup::own_of_memory(root) {
             remove_stale(&parent.folder());
             match Group::with(pid, &parent) {
                 Ok(group) => groups.push(group),
@@ -88,7 +88,7 @@ impl Drop for OwnCgroup {
 }
 
 impl Group {
-    fn with(pid: i32, parent: &MemoryGroup) -> io::Result<Self> {
+    fn with(pid: i32, parent: &Cgroup) -> io::Result<Self> {
         let group = Self::under(&parent.folder(), parent.peak_file())?;
         match write_pid(&group.folder, pid) {
             Ok(()) => Ok(group),

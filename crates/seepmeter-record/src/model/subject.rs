@@ -21,6 +21,8 @@ open_words! {
         Mapping = "mapping",
         /// Mappings of a process that are of one class.
         MappingGroup = "mapping-group",
+        /// File descriptors of a process that are open for one thing.
+        DescriptorGroup = "descriptor-group",
         /// A stack of frames.
         Stack = "stack",
         /// Blocks of a heap that are of one type.

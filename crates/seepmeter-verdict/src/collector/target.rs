@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use seepmeter_analysis::{Downsampler, Series};
 use seepmeter_record::conventions::metric;
-use seepmeter_record::{CurrentPoint, CurrentValues, Sample, SamplerId, Subject, SubjectId};
+use seepmeter_record::{
+    CurrentPoint, CurrentValues, Sample, SamplerId, Subject, SubjectId, SubjectKind,
+};
 
 use super::roles::RoleId;
 use crate::conclusion::JudgeOptions;
@@ -57,7 +59,7 @@ impl SourceSeries {
     }
 }
 
-/// Keeps what it takes to judge one target.
+/// Keeps what it takes to judge one target, or one cgroup.
 #[derive(Debug)]
 pub(super) struct TargetCollector {
     pub(super) subject: Arc<Subject>,
@@ -99,7 +101,9 @@ impl LimitedSources {
             name if name == metric::DATA.name => Some(&mut self.data),
             name if name == metric::MAPPINGS.name => Some(&mut self.mappings),
             name if name == metric::SHARED.name => Some(&mut self.shared),
-            name if name == metric::SWAP.name => Some(&mut self.swap),
+            name if [metric::SWAP.name, metric::CGROUP_SWAP.name].contains(&name) => {
+                Some(&mut self.swap)
+            }
             _ => None,
         }
     }
@@ -151,6 +155,9 @@ pub(crate) fn swap_of(metric: &str) -> Option<&'static str> {
             .any(|it| it.name == name) =>
         {
             Some(metric::SWAP.name)
+        }
+        name if [metric::CGROUP_CURRENT, metric::CGROUP_ANON].iter().any(|it| it.name == name) => {
+            Some(metric::CGROUP_SWAP.name)
         }
         _ => None,
     }
@@ -262,7 +269,7 @@ impl TargetCollector {
         coarser: usize,
     ) -> Self {
         let metric = |name: &String| MetricCollector::new(name, WHOLE_BUCKETS / coarser);
-        let is_descendant = subject.parent.is_some();
+        let is_descendant = subject.kind == SubjectKind::Process && subject.parent.is_some();
         let limited = || LimitedSources::new(ADDRESS_SPACE_BUCKETS / coarser);
         Self {
             is_descendant,
@@ -275,6 +282,10 @@ impl TargetCollector {
             threads: SourceSeries::new(THREADS_BUCKETS / coarser),
             metrics: options.metrics.iter().map(metric).collect(),
         }
+    }
+
+    pub(super) fn is_cgroup(&self) -> bool {
+        self.subject.kind == SubjectKind::Cgroup
     }
 
     pub(super) fn observe(

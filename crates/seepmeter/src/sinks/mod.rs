@@ -19,7 +19,7 @@ pub use csv::Csv;
 pub use exec::Exec;
 pub use jsonl::Jsonl;
 pub(crate) use output::{Destination, Output};
-pub(crate) use output_sink::factory;
+pub(crate) use output_sink::{OutputSink, factory};
 pub use stacks::Stacks;
 pub use summary::Summary;
 pub use text::Text;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    Bytes, CurrentValues, Event, EventKind, Sample, SubjectId, SubjectKind, human,
+    Bytes, CurrentValues, Event, EventKind, Sample, SubjectId, SubjectKind, Unit, human,
 };
 
 use super::words;
@@ -16,23 +16,22 @@ const MOST_PRINTED: usize = 4;
 /// No more of those that still run than this are named.
 const MOST_RUNNING: usize = 5;
 
-/// The resident sets of all processes, added up: pages that several of them share count in each.
-#[derive(Debug, Default)]
+/// The values of a metric of all processes, added up: pages that several of them share count in each.
+#[derive(Debug)]
 pub(super) struct ProcessSum {
-    /// Of each that runs, its resident set.
+    metric: String,
+    /// Of each that runs, its value.
     current: HashMap<SubjectId, i64>,
     total: i64,
-    /// There were descendants of targets.
-    has_descendants: bool,
-    /// When it last changed.
+    /// What was last shown, and when.
     last: Option<(u64, i64)>,
 }
 
 /// A sum at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SumPoint {
-    /// In bytes.
     pub(super) total: i64,
+    pub(super) unit: Unit,
     /// Of how many processes.
     pub(super) processes: u64,
     /// The point before: when, in nanoseconds since the stream's start, and how much.
@@ -40,18 +39,12 @@ pub(super) struct SumPoint {
 }
 
 impl ProcessSum {
-    /// A process is watched from here on.
-    pub(super) fn add(&mut self, subject: SubjectId, values: &CurrentValues) {
-        let is_descendant = values.subject(subject).is_some_and(|known| known.parent.is_some());
-        self.has_descendants |= is_descendant && values.is_target(subject);
+    /// The sum of this metric.
+    pub(super) fn new(metric: &str) -> Self {
+        Self { metric: metric.to_owned(), current: HashMap::new(), total: 0, last: None }
     }
 
-    /// True if there were descendants of targets.
-    pub(super) fn is_of_tree(&self) -> bool {
-        self.has_descendants
-    }
-
-    /// The sum after a sample; none if the sample has no resident set of a process. If it is shown, the next is
+    /// The sum after a sample; none if the sample has observed none of a process. If it is shown, the next is
     /// compared with it.
     pub(super) fn observe(
         &mut self,
@@ -61,21 +54,23 @@ impl ProcessSum {
     ) -> Option<SumPoint> {
         let of_processes = values.points(sample).filter(|point| {
             point.subject.kind == SubjectKind::Process
-                && *point.metric.name == *metric::RSS.name
+                && *point.metric.name == *self.metric
                 && values.is_target(point.subject.id)
         });
-        let mut any = false;
         for point in of_processes {
-            any = true;
             let before = self.current.insert(point.subject.id, point.value).unwrap_or(0);
             self.total = self.total.saturating_add(point.value.saturating_sub(before));
         }
-        let processes = self.current.len() as u64;
+        // One that has not changed has no point.
+        let observed = |id: &SubjectId| values.observed_at(*id, &self.metric) == Some(sample.t);
+        let any = *self.current.keys().find(|id| observed(id))?;
+        let (metric, _) = values.standing_metric(any, &self.metric)?;
         let before = self.last;
-        if any && is_shown {
+        if is_shown {
             self.last = Some((sample.t, self.total));
         }
-        any.then_some(SumPoint { total: self.total, processes, before })
+        let processes = self.current.len() as u64;
+        Some(SumPoint { total: self.total, unit: metric.unit, processes, before })
     }
 
     /// A process has ended. What it had is subtracted; none if that is not known.
@@ -92,9 +87,11 @@ impl ProcessSum {
 }
 
 /// What a summary says of the processes of a tree.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TreeSummary {
     sum: ProcessSum,
+    /// There were descendants of targets.
+    is_tree: bool,
     /// Descendants that are watched.
     running: BTreeMap<SubjectId, String>,
     /// Of how many processes there were so far, targets too.
@@ -120,13 +117,31 @@ struct OfName {
     peak: i64,
 }
 
+impl Default for TreeSummary {
+    fn default() -> Self {
+        Self {
+            sum: ProcessSum::new(metric::RSS.name),
+            is_tree: false,
+            running: BTreeMap::new(),
+            processes: 0,
+            unsampled: 0,
+            brief: 0,
+            discovery: None,
+            first: None,
+            last: 0,
+            peak: None,
+            by_name: HashMap::new(),
+        }
+    }
+}
+
 impl TreeSummary {
     /// A subject has become a target.
     pub(super) fn add(&mut self, subject: SubjectId, values: &CurrentValues) {
-        self.sum.add(subject, values);
         self.processes += 1;
         let Some(known) = values.subject(subject) else { return };
         if known.parent.is_some() {
+            self.is_tree = true;
             self.running.insert(subject, words::subject(known));
         }
         let name = known.name.to_string();
@@ -179,12 +194,11 @@ impl TreeSummary {
 
     /// The lines, each with its label; none if there was no tree. Who goes on is named if the targets have ended.
     pub(super) fn lines(&self, targets_ended: bool) -> Vec<(&'static str, String)> {
-        if !self.sum.is_of_tree() && self.brief == 0 {
+        if !self.is_tree && self.brief == 0 {
             return Vec::new();
         }
         let mut lines = vec![("processes", self.processes_line())];
-        if let (true, Some(first), Some((peak, processes))) =
-            (self.sum.is_of_tree(), self.first, self.peak)
+        if let (true, Some(first), Some((peak, processes))) = (self.is_tree, self.first, self.peak)
         {
             lines.push((
                 "rss sum",

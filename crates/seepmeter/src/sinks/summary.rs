@@ -8,8 +8,8 @@ use seepmeter_plugin::{Error, Sink, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
-    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, Record, Sample,
-    SamplerId, Subject, SubjectId, SubjectKind, TargetEnd, Unit, human,
+    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricKind, Record,
+    Sample, SamplerId, Subject, SubjectId, SubjectKind, TargetEnd, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion, VerdictLine};
 
@@ -37,6 +37,8 @@ pub struct Summary {
     header: Option<Arc<Header>>,
     /// In the order in which they came.
     targets: Vec<TargetSummary>,
+    /// The cgroups, likewise.
+    cgroups: Vec<SubjectSummary>,
     tree: TreeSummary,
     samples: u64,
     /// When the last sample or event was.
@@ -49,28 +51,35 @@ pub struct Summary {
     /// The part of the recording in which it goes on.
     continued_in: Option<u64>,
     verdict_lines: Vec<VerdictLine>,
+    /// The metrics that were judged.
+    judged: Vec<String>,
 }
 
 /// What is kept of a target, also when it has ended.
 struct TargetSummary {
-    subject: Arc<Subject>,
-    rss: Option<Span>,
-    /// The largest value that the kernel has noted.
+    whole: SubjectSummary,
+    /// The largest resident set that the kernel has noted.
     peak: Option<i64>,
     end: Option<TargetEnding>,
+}
+
+/// The values of a target or of a cgroup.
+struct SubjectSummary {
+    subject: Arc<Subject>,
+    spans: Vec<(Arc<Metric>, Span)>,
 }
 
 /// How a target ended, or that it was let go.
 struct TargetEnding {
     end: End,
     t: u64,
-    /// When its resident set was last sampled.
-    rss_sampled: Option<u64>,
 }
 
 /// The first, the last and the largest value of a series.
 struct Span {
     first_t: u64,
+    /// When it was last sampled, of a subject that has ended.
+    sampled: Option<u64>,
     first: i64,
     last: i64,
     largest: i64,
@@ -92,6 +101,7 @@ impl OutputSink for Summary {
             values: CurrentValues::default(),
             header: None,
             targets: Vec::new(),
+            cgroups: Vec::new(),
             tree: TreeSummary::default(),
             samples: 0,
             last_t: 0,
@@ -100,6 +110,7 @@ impl OutputSink for Summary {
             footer: None,
             continued_in: None,
             verdict_lines: Vec::new(),
+            judged: Vec::new(),
         })
     }
 }
@@ -157,6 +168,7 @@ enum Moment {
 
 impl Summary {
     fn set_verdicts(&mut self, conclusion: &Conclusion) {
+        self.judged = conclusion.metrics.iter().map(|judged| judged.metric.clone()).collect();
         self.verdict_lines = conclusion.metrics.iter().flat_map(verdict_lines).collect();
     }
 
@@ -166,37 +178,36 @@ impl Summary {
         self.output.flush()
     }
 
-    /// A subject is known now: if it is a target, it is listed from here on.
+    /// A subject is known now: if it is a target or a cgroup, it is listed from here on.
     fn add_target(&mut self, id: SubjectId) {
-        let listed = self.targets.iter().any(|target| target.subject.id == id);
-        let known = self.values.subject(id).filter(|_| self.values.is_target(id) && !listed);
-        if known.is_some() {
+        let Some(subject) = self.values.subject(id) else { return };
+        let whole = SubjectSummary { subject: Arc::clone(subject), spans: Vec::new() };
+        let listed = self.targets.iter().any(|target| target.whole.subject.id == id);
+        if self.values.is_target(id) && !listed {
             self.tree.add(id, &self.values);
+            if subject.parent.is_some() {
+                return;
+            }
+            self.targets.push(TargetSummary { whole, peak: None, end: None });
+        } else if subject.kind == SubjectKind::Cgroup {
+            self.cgroups.push(whole);
         }
-        let known = known.filter(|subject| subject.parent.is_none());
-        self.targets.extend(known.map(|subject| TargetSummary {
-            subject: Arc::clone(subject),
-            rss: None,
-            peak: None,
-            end: None,
-        }));
     }
 
     fn apply_sample(&mut self, sample: &Sample) {
         self.samples += 1;
         self.tree.observe(sample, &self.values);
-        let Self { values, targets, .. } = self;
+        let Self { values, targets, cgroups, .. } = self;
         for point in values.points(sample) {
-            let target = targets.iter_mut().find(|target| target.subject.id == point.subject.id);
-            let Some(target) = target else { continue };
+            let id = point.subject.id;
             let (name, value) = (&*point.metric.name, point.value);
-            if name == metric::RSS.name {
-                let first = Span { first_t: sample.t, first: value, last: value, largest: value };
-                let span = target.rss.get_or_insert(first);
-                span.last = value;
-                span.largest = span.largest.max(value);
-            } else if name == metric::PEAK.name || name == metric::INTERVAL_PEAK.name {
-                target.peak = target.peak.max(Some(value));
+            if let Some(target) = targets.iter_mut().find(|target| target.whole.subject.id == id) {
+                if name == metric::PEAK.name || name == metric::INTERVAL_PEAK.name {
+                    target.peak = target.peak.max(Some(value));
+                }
+                target.whole.apply(point.metric, sample.t, value);
+            } else if let Some(cgroup) = cgroups.iter_mut().find(|cgroup| cgroup.subject.id == id) {
+                cgroup.apply(point.metric, sample.t, value);
             }
         }
     }
@@ -214,12 +225,14 @@ impl Summary {
             (EventKind::Attached {}, Some(subject), _) => self.add_target(subject),
             (EventKind::ContinuedIn { part }, ..) => self.continued_in = Some(*part),
             (kind, Some(subject), _) => {
-                let target = self.targets.iter_mut().find(|target| target.subject.id == subject);
-                if let (Some(target), Some(end)) = (target, words::end_of_event(kind)) {
-                    let rss_sampled = self.values.observed_at(subject, metric::RSS.name);
-                    let rss_sampled = rss_sampled.map(|t| t.min(event.t));
-                    target.end = Some(TargetEnding { end, t: event.t, rss_sampled });
+                let Some(end) = words::end_of_event(kind) else { return };
+                let Self { targets, cgroups, values, .. } = self;
+                for target in targets.iter_mut().filter(|it| it.whole.subject.id == subject) {
+                    target.end = Some(TargetEnding { end, t: event.t });
+                    target.whole.end(event.t, values);
                 }
+                let cgroup = cgroups.iter_mut().filter(|cgroup| cgroup.subject.id == subject);
+                cgroup.for_each(|cgroup| cgroup.end(event.t, values));
             }
             _ => {}
         }
@@ -237,6 +250,7 @@ impl Summary {
         lines.extend(
             self.tree.lines(targets_ended).iter().map(|(label, line)| labelled(label, line)),
         );
+        lines.extend(self.cgroups.iter().flat_map(|cgroup| self.cgroup_lines(cgroup)));
         for (place, line) in self.verdict_lines.iter().enumerate() {
             let label = if place == 0 { "verdict" } else { "" };
             lines.push(VerdictLine { verdict: line.verdict, ..labelled(label, &line.text) });
@@ -268,11 +282,12 @@ impl Summary {
 
     /// False of a descendant.
     fn is_target_of_user(&self, subject: SubjectId) -> bool {
-        self.targets.iter().any(|target| target.subject.id == subject)
+        self.targets.iter().any(|target| target.whole.subject.id == subject)
     }
 
     fn target_lines(&self, target: &TargetSummary, moment: Moment) -> Vec<VerdictLine> {
-        let in_footer = self.footer.as_ref().and_then(|footer| footer.end_of(target.subject.id));
+        let subject = &target.whole.subject;
+        let in_footer = self.footer.as_ref().and_then(|footer| footer.end_of(subject.id));
         let end = in_footer.or(target.end.as_ref().map(|ending| ending.end));
         let in_words = match (end, self.continued_in) {
             (Some(end), _) => format!(", {}", words::end(end)),
@@ -280,21 +295,57 @@ impl Summary {
             (None, Some(part)) => format!("; the recording goes on in part {part}"),
             (None, None) => format!("; the recording has no end: {UNFINISHED}"),
         };
-        let name = words::subject(&target.subject);
-        let mut lines = vec![labelled("target", &format!("{name}{in_words}"))];
+        let mut lines = vec![labelled("target", &format!("{}{in_words}", words::subject(subject)))];
         let has_ended = matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone));
-        match &target.rss {
-            Some(span) => lines.push(labelled("rss", &self.rss(target, span, has_ended))),
-            None if has_ended && self.rss_is_sampled() => {
-                let line = match self.samples {
-                    0 => "not sampled: the target ended before the first sample",
-                    _ => "not sampled",
-                };
-                lines.push(labelled("rss", line));
+        let ended = target.end.as_ref().filter(|_| has_ended).map(|ending| ending.t);
+        for name in self.shown() {
+            match target.whole.span(name) {
+                Some((metric, span)) => {
+                    let peak = target.peak.filter(|_| name == metric::RSS.name);
+                    let line = self.row(subject.id, metric, span, peak);
+                    lines.push(labelled(name, &(line + &self.unsampled(target, name, ended))));
+                }
+                None if has_ended && name == metric::RSS.name && self.rss_is_sampled() => {
+                    let line = match self.samples {
+                        0 => "not sampled: the target ended before the first sample",
+                        _ => "not sampled",
+                    };
+                    lines.push(labelled(name, line));
+                }
+                None => {}
             }
-            None => {}
         }
         lines
+    }
+
+    /// The block of a cgroup; none if nothing of it is shown.
+    fn cgroup_lines(&self, cgroup: &SubjectSummary) -> Vec<VerdictLine> {
+        let spans = self.shown().into_iter().filter_map(|name| cgroup.span(name));
+        let row = |(metric, span): (&Arc<Metric>, &Span)| {
+            labelled(&metric.name, &self.row(cgroup.subject.id, metric, span, None))
+        };
+        let mut lines: Vec<VerdictLine> = spans.map(row).collect();
+        if !lines.is_empty() {
+            lines.insert(0, labelled("cgroup", &cgroup.subject.name.to_string()));
+        }
+        lines
+    }
+
+    /// The names of the metrics that have rows: the resident set and what was judged, as far as they are
+    /// sampled, or else what stands for them.
+    fn shown(&self) -> Vec<&str> {
+        let sampled = |name: &&str| self.values.metrics().any(|metric| *metric.name == **name);
+        let judged = self.judged.iter().map(|name| &**name);
+        let mut names: Vec<&str> = Vec::new();
+        for name in std::iter::once(metric::RSS.name).chain(judged).filter(sampled) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            names.extend(self.values.main_metric().map(|metric| &*metric.name));
+        }
+        names
     }
 
     /// True if some sampler has the resident set of processes.
@@ -320,34 +371,65 @@ impl Summary {
         }
     }
 
-    fn rss(&self, target: &TargetSummary, span: &Span, has_ended: bool) -> String {
-        let peak = target.peak.unwrap_or(span.largest).max(span.largest);
-        let mut line = format!(
-            "first {}, last {}, peak {}",
-            human::bytes(span.first),
-            human::bytes(span.last),
-            human::bytes(peak)
-        );
-        let sampled = match &target.end {
-            Some(ending) => ending.rss_sampled,
-            None => self.values.observed_at(target.subject.id, metric::RSS.name),
-        };
-        let Some(sampled) = sampled else { return line };
-        if sampled > span.first_t {
+    /// The first, the last and the largest value of a metric, and the rate between.
+    fn row(&self, subject: SubjectId, metric: &Metric, span: &Span, peak: Option<i64>) -> String {
+        let amount = |value: i64| human::amount(value as f64, metric.unit);
+        let (first, last) = (amount(span.first), amount(span.last));
+        let mut line = format!("first {first}, last {last}");
+        // What only grows is largest at the end.
+        if metric.kind == MetricKind::Gauge {
+            line.push_str(&format!(
+                ", peak {}",
+                amount(span.largest.max(peak.unwrap_or(span.largest)))
+            ));
+        }
+        let sampled = span.sampled.or_else(|| self.values.observed_at(subject, &metric.name));
+        if let Some(sampled) = sampled.filter(|sampled| *sampled > span.first_t) {
             let seconds = (sampled - span.first_t) as f64 / 1e9;
             let rate = span.last.saturating_sub(span.first) as f64 / seconds;
-            line.push_str(&format!("; average {}", human::rate(rate, Unit::Bytes)));
-        }
-        // With the target goes the kernel's mark of its peak, so what came after the last sample is not
-        // known.
-        if let Some(ending) = target.end.as_ref().filter(|_| has_ended) {
-            let unsampled = ending.t.saturating_sub(sampled);
-            if unsampled > ending.t / UNSAMPLED_PART {
-                let time = human::duration(unsampled);
-                line.push_str(&format!("; not sampled in its last {time}"));
-            }
+            line.push_str(&format!("; average {}", human::rate(rate, metric.unit)));
         }
         line
+    }
+
+    /// With the target goes the kernel's mark of its peak, so what came after the last sample is not known.
+    fn unsampled(&self, target: &TargetSummary, name: &str, ended: Option<u64>) -> String {
+        let sampled = target.whole.span(name).and_then(|(_, span)| span.sampled);
+        let (Some(sampled), Some(ended)) = (sampled, ended) else { return String::new() };
+        let unsampled = ended.saturating_sub(sampled);
+        if unsampled <= ended / UNSAMPLED_PART {
+            return String::new();
+        }
+        format!("; not sampled in its last {}", human::duration(unsampled))
+    }
+}
+
+impl SubjectSummary {
+    fn apply(&mut self, metric: &Arc<Metric>, t: u64, value: i64) {
+        match self.spans.iter_mut().find(|(known, _)| known.name == metric.name) {
+            Some((_, span)) => {
+                span.last = value;
+                span.largest = span.largest.max(value);
+            }
+            None => {
+                let (first, last, largest) = (value, value, value);
+                let span = Span { first_t: t, sampled: None, first, last, largest };
+                self.spans.push((Arc::clone(metric), span));
+            }
+        }
+    }
+
+    /// It has ended, and soon is not known any more.
+    fn end(&mut self, t: u64, values: &CurrentValues) {
+        for (metric, span) in &mut self.spans {
+            let sampled = values.observed_at(self.subject.id, &metric.name);
+            span.sampled = sampled.map(|sampled| sampled.min(t));
+        }
+    }
+
+    fn span(&self, name: &str) -> Option<(&Arc<Metric>, &Span)> {
+        let span = self.spans.iter().find(|(metric, _)| *metric.name == *name);
+        span.map(|(metric, span)| (metric, span))
     }
 }
 

@@ -1,17 +1,17 @@
 //! The sink `text`: a line for each sample, to be read as it comes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::fmt::strtime;
-use seepmeter_plugin::{Error, Sink, choices, options};
+use seepmeter_plugin::{Error, List, Sink, choices, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    CurrentValues, End, Event, EventKind, Header, Record, Sample, SamplerId, Subject, SubjectId,
-    SubjectKind, Unit, human,
+    CurrentPoint, CurrentValues, End, Event, EventKind, Header, Record, Sample, SamplerId,
+    SubjectId, SubjectKind, Unit, human,
 };
 
 use super::output::{Destination, Output};
@@ -25,7 +25,7 @@ const MOST_COUNTERS: usize = 8;
 choices! {
     /// The form of a line.
     pub enum Style {
-        /// Time of day, time since the start, resident set, change per second.
+        /// Time of day, time since the start, value, change per second.
         Line = "line",
         /// The resident pages, one number a line.
         Pages = "pages",
@@ -39,6 +39,9 @@ options! {
         path: Option<PathBuf>,
         /// The form of a line: `line` for people, or `pages`, which is only the number of resident pages.
         style: Style = "line",
+        /// What to show, with `style=line`: metrics of processes or of cgroups. Without it, those of
+        /// `--metric`, or else the resident set, or else what the sampler counts first.
+        metric: Option<List<String>>,
     }
 }
 
@@ -49,11 +52,15 @@ pub struct Text {
     header: Option<Arc<Header>>,
     start: Option<jiff::ZonedDateTime>,
     values: CurrentValues,
-    /// The last resident set of each process that has not ended, and when it was sampled.
-    last: HashMap<SubjectId, (u64, i64)>,
-    /// All processes together, if there are descendants.
-    sum: ProcessSum,
-    /// True as soon as there is more than one process: each line then names its own.
+    /// The metrics that are asked for.
+    metrics: Option<Vec<String>>,
+    /// The last value of each metric of each subject that has not ended, and when it was sampled.
+    last: BTreeMap<(SubjectId, String), (u64, i64)>,
+    /// All processes together, of each metric that is shown, if there are descendants.
+    sums: BTreeMap<String, ProcessSum>,
+    /// There are descendants of targets.
+    is_tree: bool,
+    /// True as soon as there is more than one subject: each line then names its own.
     several: bool,
     /// Nanoseconds from tick to tick of each sampler, if the budget has changed it.
     intervals: HashMap<SamplerId, u64>,
@@ -65,7 +72,7 @@ pub struct Text {
 
 impl OutputSink for Text {
     const NAME: &'static str = "text";
-    const ABOUT: &'static str = "writes a line for each sample, at most one a second with the interval auto: the time, the resident set, its change per second";
+    const ABOUT: &'static str = "writes a line for each sample, at most one a second with the interval auto: the time, the resident set or another metric, its change per second";
     type Options = TextOptions;
     /// Soon enough for an eye, and at a thousand lines a second fifty of them travel together.
     const MAX_BATCH_DELAY: Duration = Duration::from_millis(50);
@@ -81,8 +88,10 @@ impl OutputSink for Text {
             header: None,
             start: None,
             values: CurrentValues::default(),
-            last: HashMap::new(),
-            sum: ProcessSum::default(),
+            metrics: options.metric.map(|List(metrics)| metrics),
+            last: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            is_tree: false,
             several: false,
             intervals: HashMap::new(),
             next_lines: HashMap::new(),
@@ -96,7 +105,6 @@ impl Sink for Text {
         self.values.apply(record);
         match record {
             Record::Header(header) => self.begin(header),
-            Record::Subject(subject) => self.sum.add(subject.id, &self.values),
             Record::Sample(sample) => self.write_sample(sample)?,
             Record::Event(event) => self.write_event(event)?,
             _ => {}
@@ -110,6 +118,9 @@ impl Sink for Text {
 }
 
 impl Text {
+    /// The option that says which metrics are shown.
+    pub(crate) const METRIC: &str = "metric";
+
     fn begin(&mut self, header: &Arc<Header>) {
         self.several = header.targets.len() > 1;
         // The offset that the header names is that of where the run was.
@@ -136,61 +147,95 @@ impl Text {
         true
     }
 
+    /// Writes a line for each value of what is shown that the sample has observed, changed or not.
     fn write_sample(&mut self, sample: &Sample) -> Result<(), Error> {
         let is_line = self.is_line(sample);
-        let sum = self.sum.observe(sample, &self.values, is_line);
-        if !is_line {
-            return Ok(());
+        for name in self.shown() {
+            let sum = self.sums.entry(name.clone()).or_insert_with(|| ProcessSum::new(&name));
+            let sum = sum.observe(sample, &self.values, is_line);
+            if !is_line {
+                continue;
+            }
+            if let Some(sum) = sum.filter(|_| self.is_tree && self.style == Style::Line) {
+                self.write_sum(sample.t, &name, sum)?;
+                continue;
+            }
+            let observed =
+                |subject: &SubjectId| self.values.observed_at(*subject, &name) == Some(sample.t);
+            let of_name = |point: &CurrentPoint<'_>| {
+                *point.metric.name == *name
+                    && [SubjectKind::Process, SubjectKind::Cgroup].contains(&point.subject.kind)
+            };
+            let new = self.values.points(sample).filter(of_name).map(|point| point.subject.id);
+            let known = self.last.keys().filter(|(_, metric)| *metric == name);
+            let unchanged = known.map(|(subject, _)| *subject).filter(observed);
+            let subjects: BTreeSet<SubjectId> = new.chain(unchanged).collect();
+            for subject in subjects {
+                self.write_value(sample.t, subject, &name)?;
+            }
         }
-        if let Some(sum) = sum.filter(|_| self.sum.is_of_tree() && self.style == Style::Line) {
-            return self.write_sum(sample.t, sum);
-        }
-        let of_processes = self.values.points(sample).filter(|point| {
-            point.subject.kind == SubjectKind::Process && *point.metric.name == *metric::RSS.name
-        });
-        let resident: Vec<(Arc<Subject>, i64)> =
-            of_processes.map(|point| (Arc::clone(point.subject), point.value)).collect();
-        resident.iter().try_for_each(|(subject, rss)| self.write_rss(sample.t, subject, *rss))
+        Ok(())
     }
 
-    fn write_rss(&mut self, t: u64, subject: &Subject, rss: i64) -> Result<(), Error> {
+    /// The names of the metrics that are shown.
+    fn shown(&self) -> Vec<String> {
+        match &self.metrics {
+            _ if self.style == Style::Pages => vec![metric::RSS.name.to_owned()],
+            Some(metrics) => metrics.clone(),
+            None => {
+                self.values.main_metric().map(|main| main.name.to_string()).into_iter().collect()
+            }
+        }
+    }
+
+    fn write_value(&mut self, t: u64, subject: SubjectId, name: &str) -> Result<(), Error> {
+        let standing = self.values.standing_metric(subject, name);
+        let Some((unit, value)) = standing.map(|(metric, value)| (metric.unit, value)) else {
+            return Ok(());
+        };
         if self.style == Style::Pages {
             let Some(header) = &self.header else { return Ok(()) };
-            let pages = rss / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
+            let pages = value / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
             return self.output.line(&pages.to_string());
         }
-        let change = change(t, rss, self.last.insert(subject.id, (t, rss)));
-        self.several |= self.last.len() > 1;
-        let name = match self.several {
-            true => format!("  {}", words::subject(subject)),
-            false => String::new(),
-        };
-        self.write_amount(t, rss, &change, &name)
+        let before = self.last.insert((subject, name.to_owned()), (t, value));
+        self.several |= self.last.keys().any(|(known, _)| *known != subject);
+        let whose = self.values.subject(subject).filter(|_| self.several);
+        let whose = whose.map_or(String::new(), |it| format!("  {}", words::subject(it)));
+        self.write_amount(Amount { t, name, unit, value, before }, &whose)
     }
 
     /// The line of all processes together.
-    fn write_sum(&mut self, t: u64, sum: SumPoint) -> Result<(), Error> {
-        let change = change(t, sum.total, sum.before);
-        let processes = human::count(sum.processes, "process");
-        self.write_amount(t, sum.total, &change, &format!("  in {processes}"))
+    fn write_sum(&mut self, t: u64, name: &str, sum: SumPoint) -> Result<(), Error> {
+        let SumPoint { total, unit, processes, before } = sum;
+        let processes = human::count(processes, "process");
+        self.write_amount(
+            Amount { t, name, unit, value: total, before },
+            &format!("  in {processes}"),
+        )
     }
 
-    fn write_amount(&mut self, t: u64, rss: i64, change: &str, of: &str) -> Result<(), Error> {
+    fn write_amount(&mut self, amount: Amount<'_>, whose: &str) -> Result<(), Error> {
+        let Amount { t, name, unit, value, .. } = amount;
+        let change = amount.change();
         let times = self.times(t);
-        let rss = human::bytes(rss);
+        let value = human::amount(value as f64, unit);
         let counters = std::mem::take(&mut self.counters).into_iter();
         let counters: String =
             counters.map(|(name, number)| format!("  {name} {number}")).collect();
-        self.output.line(format!("{times}  rss {rss:>10}  {change:>13}{of}{counters}").trim_end())
+        let line = format!("{times}  {name} {value:>10}  {change:>13}{whose}{counters}");
+        self.output.line(line.trim_end())
     }
 
     fn write_event(&mut self, event: &Event) -> Result<(), Error> {
         let line = self.event_line(event);
         match (&event.kind, event.subject) {
-            (EventKind::Attached {}, Some(subject)) => self.sum.add(subject, &self.values),
+            (EventKind::Attached {}, Some(subject)) => {
+                self.is_tree |= self.values.subject(subject).is_some_and(|it| it.parent.is_some());
+            }
             (kind, Some(subject)) if kind.ends_subject() => {
-                self.last.remove(&subject);
-                self.sum.end(subject);
+                self.last.retain(|(known, _), _| *known != subject);
+                self.sums.values_mut().for_each(|sum| _ = sum.end(subject));
             }
             _ => {}
         }
@@ -276,14 +321,28 @@ impl Text {
     }
 }
 
-/// How fast a value has changed since the point before, a second; nothing if there was none.
-fn change(t: u64, value: i64, before: Option<(u64, i64)>) -> String {
-    match before {
-        Some((before, old)) if t > before => {
-            let rate = value.saturating_sub(old) as f64 * 1e9 / (t - before) as f64;
-            format!("{}/s", human::change(rate.round(), Unit::Bytes))
+/// What a line shows.
+struct Amount<'a> {
+    t: u64,
+    /// Of the metric.
+    name: &'a str,
+    unit: Unit,
+    value: i64,
+    /// The point before: when, and how much.
+    before: Option<(u64, i64)>,
+}
+
+impl Amount<'_> {
+    /// How fast it has changed since the point before, a second; nothing if there was none.
+    fn change(&self) -> String {
+        match self.before {
+            Some((before, old)) if self.t > before => {
+                let rate = self.value.saturating_sub(old) as f64 * 1e9 / (self.t - before) as f64;
+                let rate = if self.unit == Unit::Bytes { rate.round() } else { rate };
+                format!("{}/s", human::change(rate, self.unit))
+            }
+            _ => String::new(),
         }
-        _ => String::new(),
     }
 }
 

@@ -3,12 +3,27 @@
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The size of a page in bytes.
 #[must_use]
 pub fn page_size() -> u64 {
     // Not by sysconf(3), which may fail: the kernel has given this to every process at its start.
     rustix::param::page_size() as u64
+}
+
+/// No more descriptors than this are asked for: each of a process costs memory in the kernel.
+const MOST_DESCRIPTORS: u64 = 1 << 17;
+
+/// Raises the number of descriptors that this process may have (RLIMIT_NOFILE of getrlimit(2)) to what it is allowed
+/// to, at most 131,072, and says what it is then. What this process spawns from here on has the raised limit too.
+pub fn raise_descriptor_limit() -> usize {
+    let found = getrlimit(Resource::Nofile);
+    let soft = found.current.unwrap_or(u64::MAX);
+    let wanted = found.maximum.unwrap_or(u64::MAX).min(MOST_DESCRIPTORS).max(soft);
+    let raised = Rlimit { current: Some(wanted), ..found };
+    let limit = if setrlimit(Resource::Nofile, raised).is_ok() { wanted } else { soft };
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// How long the calling thread has run so far. Time in which it waited for a lock or for a CPU does

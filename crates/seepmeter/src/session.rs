@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use seepmeter_engine::{Armed, Engine, Prepared, SamplerPlan, SinkPlan, TargetSpec};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{Limits, Process};
-use seepmeter_record::{Bytes, Header, Record, TargetOrigin};
+use seepmeter_record::conventions::attribute;
+use seepmeter_record::{AttributeValue, Bytes, Header, Record, Subject, TargetOrigin};
 use seepmeter_verdict::{Collector, JudgeOptions};
 
 use crate::flags::{FolderFlags, GateFlags, SinkFlags, WatchFlags};
@@ -155,14 +156,36 @@ pub(crate) fn redact(words: &mut [Bytes]) {
     words.iter_mut().skip(1).for_each(|word| *word = REDACTED.into());
 }
 
-/// A record without the arguments of the targets.
+/// A record without the arguments of the targets and of their descendants.
 pub(crate) fn redacted(record: Record) -> Record {
-    let Record::Header(header) = record else { return record };
-    let mut header = Header::clone(&header);
-    for target in &mut header.targets {
-        if let TargetOrigin::Command(words) = &mut target.origin {
-            redact(words);
+    match record {
+        Record::Header(header) => {
+            let mut header = Header::clone(&header);
+            for target in &mut header.targets {
+                if let TargetOrigin::Command(words) = &mut target.origin {
+                    redact(words);
+                }
+            }
+            Record::Header(header.into())
         }
+        Record::Subject(subject) if subject.get(attribute::COMMAND).is_some() => {
+            let mut subject = Subject::clone(&subject);
+            let attributes = subject.attributes.iter();
+            subject.attributes =
+                attributes.map(|(key, value)| (key.to_owned(), shortened(key, value))).collect();
+            Record::Subject(subject.into())
+        }
+        other => other,
     }
-    Record::Header(header.into())
+}
+
+/// The value of an attribute; of a command line only its first word.
+fn shortened(key: &str, value: &AttributeValue) -> AttributeValue {
+    match value {
+        AttributeValue::Text(text) if key == attribute::COMMAND.name() => {
+            let program = text.as_bytes().split(|byte| *byte == b' ').next();
+            AttributeValue::Text(program.unwrap_or_default().into())
+        }
+        other => other.clone(),
+    }
 }

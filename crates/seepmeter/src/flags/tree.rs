@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use seepmeter_engine::TickInterval;
+use seepmeter_process::system::raise_descriptor_limit;
 use seepmeter_process::tree::{CgroupUse, NameFilter, ProcessTree, TreeOptions};
 use seepmeter_process::{HeldChild, Process};
 
@@ -36,15 +37,21 @@ pub enum TreeMode {
 /// Without events of the kernel, and with the interval `auto`, new processes are looked for so often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// A process takes two descriptors of the tree, and two for each of a few samplers.
+const DESCRIPTORS_EACH: usize = 8;
+
 impl TreeFlags {
-    /// How a tree is followed; none if descendants are not to be watched.
+    /// How a tree is followed; none if descendants are not to be watched. What is spawned behind this has the
+    /// raised limit of descriptors, so all is spawned before.
     fn options(&self) -> Option<TreeOptions> {
         let cgroup = match self.tree {
             TreeMode::On => CgroupUse::WithoutEvents,
             TreeMode::Cgroup => CgroupUse::Always,
             TreeMode::Off => return None,
         };
-        Some(TreeOptions { cgroup, filter: self.tree_filter.clone(), ..TreeOptions::default() })
+        let options = TreeOptions::default();
+        let most = options.most.min(raise_descriptor_limit() / DESCRIPTORS_EACH);
+        Some(TreeOptions { cgroup, filter: self.tree_filter.clone(), most, ..options })
     }
 
     /// The tree of a child, if it is to be watched.

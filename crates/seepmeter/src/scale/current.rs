@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::Signal;
@@ -59,8 +60,7 @@ impl CurrentRun {
     /// Kills the run that is under way, with all that has come of it.
     pub(crate) fn kill(&self) {
         let Some(process) = self.lock().process.clone() else { return };
-        let tree = descendants(process.pid());
-        send_to_all(Signal::SIGKILL, tree.iter().chain([&*process]));
+        kill_trees([&*process]);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,6 +79,35 @@ pub(super) fn send_to_all<'a>(signal: Signal, processes: impl Iterator<Item = &'
     for process in processes {
         let _ = process.signal(signal);
     }
+}
+
+/// Kills processes, with all that has come of them. What a process forks just now would be nobody's child a moment
+/// later, and never be found: so all are stopped first, until there are no new ones.
+pub(super) fn kill_trees<'a>(roots: impl IntoIterator<Item = &'a Process>) {
+    /// As long as a process may take to stop.
+    const STOPPING: Duration = Duration::from_millis(30);
+    let roots: Vec<&Process> = roots.into_iter().collect();
+    send_to_all(Signal::SIGSTOP, roots.iter().copied());
+    let mut tree: Vec<Process> = Vec::new();
+    let begin = Instant::now();
+    loop {
+        let found = roots.iter().flat_map(|process| descendants(process.pid()));
+        let known = |it: &Process| tree.iter().any(|known| known.key() == it.key());
+        let new: Vec<Process> = found.filter(|it| !known(it)).collect();
+        send_to_all(Signal::SIGSTOP, new.iter());
+        let is_stable = new.is_empty() && tree.iter().chain(roots.iter().copied()).all(is_stopped);
+        tree.extend(new);
+        if is_stable || begin.elapsed() > STOPPING {
+            break;
+        }
+    }
+    send_to_all(Signal::SIGKILL, tree.iter().chain(roots));
+}
+
+/// True if a process can't fork any more.
+fn is_stopped(process: &Process) -> bool {
+    let stat = ProcRoot::default().process(process.pid()).stat();
+    stat.map_or(true, |stat| stat.has_ended() || matches!(stat.state, 'T' | 't'))
 }
 
 /// The processes that have come of one and still are its children, and theirs.

@@ -20,7 +20,7 @@ use seepmeter_process::{ChildSignals, Command, ExecError, HeldChild, Process, St
 use seepmeter_record::End;
 use seepmeter_tracer::{ExitTracer, gains_rights};
 
-use super::current::{CurrentRun, descendants, send_to_all};
+use super::current::{CurrentRun, descendants, kill_trees, send_to_all};
 use super::end_memory::EndMemory;
 use crate::messages;
 
@@ -177,7 +177,7 @@ impl<'a> Runner<'a> {
             if ready[0] {
                 // Whatever of the tree has not ended with the run is ended now.
                 if stop.is_some() {
-                    send_to_all(Signal::SIGKILL, tree.iter());
+                    kill_trees(tree.iter());
                 }
                 return Ok(stop);
             }
@@ -200,8 +200,10 @@ impl<'a> Runner<'a> {
             };
             // Before their parent ends, and they are nobody's to be found by.
             tree.extend(descendants(process.pid()));
-            if let Some(signal) = send {
-                send_to_all(signal, tree.iter().chain([process]));
+            match send {
+                Some(Signal::SIGKILL) => kill_trees(tree.iter().chain([process])),
+                Some(signal) => send_to_all(signal, tree.iter().chain([process])),
+                None => {}
             }
             until = Instant::now() + GRACE;
         }

@@ -97,7 +97,8 @@ unknown=; for name in current peak anon file kernel shmem slab swap limit high s
     grep -q "/known,cgroup_$name," /tmp/known.csv || unknown="$unknown $name"
 done
 grep '/known,' /tmp/known.csv | tail -20; cat /tmp/err
-say "cgroup, not in this kernel" "${unknown:- nothing}"
+unknown=${unknown:- nothing}
+say "cgroup, not in this kernel" "${unknown# }"
 say "cgroup, an OOM kill" "$(works grep -q '/known,cgroup_oom_kill,count,1' /tmp/known.csv)"
 
 spawn -s fds -- test-target leak-fds socket 10 200

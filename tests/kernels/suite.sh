@@ -89,6 +89,20 @@ group killed memory.max 64M; echo 0 > $g/memory.swap.max 2>/dev/null
 rm -f $r; inside seepmeter run -i 50ms -o jsonl,path=$r -- test-target grow 40 10 > /dev/null 2> /tmp/err
 status=$?
 [ $status = 137 ] && good 3 '"killed":9' >&2 && say "an OOM kill" "$(told 'memory was short in its cgroup')" || say "an OOM kill" "status $status"
+# What the sampler cgroup knows here. The target goes to a group of its own, and is killed there.
+group known memory.max 64M; echo 512M > $g/memory.high; echo 8M > $g/memory.swap.max 2>/dev/null
+seepmeter run -q --no-summary -i 50ms -s cgroup -o csv,layout=long,path=/tmp/known.csv -- \
+    sh -c "echo 0 > $g/cgroup.procs; exec test-target grow 40 10" > /dev/null 2> /tmp/err
+unknown=; for name in current peak anon file kernel shmem slab swap limit high swap_limit oom oom_kill pressure_some pressure_full; do
+    grep -q "/known,cgroup_$name," /tmp/known.csv || unknown="$unknown $name"
+done
+grep '/known,' /tmp/known.csv | tail -20; cat /tmp/err
+unknown=${unknown:- nothing}
+say "cgroup, not in this kernel" "${unknown# }"
+say "cgroup, an OOM kill" "$(works grep -q '/known,cgroup_oom_kill,count,1' /tmp/known.csv)"
+
+spawn -s fds -- test-target leak-fds socket 10 200
+say "run, fds" "$(works seen '"descriptor":"socket"' '"limit.descriptors"' '"name":"threads"' '"name":"mappings"')"
 
 # A wall clock that is set while a run goes on.
 rm -f $r; seepmeter run -q --no-summary -i 50ms -o jsonl,path=$r -- test-target grow 1 6 > /dev/null 2> /tmp/err & watcher=$!

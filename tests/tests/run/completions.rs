@@ -85,7 +85,7 @@ fn fish_completes_plugins_and_their_options() {
 #[test]
 fn all_samplers_and_sinks_are_offered_with_what_they_do() {
     let offered = |kind: &str| seepmeter(words!["complete", kind, "", "--"]).done().expect(0).out();
-    for name in ["statm\t", "smaps\t", "ptrace\t"] {
+    for name in ["statm\t", "smaps\t", "ptrace\t", "fds\t", "cgroup\t"] {
         assert!(offered("sampler").contains(name), "{}", offered("sampler"));
     }
     for name in ["text", "csv", "jsonl", "exec", "stacks", "summary", "verdict"] {

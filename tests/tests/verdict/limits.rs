@@ -200,7 +200,7 @@ fn threads_have_the_limits_of_the_cgroup_and_of_the_user_and_a_cycle_has_its_pea
     let limit = &verdict(&of_cgroup, &["--metric", "threads"])["limit"];
     assert_eq!((&limit["name"], &limit["others"]), (&"threads of the cgroup".into(), &500.into()));
     // 1500 of them are free, of which the target has 610.
-    assert!((limit["likely"].as_f64().unwrap() - 890.0).abs() < 20.0, "{limit}");
+    assert!((limit["likely"].as_f64().unwrap() - 890.0).abs() < 45.0, "{limit}");
     let of_user = threads().with(attribute::USER_TASK_LIMIT, 1_610);
     let of_user = of_user.write(folder.path(), "user.jsonl");
     let printed = replay(&of_user, &["-o", "verdict", "--metric", "threads"]).expect(0).err();

@@ -397,6 +397,7 @@ impl Collector {
             threads: None,
             limited: LimitedSeries::default(),
             plus_swap: false,
+            processes: None,
             shared_once: false,
             causes: Vec::new(),
             asked_interval: None,
@@ -422,7 +423,8 @@ impl Collector {
                 plus_swap: of_role().any(|(_, run)| run.plus_swap),
                 shared_once: self.roles.counts_shared_once(place),
                 parts: if is_whole { merged(of_parts) } else { Vec::new() },
-                ..self.empty(&role.to_string(), place, unit)
+                processes: Some(role.processes),
+                ..self.empty(&role.name, place, unit)
             })
         };
         self.roles.iter().filter_map(of_role).collect()
@@ -454,11 +456,12 @@ impl Collector {
         let bounds = first.map_or(RecordedLimits::default(), |it| RecordedLimits::of(&it.subject));
         let is_tree = self.targets.values().any(|target| target.is_descendant);
         let (name, bounds) = match is_tree {
-            true => (format!("{} processes", self.count), bounds.of_tree()),
+            true => ("all processes".to_owned(), bounds.of_tree()),
             false => (format!("{} targets", self.count), RecordedLimits::default()),
         };
         Some(RunSeries {
             scope: Scope::AllTargets,
+            processes: is_tree.then_some(self.count as u64),
             whole,
             bounds,
             plus_swap: each.iter().any(|(_, run)| run.plus_swap),

@@ -223,29 +223,27 @@ impl MetricConclusion {
     /// # Errors
     /// Why there are none.
     pub fn verdict_lines(&self, explain: bool) -> Result<Vec<VerdictLine>, &NoVerdict> {
-        let verdicts = self.sum_first()?;
-        let options = LineOptions { explain, name_target: verdicts.len() > 1 };
-        let shown = self.shown(verdicts, explain);
-        Ok(shown.into_iter().flat_map(|verdict| verdict.verdict_lines(options)).collect())
+        let name_target = self.verdicts()?.len() > 1;
+        let options = LineOptions { explain, name_target };
+        Ok(self
+            .shown(explain)?
+            .into_iter()
+            .flat_map(|verdict| verdict.verdict_lines(options))
+            .collect())
     }
 
-    /// Of the verdicts on a tree that on the sum, and those on the processes and roles that grow; of any others all.
-    fn shown<'a>(&self, mut verdicts: Vec<&'a Verdict>, explain: bool) -> Vec<&'a Verdict> {
-        let is_tree = verdicts.iter().any(|it| it.scope.is_of_tree());
-        if is_tree && !explain {
-            let grows = |it: &Verdict| it.judgement.classification == Classification::Growing;
-            verdicts.retain(|it| it.scope == Scope::AllTargets || grows(it));
-        }
-        verdicts
-    }
-
-    /// The verdicts, that on the sum of all targets first.
+    /// The verdicts that people are shown, that on the sum of all targets first. In a tree these are that on the sum
+    /// and those on the processes and roles that grow, or all to explain them.
     ///
     /// # Errors
     /// Why there are none.
-    pub(crate) fn sum_first(&self) -> Result<Vec<&Verdict>, &NoVerdict> {
+    pub(crate) fn shown(&self, explain: bool) -> Result<Vec<&Verdict>, &NoVerdict> {
         let mut verdicts: Vec<&Verdict> = self.verdicts()?.iter().collect();
         verdicts.sort_by_key(|verdict| verdict.scope != Scope::AllTargets);
+        if !explain && verdicts.iter().any(|it| it.scope.is_of_tree()) {
+            let grows = |it: &Verdict| it.judgement.classification == Classification::Growing;
+            verdicts.retain(|it| it.scope == Scope::AllTargets || grows(it));
+        }
         Ok(verdicts)
     }
 }

@@ -49,6 +49,8 @@ pub struct RunSeries {
     pub limited: LimitedSeries,
     /// Swapped out memory is counted in, and there was some.
     pub plus_swap: bool,
+    /// Of a sum over the processes of a tree, how many there were.
+    pub processes: Option<u64>,
     /// It is a sum over processes, in which pages that several of them share count once.
     pub shared_once: bool,
     /// What of the whole has a cause that is usually no leak, in bytes.
@@ -151,6 +153,7 @@ impl RunSeries {
             threads: None,
             limited: LimitedSeries::default(),
             plus_swap: false,
+            processes: None,
             shared_once: false,
             causes: Vec::new(),
             asked_interval: None,
@@ -234,6 +237,7 @@ impl RunSeries {
             stale: self.stale(stale.into_iter().map(|group| &groups[group])),
             limit,
             plus_swap: self.plus_swap,
+            processes: self.processes,
             shared_once: self.shared_once,
             cause,
             next_step,

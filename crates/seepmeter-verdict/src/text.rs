@@ -9,6 +9,7 @@ use seepmeter_record::{SubjectKind, Unit, human};
 use crate::explanation::explanation;
 use crate::limit::LimitForecast;
 use crate::part::Part;
+use crate::run_series::Scope;
 use crate::verdict::{MaskedGrowth, StalePart, Verdict};
 
 /// No more characters of a name than this stand in a line; JSON has all of it.
@@ -88,8 +89,14 @@ impl Verdict {
         format!(" of {}", self.name())
     }
 
-    /// `worker (pid 12)`, `2 targets`.
+    /// `worker (pid 12)`, `2 targets`; in a tree `worker (3 processes)` and `5 processes`.
     pub(crate) fn name(&self) -> String {
+        let count = self.processes.map(|count| human::count(count, "process"));
+        match (self.scope, count) {
+            (Scope::Role, Some(count)) => return format!("{} ({count})", short(&self.target)),
+            (_, Some(count)) => return count,
+            (_, None) => {}
+        }
         match self.pid.filter(|_| self.scope.is_process()) {
             Some(pid) => format!("{} (pid {pid})", short(&self.target)),
             None => short(&self.target),

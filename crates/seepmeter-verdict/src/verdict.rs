@@ -46,6 +46,9 @@ pub struct Verdict {
     pub limit: Option<LimitForecast>,
     /// Swapped out memory was counted in, and there was some: swapping hides growth.
     pub plus_swap: bool,
+    /// Of a sum over the processes of a tree, how many there were.
+    #[serde(default)]
+    pub processes: Option<u64>,
     /// It is a sum over processes, in which pages that several of them share count once: as those of the process
     /// with the most of them.
     #[serde(default)]

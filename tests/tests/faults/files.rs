@@ -509,7 +509,8 @@ fn redact_args_leaves_the_arguments_out_of_every_output() {
     let _ = fixture.seepmeter(line).expect(0);
     for name in ["r.jsonl", "r.csv", "r.txt", "r.sum", "clean.jsonl"] {
         let text = fs::read_to_string(fixture.path(name)).unwrap();
-        assert!(!text.contains("secret") && !text.contains("sleep"), "{name}: {text}");
+        // The name of a descendant is no argument.
+        assert!(!text.contains("secret") && !text.contains("IFS"), "{name}: {text}");
     }
     for name in ["r.jsonl", "r.jsonl.zst", "clean.jsonl"] {
         let recording = Recording::read(&fixture.path(name));

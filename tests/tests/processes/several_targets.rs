@@ -120,7 +120,12 @@ fn lines_and_tables_name_each_target_and_the_summary_has_each_end_each_verdict_a
         assert_eq!(count(&format!("target     {name}, ended")), 1, "{}", done.output());
         assert_eq!(count(&format!("  inconclusive  rss of {name}: ")), 1, "{}", done.output());
     }
-    assert_eq!(count("verdict    inconclusive  rss of 2 targets: "), 1, "{}", done.output());
+    assert_eq!(
+        count("verdict    inconclusive  rss of 2 targets (shared pages once): "),
+        1,
+        "{}",
+        done.output()
+    );
     assert_eq!(lines.iter().filter(|line| line.starts_with("rss  ")).count(), 2);
     // No live line shows a target after its end.
     let end = lines.iter().position(|line| line.contains(&format!("{small} ended"))).unwrap();

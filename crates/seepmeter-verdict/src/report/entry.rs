@@ -133,14 +133,17 @@ impl<'a> Entries<'a> {
         let mut answers = Vec::new();
         let mut failures = Vec::new();
         for metric in &conclusion.metrics {
-            let verdicts = match metric.sum_first() {
+            let verdicts = match metric.shown(false) {
                 Ok(verdicts) => verdicts,
                 Err(why) => {
                     failures.push(why.to_string());
                     continue;
                 }
             };
-            let options = LineOptions { explain: false, name_target: verdicts.len() > 1 };
+            let options = LineOptions {
+                explain: false,
+                name_target: metric.verdicts().is_ok_and(|all| all.len() > 1),
+            };
             let targets = numbered(verdicts.iter().map(|verdict| &*verdict.target));
             for (verdict, target) in verdicts.into_iter().zip(targets) {
                 let classification = verdict.judgement.classification;

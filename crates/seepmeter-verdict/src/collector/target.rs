@@ -9,7 +9,7 @@ use seepmeter_record::{CurrentPoint, CurrentValues, Sample, SamplerId, Subject, 
 
 use crate::conclusion::JudgeOptions;
 use crate::growth_cause::GrowthCause;
-use crate::part_table::{PartRoom, PartTable};
+use crate::part_table::{PartCause, PartRoom, PartTable};
 use crate::run_series::LimitedSeries;
 use crate::sample_clock::SampleClock;
 
@@ -203,7 +203,7 @@ impl MetricCollector {
                 self.parts.set(&CurrentPoint { value, ..*point }, sample, values, room);
             }
         } else if let Some(cause) = GrowthCause::measured_by(name).filter(|_| self.is_resident()) {
-            self.parts.set_cause(sample.t, id, cause, point.value, room);
+            self.parts.set_cause(sample.t, PartCause { part: id, cause }, point.value, room);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod dist;
 mod fuzz;
+mod other_machine;
 mod release;
 mod suites;
 
@@ -16,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
-  check                      format, lints, and the C header against crates/seepmeter-abi
+  check                      format, lints (for aarch64 too), and the C header against crates/seepmeter-abi
   test                       all tests
   test SUITE [ARGUMENT…]     the tests of one suite of tests/tests, or of one package; the arguments go to
                              cargo test, as in: cargo xtask test run bad_input -- --nocapture
@@ -69,6 +70,7 @@ fn check() -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])?;
+    other_machine::check(&root())?;
     // A workspace of its own, which nothing else builds without a nightly toolchain.
     let fuzzers = ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target/fuzz-check"];
     cargo(&[&["check"], &fuzzers[..]].concat(), &[])?;

@@ -8,7 +8,7 @@
 
 use crate::fit;
 use crate::floor::Floor;
-use crate::thresholds::noise::{MOST_RHO, WALK_RHO};
+use crate::thresholds::noise::{LEAST_FLOORS, MOST_RHO, WALK_RHO};
 use serde::{Deserialize, Serialize};
 
 /// The autocorrelation of floors about their trend.
@@ -28,7 +28,8 @@ pub fn of(floors: &[Floor]) -> Autocorrelation {
     let n = noise.len() as f64;
     let raw = lag_one(&noise);
     // The parabola's three coefficients pull the estimate down by about (3 + 5ρ)/n.
-    let rho = if n > 6.0 { ((raw + 3.0 / n) / (1.0 - 5.0 / n)).clamp(0.0, MOST_RHO) } else { 0.0 };
+    let corrected = (raw + 3.0 / n) / (1.0 - 5.0 / n);
+    let rho = if n >= LEAST_FLOORS { corrected.clamp(0.0, MOST_RHO) } else { 0.0 };
     Autocorrelation { rho, inflation: inflation(rho) }
 }
 

@@ -12,7 +12,8 @@
 
 use crate::cells::Cells;
 use crate::thresholds::cycle::{
-    LEAST_LENGTH, LEAST_TROUGHS, LEAST_WINDOW, REGULAR, REVERSAL, SMOOTH_RATIO, WINDOWS,
+    CELLS_FOR_A_TROUGH, LEAST_LENGTH, LEAST_TROUGHS, LEAST_WINDOW, REGULAR, REVERSAL, SMOOTH_RATIO,
+    WINDOWS,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ pub struct Cycles {
 /// Finds the cycles of a series, or `None` where there are none.
 pub fn find(cells: &Cells) -> Option<Cycles> {
     let known = cells.known_means();
-    if known.len() < 4 * LEAST_TROUGHS {
+    if known.len() < CELLS_FOR_A_TROUGH * LEAST_TROUGHS {
         return None;
     }
     let (range, ratio) = local_range_and_ratio(&known);

@@ -13,7 +13,9 @@
 use crate::autocorrelation::{Autocorrelation, slope_error};
 use crate::floor::Floor;
 use crate::slope;
-use crate::thresholds::plateau::{LEAST_FLOORS, SETTLES_RATIO, SLOWING, STILL, Z_KEEPS, Z_SETTLES};
+use crate::thresholds::plateau::{
+    LEAST_FLOORS, LEAST_LAST, SETTLES_RATIO, SLOWING, STILL, Z_KEEPS, Z_SETTLES,
+};
 use serde::{Deserialize, Serialize};
 
 /// The outcome of the plateau tests. Rates are base units a second.
@@ -44,7 +46,7 @@ pub fn test(floors: &[Floor], noise: &Autocorrelation) -> Option<Plateau> {
     let early = slope::theil_sen(&floors[..half], noise.inflation)?;
     let late = slope::theil_sen(&floors[n - half..], noise.inflation)?;
     let all = slope::theil_sen(floors, noise.inflation)?;
-    let last = slope::theil_sen(&floors[n - (n / 5).max(4)..], noise.inflation)?;
+    let last = slope::theil_sen(&floors[n - (n / 5).max(LEAST_LAST)..], noise.inflation)?;
     let (a, b) = (early.rate.estimate, late.rate.estimate);
     let eb = late.error;
 

@@ -16,8 +16,9 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::fit::{mean, variance};
 use crate::interval::Interval;
+use crate::thresholds::comparison::UPPER_END;
 use crate::thresholds::scaling::{
-    ALPHA, FASTER, LATE_ALPHA, LEAST_AMOUNTS, LEAST_GAIN, LEAST_ROUNDS, PAGE, SLOWER,
+    ALPHA, FASTER, LATE_ALPHA, LEAST_AMOUNTS, LEAST_GAIN, LEAST_ROUNDS, MOST_FREEDOM, PAGE, SLOWER,
 };
 
 /// What runs of growing amounts held.
@@ -249,7 +250,11 @@ impl Estimate {
         let variance: f64 = parts.iter().map(|part| part.variance).sum();
         let weights = parts.iter().filter(|part| part.freedom > 0.0);
         let weight: f64 = weights.map(|part| part.variance.powi(2) / part.freedom).sum();
-        let freedom = if weight > 0.0 { (variance * variance / weight).min(1e6) } else { 1e6 };
+        let freedom = if weight > 0.0 {
+            (variance * variance / weight).min(MOST_FREEDOM)
+        } else {
+            MOST_FREEDOM
+        };
         Self { mean, error: variance.sqrt(), freedom }
     }
 
@@ -259,7 +264,7 @@ impl Estimate {
 
     /// The 95 % confidence interval.
     fn interval(&self) -> Interval {
-        let t = self.student().map_or(f64::INFINITY, |student| student.inverse_cdf(0.975));
+        let t = self.student().map_or(f64::INFINITY, |student| student.inverse_cdf(UPPER_END));
         Interval::around(self.mean, t * self.error)
     }
 

@@ -12,8 +12,8 @@ use crate::autocorrelation;
 use crate::fit;
 use crate::floor::Floor;
 use crate::thresholds::steps::{
-    AT_ONCE, DWARFS, LEAST_FLOORS, LEAST_JUMP, MARGIN, MOST_GIVEN_BACK, MOST_JUMP, MOST_STEPS,
-    RESOLUTION, VERY_STRONG, WARM_UP,
+    AT_ONCE, BESIDE, DWARFS, LEAST_FLOORS, LEAST_JUMP, MARGIN, MOST_GIVEN_BACK, MOST_JUMP,
+    MOST_STEPS, RESOLUTION, VERY_STRONG, WARM_UP,
 };
 use serde::{Deserialize, Serialize};
 
@@ -151,7 +151,8 @@ impl LineWithStep {
     /// where they are not.
     fn is_at_once(&self, y: &[f64]) -> bool {
         let beside = |from: usize, to: usize| fit::median(y[from..to.min(y.len())].to_vec());
-        let jump = beside(self.at, self.at + 3) - beside(self.at.saturating_sub(3), self.at);
+        let jump =
+            beside(self.at, self.at + BESIDE) - beside(self.at.saturating_sub(BESIDE), self.at);
         (LEAST_JUMP..MOST_JUMP).contains(&(jump / self.height))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! They stand in groups, one for each stage. [`Threshold`] gives a group's names and values to whoever
 //! draws or stores the evidence; the names are those of the constants here, so that each is found by a
-//! search. Tables that are no thresholds, such as the shapes of the fitted curves, stand in their stage.
+//! search. What is no threshold stands where it is used: the shapes of the fitted curves, the bounds on memory
+//! and on lines of output.
 
 use std::borrow::Cow;
 
@@ -124,6 +125,8 @@ group! {
         REGULAR: f64 = 1.7;
         /// Fewer troughs than this do not make a cycle.
         LEAST_TROUGHS: usize = 3;
+        /// Each of these takes at least so many cells: down, its lowest, up, its highest.
+        CELLS_FOR_A_TROUGH: usize = 4;
         /// Cells. Shorter cycles vanish in the floors anyway.
         LEAST_LENGTH: f64 = 5.0;
     }
@@ -167,6 +170,8 @@ group! {
         LEAST_JUMP: f64 = 0.6;
         /// And less than this many times.
         MOST_JUMP: f64 = 1.7;
+        /// The floors beside a step are so many on each side: one outlier of three moves their median little.
+        BESIDE: usize = 3;
         /// A step in the first part of the floors, one in so many, is for warm-up to find.
         WARM_UP: usize = 10;
         /// A step this many times as high as any other move between two floors is no part of a walk.
@@ -211,6 +216,9 @@ group! {
         MOST_RHO: f64 = 0.97;
         /// Noise with more autocorrelation than this wanders instead of scattering about a line.
         WALK_RHO: f64 = 0.5;
+        /// Fewer floors than this have no autocorrelation that could be measured: the correction for the
+        /// parabola divides by what is left of them.
+        LEAST_FLOORS: f64 = 7.0;
         /// The same bound for increments, which lean on each other less.
         MOST_RHO_OF_INCREMENTS: f64 = 0.9;
         /// Of the mean square. A perfect line would exclude anything, and rounding would decide.
@@ -259,6 +267,8 @@ group! {
         SLOWING: f64 = 0.65;
         /// The last fifth must have this part of the slope of all: growth that has just ended has 0.
         STILL: f64 = 0.3;
+        /// Where that fifth has fewer floors than this, the last so many are taken: fewer have no slope.
+        LEAST_LAST: usize = 4;
         /// One-sided 5 %.
         Z_KEEPS: f64 = 1.645;
         /// One-sided 0.6 %: as many cuts are tried, a looser test would find warm-up in straight lines.
@@ -442,6 +452,11 @@ group! {
         ALPHA: f64 = 0.05;
         /// The part of a distribution under the upper end of a 95 % interval.
         UPPER_END: f64 = 0.975;
+        /// Bytes: the least page size. Of larger pages runs differ more, and that shows in their spread.
+        PAGE: f64 = 4_096.0;
+        /// A part that never holds this share of the whole, in no run, is not compared: each comparison more
+        /// makes the others less sure.
+        LEAST_PART: f64 = 1e-3;
     }
 }
 
@@ -478,6 +493,66 @@ group! {
         SLOWER: f64 = 0.93;
         /// A late slope over this multiple of the one before is faster.
         FASTER: f64 = 1.25;
+        /// Degrees of freedom: with more than this, Student's distribution is the normal one.
+        MOST_FREEDOM: f64 = 1e6;
+        /// A leak is clear when the interval reaches no further than this part of the rate to each side: more
+        /// runs change no more than the last digit.
+        NARROW: f64 = 0.05;
+        /// A class of mappings that takes less of the growth than this is not named: runs differ by as much.
+        LEAST_SHARE: f64 = 0.05;
+    }
+}
+
+group! {
+    /// A verdict that forms while a run goes on, and may end it.
+    settled {
+        /// A run that goes on is judged again when it is longer by this factor: then as many judgements fall
+        /// on a minute of a short run as on an hour of a long one, and all of them together cost little.
+        INTERIM_GROWTH: f64 = 1.05;
+        /// An answer must stand in every judgement until the run is longer by this factor. Judging again and
+        /// again gives chance many chances: a cache that fills is a straight line for a while, and noise
+        /// wanders. The benchmark of judgements measures what that comes to (`--until-verdict`).
+        LONGER: f64 = 3.0;
+        /// Growth whose rate falls below this part of what it was is slowing down, and has to stand anew.
+        KEEPS_ON: f64 = 0.9;
+    }
+}
+
+group! {
+    /// Whose growth it is, and what it comes from.
+    shares {
+        /// A share under this part of the growth is not named.
+        LEAST_SHARE: f64 = 0.01;
+        /// More parts of one class than this are named together, unless one of them has most of their gain.
+        MOST_ALIKE: usize = 3;
+        /// One part is named of several if it gained at least this part of what all of them did.
+        MOSTLY: f64 = 0.5;
+        /// A harmless cause explains growth if it measures at least this part of it: less leaves more to a leak.
+        CAUSE: f64 = 0.5;
+    }
+}
+
+group! {
+    /// Forecasts of when a limit is reached.
+    limits {
+        /// There is none if more than this part of the growth is pages of files and shared memory: whoever had
+        /// them first has them already, so that no memory may be taken at all.
+        SHARED: f64 = 0.5;
+        /// Nor if more than this part of the peak was swapped out at some time: what is judged says little of
+        /// what is resident then, which is what the limit counts.
+        SWAPPED: f64 = 0.01;
+    }
+}
+
+group! {
+    /// The words in which `--explain` puts what a stage found. They change no verdict.
+    explanation {
+        /// Autocorrelation under this is called independence: ten floors count as eight.
+        INDEPENDENT: f64 = 0.1;
+        /// Chance. A trend or a drift that is surer than this is stated.
+        SURE: f64 = 1e-3;
+        /// Chance. A trend that is surer than this is stated as possible.
+        POSSIBLE: f64 = 0.05;
     }
 }
 

@@ -21,8 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if words.first().is_some_and(|word| word == "--only") {
         let way = words.drain(..2).next_back().unwrap_or_default();
         options.events = way == "events";
-        let only = |wanted| if wanted { CgroupUse::Always } else { CgroupUse::Never };
-        options.cgroup = only(way == "cgroup");
+        options.cgroup = if way == "cgroup" { CgroupUse::Always } else { CgroupUse::Never };
         options.subreaper = way == "subreaper";
     }
     let held = Command::new(words)?.spawn(&ChildSignals::as_they_are()?)?;

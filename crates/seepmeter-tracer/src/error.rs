@@ -105,6 +105,14 @@ pub enum TraceError {
         /// The threads.
         threads: Vec<LateThread>,
     },
+    /// Its threads could not be listed, though it has not ended.
+    #[error("cannot list the threads of process {pid}: {source}")]
+    List {
+        /// The process.
+        pid: i32,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// A request that should not fail did.
     #[error("{doing} of process {pid} failed: {source}; it may just have ended, so try again")]
     Request {
@@ -161,12 +169,13 @@ pub(crate) fn explain(pid: i32, tid: i32, source: io::Error) -> Refusal {
     if tasks::has_ended(pid, tid) {
         return Refusal::Ended;
     }
-    if tasks::is_traced_by_us(tid) {
+    let tracer = tasks::tracer(tid);
+    if tracer == Some(nix::unistd::gettid().as_raw()) {
         return Refusal::OurOwn;
     }
     Refusal::For(if pid == std::process::id().cast_signed() {
         TraceError::Own { pid }
-    } else if let Some(tracer) = tasks::tracer(tid) {
+    } else if let Some(tracer) = tracer {
         // The kernel names a thread.
         let tracer = tasks::process_of(tracer).unwrap_or(tracer);
         TraceError::Traced { pid, tracer, name: name(tracer) }

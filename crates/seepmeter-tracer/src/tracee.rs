@@ -99,7 +99,7 @@ impl Tracee {
             leader_ended: false,
             tasks: TaskFolder::open(pid).map_err(|source| match source.kind() {
                 io::ErrorKind::NotFound => TraceError::Gone { pid },
-                _ => TraceError::Request { doing: "listing the threads", pid, source },
+                _ => TraceError::List { pid, source },
             })?,
             memory: ProcessMemory::of(pid),
             restarts: SyscallRestarts::default(),
@@ -174,7 +174,9 @@ impl Tracee {
     fn seize_listed(&mut self) -> Result<(), TraceError> {
         let mut ours: Vec<i32> =
             self.threads.iter().map(|thread| thread.tid).filter(|tid| *tid != self.pid).collect();
-        for tid in self.tasks.list() {
+        let tids =
+            self.tasks.list().map_err(|source| TraceError::List { pid: self.pid, source })?;
+        for tid in tids {
             let known = self.threads.len();
             self.seize_one(tid, &ours)?;
             if self.threads.len() > known && tid != self.pid {

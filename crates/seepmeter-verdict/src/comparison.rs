@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seepmeter_analysis::compare::Difference;
+use seepmeter_analysis::thresholds::comparison::{LEAST_PART, PAGE};
 use seepmeter_analysis::{Change, Comparison, Figures, Runs, Series};
 use seepmeter_record::{Unit, human};
 use serde_json::{Value, json};
@@ -12,12 +13,6 @@ use crate::text::{reason, short};
 
 /// No more subjects than this have lines of their own.
 const MOST_SUBJECTS: usize = 10;
-
-/// The least page size, in bytes. Of larger pages runs differ more, and that shows in their spread.
-const PAGE: f64 = 4096.0;
-
-/// A subject that never holds this part of the whole, in no run, is not compared.
-const LEAST_PART: f64 = 1e-3;
 
 /// Why a run can't be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

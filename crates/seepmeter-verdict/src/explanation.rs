@@ -9,6 +9,7 @@ use seepmeter_analysis::plateau::Plateau;
 use seepmeter_analysis::plateau_onset::PlateauOnset;
 use seepmeter_analysis::slope::Slope;
 use seepmeter_analysis::steps::Step;
+use seepmeter_analysis::thresholds::explanation::{INDEPENDENT, POSSIBLE, SURE};
 use seepmeter_analysis::trend::Trend;
 use seepmeter_analysis::warm_up::WarmUpKind;
 use seepmeter_analysis::{Judgement, Override};
@@ -145,7 +146,7 @@ fn steps(evidence: &Evidence, steps: &[Step], unit: Unit) -> String {
 
 fn noise(noise: &Autocorrelation, floors: usize) -> String {
     let Autocorrelation { rho, inflation } = *noise;
-    if rho < 0.1 {
+    if rho < INDEPENDENT {
         return "the floors are independent of each other".to_owned();
     }
     let worth = (floors as f64 / inflation).max(1.0);
@@ -159,8 +160,8 @@ fn noise(noise: &Autocorrelation, floors: usize) -> String {
 fn trend(trend: &Trend) -> String {
     let verb = if trend.s > 0 { "rise" } else { "fall" };
     match trend.p_value {
-        p if p < 1e-3 => format!("the floors {verb} (Mann–Kendall z {:.1}, p {p:.1e})", trend.z),
-        p if p < 0.05 => format!("the floors may {verb} (Mann–Kendall p {p:.3})"),
+        p if p < SURE => format!("the floors {verb} (Mann–Kendall z {:.1}, p {p:.1e})", trend.z),
+        p if p < POSSIBLE => format!("the floors may {verb} (Mann–Kendall p {p:.3})"),
         p => format!("no trend in the floors (Mann–Kendall p {p:.2})"),
     }
 }
@@ -171,7 +172,7 @@ fn slope(slope: &Slope, unit: Unit) -> String {
 
 fn drift(drift: &Drift) -> String {
     let Drift { t, p_value, keeps_on, .. } = *drift;
-    if p_value >= 1e-3 {
+    if p_value >= SURE {
         return format!("taken as a random walk, the floors show no drift (p {p_value:.2})");
     }
     let keeps = if keeps_on { ", in the second half as in the first" } else { "" };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use seepmeter_analysis::thresholds::limits::{SHARED, SWAPPED};
 use seepmeter_analysis::{Interval, Judgement, Series, Settings, TimeToLimit, judge};
 use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{MetricSpec, Subject, Unit};
@@ -215,15 +216,13 @@ pub(crate) fn is_mostly_shared(run: &RunSeries, judgement: &Judgement) -> bool {
     let (Some(shared), Some(span)) = (&run.limited.shared, judgement.span) else { return false };
     let growth = Growth { whole: &run.whole, span, cycle: judgement.cycle };
     // In the PSS, shared pages are divided already.
-    *run.metric == *metric::RSS.name && growth.share_of(shared) > Some(0.5)
+    *run.metric == *metric::RSS.name && growth.share_of(shared) > Some(SHARED)
 }
 
 /// True if so much was swapped out at some time that the judged sum says little of what is resident.
 fn was_swapped(run: &RunSeries) -> bool {
-    /// This part of the peak may be swapped out.
-    const LITTLE: f64 = 0.01;
     let peak = |series: &Series| series.peak().unwrap_or(0) as f64;
-    run.limited.swap.as_ref().is_some_and(|swap| peak(swap) > LITTLE * peak(&run.whole))
+    run.limited.swap.as_ref().is_some_and(|swap| peak(swap) > SWAPPED * peak(&run.whole))
 }
 
 /// A limit, and what of it was used at the start, in the metric's unit.

@@ -2,15 +2,13 @@
 
 use std::borrow::Cow;
 
+use seepmeter_analysis::thresholds::shares::{CAUSE, MOSTLY};
 use seepmeter_analysis::{PartView, Series, Share, Span, attribute};
 
 use crate::growth_cause::GrowthCause;
 use crate::part::Part;
 use crate::run_series::PartSeries;
 use crate::verdict::PartGrowth;
-
-/// One part is named of a group if it gained at least this part of what all of them did.
-const MOST: f64 = 0.5;
 
 /// A part, or all parts of a family together.
 pub(crate) struct PartGroup<'a> {
@@ -94,7 +92,7 @@ impl<'a> PartGroup<'a> {
             return None;
         }
         let each = growth.shares(self.members.iter().map(|known| &known.series));
-        let most = each.first().filter(|share| share.gain >= MOST * gain)?;
+        let most = each.first().filter(|share| share.gain >= MOSTLY * gain)?;
         let Part { name, family, .. } = &self.members[most.id].part;
         (name != family).then(|| name.clone())
     }
@@ -105,7 +103,7 @@ impl<'a> PartGroup<'a> {
         let measured = GrowthCause::MEASURED.into_iter().find(|cause| {
             let of_cause = causes().filter(|known| known.cause == *cause);
             let shares = growth.shares(of_cause.map(|known| &known.series));
-            gain > 0.0 && shares.iter().map(|share| share.gain).sum::<f64>() >= gain / 2.0
+            gain > 0.0 && shares.iter().map(|share| share.gain).sum::<f64>() >= CAUSE * gain
         });
         measured.or_else(|| self.part.class.as_ref().and_then(GrowthCause::of_class))
     }

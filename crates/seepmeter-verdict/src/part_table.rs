@@ -57,12 +57,19 @@ impl PartRoom {
 pub(crate) struct PartTable {
     entries: HashMap<SubjectId, Entry>,
     /// What of a part has a cause that is usually no leak; of most parts nothing has.
-    causes: HashMap<(SubjectId, GrowthCause), Downsampler>,
+    causes: HashMap<PartCause, Downsampler>,
     sum: Sum,
     /// The parts that have ended, of those above.
     ended: Vec<SubjectId>,
     /// All others.
     rest: PartRest,
+}
+
+/// What of a part has one cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PartCause {
+    pub(crate) part: SubjectId,
+    pub(crate) cause: GrowthCause,
 }
 
 #[derive(Debug)]
@@ -133,17 +140,9 @@ impl PartTable {
     }
 
     /// So many bytes of a part have a cause that is usually no leak.
-    pub(crate) fn set_cause(
-        &mut self,
-        t: u64,
-        subject: SubjectId,
-        cause: GrowthCause,
-        bytes: i64,
-        room: &mut PartRoom,
-    ) {
-        let key = (subject, cause);
+    pub(crate) fn set_cause(&mut self, t: u64, key: PartCause, bytes: i64, room: &mut PartRoom) {
         let is_known = self.causes.contains_key(&key);
-        if is_known || (bytes != 0 && !self.rest.contains(subject) && room.take()) {
+        if is_known || (bytes != 0 && !self.rest.contains(key.part) && room.take()) {
             let new = || Downsampler::new(COARSE_BUCKETS);
             self.causes.entry(key).or_insert_with(new).push(t, bytes);
         }
@@ -218,7 +217,7 @@ impl PartTable {
     pub(crate) fn end(&mut self, t: u64, subject: SubjectId, room: &mut PartRoom) {
         self.sum.ancestors.remove(&subject);
         for cause in GrowthCause::MEASURED {
-            self.set_cause(t, subject, cause, 0, room);
+            self.set_cause(t, PartCause { part: subject, cause }, 0, room);
         }
         let Some(entry) = self.entries.get_mut(&subject) else {
             self.sum.current -= i128::from(self.rest.end(subject));
@@ -244,8 +243,9 @@ impl PartTable {
         self.ended.sort_by_cached_key(|id| entries.get(id).and_then(|it| it.series.peak()));
         let mut merged = Vec::with_capacity(MOST_ENDED / 2);
         for id in self.ended.drain(..MOST_ENDED / 2) {
-            let causes = GrowthCause::MEASURED.into_iter();
-            let causes = causes.filter(|cause| self.causes.remove(&(id, *cause)).is_some()).count();
+            let causes =
+                GrowthCause::MEASURED.into_iter().map(|cause| PartCause { part: id, cause });
+            let causes = causes.filter(|key| self.causes.remove(key).is_some()).count();
             if let Some(entry) = self.entries.remove(&id) {
                 merged.push((Part::of(&entry.subject), entry.series.finish()));
                 room.left += 1 + causes;
@@ -263,10 +263,10 @@ impl PartTable {
     /// it, or names it in a gate, it is one thing. Processes are told apart by their pids.
     pub(crate) fn series(&self, clock: &SampleClock) -> Vec<PartSeries> {
         let mut causes: HashMap<SubjectId, Vec<CauseSeries>> = HashMap::new();
-        for ((id, cause), downsampler) in &self.causes {
-            if let Some(entry) = self.entries.get(id) {
+        for (PartCause { part, cause }, downsampler) in &self.causes {
+            if let Some(entry) = self.entries.get(part) {
                 let series = clock.extended(downsampler.clone().finish(), entry.source);
-                causes.entry(*id).or_default().push(CauseSeries { cause: *cause, series });
+                causes.entry(*part).or_default().push(CauseSeries { cause: *cause, series });
             }
         }
         let mut named: BTreeMap<Part, Vec<(&Subject, PartSeries)>> = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use seepmeter_analysis::thresholds::shares::CAUSE;
 use seepmeter_analysis::{
     Classification, Interval, Judgement, Override, PartView, PartsJudgement, Reason, Series,
     Settings, Share, Span, judge, judge_with_parts,
@@ -312,7 +313,7 @@ impl RunSeries {
     /// What at least half of the growth of the whole was measured to be, if that is usually no leak.
     fn cause(&self, span: Span, judgement: &Judgement) -> Option<GrowthCause> {
         let growth = Growth { whole: &self.whole, span, cycle: judgement.cycle };
-        let of_cause = |known: &&CauseSeries| growth.share_of(&known.series) >= Some(0.5);
+        let of_cause = |known: &&CauseSeries| growth.share_of(&known.series) >= Some(CAUSE);
         self.causes.iter().find(of_cause).map(|known| known.cause)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use seepmeter_analysis::thresholds::scaling::{LEAST_SHARE, NARROW};
 use seepmeter_analysis::{Interval, Scaling, ScalingAnswer, ScalingReason, ScalingRuns};
 use seepmeter_record::human::{self, figures};
 use seepmeter_record::{MappingClass, Unit};
@@ -12,9 +13,6 @@ use crate::gate::GateOutcome;
 
 /// What `schema` says. Fields may be added under one version.
 const SCHEMA: &str = "seepmeter.scale/1";
-
-/// A class of mappings that takes less of the growth than this is not named.
-const LEAST_SHARE: f64 = 0.05;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -137,7 +135,6 @@ impl ScaleReport {
     /// True if the answer is known, and its rate is known to some percent.
     #[must_use]
     pub fn is_clear(&self) -> bool {
-        const NARROW: f64 = 0.05;
         let narrow = |rate: Interval| (rate.high - rate.low) / 2.0 <= NARROW * rate.estimate.abs();
         match self.scaling.answer {
             ScalingAnswer::Leaks => self.scaling.per_unit.is_some_and(narrow),

@@ -1,18 +1,7 @@
 //! When a verdict that forms while a run goes on is sure enough to end the run.
 
+use seepmeter_analysis::thresholds::settled::{KEEPS_ON, LONGER};
 use seepmeter_analysis::{Classification, Judgement, Override};
-
-/// A run that goes on is judged again when it is longer by this factor: then as many judgements fall on a
-/// minute of a short run as on an hour of a long one, and all of them together cost little.
-pub const INTERIM_GROWTH: f64 = 1.05;
-
-/// Judging again and again gives chance many chances: a cache that fills is a straight line for a while, and noise
-/// wanders. So an answer must stand in every judgement until the run is longer by this factor. The benchmark of
-/// judgements measures what that comes to (`--until-verdict`).
-const LONGER: f64 = 3.0;
-
-/// Growth whose rate falls below this part of what it was is slowing down, and has to stand anew.
-const KEEPS_ON: f64 = 0.9;
 
 /// Watches judgements of ever more of one run.
 ///

@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 
 use seepmeter_analysis::Span;
+use seepmeter_analysis::thresholds::shares::{LEAST_SHARE, MOST_ALIKE, MOSTLY};
 use seepmeter_record::{MappingClass, human};
 
 use crate::part::Part;
 use crate::text::short;
 use crate::verdict::{PartGrowth, Verdict};
 
-/// No more shares than this have a line of their own, and none under this part of the growth.
+/// No more shares than this have a line of their own.
 const MOST_SHARES: usize = 4;
-const LEAST_SHARE: f64 = 0.01;
-
-/// So many parts of one class, none of which has most of their gain, are shown as one.
-const FEW: usize = 3;
 
 /// What has a share: a part, or several of one class.
 struct Item<'a> {
@@ -90,7 +87,7 @@ fn items(shares: &[PartGrowth]) -> Vec<Item<'_>> {
         let share: f64 = gains().map(|item| item.share).sum();
         let largest = gains().map(|item| item.gain).fold(0.0, f64::max);
         match gains().next() {
-            Some(first) if count > FEW && largest < gain / 2.0 && is_summed(class) => {
+            Some(first) if count > MOST_ALIKE && largest < MOSTLY * gain && is_summed(class) => {
                 items.push(Item { growth: first.growth, several: Some(count), share, gain });
             }
             _ => items.extend(members),

@@ -471,6 +471,23 @@ fn too_many_open_files_names_the_limit_and_what_to_do() {
 }
 
 #[test]
+fn too_many_open_files_is_not_taken_for_the_end_of_the_target() {
+    let fixture = Fixture::new();
+    let mut of_threads = 0;
+    for limit in 8..40 {
+        let line = format!(
+            "ulimit -n {limit}; $S run -q --no-summary -s ptrace -d 100ms --on-stop end -- sleep 60"
+        );
+        let done = fixture.sh(&line);
+        for complaint in done.complaints() {
+            assert!(!complaint.contains("ended"), "{limit}: {complaint}");
+            of_threads += usize::from(complaint.contains("/task") || complaint.contains("threads"));
+        }
+    }
+    assert!(of_threads > 0);
+}
+
+#[test]
 fn a_recording_without_an_end_is_blamed_on_nobody() {
     let fixture = Fixture::new();
     let end = fixture.text.find(r#"{"event":{"#).unwrap();
@@ -538,14 +555,16 @@ fn what_others_have_planted_in_a_shared_folder_is_not_written_to() {
     symlink("../new", shared.join("dangling")).unwrap();
     mkfifo(&shared.join("fifo"), Mode::S_IRWXU).unwrap();
     fs::write(shared.join("file"), "").unwrap();
-    for planted in ["link", "dangling", "fifo", "file"] {
+    symlink("..", shared.join("way")).unwrap();
+    for planted in ["link", "dangling", "fifo", "file", "way"] {
         lchown(shared.join(planted), Some(NOBODY), Some(NOBODY)).unwrap();
     }
     symlink("shared/link", fixture.path("own-link")).unwrap();
     fs::hard_link(fixture.path("old.jsonl"), shared.join("hard")).unwrap();
-    let paths =
-        ["shared/link", "shared/dangling", "shared/fifo", "shared/file", "shared/hard", "own-link"];
-    for path in paths {
+    symlink("shared/way", fixture.path("own-way")).unwrap();
+    let ends = ["link", "dangling", "fifo", "file", "hard", "way/old.jsonl", "way/new"];
+    let paths = ends.map(|end| format!("shared/{end}"));
+    for path in paths.into_iter().chain(["own-link".into(), "own-way/new".into()]) {
         let line = format!("run -q -o jsonl,path={path} -- true");
         let parts = ["where everybody may make files", "a folder of your own"];
         let _ = fixture.seepmeter(&line).expect_complaint(125, &parts);
@@ -554,7 +573,8 @@ fn what_others_have_planted_in_a_shared_folder_is_not_written_to() {
     }
     // One's own are good, and so is a new file.
     symlink("mine", shared.join("own")).unwrap();
-    for path in ["shared/own", "shared/new", "shared/new"] {
+    symlink("..", shared.join("up")).unwrap();
+    for path in ["shared/own", "shared/new", "shared/new", "shared/up/new"] {
         let line = format!("run -q --no-summary -o jsonl,path={path} -- true");
         let _ = fixture.seepmeter(&line).expect(0);
     }

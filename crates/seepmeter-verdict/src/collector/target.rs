@@ -12,7 +12,7 @@ use seepmeter_record::{
 use super::roles::RoleId;
 use crate::conclusion::JudgeOptions;
 use crate::growth_cause::GrowthCause;
-use crate::part_table::{PartRoom, PartTable};
+use crate::part_table::{PartCause, PartRoom, PartTable};
 use crate::run_series::LimitedSeries;
 use crate::sample_clock::SampleClock;
 
@@ -224,7 +224,7 @@ impl MetricCollector {
                 self.parts.set(&CurrentPoint { value, ..*point }, sample, values, room);
             }
         } else if let Some(cause) = GrowthCause::measured_by(name).filter(|_| self.is_resident()) {
-            self.parts.set_cause(sample.t, id, cause, point.value, room);
+            self.parts.set_cause(sample.t, PartCause { part: id, cause }, point.value, room);
         }
     }
 

@@ -36,6 +36,7 @@ programs! {
     peak
     process_events
     saw
+    shm
     spike
     stand
     thread_storm

@@ -83,6 +83,8 @@ pub mod attribute {
         ADDRESS_SPACE_LIMIT: u64 = "limit.address_space", "of a target: RLIMIT_AS in bytes";
         DATA_LIMIT: u64 = "limit.data", "of a target: RLIMIT_DATA in bytes";
         MAPPINGS_LIMIT: u64 = "limit.mappings", "of a target: how many mappings it may have (vm.max_map_count)";
+        SHM_LIMIT: u64 = "limit.shm", "of a target: the size of the tmpfs at its /dev/shm in bytes";
+        SHM_USED: u64 = "used.shm", "of a target: how much of that all processes together used at the start of the run, in bytes";
         MACHINE_LIMIT: u64 = "limit.machine", "of a target: the machine's memory in bytes";
         MACHINE_AVAILABLE: u64 = "available.machine", "of a target: how much of that was available at the start of the run, in bytes";
         CLASS: MappingClass = "class", "of a mapping and of a mapping group: its class";

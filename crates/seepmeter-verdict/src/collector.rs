@@ -118,8 +118,8 @@ impl Collector {
             }
             None => self.values.with_parts(subject),
         };
-        for metric in self.targets.iter_mut().flat_map(|target| &mut target.metrics) {
-            ended.iter().for_each(|part| metric.end_part(event.t, *part, &mut self.room));
+        for target in &mut self.targets {
+            ended.iter().for_each(|part| target.end_part(event.t, *part, &mut self.room));
         }
     }
 
@@ -133,7 +133,7 @@ impl Collector {
             }
         }
         for target in targets.iter_mut().filter(|target| !target.ended) {
-            target.metrics.iter_mut().for_each(|metric| metric.end_sample(sample));
+            target.end_sample(sample);
         }
         self.sum_up(sample);
     }

@@ -28,6 +28,10 @@ pub struct MemoryBounds {
     pub data: Option<u64>,
     /// vm.max_map_count, a number of mappings.
     pub mappings: Option<u64>,
+    /// The size of the tmpfs at its /dev/shm.
+    pub shm: Option<u64>,
+    /// What of that was used at the start, by all processes together.
+    pub shm_used: Option<u64>,
     /// The machine's memory.
     pub machine: Option<u64>,
     /// What of that was available at the start.
@@ -45,6 +49,8 @@ impl MemoryBounds {
             address_space: subject.get(attribute::ADDRESS_SPACE_LIMIT),
             data: subject.get(attribute::DATA_LIMIT),
             mappings: subject.get(attribute::MAPPINGS_LIMIT),
+            shm: subject.get(attribute::SHM_LIMIT),
+            shm_used: subject.get(attribute::SHM_USED),
             machine: subject.get(attribute::MACHINE_LIMIT),
             machine_available: subject.get(attribute::MACHINE_AVAILABLE),
         }
@@ -69,12 +75,18 @@ pub enum LimitKind {
     /// vm.max_map_count.
     #[serde(rename = "mappings")]
     Mappings,
+    /// The size of the tmpfs at /dev/shm.
+    #[serde(rename = "/dev/shm")]
+    Shm,
     /// The machine's memory.
     #[serde(rename = "machine")]
     Machine,
 }
 
 impl LimitKind {
+    /// Those of something that grows at a rate of its own.
+    const OF_ITS_OWN: [Self; 4] = [Self::AddressSpace, Self::Data, Self::Mappings, Self::Shm];
+
     /// What the numbers of the limit count.
     #[must_use]
     pub fn unit(self) -> Unit {
@@ -91,6 +103,7 @@ impl LimitKind {
             Self::AddressSpace => "the address space",
             Self::Data => "the data segment (private writable address space)",
             Self::Mappings => "the number of mappings",
+            Self::Shm => "shared memory in /dev/shm",
         }
     }
 }
@@ -103,6 +116,7 @@ impl fmt::Display for LimitKind {
             Self::AddressSpace => "address space",
             Self::Data => "RLIMIT_DATA",
             Self::Mappings => "vm.max_map_count",
+            Self::Shm => "/dev/shm",
             Self::Machine => "machine",
         })
     }
@@ -148,17 +162,16 @@ pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<Limi
     });
     let of_resident =
         resident_limits(run).into_iter().filter_map(|limit| of_resident(run, resident?, limit));
-    let of_others = [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings];
-    let of_others = of_others.into_iter().filter_map(|kind| of_its_own(run, grows, kind));
+    let of_others =
+        LimitKind::OF_ITS_OWN.into_iter().filter_map(|kind| of_its_own(run, grows, kind));
     of_resident.chain(of_others).min_by_key(|limit| limit.time.likely)
 }
 
 /// Why there is no forecast, if [`nearest`] has found none.
 pub(crate) fn why_none(run: &RunSeries, judgement: &Judgement) -> NoForecast {
-    let of_its_own = |kind| limit_and_series(run, kind).is_some();
-    let others = [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings];
+    let of_its_own = |kind| OwnLimit::of(run, kind).is_some();
     let is_limited = run.is_resident() && !resident_limits(run).is_empty();
-    if !is_limited && !others.into_iter().any(of_its_own) {
+    if !is_limited && !LimitKind::OF_ITS_OWN.into_iter().any(of_its_own) {
         NoForecast::NoLimit
     } else if is_limited && was_swapped(run) {
         NoForecast::Swapped
@@ -222,20 +235,40 @@ fn of_resident(run: &RunSeries, judgement: &Judgement, limit: UsedLimit) -> Opti
     Some(LimitForecast { kind, limit, others, rate: None, time })
 }
 
-/// A limit of something that grows at a rate of its own, the series of that, and whether it is what is judged.
-fn limit_and_series(run: &RunSeries, kind: LimitKind) -> Option<(u64, &Series, bool)> {
-    let (limit, name, series) = match kind {
-        LimitKind::AddressSpace => {
-            (run.bounds.address_space, metric::VSIZE.name, &run.limited.address_space)
-        }
-        LimitKind::Data => (run.bounds.data, metric::DATA.name, &run.limited.data),
-        LimitKind::Mappings => (run.bounds.mappings, metric::MAPPINGS.name, &run.limited.mappings),
-        LimitKind::Cgroup | LimitKind::CgroupHigh | LimitKind::Machine => return None,
-    };
-    if run.metric == name {
-        return Some((limit?, &run.whole, true));
+/// A limit of something that grows at a rate of its own.
+struct OwnLimit<'a> {
+    limit: u64,
+    /// What of it others used at the start.
+    others: Option<u64>,
+    series: &'a Series,
+    /// That is what is judged.
+    is_judged: bool,
+}
+
+impl<'a> OwnLimit<'a> {
+    fn of(run: &'a RunSeries, kind: LimitKind) -> Option<Self> {
+        let RunSeries { bounds, limited, .. } = run;
+        let (limit, name, series) = match kind {
+            LimitKind::AddressSpace => {
+                (bounds.address_space, metric::VSIZE.name, &limited.address_space)
+            }
+            LimitKind::Data => (bounds.data, metric::DATA.name, &limited.data),
+            LimitKind::Mappings => (bounds.mappings, metric::MAPPINGS.name, &limited.mappings),
+            LimitKind::Shm => return Self::of_shm(run),
+            LimitKind::Cgroup | LimitKind::CgroupHigh | LimitKind::Machine => return None,
+        };
+        let is_judged = run.metric == name;
+        let series = if is_judged { &run.whole } else { series.as_ref()? };
+        Some(Self { limit: limit?, others: None, series, is_judged })
     }
-    Some((limit?, series.as_ref()?, false))
+
+    fn of_shm(run: &'a RunSeries) -> Option<Self> {
+        let series = run.limited.shm.as_ref()?;
+        let (_, own) = *series.points().first()?;
+        let own = u64::try_from(own).unwrap_or(0);
+        let others = run.bounds.shm_used.map(|used| used.saturating_sub(own));
+        Some(Self { limit: run.bounds.shm?, others, series, is_judged: false })
+    }
 }
 
 fn of_its_own(
@@ -243,18 +276,19 @@ fn of_its_own(
     grows: Option<&Judgement>,
     kind: LimitKind,
 ) -> Option<LimitForecast> {
-    let (limit, series, is_judged) = limit_and_series(run, kind)?;
+    let OwnLimit { limit, others, series, is_judged } = OwnLimit::of(run, kind)?;
+    let room = limit.saturating_sub(others.unwrap_or(0)) as f64;
     let (time, rate) = if is_judged {
-        (grows?.time_to_limit(limit as f64, 0.0)?, None)
+        (grows?.time_to_limit(room, 0.0)?, None)
     } else {
         let settings = match kind.unit() {
             Unit::Bytes => Settings::default(),
             _ => Settings::for_counts(),
         };
         let judgement = judge(series, &settings);
-        (judgement.time_to_limit(limit as f64, 0.0)?, judgement.rate)
+        (judgement.time_to_limit(room, 0.0)?, judgement.rate)
     };
-    Some(LimitForecast { kind, limit, others: None, rate, time: from_the_end(time, series) })
+    Some(LimitForecast { kind, limit, others, rate, time: from_the_end(time, series) })
 }
 
 /// The level is that of the run's last fifth, and so a tenth of the run old at its end.

@@ -166,6 +166,8 @@ pub(crate) fn target_spec(process: &Process, origin: TargetOrigin, name: Bytes) 
         .with_known(attribute::ADDRESS_SPACE_LIMIT, limits.address_space)
         .with_known(attribute::DATA_LIMIT, limits.data)
         .with_known(attribute::MAPPINGS_LIMIT, limits.mappings)
+        .with_known(attribute::SHM_LIMIT, limits.shm.map(|shm| shm.limit))
+        .with_known(attribute::SHM_USED, limits.shm.map(|shm| shm.used))
         .with_known(attribute::MACHINE_LIMIT, limits.machine)
         .with_known(attribute::MACHINE_AVAILABLE, limits.machine_available);
     TargetSpec {

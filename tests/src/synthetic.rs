@@ -90,6 +90,17 @@ impl Synthetic {
         self.subject(SubjectKind::Mapping, name, attributes, value)
     }
 
+    /// The part that was made last has an attribute, such as its file.
+    ///
+    /// # Panics
+    /// If there is no part.
+    #[must_use]
+    pub fn with_of_part<T: AttributeType>(mut self, key: AttributeKey<T>, value: T) -> Self {
+        let part = self.parts.last_mut().expect("a part");
+        part.attributes = std::mem::take(&mut part.attributes).with(key, value);
+        self
+    }
+
     /// Its process has a thread, of whose stack so much is resident.
     #[must_use]
     pub fn thread_stack(self, tid: i32, value: impl Fn(i64) -> i64 + 'static) -> Self {

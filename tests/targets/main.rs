@@ -37,6 +37,7 @@ programs! {
     peak
     process_events
     saw
+    shm
     spike
     stand
     thread_storm

@@ -110,16 +110,21 @@ fn line(name: &str, group: &[&Endings]) -> String {
 /// The answer that ends the watch of a draw, and after how many seconds; none if it is never sure.
 pub fn ending(drawn: &Drawn) -> Option<(Classification, f64)> {
     let mut settled = SettledVerdict::default();
+    judgements(drawn).find_map(|(seconds, judgement)| {
+        settled.observe(&judgement).then_some((judgement.classification, seconds))
+    })
+}
+
+/// The judgements of a draw as it grows longer, each with the seconds that it is of.
+pub fn judgements(drawn: &Drawn) -> impl Iterator<Item = (f64, Judgement)> {
     let mut prefix = Prefix::of(drawn);
     let mut length = Settings::default().least_span as f64;
-    while prefix.extend_to(length as u64) {
-        let judgement = prefix.judge();
-        if settled.observe(&judgement) {
-            return Some((judgement.classification, length / 1e9));
-        }
+    std::iter::from_fn(move || {
+        let judgement = prefix.extend_to(length as u64).then(|| prefix.judge())?;
+        let seconds = length / 1e9;
         length *= INTERIM_GROWTH;
-    }
-    None
+        Some((seconds, judgement))
+    })
 }
 
 /// What a collector has of a draw up to a time.

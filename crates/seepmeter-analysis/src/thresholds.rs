@@ -509,10 +509,17 @@ group! {
         /// A run that goes on is judged again when it is longer by this factor: then as many judgements fall
         /// on a minute of a short run as on an hour of a long one, and all of them together cost little.
         INTERIM_GROWTH: f64 = 1.05;
-        /// An answer must stand in every judgement until the run is longer by this factor. Judging again and
-        /// again gives chance many chances: a cache that fills is a straight line for a while, and noise
-        /// wanders. The benchmark of judgements measures what that comes to (`--until-verdict`).
-        LONGER: f64 = 3.0;
+        /// Judging again and again gives chance many chances, and what fills, slowly and evenly, is a straight
+        /// line until it is full. How long that takes and how large it becomes no series says; both are as
+        /// likely to be ten times as much as a tenth. So an answer must outlast what came before it many times
+        /// over: it must stand in every judgement until the run is longer by this factor. The benchmark of
+        /// judgements measures what that comes to (`--until-verdict`).
+        LONGER: f64 = 40.0;
+        /// Or the growth itself must do so: a program that has become this many times as large as when it began
+        /// to grow has outgrown what it may have had in mind.
+        LARGER: f64 = 8.0;
+        /// Then the answer must stand only until the run is longer by this factor.
+        LONGER_IF_LARGER: f64 = 1.25;
         /// Growth whose rate falls below this part of what it was is slowing down, and has to stand anew.
         KEEPS_ON: f64 = 0.9;
     }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, ResolveFlags, fstatfs, open, openat2};
 use seepmeter_record::Attributes;
 use seepmeter_record::conventions::attribute;
 
@@ -28,6 +29,8 @@ pub struct Limits {
     pub data: Option<u64>,
     /// How many mappings it may have: vm.max_map_count of /proc/sys.
     pub mappings: Option<u64>,
+    /// What it sees at /dev/shm, if that is a tmpfs of limited size; not known of Linux before 5.6.
+    pub shm: Option<ShmLimit>,
     /// The machine's memory in bytes: MemTotal of /proc/meminfo.
     pub machine: Option<u64>,
     /// What of it can be had without swapping, in bytes: MemAvailable of /proc/meminfo.
@@ -52,6 +55,35 @@ pub struct CgroupLimit {
     pub used: Option<u64>,
 }
 
+/// The size of the tmpfs at a process's /dev/shm. It bounds the files of shared memory of all processes that see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShmLimit {
+    /// Its size.
+    pub limit: u64,
+    /// What of that is used.
+    pub used: u64,
+}
+
+impl ShmLimit {
+    /// Looks at the process's own /dev/shm: a sandbox has another one than this process.
+    fn of(process: &ProcFolder) -> Option<Self> {
+        /// Of statfs(2).
+        const TMPFS_MAGIC: i64 = 0x0102_1994;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = open(process.file("root"), flags, Mode::empty()).ok()?;
+        // A link that its root has at /dev/shm is to be followed from that root on.
+        let folder = openat2(&root, "dev/shm", flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
+        let status = fstatfs(&folder).ok()?;
+        let block = u64::try_from(status.f_bsize).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(block);
+        // One of unlimited size has no blocks at all (mm/shmem.c, `shmem_statfs`).
+        (status.f_type == TMPFS_MAGIC && status.f_blocks > 0).then(|| Self {
+            limit: bytes(status.f_blocks),
+            used: bytes(status.f_blocks.saturating_sub(status.f_bfree)),
+        })
+    }
+}
+
 impl Limits {
     /// Reads the limits of a process. What can't be read is no limit: a limit is reported, and never
     /// needed.
@@ -71,6 +103,7 @@ impl Limits {
             address_space: soft_limit(&limits, "Max address space"),
             data: soft_limit(&limits, "Max data size"),
             mappings: mappings.ok().and_then(|text| decimal(text.trim_ascii())),
+            shm: ShmLimit::of(&root.process(pid)),
             machine: bytes_of(&machine, b"MemTotal"),
             machine_available: bytes_of(&machine, b"MemAvailable"),
             descriptors: soft_limit(&limits, "Max open files"),
@@ -102,6 +135,8 @@ impl Limits {
             .with_known(attribute::DESCRIPTOR_LIMIT, self.descriptors)
             .with_known(attribute::DATA_LIMIT, self.data)
             .with_known(attribute::MAPPINGS_LIMIT, self.mappings)
+            .with_known(attribute::SHM_LIMIT, self.shm.map(|shm| shm.limit))
+            .with_known(attribute::SHM_USED, self.shm.map(|shm| shm.used))
             .with_known(attribute::TASK_LIMIT, self.tasks.map(|tasks| tasks.limit))
             .with_known(attribute::TASKS_USED, self.tasks.and_then(|tasks| tasks.used))
             .with_known(attribute::USER_TASK_LIMIT, self.user_tasks)
@@ -604,6 +639,20 @@ mod tests {
         let limits = Limits::of(std::process::id().cast_signed(), &ProcRoot::default());
         assert!(limits.machine.is_some_and(|bytes| bytes > 64 << 20));
         assert!(limits.machine_available < limits.machine && limits.machine_available > Some(0));
+    }
+
+    #[test]
+    fn the_size_of_dev_shm_is_what_df_says_and_a_link_at_it_leads_nowhere_else() {
+        let own = ShmLimit::of(&ProcRoot::default().own());
+        let status = rustix::fs::statfs("/dev/shm").unwrap();
+        let size = status.f_blocks * u64::try_from(status.f_bsize).unwrap();
+        assert!(own.is_none_or(|own| own.limit == size && own.used <= size));
+        // Its /dev/shm is a link to a folder that its root does not have, but ours has.
+        let made = Made::new("shm", "", "cgroup2", "rw");
+        fs::create_dir_all(made.folder.join("proc/7/root/dev")).unwrap();
+        let link = made.folder.join("proc/7/root/dev/shm");
+        std::os::unix::fs::symlink("/dev/shm", &link).unwrap();
+        assert_eq!(made.limits().shm, None);
     }
 
     #[test]

@@ -100,6 +100,8 @@ pub mod attribute {
         ADDRESS_SPACE_LIMIT: u64 = "limit.address_space", "of a target: RLIMIT_AS in bytes";
         DATA_LIMIT: u64 = "limit.data", "of a target: RLIMIT_DATA in bytes";
         MAPPINGS_LIMIT: u64 = "limit.mappings", "of a target: how many mappings it may have (vm.max_map_count)";
+        SHM_LIMIT: u64 = "limit.shm", "of a target: the size of the tmpfs at its /dev/shm in bytes";
+        SHM_USED: u64 = "used.shm", "of a target: how much of that all processes together used at the start of the run, in bytes";
         DESCRIPTOR_LIMIT: u64 = "limit.descriptors", "of a target: RLIMIT_NOFILE, how many descriptors it may have open";
         TASK_LIMIT: u64 = "limit.tasks", "of a target: pids.max of its cgroup, or of the cgroup above it with the least room: how many threads all its processes may have";
         TASKS_USED: u64 = "used.tasks", "of a target: how many of those there were at the start of the run";

@@ -193,9 +193,7 @@ impl Collector {
         let of = self.values.target_of(subject);
         let Some(target) = of.and_then(|target| self.targets.get_mut(&target)) else { return };
         let parts = self.values.with_parts(subject);
-        for metric in &mut target.metrics {
-            parts.iter().for_each(|part| metric.end_part(t, *part, &mut self.room));
-        }
+        parts.iter().for_each(|part| target.end_part(t, *part, &mut self.room));
     }
 
     /// If many descendants have ended, the smaller half of them is forgotten.
@@ -223,7 +221,7 @@ impl Collector {
             }
         }
         for target in targets.values_mut().filter(|target| !target.ended) {
-            target.metrics.iter_mut().for_each(|metric| metric.end_sample(sample));
+            target.end_sample(sample);
         }
         self.sum_up(sample);
     }

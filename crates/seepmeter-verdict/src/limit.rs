@@ -29,6 +29,10 @@ pub struct RecordedLimits {
     pub data: Option<u64>,
     /// vm.max_map_count, a number of mappings.
     pub mappings: Option<u64>,
+    /// The size of the tmpfs at its /dev/shm.
+    pub shm: Option<u64>,
+    /// What of that was used at the start, by all processes together.
+    pub shm_used: Option<u64>,
     /// The machine's memory.
     pub machine: Option<u64>,
     /// What of that was available at the start.
@@ -46,7 +50,14 @@ pub struct RecordedLimits {
 impl RecordedLimits {
     /// Those that apply to all processes of a tree together.
     pub(crate) fn of_tree(self) -> Self {
-        Self { address_space: None, data: None, mappings: None, descriptors: None, ..self }
+        Self {
+            address_space: None,
+            data: None,
+            mappings: None,
+            shm: None,
+            descriptors: None,
+            ..self
+        }
     }
 
     /// What the attributes of a process or of a cgroup say.
@@ -59,6 +70,8 @@ impl RecordedLimits {
             address_space: subject.get(attribute::ADDRESS_SPACE_LIMIT),
             data: subject.get(attribute::DATA_LIMIT),
             mappings: subject.get(attribute::MAPPINGS_LIMIT),
+            shm: subject.get(attribute::SHM_LIMIT),
+            shm_used: subject.get(attribute::SHM_USED),
             machine: subject.get(attribute::MACHINE_LIMIT),
             machine_available: subject.get(attribute::MACHINE_AVAILABLE),
             descriptors: subject.get(attribute::DESCRIPTOR_LIMIT),
@@ -87,6 +100,9 @@ pub enum LimitKind {
     /// vm.max_map_count.
     #[serde(rename = "mappings")]
     Mappings,
+    /// The size of the tmpfs at /dev/shm.
+    #[serde(rename = "/dev/shm")]
+    Shm,
     /// The machine's memory.
     #[serde(rename = "machine")]
     Machine,
@@ -102,14 +118,21 @@ pub enum LimitKind {
 }
 
 impl LimitKind {
+    /// Those of something that grows at a rate of its own.
+    const OF_ITS_OWN: [Self; 5] =
+        [Self::AddressSpace, Self::Data, Self::Mappings, Self::Shm, Self::Descriptors];
+
     /// What the numbers of the limit count.
     #[must_use]
     pub fn unit(self) -> Unit {
         match self {
             Self::Mappings | Self::Descriptors | Self::Tasks | Self::UserTasks => Unit::Count,
-            Self::Cgroup | Self::CgroupHigh | Self::AddressSpace | Self::Data | Self::Machine => {
-                Unit::Bytes
-            }
+            Self::Cgroup
+            | Self::CgroupHigh
+            | Self::AddressSpace
+            | Self::Data
+            | Self::Shm
+            | Self::Machine => Unit::Bytes,
         }
     }
 
@@ -122,6 +145,7 @@ impl LimitKind {
             Self::Mappings => "the number of mappings",
             Self::Descriptors => "the number of open descriptors",
             Self::Tasks | Self::UserTasks => "the number of threads",
+            Self::Shm => "shared memory in /dev/shm",
         }
     }
 }
@@ -134,6 +158,7 @@ impl fmt::Display for LimitKind {
             Self::AddressSpace => "address space",
             Self::Data => "RLIMIT_DATA",
             Self::Mappings => "vm.max_map_count",
+            Self::Shm => "/dev/shm",
             Self::Machine => "machine",
             Self::Descriptors => "RLIMIT_NOFILE",
             Self::Tasks => "pids.max of the cgroup",
@@ -168,10 +193,6 @@ const CHARGED: [MetricSpec<'_>; 5] = [
     metric::CGROUP_SLAB,
 ];
 
-/// What bounds something that grows at a rate of its own, and nothing of others.
-const OWN: [LimitKind; 4] =
-    [LimitKind::AddressSpace, LimitKind::Data, LimitKind::Mappings, LimitKind::Descriptors];
-
 /// Why no time to a limit is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoForecast {
@@ -191,15 +212,15 @@ pub(crate) enum NoForecast {
 pub(crate) fn nearest(run: &RunSeries, grows: Option<&Judgement>) -> Option<LimitForecast> {
     let of_all = grows.filter(|judgement| !was_swapped(run) && !is_mostly_shared(run, judgement));
     let of_all = shared_limits(run).into_iter().filter_map(|limit| of_whole(run, of_all?, limit));
-    let of_own = OWN.into_iter().filter_map(|kind| of_its_own(run, grows, kind));
+    let of_own = LimitKind::OF_ITS_OWN.into_iter().filter_map(|kind| of_its_own(run, grows, kind));
     of_all.chain(of_own).min_by_key(|limit| limit.time.likely)
 }
 
 /// Why there is no forecast, if [`nearest`] has found none.
 pub(crate) fn why_none(run: &RunSeries, judgement: &Judgement) -> NoForecast {
-    let of_its_own = |kind| limit_and_series(run, kind).is_some();
+    let of_its_own = |kind| OwnLimit::of(run, kind).is_some();
     let is_limited = !shared_limits(run).is_empty();
-    if !is_limited && !OWN.into_iter().any(of_its_own) {
+    if !is_limited && !LimitKind::OF_ITS_OWN.into_iter().any(of_its_own) {
         NoForecast::NoLimit
     } else if is_limited && was_swapped(run) {
         NoForecast::Swapped
@@ -279,25 +300,45 @@ fn headroom(judgement: &Judgement) -> Option<f64> {
     Some(judgement.cycle.map_or(0.0, |_| amplitude.max(0.0)))
 }
 
-/// A limit of something that grows at a rate of its own, the series of that, and whether it is what is judged.
-fn limit_and_series(run: &RunSeries, kind: LimitKind) -> Option<(u64, &Series, bool)> {
-    let (amount, name, series) = match kind {
-        LimitKind::AddressSpace => {
-            (run.bounds.address_space, metric::VSIZE.name, &run.limited.address_space)
-        }
-        LimitKind::Data => (run.bounds.data, metric::DATA.name, &run.limited.data),
-        LimitKind::Mappings => (run.bounds.mappings, metric::MAPPINGS.name, &run.limited.mappings),
-        LimitKind::Descriptors => (run.bounds.descriptors, metric::FDS.name, &None),
-        LimitKind::Cgroup
-        | LimitKind::CgroupHigh
-        | LimitKind::Machine
-        | LimitKind::Tasks
-        | LimitKind::UserTasks => return None,
-    };
-    if run.metric == name {
-        return Some((amount?, &run.whole, true));
+/// A limit of something that grows at a rate of its own.
+struct OwnLimit<'a> {
+    amount: u64,
+    /// What of it others used at the start.
+    others: Option<u64>,
+    series: &'a Series,
+    /// That is what is judged.
+    is_judged: bool,
+}
+
+impl<'a> OwnLimit<'a> {
+    fn of(run: &'a RunSeries, kind: LimitKind) -> Option<Self> {
+        let RunSeries { bounds, limited, .. } = run;
+        let (amount, name, series) = match kind {
+            LimitKind::AddressSpace => {
+                (bounds.address_space, metric::VSIZE.name, &limited.address_space)
+            }
+            LimitKind::Data => (bounds.data, metric::DATA.name, &limited.data),
+            LimitKind::Mappings => (bounds.mappings, metric::MAPPINGS.name, &limited.mappings),
+            LimitKind::Shm => return Self::of_shm(run),
+            LimitKind::Descriptors => (bounds.descriptors, metric::FDS.name, &None),
+            LimitKind::Cgroup
+            | LimitKind::CgroupHigh
+            | LimitKind::Machine
+            | LimitKind::Tasks
+            | LimitKind::UserTasks => return None,
+        };
+        let is_judged = run.metric == name;
+        let series = if is_judged { &run.whole } else { series.as_ref()? };
+        Some(Self { amount: amount?, others: None, series, is_judged })
     }
-    Some((amount?, series.as_ref()?, false))
+
+    fn of_shm(run: &'a RunSeries) -> Option<Self> {
+        let series = run.limited.shm.as_ref()?;
+        let (_, own) = *series.points().first()?;
+        let own = u64::try_from(own).unwrap_or(0);
+        let others = run.bounds.shm_used.map(|used| used.saturating_sub(own));
+        Some(Self { amount: run.bounds.shm?, others, series, is_judged: false })
+    }
 }
 
 fn of_its_own(
@@ -305,19 +346,20 @@ fn of_its_own(
     grows: Option<&Judgement>,
     kind: LimitKind,
 ) -> Option<LimitForecast> {
-    let (amount, series, is_judged) = limit_and_series(run, kind)?;
+    let OwnLimit { amount, others, series, is_judged } = OwnLimit::of(run, kind)?;
+    let room = amount.saturating_sub(others.unwrap_or(0)) as f64;
     let (time, rate) = if is_judged {
         let grows = grows?;
-        (grows.time_to_limit(amount as f64, headroom(grows)?)?, None)
+        (grows.time_to_limit(room, headroom(grows)?)?, None)
     } else {
         let settings = match kind.unit() {
             Unit::Bytes => Settings::default(),
             _ => Settings::for_counts(),
         };
         let judgement = judge(series, &settings);
-        (judgement.time_to_limit(amount as f64, headroom(&judgement)?)?, judgement.rate)
+        (judgement.time_to_limit(room, headroom(&judgement)?)?, judgement.rate)
     };
-    Some(LimitForecast { kind, amount, others: None, rate, time: from_the_end(time, series) })
+    Some(LimitForecast { kind, amount, others, rate, time: from_the_end(time, series) })
 }
 
 /// The level is that of the run's last fifth, and so a tenth of the run old at its end.

@@ -69,6 +69,8 @@ pub struct LimitedSeries {
     pub data: Option<Series>,
     /// The number of mappings, likewise.
     pub mappings: Option<Series>,
+    /// What it has resident of the files in /dev/shm.
+    pub shm: Option<Series>,
     /// Of the resident set, the pages of files and of shared memory.
     pub shared: Option<Series>,
     /// What is swapped out, which no limit of the resident set counts.

@@ -1,7 +1,7 @@
 //! When a verdict that forms while a run goes on is sure enough to end the run.
 
-use seepmeter_analysis::thresholds::settled::{KEEPS_ON, LONGER};
-use seepmeter_analysis::{Classification, Judgement, Override};
+use seepmeter_analysis::thresholds::settled::{KEEPS_ON, LARGER, LONGER, LONGER_IF_LARGER};
+use seepmeter_analysis::{Classification, Evidence, Judgement, Override};
 
 /// Watches judgements of ever more of one run.
 ///
@@ -9,13 +9,13 @@ use seepmeter_analysis::{Classification, Judgement, Override};
 /// # use seepmeter_verdict::{RunSeries, SettledVerdict};
 /// # use seepmeter_analysis::Series;
 /// let leak = |seconds: u64| {
-///     let points = (0..seconds * 10).map(|i| (i * 100_000_000, i as i64 * 100_000));
+///     let points = (0..seconds * 10).map(|i| (i * 100_000_000, 5_000_000 + i as i64 * 100_000));
 ///     RunSeries::of_resident("leak", Series::from_pairs(points)).judge().judgement
 /// };
 /// let mut settled = SettledVerdict::default();
 /// assert!(!settled.observe(&leak(95)));
-/// assert!(!settled.observe(&leak(190)));
-/// assert!(settled.observe(&leak(290)));
+/// assert!(!settled.observe(&leak(105)));
+/// assert!(settled.observe(&leak(120)));
 /// ```
 #[derive(Debug, Default)]
 pub struct SettledVerdict {
@@ -30,6 +30,8 @@ struct Claim {
     length: u64,
     /// The rate at that time, in base units a second.
     rate: f64,
+    /// How many times as large it is as when the growth began.
+    size: f64,
 }
 
 impl Claim {
@@ -37,9 +39,9 @@ impl Claim {
     fn of(judgement: &Judgement) -> Option<Self> {
         let classification = judgement.classification;
         // If a part overrules the whole, the figures of the judgement are still the whole's.
-        let rate = match judgement.overruled.as_deref() {
-            Some(Override::MaskedGrowth { part, .. }) => part.rate,
-            _ => judgement.rate,
+        let (rate, size) = match judgement.overruled.as_deref() {
+            Some(Override::MaskedGrowth { part, .. }) => (part.rate, 1.0),
+            _ => (judgement.rate, growth_factor(judgement).unwrap_or(1.0)),
         };
         let rate = rate.map_or(0.0, |rate| rate.estimate);
         let length = judgement.evidence.sampling.span.length();
@@ -47,6 +49,7 @@ impl Claim {
             classification,
             length,
             rate,
+            size,
         })
     }
 
@@ -56,6 +59,22 @@ impl Claim {
         let slows = grows && later.rate < KEEPS_ON * self.rate;
         self.classification == later.classification && !slows
     }
+
+    /// How many times as long the run must be as when this was first given.
+    fn longer(&self) -> f64 {
+        let outgrown = self.classification == Classification::Growing && self.size >= LARGER;
+        if outgrown { LONGER_IF_LARGER } else { LONGER }
+    }
+}
+
+/// How many times as large it is in the end as where the judged span begins. What the line surely gained counts, so
+/// that one-off steps do not.
+fn growth_factor(judgement: &Judgement) -> Option<f64> {
+    let Evidence { floors, tests, .. } = &judgement.evidence;
+    let base = floors.get(tests.as_ref()?.first)?.value;
+    let gained = judgement.rate?.low * judgement.span?.length() as f64 / 1e9;
+    let level = judgement.level?.min(base + gained);
+    (base > 0.0).then(|| level / base)
 }
 
 impl SettledVerdict {
@@ -64,7 +83,7 @@ impl SettledVerdict {
         let now = Claim::of(judgement);
         match (&self.since, &now) {
             (Some(first), Some(now)) if first.stands_in(now) => {
-                now.length as f64 >= first.length as f64 * LONGER
+                now.length as f64 >= first.length as f64 * now.longer()
             }
             _ => {
                 self.since = now;
@@ -81,32 +100,57 @@ mod tests {
     use super::*;
     use crate::RunSeries;
 
-    /// The judgement of so many seconds of a series of ten samples a second.
-    fn judgement(seconds: u64, value: impl Fn(f64) -> f64) -> Judgement {
-        let points = (0..seconds * 10).map(|i| (i * 100_000_000, value(i as f64 / 10.0) as i64));
+    /// The judgement of so many seconds of a series of one sample a second.
+    fn judgement(seconds: f64, value: impl Fn(f64) -> f64) -> Judgement {
+        let points = (0..seconds as u64).map(|i| (i * 1_000_000_000, value(i as f64) as i64));
         RunSeries::of_resident("a", Series::from_pairs(points)).judge().judgement
     }
 
-    /// When it is settled of what is judged after each ten seconds.
-    fn settled_after(value: impl Fn(f64) -> f64) -> Option<u64> {
+    /// With what, and after how many seconds, a watch of at most eight hours ends.
+    fn ending(value: impl Fn(f64) -> f64) -> Option<(Classification, f64)> {
         let mut settled = SettledVerdict::default();
-        (1..=60).map(|n| n * 10).find(|seconds| settled.observe(&judgement(*seconds, &value)))
+        let mut seconds = 90.0;
+        while seconds < 30_000.0 {
+            let judgement = judgement(seconds, &value);
+            if settled.observe(&judgement) {
+                return Some((judgement.classification, seconds));
+            }
+            seconds *= INTERIM_GROWTH;
+        }
+        None
     }
 
     #[test]
-    fn a_leak_and_a_flat_line_are_sure_when_they_have_stood_for_three_times_the_least() {
-        assert_eq!(settled_after(|seconds| 5e7 + 1e6 * seconds), Some(300));
-        let flat = settled_after(|_| 5e7);
-        assert!(flat.is_some_and(|seconds| (270..=600).contains(&seconds)), "{flat:?}");
+    fn a_leak_that_dwarfs_its_program_is_sure_at_once_and_another_when_it_has_stood_for_long() {
+        let ending = |leak: f64| ending(|seconds| 5e6 + leak * seconds).expect("an answer");
+        let (classification, seconds) = ending(1e6);
+        assert_eq!(classification, Classification::Growing);
+        // It takes 300 samples until the first judgement.
+        assert!((375.0..420.0).contains(&seconds), "{seconds}");
+        let (classification, seconds) = ending(1e3);
+        assert_eq!(classification, Classification::Growing);
+        assert!((12_000.0..14_000.0).contains(&seconds), "{seconds}");
     }
 
     #[test]
-    fn a_cache_that_is_full_after_four_minutes_does_not_end_as_growing() {
-        let mut settled = SettledVerdict::default();
-        let cache = |seconds: f64| 5e7 + 1e6 * seconds.min(240.0);
-        let called_growing = (1..=60).map(|n| judgement(n * 10, cache)).any(|judgement| {
-            settled.observe(&judgement) && judgement.classification == Classification::Growing
-        });
-        assert!(!called_growing);
+    fn a_flat_line_is_steady_when_it_has_stood_for_long() {
+        let (classification, seconds) = ending(|_| 5e7).expect("an answer");
+        assert_eq!(classification, Classification::Steady);
+        assert!((12_000.0..26_000.0).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn what_fills_or_rests_for_an_hour_does_not_end_as_what_it_looks_like() {
+        let cache = ending(|seconds| 5e7 + 5e4 * seconds.min(3600.0));
+        assert!(cache.is_none_or(|(answer, _)| answer == Classification::Steady), "{cache:?}");
+        let late = ending(|seconds| 5e7 + 1e5 * (seconds - 3600.0).max(0.0));
+        assert!(late.is_none_or(|(answer, _)| answer == Classification::Growing), "{late:?}");
+    }
+
+    #[test]
+    fn one_step_to_ten_times_the_size_before_a_little_growth_is_no_growth_to_ten_times() {
+        let stepped = |seconds: f64| if seconds < 400.0 { 5e6 } else { 5e7 };
+        let ending = ending(|seconds| stepped(seconds) + 2e3 * seconds);
+        assert!(ending.is_none_or(|(_, seconds)| seconds > 10_000.0), "{ending:?}");
     }
 }

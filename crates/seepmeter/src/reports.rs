@@ -10,6 +10,7 @@ use crate::messages;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::sinks::{Destination, Output};
 use crate::terminal::INDENT;
+use crate::watch::Watch;
 
 /// The outputs of a subcommand, all of which can be written to.
 pub(crate) struct Reports {
@@ -19,15 +20,19 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// Opens what the flags ask for; `json` is `--json`. No file is one of the inputs, and an older one
-    /// is emptied only when there is an answer.
+    /// Opens what the flags ask for in a room of its own; `json` is `--json`. No file is one of the inputs, and an
+    /// older one is emptied only when there is an answer. If the room is aborted before, no new file is left.
     ///
     /// # Errors
     /// Two formats to print, or a file that can't be written to.
-    pub(crate) fn open(flags: &FormatFlags, json: bool, inputs: &[PathBuf]) -> Result<Self> {
-        let room = OutputRoom::new();
+    pub(crate) fn open(
+        flags: &FormatFlags,
+        json: bool,
+        inputs: &[PathBuf],
+        room: &OutputRoom,
+    ) -> Result<Self> {
         inputs.iter().for_each(|input| room.protect(input, "a file that is judged"));
-        let pending = PendingOutputs::of(&room);
+        let pending = PendingOutputs::of(room);
         let (mut printed, mut files) = (json.then_some(ReportFormat::Json), Vec::new());
         for FormatSpec { format, file } in &flags.formats {
             let Some(file) = file else {
@@ -39,10 +44,32 @@ impl Reports {
                 continue;
             };
             let user = format!("--format {format}");
-            let output = Output::open(&room, &Destination::of(Some(file)), &user);
+            let output = Output::open(room, &Destination::of(Some(file)), &user);
             files.push((*format, output.with_context(|| user)?));
         }
         Ok(Self { printed: printed.unwrap_or(ReportFormat::Text), files, pending })
+    }
+
+    /// Looks for an answer once the outputs are open. If they are files, no signal that ends this leaves a new one.
+    ///
+    /// # Errors
+    /// Those of [`Reports::open`] and of `work`.
+    pub(crate) fn with<T: Send>(
+        flags: &FormatFlags,
+        json: bool,
+        inputs: &[PathBuf],
+        work: impl FnOnce(&Self) -> Result<T> + Send,
+    ) -> Result<(Self, T)> {
+        let room = OutputRoom::new();
+        let open_and_work = || {
+            let reports = Self::open(flags, json, inputs, &room)?;
+            let answer = work(&reports)?;
+            Ok((reports, answer))
+        };
+        match flags.formats.iter().any(|spec| spec.file.is_some()) {
+            true => Watch::while_judging(room.clone(), open_and_work),
+            false => open_and_work(),
+        }
     }
 
     /// Prints a report of some of the sections, unless the format is one document.

@@ -114,12 +114,34 @@ impl Session {
 /// # Errors
 /// A metric that no sampler defines.
 pub(crate) fn check_metrics(asked: &[String], armed: &Armed) -> Result<()> {
-    let defined = armed.metric_names();
+    require_metrics(asked, &armed.metric_names(), "no sampler of this run has this metric")
+}
+
+/// Makes sure that the metrics that are to be judged are in a recording, as far as `records` define its metrics.
+///
+/// # Errors
+/// A metric that is not among them. If there is none at all, nothing was sampled, which is no slip.
+pub(crate) fn check_recorded_metrics<'a>(
+    asked: &[String],
+    records: impl IntoIterator<Item = &'a Record>,
+) -> Result<()> {
+    let mut defined: Vec<String> = Vec::new();
+    for record in records {
+        if let Record::Metric(metric) = record
+            && !defined.iter().any(|name| **name == *metric.name)
+        {
+            defined.push(metric.name.to_string());
+        }
+    }
+    match &defined[..] {
+        [] => Ok(()),
+        defined => require_metrics(asked, defined, "the recording has no such metric"),
+    }
+}
+
+fn require_metrics(asked: &[String], defined: &[String], why: &str) -> Result<()> {
     match asked.iter().find(|metric| !defined.contains(metric)) {
-        Some(metric) => bail!(
-            "--metric {metric}: no sampler of this run has this metric; there are: {}",
-            defined.join(", ")
-        ),
+        Some(metric) => bail!("--metric {metric}: {why}; there are: {}", defined.join(", ")),
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! Signals in every phase of a run.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -209,7 +210,7 @@ fn a_signal_ends_at_once_what_reads_a_pipe_without_end() {
     let path = fifo.path();
     let other = fifo.folder.path().join("other");
     mkfifo(&other, Mode::S_IRWXU).unwrap();
-    let reads = |path: &Path, words: Vec<std::ffi::OsString>| {
+    let reads = |path: &Path, words: Vec<OsString>| {
         let running = seepmeter(words).start();
         eventually("the pipe is open", || {
             let fds = std::fs::read_dir(format!("/proc/{}/fd", running.pid())).ok()?.flatten();
@@ -278,6 +279,48 @@ fn a_second_signal_ends_scale_at_once_and_all_that_its_run_has_started() {
     running.signal(Signal::SIGINT);
     std::thread::sleep(Duration::from_millis(200));
     let _ = ends_at_once(running, Signal::SIGTERM).expect(125);
+}
+
+#[test]
+fn signals_before_there_is_an_answer_leave_no_new_file_of_it_and_every_older_one() {
+    let fifo = Fifo::new();
+    let _writer = fifo.open();
+    let folder = fifo.folder.path();
+    let path = |name: &str| folder.join(name);
+    let older = "of an older run";
+    let formats = |running: &str| {
+        std::fs::write(path("older"), older).unwrap();
+        let file = |format: &str, name: &str| {
+            [OsString::from("--format"), format!("{format}={}", path(name).display()).into()]
+        };
+        let words = [OsString::from(running)].into_iter();
+        words.chain(file("junit", "new")).chain(file("json", "older")).collect::<Vec<_>>()
+    };
+    let is_as_before = |done: &FinishedRun| {
+        assert!(!path("new").exists(), "{}", done.output());
+        assert_eq!(std::fs::read_to_string(path("older")).unwrap(), older, "{}", done.output());
+    };
+    mkfifo(&path("other"), Mode::S_IRWXU).unwrap();
+    let compare = words!["compare", fifo.path(), "--", path("other")];
+    for command in [words!["judge", fifo.path()], compare] {
+        let name = command[0].to_str().unwrap();
+        let running = seepmeter(formats(name).into_iter().chain(command[1..].to_vec())).start();
+        eventually("the new file", || path("new").exists().then_some(()));
+        let done = ends_at_once(running, Signal::SIGINT);
+        is_as_before(&done);
+        let _ = done.expect_complaint(130, &["SIGINT came before there was an answer"]);
+    }
+    let mark = path("runs");
+    let script = "trap '' INT; touch $0; sleep 1000; sleep 1000";
+    let command = words!["-n", "1,2,3", "--", "sh", "-c", script, mark];
+    let running = seepmeter(formats("scale").into_iter().chain(command)).start();
+    eventually("the run", || mark.exists().then_some(()));
+    assert!(path("new").exists());
+    running.signal(Signal::SIGINT);
+    let _ = running.error_line("SIGINT: waiting for the run to end");
+    let done = ends_at_once(running, Signal::SIGTERM);
+    is_as_before(&done);
+    let _ = done.expect(128 + Signal::SIGTERM as i32);
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn a_verdict_goes_to_the_file_that_is_named_and_the_gates_stand_in_its_json() {
 }
 
 #[test]
-fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_an_error() {
+fn any_metric_can_be_judged_in_its_own_unit() {
     let folder = tempfile::tempdir().unwrap();
     let path = Synthetic::flat(600, 4)
         .metric(metric::FDS, |i| 20 + i / 3)
@@ -271,8 +271,30 @@ fn any_metric_can_be_judged_in_its_own_unit_and_an_unknown_one_is_an_error() {
     );
     let done = replay(&path, &["-o", "verdict", "--metric", "fds"]).expect(0);
     assert!(done.err().starts_with("growing  fds +20/min ("), "{}", done.output());
-    let _ = replay(&path, &["-o", "verdict", "--metric", "files"])
-        .expect_complaint(125, &["there is no metric `files`", "there are: fds, rss"]);
+}
+
+#[test]
+fn a_metric_that_the_recording_lacks_is_an_error_before_any_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(60, 4).metric(FDS, |_| 20).write(folder.path(), "fds.jsonl");
+    let text = folder.path().join("lines.txt");
+    std::fs::write(&text, "of an older run").unwrap();
+    let sink = format!("text,path={}", text.display());
+    let why = &["--metric files: the recording has no such metric; there are: rss, fds"];
+    for flags in [&["--fail-on", "growing"][..], &["-o", "verdict"], &["-o", &sink], &[]] {
+        let flags = [flags, &["--metric", "rss", "--metric", "files"]].concat();
+        let done = replay(&path, &flags).expect_complaint(125, why);
+        assert_eq!(done.err().lines().count(), 1, "{}", done.output());
+    }
+    assert_eq!(std::fs::read(&text).unwrap(), b"of an older run");
+    let from_pipe = words!["replay", "-q", "--metric", "files", "-"];
+    let recording = std::fs::read(&path).unwrap();
+    let _ = seepmeter(from_pipe).with_input(&recording).expect_complaint(125, why);
+    // Nothing was sampled, and that is said.
+    let header = std::fs::read_to_string(&path).unwrap().lines().next().unwrap().to_owned() + "\n";
+    std::fs::write(&path, header).unwrap();
+    let done = seepmeter(words!["replay", "-q", "--metric", "files", path]).done().expect(0);
+    assert!(done.err().contains("verdict    none: nothing was sampled"), "{}", done.output());
 }
 
 #[test]
@@ -293,13 +315,6 @@ fn summary_gates_and_sink_judge_the_metric_that_is_named() {
         (&printed["metric"], &printed["classification"]),
         (&"fds".into(), &"growing".into())
     );
-    let done = seepmeter(words!["replay", "-q", "--metric", "files", path]).done().expect(0);
-    assert!(
-        done.err().contains("verdict    none: there is no metric `files`; there are: fds, rss")
-    );
-    let files = ["--metric", "files", "--fail-on", "growing"];
-    let _ =
-        replay(&path, &files).expect_complaint(125, &["no metric `files`", "were not evaluated"]);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! When a limit will be reached, and which.
 
+use seepmeter_record::MappingClass;
 use seepmeter_record::conventions::{DescriptorKind, attribute, metric};
 use seepmeter_tests::synthetic::Synthetic;
-use seepmeter_tests::{Cgroup, Recording, not_run, replay, run, verdict, words};
+use seepmeter_tests::{
+    Cgroup, Recording, long_or_not_run, not_run, replay, run, run_target, seepmeter, verdict, words,
+};
 use serde_json::Value;
 
 #[test]
@@ -254,6 +257,69 @@ fn limits_of_other_kinds_are_reached_at_the_rate_of_what_they_apply_to() {
         let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
         assert!(printed.contains(words), "{printed}");
     }
+}
+
+/// A program whose shared memory grows by 20 kB a second from 10 MB on, and a tmpfs of 100 MB, of which others use
+/// 30 MB.
+fn shared_memory(file: &str) -> Synthetic {
+    Synthetic::leak(600, 86)
+        .metric(metric::SHARED, |i| 10_000_000 + 20_000 * i)
+        .part(file, MappingClass::SharedMemory, |i| 10_000_000 + 20_000 * i)
+        .with_of_part(attribute::FILE, file.into())
+        .with(attribute::SHM_LIMIT, 100_000_000)
+        .with(attribute::SHM_USED, 40_000_000)
+        .with(attribute::CGROUP_LIMIT, 100_000_000)
+}
+
+#[test]
+fn files_in_dev_shm_that_grow_reach_the_size_of_that_file_system() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = shared_memory("/dev/shm/queue").write(folder.path(), "shm.jsonl");
+    let limit = verdict(&path, &[])["limit"].clone();
+    assert_eq!((&limit["name"], &limit["others"]), (&"/dev/shm".into(), &30_000_000.into()));
+    // 48 MB are left in the end.
+    let likely = limit["likely"].as_f64().unwrap();
+    assert!((likely - 2_400.0).abs() < 30.0, "{likely}");
+    let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
+    assert!(printed.contains("\n  shared memory in /dev/shm grows by +19.5 KiB/s ("), "{printed}");
+    assert!(printed.contains("its limit of 95.4 MiB (/dev/shm) is reached in "), "{printed}");
+    let _ = replay(&path, &["--fail-on", "time-to-limit<1h"]).expect_complaint(100, &["40 m"]);
+    // Other shared memory is not in that file system.
+    let path = shared_memory("SYSV0000002a").write(folder.path(), "sysv.jsonl");
+    assert_eq!(verdict(&path, &[])["limit"], Value::Null);
+}
+
+#[test]
+fn the_size_of_dev_shm_is_that_of_the_target_and_what_fills_it_is_forecast() {
+    const NAME: &str =
+        "the_size_of_dev_shm_is_that_of_the_target_and_what_fills_it_is_forecast (the forecast)";
+    // Without the long tests, a moment is enough to see which file system it is.
+    let long = long_or_not_run(NAME);
+    let seconds = if long { 110 } else { 1 };
+    let target = run_target("shm", words!["512", "100", seconds.to_string()]).start();
+    let pid = match target.line("") {
+        line if line == "not allowed" => return not_run(NAME, "no file system may be mounted"),
+        _ => target.pid().to_string(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.jsonl");
+    let sink = format!("jsonl,path={}", path.display());
+    let duration = format!("{seconds}s");
+    let words = words![
+        "attach", "-q", "-i", "250ms", "-s", "statm", "-s", "smaps", "-o", sink, "-d", duration,
+        pid
+    ];
+    let done = seepmeter(words).done().expect(0);
+    let recording = Recording::read(&path);
+    let attributes = recording.subject(recording.target());
+    assert_eq!(attributes.get(attribute::SHM_LIMIT), Some(512 << 20));
+    let used = attributes.get(attribute::SHM_USED).expect("what is used");
+    assert!(used < 64 << 20, "{used}");
+    if long {
+        assert!(done.err().contains("shared memory in /dev/shm grows by +"), "{}", done.output());
+        assert!(done.err().contains("512 MiB (/dev/shm) is reached in "), "{}", done.output());
+    }
+    drop(target);
 }
 
 #[test]

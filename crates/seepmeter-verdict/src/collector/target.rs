@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use seepmeter_analysis::{Downsampler, Series};
-use seepmeter_record::conventions::metric;
+use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
     CurrentPoint, CurrentValues, Sample, SamplerId, Subject, SubjectId, SubjectKind,
 };
@@ -84,14 +84,55 @@ pub(super) struct LimitedSources {
     address_space: SourceSeries,
     data: SourceSeries,
     mappings: SourceSeries,
+    shm: ShmFiles,
     shared: SourceSeries,
     swap: SourceSeries,
+}
+
+/// What the parts of a target that are files in /dev/shm hold together.
+#[derive(Debug)]
+struct ShmFiles {
+    held: HashMap<SubjectId, i64>,
+    changed: bool,
+    sum: SourceSeries,
+}
+
+impl ShmFiles {
+    /// Takes in the resident set of a part.
+    fn observe(&mut self, point: &CurrentPoint<'_>, sample: &Sample) {
+        let Subject { id, .. } = **point.subject;
+        let file = || point.subject.get(attribute::FILE);
+        if self.held.contains_key(&id)
+            || file().is_some_and(|it| it.as_bytes().starts_with(b"/dev/shm/"))
+        {
+            self.held.insert(id, point.value);
+            self.sum.source = Some(sample.sampler);
+            self.changed = true;
+        }
+    }
+
+    fn end_part(&mut self, part: SubjectId) {
+        self.changed |= self.held.remove(&part).is_some();
+    }
+
+    fn end_sample(&mut self, t: u64) {
+        if std::mem::take(&mut self.changed) {
+            self.sum.push(t, self.held.values().copied().fold(0, i64::saturating_add));
+        }
+    }
 }
 
 impl LimitedSources {
     fn new(buckets: usize) -> Self {
         let new = || SourceSeries::new(buckets);
-        Self { address_space: new(), data: new(), mappings: new(), shared: new(), swap: new() }
+        Self {
+            address_space: new(),
+            data: new(),
+            mappings: new(),
+            shm: ShmFiles { held: HashMap::new(), changed: false, sum: new() },
+            shared: new(),
+            swap: new(),
+        }
     }
 
     /// The one that a metric is of.
@@ -109,7 +150,7 @@ impl LimitedSources {
     }
 
     pub(super) fn series(&self, clock: &SampleClock) -> LimitedSeries {
-        let Self { address_space, data, mappings, shared, swap } = self;
+        let Self { address_space, data, mappings, shm, shared, swap } = self;
         let extended = |source: &SourceSeries| {
             let (series, sampler) = source.series(clock).zip(source.source)?;
             Some(clock.extended(series, sampler))
@@ -118,6 +159,7 @@ impl LimitedSources {
             address_space: extended(address_space),
             data: extended(data),
             mappings: extended(mappings),
+            shm: extended(&shm.sum),
             shared: extended(shared),
             swap: extended(swap),
         }
@@ -233,13 +275,13 @@ impl MetricCollector {
     }
 
     /// A part has ended.
-    pub(super) fn end_part(&mut self, t: u64, part: SubjectId, room: &mut PartRoom) {
+    fn end_part(&mut self, t: u64, part: SubjectId, room: &mut PartRoom) {
         self.part_swap.remove(&part);
         self.parts.end(t, part, room);
     }
 
     /// All points of a sample have been observed.
-    pub(super) fn end_sample(&mut self, sample: &Sample) {
+    fn end_sample(&mut self, sample: &Sample) {
         let of_source = self.whole.source == Some(sample.sampler);
         let observed = std::mem::take(&mut self.observed) || !sample.partial;
         if let (true, true, Some(total)) = (of_source, observed, self.total()) {
@@ -303,6 +345,11 @@ impl TargetCollector {
             }
         }
         if !of_target {
+            if let Some(limited) =
+                self.limited.as_mut().filter(|_| *point.metric.name == *metric::RSS.name)
+            {
+                limited.shm.observe(point, sample);
+            }
             return;
         }
         let name = &*point.metric.name;
@@ -321,6 +368,18 @@ impl TargetCollector {
     /// The largest value of the main metric so far.
     pub(super) fn peak(&self) -> Option<i64> {
         self.metrics.first()?.whole.peak()
+    }
+
+    /// A part of it, or of another target, has ended.
+    pub(super) fn end_part(&mut self, t: u64, part: SubjectId, room: &mut PartRoom) {
+        self.limited.iter_mut().for_each(|limited| limited.shm.end_part(part));
+        self.metrics.iter_mut().for_each(|metric| metric.end_part(t, part, room));
+    }
+
+    /// All points of a sample have been observed.
+    pub(super) fn end_sample(&mut self, sample: &Sample) {
+        self.limited.iter_mut().for_each(|limited| limited.shm.end_sample(sample.t));
+        self.metrics.iter_mut().for_each(|metric| metric.end_sample(sample));
     }
 
     pub(super) fn end(&mut self) {

@@ -23,8 +23,9 @@ use crate::reports::Reports;
 /// A file that can't be read, or is too short to be compared, or is given twice.
 pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
     let inputs = [&flags.base[..], &flags.new].concat();
-    let reports = Reports::open(&flags.format, flags.json, &inputs)?;
-    reports.give_or_fail(answer(flags))
+    let work = |_: &Reports| Ok(answer(flags));
+    let (reports, answer) = Reports::with(&flags.format, flags.json, &inputs, work)?;
+    reports.give_or_fail(answer)
 }
 
 fn answer(flags: &CompareFlags) -> Result<(Report, Outcome)> {

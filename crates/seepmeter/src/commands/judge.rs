@@ -19,9 +19,30 @@ use crate::reports::Reports;
 /// An output that can't be written to. A file that can't be read, or has nothing to judge, is reported
 /// already: the others may be good.
 pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
-    let reports = Reports::open(&flags.format, flags.json, &flags.files)?;
-    let (mut fired, mut failed) = (false, false);
-    let mut sections = Vec::new();
+    let work = |reports: &Reports| judge_files(flags, reports);
+    let (reports, judged) = Reports::with(&flags.format, flags.json, &flags.files, work)?;
+    let JudgedFiles { sections, fired, failed } = judged;
+    reports.complete(&report(flags, sections))?;
+    Ok(match (failed, fired) {
+        (true, _) => Outcome::OwnFailure,
+        (false, true) => Outcome::Gate(flags.gates.fail_status),
+        (false, false) => Outcome::Success,
+    })
+}
+
+/// What there is to say of all files.
+#[derive(Default)]
+struct JudgedFiles {
+    sections: Vec<ReportSection>,
+    /// A gate has fired.
+    fired: bool,
+    /// A file can't be judged.
+    failed: bool,
+}
+
+/// Judges one file after the other, and prints what can be printed of each.
+fn judge_files(flags: &JudgeFlags, reports: &Reports) -> Result<JudgedFiles> {
+    let mut all = JudgedFiles::default();
     for path in &flags.files {
         let judged = match &flags.per {
             Some(counter) => judge_by_work(path, counter, flags),
@@ -33,21 +54,16 @@ pub fn judge(flags: &JudgeFlags) -> Result<Outcome> {
         };
         let section = ReportSection { file: Some(shown(path)), body };
         reports.print_part(&report(flags, vec![section.clone()]))?;
-        sections.push(section);
+        all.sections.push(section);
         match judged.and_then(|body| gates_fire(&body, &shown(path))) {
-            Ok(any) => fired |= any,
+            Ok(any) => all.fired |= any,
             Err(error) => {
                 messages::error(&error);
-                failed = true;
+                all.failed = true;
             }
         }
     }
-    reports.complete(&report(flags, sections))?;
-    Ok(match (failed, fired) {
-        (true, _) => Outcome::OwnFailure,
-        (false, true) => Outcome::Gate(flags.gates.fail_status),
-        (false, false) => Outcome::Success,
-    })
+    Ok(all)
 }
 
 fn report(flags: &JudgeFlags, sections: Vec<ReportSection>) -> Report {

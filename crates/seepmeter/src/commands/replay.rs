@@ -1,7 +1,10 @@
 //! `seepmeter replay`: feed a recording to sinks.
 
+use std::collections::VecDeque;
+
 use anyhow::{Context, Result};
-use seepmeter_record::jsonl::{self, Ending, UNFINISHED};
+use seepmeter_record::Record;
+use seepmeter_record::jsonl::{self, Ending, ReadError, Recording, UNFINISHED};
 
 use crate::flags::{Flags, ReplayFlags};
 use crate::messages::{self, shown};
@@ -28,6 +31,13 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
     let mut recording = jsonl::open(path).with_context(cannot)?;
     // Nothing is made of a file whose first line is none of a recording.
     let mut next = recording.next_record().with_context(cannot)?;
+    let mut read_before = VecDeque::new();
+    if !flags.sinks.metrics.is_empty() {
+        read_before.extend(next);
+        read_first_sample(&mut recording, &mut read_before).with_context(cannot)?;
+        session::check_recorded_metrics(&flags.sinks.metrics, &read_before)?;
+        next = read_before.pop_front();
+    }
 
     let PreparedRun { engine, collector, outputs } =
         Watch::while_preparing(room, || session.prepare())?;
@@ -41,7 +51,7 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
             // Every sink has had enough.
             break;
         }
-        match recording.next_record() {
+        match read_before.pop_front().map_or_else(|| recording.next_record(), |it| Ok(Some(it))) {
             Ok(record) => next = record,
             Err(error) => broken = Some(error),
         }
@@ -60,4 +70,18 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
         ));
     }
     Ok(Outcome::Success.of_report(&report, &flags.sinks.gates))
+}
+
+/// Reads on up to the first sample, before which the samplers have defined their metrics.
+fn read_first_sample(
+    recording: &mut Recording,
+    records: &mut VecDeque<Record>,
+) -> Result<(), ReadError> {
+    while !matches!(records.back(), Some(Record::Sample(_))) {
+        match recording.next_record()? {
+            Some(record) => records.push_back(record),
+            None => break,
+        }
+    }
+    Ok(())
 }

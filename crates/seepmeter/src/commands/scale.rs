@@ -31,8 +31,9 @@ pub fn scale(flags: &ScaleFlags) -> Result<Outcome> {
         return Ok(Outcome::of_usage(&Flags::missing("scale", "COMMAND")));
     };
     let amounts = amounts(&flags.amounts)?;
-    let reports = Reports::open(&flags.format, flags.json, &[])?;
     Watch::over(TargetPolicy::Measured, |watch| {
+        let room = watch.outputs().clone();
+        let reports = watch.wait_for(|| Reports::open(&flags.format, flags.json, &[], &room))??;
         let current = Arc::new(CurrentRun::new().context("cannot make an eventfd")?);
         let signals = watch.signals_before().clone();
         let search = || find(flags, &amounts, &signals, &current);

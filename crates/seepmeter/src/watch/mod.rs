@@ -73,6 +73,8 @@ pub(crate) enum TargetPolicy {
     Attached,
     /// There is none.
     NoTarget,
+    /// There is no run: what was recorded is judged.
+    NoRun,
     /// There is one target after another, each ours, and all of them end with seepmeter.
     Measured,
 }
@@ -82,7 +84,7 @@ impl TargetPolicy {
     fn signals(self) -> &'static [Signal] {
         match self {
             Self::Spawned { .. } | Self::Attached | Self::NoTarget => &SIGNALS,
-            Self::Measured => &SIGNALS[..REQUESTS],
+            Self::Measured | Self::NoRun => &SIGNALS[..REQUESTS],
         }
     }
 }
@@ -153,10 +155,27 @@ impl Watch {
         outputs: OutputRoom,
         work: impl FnOnce() -> Result<T> + Send,
     ) -> Result<T> {
-        let mut watch = Self::new(TargetPolicy::NoTarget, outputs)?;
-        let prepared = watch.wait_for(work)?;
+        Self::while_pending(TargetPolicy::NoTarget, outputs, work)
+    }
+
+    /// Looks for an answer that is written to `outputs`: signals end that, and leave no new file. Behind it they
+    /// do what they do by default.
+    pub(crate) fn while_judging<T: Send>(
+        outputs: OutputRoom,
+        work: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<T> {
+        Self::while_pending(TargetPolicy::NoRun, outputs, work)
+    }
+
+    fn while_pending<T: Send>(
+        policy: TargetPolicy,
+        outputs: OutputRoom,
+        work: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<T> {
+        let mut watch = Self::new(policy, outputs)?;
+        let done = watch.wait_for(work)?;
         watch.signals.give_back().context("cannot give back signals")?;
-        prepared
+        done
     }
 
     fn new(policy: TargetPolicy, outputs: OutputRoom) -> Result<Self> {
@@ -382,11 +401,16 @@ impl Watch {
             let _ = child.signal(Signal::SIGKILL);
         }
         self.outputs.abort();
-        let nothing = match self.policy {
-            TargetPolicy::Attached | TargetPolicy::NoTarget => "nothing was written",
-            TargetPolicy::Spawned { .. } | TargetPolicy::Measured => "nothing was executed",
+        let what = match self.policy {
+            TargetPolicy::Attached | TargetPolicy::NoTarget => {
+                "the run had begun; nothing was written"
+            }
+            TargetPolicy::NoRun => "there was an answer; no file was written",
+            TargetPolicy::Spawned { .. } | TargetPolicy::Measured => {
+                "the run had begun; nothing was executed"
+            }
         };
-        messages::notice_at_once(&format!("{signal} came before the run had begun; {nothing}"));
+        messages::notice_at_once(&format!("{signal} came before {what}"));
         Outcome::Signal(signal as i32).exit_now()
     }
 
@@ -457,6 +481,7 @@ impl Watch {
             TargetPolicy::Spawned { on_stop: OnStop::Leave, .. }
             | TargetPolicy::Attached
             | TargetPolicy::NoTarget
+            | TargetPolicy::NoRun
             | TargetPolicy::Measured => true,
         }
     }

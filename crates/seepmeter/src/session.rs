@@ -17,6 +17,7 @@ use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::plan::NamedPlugins;
 use crate::registry::Registry;
+use crate::sinks::{OutputSink, Text};
 
 /// What was asked for.
 pub(crate) enum Request {
@@ -108,15 +109,20 @@ impl Session {
     }
 }
 
-/// Makes sure that the metrics that are to be judged can be there.
+/// Makes sure that the metrics that are to be judged, or shown by the sink `text`, can be there.
 ///
 /// # Errors
 /// A metric that no sampler defines.
-pub(crate) fn check_metrics(asked: &[String], armed: &Armed) -> Result<()> {
+pub(crate) fn check_metrics(flags: &SinkFlags, armed: &Armed) -> Result<()> {
     let defined = armed.metric_names();
-    match asked.iter().find(|metric| !defined.contains(metric)) {
-        Some(metric) => bail!(
-            "--metric {metric}: no sampler of this run has this metric; there are: {}",
+    let judged = flags.metrics.iter().map(|metric| (format!("--metric {metric}"), &**metric));
+    let text = flags.sinks.iter().filter(|spec| spec.name == Text::NAME);
+    let shown = text
+        .flat_map(|spec| spec.values_of(Text::METRIC))
+        .map(|metric| (format!("sink {}, {}={metric}", Text::NAME, Text::METRIC), metric));
+    match judged.chain(shown).find(|(_, metric)| !defined.iter().any(|known| known == metric)) {
+        Some((label, _)) => bail!(
+            "{label}: no sampler of this run has this metric; there are: {}",
             defined.join(", ")
         ),
         None => Ok(()),

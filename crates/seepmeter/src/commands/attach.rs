@@ -79,7 +79,7 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
         .iter()
         .map(|process| target_spec(process, TargetOrigin::Pid(process.pid()), name_of(process)));
     let armed = engine.arm(specs.collect(), collector)?;
-    session::check_metrics(&flags.sinks.metrics, &armed)?;
+    session::check_metrics(&flags.sinks, &armed)?;
     Ok(ControlFlow::Continue(Ready { processes, armed, outputs, marks }))
 }
 

@@ -49,7 +49,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let spec = target_spec(held.process(), TargetOrigin::Command(words), name.as_bytes().into());
     let spec = TargetSpec { executable: command.executable(), ..spec };
     let armed = watch.wait_for(|| engine.arm(vec![spec], collector))??;
-    session::check_metrics(&flags.sinks.metrics, &armed)?;
+    session::check_metrics(&flags.sinks, &armed)?;
     let subject = armed.targets()[0];
     let mut short_memory = ShortMemory::before([&**held.process()]);
     watch.release(vec![WatchedTarget { process: Arc::clone(held.process()), subject }]);

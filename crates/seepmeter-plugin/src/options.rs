@@ -153,7 +153,8 @@ pub struct List<T>(pub Vec<T>);
 
 impl<T: OptionValue> OptionValue for List<T> {
     fn kind() -> String {
-        T::kind().replace('|', ",")
+        let kind = T::kind();
+        if kind.contains('|') { kind.replace('|', ",") } else { format!("{kind},…") }
     }
 
     fn parse(text: &str) -> Result<Self, String> {

@@ -18,6 +18,7 @@ use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::plan::NamedPlugins;
 use crate::registry::Registry;
+use crate::sinks::{OutputSink, Text};
 
 /// What was asked for.
 pub(crate) enum Request {
@@ -109,12 +110,18 @@ impl Session {
     }
 }
 
-/// Makes sure that the metrics that are to be judged can be there.
+/// Makes sure that the metrics that are to be judged, or shown by the sink `text`, can be there.
 ///
 /// # Errors
 /// A metric that no sampler defines.
-pub(crate) fn check_metrics(asked: &[String], armed: &Armed) -> Result<()> {
-    require_metrics(asked, &armed.metric_names(), "no sampler of this run has this metric")
+pub(crate) fn check_metrics(flags: &SinkFlags, armed: &Armed) -> Result<()> {
+    let judged = flags.metrics.iter().map(|metric| (format!("--metric {metric}"), &**metric));
+    let text = flags.sinks.iter().filter(|spec| spec.name == Text::NAME);
+    let shown = text
+        .flat_map(|spec| spec.values_of(Text::METRIC))
+        .map(|metric| (format!("sink {}, {}={metric}", Text::NAME, Text::METRIC), metric));
+    let defined = armed.metric_names();
+    require_metrics(judged.chain(shown), &defined, "no sampler of this run has this metric")
 }
 
 /// Makes sure that the metrics that are to be judged are in a recording, as far as `records` define its metrics.
@@ -135,13 +142,20 @@ pub(crate) fn check_recorded_metrics<'a>(
     }
     match &defined[..] {
         [] => Ok(()),
-        defined => require_metrics(asked, defined, "the recording has no such metric"),
+        defined => {
+            let asked = asked.iter().map(|metric| (format!("--metric {metric}"), &**metric));
+            require_metrics(asked, defined, "the recording has no such metric")
+        }
     }
 }
 
-fn require_metrics(asked: &[String], defined: &[String], why: &str) -> Result<()> {
-    match asked.iter().find(|metric| !defined.contains(metric)) {
-        Some(metric) => bail!("--metric {metric}: {why}; there are: {}", defined.join(", ")),
+fn require_metrics<'a>(
+    asked: impl IntoIterator<Item = (String, &'a str)>,
+    defined: &[String],
+    why: &str,
+) -> Result<()> {
+    match asked.into_iter().find(|(_, metric)| !defined.iter().any(|known| known == metric)) {
+        Some((label, _)) => bail!("{label}: {why}; there are: {}", defined.join(", ")),
         None => Ok(()),
     }
 }

@@ -53,6 +53,15 @@ impl Spec {
         self.options = joined;
         Ok(())
     }
+
+    /// The values of a list before [`Spec::join_lists`]: what stands alone behind it is one too.
+    pub fn values_of(&self, list: &str) -> Vec<&str> {
+        let from = self.options.iter().position(|(key, _)| key == list);
+        let Some(from) = from else { return Vec::new() };
+        let (first, rest) = (&self.options[from], &self.options[from + 1..]);
+        let others = rest.iter().take_while(|(key, _)| key.is_empty());
+        std::iter::once(first).chain(others).map(|(_, value)| &**value).collect()
+    }
 }
 
 fn no_option(piece: &str) -> String {

@@ -52,3 +52,16 @@ fn a_real_leak_of_descriptors_grows_at_its_rate_in_its_kind() {
         assert_eq!(printed["classification"], "steady", "{printed:#}");
     }
 }
+
+#[test]
+fn the_lines_are_of_the_metrics_that_the_sink_names_and_an_unknown_one_ends_the_run() {
+    let shown = |sink: &str| {
+        let words =
+            words!["run", "-i", "50ms", "--no-summary", "-s", "statm", "-s", "fds", "-o", sink];
+        seepmeter(words.into_iter().chain(words!["--", test_target(), "grow", "1", "1"])).done()
+    };
+    let lines = shown("text,metric=threads,fds").expect(0).err();
+    assert!(lines.contains(" s  threads ") && lines.contains(" s  fds "), "{lines}");
+    assert!(!lines.contains(" s  rss "), "{lines}");
+    let _ = shown("text,metric=fds,nope").expect_complaint(125, &["text, metric=nope", "mappings"]);
+}

@@ -81,7 +81,7 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
         .iter()
         .map(|process| target_spec(process, TargetOrigin::Pid(process.pid()), name_of(process)));
     let armed = engine.arm(specs.collect(), collector)?;
-    session::check_metrics(&flags.sinks.metrics, &armed)?;
+    session::check_metrics(&flags.sinks, &armed)?;
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
     for (process, subject) in processes.iter().zip(armed.targets()) {
         // One that has ended meanwhile has no descendants that could be found.

@@ -49,7 +49,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let spec = target_spec(held.process(), TargetOrigin::Command(words), name.as_bytes().into());
     let spec = TargetSpec { executable: command.executable(), ..spec };
     let armed = watch.wait_for(|| engine.arm(vec![spec], collector))??;
-    session::check_metrics(&flags.sinks.metrics, &armed)?;
+    session::check_metrics(&flags.sinks, &armed)?;
     let subject = armed.targets()[0];
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
     let tree = flags.watch.descendants.of_child(&held);

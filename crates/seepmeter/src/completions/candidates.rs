@@ -96,7 +96,9 @@ fn values(info: &Info, key: &str) -> Vec<Candidate> {
     let Some(option) = info.options.iter().find(|option| option.key == key) else {
         return Vec::new();
     };
-    let choices = option.kind.split(['|', ',']).filter(|_| option.kind.contains(['|', ',']));
+    // A list of what can be anything is `text,…`.
+    let is_choice = option.kind.contains(['|', ',']) && !option.kind.ends_with('…');
+    let choices = option.kind.split(['|', ',']).filter(|_| is_choice);
     let candidate = |choice: &str| Candidate {
         value: format!("{key}={choice}"),
         help: match &option.default {

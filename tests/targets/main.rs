@@ -32,6 +32,7 @@ programs! {
     mark
     merging
     named
+    nest
     obey
     peak
     process_events

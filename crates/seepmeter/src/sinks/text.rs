@@ -142,7 +142,7 @@ impl Text {
         if !is_line {
             return Ok(());
         }
-        if let Some(sum) = sum.filter(|_| self.sum.is_of_tree() && self.style == Style::Line) {
+        if let Some(sum) = sum.filter(|_| self.sum.is_of_tree()) {
             return self.write_sum(sample.t, sum);
         }
         let of_processes = self.values.points(sample).filter(|point| {
@@ -155,9 +155,7 @@ impl Text {
 
     fn write_rss(&mut self, t: u64, subject: &Subject, rss: i64) -> Result<(), Error> {
         if self.style == Style::Pages {
-            let Some(header) = &self.header else { return Ok(()) };
-            let pages = rss / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
-            return self.output.line(&pages.to_string());
+            return self.write_pages(rss);
         }
         let change = change(t, rss, self.last.insert(subject.id, (t, rss)));
         self.several |= self.last.len() > 1;
@@ -168,8 +166,17 @@ impl Text {
         self.write_amount(t, rss, &change, &name)
     }
 
+    fn write_pages(&mut self, rss: i64) -> Result<(), Error> {
+        let Some(header) = &self.header else { return Ok(()) };
+        let pages = rss / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
+        self.output.line(&pages.to_string())
+    }
+
     /// The line of all processes together.
     fn write_sum(&mut self, t: u64, sum: SumPoint) -> Result<(), Error> {
+        if self.style == Style::Pages {
+            return self.write_pages(sum.total);
+        }
         let change = change(t, sum.total, sum.before);
         let processes = human::count(sum.processes, "process");
         self.write_amount(t, sum.total, &change, &format!("  in {processes}"))

@@ -1,5 +1,6 @@
 //! Trees that Python and Node.js make.
 
+use seepmeter_record::EventKind;
 use seepmeter_tests::{not_run, words};
 
 use crate::watched::{MIB, Watched, found};
@@ -30,10 +31,10 @@ if __name__ == "__main__":
 /// Processes of Python's multiprocessing: the main one, three workers, and with `spawn` one that keeps track
 /// of semaphores.
 fn multiprocessing(method: &str, processes: usize) {
-    if found("python3").is_none() {
+    let Some(python) = found("python3") else {
         return not_run("Python multiprocessing", "python3 is not installed");
-    }
-    let watched = Watched::new(words!["python3", "work.py", method]).file("work.py", PYTHON);
+    };
+    let watched = Watched::new(words![python, "work.py", method]).file("work.py", PYTHON);
     let seen = watched.both();
     assert_eq!(seen.done.status.code(), Some(9));
     assert_eq!(seen.done.out(), "held 60\n");
@@ -42,7 +43,10 @@ fn multiprocessing(method: &str, processes: usize) {
     let large = seen.processes().into_iter().filter(|it| it.peak.is_some_and(|it| it > 20 * MIB));
     assert_eq!(large.count(), 3, "{:#?}", seen.processes());
     seen.assert_counted(processes);
-    seen.assert_all_ended();
+    // What keeps track of semaphores ends when it finds that all others have.
+    let is_left = |end: &Option<EventKind>| matches!(end, None | Some(EventKind::Detached {}));
+    let left = seen.processes().into_iter().filter(|process| is_left(&process.end));
+    assert!(left.count() <= processes - 4, "{:#?}", seen.processes());
 }
 
 #[test]
@@ -77,13 +81,13 @@ if (cluster.isPrimary) {
 
 #[test]
 fn workers_of_a_node_cluster_are_watched() {
-    if found("node").is_none() {
+    let Some(node) = found("node") else {
         return not_run("a node cluster", "node is not installed");
-    }
-    let seen = Watched::new(words!["node", "cluster.js"]).file("cluster.js", NODE).both();
+    };
+    let seen = Watched::new(words![node, "cluster.js"]).file("cluster.js", NODE).both();
     assert_eq!(seen.done.status.code(), Some(5));
     let peaks: Vec<i64> =
-        seen.named("node cluster.js (child)").iter().filter_map(|it| it.peak).collect();
+        seen.named("node cluster.js").iter().filter_map(|it| it.peak).collect();
     assert_eq!(peaks.len(), 2, "{:#?}", seen.processes());
     let more = (peaks[0] - peaks[1]).abs();
     // What else two workers hold differs by the moment of their last garbage collection.

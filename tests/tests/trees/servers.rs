@@ -51,9 +51,8 @@ def leak():
         keep(0.25)
         time.sleep(0.05)
 
-def post_fork(server, worker):
-    if os.environ["LEAK"] == "first" and worker.age == 1:
-        threading.Thread(target=leak, daemon=True).start()
+if os.environ["LEAK"] == "first" and os.environ["WORKER"] == "1":
+    threading.Thread(target=leak, daemon=True).start()
 
 def app(environ, start_response):
     if os.environ["LEAK"] == "each":
@@ -63,6 +62,14 @@ def app(environ, start_response):
     return [body]
 "#;
 
+/// Each worker knows which it is.
+const CONFIGURATION: &str = "
+import os
+
+def post_fork(server, worker):
+    os.environ['WORKER'] = str(worker.age)
+";
+
 /// gunicorn with this program; none, loudly, if it is not installed.
 fn gunicorn(test: &str, leak: &str, flags: &[&str]) -> Option<Watched> {
     let Some(program) = found("gunicorn") else {
@@ -70,9 +77,9 @@ fn gunicorn(test: &str, leak: &str, flags: &[&str]) -> Option<Watched> {
         return None;
     };
     let words = words!["env", format!("LEAK={leak}"), program, "--log-level", "critical"];
-    let words = words.into_iter().chain(words!["-c", "app.py", "-b", "unix:socket", "app:app"]);
+    let words = words.into_iter().chain(words!["-c", "conf.py", "-b", "unix:socket", "app:app"]);
     let words = words.chain(flags.iter().map(Into::into)).collect();
-    Some(Watched::new(words).file("app.py", APP))
+    Some(Watched::new(words).file("app.py", APP).file("conf.py", CONFIGURATION))
 }
 
 /// The pid of a worker and what it has kept, in MiB.
@@ -164,7 +171,7 @@ fn a_master_of_nginx_is_watched_with_its_workers() {
     let running = watched.watch().start();
     eventually("nginx answers", || (get(&socket).as_deref() == Some("hello")).then_some(()));
     let members = eventually("a master and two workers", || {
-        let members = running.tree.members();
+        let members = watched.folder.processes();
         (members.len() == 4).then_some(members)
     });
     wait_for_samples(&watched, 10);
@@ -249,11 +256,13 @@ fn postgres() -> Option<(Watched, std::path::PathBuf, String)> {
     if is_root {
         command = words!["setpriv", "--reuid", user, "--clear-groups"];
     }
-    let server = words![postgres, "-D", "data", "-k", ".", "-c", "listen_addresses="];
-    let settings = ["shared_buffers=128MB", "autovacuum=off", "fsync=off", "jit=off",
+        let settings = ["shared_buffers=128MB", "autovacuum=off", "fsync=off", "jit=off",
         "max_parallel_workers_per_gather=0", "log_min_messages=fatal"];
     let settings = settings.iter().flat_map(|it| words!["-c", it]);
-    let watched = Watched::new(command.iter().cloned().chain(server).chain(settings).collect());
+    let server = words![postgres, "-D", "data", "-c", "listen_addresses="];
+    let words = command.iter().cloned().chain(server).chain(settings);
+    // The folder of its sockets: by default its folder of data.
+    let watched = Watched::new(words.chain(words!["-c", "unix_socket_directories=."]).collect());
     if is_root {
         let uid = User::from_name(user).unwrap().expect("nobody").uid;
         nix::unistd::chown(watched.folder.path(), Some(uid), None).unwrap();
@@ -270,7 +279,7 @@ fn postgres() -> Option<(Watched, std::path::PathBuf, String)> {
 fn backends_that_touch_what_is_shared_do_not_grow_though_their_resident_sets_do() {
     const BACKENDS: usize = 12;
     let Some((watched, psql, user)) = postgres() else { return };
-    let folder = watched.folder.path().to_owned();
+    let folder = watched.path("data");
     let ready = |_: &RunningProgram| {
         let mut command = Command::new(&psql);
         command.args(["-X", "-q", "-d", "postgres", "-U", &user, "-c", "", "-h"]).arg(&folder);
@@ -356,7 +365,7 @@ fn a_background_save_of_redis_is_no_growth() {
     for _ in 0..2 {
         assert_eq!(ask_redis(&watched, "BGSAVE").as_deref(), Some("+Background saving started"));
         eventually("the save is done", || {
-            (running.tree.members().len() == 2 && watched.path("dump.rdb").exists()).then_some(())
+            (watched.folder.processes().len() == 2 && watched.path("dump.rdb").exists()).then_some(())
         });
         std::fs::remove_file(watched.path("dump.rdb")).unwrap();
         wait_for_samples(&watched, 50);

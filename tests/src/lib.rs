@@ -12,6 +12,7 @@ mod process_tree;
 mod recording;
 mod run;
 mod since;
+mod slower;
 pub mod synthetic;
 pub mod target;
 mod terminal;
@@ -25,6 +26,7 @@ pub use process_tree::ProcessTree;
 pub use recording::Recording;
 pub use run::{FinishedRun, Run, RunningProgram, run, run_target, seepmeter};
 pub use since::{eventually, long, long_or_not_run, not_run};
+pub use slower::slower;
 pub use terminal::Terminal;
 
 /// How long anything may take before a test gives up: far more than a busy machine needs. The long

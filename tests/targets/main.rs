@@ -33,6 +33,7 @@ programs! {
     mark
     merging
     named
+    nest
     obey
     peak
     process_events

@@ -440,6 +440,8 @@ impl Collector {
         let part = |(id, role): (RoleId, &Role)| {
             let mut processes = each.iter().filter(|(target, _)| target.role == id);
             let (part, series) = match (role.processes, processes.next()) {
+                // All of them have executed another program, and have another role now.
+                (0, _) => return None,
                 (1, Some((target, run))) => {
                     (Part::of(&target.subject).with_pid(run.pid), run.whole.clone())
                 }

@@ -45,6 +45,8 @@ impl fmt::Display for Role {
 pub(super) struct RoleTable {
     roles: Vec<Role>,
     of_descendants: HashMap<(Option<RoleId>, String), RoleId>,
+    /// That of all descendants beyond the bound.
+    others: Option<RoleId>,
     /// The metrics in whose sums pages that several processes share count once.
     shared_once: HashSet<usize>,
 }
@@ -72,14 +74,14 @@ impl RoleTable {
         if let Some(known) = self.of_descendants.get(&key) {
             return *known;
         }
-        let id = match self.roles.len() {
-            known if known < MOST_ROLES => self.add(name, parent, metrics),
-            MOST_ROLES => self.add("other processes", None, metrics),
-            _ => return RoleId(MOST_ROLES),
-        };
-        if id.0 < MOST_ROLES {
-            self.of_descendants.insert(key, id);
+        // Roles of targets count too, of which there may be more than that.
+        if self.roles.len() >= MOST_ROLES {
+            let others = self.others.unwrap_or_else(|| self.add("other processes", None, metrics));
+            self.others = Some(others);
+            return others;
         }
+        let id = self.add(name, parent, metrics);
+        self.of_descendants.insert(key, id);
         id
     }
 
@@ -183,5 +185,236 @@ impl ProcessSum {
         let shared_once = self.total.saturating_sub(self.shared).saturating_add(self.most_shared);
         let total = if self.shared_unknown { self.total } else { shared_once };
         (!self.unknown).then_some(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use seepmeter_record::conventions::{attribute, metric};
+    use seepmeter_record::{
+        Attributes, Event, EventKind, FORMAT, Header, Metric, MetricId, MetricSpec, Point, Record,
+        Sample, SamplerInfo, Subject, SubjectId, SubjectKind,
+    };
+
+    use super::*;
+    use crate::collector::Collector;
+    use crate::conclusion::JudgeOptions;
+    use crate::made_up::SECOND;
+    use crate::run_series::{RunSeries, Scope};
+
+    /// A collector, and the stream that it observes.
+    struct Stream {
+        collector: Collector,
+        subjects: u32,
+    }
+
+    impl Stream {
+        fn new() -> Self {
+            let sampler = SamplerInfo {
+                name: "statm".to_owned(),
+                interval: SECOND,
+                first_interval: None,
+                options: Vec::new(),
+            };
+            let header = Header {
+                format: FORMAT,
+                seepmeter: "0".to_owned(),
+                start: "2026-11-23T12:00:00.0+00:00".to_owned(),
+                host: "h".into(),
+                kernel: "6.18".into(),
+                boot_id: None,
+                page_size: 4096,
+                targets: Vec::new(),
+                samplers: vec![sampler],
+            };
+            let mut collector = Collector::new(JudgeOptions::default());
+            collector.observe(&Record::Header(header.into()));
+            for (id, spec) in (0..).map(MetricId).zip([metric::RSS, metric::SHARED]) {
+                let MetricSpec { name, unit, kind, subject_kind, help } = spec;
+                let (name, help, sampler) = (name.into(), help.into(), SamplerId(0));
+                let metric = Metric { id, name, unit, kind, subject_kind, sampler, help };
+                collector.observe(&Record::Metric(Arc::new(metric)));
+            }
+            Self { collector, subjects: 0 }
+        }
+
+        fn event(&mut self, t: u64, subject: SubjectId, kind: EventKind) {
+            let subject = Some(subject);
+            self.collector.observe(&Record::Event(Event { t, subject, sampler: None, kind }));
+        }
+
+        /// A process that comes at this time; a target if it has no parent.
+        fn process(&mut self, t: u64, parent: Option<SubjectId>, name: &str) -> SubjectId {
+            let id = SubjectId(self.subjects);
+            self.subjects += 1;
+            let attributes = Attributes::new().with(attribute::PID, id.0.cast_signed() + 1);
+            let (kind, name) = (SubjectKind::Process, name.into());
+            let subject = Subject { id, parent, kind, name, attributes };
+            self.collector.observe(&Record::Subject(subject.into()));
+            self.event(t, id, EventKind::Attached {});
+            id
+        }
+
+        /// A sample of resident sets, and of how much of each is shared.
+        fn sample(&mut self, t: u64, values: &[(SubjectId, i64, i64)]) {
+            let points = values.iter().flat_map(|&(subject, rss, shared)| {
+                let point = |metric, value| Point { subject, metric: MetricId(metric), value };
+                [point(0, rss), point(1, shared)]
+            });
+            let (sampler, points) = (SamplerId(0), points.collect());
+            let sample = Sample { t, sampler, duration: 1, partial: false, points };
+            self.collector.observe(&Record::Sample(sample));
+        }
+
+        fn end(&mut self, t: u64, subject: SubjectId) {
+            self.event(t, subject, EventKind::Exited { status: 0 });
+        }
+
+        fn of_scope(&self, scope: Scope) -> Vec<RunSeries> {
+            let series = self.collector.series("rss").unwrap();
+            series.into_iter().filter(|run| run.scope == scope).collect()
+        }
+
+        fn sum(&self) -> Vec<(u64, i64)> {
+            self.of_scope(Scope::AllTargets)[0].whole.points().to_vec()
+        }
+    }
+
+    #[test]
+    fn what_a_server_forks_is_one_role_however_deep_and_what_a_worker_executes_another() {
+        let mut roles = RoleTable::default();
+        let master = roles.of_target("nginx", 1);
+        let worker = roles.of_descendant("nginx (child)", Some(master), 1);
+        assert_ne!(master, worker);
+        assert_eq!(roles.of_descendant("nginx (child)", Some(master), 1), worker);
+        assert_eq!(roles.of_descendant("nginx (child)", Some(worker), 1), worker);
+        let script = roles.of_descendant("sh", Some(worker), 1);
+        assert_ne!(roles.of_descendant("sh", Some(master), 1), script);
+        // Each target is one of its own.
+        assert_ne!(roles.of_target("nginx", 1), master);
+    }
+
+    #[test]
+    fn roles_beyond_the_bound_are_one_however_many_targets_there_are() {
+        for targets in [1, MOST_ROLES + 6] {
+            let mut roles = RoleTable::default();
+            let of_targets: Vec<RoleId> =
+                (0..targets).map(|n| roles.of_target(&format!("target {n}"), 1)).collect();
+            let mut last = None;
+            for n in 0..10_000 {
+                last = Some(roles.of_descendant(&format!("name {n}"), Some(of_targets[0]), 1));
+            }
+            let last = last.unwrap();
+            assert_eq!(roles.get_mut(last).name, "other processes");
+            assert!(!of_targets.contains(&last));
+            assert_eq!(roles.roles.len(), targets.max(MOST_ROLES) + 1);
+        }
+    }
+
+    #[test]
+    fn shared_pages_count_once_as_those_of_the_process_with_the_most() {
+        let mut stream = Stream::new();
+        let master = stream.process(0, None, "postgres");
+        let one = stream.process(0, Some(master), "postgres (child)");
+        let two = stream.process(0, Some(master), "postgres (child)");
+        stream.sample(0, &[(master, 100, 60), (one, 50, 40), (two, 50, 30)]);
+        stream.sample(SECOND, &[(two, 80, 60)]);
+        // What is private, and the 60 that all may have in common.
+        assert_eq!(stream.sum(), [(0, 70 + 60), (SECOND, 70 + 60)]);
+        let sum = &stream.of_scope(Scope::AllTargets)[0];
+        assert!(sum.shared_once);
+        let role = &stream.of_scope(Scope::Role)[0];
+        assert_eq!(role.target, "postgres (child) (2 processes)");
+        assert_eq!(role.whole.points(), [(0, 30 + 40), (SECOND, 30 + 60)]);
+    }
+
+    #[test]
+    fn of_processes_that_share_nothing_the_sum_is_plain() {
+        let mut stream = Stream::new();
+        let shell = stream.process(0, None, "sh");
+        let worker = stream.process(0, Some(shell), "worker");
+        stream.sample(0, &[(shell, 10, 0), (worker, 50, 0)]);
+        assert_eq!(stream.sum(), [(0, 60)]);
+        assert!(!stream.of_scope(Scope::AllTargets)[0].shared_once);
+        // A role of one process is judged as that process.
+        assert!(stream.of_scope(Scope::Role).is_empty());
+        assert_eq!(stream.of_scope(Scope::Descendant).len(), 1);
+    }
+
+    #[test]
+    fn what_a_process_held_leaves_the_sum_with_it_and_a_new_one_counts_when_it_was_sampled() {
+        let mut stream = Stream::new();
+        let shell = stream.process(0, None, "sh");
+        stream.sample(0, &[(shell, 10, 0)]);
+        let first = stream.process(SECOND, Some(shell), "worker");
+        // Not sampled yet: the sum is that of the others.
+        stream.sample(SECOND, &[(shell, 10, 0)]);
+        stream.sample(2 * SECOND, &[(first, 50, 0)]);
+        stream.end(3 * SECOND, first);
+        let second = stream.process(3 * SECOND, Some(shell), "worker");
+        stream.sample(4 * SECOND, &[(second, 30, 0)]);
+        assert_eq!(stream.sum(), [(SECOND, 10), (2 * SECOND, 60), (4 * SECOND, 40)]);
+        let role = &stream.of_scope(Scope::Role)[0];
+        assert_eq!(role.target, "worker (2 processes)");
+        assert_eq!(role.whole.points(), [(SECOND, 0), (2 * SECOND, 50), (4 * SECOND, 30)]);
+    }
+
+    #[test]
+    fn the_sum_is_not_known_while_a_process_that_is_not_new_has_no_value() {
+        let mut stream = Stream::new();
+        let shell = stream.process(0, None, "sh");
+        let _mute = stream.process(0, Some(shell), "worker");
+        stream.sample(SECOND, &[(shell, 10, 0)]);
+        stream.sample(YOUNG + SECOND, &[(shell, 11, 0)]);
+        assert_eq!(stream.sum(), [(SECOND, 10)]);
+    }
+
+    #[test]
+    fn a_process_that_executes_another_program_changes_its_role() {
+        let mut stream = Stream::new();
+        let shell = stream.process(0, None, "sh");
+        let one = stream.process(0, Some(shell), "worker");
+        let two = stream.process(0, Some(shell), "sh (child)");
+        stream.event(1, two, EventKind::Exec { name: Some("worker".into()) });
+        stream.sample(SECOND, &[(shell, 10, 0), (one, 20, 0), (two, 30, 0)]);
+        let roles = stream.of_scope(Scope::Role);
+        assert_eq!(roles.len(), 1);
+        assert_eq!(roles[0].target, "worker (2 processes)");
+        assert_eq!(roles[0].whole.points(), [(SECOND, 50)]);
+        let sum = &stream.of_scope(Scope::AllTargets)[0];
+        let of_parts: i64 = sum.parts.iter().filter_map(|part| part.series.at(SECOND)).sum();
+        assert_eq!(of_parts, 60, "{:?}", sum.parts);
+        assert!(
+            sum.parts.iter().all(|part| !part.part.name.contains("(child)")),
+            "{:?}",
+            sum.parts
+        );
+    }
+
+    #[test]
+    fn a_hundred_thousand_short_processes_take_bounded_memory_and_all_count() {
+        let mut stream = Stream::new();
+        let shell = stream.process(0, None, "sh");
+        stream.sample(0, &[(shell, 10, 0)]);
+        for n in 1..=100_000_u64 {
+            let t = n * SECOND;
+            let child = stream.process(t, Some(shell), "worker");
+            // One in a hundred lives long enough for a sample.
+            if n % 100 == 0 {
+                stream.sample(t, &[(child, 1000, 0)]);
+            }
+            stream.end(t + 1, child);
+        }
+        stream.sample(200_000 * SECOND, &[(shell, 10, 0)]);
+        let Stream { collector, .. } = &stream;
+        assert!(collector.targets.len() <= 65, "{}", collector.targets.len());
+        assert!(collector.ended.len() <= 64, "{}", collector.ended.len());
+        let role = &stream.of_scope(Scope::Role)[0];
+        assert_eq!(role.target, "worker (100000 processes)");
+        assert_eq!(role.whole.peak(), Some(1000));
+        let sum = stream.of_scope(Scope::AllTargets)[0].whole.clone();
+        assert_eq!((sum.peak(), sum.at(200_000 * SECOND)), (Some(1010), Some(10)));
     }
 }

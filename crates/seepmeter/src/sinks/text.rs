@@ -156,7 +156,7 @@ impl Text {
             if !is_line {
                 continue;
             }
-            if let Some(sum) = sum.filter(|_| self.is_tree && self.style == Style::Line) {
+            if let Some(sum) = sum.filter(|_| self.is_tree) {
                 self.write_sum(sample.t, &name, sum)?;
                 continue;
             }
@@ -194,9 +194,7 @@ impl Text {
             return Ok(());
         };
         if self.style == Style::Pages {
-            let Some(header) = &self.header else { return Ok(()) };
-            let pages = value / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
-            return self.output.line(&pages.to_string());
+            return self.write_pages(value);
         }
         let before = self.last.insert((subject, name.to_owned()), (t, value));
         self.several |= self.last.keys().any(|(known, _)| *known != subject);
@@ -205,8 +203,17 @@ impl Text {
         self.write_amount(Amount { t, name, unit, value, before }, &whose)
     }
 
+    fn write_pages(&mut self, rss: i64) -> Result<(), Error> {
+        let Some(header) = &self.header else { return Ok(()) };
+        let pages = rss / i64::try_from(header.page_size).unwrap_or(i64::MAX).max(1);
+        self.output.line(&pages.to_string())
+    }
+
     /// The line of all processes together.
     fn write_sum(&mut self, t: u64, name: &str, sum: SumPoint) -> Result<(), Error> {
+        if self.style == Style::Pages {
+            return self.write_pages(sum.total);
+        }
         let SumPoint { total, unit, processes, before } = sum;
         let processes = human::count(processes, "process");
         self.write_amount(

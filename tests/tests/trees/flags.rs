@@ -1,0 +1,88 @@
+//! Which descendants are watched, and how a whole tree is ended.
+
+use std::process::{Command, Stdio};
+
+use seepmeter_record::EventKind;
+use seepmeter_tests::eventually;
+
+use crate::watched::{MIB, OWN, Watched};
+
+/// A shell gives its jobs no input of their own.
+const TWO: &str = "exec 3<&0; $T hold 30 <&3 & cat; wait; echo $?";
+
+#[test]
+fn without_the_tree_the_target_is_watched_alone() {
+    let seen = Watched::script("$T grow 30 1; echo $?").with(&["--tree=off"]).both();
+    assert_eq!(seen.processes().len(), 1, "{:#?}", seen.processes());
+    assert!(seen.peak().rss < 10 * MIB);
+    assert!(seen.recording.events("discovery").is_empty());
+    let shown = seen.summary() + &seen.text();
+    assert!(!shown.contains("processes"), "{shown}");
+    assert_eq!(seen.judged().len(), 1);
+}
+
+#[test]
+fn with_a_filter_only_what_it_matches_is_watched_beside_the_target() {
+    let watched = Watched::script(TWO).with(&["--tree-filter", "test-*"]);
+    let alone = watched.alone().done();
+    let running = watched.watch().start();
+    let _ = running.line("ready");
+    eventually("30 MiB are sampled", || {
+        let recording = seepmeter_tests::Recording::try_read(&watched.path("r.jsonl")).ok()?;
+        recording.points("rss").iter().any(|(_, _, rss)| *rss > 30 * MIB).then_some(())
+    });
+    let done = running.finish();
+    assert_eq!(done.status, alone.status, "{}", done.output());
+    let seen = watched.seen(done);
+    let mut names: Vec<_> = seen.processes().into_iter().map(|process| process.name).collect();
+    names.sort();
+    assert_eq!(names, ["sh", "test-target"]);
+    seen.assert_held(30 * MIB, OWN);
+    seen.assert_all_ended();
+}
+
+#[test]
+fn grandchildren_that_ignore_term_are_killed_with_the_tree_and_nobody_else() {
+    let mut bystander = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+    // A grandchild, one in a session of its own, and one whose parent has ended: none ends by TERM.
+    let script = "exec 3<&0; sh -c '$T ignore-signals <&3; :' & setsid $T ignore-signals <&3 & \
+                  sh -c '$T ignore-signals <&3 &'; cat";
+    let watched =
+        Watched::script(script).with(&["-d", "2s", "--on-stop", "end", "--grace", "300ms"]);
+    let mut running = watched.watch().start();
+    let last = running.nth_line("ready", 3);
+    assert!(last.starts_with("ready"));
+    // Its standard input stays open: nothing ends by itself.
+    let done = running.wait().expect(0);
+    running.tree.assert_gone();
+    assert!(bystander.try_wait().unwrap().is_none(), "a process outside the tree was ended");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+    let seen = watched.seen(done);
+    let ignoring = seen.processes().into_iter().filter(|it| it.name.starts_with("test-target"));
+    let ends: Vec<_> = ignoring.map(|it| it.end).collect();
+    assert_eq!(ends.len(), 3, "{ends:?}");
+    // Of an orphan nobody but its new parent, or an event of the kernel, says how it has ended.
+    let by_kill = |end: &Option<EventKind>| match end {
+        Some(EventKind::Killed { signal }) => *signal == 9,
+        other => other.is_some(),
+    };
+    assert!(ends.iter().all(by_kill), "{ends:?}");
+    seen.assert_all_ended();
+}
+
+#[test]
+fn a_tree_that_ends_by_term_is_not_killed() {
+    let script = "exec 3<&0; trap 'exit 0' TERM; $T hold 1 <&3 & wait; wait";
+    let watched = Watched::script(script).with(&["-d", "1s", "--on-stop", "end", "--grace", "50s"]);
+    let mut running = watched.watch().start();
+    let begin = std::time::Instant::now();
+    let done = running.wait();
+    assert!(begin.elapsed().as_secs() < 45, "it was waited for the grace");
+    running.tree.assert_gone();
+    let seen = watched.seen(done);
+    for process in seen.processes() {
+        assert!(!matches!(process.end, Some(EventKind::Killed { signal: 9 })), "{process:?}");
+    }
+    seen.assert_all_ended();
+}

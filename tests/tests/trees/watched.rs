@@ -341,7 +341,7 @@ pub(crate) fn sum_of(verdicts: &[Value]) -> &Value {
 /// The part of the growth that is that of processes whose name begins with this.
 pub(crate) fn share_of(verdict: &Value, name: &str) -> f64 {
     let shares = verdict["shares"].as_array().unwrap_or_else(|| panic!("no shares: {verdict:#}"));
-    let of_name = shares.iter().filter(|it| it["name"].as_str().unwrap().starts_with(name));
+    let of_name = shares.iter().filter(|it| it["subject"].as_str().unwrap().starts_with(name));
     of_name.map(|it| it["share"].as_f64().unwrap_or(0.0)).sum()
 }
 

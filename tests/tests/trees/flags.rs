@@ -47,7 +47,8 @@ fn grandchildren_that_ignore_term_are_killed_with_the_tree_and_nobody_else() {
     // A grandchild, one in a session of its own, and one whose parent has ended: none ends by TERM.
     let script = "exec 3<&0; sh -c '$T ignore-signals <&3; :' & setsid $T ignore-signals <&3 & \
                   sh -c '$T ignore-signals <&3 &'; cat";
-    let watched = Watched::script(script).with(&["-d", "2s", "--on-stop", "end", "--grace", "300ms"]);
+    let watched =
+        Watched::script(script).with(&["-d", "2s", "--on-stop", "end", "--grace", "300ms"]);
     let mut running = watched.watch().start();
     let last = running.nth_line("ready", 3);
     assert!(last.starts_with("ready"));

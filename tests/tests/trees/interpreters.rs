@@ -86,8 +86,7 @@ fn workers_of_a_node_cluster_are_watched() {
     };
     let seen = Watched::new(words![node, "cluster.js"]).file("cluster.js", NODE).both();
     assert_eq!(seen.done.status.code(), Some(5));
-    let peaks: Vec<i64> =
-        seen.named("node cluster.js").iter().filter_map(|it| it.peak).collect();
+    let peaks: Vec<i64> = seen.named("node cluster.js").iter().filter_map(|it| it.peak).collect();
     assert_eq!(peaks.len(), 2, "{:#?}", seen.processes());
     let more = (peaks[0] - peaks[1]).abs();
     // What else two workers hold differs by the moment of their last garbage collection.

@@ -110,7 +110,8 @@ impl Watched {
     pub(crate) fn watch(&self) -> Run {
         let outputs = ["jsonl,path=r.jsonl", "summary,path=summary.txt", "text,path=text.txt"];
         let outputs = outputs.iter().flat_map(|output| words!["-o", output]);
-        let words = words!["run", "-q", "--no-summary", "-i", self.interval].into_iter().chain(outputs);
+        let words =
+            words!["run", "-q", "--no-summary", "-i", self.interval].into_iter().chain(outputs);
         let words = words.chain(self.flags.iter().cloned()).chain(words!["--"]);
         self.in_folder(seepmeter(words.chain(self.command.iter().cloned())))
     }
@@ -195,7 +196,9 @@ impl Seen {
             all.insert(subject, process);
         }
         for record in &self.recording.records {
-            let Record::Event(Event { subject: Some(subject), kind, .. }) = record else { continue };
+            let Record::Event(Event { subject: Some(subject), kind, .. }) = record else {
+                continue;
+            };
             let Some(process) = all.get_mut(subject) else { continue };
             match kind {
                 EventKind::Exec { name: Some(name) } => process.name = name.to_string(),
@@ -241,7 +244,9 @@ impl Seen {
                     let private = all - shared;
                     sums.push(Sum { t: sample.t, rss: all, private, processes: rss.len() });
                 }
-                Record::Event(Event { subject: Some(subject), kind, .. }) if kind.ends_subject() => {
+                Record::Event(Event { subject: Some(subject), kind, .. })
+                    if kind.ends_subject() =>
+                {
                     rss.remove(subject);
                     shared.remove(subject);
                 }
@@ -270,6 +275,16 @@ impl Seen {
             truth / MIB,
             self.processes()
         );
+    }
+
+    /// Asserts that descendants held so much when the target had ended.
+    #[track_caller]
+    pub(crate) fn assert_held_after_target(&self, truth: i64) {
+        let target = Some(self.recording.target());
+        let end = self.recording.events("exited").into_iter().find(|event| event.subject == target);
+        let end = end.expect("an end of the target").t;
+        let held = self.sums().into_iter().any(|sum| sum.t > end && sum.private >= truth);
+        assert!(held, "no descendant was watched behind the end: {}", self.summary());
     }
 
     /// How many processes were never followed.

@@ -349,7 +349,10 @@ mod tests {
         assert_eq!(save.to_string(), "redis-server (child)");
         assert_eq!(Role::new(redis("redis-rdb-bgsave *:6379"), Some(&save)), save);
         // By itself it has no better name.
-        assert_eq!(Role::new(redis("redis-rdb-bgsave *:6379"), None).to_string(), "redis-check-rdb");
+        assert_eq!(
+            Role::new(redis("redis-rdb-bgsave *:6379"), None).to_string(),
+            "redis-check-rdb"
+        );
     }
 
     #[test]

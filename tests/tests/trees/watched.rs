@@ -277,6 +277,16 @@ impl Seen {
         );
     }
 
+    /// Asserts that descendants held so much when the target had ended.
+    #[track_caller]
+    pub(crate) fn assert_held_after_target(&self, truth: i64) {
+        let target = Some(self.recording.target());
+        let end = self.recording.events("exited").into_iter().find(|event| event.subject == target);
+        let end = end.expect("an end of the target").t;
+        let held = self.sums().into_iter().any(|sum| sum.t > end && sum.private >= truth);
+        assert!(held, "no descendant was watched behind the end: {}", self.summary());
+    }
+
     /// How many processes were never followed.
     pub(crate) fn brief(&self) -> u64 {
         let counts = self.recording.events("brief-processes").into_iter();
@@ -346,7 +356,7 @@ pub(crate) fn sum_of(verdicts: &[Value]) -> &Value {
 /// The part of the growth that is that of processes whose name begins with this.
 pub(crate) fn share_of(verdict: &Value, name: &str) -> f64 {
     let shares = verdict["shares"].as_array().unwrap_or_else(|| panic!("no shares: {verdict:#}"));
-    let of_name = shares.iter().filter(|it| it["name"].as_str().unwrap().starts_with(name));
+    let of_name = shares.iter().filter(|it| it["subject"].as_str().unwrap().starts_with(name));
     of_name.map(|it| it["share"].as_f64().unwrap_or(0.0)).sum()
 }
 

@@ -36,11 +36,15 @@ impl Role {
     /// The role of a process with this program, and a parent with that role; none of the target.
     #[must_use]
     pub fn new(program: Program, parent: Option<&Self>) -> Self {
+        let program = match parent {
+            Some(parent) if parent.program.is_also(&program) => Arc::clone(&parent.program),
+            _ => Arc::new(program),
+        };
         match parent {
-            Some(parent) if parent.is_child_of_its_program() && *parent.program == program => {
+            Some(parent) if parent.is_child_of_its_program() && parent.program == program => {
                 parent.clone()
             }
-            parent => Self { program: Arc::new(program), parent: parent.cloned().map(Arc::new) },
+            parent => Self { program, parent: parent.cloned().map(Arc::new) },
         }
     }
 
@@ -104,6 +108,15 @@ impl Program {
         let name = if typed { first } else { of_file };
         let script = if typed { interpreter.script(&command[1..]) } else { Vec::new() };
         Self { file: file.to_vec(), name: name.to_vec(), script }
+    }
+}
+
+impl Program {
+    /// True of the program of a child that has overwritten its command line, so that only the name of the file is
+    /// left: Debian's `redis-server` is a link to `redis-check-rdb`, and so a child of it would be called.
+    fn is_also(&self, child: &Self) -> bool {
+        let is_of_file = child.name == base_name(&child.file);
+        is_of_file && (&self.file, &self.script) == (&child.file, &child.script)
     }
 }
 
@@ -323,6 +336,23 @@ mod tests {
         });
         assert_ne!(roles[0], roles[1]);
         assert_eq!(roles.map(|role| role.to_string()), ["x", "x"]);
+    }
+
+    #[test]
+    fn a_child_with_a_title_of_its_own_is_called_as_its_parent_and_not_as_what_a_link_points_to() {
+        let redis = |title: &str| {
+            let words = [title.as_bytes().to_vec()];
+            Program::new(Some("/usr/bin/redis-check-rdb".as_ref()), b"redis-server", &words)
+        };
+        let server = Role::new(redis("/usr/bin/redis-server"), None);
+        let save = Role::new(redis("redis-rdb-bgsave *:6379"), Some(&server));
+        assert_eq!(save.to_string(), "redis-server (child)");
+        assert_eq!(Role::new(redis("redis-rdb-bgsave *:6379"), Some(&save)), save);
+        // By itself it has no better name.
+        assert_eq!(
+            Role::new(redis("redis-rdb-bgsave *:6379"), None).to_string(),
+            "redis-check-rdb"
+        );
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl SettledVerdict {
 #[cfg(test)]
 mod tests {
     use seepmeter_analysis::Series;
+    use seepmeter_analysis::thresholds::settled::INTERIM_GROWTH;
 
     use super::*;
     use crate::RunSeries;

@@ -276,7 +276,7 @@ fn any_metric_can_be_judged_in_its_own_unit() {
 #[test]
 fn a_metric_that_the_recording_lacks_is_an_error_before_any_output() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Synthetic::flat(60, 4).metric(FDS, |_| 20).write(folder.path(), "fds.jsonl");
+    let path = Synthetic::flat(60, 4).metric(metric::FDS, |_| 20).write(folder.path(), "fds.jsonl");
     let text = folder.path().join("lines.txt");
     std::fs::write(&text, "of an older run").unwrap();
     let sink = format!("text,path={}", text.display());

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use seepmeter_record::conventions::metric;
 use seepmeter_verdict::{
     JudgeOptions, MetricConclusion, NoVerdict, Report, ReportBody, ReportSection, RunFile, Scope,
+    WorkAnswer, WorkVerdict,
 };
 
 use crate::flags::{JudgeFlags, TableFlags};
@@ -110,6 +111,11 @@ fn judge_by_work(path: &Path, counter: &str, flags: &JudgeFlags) -> Result<Repor
     if let Some(of_all) = verdicts.first_mut() {
         gates = flags.gates.fail_on.iter().map(|gate| gate.evaluate_work(of_all)).collect();
         of_all.gates.clone_from(&gates);
+    }
+    // Of a tree that on the sum, and those on the processes and roles that leak.
+    if verdicts.iter().any(|verdict| verdict.scope.is_of_tree()) {
+        let leaks = |verdict: &WorkVerdict| verdict.answer == WorkAnswer::Leaks;
+        verdicts.retain(|it| it.scope == Scope::AllTargets || leaks(it));
     }
     notice_doubts(&run, &file);
     Ok(ReportBody::Work { verdicts, gates, strict: flags.gates.strict })

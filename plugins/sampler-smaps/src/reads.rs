@@ -36,8 +36,12 @@ const QUICK_PASS: Duration = Duration::from_secs(1);
 /// been read anew some time ago.
 const LONGEST_KNOWN: Duration = Duration::from_secs(60);
 
-/// What smaps takes for a page before it was measured, in nanoseconds.
+/// What smaps and smaps_rollup take for a page before it was measured, in nanoseconds.
 const PAGE_COST: f64 = 60.0;
+
+/// If smaps_rollup would take too long by what it took last, that was perhaps a bad moment of the machine: by this
+/// factor less is expected each time, down to what it was before anything was measured.
+const FORGETS: f64 = 0.9;
 
 const CANNOT_READ: &str = "cannot read the target's smaps";
 
@@ -58,6 +62,8 @@ pub(crate) struct Reads {
     max_hold: Duration,
     rollup_hold: Duration,
     page_cost: f64,
+    /// The same for smaps_rollup, which may take less: there is no text of each mapping.
+    rollup_page_cost: f64,
     running: Option<Pass>,
     passes: u32,
     began: Instant,
@@ -93,6 +99,7 @@ impl Reads {
             max_hold: options.max_hold,
             rollup_hold: options.rollup_hold,
             page_cost: PAGE_COST,
+            rollup_page_cost: PAGE_COST,
             running: None,
             passes: 0,
             began: now,
@@ -203,7 +210,7 @@ impl Reads {
     fn end(&mut self, pass: Pass) {
         let Pass { number, maps_reads, cost, .. } = pass;
         let (began, now) = (self.began, Instant::now());
-        self.measure(cost, pass.visited_pages());
+        measure(&mut self.page_cost, cost, pass.visited_pages());
         self.pass_due = now + stretched(cost, self.share * self.pass_part());
         let known_until = known_until(began, self.pass_due);
         self.finished = Some(FinishedPass { number, maps_reads, began, known_until });
@@ -235,8 +242,9 @@ impl Reads {
         source: &mut Source,
         pages: u64,
     ) -> Result<Option<EventKind>, Error> {
-        let expected = self.time_for(pages);
+        let expected = time_for(pages, self.rollup_page_cost);
         if expected > self.rollup_hold {
+            self.rollup_page_cost = (self.rollup_page_cost * FORGETS).max(PAGE_COST);
             self.rollup_due = Instant::now() + USUAL;
             let event = incomplete(format!(
                 "smaps_rollup is not read, since the target's mmap and munmap would wait for about \
@@ -253,7 +261,9 @@ impl Reads {
             return Ok(Some(EventKind::Fallback { text: text.into() }));
         };
         let cost = thread_cpu_time().saturating_sub(begin);
-        self.measure(cost, pages);
+        for page_cost in [&mut self.rollup_page_cost, &mut self.page_cost] {
+            measure(page_cost, cost, pages);
+        }
         self.sums = sums;
         self.rolled_up = Some(at);
         self.changed_since_rollup = false;
@@ -271,22 +281,11 @@ impl Reads {
         Ok(once(&mut self.reported.rollup_rare, event))
     }
 
-    fn measure(&mut self, cost: Duration, pages: u64) {
-        if pages > 10_000 {
-            self.page_cost = (cost.as_secs_f64() * 1e9 / pages as f64).clamp(5.0, 1000.0);
-        }
-    }
-
-    fn time_for(&self, pages: u64) -> Duration {
-        let nanos = pages as f64 * self.page_cost;
-        Duration::try_from_secs_f64(nanos / 1e9).unwrap_or(Duration::MAX)
-    }
-
     /// What is to be reported if a mapping is so large that reading it takes longer than may be.
     fn too_large(&self, table: &MappingTable) -> Option<EventKind> {
         let times = table.mappings.iter().filter_map(|mapping| {
             let counts = total(&table.pieces[mapping.pieces.clone()])?;
-            Some(self.time_for(counts.visited_pages()))
+            Some(time_for(counts.visited_pages(), self.page_cost))
         });
         let too_long: Vec<Duration> = times.filter(|time| *time > self.max_hold).collect();
         let longest = too_long.iter().max()?;
@@ -298,6 +297,17 @@ impl Reads {
         let count = i64::try_from(too_long.len()).ok();
         Some(EventKind::Incomplete { count, text: text.into() })
     }
+}
+
+/// Notes what a page took, in nanoseconds.
+fn measure(page_cost: &mut f64, cost: Duration, pages: u64) {
+    if pages > 10_000 {
+        *page_cost = (cost.as_secs_f64() * 1e9 / pages as f64).clamp(5.0, 1000.0);
+    }
+}
+
+fn time_for(pages: u64, page_cost: f64) -> Duration {
+    Duration::try_from_secs_f64(pages as f64 * page_cost / 1e9).unwrap_or(Duration::MAX)
 }
 
 /// How long what was read at `at` is known, if it is due to be read anew at `due`.

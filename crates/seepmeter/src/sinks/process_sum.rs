@@ -335,6 +335,12 @@ mod tests {
         }
     }
 
+    /// The target has ended, and with it the run.
+    fn end(stream: &mut TestStream, target: SubjectId) {
+        stream.exit(5 * SECOND, target, 0);
+        stream.footer(5 * SECOND, &[(target, End::Exited(0))]);
+    }
+
     #[test]
     fn of_a_target_without_descendants_nothing_is_said_of_a_tree() {
         let mut stream = TestStream::of_two_samplers();
@@ -352,6 +358,7 @@ mod tests {
         let fork = descendant(&mut stream, 3 * SECOND, shell, "sh (child)", 10);
         stream.event(3 * SECOND, Some(fork), EventKind::Exec { name: Some("cat".into()) });
         stream.sample(4 * SECOND, 0, &[(fork, "rss", 2 * MIB)]);
+        end(&mut stream, shell);
         let lines = summary(&stream);
         assert!(lines.contains("processes  4, found"), "{lines}");
         assert!(lines.contains("cat: last 2 MiB, peak 2 MiB"), "{lines}");
@@ -374,6 +381,7 @@ mod tests {
         for pid in 20..30 {
             descendant(&mut stream, 3 * SECOND, shell, "worker", pid);
         }
+        end(&mut stream, shell);
         let lines = summary(&stream);
         assert!(lines.contains("11 descendants are still running: worker (pid 8)"), "{lines}");
         assert!(lines.contains("worker (pid 23) and 6 others\n"), "{lines}");

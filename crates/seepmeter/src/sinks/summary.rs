@@ -194,6 +194,14 @@ impl Summary {
         }
     }
 
+    /// A target executes another program: it is called by that from here on.
+    fn rename(&mut self, id: SubjectId) {
+        let target = self.targets.iter_mut().find(|target| target.whole.subject.id == id);
+        if let (Some(target), Some(subject)) = (target, self.values.subject(id)) {
+            target.whole.subject = Arc::clone(subject);
+        }
+    }
+
     fn apply_sample(&mut self, sample: &Sample) {
         self.samples += 1;
         self.tree.observe(sample, &self.values);
@@ -223,6 +231,7 @@ impl Summary {
                 *longest = (*interval).max(*longest);
             }
             (EventKind::Attached {}, Some(subject), _) => self.add_target(subject),
+            (EventKind::Exec { name: Some(_) }, Some(subject), _) => self.rename(subject),
             (EventKind::ContinuedIn { part }, ..) => self.continued_in = Some(*part),
             (kind, Some(subject), _) => {
                 let Some(end) = words::end_of_event(kind) else { return };
@@ -520,6 +529,15 @@ mod tests {
             lines.contains("target     late, still running\nrss        first 1 MiB"),
             "{lines}"
         );
+    }
+
+    #[test]
+    fn a_target_is_called_by_the_program_that_it_has_executed_last() {
+        let (mut stream, target) = growing();
+        stream.event(SECOND, Some(target), EventKind::Exec { name: Some("server".into()) });
+        stream.footer(3 * SECOND, &[(target, End::Left)]);
+        let lines = summary(&stream);
+        assert!(lines.starts_with("target     server (pid 7), still running\n"), "{lines}");
     }
 
     #[test]

@@ -314,6 +314,10 @@ impl ProcessTree {
 
     /// Takes hold of a process and follows it. False if it is a zombie.
     fn take_in(&mut self, pid: i32, origin: Origin) -> io::Result<bool> {
+        // This process may be a child of the target, and is no part of what the target does.
+        if pid.cast_unsigned() == std::process::id() {
+            return Ok(true);
+        }
         match self.members.open(pid) {
             Ok(candidate) => self.add(candidate, origin),
             Err(Unopened::Zombie) => Ok(false),

@@ -298,3 +298,13 @@ fn the_target_has_a_cgroup_of_its_own_with_a_peak_and_it_is_gone_afterwards() {
     drop(watched);
     assert!(folders.iter().all(|folder| !folder.exists()), "{folders:?}");
 }
+
+#[test]
+fn who_follows_a_tree_is_no_part_of_it() {
+    let parent =
+        Process::open(std::os::unix::process::parent_id().cast_signed(), &ProcRoot::default());
+    let options = TreeOptions { events: false, ..TreeOptions::default() };
+    let tree = ProcessTree::of_process(&parent.unwrap(), options).unwrap();
+    let own = std::process::id().cast_signed();
+    assert!(tree.running().all(|process| process.key.pid != own));
+}

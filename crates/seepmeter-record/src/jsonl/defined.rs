@@ -73,6 +73,7 @@ pub(super) struct Defined {
     frames: Numbers,
     stacks: Numbers,
     metric_count: usize,
+    /// Those that have not ended.
     targets: BTreeSet<SubjectId>,
     /// What each subject that lives takes.
     living: SubjectTree<usize>,
@@ -161,6 +162,7 @@ impl Defined {
             self.target(subject)?;
         }
         if event.kind.ends_subject() {
+            self.targets.remove(&subject);
             self.living.end(subject, |_, bytes| self.kept -= bytes);
         }
         Ok(())

@@ -222,3 +222,20 @@ proptest! {
         while let Ok(Some(_)) = reader.next_record() {}
     }
 }
+
+#[test]
+fn targets_that_have_ended_leave_room_for_others() {
+    let process = |id: usize| {
+        let subject =
+            format!("{{\"subject\":{{\"id\":{id},\"kind\":\"process\",\"name\":\"cc\"}}}}\n");
+        let event =
+            |kind| format!("{{\"event\":{{\"t\":{id},\"kind\":\"{kind}\",\"subject\":{id}}}}}\n");
+        (subject + &event("attached"), event("gone"))
+    };
+    let many = 10..2 * MOST_TARGETS + 10;
+    let one_by_one: String = many.clone().map(process).map(|(begin, end)| begin + &end).collect();
+    assert!(read(&[HEADER, SUBJECT, &one_by_one].concat()).is_ok());
+    let at_once: String = many.map(process).map(|(begin, _)| begin).collect();
+    let message = read(&[HEADER, SUBJECT, &at_once].concat()).unwrap_err().to_string();
+    assert!(message.contains("more than 4096 targets"), "{message}");
+}

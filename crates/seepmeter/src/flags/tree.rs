@@ -8,6 +8,7 @@ use seepmeter_engine::TickInterval;
 use seepmeter_process::system::raise_descriptor_limit;
 use seepmeter_process::tree::{CgroupUse, NameFilter, ProcessTree, TreeOptions};
 use seepmeter_process::{HeldChild, Process};
+use seepmeter_record::jsonl::MOST_TARGETS;
 
 /// Which descendants of the targets are watched too.
 #[derive(Clone, Debug, Args)]
@@ -37,6 +38,9 @@ pub enum TreeMode {
 /// Without events of the kernel, and with the interval `auto`, new processes are looked for so often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// No more processes at once than a recording may have targets, with room for those that the user names.
+const MOST_PROCESSES: usize = MOST_TARGETS - 96;
+
 /// A process takes two descriptors of the tree, and two for each of a few samplers.
 const DESCRIPTORS_EACH: usize = 8;
 
@@ -50,7 +54,7 @@ impl TreeFlags {
             TreeMode::Off => return None,
         };
         let options = TreeOptions::default();
-        let most = options.most.min(raise_descriptor_limit() / DESCRIPTORS_EACH);
+        let most = MOST_PROCESSES.min(raise_descriptor_limit() / DESCRIPTORS_EACH);
         Some(TreeOptions { cgroup, filter: self.tree_filter.clone(), most, ..options })
     }
 

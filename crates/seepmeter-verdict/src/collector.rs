@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use seepmeter_analysis::{Series, Settings};
-use seepmeter_record::conventions::attribute;
+use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
     CurrentValues, Event, EventKind, Metric, Record, Sample, Subject, SubjectId, SubjectKind, Unit,
 };
@@ -205,7 +205,10 @@ impl Collector {
         self.ended.sort_by_cached_key(|id| targets.get(id).and_then(TargetCollector::peak));
         for id in self.ended.drain(..MOST_ENDED / 2) {
             if let Some(target) = self.targets.remove(&id) {
-                self.roles.get_mut(target.role).forgotten += 1;
+                let role = self.roles.get_mut(target.role);
+                role.forgotten += 1;
+                let peaks = target.metrics.iter().filter_map(|metric| metric.kernel_peak);
+                role.forgotten_peak = role.forgotten_peak.max(peaks.max());
                 target.metrics.iter().for_each(|metric| metric.parts.give_back(&mut self.room));
             }
         }
@@ -422,10 +425,24 @@ impl Collector {
                 shared_once: self.roles.counts_shared_once(place),
                 parts: if is_whole { merged(of_parts) } else { Vec::new() },
                 processes: Some(role.processes),
+                kernel_peak: self.peak_of(of_role().map(|(_, run)| run), place, [role]),
                 ..self.empty(&role.name, place, unit)
             })
         };
         self.roles.iter().filter_map(of_role).collect()
+    }
+
+    /// The largest peak of single processes that the kernel has noted: their sum was at least that.
+    fn peak_of<'a>(
+        &self,
+        runs: impl Iterator<Item = &'a RunSeries>,
+        place: usize,
+        roles: impl IntoIterator<Item = &'a Role>,
+    ) -> Option<i64> {
+        let is_rss = self.options.metrics[place] == metric::RSS.name;
+        let forgotten = roles.into_iter().filter_map(|role| role.forgotten_peak);
+        let forgotten = forgotten.filter(|_| is_rss);
+        runs.filter_map(|run| run.kernel_peak).chain(forgotten).max()
     }
 
     /// The sum of all targets; none if there is but one. Its parts are the roles: of one with a single process,
@@ -462,6 +479,11 @@ impl Collector {
         Some(RunSeries {
             scope: Scope::AllTargets,
             processes: is_tree.then_some(self.count as u64),
+            kernel_peak: self.peak_of(
+                each.iter().map(|(_, run)| run),
+                place,
+                self.roles.iter().map(|(_, role)| role),
+            ),
             whole,
             bounds,
             plus_swap: each.iter().any(|(_, run)| run.plus_swap),

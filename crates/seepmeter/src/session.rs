@@ -8,7 +8,9 @@ use seepmeter_engine::{Armed, Engine, Prepared, SamplerPlan, SinkPlan, TargetSpe
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{Limits, Process};
 use seepmeter_record::conventions::attribute;
-use seepmeter_record::{AttributeValue, Bytes, Header, Record, Subject, TargetOrigin};
+use seepmeter_record::{
+    Bytes, Event, EventKind, Header, Record, Subject, SubjectKind, TargetOrigin,
+};
 use seepmeter_verdict::{Collector, JudgeOptions};
 
 use crate::flags::{FolderFlags, GateFlags, SinkFlags, WatchFlags};
@@ -204,24 +206,33 @@ pub(crate) fn redacted(record: Record) -> Record {
             }
             Record::Header(header.into())
         }
-        Record::Subject(subject) if subject.get(attribute::COMMAND).is_some() => {
+        Record::Subject(subject) if is_descendant(&subject) => {
             let mut subject = Subject::clone(&subject);
+            subject.name = program_of(&subject.name.to_string()).into();
             let attributes = subject.attributes.iter();
+            let others = attributes.filter(|(key, _)| *key != attribute::COMMAND.name());
             subject.attributes =
-                attributes.map(|(key, value)| (key.to_owned(), shortened(key, value))).collect();
+                others.map(|(key, value)| (key.to_owned(), value.clone())).collect();
             Record::Subject(subject.into())
+        }
+        Record::Event(Event {
+            kind: EventKind::Exec { name: Some(name) },
+            t,
+            subject,
+            sampler,
+        }) => {
+            let name = Some(program_of(&name.to_string()).into());
+            Record::Event(Event { t, subject, sampler, kind: EventKind::Exec { name } })
         }
         other => other,
     }
 }
 
-/// The value of an attribute; of a command line only its first word.
-fn shortened(key: &str, value: &AttributeValue) -> AttributeValue {
-    match value {
-        AttributeValue::Text(text) if key == attribute::COMMAND.name() => {
-            let program = text.as_bytes().split(|byte| *byte == b' ').next();
-            AttributeValue::Text(program.unwrap_or_default().into())
-        }
-        other => other.clone(),
-    }
+fn is_descendant(subject: &Subject) -> bool {
+    subject.kind == SubjectKind::Process && subject.parent.is_some()
+}
+
+/// The name of a process without its script: `python3` of `python3 worker.py`.
+pub(crate) fn program_of(name: &str) -> &str {
+    name.split(' ').next().unwrap_or(name)
 }

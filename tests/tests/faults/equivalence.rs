@@ -5,8 +5,14 @@ use std::os::unix::process::ExitStatusExt;
 use seepmeter_tests::{FinishedRun, long, run, seepmeter_path, words};
 
 /// The samplers with which every command is watched; the first is what there is if none is named.
-const SAMPLERS: [&str; 5] =
-    ["", "-s statm,peak=interval", "-s smaps", "-s ptrace", "-s ptrace,calls=memory,unsafe=yes"];
+const SAMPLERS: [&str; 6] = [
+    "",
+    "-s statm,peak=interval",
+    "-s smaps",
+    "-s ptrace",
+    "-s ptrace,calls=memory,unsafe=yes",
+    "-s fds",
+];
 
 /// How a process was started: this is run before by the shell that then executes the command or Seepmeter.
 /// And a command for `sh -c`, which prints what it finds, or ends in some way.

@@ -16,7 +16,7 @@ use seepmeter_tests::{
     seepmeter, test_target, words,
 };
 
-const SAMPLERS: [&str; 4] = ["statm", "smaps", "ptrace", "statm,peak=interval"];
+const SAMPLERS: [&str; 5] = ["statm", "smaps", "ptrace", "statm,peak=interval", "fds"];
 
 /// As many kills as there is time for, and how many at once.
 fn kills() -> u32 {

@@ -86,3 +86,67 @@ fn a_tree_that_ends_by_term_is_not_killed() {
     }
     seen.assert_all_ended();
 }
+
+#[test]
+fn a_signal_during_the_grace_kills_what_is_left_of_the_tree() {
+    let script = "exec 3<&0; $T ignore-signals <&3 & wait";
+    let flags = ["-d", "1s", "--on-stop", "end", "--grace", "500s"];
+    let watched = Watched::script(script).with(&flags);
+    let running = watched.watch().start();
+    let _ = running.line("ready");
+    let mut running = running;
+    let _ = running.error_line("SIGTERM sent to the target");
+    eventually("only the descendant is left", || {
+        let recording = seepmeter_tests::Recording::try_read(&watched.path("r.jsonl")).ok()?;
+        (!recording.events("killed").is_empty()).then_some(())
+    });
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let _ = running.wait().expect(0);
+    running.tree.assert_gone();
+}
+
+#[test]
+fn no_argument_of_a_descendant_is_written_if_arguments_are_left_out() {
+    let script = "perl -we 'sleep 1; my $x = \"hunter2\"'; sh -s hunter2 </dev/null; \
+                  bash -c 'exec -a hunter2 sleep 0.1'; sh -c 'sleep 0.1; : hunter2'; :";
+    let plain = Watched::script(script);
+    let done = plain.watch().done();
+    assert!(done.status.success(), "{}", done.output());
+    let text = std::fs::read_to_string(plain.path("r.jsonl")).unwrap();
+    assert!(text.matches("hunter2").count() > 1, "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let clean = folder.path().join("clean.jsonl");
+    let sink = format!("jsonl,path={}", clean.display());
+    let recording = plain.path("r.jsonl");
+    let words = seepmeter_tests::words!["replay", "-q", "--redact-args", "-o", sink, recording];
+    let replayed = seepmeter_tests::seepmeter(words).done().expect(0);
+    let live = Watched::script(script).with(&["--redact-args"]);
+    let done = live.watch().done();
+    let written = std::fs::read_to_string(&clean).unwrap()
+        + &replayed.err()
+        + &std::fs::read_to_string(live.path("r.jsonl")).unwrap()
+        + &done.err();
+    assert!(!written.contains("hunter2"), "{written}");
+}
+
+#[test]
+fn with_too_few_descriptors_the_target_is_watched_alone_and_that_is_reported() {
+    let script = "ulimit -n 40; $S run -q -- sh -c '$T grow 1 1; exit 3'; echo $?";
+    let words = seepmeter_tests::words!["-c", script];
+    let done = seepmeter_tests::run("/bin/sh", words)
+        .env("S", seepmeter_tests::seepmeter_path())
+        .env("T", seepmeter_tests::test_target())
+        .done();
+    assert!(done.out().ends_with("3\n"), "{}", done.output());
+    let why =
+        "cannot follow the descendants of the command: no more than 40 open files are allowed";
+    assert!(done.err().contains(why), "{}", done.output());
+}
+
+#[test]
+fn a_spike_of_a_descendant_between_two_samples_is_in_the_peak_and_fires_the_gate() {
+    let script = "perl -e 'my $x = \"x\" x 200_000_000; undef $x; sleep 2'; :";
+    let watched = Watched::script(script).every("1s").with(&["--fail-on", "peak>150MiB"]);
+    let done = watched.watch().done().expect(100);
+    assert!(done.err().contains("gate `peak>150MiB` fires"), "{}", done.output());
+}

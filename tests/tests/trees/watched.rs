@@ -310,7 +310,7 @@ impl Seen {
 
     fn has_events(&self) -> bool {
         let discovery = self.recording.events("discovery")[0];
-        let EventKind::Discovery { text } = &discovery.kind else { return false };
+        let EventKind::Discovery { text, .. } = &discovery.kind else { return false };
         text.to_string().starts_with("process events")
     }
 

@@ -179,11 +179,11 @@ impl<'a> TickLoop<'a> {
                     match self.sampler.add_target(&target, self.stream) {
                         Ok(()) => self.targets.push(target.subject),
                         Err(error) if error.kind() == ErrorKind::Gone => {}
-                        Err(error) if error.kind() == ErrorKind::Skip => {
+                        // One of many must not cost the others their samples.
+                        Err(error) => {
                             let text = format!("process {}: {error}", target.pid).into();
                             self.emit(EventKind::Incomplete { count: Some(1), text });
                         }
-                        Err(error) => return Err(error),
                     }
                 }
                 Ok(Order::RemoveTarget { subject, notice }) => {

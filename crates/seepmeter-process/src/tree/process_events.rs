@@ -66,6 +66,9 @@ pub(crate) struct ProcessEvents {
 
 impl ProcessEvents {
     pub(crate) fn subscribe() -> io::Result<Self> {
+        if !in_initial_namespaces() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, OUTSIDE));
+        }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let protocol = Some(netlink::CONNECTOR);
         let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol)?;
@@ -139,11 +142,20 @@ impl ProcessEvents {
                 Some(Err(error)) => return Err(error.into()),
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the kernel does not answer: it tells them to the initial namespaces only",
-        ))
+        Err(io::Error::new(io::ErrorKind::Unsupported, OUTSIDE))
     }
+}
+
+/// Why there are no events in a container.
+const OUTSIDE: &str = "the kernel reports them to the initial namespaces only";
+
+/// False if it is sure that the kernel will not answer, so that nobody has to wait for that. The numbers of the
+/// first pid and user namespaces are the kernel's (include/linux/proc_ns.h); that of the network is not fixed.
+fn in_initial_namespaces() -> bool {
+    [("pid", 0xEFFF_FFFC_u32), ("user", 0xEFFF_FFFD)].iter().all(|(name, number)| {
+        let link = std::fs::read_link(format!("/proc/self/ns/{name}"));
+        link.map_or(true, |link| link.as_os_str() == format!("{name}:[{number}]").as_str())
+    })
 }
 
 impl Drop for ProcessEvents {

@@ -166,7 +166,7 @@ const INTERPRETERS: [Interpreter; 11] = [
     Interpreter {
         name: b"perl",
         links: &[],
-        with_value: &[b"-I"],
+        with_value: &[b"-I", b"-M", b"-m"],
         module: &[],
         text: &[b"-e", b"-E"],
     },
@@ -208,14 +208,10 @@ const INTERPRETERS: [Interpreter; 11] = [
     Interpreter { name: b"lua", links: &[], with_value: &[b"-l"], module: &[], text: &[b"-e"] },
 ];
 
+const SHELL_VALUES: &[&[u8]] = &[b"-o", b"+o", b"-O", b"+O", b"--rcfile", b"--init-file"];
+
 const fn shell(name: &'static [u8], links: &'static [&'static [u8]]) -> Interpreter {
-    Interpreter {
-        name,
-        links,
-        with_value: &[b"-o", b"+o", b"-O", b"+O"],
-        module: &[],
-        text: &[b"-c"],
-    }
+    Interpreter { name, links, with_value: SHELL_VALUES, module: &[], text: &[b"-c"] }
 }
 
 impl Interpreter {
@@ -232,6 +228,8 @@ impl Interpreter {
                 return vec![word.to_vec()];
             } else if self.module.contains(&word) {
                 return std::iter::once(word).chain(rest.next()).map(<[u8]>::to_vec).collect();
+            } else if word == b"-" || self.reads_standard_input(word) {
+                return vec![word.to_vec()];
             } else if self.with_value.contains(&word) {
                 rest.next();
             } else if word == b"--" {
@@ -243,11 +241,21 @@ impl Interpreter {
         Vec::new()
     }
 
-    /// `-ec` of a shell is `-e -c`.
+    /// `-ec` of a shell is `-e -c`. Behind a letter that takes a value, all is that value.
     fn is_text_among_others(&self, word: &[u8]) -> bool {
+        self.letters(word).any(|letter| self.text.contains(&&[b'-', letter][..]))
+    }
+
+    /// `-s` of a shell: its arguments are no script.
+    fn reads_standard_input(&self, word: &[u8]) -> bool {
+        self.with_value == SHELL_VALUES && self.letters(word).any(|letter| letter == b's')
+    }
+
+    /// The options that stand together in one word.
+    fn letters(&self, word: &[u8]) -> impl Iterator<Item = u8> {
         let letters = word.strip_prefix(b"-").filter(|letters| !letters.starts_with(b"-"));
-        let is_shell = self.text == [b"-c"] && self.module.is_empty();
-        is_shell && letters.is_some_and(|letters| letters.contains(&b'c'))
+        let takes_value = |letter: &u8| self.with_value.contains(&&[b'-', *letter][..]);
+        letters.unwrap_or_default().iter().copied().take_while(move |letter| !takes_value(letter))
     }
 }
 
@@ -290,6 +298,14 @@ mod tests {
                 "python3.11 -m http.server",
             ),
             ("/usr/bin/python3.11", "python3 -c import(time)", "python3 -c"),
+            ("/usr/bin/python3.11", "python3 -Bc import(time)", "python3 -Bc"),
+            ("/usr/bin/python3.11", "python3 -Wonce worker.py", "python3 worker.py"),
+            ("/usr/bin/python3.11", "python3 - secret", "python3 -"),
+            ("/usr/bin/perl", "perl -we CODE secret", "perl -we"),
+            ("/usr/bin/perl", "perl -0777 -pe CODE secret", "perl -pe"),
+            ("/usr/bin/perl", "perl -MList::Util=reduce job.pl", "perl job.pl"),
+            ("/bin/dash", "sh -s secret", "sh -s"),
+            ("/bin/bash", "bash --rcfile secret -c exit", "bash -c"),
             ("/usr/bin/python3.11", "gunicorn: master [app]", "python3.11"),
             ("/bin/dash", "/bin/sh -ec exit", "sh -ec"),
             ("/bin/dash", "/bin/sh ./start.sh 1", "sh start.sh"),

@@ -340,6 +340,8 @@ event_kinds! {
     }
     /// How the descendants of a target are found.
     Discovery = "discovery" {
+        /// 1 if every process is known of, however briefly it lives.
+        exact: Option<i64>,
         /// By what, and why not by something better.
         text: Bytes,
     }

@@ -29,6 +29,8 @@ pub(super) struct Role {
     pub(super) processes: u64,
     /// How many of these have ended and are known no more.
     pub(super) forgotten: u64,
+    /// The largest peak of those, as the kernel has noted it.
+    pub(super) forgotten_peak: Option<i64>,
     /// One for each metric of the options.
     pub(super) sums: Vec<SourceSeries>,
 }
@@ -87,7 +89,14 @@ impl RoleTable {
 
     fn add(&mut self, name: &str, parent: Option<RoleId>, metrics: usize) -> RoleId {
         let sums = (0..metrics).map(|_| SourceSeries::new(ROLE_BUCKETS)).collect();
-        self.roles.push(Role { name: name.to_owned(), parent, processes: 0, forgotten: 0, sums });
+        self.roles.push(Role {
+            name: name.to_owned(),
+            parent,
+            processes: 0,
+            forgotten: 0,
+            forgotten_peak: None,
+            sums,
+        });
         RoleId(self.roles.len() - 1)
     }
 
@@ -326,7 +335,7 @@ mod tests {
         let sum = &stream.of_scope(Scope::AllTargets)[0];
         assert!(sum.shared_once);
         let role = &stream.of_scope(Scope::Role)[0];
-        assert_eq!(role.target, "postgres (child) (2 processes)");
+        assert_eq!((&*role.target, role.processes), ("postgres (child)", Some(2)));
         assert_eq!(role.whole.points(), [(0, 30 + 40), (SECOND, 30 + 60)]);
     }
 
@@ -357,7 +366,7 @@ mod tests {
         stream.sample(4 * SECOND, &[(second, 30, 0)]);
         assert_eq!(stream.sum(), [(SECOND, 10), (2 * SECOND, 60), (4 * SECOND, 40)]);
         let role = &stream.of_scope(Scope::Role)[0];
-        assert_eq!(role.target, "worker (2 processes)");
+        assert_eq!((&*role.target, role.processes), ("worker", Some(2)));
         assert_eq!(role.whole.points(), [(SECOND, 0), (2 * SECOND, 50), (4 * SECOND, 30)]);
     }
 
@@ -381,7 +390,7 @@ mod tests {
         stream.sample(SECOND, &[(shell, 10, 0), (one, 20, 0), (two, 30, 0)]);
         let roles = stream.of_scope(Scope::Role);
         assert_eq!(roles.len(), 1);
-        assert_eq!(roles[0].target, "worker (2 processes)");
+        assert_eq!((&*roles[0].target, roles[0].processes), ("worker", Some(2)));
         assert_eq!(roles[0].whole.points(), [(SECOND, 50)]);
         let sum = &stream.of_scope(Scope::AllTargets)[0];
         let of_parts: i64 = sum.parts.iter().filter_map(|part| part.series.at(SECOND)).sum();
@@ -412,7 +421,7 @@ mod tests {
         assert!(collector.targets.len() <= 65, "{}", collector.targets.len());
         assert!(collector.ended.len() <= 64, "{}", collector.ended.len());
         let role = &stream.of_scope(Scope::Role)[0];
-        assert_eq!(role.target, "worker (100000 processes)");
+        assert_eq!((&*role.target, role.processes), ("worker", Some(100_000)));
         assert_eq!(role.whole.peak(), Some(1000));
         let sum = stream.of_scope(Scope::AllTargets)[0].whole.clone();
         assert_eq!((sum.peak(), sum.at(200_000 * SECOND)), (Some(1010), Some(10)));

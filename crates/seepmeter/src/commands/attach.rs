@@ -13,6 +13,7 @@ use seepmeter_record::{Bytes, End, TargetOrigin};
 
 use crate::flags::{AttachFlags, Flags};
 use crate::marks;
+use crate::messages;
 use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::session::{self, PreparedRun, Request, target_spec};
@@ -84,9 +85,14 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
     session::check_metrics(&flags.sinks, &armed)?;
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
     for (process, subject) in processes.iter().zip(armed.targets()) {
-        // One that has ended meanwhile has no descendants that could be found.
-        if let Ok(tree) = flags.watch.descendants.of_process(process) {
-            descendants.follow(tree, *subject, false);
+        match flags.watch.descendants.of_process(process) {
+            Ok(tree) => descendants.follow(tree, *subject, false),
+            // It has ended meanwhile.
+            Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
+            Err(error) => messages::notice(&format!(
+                "cannot follow the descendants of process {}: {error}; it is watched alone",
+                process.pid()
+            )),
         }
     }
     Ok(ControlFlow::Continue(Ready { processes, armed, descendants, outputs, marks }))

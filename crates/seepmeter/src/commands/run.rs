@@ -52,9 +52,12 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     session::check_metrics(&flags.sinks, &armed)?;
     let subject = armed.targets()[0];
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
-    let tree = flags.watch.descendants.of_child(&held);
-    let tree =
-        tree.context("cannot follow the descendants of the command (--tree=off watches it alone)")?;
+    let tree = flags.watch.descendants.of_child(&held).unwrap_or_else(|error| {
+        messages::notice(&format!(
+            "cannot follow the descendants of the command: {error}; it is watched alone"
+        ));
+        None
+    });
     descendants.follow(tree, subject, true);
     let mut short_memory = ShortMemory::before([&**held.process()]);
     let target = WatchedTarget { process: Arc::clone(held.process()), subject };

@@ -41,31 +41,40 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// No more processes at once than a recording may have targets, with room for those that the user names.
 const MOST_PROCESSES: usize = MOST_TARGETS - 96;
 
+/// What targets, samplers, sinks and plugins need.
+const DESCRIPTORS_OF_OTHERS: usize = 64;
+
 /// A process takes two descriptors of the tree, and two for each of a few samplers.
 const DESCRIPTORS_EACH: usize = 8;
 
 impl TreeFlags {
     /// How a tree is followed; none if descendants are not to be watched. What is spawned behind this has the
     /// raised limit of descriptors, so all is spawned before.
-    fn options(&self) -> Option<TreeOptions> {
+    fn options(&self) -> io::Result<Option<TreeOptions>> {
         let cgroup = match self.tree {
             TreeMode::On => CgroupUse::WithoutEvents,
             TreeMode::Cgroup => CgroupUse::Always,
-            TreeMode::Off => return None,
+            TreeMode::Off => return Ok(None),
+        };
+        let limit = raise_descriptor_limit();
+        let Some(left) = limit.checked_sub(DESCRIPTORS_OF_OTHERS) else {
+            return Err(io::Error::other(format!(
+                "no more than {limit} open files are allowed (ulimit -n)"
+            )));
         };
         let options = TreeOptions::default();
-        let most = MOST_PROCESSES.min(raise_descriptor_limit() / DESCRIPTORS_EACH);
-        Some(TreeOptions { cgroup, filter: self.tree_filter.clone(), most, ..options })
+        let most = MOST_PROCESSES.min(left / DESCRIPTORS_EACH);
+        Ok(Some(TreeOptions { cgroup, filter: self.tree_filter.clone(), most, ..options }))
     }
 
     /// The tree of a child, if it is to be watched.
     pub(crate) fn of_child(&self, child: &HeldChild) -> io::Result<Option<ProcessTree>> {
-        self.options().map(|options| ProcessTree::of_child(child, options)).transpose()
+        self.options()?.map(|options| ProcessTree::of_child(child, options)).transpose()
     }
 
     /// The tree of a process that runs, if it is to be watched.
     pub(crate) fn of_process(&self, process: &Process) -> io::Result<Option<ProcessTree>> {
-        self.options().map(|options| ProcessTree::of_process(process, options)).transpose()
+        self.options()?.map(|options| ProcessTree::of_process(process, options)).transpose()
     }
 
     /// How often new processes are looked for if nothing says that there are some.

@@ -100,8 +100,12 @@ pub(super) struct TreeSummary {
     unsampled: u64,
     /// Processes that were never watched.
     brief: u64,
+    /// Processes that are known of and were followed late or never.
+    not_followed: u64,
     /// How descendants are found.
     discovery: Option<Bytes>,
+    /// Every process is known of.
+    is_exact: bool,
     first: Option<i64>,
     last: i64,
     peak: Option<(i64, u64)>,
@@ -126,7 +130,9 @@ impl Default for TreeSummary {
             processes: 0,
             unsampled: 0,
             brief: 0,
+            not_followed: 0,
             discovery: None,
+            is_exact: false,
             first: None,
             last: 0,
             peak: None,
@@ -153,9 +159,9 @@ impl TreeSummary {
     }
 
     pub(super) fn observe(&mut self, sample: &Sample, values: &CurrentValues) {
-        let Some(SumPoint { total, processes, .. }) = self.sum.observe(sample, values, true) else {
-            return;
-        };
+        let observed = self.sum.observe(sample, values, true);
+        self.observe_peaks(sample, values);
+        let Some(SumPoint { total, processes, .. }) = observed else { return };
         self.first.get_or_insert(total);
         self.last = total;
         self.peak = self.peak.max(Some((total, processes)));
@@ -165,9 +171,27 @@ impl TreeSummary {
         }
     }
 
+    /// What the kernel has noted of each process, which no spike between two samples escapes.
+    fn observe_peaks(&mut self, sample: &Sample, values: &CurrentValues) {
+        let is_peak = |name: &str| [metric::PEAK.name, metric::INTERVAL_PEAK.name].contains(&name);
+        for point in values.points(sample).filter(|point| is_peak(&point.metric.name)) {
+            if let Some(of_name) = self.by_name.get_mut(&point.subject.name.to_string()) {
+                of_name.peak = of_name.peak.max(point.value);
+            }
+            self.peak = self.peak.map(|(peak, processes)| (peak.max(point.value), processes));
+        }
+    }
+
     pub(super) fn event(&mut self, event: &Event, values: &CurrentValues) {
         match (&event.kind, event.subject) {
-            (EventKind::Discovery { text }, _) => self.discovery = Some(text.clone()),
+            (EventKind::Discovery { exact, text }, _) => {
+                self.discovery = Some(text.clone());
+                self.is_exact = exact.is_some();
+            }
+            // That of a sampler is about one process, which is followed.
+            (EventKind::Incomplete { count: Some(count), .. }, _) if event.sampler.is_none() => {
+                self.not_followed += count.unsigned_abs();
+            }
             (EventKind::BriefProcesses { processes }, _) => self.brief += processes,
             (EventKind::Exec { name: Some(_) }, Some(subject)) if values.is_target(subject) => {
                 self.forget(subject);
@@ -194,7 +218,7 @@ impl TreeSummary {
 
     /// The lines, each with its label; none if there was no tree. Who goes on is named if the targets have ended.
     pub(super) fn lines(&self, targets_ended: bool) -> Vec<(&'static str, String)> {
-        if !self.is_tree && self.brief == 0 {
+        if !self.is_tree && self.brief + self.not_followed == 0 {
             return Vec::new();
         }
         let mut lines = vec![("processes", self.processes_line())];
@@ -222,11 +246,18 @@ impl TreeSummary {
     fn processes_line(&self) -> String {
         let found =
             self.discovery.as_ref().map_or(String::new(), |text| format!(", found by {text}"));
-        let brief = match self.unsampled + self.brief {
+        // Without a metric of memory, that nothing is known of a process says nothing about its life.
+        let unsampled = if self.first.is_some() { self.unsampled } else { 0 };
+        let at_least = if self.is_exact { "" } else { "at least " };
+        let brief = match unsampled + self.brief {
             0 => String::new(),
-            unsampled => format!("; {unsampled} lived too briefly to be sampled"),
+            unsampled => format!("; {at_least}{unsampled} lived too briefly to be sampled"),
         };
-        format!("{}{found}{brief}", self.processes + self.brief)
+        let not_followed = match self.not_followed {
+            0 => String::new(),
+            count => format!("; {count} were followed late or never, see the events `incomplete`"),
+        };
+        format!("{}{found}{brief}{not_followed}", self.processes + self.brief)
     }
 
     /// Those with the largest peaks.
@@ -292,7 +323,11 @@ mod tests {
     fn tree() -> (TestStream, SubjectId) {
         let mut stream = TestStream::of_two_samplers();
         let shell = stream.target("sh", 7);
-        stream.event(0, Some(shell), EventKind::Discovery { text: "process events".into() });
+        stream.event(
+            0,
+            Some(shell),
+            EventKind::Discovery { exact: Some(1), text: "process events".into() },
+        );
         stream.sample(0, 0, &[(shell, "rss", MIB)]);
         let first = descendant(&mut stream, 1, shell, "worker", 8);
         let second = descendant(&mut stream, 2, shell, "worker", 9);
@@ -342,10 +377,24 @@ mod tests {
     }
 
     #[test]
+    fn a_peak_that_only_the_kernel_has_noted_counts() {
+        let (mut stream, shell) = tree();
+        let fork = descendant(&mut stream, 3 * SECOND, shell, "spike", 10);
+        stream.sample(4 * SECOND, 0, &[(fork, "rss", MIB), (fork, "peak", 200 * MIB)]);
+        let lines = summary(&stream);
+        assert!(lines.contains("spike: last 1 MiB, peak 200 MiB"), "{lines}");
+        assert!(lines.contains(", peak 200 MiB in "), "{lines}");
+    }
+
+    #[test]
     fn of_a_target_without_descendants_nothing_is_said_of_a_tree() {
         let mut stream = TestStream::of_two_samplers();
         let target = stream.target("work", 7);
-        stream.event(0, Some(target), EventKind::Discovery { text: "process events".into() });
+        stream.event(
+            0,
+            Some(target),
+            EventKind::Discovery { exact: Some(1), text: "process events".into() },
+        );
         stream.sample(0, 0, &[(target, "rss", MIB)]);
         stream.exit(1, target, 0);
         let lines = summary(&stream);

@@ -17,6 +17,7 @@ use seepmeter_record::{Attributes, Bytes, End, EventKind, SubjectId, TargetOrigi
 
 use crate::flags::{TreeFlags, WatchFlags};
 use crate::messages;
+use crate::session;
 
 /// The trees of the targets.
 pub(crate) struct Descendants {
@@ -28,6 +29,7 @@ pub(crate) struct Descendants {
     /// The watch goes on until all have ended.
     waits: bool,
     redact: bool,
+    is_filtered: bool,
 }
 
 /// The tree of one target.
@@ -47,7 +49,8 @@ impl Descendants {
         let WatchFlags { interval, descendants, .. } = flags;
         let every = TreeFlags::every(*interval);
         let waits = descendants.wait_tree;
-        Self { trees: Vec::new(), every, earliest: Instant::now(), waits, redact }
+        let is_filtered = descendants.tree_filter.is_some();
+        Self { trees: Vec::new(), every, earliest: Instant::now(), waits, redact, is_filtered }
     }
 
     /// Follows the tree of a target, if it is to be followed. What a spawned one executes first is its command.
@@ -67,7 +70,8 @@ impl Descendants {
                 Mechanism::InUse | Mechanism::NotUsed => String::new(),
             };
             let text = format!("{}{why}", tree.discovery()).into();
-            live.emit(EventKind::Discovery { text }, *target);
+            let exact = tree.discovery().sees_every_process().then_some(1);
+            live.emit(EventKind::Discovery { exact, text }, *target);
         }
         self.refresh(live);
     }
@@ -119,7 +123,7 @@ impl Descendants {
                 let is_command = process.key == followed.tree.target()
                     && !std::mem::replace(&mut followed.has_executed, true);
                 if let Some(subject) = followed.subject(&process.key).filter(|_| !is_command) {
-                    let name = Some(name_of(&process));
+                    let name = Some(name_of(&process, self.redact));
                     live.emit(EventKind::Exec { name }, subject);
                 }
             }
@@ -177,6 +181,12 @@ impl Descendants {
                     live.emit(EventKind::Incomplete { count, text: why.into() }, *target);
                 }
             };
+            let is_alone = counts.started <= 1 && counts.brief.at_least == 0;
+            if self.is_filtered && is_alone {
+                messages::notice(
+                    "no descendant matched --tree-filter: only the target was watched",
+                );
+            }
             incomplete(
                 counts.beyond_bound,
                 "processes beyond the number that can be followed with this limit of open files (ulimit -n)",
@@ -203,21 +213,20 @@ impl FollowedTree {
     }
 }
 
-/// What it is called: by its role, in which the script of an interpreter is named.
-fn name_of(process: &TreeProcess) -> Bytes {
-    process.role.to_string().as_str().into()
+/// What it is called: by its role, in which the script of an interpreter is named unless arguments are left out.
+fn name_of(process: &TreeProcess, redact: bool) -> Bytes {
+    let name = process.role.to_string();
+    if redact { session::program_of(&name).into() } else { name.into() }
 }
 
 /// A descendant as the engine takes it. Its limits are those of the target, or not known.
 fn spec_of(process: &TreeProcess, parent: SubjectId, redact: bool) -> TargetSpec {
-    let words = process.command.len();
-    let shown = if redact { words.min(1) } else { words };
-    let command = process.command[..shown].join(&b' ');
-    let command = (!command.is_empty()).then(|| Bytes::from(&command[..]));
+    let command = process.command.join(&b' ');
+    let command = (!command.is_empty() && !redact).then(|| Bytes::from(&command[..]));
     TargetSpec {
         origin: TargetOrigin::Pid(process.key.pid),
         parent: Some(parent),
-        name: name_of(process),
+        name: name_of(process, redact),
         pid: process.key.pid,
         start_time: process.key.start_time,
         attributes: Attributes::new().with_known(attribute::COMMAND, command),

@@ -308,6 +308,15 @@ impl Watch {
         }
     }
 
+    /// Somebody does not want to wait for descendants. Those that were told to end are killed; true if they were
+    /// not, and the watch ends.
+    fn stop_waiting_for_descendants(&mut self) -> bool {
+        if self.told_to_end {
+            self.kill_at = Some(Instant::now());
+        }
+        !self.told_to_end
+    }
+
     /// True if the watch goes on although all targets have ended.
     fn waits_for_descendants(&self) -> bool {
         let waits = |descendants: &Descendants| match self.told_to_end {
@@ -364,7 +373,7 @@ impl Watch {
             Effect::EndWatch => return true,
             // Only descendants are left, and what is for the target is no signal for them.
             Effect::PassOn if self.phase == Phase::Watching && self.targets.is_empty() => {
-                return true;
+                return self.stop_waiting_for_descendants();
             }
             Effect::PassOn | Effect::AskToStop => self.pass_on(received),
             Effect::EndRun => {
@@ -434,6 +443,9 @@ impl Watch {
                 _ => {}
             }
             self.term = Some((now, received.sender));
+        }
+        if signal == Signal::SIGKILL && self.told_to_end {
+            self.kill_at = Some(now);
         }
         self.send(signal);
     }

@@ -253,8 +253,8 @@ fn a_live_run_prints_what_is_kept() {
     let place = Place::new();
     let text = place.transcript(&[
         "run -i 1h -- sleep 1",
-        "run -i 1h -q -- sh -c 'sleep 1; exit 3'",
-        "run -i 1h -q -- sh -c 'sleep 1; kill $$'",
+        "run -i 1h -q --tree=off -- sh -c 'sleep 1; exit 3'",
+        "run -i 1h -q --tree=off -- sh -c 'sleep 1; kill $$'",
         "run -i 1h -q -d 1s --on-stop end -- sleep 60",
         "run -i 1h -q --fail-on 'peak>1KiB' -- sleep 1",
         "run -i 1h -q --metric nope -- sleep 1",

@@ -232,6 +232,8 @@ pub(crate) struct Session {
 /// The end of a target. It goes into the stream when the last sampler has let go of the target, so that
 /// the target's last points come before it.
 pub(crate) struct TargetEndNotice {
+    /// It is not one that the user has named.
+    pub(crate) is_descendant: bool,
     writer: StreamWriter,
     event: Event,
     sent: AtomicBool,
@@ -278,11 +280,13 @@ impl Session {
     fn end_target(&mut self, subject: SubjectId, end: End) {
         self.targets.retain(|target| *target != subject);
         // A tree may have any number of descendants that have ended.
-        if !self.descendants.remove(&subject) {
+        let is_descendant = self.descendants.remove(&subject);
+        if !is_descendant {
             self.ends.push(TargetEnd { subject, end });
         }
         let kind = end_event(end).unwrap_or(EventKind::Detached {});
         let notice = Arc::new(TargetEndNotice {
+            is_descendant,
             writer: self.writer.clone(),
             event: Event::new(self.writer.now(), kind).of(subject),
             sent: AtomicBool::new(false),

@@ -98,7 +98,10 @@ fn the_example_samplers_count_open_files_as_they_come_and_go() {
         let done = seepmeter(words).in_folder(place.path()).done().expect(0);
         assert_eq!(done.complaints(), [""; 0]);
         let recording = Recording::read(&place.path().join("r.jsonl"));
-        let counts: Vec<i64> = recording.points("open_fds").iter().map(|(.., n)| *n).collect();
+        let target = recording.header().targets[0].subject;
+        let points = recording.points("open_fds").into_iter();
+        let counts: Vec<i64> =
+            points.filter(|(_, subject, _)| *subject == target).map(|(.., n)| n).collect();
         let closed = |pair: &[i64]| pair[0] == pair[1] + 1;
         assert!(counts.windows(2).any(closed), "{counts:?}");
     }

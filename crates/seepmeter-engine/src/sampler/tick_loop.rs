@@ -17,8 +17,8 @@ use crate::stream::SamplerStream;
 /// No more often than this does a sampler report late and missed ticks.
 const REPORT_EVERY: u64 = 1_000_000_000;
 
-/// When one of several targets ends, a sample is taken at once if the last one took less than this part of the
-/// time since: one in so many.
+/// When a descendant ends, a sample is taken at once if the last one took less than this part of the time since:
+/// one in so many.
 const PART_FOR_ENDS: u32 = 100;
 
 pub(super) struct TickLoop<'a> {
@@ -187,7 +187,8 @@ impl<'a> TickLoop<'a> {
                     }
                 }
                 Ok(Order::RemoveTarget { subject, notice }) => {
-                    if !std::mem::replace(&mut sampled, true) {
+                    if !sampled && !(notice.is_descendant && self.has_sampled_lately()) {
+                        sampled = true;
                         self.sample_before_removal()?;
                     }
                     self.remove_target(subject)?;
@@ -199,13 +200,17 @@ impl<'a> TickLoop<'a> {
         }
     }
 
+    /// True if a sample for the end of one process more would take more than its part of the time: descendants
+    /// may end by the hundred.
+    fn has_sampled_lately(&self) -> bool {
+        self.sampled.is_some_and(|at| at.elapsed() < PART_FOR_ENDS * self.duration)
+    }
+
     /// What is known of a target that has ended, such as its peak, would be lost without a last sample. A
     /// sampler that pauses its targets leaves that to the last of them: it can read nothing of one that has
-    /// ended, and the others are not to be paused off their schedule. If targets end one after another, samples
-    /// for that take no more than their part of the time.
+    /// ended, and the others are not to be paused off their schedule.
     fn sample_before_removal(&mut self) -> Result<(), Error> {
-        let lately = self.sampled.is_some_and(|at| at.elapsed() < PART_FOR_ENDS * self.duration);
-        if self.targets.len() > 1 && (self.budget.is_some() || lately) {
+        if self.targets.len() > 1 && self.budget.is_some() {
             return Ok(());
         }
         self.take_due_ticks();

@@ -187,7 +187,8 @@ impl<'a> TickLoop<'a> {
                     }
                 }
                 Ok(Order::RemoveTarget { subject, notice }) => {
-                    if !sampled && !(notice.is_descendant && self.has_sampled_lately()) {
+                    let is_enough = notice.is_descendant && self.has_sampled_lately();
+                    if !(sampled || is_enough) {
                         sampled = true;
                         self.sample_before_removal()?;
                     }

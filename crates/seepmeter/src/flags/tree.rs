@@ -42,7 +42,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const MOST_PROCESSES: usize = MOST_TARGETS - 96;
 
 /// What targets, samplers, sinks and plugins need.
-const DESCRIPTORS_OF_OTHERS: usize = 64;
+const DESCRIPTORS_OF_OTHERS: usize = 32;
 
 /// A process takes two descriptors of the tree, and two for each of a few samplers.
 const DESCRIPTORS_EACH: usize = 8;
@@ -57,13 +57,14 @@ impl TreeFlags {
             TreeMode::Off => return Ok(None),
         };
         let limit = raise_descriptor_limit();
-        let Some(left) = limit.checked_sub(DESCRIPTORS_OF_OTHERS) else {
-            return Err(io::Error::other(format!(
-                "no more than {limit} open files are allowed (ulimit -n)"
-            )));
-        };
+        let most = limit.saturating_sub(DESCRIPTORS_OF_OTHERS) / DESCRIPTORS_EACH;
+        // The target itself is one.
+        if most < 2 {
+            let why = format!("no more than {limit} open files are allowed (ulimit -n)");
+            return Err(io::Error::other(why));
+        }
         let options = TreeOptions::default();
-        let most = MOST_PROCESSES.min(left / DESCRIPTORS_EACH);
+        let most = most.min(MOST_PROCESSES);
         Ok(Some(TreeOptions { cgroup, filter: self.tree_filter.clone(), most, ..options }))
     }
 

@@ -206,7 +206,6 @@ impl Collector {
         for id in self.ended.drain(..MOST_ENDED / 2) {
             if let Some(target) = self.targets.remove(&id) {
                 let role = self.roles.get_mut(target.role);
-                role.forgotten += 1;
                 let peaks = target.metrics.iter().filter_map(|metric| metric.kernel_peak);
                 role.forgotten_peak = role.forgotten_peak.max(peaks.max());
                 target.metrics.iter().for_each(|metric| metric.parts.give_back(&mut self.room));

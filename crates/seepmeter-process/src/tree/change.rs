@@ -12,7 +12,7 @@ use crate::ProcessKey;
 /// A process of a tree. It is replaced by another value when the process executes a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeProcess {
-    /// What tells it from every other process of this boot.
+    /// What distinguishes it from every other process of this boot.
     pub key: ProcessKey,
     /// The process that forked it, as far as it was known; none of the target.
     pub parent: Option<ProcessKey>,

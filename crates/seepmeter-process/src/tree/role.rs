@@ -73,7 +73,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// A program, as it is told from others.
+/// A program, as it is distinguished from others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
     /// Its file; the name of the process if this user may not know the file.

@@ -27,9 +27,7 @@ pub(super) struct Role {
     parent: Option<RoleId>,
     /// How many processes there were so far.
     pub(super) processes: u64,
-    /// How many of these have ended and are known no more.
-    pub(super) forgotten: u64,
-    /// The largest peak of those, as the kernel has noted it.
+    /// The largest peak that the kernel has noted of those that have ended and are known no more.
     pub(super) forgotten_peak: Option<i64>,
     /// One for each metric of the options.
     pub(super) sums: Vec<SourceSeries>,
@@ -93,7 +91,6 @@ impl RoleTable {
             name: name.to_owned(),
             parent,
             processes: 0,
-            forgotten: 0,
             forgotten_peak: None,
             sums,
         });

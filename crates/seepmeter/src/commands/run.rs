@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use nix::libc;
 use seepmeter_engine::TargetSpec;
 use seepmeter_process::marks::MarkSource;
-use seepmeter_process::{Command, ExecError};
-use seepmeter_record::{End, EventKind, TargetOrigin};
+use seepmeter_process::{Command, ExecError, HeldChild};
+use seepmeter_record::{End, EventKind, SubjectId, TargetOrigin};
 
 use crate::flags::{Flags, RunFlags};
 use crate::marks;
@@ -51,14 +51,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
     let armed = watch.wait_for(|| engine.arm(vec![spec], collector))??;
     session::check_metrics(&flags.sinks, &armed)?;
     let subject = armed.targets()[0];
-    let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
-    let tree = flags.watch.descendants.of_child(&held).unwrap_or_else(|error| {
-        messages::notice(&format!(
-            "cannot follow the descendants of the command: {error}; it is watched alone"
-        ));
-        None
-    });
-    descendants.follow(tree, subject, true);
+    let descendants = descendants_of(&held, subject, flags);
     let mut short_memory = ShortMemory::before([&**held.process()]);
     let target = WatchedTarget { process: Arc::clone(held.process()), subject };
     watch.release(vec![target], descendants);
@@ -93,6 +86,19 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
         short_memory.report_of_child(end, killed_by_us);
         outcome.of_report(report, &flags.sinks.gates)
     })
+}
+
+/// The descendants of a child, none of which is there yet.
+fn descendants_of(held: &HeldChild, subject: SubjectId, flags: &RunFlags) -> Descendants {
+    let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
+    let tree = flags.watch.descendants.of_child(held).unwrap_or_else(|error| {
+        messages::notice(&format!(
+            "cannot follow the descendants of the command: {error}; it is watched alone"
+        ));
+        None
+    });
+    descendants.follow(tree, subject, true);
+    descendants
 }
 
 /// All that there is before a child.

@@ -1,8 +1,8 @@
 /*
  * A sampler in C: counts the open file descriptors of its targets.
  *
- *     cc -shared -fPIC -I include -o fds.so plugins/examples/sampler-in-c/sampler.c
- *     seepmeter run --sampler ./fds.so --sink csv -- COMMAND
+ *     cc -shared -fPIC -I include -o open-files.so plugins/examples/sampler-in-c/sampler.c
+ *     seepmeter run --sampler ./open-files.so --sink csv -- COMMAND
  */
 #define _POSIX_C_SOURCE 200809L
 #include "seepmeter-plugin.h"
@@ -140,7 +140,7 @@ static const struct seepmeter_plugin plugin = {
     .struct_size = sizeof plugin,
     .kind = SEEPMETER_KIND_SAMPLER,
     .minor = SEEPMETER_MINOR,
-    .name = SEEPMETER_TEXT("fds"),
+    .name = SEEPMETER_TEXT("open-files"),
     .version = SEEPMETER_TEXT("1.0"),
     .about = SEEPMETER_TEXT("counts open file descriptors"),
     .create = create,

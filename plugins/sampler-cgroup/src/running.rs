@@ -44,6 +44,8 @@ struct CgroupTarget {
     text: Vec<u8>,
     /// The folder of its cgroup; none if that is not mounted here.
     folder: Option<PathBuf>,
+    /// The target has ended, and its cgroup was sampled since.
+    ended: bool,
 }
 
 impl RunningCgroup {
@@ -135,6 +137,7 @@ impl CgroupTarget {
             file: folder.open("cgroup").map_err(meaning)?,
             text: folder.read("cgroup").map_err(meaning)?,
             folder: None,
+            ended: false,
             root,
         })
     }
@@ -169,7 +172,10 @@ impl RunningSampler for RunningCgroup {
         for at in 0..self.targets.len() {
             match self.follow(at, sample.stream()) {
                 Ok(()) => all_gone = false,
-                Err(error) if error.kind() == ErrorKind::Gone => {}
+                // How it ended, by the OOM killer perhaps, stands in the files of its cgroup after that.
+                Err(error) if error.kind() == ErrorKind::Gone => {
+                    all_gone &= std::mem::replace(&mut self.targets[at].ended, true);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use seepmeter_plugin::record::conventions::attribute;
 use seepmeter_plugin::record::{Attributes, CurrentValues, SubjectId, SubjectKind};
 use seepmeter_plugin::{
-    Error, NewSubject, Options, Plugin, RunningSampler, Sampler, Stream, StreamBuffer, Target,
+    Error, ErrorKind, NewSubject, Options, Plugin, RunningSampler, Sampler, Stream, StreamBuffer, Target,
 };
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_sampler_cgroup::{Cgroup, CgroupOptions, RunningCgroup};
@@ -127,6 +127,25 @@ fn what_a_process_allocates_is_in_its_cgroup_with_its_limit() {
         let folder = cgroup.folder.file_name().unwrap().to_str().unwrap();
         assert!(subject.name.to_string().ends_with(folder), "{}", subject.name);
         let _ = program.finish();
+    });
+}
+
+#[test]
+fn the_cgroup_of_a_target_that_was_reaped_is_sampled_once_more() {
+    for_each_version("a cgroup after the end of its target", |_, cgroup| {
+        let mut program = run_target("obey", words![]).start();
+        enter(&cgroup, &program);
+        allocate(&mut program, 64 * MIB);
+        let mut watched = Watched::start();
+        watched.add(&program).unwrap();
+        watched.sample().unwrap();
+        let [group] = watched.cgroups()[..] else { panic!("{:?}", watched.cgroups()) };
+        assert!(watched.value(group, "cgroup_current").unwrap() >= 63 * MIB);
+        let _ = program.finish();
+        watched.sample().unwrap();
+        assert!(watched.value(group, "cgroup_current").unwrap() < 63 * MIB);
+        let error = watched.sample().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Gone);
     });
 }
 

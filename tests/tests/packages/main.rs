@@ -158,13 +158,13 @@ fn the_tar_file_has_everything_and_works_wherever_it_is_unpacked() {
     // A plugin that was built on this machine, in the folder beside.
     let plugins = place.path().join("lib/seepmeter/plugins");
     fs::create_dir_all(&plugins).unwrap();
-    fs::copy(cdylib("seepmeter-example-sampler"), plugins.join("seepmeter-fds-sampler.so"))
+    fs::copy(cdylib("seepmeter-example-sampler"), plugins.join("seepmeter-open-files-sampler.so"))
         .unwrap();
     let done = run(&binary, words!["plugins"]).done().expect(0);
-    for name in ["statm", "smaps", "ptrace", "fds"] {
+    for name in ["statm", "smaps", "ptrace", "open-files"] {
         assert!(done.out().contains(name), "{}", done.output());
     }
-    let words = words!["run", "-q", "--no-summary", "-s", "fds", "-o", "csv", "--", "sleep", "0.2"];
+    let words = words!["run", "-q", "--no-summary", "-s", "open-files", "-o", "csv", "--", "sleep", "0.2"];
     let done = run(&binary, words).done().expect(0);
     assert!(done.out().contains("open_fds"), "{}", done.output());
 }
@@ -226,9 +226,9 @@ fn the_package_installs_on_a_system_with_an_old_glibc_and_is_removed_without_a_t
     let _ = works(&binary, root.path());
     let plugins = root.path().join("usr/lib/seepmeter/plugins");
     fs::create_dir_all(&plugins).unwrap();
-    fs::copy(cdylib("seepmeter-example-sampler"), plugins.join("seepmeter-fds-sampler.so"))
+    fs::copy(cdylib("seepmeter-example-sampler"), plugins.join("seepmeter-open-files-sampler.so"))
         .unwrap();
-    assert!(run(&binary, words!["plugins"]).done().expect(0).out().contains("fds"));
+    assert!(run(&binary, words!["plugins"]).done().expect(0).out().contains("open-files"));
     fs::remove_dir_all(root.path().join("usr/lib")).unwrap();
     let _ = dpkg(root.path(), &["-P", "seepmeter"]);
     assert_eq!(ours(root.path()), before);

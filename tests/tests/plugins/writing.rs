@@ -71,7 +71,7 @@ fn the_example_in_c_counts_and_names_its_option() {
 fn example_samplers(place: &Path) -> [PathBuf; 2] {
     let source = repository("plugins/examples/sampler-in-c/sampler.c");
     let include = repository("include");
-    let in_c = cc(&source, &place.join("fds.so"), &["-I", include.to_str().unwrap()]);
+    let in_c = cc(&source, &place.join("open-files.so"), &["-I", include.to_str().unwrap()]);
     [cdylib("seepmeter-example-sampler"), in_c]
 }
 

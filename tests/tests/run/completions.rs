@@ -17,7 +17,7 @@ const COMPLETED: [(&str, &str); 10] = [
     ("seepmeter run -s smaps,detail=m", "seepmeter run -s smaps,detail=mapping"),
     ("seepmeter attach -o cs", "seepmeter attach -o csv"),
     ("seepmeter replay -o csv,path=x,la", "seepmeter replay -o csv,path=x,layout="),
-    ("seepmeter run --plugin-dir plugins -s fd", "seepmeter run --plugin-dir plugins -s fds"),
+    ("seepmeter run --plugin-dir plugins -s op", "seepmeter run --plugin-dir plugins -s open-files"),
     ("seepmeter run -- ls -s sm", "seepmeter run -- ls -s sm"),
 ];
 
@@ -31,7 +31,7 @@ fn assert_completes(shell: &str, flags: &[&str], set_up: &str) {
     let script = seepmeter(words!["completions", shell]).done().expect(0).out();
     fs::write(place.path().join("script"), script).unwrap();
     fs::create_dir(place.path().join("plugins")).unwrap();
-    let plugin = place.path().join("plugins/seepmeter-fds-sampler.so");
+    let plugin = place.path().join("plugins/seepmeter-open-files-sampler.so");
     symlink(cdylib("seepmeter-example-sampler"), plugin).unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let mut typed = run(shell, flags.iter().map(Into::into))

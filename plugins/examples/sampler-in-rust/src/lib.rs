@@ -17,11 +17,11 @@ options! {
     pub struct NoOptions {}
 }
 
-/// The sampler `fds` before the run.
+/// The sampler `open-files` before the run.
 pub struct Fds;
 
 impl Plugin for Fds {
-    const NAME: &'static str = "fds";
+    const NAME: &'static str = "open-files";
     const ABOUT: &'static str = "counts open file descriptors";
     type Options = NoOptions;
 

@@ -55,6 +55,8 @@ pub enum Reason {
     Steps,
     /// The noise hides whatever there is.
     Noise,
+    /// What was seen does not grow, and it is not all that there was.
+    NotAllSeen,
 }
 
 /// The answer, why, and how much longer a watch it would take.
@@ -201,6 +203,17 @@ impl Judgement {
         let Decision { classification, reason, needs_more } = decision;
         self.evidence.thresholds.extend_from_slice(parts::ALL);
         Self { classification, reason, needs_more, overruled: Some(Box::new(by)), ..self }
+    }
+
+    /// The same figures of a part of what there was, with what that says of all of it: growth is growth, but what
+    /// was not seen may grow where this is steady.
+    #[must_use]
+    pub fn of_all(self) -> Self {
+        if self.classification != Classification::Steady {
+            return self;
+        }
+        let classification = Classification::Inconclusive;
+        Self { classification, reason: Some(Reason::NotAllSeen), needs_more: None, ..self }
     }
 
     /// When `limit` (base units) will be reached, from [`level`](Self::level) at

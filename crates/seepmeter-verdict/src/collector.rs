@@ -56,6 +56,8 @@ pub struct Collector {
     /// The descendants that have ended, of those above.
     ended: Vec<SubjectId>,
     roles: RoleTable,
+    /// There are processes that are not followed.
+    not_all_followed: bool,
     room: PartRoom,
     /// The time of the last record.
     t: u64,
@@ -89,6 +91,7 @@ impl Collector {
             count: 0,
             ended: Vec::new(),
             roles: RoleTable::default(),
+            not_all_followed: false,
             room: PartRoom::default(),
             t: 0,
             sums,
@@ -173,6 +176,7 @@ impl Collector {
         }
         let Some(subject) = event.subject else { return };
         match &event.kind {
+            EventKind::NotFollowed { .. } => self.not_all_followed = true,
             EventKind::Attached {} => self.add_target(subject),
             EventKind::Exec { name: Some(_) } => self.rename(subject),
             kind if kind.ends_subject() => self.end(subject, event.t),
@@ -399,6 +403,7 @@ impl Collector {
             plus_swap: false,
             processes: None,
             shared_once: false,
+            not_all_followed: self.not_all_followed && self.count < 2,
             causes: Vec::new(),
             asked_interval: None,
         }
@@ -487,6 +492,7 @@ impl Collector {
             bounds,
             plus_swap: each.iter().any(|(_, run)| run.plus_swap),
             shared_once: self.roles.counts_shared_once(place),
+            not_all_followed: self.not_all_followed,
             parts: self.roles.iter().filter_map(part).collect(),
             ..self.empty(&name, place, unit)
         })

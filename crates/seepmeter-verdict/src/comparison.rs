@@ -16,9 +16,10 @@ const MOST_SUBJECTS: usize = 10;
 
 /// Why a run can't be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}; record longer runs")]
+#[error("{why}; {next}")]
 pub struct NotComparable {
     why: String,
+    next: &'static str,
 }
 
 /// A run that is long enough to be compared.
@@ -34,11 +35,18 @@ impl ComparableRun {
     /// The figures of a run.
     ///
     /// # Errors
-    /// It is too short to have any.
+    /// It is too short to have any, or it is not all that there was.
     pub fn of(run: RunSeries) -> Result<Self, NotComparable> {
         let judgement = run.judge().judgement;
-        let why = || NotComparable { why: reason(&judgement) };
-        let whole = Figures::of(&judgement).ok_or_else(why)?;
+        if run.not_all_followed {
+            let why = "not all of its processes were followed".to_owned();
+            return Err(NotComparable {
+                why,
+                next: "its summary says why, and what to do about it",
+            });
+        }
+        let whole = Figures::of(&judgement)
+            .ok_or_else(|| NotComparable { why: reason(&judgement), next: "record longer runs" })?;
         Ok(Self { families: families(&run), run, whole })
     }
 

@@ -160,11 +160,11 @@ impl Gate {
         match bounds_of(verdict, run, subject, quantity) {
             Ok(bounds) => {
                 let why = bounds.in_words(quantity, verdict.unit);
-                GateOutcome {
-                    fired: operator.is_true_of(bounds.low, bounds.high, value),
-                    why,
-                    ..outcome
-                }
+                let fired = operator.is_true_of(bounds.low, bounds.high, value);
+                // What was not followed holds more, and may grow.
+                let decided = fired || subject.is_some() || !run.not_all_followed;
+                let but = if decided { "" } else { ", and not all processes were followed" };
+                GateOutcome { fired, decided, why: why + but, ..outcome }
             }
             Err(NoBounds::NoSuchPart(why)) => GateOutcome { checked: false, why, ..outcome },
             Err(NoBounds::Undecided(why)) => GateOutcome { decided: false, why, ..outcome },

@@ -54,6 +54,8 @@ pub struct RunSeries {
     pub processes: Option<u64>,
     /// It is a sum over processes, in which pages that several of them share count once.
     pub shared_once: bool,
+    /// Processes of it were not followed, so the whole has more than is known.
+    pub not_all_followed: bool,
     /// What of the whole has a cause that is usually no leak, in bytes.
     pub causes: Vec<CauseSeries>,
     /// The longest from sample to sample that was asked for, in ns.
@@ -158,6 +160,7 @@ impl RunSeries {
             plus_swap: false,
             processes: None,
             shared_once: false,
+            not_all_followed: false,
             causes: Vec::new(),
             asked_interval: None,
         }
@@ -227,6 +230,9 @@ impl RunSeries {
         let next_step = NextStep::after(&judgement, masked.as_ref(), shares.as_deref(), self)
             .filter(|_| !given_back);
         judgement.peak = judgement.peak.max(self.kernel_peak);
+        if self.not_all_followed {
+            judgement = judgement.of_all();
+        }
         Verdict {
             target: self.target.clone(),
             pid: self.pid,

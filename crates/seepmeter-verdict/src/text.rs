@@ -215,6 +215,9 @@ pub(crate) fn reason(judgement: &Judgement) -> String {
         Some(Reason::Slowing) => "it grows, but more and more slowly",
         Some(Reason::MayBeSlowing) => "it grows; whether the growth slows down is not clear yet",
         Some(Reason::Noise) => "the noise is larger than any trend",
+        Some(Reason::NotAllSeen) => {
+            "not all of its processes could be followed, and what the others hold is not known"
+        }
         Some(Reason::Steps) => {
             let few = "it grew in a few steps".to_owned();
             let ago = |ago| format!("{few}, the most recent {} ago", human::duration(ago));

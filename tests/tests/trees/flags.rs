@@ -136,9 +136,31 @@ fn with_too_few_descriptors_the_target_is_watched_alone_and_that_is_reported() {
         .env("T", seepmeter_tests::test_target())
         .done();
     assert!(done.out().ends_with("3\n"), "{}", done.output());
-    let why =
-        "cannot follow the descendants of the command: no more than 40 open files are allowed";
-    assert!(done.err().contains(why), "{}", done.output());
+    let why = "cannot follow the descendants of the target: no more than 40 open files are allowed";
+    assert!(done.err().contains(&format!("others were not followed: {why}")), "{}", done.output());
+}
+
+#[test]
+fn of_more_processes_than_can_be_followed_no_gate_passes_and_the_summary_says_why() {
+    let script = "for i in $(seq 40); do sleep 60 & done; wait";
+    let folder = tempfile::tempdir().unwrap();
+    let limited = "ulimit -n 100; exec \"$0\" \"$@\"";
+    let seepmeter = seepmeter_tests::seepmeter_path();
+    let flags = ["-o", "jsonl,path=r.jsonl", "--strict", "--fail-on", "peak>1GiB"];
+    let watch = ["run", "-q", "-d", "2s", "--on-stop", "end"];
+    let command = ["--", "sh", "-c", script];
+    let words = seepmeter_tests::words!["-c", limited, seepmeter];
+    let words = words
+        .into_iter()
+        .chain([&watch[..], &flags, &command].concat().into_iter().map(Into::into));
+    let done = seepmeter_tests::run("/bin/sh", words).in_folder(folder.path()).done();
+    let more =
+        "more were not followed: there are more than can be followed with this limit of open files";
+    assert!(done.err().contains(more), "{}", done.output());
+    assert!(done.err().contains("not all processes were followed"), "{}", done.output());
+    assert_eq!(done.status.code(), Some(100), "{}", done.output());
+    let recording = seepmeter_tests::Recording::read(&folder.path().join("r.jsonl"));
+    assert!(!recording.events("not-followed").is_empty());
 }
 
 #[test]

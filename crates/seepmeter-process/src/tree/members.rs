@@ -1,6 +1,6 @@
 //! The processes of a tree that are followed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -84,6 +84,7 @@ pub(crate) struct Members {
     pub(crate) counts: TreeCounts,
     pub(crate) accounting: Accounting,
     beyond: HashMap<i32, Beyond>,
+    hidden: HashSet<i32>,
     root: ProcRoot,
     filter: Option<NameFilter>,
     most: usize,
@@ -102,6 +103,7 @@ impl Members {
             counts: TreeCounts::default(),
             accounting: Accounting::default(),
             beyond: HashMap::new(),
+            hidden: HashSet::new(),
             root: root.clone(),
             filter,
             most,
@@ -190,8 +192,16 @@ impl Members {
     /// Remembers a process that is not followed, so that its children are known.
     pub(crate) fn leave_beyond(&mut self, key: ProcessKey, origin: Origin) {
         self.accounting.give_up();
-        self.counts.beyond_bound += 1;
-        self.beyond.insert(key.pid, Beyond { start_time: key.start_time, origin });
+        let ProcessKey { pid, start_time } = key;
+        let before = self.beyond.insert(pid, Beyond { start_time, origin });
+        let is_known = before.is_some_and(|before| before.start_time == start_time);
+        self.counts.beyond_bound += u64::from(!is_known);
+    }
+
+    /// Counts a process that this user may not see, which is found again and again.
+    pub(crate) fn leave_hidden(&mut self, pid: i32) {
+        self.accounting.give_up();
+        self.counts.hidden += u64::from(self.hidden.insert(pid));
     }
 
     /// Follows those that were too many, now that there is room.

@@ -330,8 +330,7 @@ impl ProcessTree {
                 Ok(true)
             }
             Err(Unopened::Hidden) => {
-                self.members.accounting.give_up();
-                self.members.counts.hidden += 1;
+                self.members.leave_hidden(pid);
                 Ok(true)
             }
         }

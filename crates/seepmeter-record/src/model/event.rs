@@ -351,6 +351,13 @@ event_kinds! {
         /// How many.
         processes: u64,
     }
+    /// Processes of the target's tree are not followed: what they hold is not known.
+    NotFollowed = "not-followed" {
+        /// How many, beside those of an earlier event, if that can be counted.
+        processes: Option<i64>,
+        /// Why, and what to do about it.
+        reason: Bytes,
+    }
     /// Seepmeter sent a signal to the target: one that it passed on, or to end the target.
     Forwarded = "forwarded" {
         /// The signal's number.

@@ -198,6 +198,7 @@ impl ProcessSum {
 mod tests {
     use std::sync::Arc;
 
+    use seepmeter_analysis::{Classification, Reason};
     use seepmeter_record::conventions::{attribute, metric};
     use seepmeter_record::{
         Attributes, Event, EventKind, FORMAT, Header, Metric, MetricId, MetricSpec, Point, Record,
@@ -375,6 +376,35 @@ mod tests {
         stream.sample(SECOND, &[(shell, 10, 0)]);
         stream.sample(YOUNG + SECOND, &[(shell, 11, 0)]);
         assert_eq!(stream.sum(), [(SECOND, 10)]);
+    }
+
+    #[test]
+    fn what_does_not_grow_is_not_called_steady_while_others_are_not_followed() {
+        let judged = |step: i64, followed: bool| {
+            let mut stream = Stream::new();
+            let shell = stream.process(0, None, "sh");
+            let worker = stream.process(0, Some(shell), "worker");
+            for i in 0..400 {
+                let held = 50_000_000 + step * i + i % 7 * 900;
+                let t = i.cast_unsigned() * SECOND;
+                stream.sample(t, &[(shell, 9_000_000 + i % 5 * 900, 0), (worker, held, 0)]);
+            }
+            if !followed {
+                let reason = "they are too many".into();
+                stream.event(
+                    400 * SECOND,
+                    shell,
+                    EventKind::NotFollowed { processes: Some(3), reason },
+                );
+            }
+            let conclusion = stream.collector.conclude();
+            let judgement = &conclusion.main().unwrap().judgement;
+            (judgement.classification, judgement.reason)
+        };
+        assert_eq!(judged(0, true), (Classification::Steady, None));
+        let not_known = (Classification::Inconclusive, Some(Reason::NotAllSeen));
+        assert_eq!(judged(0, false), not_known);
+        assert_eq!(judged(20_000, false), (Classification::Growing, None));
     }
 
     #[test]

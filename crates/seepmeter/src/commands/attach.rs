@@ -13,7 +13,6 @@ use seepmeter_record::{Bytes, End, TargetOrigin};
 
 use crate::flags::{AttachFlags, Flags};
 use crate::marks;
-use crate::messages;
 use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::session::{self, PreparedRun, Request, target_spec};
@@ -85,15 +84,7 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
     session::check_metrics(&flags.sinks, &armed)?;
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
     for (process, subject) in processes.iter().zip(armed.targets()) {
-        match flags.watch.descendants.of_process(process) {
-            Ok(tree) => descendants.follow(tree, *subject, false),
-            // It has ended meanwhile.
-            Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
-            Err(error) => messages::notice(&format!(
-                "cannot follow the descendants of process {}: {error}; it is watched alone",
-                process.pid()
-            )),
-        }
+        descendants.follow(flags.watch.descendants.of_process(process), *subject, false);
     }
     Ok(ControlFlow::Continue(Ready { processes, armed, descendants, outputs, marks }))
 }

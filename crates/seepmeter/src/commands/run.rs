@@ -91,13 +91,7 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
 /// The descendants of a child, none of which is there yet.
 fn descendants_of(held: &HeldChild, subject: SubjectId, flags: &RunFlags) -> Descendants {
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
-    let tree = flags.watch.descendants.of_child(held).unwrap_or_else(|error| {
-        messages::notice(&format!(
-            "cannot follow the descendants of the command: {error}; it is watched alone"
-        ));
-        None
-    });
-    descendants.follow(tree, subject, true);
+    descendants.follow(flags.watch.descendants.of_child(held), subject, true);
     descendants
 }
 

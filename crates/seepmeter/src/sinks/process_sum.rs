@@ -100,8 +100,8 @@ pub(super) struct TreeSummary {
     unsampled: u64,
     /// Processes that were never watched.
     brief: u64,
-    /// Processes that are known of and were followed late or never.
-    not_followed: u64,
+    /// Why processes were followed late or never, and how many if they were counted.
+    not_followed: BTreeMap<String, Option<u64>>,
     /// How descendants are found.
     discovery: Option<Bytes>,
     /// Every process is known of.
@@ -130,7 +130,7 @@ impl Default for TreeSummary {
             processes: 0,
             unsampled: 0,
             brief: 0,
-            not_followed: 0,
+            not_followed: BTreeMap::new(),
             discovery: None,
             is_exact: false,
             first: None,
@@ -188,9 +188,10 @@ impl TreeSummary {
                 self.discovery = Some(text.clone());
                 self.is_exact = exact.is_some();
             }
-            // That of a sampler is about one process, which is followed.
-            (EventKind::Incomplete { count: Some(count), .. }, _) if event.sampler.is_none() => {
-                self.not_followed += count.unsigned_abs();
+            (EventKind::NotFollowed { processes, reason }, _) => {
+                let count = self.not_followed.entry(reason.to_string()).or_insert(Some(0));
+                let more = processes.map(i64::unsigned_abs);
+                *count = count.zip(more).map(|(count, more)| count.saturating_add(more));
             }
             (EventKind::BriefProcesses { processes }, _) => self.brief += processes,
             (EventKind::Exec { name: Some(_) }, Some(subject)) if values.is_target(subject) => {
@@ -218,10 +219,14 @@ impl TreeSummary {
 
     /// The lines, each with its label; none if there was no tree. Who goes on is named if the targets have ended.
     pub(super) fn lines(&self, targets_ended: bool) -> Vec<(&'static str, String)> {
-        if !self.is_tree && self.brief + self.not_followed == 0 {
+        if !self.is_tree && self.brief == 0 && self.not_followed.is_empty() {
             return Vec::new();
         }
         let mut lines = vec![("processes", self.processes_line())];
+        lines.extend(self.not_followed.iter().map(|(why, count)| {
+            let more = count.map_or("others".to_owned(), |count| format!("{count} more"));
+            ("", format!("{more} were not followed: {why}"))
+        }));
         if let (true, Some(first), Some((peak, processes))) = (self.is_tree, self.first, self.peak)
         {
             lines.push((
@@ -253,11 +258,7 @@ impl TreeSummary {
             0 => String::new(),
             unsampled => format!("; {at_least}{unsampled} lived too briefly to be sampled"),
         };
-        let not_followed = match self.not_followed {
-            0 => String::new(),
-            count => format!("; {count} were followed late or never, see the events `incomplete`"),
-        };
-        format!("{}{found}{brief}{not_followed}", self.processes + self.brief)
+        format!("{}{found}{brief}", self.processes + self.brief)
     }
 
     /// Those with the largest peaks.

@@ -22,6 +22,8 @@ use crate::session;
 /// The trees of the targets.
 pub(crate) struct Descendants {
     trees: Vec<FollowedTree>,
+    /// Targets whose descendants can't be followed, and why.
+    alone: Vec<(SubjectId, String)>,
     /// Without events of the kernel, new processes are looked for so often.
     every: Duration,
     /// No sooner than this are they looked for again.
@@ -41,6 +43,8 @@ struct FollowedTree {
     /// Its descendants that are watched.
     subjects: HashMap<ProcessKey, SubjectId>,
     failed: bool,
+    /// How many processes events say of that they are not followed: those beyond the bound, and the hidden ones.
+    not_followed: [u64; 2],
 }
 
 impl Descendants {
@@ -50,19 +54,47 @@ impl Descendants {
         let every = TreeFlags::every(*interval);
         let waits = descendants.wait_tree;
         let is_filtered = descendants.tree_filter.is_some();
-        Self { trees: Vec::new(), every, earliest: Instant::now(), waits, redact, is_filtered }
+        let (trees, alone, earliest) = (Vec::new(), Vec::new(), Instant::now());
+        Self { trees, alone, every, earliest, waits, redact, is_filtered }
     }
 
     /// Follows the tree of a target, if it is to be followed. What a spawned one executes first is its command.
-    pub(crate) fn follow(&mut self, tree: Option<ProcessTree>, target: SubjectId, spawned: bool) {
-        let Some(tree) = tree else { return };
-        let subjects = HashMap::new();
-        let has_executed = !spawned;
-        self.trees.push(FollowedTree { tree, target, has_executed, subjects, failed: false });
+    pub(crate) fn follow(
+        &mut self,
+        tree: io::Result<Option<ProcessTree>>,
+        target: SubjectId,
+        spawned: bool,
+    ) {
+        let (subjects, has_executed, not_followed) = (HashMap::new(), !spawned, [0; 2]);
+        match tree {
+            Ok(None) => {}
+            // The target has ended meanwhile.
+            Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
+            Ok(Some(tree)) => self.trees.push(FollowedTree {
+                tree,
+                target,
+                has_executed,
+                subjects,
+                failed: false,
+                not_followed,
+            }),
+            Err(error) => {
+                let why = format!(
+                    "cannot follow the descendants of the target: {error}; it is watched alone, and `--tree=off` \
+                     says that it is to be"
+                );
+                messages::notice(&why);
+                self.alone.push((target, why));
+            }
+        }
     }
 
     /// Emits how the descendants are found.
     pub(super) fn begin(&mut self, live: &mut Live) {
+        for (target, why) in &self.alone {
+            let reason = why.as_str().into();
+            live.emit(EventKind::NotFollowed { processes: None, reason }, *target);
+        }
         for FollowedTree { tree, target, .. } in &self.trees {
             let Discovery { events, .. } = tree.discovery();
             let why = match events {
@@ -99,12 +131,13 @@ impl Descendants {
     pub(super) fn refresh(&mut self, live: &mut Live) {
         for place in 0..self.trees.len() {
             let changes = self.trees[place].tree.refresh().unwrap_or_else(|error| {
-                self.trees[place].report(&error);
+                self.trees[place].report(&error, live);
                 Vec::new()
             });
             for change in changes {
                 self.apply(place, change, live);
             }
+            self.trees[place].emit_not_followed(live, |emitted| emitted == 0);
         }
         self.earliest = Instant::now() + BATCH;
     }
@@ -169,29 +202,20 @@ impl Descendants {
     }
 
     /// Emits how many were not followed, at the end of the watch.
-    pub(super) fn end(&self, live: &Live) {
-        for FollowedTree { tree, target, .. } in &self.trees {
-            let counts = tree.counts();
+    pub(super) fn end(&mut self, live: &Live) {
+        for followed in &mut self.trees {
+            let counts = followed.tree.counts();
             if counts.brief.at_least > 0 {
-                live.emit(EventKind::BriefProcesses { processes: counts.brief.at_least }, *target);
+                let kind = EventKind::BriefProcesses { processes: counts.brief.at_least };
+                live.emit(kind, followed.target);
             }
-            let incomplete = |count: u64, why: &str| {
-                if count > 0 {
-                    let count = i64::try_from(count).ok();
-                    live.emit(EventKind::Incomplete { count, text: why.into() }, *target);
-                }
-            };
+            followed.emit_not_followed(live, |_| true);
             let is_alone = counts.started <= 1 && counts.brief.at_least == 0;
             if self.is_filtered && is_alone {
                 messages::notice(
                     "no descendant matched --tree-filter: only the target was watched",
                 );
             }
-            incomplete(
-                counts.beyond_bound,
-                "processes beyond the number that can be followed with this limit of open files (ulimit -n)",
-            );
-            incomplete(counts.hidden, "processes that this user may not open");
         }
     }
 }
@@ -203,12 +227,40 @@ impl FollowedTree {
     }
 
     /// Reports once that descendants can't be found.
-    fn report(&mut self, error: &io::Error) {
+    fn report(&mut self, error: &io::Error, live: &Live) {
         if !std::mem::replace(&mut self.failed, true) {
             let pid = self.tree.target().pid;
-            messages::notice_at_once(&format!(
+            let why = format!(
                 "cannot look for descendants of process {pid}: {error}; some may be missing from all that is reported"
-            ));
+            );
+            messages::notice_at_once(&why);
+            let reason = why.as_str().into();
+            live.emit(EventKind::NotFollowed { processes: None, reason }, self.target);
+        }
+    }
+
+    /// Emits how many are not followed beside those that an event says it of; `wanted` says whether one more event
+    /// is wanted after those of so many.
+    fn emit_not_followed(&mut self, live: &Live, wanted: impl Fn(u64) -> bool) {
+        let counts = self.tree.counts();
+        let reasons = [
+            (
+                counts.beyond_bound,
+                "there are more than can be followed with this limit of open files; raise it (ulimit -n), or \
+                 choose some (--tree-filter)",
+            ),
+            (
+                counts.hidden,
+                "this user may not see them; run seepmeter as the user whom they belong to",
+            ),
+        ];
+        for (emitted, (count, reason)) in self.not_followed.iter_mut().zip(reasons) {
+            if count > *emitted && wanted(*emitted) {
+                let processes = i64::try_from(count - *emitted).ok();
+                *emitted = count;
+                let reason = reason.into();
+                live.emit(EventKind::NotFollowed { processes, reason }, self.target);
+            }
         }
     }
 }

@@ -255,7 +255,7 @@ impl Watch {
             descendants.begin(live);
         }
         let stopped = self.watch_targets(end_of);
-        if let (Some(descendants), Some(live)) = (self.descendants.take(), &self.live) {
+        if let (Some(mut descendants), Some(live)) = (self.descendants.take(), &self.live) {
             descendants.end(live);
         }
         // What follows is written without a status line.

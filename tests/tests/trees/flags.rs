@@ -22,6 +22,28 @@ fn without_the_tree_the_target_is_watched_alone() {
 }
 
 #[test]
+fn with_a_cgroup_of_its_own_the_peak_of_all_processes_is_the_kernels() {
+    let script = "$T grow 20 1 & $T grow 20 1 & wait; echo $?";
+    let watched = Watched::script(script).with(&["--tree=cgroup"]);
+    // Both print when they begin.
+    let [running, alone] = [watched.watch(), watched.alone()].map(seepmeter_tests::Run::start);
+    let (done, alone) = (running.finish(), alone.finish());
+    assert_eq!(done.status, alone.status, "{}", done.output());
+    let seen = watched.seen(done);
+    let events = seen.recording.events("cgroup-peak");
+    let [event] = &events[..] else { panic!("{events:?}") };
+    let EventKind::CgroupPeak { bytes, reason } = &event.kind else { panic!("{event:?}") };
+    let Some(peak) = bytes else {
+        // Neither is silent: what can't be had is in the summary with its reason.
+        assert!(seen.summary().contains(&reason.to_string()), "{}", seen.summary());
+        return seepmeter_tests::not_run("the peak of a cgroup", &reason.to_string());
+    };
+    let sum = seen.peak().rss;
+    assert!((20 * MIB..2 * sum).contains(peak), "{peak} of {sum}");
+    assert!(seen.summary().contains("with page cache and kernel memory"), "{}", seen.summary());
+}
+
+#[test]
 fn with_a_filter_only_what_it_matches_is_watched_beside_the_target() {
     let watched = Watched::script(TWO).with(&["--tree-filter", "test-*"]);
     let alone = watched.alone().done();

@@ -358,6 +358,14 @@ event_kinds! {
         /// Why, and what to do about it.
         reason: Bytes,
     }
+    /// The most that a spawned target and its descendants have had at once, as the cgroup that they had for
+    /// themselves was charged: with page cache and kernel memory.
+    CgroupPeak = "cgroup-peak" {
+        /// How much; none if it is not known.
+        bytes: Option<i64>,
+        /// Why it is not known, or empty.
+        reason: Bytes,
+    }
     /// Seepmeter sent a signal to the target: one that it passed on, or to end the target.
     Forwarded = "forwarded" {
         /// The signal's number.

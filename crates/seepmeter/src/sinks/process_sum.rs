@@ -1,10 +1,12 @@
 //! What all processes of a run have together: targets and their descendants.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    Bytes, CurrentValues, Event, EventKind, Sample, SubjectId, SubjectKind, Unit, human,
+    Bytes, CurrentValues, Event, EventKind, Metric, MetricSpec, Sample, SubjectId, SubjectKind,
+    Unit, human,
 };
 
 use super::words;
@@ -80,6 +82,11 @@ impl ProcessSum {
         Some(had)
     }
 
+    /// When the value that is known for longest was observed, in ns since the stream's start.
+    fn oldest(&self, values: &CurrentValues) -> Option<u64> {
+        self.current.keys().filter_map(|id| values.observed_at(*id, &self.metric)).min()
+    }
+
     /// What a process has at present.
     pub(super) fn of(&self, subject: SubjectId) -> Option<i64> {
         self.current.get(&subject).copied()
@@ -89,7 +96,13 @@ impl ProcessSum {
 /// What a summary says of the processes of a tree.
 #[derive(Debug)]
 pub(super) struct TreeSummary {
-    sum: ProcessSum,
+    rss: MetricSum,
+    /// Of the other metrics that can be added up, those that have values.
+    others: BTreeMap<&'static str, MetricSum>,
+    /// How many processes run, as far as is known.
+    living: u64,
+    /// The peak of the target's own cgroup, or why it is not known.
+    cgroup_peak: Option<Result<i64, Bytes>>,
     /// There were descendants of targets.
     is_tree: bool,
     /// Descendants that are watched.
@@ -106,10 +119,76 @@ pub(super) struct TreeSummary {
     discovery: Option<Bytes>,
     /// Every process is known of.
     is_exact: bool,
+    by_name: HashMap<String, OfName>,
+}
+
+/// The metrics beside the resident set that several processes have together what they have each.
+const SUMMED: [MetricSpec<'_>; 6] = [
+    metric::PSS,
+    metric::ANONYMOUS,
+    metric::PRIVATE_DIRTY,
+    metric::FDS,
+    metric::THREADS,
+    metric::MAPPINGS,
+];
+
+/// The sum of a metric over a run.
+#[derive(Debug)]
+struct MetricSum {
+    sum: ProcessSum,
+    unit: Unit,
     first: Option<i64>,
     last: i64,
+    /// The largest, and of how many processes that was.
     peak: Option<(i64, u64)>,
-    by_name: HashMap<String, OfName>,
+    /// Of how many processes the last was, and how many there were.
+    known: (u64, u64),
+    /// How old the oldest value in the last was, in ns.
+    oldest: u64,
+}
+
+impl MetricSum {
+    fn new(metric: &str) -> Self {
+        Self {
+            sum: ProcessSum::new(metric),
+            unit: Unit::Bytes,
+            first: None,
+            last: 0,
+            peak: None,
+            known: (0, 0),
+            oldest: 0,
+        }
+    }
+
+    fn observe(&mut self, sample: &Sample, values: &CurrentValues, living: u64) -> bool {
+        let Some(SumPoint { total, unit, processes, .. }) = self.sum.observe(sample, values, true)
+        else {
+            return false;
+        };
+        self.unit = unit;
+        self.first.get_or_insert(total);
+        self.last = total;
+        self.peak = self.peak.max(Some((total, processes)));
+        self.known = (processes, living.max(processes));
+        true
+    }
+
+    /// `first 1 MiB, last 13 MiB, peak 31 MiB in 3 processes`; none if there was no value.
+    fn line(&self) -> Option<String> {
+        let (peak, processes) = self.peak?;
+        let amount = |value: i64| human::amount(value as f64, self.unit);
+        let known = match self.known {
+            (known, living) if known < living => format!(" in {known} of {living} processes"),
+            _ => String::new(),
+        };
+        Some(format!(
+            "first {}, last {}{known}, peak {} in {}",
+            amount(self.first?),
+            amount(self.last),
+            amount(peak),
+            human::count(processes, "process"),
+        ))
+    }
 }
 
 /// The processes of one name.
@@ -124,7 +203,10 @@ struct OfName {
 impl Default for TreeSummary {
     fn default() -> Self {
         Self {
-            sum: ProcessSum::new(metric::RSS.name),
+            rss: MetricSum::new(metric::RSS.name),
+            others: BTreeMap::new(),
+            living: 0,
+            cgroup_peak: None,
             is_tree: false,
             running: BTreeMap::new(),
             processes: 0,
@@ -133,9 +215,6 @@ impl Default for TreeSummary {
             not_followed: BTreeMap::new(),
             discovery: None,
             is_exact: false,
-            first: None,
-            last: 0,
-            peak: None,
             by_name: HashMap::new(),
         }
     }
@@ -145,6 +224,7 @@ impl TreeSummary {
     /// A subject has become a target.
     pub(super) fn add(&mut self, subject: SubjectId, values: &CurrentValues) {
         self.processes += 1;
+        self.living += 1;
         let Some(known) = values.subject(subject) else { return };
         if known.parent.is_some() {
             self.is_tree = true;
@@ -159,15 +239,33 @@ impl TreeSummary {
     }
 
     pub(super) fn observe(&mut self, sample: &Sample, values: &CurrentValues) {
-        let observed = self.sum.observe(sample, values, true);
+        let is_observed = self.rss.observe(sample, values, self.living);
+        self.observe_others(sample, values);
         self.observe_peaks(sample, values);
-        let Some(SumPoint { total, processes, .. }) = observed else { return };
-        self.first.get_or_insert(total);
-        self.last = total;
-        self.peak = self.peak.max(Some((total, processes)));
+        if !is_observed {
+            return;
+        }
         for of_name in self.by_name.values_mut().filter(|of_name| !of_name.now.is_empty()) {
-            of_name.last = of_name.now.iter().filter_map(|it| self.sum.of(*it)).sum();
+            of_name.last = of_name.now.iter().filter_map(|it| self.rss.sum.of(*it)).sum();
             of_name.peak = of_name.peak.max(of_name.last);
+        }
+    }
+
+    fn observe_others(&mut self, sample: &Sample, values: &CurrentValues) {
+        for MetricSpec { name, .. } in SUMMED {
+            let is_it = |known: &Arc<Metric>| {
+                known.sampler == sample.sampler
+                    && *known.name == *name
+                    && known.subject_kind == SubjectKind::Process
+            };
+            if !values.metrics().any(is_it) {
+                continue;
+            }
+            let of_metric = self.others.entry(name).or_insert_with(|| MetricSum::new(name));
+            if of_metric.observe(sample, values, self.living) {
+                let oldest = of_metric.sum.oldest(values).unwrap_or(sample.t);
+                of_metric.oldest = sample.t.saturating_sub(oldest);
+            }
         }
     }
 
@@ -178,7 +276,8 @@ impl TreeSummary {
             if let Some(of_name) = self.by_name.get_mut(&point.subject.name.to_string()) {
                 of_name.peak = of_name.peak.max(point.value);
             }
-            self.peak = self.peak.map(|(peak, processes)| (peak.max(point.value), processes));
+            let peak = &mut self.rss.peak;
+            *peak = peak.map(|(peak, processes)| (peak.max(point.value), processes));
         }
     }
 
@@ -193,6 +292,9 @@ impl TreeSummary {
                 let more = processes.map(i64::unsigned_abs);
                 *count = count.zip(more).map(|(count, more)| count.saturating_add(more));
             }
+            (EventKind::CgroupPeak { bytes, reason }, _) => {
+                self.cgroup_peak = Some(bytes.ok_or_else(|| reason.clone()));
+            }
             (EventKind::BriefProcesses { processes }, _) => self.brief += processes,
             (EventKind::Exec { name: Some(_) }, Some(subject)) if values.is_target(subject) => {
                 self.forget(subject);
@@ -201,13 +303,17 @@ impl TreeSummary {
             }
             (kind, Some(subject)) if kind.ends_subject() && values.is_target(subject) => {
                 self.forget(subject);
-                self.unsampled += u64::from(self.sum.end(subject).is_none());
+                for sum in self.others.values_mut() {
+                    let _ = sum.sum.end(subject);
+                }
+                self.unsampled += u64::from(self.rss.sum.end(subject).is_none());
             }
             _ => {}
         }
     }
 
     fn forget(&mut self, subject: SubjectId) {
+        self.living = self.living.saturating_sub(1);
         self.running.remove(&subject);
         for of_name in self.by_name.values_mut() {
             if of_name.now.remove(&subject) && of_name.peak == 0 && of_name.now.is_empty() {
@@ -217,32 +323,35 @@ impl TreeSummary {
         self.by_name.retain(|_, of_name| of_name.processes > 0);
     }
 
-    /// The lines, each with its label; none if there was no tree. Who goes on is named if the targets have ended.
-    pub(super) fn lines(&self, targets_ended: bool) -> Vec<(&'static str, String)> {
+    /// The lines, each with its label; none if there was no tree. Of metrics beside the resident set and PSS, those
+    /// that are `shown`. Who goes on is named if the targets have ended.
+    pub(super) fn lines(&self, shown: &[&str], targets_ended: bool) -> Vec<(String, String)> {
+        let of_cgroup =
+            self.cgroup_peak.iter().map(|peak| ("cgroup".to_owned(), cgroup_line(peak)));
         if !self.is_tree && self.brief == 0 && self.not_followed.is_empty() {
-            return Vec::new();
+            return of_cgroup.collect();
         }
-        let mut lines = vec![("processes", self.processes_line())];
+        let mut lines = vec![("processes".to_owned(), self.processes_line())];
         lines.extend(self.not_followed.iter().map(|(why, count)| {
             let more = count.map_or("others".to_owned(), |count| format!("{count} more"));
-            ("", format!("{more} were not followed: {why}"))
+            (String::new(), format!("{more} were not followed: {why}"))
         }));
-        if let (true, Some(first), Some((peak, processes))) = (self.is_tree, self.first, self.peak)
-        {
-            lines.push((
-                "rss sum",
-                format!(
-                    "first {}, last {}, peak {} in {}; pages that they share count in each",
-                    human::bytes(first),
-                    human::bytes(self.last),
-                    human::bytes(peak),
-                    human::count(processes, "process"),
-                ),
-            ));
-            lines.extend(self.largest().map(|line| ("", line)));
+        if let Some(line) = self.rss.line().filter(|_| self.is_tree) {
+            let line = format!("{line}; pages that they share count in each");
+            lines.push(("rss sum".to_owned(), line));
+            lines.extend(self.largest().map(|line| (String::new(), line)));
         }
+        let is_shown = |name: &str| name == metric::PSS.name || shown.contains(&name);
+        for (name, sum) in self.others.iter().filter(|(name, _)| self.is_tree && is_shown(name)) {
+            let age = match sum.oldest {
+                0 => String::new(),
+                age => format!("; the oldest value in the last was {} old", human::duration(age)),
+            };
+            lines.extend(sum.line().map(|line| (format!("{name} sum"), line + &age)));
+        }
+        lines.extend(of_cgroup);
         if targets_ended && !self.running.is_empty() {
-            lines.push(("left", self.running_line()));
+            lines.push(("left".to_owned(), self.running_line()));
         }
         lines
     }
@@ -252,7 +361,7 @@ impl TreeSummary {
         let found =
             self.discovery.as_ref().map_or(String::new(), |text| format!(", found by {text}"));
         // Without a metric of memory, that nothing is known of a process says nothing about its life.
-        let unsampled = if self.first.is_some() { self.unsampled } else { 0 };
+        let unsampled = if self.rss.first.is_some() { self.unsampled } else { 0 };
         let at_least = if self.is_exact { "" } else { "at least " };
         let brief = match unsampled + self.brief {
             0 => String::new(),
@@ -290,6 +399,14 @@ impl TreeSummary {
             human::count(count, "descendant"),
             names.join(", ")
         )
+    }
+}
+
+/// What a cgroup of its own says of all processes together.
+fn cgroup_line(peak: &Result<i64, Bytes>) -> String {
+    match peak {
+        Ok(peak) => format!("peak {}, with page cache and kernel memory", human::bytes(*peak)),
+        Err(why) => format!("the peak of all processes together is not known: {why}"),
     }
 }
 
@@ -368,6 +485,37 @@ mod tests {
             "left       1 descendant is still running: worker (pid 8)\n",
         ] {
             assert!(lines.contains(expected), "{expected}\n{lines}");
+        }
+    }
+
+    #[test]
+    fn a_sum_of_pss_says_how_old_its_oldest_value_is_and_of_how_many_processes_it_is_known() {
+        let (mut stream, shell) = tree();
+        let worker = descendant(&mut stream, 3 * SECOND, shell, "late", 10);
+        stream.sample(4 * SECOND, 1, &[(shell, "pss", MIB)]);
+        stream.sample(7 * SECOND, 1, &[(worker, "pss", 3 * MIB)]);
+        let expected =
+            "pss sum    first 1 MiB, last 4 MiB in 2 of 3 processes, peak 4 MiB in 2 processes";
+        let lines = summary(&stream);
+        assert!(lines.contains(expected), "{lines}");
+    }
+
+    #[test]
+    fn the_peak_of_a_cgroup_is_named_for_what_it_is_or_why_it_is_not_known() {
+        for (bytes, reason, expected) in [
+            (Some(40 * MIB), "", "cgroup     peak 40 MiB, with page cache and kernel memory\n"),
+            (
+                None,
+                "no right to",
+                "cgroup     the peak of all processes together is not known: no right to\n",
+            ),
+        ] {
+            let (mut stream, shell) = tree();
+            let reason = reason.into();
+            stream.event(3 * SECOND, Some(shell), EventKind::CgroupPeak { bytes, reason });
+            end(&mut stream, shell);
+            let lines = summary(&stream);
+            assert!(lines.contains(expected), "{lines}");
         }
     }
 
@@ -472,7 +620,7 @@ mod tests {
         }
         assert_eq!(summary.processes, 100_003);
         assert!(summary.by_name.len() <= MOST_NAMES, "{}", summary.by_name.len());
-        assert_eq!((summary.running.len(), summary.sum.current.len()), (1, 2));
-        assert_eq!(summary.sum.total, 13 * MIB);
+        assert_eq!((summary.running.len(), summary.rss.sum.current.len()), (1, 2));
+        assert_eq!(summary.rss.sum.total, 13 * MIB);
     }
 }

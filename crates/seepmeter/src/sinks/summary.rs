@@ -256,9 +256,8 @@ impl Summary {
         let ended = |end: &TargetEnd| end.end != End::Left || !self.is_target_of_user(end.subject);
         let footer = self.footer.as_ref();
         let targets_ended = footer.is_some_and(|footer| footer.ends.iter().all(ended));
-        lines.extend(
-            self.tree.lines(targets_ended).iter().map(|(label, line)| labelled(label, line)),
-        );
+        let of_tree = self.tree.lines(&self.shown(), targets_ended);
+        lines.extend(of_tree.iter().map(|(label, line)| labelled(label, line)));
         lines.extend(self.cgroups.iter().flat_map(|cgroup| self.cgroup_lines(cgroup)));
         for (place, line) in self.verdict_lines.iter().enumerate() {
             let label = if place == 0 { "verdict" } else { "" };

@@ -15,7 +15,7 @@ use seepmeter_process::tree::{
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::{Attributes, Bytes, End, EventKind, SubjectId, TargetOrigin};
 
-use crate::flags::{TreeFlags, WatchFlags};
+use crate::flags::{TreeFlags, TreeMode, WatchFlags};
 use crate::messages;
 use crate::session;
 
@@ -32,6 +32,8 @@ pub(crate) struct Descendants {
     waits: bool,
     redact: bool,
     is_filtered: bool,
+    /// A cgroup of its own was asked for, for a spawned target.
+    wants_cgroup: bool,
 }
 
 /// The tree of one target.
@@ -54,8 +56,9 @@ impl Descendants {
         let every = TreeFlags::every(*interval);
         let waits = descendants.wait_tree;
         let is_filtered = descendants.tree_filter.is_some();
+        let wants_cgroup = descendants.tree == TreeMode::Cgroup;
         let (trees, alone, earliest) = (Vec::new(), Vec::new(), Instant::now());
-        Self { trees, alone, every, earliest, waits, redact, is_filtered }
+        Self { trees, alone, every, earliest, waits, redact, is_filtered, wants_cgroup }
     }
 
     /// Follows the tree of a target, if it is to be followed. What a spawned one executes first is its command.
@@ -104,6 +107,9 @@ impl Descendants {
             let text = format!("{}{why}", tree.discovery()).into();
             let exact = tree.discovery().sees_every_process().then_some(1);
             live.emit(EventKind::Discovery { exact, text }, *target);
+            if let (Err(why), true) = (has_cgroup(tree), self.wants_cgroup) {
+                messages::notice(&format!("the target has no cgroup of its own: {why}"));
+            }
         }
         self.refresh(live);
     }
@@ -210,6 +216,10 @@ impl Descendants {
                 live.emit(kind, followed.target);
             }
             followed.emit_not_followed(live, |_| true);
+            let has_cgroup = has_cgroup(&followed.tree);
+            if self.wants_cgroup || has_cgroup.is_ok() {
+                followed.emit_cgroup_peak(live, has_cgroup);
+            }
             let is_alone = counts.started <= 1 && counts.brief.at_least == 0;
             if self.is_filtered && is_alone {
                 messages::notice(
@@ -239,6 +249,18 @@ impl FollowedTree {
         }
     }
 
+    fn emit_cgroup_peak(&self, live: &Live, has_cgroup: Result<(), String>) {
+        let peak = has_cgroup.and_then(|()| {
+            self.tree.memory_peak().ok_or_else(|| {
+                "the kernel keeps none here: Linux 5.19 or later does, with the memory controller"
+                    .to_owned()
+            })
+        });
+        let bytes = peak.as_ref().ok().and_then(|peak| i64::try_from(*peak).ok());
+        let reason = peak.err().unwrap_or_default().as_str().into();
+        live.emit(EventKind::CgroupPeak { bytes, reason }, self.target);
+    }
+
     /// Emits how many are not followed beside those that an event says it of; `wanted` says whether one more event
     /// is wanted after those of so many.
     fn emit_not_followed(&mut self, live: &Live, wanted: impl Fn(u64) -> bool) {
@@ -262,6 +284,20 @@ impl FollowedTree {
                 live.emit(EventKind::NotFollowed { processes, reason }, self.target);
             }
         }
+    }
+}
+
+/// Whether the target has a cgroup of its own, or why not.
+fn has_cgroup(tree: &ProcessTree) -> Result<(), String> {
+    match &tree.discovery().cgroup {
+        Mechanism::InUse => Ok(()),
+        Mechanism::Refused { reason } => Err(format!(
+            "{reason}; run seepmeter as root, or in a cgroup that is delegated to you (systemd-run --user --scope \
+             -p Delegate=yes)"
+        )),
+        Mechanism::NotUsed => Err(
+            "a process that runs already is left where it is; -s cgroup samples the cgroup that it is in".to_owned(),
+        ),
     }
 }
 

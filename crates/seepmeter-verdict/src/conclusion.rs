@@ -5,7 +5,7 @@ use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{Gate, GateOutcome};
+use crate::gate::{Gate, GateOutcome, Judged};
 use crate::run_series::{RunSeries, Scope};
 use crate::text::{LineOptions, VerdictLine};
 use crate::verdict::Verdict;
@@ -138,9 +138,12 @@ impl Conclusion {
 impl MetricConclusion {
     /// What gates find in the verdict; `runs` are what the verdicts were made from.
     fn evaluate(&self, gates: &[Gate], runs: &[RunSeries]) -> Vec<GateOutcome> {
+        let verdicts = self.verdicts().unwrap_or_default();
+        let all: Vec<(&Verdict, &RunSeries)> = verdicts.iter().zip(runs).collect();
+        let members = all.split_last().map_or(&[][..], |(_, members)| members);
         let evaluate = |gate: &Gate| match (self.verdict(), runs.last()) {
             (Ok(_), Some(run)) if run.scope.has_no_sum() => self.evaluate_each(gate, runs),
-            (Ok(verdict), Some(run)) => gate.evaluate(verdict, run),
+            (Ok(verdict), Some(run)) => gate.evaluate_on(&Judged { verdict, run, members }),
             (Ok(_), None) => gate.unknown(&self.metric, &NoVerdict::NothingSampled),
             (Err(why), _) => gate.unknown(&self.metric, why),
         };
@@ -250,8 +253,12 @@ impl MetricConclusion {
 
 #[cfg(test)]
 mod tests {
+    use seepmeter_analysis::Series;
+
     use super::*;
     use crate::made_up::{part, run_of, series};
+    use crate::part::Part;
+    use crate::run_series::PartSeries;
 
     /// A worker that leaks, a shell that does not, and their sum.
     fn two_targets() -> Vec<RunSeries> {
@@ -296,8 +303,62 @@ mod tests {
             conclude(&gates, runs).gates.iter().map(|gate| gate.fired).collect()
         };
         let all = two_targets();
-        assert_eq!(fired(&all), [true, true, false]);
+        assert_eq!(fired(&all), [true, true, true]);
         assert_eq!(fired(&all[..1]), [false, false, false]);
+    }
+
+    #[test]
+    fn a_gate_names_a_role_a_process_or_a_part_of_all_processes_in_a_tree() {
+        let leak = series(600, |i| 50_000_000 + 20_000 * i + i % 7 * 900);
+        let flat = series(600, |i| 9_000_000 + i % 5 * 900);
+        let process = |name: &str, pid, scope, whole: Series| RunSeries {
+            pid: Some(pid),
+            scope,
+            parts: vec![part("[heap]", whole.clone())],
+            kernel_peak: Some(90_000_000),
+            ..RunSeries::of_resident(name, whole)
+        };
+        let role = RunSeries {
+            scope: Scope::Role,
+            processes: Some(2),
+            ..RunSeries::of_resident("worker", Series::sum(&[&leak, &flat]))
+        };
+        let parts = vec![
+            PartSeries {
+                part: Part::of_role("worker".to_owned(), "worker (2 processes)".to_owned()),
+                ..part("", role.whole.clone())
+            },
+            part("sh (pid 5)", flat.clone()),
+        ];
+        let sum = RunSeries { scope: Scope::AllTargets, processes: Some(3), ..run_of(parts) };
+        let runs = [
+            process("sh", 5, Scope::Target, flat.clone()),
+            process("worker", 7, Scope::Descendant, leak),
+            process("worker", 8, Scope::Descendant, flat),
+            role,
+            sum,
+        ];
+        for (gate, fires) in [
+            ("subject(worker).rate>1MB/min", true),
+            ("subject(worker).share>90%", true),
+            ("subject(worker (2 processes)).rate>1MB/min", true),
+            ("subject(worker (pid 7)).rate>1MB/min", true),
+            ("subject(worker (pid 7)).share>90%", true),
+            ("subject(worker (pid 8)).rate>1kB/min", false),
+            // The target, and the kernel's mark of its peak.
+            ("subject(sh).level>10MB", false),
+            ("subject(sh).peak>80MB", true),
+            // Of all three.
+            ("subject(heap).level>75MB", true),
+            ("subject(heap).level>90MB", false),
+        ] {
+            let conclusion = conclude(&[gate], &runs);
+            let found = &conclusion.gates[0];
+            assert!(found.checked && found.decided, "{gate}: {}", found.why);
+            assert_eq!(found.fired, fires, "{gate}: {}", found.why);
+        }
+        let unknown = &conclude(&["subject(nobody).peak>1"], &runs).gates[0];
+        assert!(!unknown.checked && unknown.why.contains("no subject `nobody`"), "{}", unknown.why);
     }
 
     #[test]

@@ -22,13 +22,14 @@ mod work;
 
 use std::fmt;
 
-use seepmeter_analysis::{Classification, Judgement};
+use seepmeter_analysis::{Classification, Judgement, Series};
 use seepmeter_record::Unit;
 use seepmeter_record::human;
 use serde::{Deserialize, Serialize};
 
 use crate::conclusion::NoVerdict;
 use crate::limit::{self, NoForecast};
+use crate::part_group::sum_of;
 use crate::run_series::{RunSeries, Scope};
 use crate::text::{reason, wait};
 use crate::verdict::Verdict;
@@ -134,6 +135,12 @@ impl Gate {
     /// Evaluates the gate on a verdict; `run` is what the verdict was made from.
     #[must_use]
     pub fn evaluate(&self, verdict: &Verdict, run: &RunSeries) -> GateOutcome {
+        self.evaluate_on(&Judged { verdict, run, members: &[] })
+    }
+
+    /// As [`Gate::evaluate`]; what is judged may be a sum.
+    pub(crate) fn evaluate_on(&self, judged: &Judged<'_>) -> GateOutcome {
+        let Judged { verdict, run, .. } = *judged;
         let outcome = GateOutcome {
             gate: self.text.clone(),
             metric: verdict.metric.clone(),
@@ -157,7 +164,7 @@ impl Gate {
                 (subject.as_deref(), *quantity, operator, *value)
             }
         };
-        match bounds_of(verdict, run, subject, quantity) {
+        match judged.bounds_of(subject, quantity) {
             Ok(bounds) => {
                 let why = bounds.in_words(quantity, verdict.unit);
                 let fired = operator.is_true_of(bounds.low, bounds.high, value);
@@ -242,13 +249,60 @@ impl Operator {
     }
 }
 
-/// The bounds of a quantity of the whole, or of a subject.
+/// What a gate is evaluated on.
+#[derive(Clone, Copy)]
+pub(crate) struct Judged<'a> {
+    pub(crate) verdict: &'a Verdict,
+    /// What the verdict was made from.
+    pub(crate) run: &'a RunSeries,
+    /// Of a sum over processes, what is judged beside it: targets, descendants and roles.
+    pub(crate) members: &'a [(&'a Verdict, &'a RunSeries)],
+}
+
+impl<'a> Judged<'a> {
+    /// The bounds of a quantity of the whole, or of a subject.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    fn bounds_of(&self, subject: Option<&str>, quantity: Quantity) -> Result<Bounds, NoBounds> {
+        // A process or role has a verdict of its own, with the kernel's mark of its peak.
+        match subject.and_then(|name| self.member(name)).filter(|_| quantity != Quantity::Share) {
+            Some(member) => bounds_of(&member, None, quantity),
+            None => bounds_of(self, subject, quantity),
+        }
+    }
+
+    /// The role of a name, or else the only process of that name.
+    fn member(&self, name: &str) -> Option<Judged<'a>> {
+        let is_called =
+            |(verdict, run): &&(&Verdict, &RunSeries)| run.target == name || verdict.name() == name;
+        let named: Vec<_> = self.members.iter().filter(is_called).collect();
+        let role = named.iter().find(|(_, run)| run.scope == Scope::Role);
+        let only = || if let [only] = named[..] { Some(only) } else { None };
+        let (verdict, run) = *role.copied().or_else(only)?;
+        Some(Judged { verdict, run, members: &[] })
+    }
+
+    /// The series of the parts of a name; none if there are none. A sum over processes has processes for parts: parts
+    /// of these, such as their heaps, are added up.
+    fn series_named(&self, name: &str) -> Option<Series> {
+        let of_process = |(_, run): &&(&Verdict, &RunSeries)| run.scope.is_process();
+        let of_members = || {
+            let members = self.members.iter().filter(of_process);
+            let named: Vec<_> = members.flat_map(|(_, run)| run.parts_named(name)).collect();
+            (!named.is_empty()).then(|| sum_of(&named).into_owned())
+        };
+        let role_or_process = || self.member(name).map(|member| member.run.whole.clone());
+        self.run.series_named(name).or_else(role_or_process).or_else(of_members)
+    }
+}
+
+/// The bounds of a quantity of the whole, or of a part.
 ///
 /// # Errors
 /// Why they are not known.
 fn bounds_of(
-    verdict: &Verdict,
-    run: &RunSeries,
+    judged: &Judged<'_>,
     subject: Option<&str>,
     quantity: Quantity,
 ) -> Result<Bounds, NoBounds> {
@@ -256,12 +310,12 @@ fn bounds_of(
         let why = "there is no work to judge by; choose a counter: `seepmeter judge --per COUNTER`";
         return Err(NoBounds::NoSuchPart(why.to_owned()));
     }
-    let judge_part = |name: &str| {
-        let series = run.series_named(name);
-        let series = series.ok_or_else(|| NoBounds::NoSuchPart(no_such_part(run, name)))?;
-        Ok(run.judge_series(&series))
+    let Judged { verdict, run, .. } = *judged;
+    let named = |name: &str| {
+        judged.series_named(name).ok_or_else(|| NoBounds::NoSuchPart(no_such_part(run, name)))
     };
-    let of_part = subject.map(judge_part).transpose()?;
+    let series = subject.map(named).transpose()?;
+    let of_part = series.as_ref().map(|series| run.judge_series(series));
     let judgement = of_part.as_ref().unwrap_or(&verdict.judgement);
     if let (Quantity::Peak, Some(peak)) = (quantity, judgement.peak) {
         return Ok(Bounds::exactly(peak as f64));
@@ -293,8 +347,8 @@ fn bounds_of(
         }
         Quantity::Share => {
             let grows = verdict.shares.iter().flatten().any(|growth| growth.share.is_some());
-            let share = subject.filter(|_| grows);
-            let share = share.and_then(|name| run.share_of(name, &verdict.judgement));
+            let share = series.filter(|_| grows);
+            let share = share.and_then(|series| run.share_of(&series, &verdict.judgement));
             share
                 .map(Bounds::exactly)
                 .ok_or(NoBounds::Absent("nothing grows, so there are no shares"))

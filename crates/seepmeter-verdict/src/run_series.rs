@@ -290,11 +290,10 @@ impl RunSeries {
         all
     }
 
-    /// The part of the growth of the whole that is that of the parts of a name; none if there are none of it.
-    pub(crate) fn share_of(&self, name: &str, judgement: &Judgement) -> Option<f64> {
-        let of_name = self.series_named(name)?;
+    /// The part of the growth of the whole that is that of a part.
+    pub(crate) fn share_of(&self, part: &Series, judgement: &Judgement) -> Option<f64> {
         let growth = Growth { whole: &self.whole, span: judgement.span?, cycle: judgement.cycle };
-        growth.share_of(&of_name)
+        growth.share_of(part)
     }
 
     /// Which parts gained how much over a span, the largest gain first; none if there are no parts. Growth that

@@ -67,13 +67,13 @@ impl ExitTracer {
     }
 
     /// Waits until the process has ended, and shows the last thread of it and of every descendant that
-    /// ends before. The thread is stopped until `read` is over.
+    /// ends before, with the pids of the processes that go on. The thread is stopped until `read` is over.
     ///
     /// A process that is killed while it ends may not be shown.
     ///
     /// # Errors
     /// If waiting itself fails.
-    pub fn run_to_exit(mut self, mut read: impl FnMut(LastThread)) -> io::Result<()> {
+    pub fn run_to_exit(mut self, mut read: impl FnMut(LastThread, &[i32])) -> io::Result<()> {
         loop {
             let tid = match wait::any(true) {
                 Ok(Some(tid)) => tid,
@@ -99,15 +99,17 @@ impl ExitTracer {
 
     /// Handles a stop, and lets the thread run on. That it has been killed meanwhile is no failure: it
     /// ends, and the next wait says so.
-    fn handle(&mut self, tid: i32, stop: PtraceStop, read: &mut impl FnMut(LastThread)) {
+    fn handle(&mut self, tid: i32, stop: PtraceStop, read: &mut impl FnMut(LastThread, &[i32])) {
         self.add(tid);
         match stop {
             PtraceStop::Event(libc::PTRACE_EVENT_EXIT) => {
                 let pid = self.threads.remove(&tid);
                 self.ending.insert(tid);
-                let lives = |pid| self.threads.values().any(|of| *of == pid);
-                if let Some(pid) = pid.filter(|pid| !lives(*pid)) {
-                    read(LastThread { pid, tid });
+                let mut living: Vec<i32> = self.threads.values().copied().collect();
+                living.sort_unstable();
+                living.dedup();
+                if let Some(pid) = pid.filter(|pid| living.binary_search(pid).is_err()) {
+                    read(LastThread { pid, tid }, &living);
                 }
             }
             PtraceStop::Event(libc::PTRACE_EVENT_EXEC) => {

@@ -39,7 +39,7 @@ fn traced<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Traced {
             let tracer = ExitTracer::begin(pid).unwrap();
             say.send(()).unwrap();
             let mut resident = HashMap::new();
-            let read = |thread: seepmeter_tracer::LastThread| {
+            let read = |thread: seepmeter_tracer::LastThread, _: &[i32]| {
                 let folder = ProcRoot::default().process(thread.pid).thread(thread.tid);
                 let bytes = folder.statm().unwrap().resident * page_size();
                 assert_eq!(resident.insert(thread.pid, bytes), None, "each is shown once");

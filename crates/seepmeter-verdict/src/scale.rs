@@ -173,7 +173,7 @@ impl ScaleReport {
         let processes = self.runs.iter().map(|run| run.processes).max().unwrap_or(1);
         if processes > 1 {
             lines.push(format!(
-                "  there were up to {processes} processes in a run: of each program the one counts that had most in use at its end"
+                "  there were up to {processes} processes in a run: of each program those count that ran at one time and had most in use at their ends"
             ));
         }
         lines

@@ -143,6 +143,18 @@ fn the_variable_has_the_amount_and_a_child_that_leaks_is_found_under_its_shell()
 }
 
 #[test]
+fn the_leaks_of_three_workers_that_run_at_one_time_add_up() {
+    // None ends before all have what they keep.
+    let pool = "my $n = shift; pipe R, W; pipe A, B; \
+        for (1 .. 3) { next if fork; close B; push @kept, 'x' x 1000 for 1 .. $n; \
+        syswrite W, 'x'; sysread A, my $go, 1; exit } \
+        sysread R, my $done, 1 for 1 .. 3; close B; wait for 1 .. 3";
+    let done = perl(&FEW, pool).expect(0);
+    assert!(done.out().starts_with("leaks 3."), "{}", done.output());
+    assert!(done.out().contains("KiB per unit"), "{}", done.output());
+}
+
+#[test]
 fn more_processes_for_more_work_are_no_leak() {
     let shell = "i=0; while [ $i -lt {n} ]; do perl -e 1; i=$((i + 1)); done";
     let done = scale(&["-n", "2,4,8", "--negligible", "64KiB"], &["sh", "-c", shell]).expect(0);

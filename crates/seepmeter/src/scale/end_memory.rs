@@ -1,6 +1,6 @@
 //! What a process has in use at its end: all memory but pages of files that the kernel can drop and read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use seepmeter_maps::DeletedFiles;
@@ -28,6 +28,15 @@ pub(crate) struct EndMemory {
     pub(crate) exact: bool,
 }
 
+/// A process that has ended.
+#[derive(Clone, Debug)]
+pub(crate) struct EndedProcess {
+    pub(crate) pid: i32,
+    pub(crate) memory: EndMemory,
+    /// The pids of the other processes of the run that ran at its end.
+    pub(crate) living: Vec<i32>,
+}
+
 impl EndMemory {
     /// Of a process whose last thread is stopped at its end.
     pub(crate) fn at_end(thread: LastThread) -> Result<Self, ProcError> {
@@ -40,27 +49,37 @@ impl EndMemory {
         Ok(Self { program, bytes, peak_rss, classes, frees_at_exit, exact: true })
     }
 
-    /// What the processes of a run had in use at their ends: of each program the one with most, all in one. So a leak in
-    /// any of them shows, and more processes of one program do not look like one. None if there is none.
-    pub(crate) fn of_run(processes: Vec<Self>) -> Option<Self> {
-        let mut programs: BTreeMap<PathBuf, Self> = BTreeMap::new();
-        for process in processes {
-            match programs.get(&process.program) {
-                Some(known) if known.bytes >= process.bytes => {}
-                _ => drop(programs.insert(process.program.clone(), process)),
+    /// What the processes of a run, in the order of their ends, had in use together: of each program those that ran
+    /// at one time and had most at their ends, all in one. So a leak in any of them shows, and that of each worker
+    /// of a pool; and more processes one after another do not look like one. None if there is none.
+    pub(crate) fn of_run(ended: Vec<EndedProcess>) -> Option<Self> {
+        let mut most: BTreeMap<PathBuf, Self> = BTreeMap::new();
+        // By pid, the next process to end; from the last one back.
+        let mut later: HashMap<i32, Self> = HashMap::new();
+        for EndedProcess { pid, memory, living } in ended.into_iter().rev() {
+            let beside = living.iter().filter_map(|pid| later.get(pid));
+            let of_program = beside.filter(|other| other.program == memory.program);
+            let together = of_program.cloned().fold(memory.clone(), Self::plus);
+            match most.get(&together.program) {
+                Some(known) if known.bytes >= together.bytes => {}
+                _ => drop(most.insert(together.program.clone(), together)),
             }
+            later.insert(pid, memory);
         }
-        programs.into_values().reduce(|mut sum, process| {
-            let Self { program: _, bytes, peak_rss, classes, frees_at_exit, exact } = process;
-            sum.frees_at_exit |= frees_at_exit;
-            sum.bytes += bytes;
-            sum.peak_rss = sum.peak_rss.max(peak_rss);
-            sum.exact &= exact;
-            for (class, bytes) in classes {
-                *sum.classes.entry(class).or_default() += bytes;
-            }
-            sum
-        })
+        most.into_values().reduce(Self::plus)
+    }
+
+    /// Both together; the peak is that of one of them.
+    fn plus(mut self, other: Self) -> Self {
+        let Self { program: _, bytes, peak_rss, classes, frees_at_exit, exact } = other;
+        self.frees_at_exit |= frees_at_exit;
+        self.bytes += bytes;
+        self.peak_rss = self.peak_rss.max(peak_rss);
+        self.exact &= exact;
+        for (class, bytes) in classes {
+            *self.classes.entry(class).or_default() += bytes;
+        }
+        self
     }
 
     /// Of a process that runs: its resident set and what of it is swapped out. None if it has ended.
@@ -126,9 +145,8 @@ mod tests {
         assert!(EndMemory::sample(&own).unwrap().bytes > in_use);
     }
 
-    #[test]
-    fn of_each_program_the_process_that_held_most_counts_and_programs_are_summed() {
-        let process = |program: &str, bytes: u64| EndMemory {
+    fn process(pid: i32, program: &str, bytes: u64, living: &[i32]) -> EndedProcess {
+        let memory = EndMemory {
             program: program.into(),
             bytes,
             peak_rss: Some(2 * bytes),
@@ -136,13 +154,36 @@ mod tests {
             frees_at_exit: is_python(Path::new(program)),
             exact: true,
         };
-        let run =
-            vec![process("sh", 3), process("work", 40), process("work", 50), process("ls", 2)];
-        assert!(is_python(Path::new("/bin/python3.11")) && !run[0].frees_at_exit);
+        EndedProcess { pid, memory, living: living.to_vec() }
+    }
+
+    #[test]
+    fn of_each_program_the_process_that_held_most_counts_and_programs_are_summed() {
+        // A shell that runs one after another, of which one has the pid of an earlier one.
+        let run = vec![
+            process(2, "work", 40, &[1]),
+            process(3, "work", 50, &[1]),
+            process(2, "ls", 2, &[1]),
+            process(1, "sh", 3, &[]),
+        ];
         let run = EndMemory::of_run(run).unwrap();
         assert_eq!((run.bytes, run.peak_rss, run.exact), (55, Some(100), true));
         assert_eq!(run.classes, BTreeMap::from([(MappingClass::Heap, 55)]));
         assert_eq!(EndMemory::of_run(Vec::new()), None);
+        assert!(is_python(Path::new("/bin/python3.11")) && !run.frees_at_exit);
+    }
+
+    #[test]
+    fn processes_of_one_program_that_ran_at_one_time_are_summed() {
+        // Three workers at once, and before them one alone with less than all three.
+        let run = vec![
+            process(9, "work", 70, &[1]),
+            process(2, "work", 40, &[1, 3, 4]),
+            process(3, "work", 50, &[1, 4]),
+            process(4, "work", 10, &[1]),
+            process(1, "sh", 3, &[]),
+        ];
+        assert_eq!(EndMemory::of_run(run).unwrap().bytes, 40 + 50 + 10 + 3);
     }
 
     #[test]

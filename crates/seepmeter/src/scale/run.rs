@@ -21,7 +21,7 @@ use seepmeter_record::End;
 use seepmeter_tracer::{ExitTracer, gains_rights};
 
 use super::current::{CurrentRun, descendants, kill_trees, send_to_all};
-use super::end_memory::EndMemory;
+use super::end_memory::{EndMemory, EndedProcess};
 use crate::messages;
 
 /// What stands for the amount in the words of a command.
@@ -129,7 +129,7 @@ impl<'a> Runner<'a> {
             let _ = child.process().signal(Signal::SIGKILL);
             let _ = child.process().wait().and_then(|()| child.reap());
         })?;
-        let (memories, processes) = watcher.finish();
+        let ended = watcher.finish();
         let time = begin.elapsed();
         // Once it is reaped, its pid may be another one's.
         self.current.set(None);
@@ -138,7 +138,7 @@ impl<'a> Runner<'a> {
         if let Some(stop) = stop {
             return Ok(stop);
         }
-        let memory = EndMemory::of_run(memories);
+        let (processes, memory) = (ended.len(), EndMemory::of_run(ended));
         let output = output.kept.into();
         Ok(RunEnd::Finished(FinishedRun { end, time, output, memory, processes }))
     }
@@ -269,7 +269,7 @@ impl Output {
 /// Reads what a run holds, in a thread of its own: a tracer is a thread, and must not wait for output.
 struct Watcher {
     thread: JoinHandle<()>,
-    memories: Receiver<EndMemory>,
+    ended: Receiver<EndedProcess>,
     /// Of a sampler: tells it that the run has ended.
     end: Option<io::PipeWriter>,
 }
@@ -278,7 +278,7 @@ impl Watcher {
     /// Traces a child that is held. The inner error says why it can't be traced.
     fn trace(pid: i32) -> Result<Result<Self, String>> {
         let (say, begun) = mpsc::channel();
-        let (send, memories) = mpsc::channel();
+        let (send, ended) = mpsc::channel();
         let trace = move || {
             let tracer = match ExitTracer::begin(pid) {
                 Ok(tracer) => tracer,
@@ -286,41 +286,42 @@ impl Watcher {
             };
             let _ = say.send(Ok(()));
             // If waiting fails, no process is shown any more, and the run has no figure.
-            let _ = tracer.run_to_exit(|thread| {
-                let _ = EndMemory::at_end(thread).map(|memory| send.send(memory));
+            let _ = tracer.run_to_exit(|thread, living| {
+                let process =
+                    |memory| EndedProcess { pid: thread.pid, memory, living: living.to_vec() };
+                let _ = EndMemory::at_end(thread).map(|memory| send.send(process(memory)));
             });
         };
         let thread = std::thread::Builder::new().name("tracer".to_owned()).spawn(trace);
         let thread = thread.context("cannot start a thread")?;
         let begun = begun.recv().unwrap_or_else(|_| Err("the tracer has failed".to_owned()));
-        Ok(begun.map(|()| Self { thread, memories, end: None }))
+        Ok(begun.map(|()| Self { thread, ended, end: None }))
     }
 
     /// Samples a child until it has ended; what was sampled last counts.
     fn sample(pid: i32) -> Result<Self> {
-        let (ended, end) = io::pipe().context("cannot make a pipe")?;
-        let (send, memories) = mpsc::channel();
+        let (run_ended, end) = io::pipe().context("cannot make a pipe")?;
+        let (send, ended) = mpsc::channel();
         let sample = move || {
             let folder = ProcRoot::default().process(pid);
             let mut last = None;
-            while !wait_readable(&[ended.as_fd()], Some(Instant::now() + SAMPLING))
+            while !wait_readable(&[run_ended.as_fd()], Some(Instant::now() + SAMPLING))
                 .map_or(true, |ready| ready[0])
             {
                 last = EndMemory::sample(&folder).or(last);
             }
-            let _ = last.map(|memory| send.send(memory));
+            let process = |memory| EndedProcess { pid, memory, living: Vec::new() };
+            let _ = last.map(|memory| send.send(process(memory)));
         };
         let thread = std::thread::Builder::new().name("sampler".to_owned()).spawn(sample);
-        Ok(Self { thread: thread.context("cannot start a thread")?, memories, end: Some(end) })
+        Ok(Self { thread: thread.context("cannot start a thread")?, ended, end: Some(end) })
     }
 
-    /// What each process had in use at its end, and how many there were.
-    fn finish(self) -> (Vec<EndMemory>, usize) {
+    /// The processes, in the order of their ends.
+    fn finish(self) -> Vec<EndedProcess> {
         drop(self.end);
         let _ = self.thread.join();
-        let memories: Vec<EndMemory> = self.memories.into_iter().collect();
-        let processes = memories.len();
-        (memories, processes)
+        self.ended.into_iter().collect()
     }
 }
 

@@ -45,6 +45,40 @@ fn a_wrapped_leak_is_found_in_two_minutes() {
 }
 
 #[test]
+fn a_version_whose_tests_leak_in_a_grandchild_is_worse_and_the_same_again_is_alike() {
+    let run = |rate: u32| {
+        let makefile = format!("test:\n\t@sh -c '$$T grow {rate} 4; :'\n");
+        Watched::new(words!["make", "-s", "test"]).file("Makefile", &makefile)
+    };
+    let watched = [0, 0, 0, 0, 4, 4].map(run);
+    let running: Vec<_> = watched.iter().map(|watched| watched.watch().start()).collect();
+    let done = running.into_iter().map(seepmeter_tests::RunningProgram::finish);
+    let seen: Vec<_> =
+        watched.into_iter().zip(done).map(|(watched, done)| watched.seen(done.expect(0))).collect();
+    let recordings: Vec<_> = seen.iter().map(|seen| seen.slower(30)).collect();
+    let compare = |flags: &[&str], new: std::ops::Range<usize>| {
+        let words = words!["compare"].into_iter().chain(flags.iter().map(Into::into));
+        let base = recordings[..2].iter().map(Into::into);
+        let new = recordings[new].iter().map(Into::into);
+        seepmeter_tests::seepmeter(words.chain(base).chain(words!["--"]).chain(new)).done()
+    };
+    let worse = compare(&["--fail-on", "worse"], 4..6).expect(100).out();
+    assert!(worse.starts_with("worse  rss of 2 new against 2 base runs"), "{worse}");
+    assert!(worse.contains("  worse  test-target"), "{worse}");
+    let again = compare(&["--fail-on", "worse"], 2..4).expect(0).out();
+    assert!(!again.starts_with("worse"), "{again}");
+    let gate = seepmeter_tests::seepmeter(words!["judge", "--fail-on", "growing", &recordings[5]]);
+    let _ = gate.done().expect(100);
+    let gate = seepmeter_tests::seepmeter(words![
+        "judge",
+        "--fail-on",
+        "subject(test-target).rate>1MiB/min",
+        &recordings[5]
+    ]);
+    let _ = gate.done().expect(100);
+}
+
+#[test]
 fn jobs_of_make_are_counted_and_print_and_fail_as_they_do_alone() {
     let mut makefile = "all: fails".to_owned();
     (0..40).for_each(|n| makefile += &format!(" t{n}"));

@@ -324,7 +324,12 @@ impl Seen {
 
     /// The verdicts on the run as if it had been so many times slower, that on the sum last.
     pub(crate) fn judged_slower(&self, times: u64) -> Vec<Value> {
-        judged(&slower(&self.folder.path().join("r.jsonl"), times))
+        judged(&self.slower(times))
+    }
+
+    /// A recording of the run as if it had been so many times slower.
+    pub(crate) fn slower(&self, times: u64) -> PathBuf {
+        slower(&self.folder.path().join("r.jsonl"), times)
     }
 
     /// The verdicts on the run, that on the sum last.

@@ -138,7 +138,7 @@ impl NextStep {
                 "Go: compare two heap profiles (net/http/pprof, go tool pprof -base OLD NEW)"
             }
             Self::Malloc => {
-                "see which code takes it from the kernel, in a test: seepmeter run -s ptrace,calls=memory -o \
+                "see which code takes it from the kernel, in a test: seepmeter run -s ptrace,calls=memory,unsafe=yes -o \
                  stacks,weight=mapped; heaptrack, bcc's memleak or a LeakSanitizer build show each allocation"
             }
             Self::ThreadStacks => {
@@ -155,7 +155,7 @@ impl NextStep {
                  /proc/PID/fd"
             }
             Self::Mappings => {
-                "see which code maps them, in a test: seepmeter run -s ptrace,calls=memory -o \
+                "see which code maps them, in a test: seepmeter run -s ptrace,calls=memory,unsafe=yes -o \
                  stacks,weight=mapped; what is mapped now: /proc/PID/maps"
             }
         }

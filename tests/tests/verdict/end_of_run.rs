@@ -32,6 +32,13 @@ impl Three {
 }
 
 #[test]
+fn a_run_whose_samplers_have_no_rss_says_what_can_be_judged_instead() {
+    let done = seepmeter(words!["run", "-q", "-s", "fds", "--", "sleep", "0.2"]).done().expect(0);
+    let line = "verdict    none: rss was not sampled; `--metric fds` judges what was\n";
+    assert!(done.err().contains(line), "{}", done.output());
+}
+
+#[test]
 fn a_gate_on_a_word_fires_on_that_verdict_alone() {
     let three = Three::new();
     for (word, recording) in

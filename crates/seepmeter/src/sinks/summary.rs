@@ -11,7 +11,7 @@ use seepmeter_record::{
     Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricKind, Record,
     Sample, SamplerId, Subject, SubjectId, SubjectKind, TargetEnd, human,
 };
-use seepmeter_verdict::{Conclusion, MetricConclusion, VerdictLine};
+use seepmeter_verdict::{Conclusion, MetricConclusion, NoVerdict, VerdictLine};
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
@@ -149,14 +149,20 @@ impl Sink for Summary {
     }
 }
 
-/// What was concluded from a metric.
-fn verdict_lines(metric: &MetricConclusion) -> Vec<VerdictLine> {
-    match metric.verdict_lines(false) {
-        Ok(lines) => lines,
-        // It is judged unless the user asks for another: that it was not sampled is no news.
-        Err(_) if metric.metric == metric::RSS.name => Vec::new(),
-        Err(why) => vec![format!("none: {why}").into()],
-    }
+/// What was concluded from a metric; `main` is the one that stands for the run.
+fn verdict_lines(metric: &MetricConclusion, main: Option<&Metric>) -> Vec<VerdictLine> {
+    let why = match metric.verdict_lines(false) {
+        Ok(lines) => return lines,
+        // It is judged unless the user asks for another.
+        Err(NoVerdict::NoSuchMetric { .. }) if metric.metric == metric::RSS.name => match main {
+            Some(main) => format!("rss was not sampled; `--metric {}` judges what was", main.name),
+            None => "rss was not sampled; `-s statm` beside the others samples it".to_owned(),
+        },
+        // Why stands with the target.
+        Err(_) if metric.metric == metric::RSS.name => return Vec::new(),
+        Err(why) => why.to_string(),
+    };
+    vec![format!("none: {why}").into()]
 }
 
 /// Whether what is printed is the summary of the whole run, or of what there is so far.
@@ -169,7 +175,9 @@ enum Moment {
 impl Summary {
     fn set_verdicts(&mut self, conclusion: &Conclusion) {
         self.judged = conclusion.metrics.iter().map(|judged| judged.metric.clone()).collect();
-        self.verdict_lines = conclusion.metrics.iter().flat_map(verdict_lines).collect();
+        let main = self.values.main_metric().map(Arc::as_ref);
+        let metrics = conclusion.metrics.iter();
+        self.verdict_lines = metrics.flat_map(|metric| verdict_lines(metric, main)).collect();
     }
 
     fn print(&mut self, moment: Moment) -> Result<(), Error> {

@@ -5,7 +5,8 @@ use std::path::Path;
 use seepmeter_plugin::record::conventions::attribute;
 use seepmeter_plugin::record::{Attributes, CurrentValues, SubjectId, SubjectKind};
 use seepmeter_plugin::{
-    Error, ErrorKind, NewSubject, Options, Plugin, RunningSampler, Sampler, Stream, StreamBuffer, Target,
+    Error, ErrorKind, NewSubject, Options, Plugin, RunningSampler, Sampler, Stream, StreamBuffer,
+    Target,
 };
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_sampler_cgroup::{Cgroup, CgroupOptions, RunningCgroup};

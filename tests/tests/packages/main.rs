@@ -164,7 +164,8 @@ fn the_tar_file_has_everything_and_works_wherever_it_is_unpacked() {
     for name in ["statm", "smaps", "ptrace", "open-files"] {
         assert!(done.out().contains(name), "{}", done.output());
     }
-    let words = words!["run", "-q", "--no-summary", "-s", "open-files", "-o", "csv", "--", "sleep", "0.2"];
+    let words =
+        words!["run", "-q", "--no-summary", "-s", "open-files", "-o", "csv", "--", "sleep", "0.2"];
     let done = run(&binary, words).done().expect(0);
     assert!(done.out().contains("open_fds"), "{}", done.output());
 }

@@ -17,7 +17,10 @@ const COMPLETED: [(&str, &str); 10] = [
     ("seepmeter run -s smaps,detail=m", "seepmeter run -s smaps,detail=mapping"),
     ("seepmeter attach -o cs", "seepmeter attach -o csv"),
     ("seepmeter replay -o csv,path=x,la", "seepmeter replay -o csv,path=x,layout="),
-    ("seepmeter run --plugin-dir plugins -s op", "seepmeter run --plugin-dir plugins -s open-files"),
+    (
+        "seepmeter run --plugin-dir plugins -s op",
+        "seepmeter run --plugin-dir plugins -s open-files",
+    ),
     ("seepmeter run -- ls -s sm", "seepmeter run -- ls -s sm"),
 ];
 

@@ -1,21 +1,29 @@
 //! From what was selected to processes that are held.
 
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use seepmeter_process::find::{ListedProcess, NamePattern, Search, roots};
+use seepmeter_process::find::{
+    ContainerFolders, ContainerSearch, ListedProcess, NamePattern, Search, container, roots,
+};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::since_boot;
-use seepmeter_process::{AttachError, Process};
+use seepmeter_process::{AttachError, Cgroup, Process, ProcessKey};
 use seepmeter_record::{TargetOrigin, human};
 
 use crate::flags::{SelectFlags, Selection, TreeMode};
-use crate::messages::ErrorWithList;
+use crate::messages::{ErrorWithList, shown};
 use crate::session;
 
 /// More processes than this are not listed in a message.
 const MOST_LISTED: usize = 20;
+
+/// How often a cgroup that is waited for is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a message shows of a command line, in characters.
 const LONGEST_COMMAND: usize = 100;
@@ -25,6 +33,8 @@ const LONGEST_COMMAND: usize = 100;
 pub(crate) struct SelectedTarget {
     pub(crate) process: Arc<Process>,
     pub(crate) origin: TargetOrigin,
+    /// All others in this cgroup are watched as its descendants are.
+    pub(crate) cgroup: Option<Cgroup>,
 }
 
 /// How processes are selected.
@@ -59,6 +69,14 @@ impl<'a> Selector<'a> {
                     }
                     targets.push(target(Process::open(pid, &self.root)?));
                 }
+                Selection::Cgroup(path) => {
+                    let group = self.by_cgroup(&CgroupName::Path(path), &targets)?;
+                    targets.push(group);
+                }
+                Selection::Container(name) => {
+                    let group = self.by_cgroup(&CgroupName::Container(name), &targets)?;
+                    targets.push(group);
+                }
                 Selection::Name(pattern) => {
                     let found = self.by_name(pattern)?;
                     // What another word has selected as well is watched once.
@@ -83,15 +101,71 @@ impl<'a> Selector<'a> {
             let chosen = self.chosen(search.pattern(), found)?;
             let opened: Vec<_> =
                 chosen.iter().map(|listed| Process::open(listed.key.pid, &self.root)).collect();
-            // They may have ended since they were listed: then it is as if they had not been there.
-            let has_ended = |opened: &Result<Process, AttachError>| {
-                matches!(opened, Err(AttachError::NoSuchProcess { .. } | AttachError::Ended { .. }))
-            };
             if !opened.iter().all(has_ended) {
                 let alive = opened.into_iter().filter(|opened| !has_ended(opened));
                 return Ok(alive.collect::<Result<_, _>>()?);
             }
         }
+    }
+
+    /// The oldest process in a cgroup, but for those that are targets already: it stands for all of it.
+    fn by_cgroup(&self, name: &CgroupName, others: &[SelectedTarget]) -> Result<SelectedTarget> {
+        if self.tree == TreeMode::Off {
+            bail!("--cgroup and --container watch all processes; leave --tree=off out");
+        }
+        let others: Vec<_> = others.iter().map(|it| it.process.key()).collect();
+        loop {
+            let mounts = self.root.own().read("mountinfo").context("cannot find cgroups")?;
+            let groups = name.cgroups(&mounts)?;
+            let is_there = !groups.is_empty();
+            for group in groups {
+                let Some(process) = self.oldest(&group, &others)? else { continue };
+                let origin = TargetOrigin::Cgroup(group.path.as_os_str().as_bytes().into());
+                return Ok(SelectedTarget { process: process.into(), origin, cgroup: Some(group) });
+            }
+            self.wait_for_cgroup(name, is_there)?;
+        }
+    }
+
+    fn oldest(&self, group: &Cgroup, others: &[ProcessKey]) -> Result<Option<Process>> {
+        let own = std::process::id().cast_signed();
+        // A cgroup may go at any time.
+        let pids = group.pids().unwrap_or_default().into_iter().filter(|pid| *pid != own);
+        let opened = pids.map(|pid| Process::open(pid, &self.root));
+        let (mut oldest, mut refused): (Option<Process>, _) = (None, None);
+        for process in opened.filter(|opened| !has_ended(opened)) {
+            match process {
+                Ok(process) if others.contains(&process.key()) => {}
+                Ok(process) => {
+                    let age = |it: &Process| (it.start_time(), it.pid());
+                    if oldest.as_ref().is_none_or(|oldest| age(&process) < age(oldest)) {
+                        oldest = Some(process);
+                    }
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+        match (oldest, refused) {
+            (None, Some(error)) => Err(error.into()),
+            (oldest, _) => Ok(oldest),
+        }
+    }
+
+    /// Waits for a moment, if that is wanted.
+    fn wait_for_cgroup(&self, name: &CgroupName, is_there: bool) -> Result<()> {
+        let wrong = match is_there {
+            true => format!("there is no process in {name}"),
+            false => format!("there is no {name}"),
+        };
+        match self.flags.wait {
+            None => bail!("{wrong}; --wait waits for one, and {}", name.next_step()),
+            Some(Some(limit)) if self.deadline.is_some_and(|at| at <= Instant::now()) => {
+                let limit = human::duration(limit.as_nanos() as u64);
+                bail!("{wrong}, and none has appeared in {limit}; {}", name.next_step())
+            }
+            Some(_) => std::thread::sleep(LOOK_EVERY),
+        }
+        Ok(())
     }
 
     /// Those of what was found that are to be watched: one, or all that no other is the ancestor of.
@@ -157,9 +231,61 @@ impl<'a> Selector<'a> {
     }
 }
 
+/// How the user names a cgroup.
+enum CgroupName {
+    Path(PathBuf),
+    Container(String),
+}
+
+impl CgroupName {
+    /// Those of this name, one of each hierarchy.
+    fn cgroups(&self, mounts: &[u8]) -> Result<Vec<Cgroup>> {
+        match self {
+            Self::Path(path) => Ok(Cgroup::at(path, mounts)),
+            Self::Container(name) => match container(name, &container_folders(), mounts) {
+                ContainerSearch::Found(groups) => Ok(groups),
+                ContainerSearch::None => Ok(Vec::new()),
+                ContainerSearch::Several(list) => {
+                    let sentence = format!("{} containers match {name}; choose one", list.len());
+                    Err(ErrorWithList { sentence, list }.into())
+                }
+            },
+        }
+    }
+
+    fn next_step(&self) -> String {
+        match self {
+            Self::Path(_) => "/proc/PID/cgroup shows the cgroups of a process".to_owned(),
+            Self::Container(_) => format!(
+                "it was looked for in the names of cgroups and in {}; the pid that `docker inspect -f '{{{{.State.Pid}}}}' NAME` prints can be attached to",
+                container_folders()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for CgroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "cgroup {}", shown(path)),
+            Self::Container(name) => write!(f, "container {name} that runs"),
+        }
+    }
+}
+
+fn container_folders() -> ContainerFolders {
+    ContainerFolders::usual(std::env::home_dir().as_deref())
+}
+
+/// It may have ended since it was listed: then it is as if it had not been there.
+fn has_ended(opened: &Result<Process, AttachError>) -> bool {
+    matches!(opened, Err(AttachError::NoSuchProcess { .. } | AttachError::Ended { .. }))
+}
+
 /// A process that the user has named.
 fn target(process: Process) -> SelectedTarget {
-    SelectedTarget { origin: TargetOrigin::Pid(process.pid()), process: process.into() }
+    let origin = TargetOrigin::Pid(process.pid());
+    SelectedTarget { origin, process: process.into(), cgroup: None }
 }
 
 /// The name of a user; the number of one that has none.

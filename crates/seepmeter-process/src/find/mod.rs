@@ -1,4 +1,4 @@
-//! Finds running processes by their names, and waits until there are some.
+//! Finds running processes by their names, and waits until there are some; and the cgroups of containers.
 //!
 //! ```
 //! use seepmeter_process::find::{NamePattern, Search};
@@ -15,6 +15,7 @@
 //! ```
 
 mod arrivals;
+mod container;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -22,6 +23,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Instant;
+
+pub use self::container::{ContainerFolders, ContainerSearch, container};
 
 use self::arrivals::{Arrivals, Arrived};
 use crate::ProcessKey;
@@ -46,6 +49,10 @@ impl NamePattern {
             Self::Exact(exact) => exact == name,
             Self::Glob(filter) => filter.matches_name(name),
         }
+    }
+
+    fn is_of_paths(&self) -> bool {
+        self.to_string().contains('/')
     }
 }
 
@@ -180,7 +187,10 @@ impl Search {
     }
 
     fn is_meant(&self, listed: &ListedProcess) -> bool {
-        listed.names().any(|name| self.pattern.matches(&name))
+        // The path of a file is meant by a path alone: a pattern such as `*local*` is one of names.
+        let file = listed.executable.as_deref().filter(|_| self.pattern.is_of_paths());
+        let path = file.map(|file| file.to_string_lossy().into_owned());
+        listed.names().chain(path).any(|name| self.pattern.matches(&name))
     }
 }
 
@@ -260,10 +270,13 @@ mod tests {
         assert_eq!(root.exact("python3 worker.py"), [8]);
         assert_eq!(root.exact("python3.11"), [8, 11]);
         assert_eq!(root.exact("a-name-longer-than-comm"), [9]);
+        assert_eq!(root.exact("/usr/sbin/nginx"), [7]);
         assert_eq!(root.exact("python"), [0; 0], "a part of a name is no name");
         assert_eq!(root.exact("-c"), [0; 0], "an option is no name");
         assert_eq!(root.glob("python*"), [8, 11]);
         assert_eq!(root.glob("*.py"), [8]);
+        assert_eq!(root.glob("/usr/bin/*"), [8, 11]);
+        assert_eq!(root.glob("*sbin*"), [0; 0], "a folder is no name");
     }
 
     #[test]

@@ -80,14 +80,19 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
     let session = request.live(&flags.watch, &programs.collect::<Vec<_>>())?;
     let marks = marks::open_at(flags.marks.marks.as_deref())?;
     let PreparedRun { engine, collector, outputs } = session.prepare()?;
-    let specs = selected.iter().map(|SelectedTarget { process, origin }| {
+    let specs = selected.iter().map(|SelectedTarget { process, origin, .. }| {
         target_spec(process, origin.clone(), name_of(process))
     });
     let armed = engine.arm(specs.collect(), collector)?;
     session::check_metrics(&flags.sinks, &armed)?;
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
-    for (SelectedTarget { process, .. }, subject) in selected.iter().zip(armed.targets()) {
-        match flags.watch.descendants.of_process(process) {
+    for (target, subject) in selected.iter().zip(armed.targets()) {
+        let SelectedTarget { process, cgroup, .. } = target;
+        let tree = match cgroup.clone() {
+            Some(group) => flags.watch.descendants.of_cgroup(process, group),
+            None => flags.watch.descendants.of_process(process),
+        };
+        match tree {
             Ok(tree) => descendants.follow(tree, *subject, false),
             // It has ended meanwhile.
             Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}

@@ -1,5 +1,6 @@
 //! Flags that say which running processes are meant.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +15,10 @@ pub enum Selection {
     Pid(i32),
     /// Processes of these names.
     Name(NamePattern),
+    /// All processes in the cgroup of this path.
+    Cgroup(PathBuf),
+    /// All processes of the container with this name or id.
+    Container(String),
 }
 
 /// Which processes are watched.
@@ -28,6 +33,14 @@ pub struct SelectFlags {
     /// The process whose name matches this pattern, such as 'python*'; may be given several times
     #[arg(long = "name", value_name = "GLOB", value_parser = parse_pattern)]
     pub names: Vec<NamePattern>,
+    /// All processes in this cgroup and below it, those that come later too: a folder under /sys/fs/cgroup, or a
+    /// path as /proc/PID/cgroup shows it; may be given several times
+    #[arg(long = "cgroup", value_name = "PATH")]
+    pub cgroups: Vec<PathBuf>,
+    /// All processes of this container, by its name, its id, or at least 12 digits of that; its cgroup is found
+    /// without asking a daemon; may be given several times
+    #[arg(long = "container", value_name = "NAME|ID")]
+    pub containers: Vec<String>,
     /// Watch all processes of a name, if there are several
     #[arg(long)]
     pub all: bool,
@@ -42,7 +55,16 @@ impl SelectFlags {
     pub(crate) fn selections(&self) -> Vec<Selection> {
         let pids = self.pids.iter().copied().map(Selection::Pid);
         let names = self.names.iter().cloned().map(Selection::Name);
-        self.words.iter().cloned().chain(pids).chain(names).collect()
+        let cgroups = self.cgroups.iter().cloned().map(Selection::Cgroup);
+        let containers = self.containers.iter().cloned().map(Selection::Container);
+        self.words
+            .iter()
+            .cloned()
+            .chain(pids)
+            .chain(names)
+            .chain(cgroups)
+            .chain(containers)
+            .collect()
     }
 }
 
@@ -57,7 +79,7 @@ fn parse_word(text: &str) -> Result<Selection, String> {
 
 fn parse_pid(text: &str) -> Result<i32, String> {
     let pid = text.parse().ok().filter(|pid| *pid > 0);
-    pid.ok_or_else(|| "a pid is a number above 0; a name is no pid: leave -p out".to_owned())
+    pid.ok_or_else(|| "a pid is a number above 0".to_owned())
 }
 
 fn parse_pattern(text: &str) -> Result<NamePattern, String> {

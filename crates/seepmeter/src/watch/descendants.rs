@@ -149,14 +149,22 @@ impl Descendants {
         self.trees.iter().any(|followed| followed.subject(process).is_some())
     }
 
-    /// True if the watch goes on for them although all targets have ended.
+    /// True if the watch goes on for them although all targets have ended: if that is wanted, or they are all
+    /// processes of a cgroup, of which none is more than another.
     pub(super) fn are_awaited(&self) -> bool {
-        self.waits && self.any_runs()
+        let waits = |followed: &FollowedTree| self.waits || followed.tree.discovery().admits_others;
+        self.trees.iter().any(|followed| waits(followed) && followed.runs())
+    }
+
+    /// True if there is nothing to wait for but processes of cgroups that have been removed.
+    pub(super) fn have_lost_their_cgroups(&self) -> bool {
+        !self.trees.is_empty()
+            && self.trees.iter().all(|followed| followed.tree.has_lost_its_cgroup())
     }
 
     /// True if one runs, watched or not.
     pub(super) fn any_runs(&self) -> bool {
-        self.trees.iter().any(|followed| followed.tree.descendants().next().is_some())
+        self.trees.iter().any(FollowedTree::runs)
     }
 
     /// Sends a signal to all that run but the targets. False if it was sent to none.
@@ -197,6 +205,11 @@ impl Descendants {
 }
 
 impl FollowedTree {
+    /// True if one but the target runs, watched or not.
+    fn runs(&self) -> bool {
+        self.tree.descendants().next().is_some()
+    }
+
     fn subject(&self, process: &ProcessKey) -> Option<SubjectId> {
         let is_target = *process == self.tree.target();
         is_target.then_some(self.target).or_else(|| self.subjects.get(process).copied())

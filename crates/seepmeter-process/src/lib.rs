@@ -7,7 +7,8 @@
 //! process is awaited on its [`Process::pidfd`], and only then is a child reaped. A process is known by
 //! its [`ProcessKey`], since its pid alone is given to another one later.
 //!
-//! - [`proc`] reads procfs, [`threads`] the threads of a process; [`tree`] follows its descendants.
+//! - [`proc`] reads procfs, [`threads`] the threads of a process; [`find`] finds processes by name, [`tree`] follows
+//!   the descendants of one.
 //! - [`marks`] receives what a target writes about its own work.
 //! - [`start`] knows what was closed and ignored when this process began.
 //! - [`wait`] waits for descriptors, [`system`] has the page size and the clocks, [`priority`] keeps
@@ -29,6 +30,7 @@
 //! ```
 
 mod final_message;
+pub mod find;
 mod limits;
 pub mod marks;
 mod out_of_memory;

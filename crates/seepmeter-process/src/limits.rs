@@ -1,7 +1,10 @@
 //! How large a process may become: its cgroup's limit, its own, and the machine's.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstatfs, open, openat2};
@@ -252,33 +255,57 @@ const PIDS: Files = Files {
     failures: "pids.events",
 };
 
-/// A cgroup hierarchy that has a controller, as far as it is mounted here.
+/// A cgroup hierarchy, as far as it is mounted here.
 struct Mount<'a> {
     version: CgroupVersion,
+    /// Of version 1: its controllers are among them.
+    options: &'a [u8],
     /// The group that is mounted: not the root of the hierarchy in a container.
     group: &'a Path,
     at: PathBuf,
 }
 
 impl<'a> Mount<'a> {
+    /// All hierarchies in the text of our own mountinfo.
+    fn all(mounts: &'a [u8]) -> impl Iterator<Item = Self> {
+        mounts.split(|byte| *byte == b'\n').filter_map(Self::parse)
+    }
+
+    /// The same, those that account for memory first, version 2 before version 1.
+    fn memory_first(mounts: &'a [u8]) -> Vec<Self> {
+        let mut mounts: Vec<Self> = Self::all(mounts).collect();
+        mounts.sort_by_key(|mount| match mount.version {
+            CgroupVersion::V2 => 0,
+            CgroupVersion::V1 if mount.may_have(Controller::Memory) => 1,
+            CgroupVersion::V1 => 2,
+        });
+        mounts
+    }
+
     /// Reads a line of the kernel's (fs/proc_namespace.c, `show_mountinfo`), in whose paths a blank is
-    /// `\040`; none if it is no such hierarchy. The fields before `-` may be more:
+    /// `\040`; none if it is no hierarchy of cgroups. The fields before `-` may be more:
     ///
     /// ```text
     /// ID PARENT DEVICE ROOT PATH       OPTIONS             -  TYPE   SOURCE OPTIONS
     /// 30 23     0:26   /    /sys/fs/cg rw,nosuid shared:9  -  cgroup cgroup rw,memory
     /// ```
-    fn parse(line: &'a [u8], controller: Controller) -> Option<Self> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
         let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let dash = words.iter().position(|word| *word == b"-")?;
-        let has = |options: &[u8]| options.split(|b| *b == b',').any(|o| o == controller.name());
         let version = match *words.get(dash + 1)? {
             b"cgroup2" => CgroupVersion::V2,
-            b"cgroup" if has(words.get(dash + 3)?) => CgroupVersion::V1,
+            b"cgroup" => CgroupVersion::V1,
             _ => return None,
         };
+        let options = words.get(dash + 3)?;
         let group = Path::new(OsStr::from_bytes(words.get(3)?));
-        Some(Self { version, group, at: unescaped(words.get(4)?) })
+        Some(Self { version, options, group, at: unescaped(words.get(4)?) })
+    }
+
+    /// True if it is known to have this controller; which ones version 2 has, its folders say.
+    fn may_have(&self, controller: Controller) -> bool {
+        let mut options = self.options.split(|byte| *byte == b',');
+        self.version == CgroupVersion::V2 || options.any(|option| option == controller.name())
     }
 
     /// The folder of a group; none if it is not under what is mounted here.
@@ -347,10 +374,55 @@ impl Cgroup {
         cgroups(groups, mounts, Controller::Memory)
     }
 
+    /// The cgroups that a user means by a path: the one whose folder it is, or those that /proc/PID/cgroup shows it
+    /// for, one of each hierarchy. Those that account for memory are first, version 2 before version 1. `mounts` is
+    /// our own mountinfo.
+    #[must_use]
+    pub fn at(path: &Path, mounts: &[u8]) -> Vec<Self> {
+        let mounts = Mount::memory_first(mounts);
+        let folder = std::fs::canonicalize(path).unwrap_or_default();
+        let by_folder = mounts.iter().find_map(|mount| {
+            let below = folder.strip_prefix(&mount.at).ok()?.to_owned();
+            let path = mount.group.join(&below);
+            Some(Self { version: mount.version, path, root: mount.at.clone(), below })
+        });
+        let path = Path::new("/").join(path);
+        let by_path = mounts.iter().filter_map(|mount| {
+            let (root, below) = mount.folder(&path)?;
+            Some(Self { version: mount.version, path: path.clone(), root: root.to_owned(), below })
+        });
+        by_folder.map_or_else(|| by_path.collect(), |group| vec![group])
+    }
+
+    /// The uppermost cgroup of each hierarchy, as far as it is mounted here, in the same order.
+    pub(crate) fn uppermost(mounts: &[u8]) -> Vec<Self> {
+        let group = |mount: Mount<'_>| Self {
+            version: mount.version,
+            path: mount.group.to_owned(),
+            root: mount.at,
+            below: PathBuf::new(),
+        };
+        Mount::memory_first(mounts).into_iter().map(group).collect()
+    }
+
+    /// The pids of the processes in it and in the cgroups below it.
+    ///
+    /// # Errors
+    /// If it is not there any more, or can't be read.
+    pub fn pids(&self) -> io::Result<Vec<i32>> {
+        pids_in(&self.folder())
+    }
+
     /// Its folder.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.root.join(&self.below)
+    }
+
+    /// A cgroup of this name in it, whether there is one or not.
+    pub(crate) fn child(&self, name: &str) -> Self {
+        let (path, below) = (self.path.join(name), self.below.join(name));
+        Self { path, below, root: self.root.clone(), version: self.version }
     }
 
     /// The cgroup above it, as far as that is mounted here.
@@ -380,6 +452,40 @@ impl Cgroup {
     }
 }
 
+/// In the folder of a cgroup: its processes, a pid in each line.
+pub(crate) const PROCESSES: &str = "cgroup.procs";
+
+/// The pids of a cgroup with this folder, and of those below it. A process that our pid namespace does not show is
+/// `0`, and left out.
+pub(crate) fn pids_in(folder: &Path) -> io::Result<Vec<i32>> {
+    let mut pids = Vec::new();
+    add_pids(folder, &mut pids)?;
+    Ok(pids)
+}
+
+fn add_pids(folder: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
+    let text = fs::read(folder.join(PROCESSES))?;
+    let lines = text.split(|byte| *byte == b'\n').filter_map(decimal);
+    pids.extend(lines.filter_map(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0));
+    // Two links are those of a folder with none in it (fs/kernfs/inode.c).
+    if fs::metadata(folder)?.nlink() == 2 {
+        return Ok(());
+    }
+    for below in folders_in(folder) {
+        // A group may go while it is read, and one of threads does not list processes: its parent does.
+        let _ = add_pids(&below, pids);
+    }
+    Ok(())
+}
+
+/// The folders in a folder.
+pub(crate) fn folders_in(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+}
+
 /// Those of a process that have a controller: one, or one of each version. `groups` are the process's and `mounts`
 /// are our own: a sandbox has mounts of its own, whose paths are other folders here, or none.
 ///
@@ -391,9 +497,8 @@ impl Cgroup {
 /// 0::/service/worker
 /// ```
 fn cgroups(groups: &[u8], mounts: &[u8], controller: Controller) -> Vec<Cgroup> {
-    let lines = |text| <[u8]>::split(text, |byte: &u8| *byte == b'\n');
-    let parse = |line| Mount::parse(line, controller);
-    let mounts: Vec<Mount<'_>> = lines(mounts).filter_map(parse).collect();
+    let mounts: Vec<Mount<'_>> =
+        Mount::all(mounts).filter(|mount| mount.may_have(controller)).collect();
     let cgroup = |line: &[u8]| {
         let mut parts = line.splitn(3, |byte| *byte == b':');
         let (number, controllers) = (parts.next()?, parts.next()?);
@@ -407,7 +512,7 @@ fn cgroups(groups: &[u8], mounts: &[u8], controller: Controller) -> Vec<Cgroup> 
         let (root, below) = mounts.find_map(|mount| mount.folder(path))?;
         Some(Cgroup { version, path: path.to_owned(), root: root.to_owned(), below })
     };
-    lines(groups).filter_map(cgroup).collect()
+    groups.split(|byte| *byte == b'\n').filter_map(cgroup).collect()
 }
 
 /// What the kernel has done so far in a process's cgroup because memory was short.

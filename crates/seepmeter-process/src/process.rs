@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -18,6 +19,15 @@ pub struct ProcessKey {
     pub pid: i32,
     /// When it started, in clock ticks since boot: field 22 of /proc/PID/stat, proc_pid_stat(5).
     pub start_time: u64,
+}
+
+impl ProcessKey {
+    /// When it started, from the start of the machine on.
+    #[must_use]
+    pub fn since_boot(self) -> Duration {
+        let second = rustix::param::clock_ticks_per_second();
+        Duration::from_secs_f64(self.start_time as f64 / second as f64)
+    }
 }
 
 /// A process, held by its pidfd and known by its [`ProcessKey`], so that another process that gets

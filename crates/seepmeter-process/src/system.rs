@@ -30,17 +30,23 @@ pub fn raise_descriptor_limit() -> usize {
 /// not count.
 #[must_use]
 pub fn thread_cpu_time() -> Duration {
-    cpu_time(ClockId::CLOCK_THREAD_CPUTIME_ID)
+    time_of(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
 /// How long all threads of this process have run so far, those that have ended too.
 #[must_use]
 pub fn process_cpu_time() -> Duration {
-    cpu_time(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+    time_of(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-fn cpu_time(clock: ClockId) -> Duration {
-    // Every Linux has both clocks, so there is nothing that a caller could do about a failure.
+/// The time since the machine was started; time in which it slept counts.
+#[must_use]
+pub fn since_boot() -> Duration {
+    time_of(ClockId::CLOCK_BOOTTIME)
+}
+
+fn time_of(clock: ClockId) -> Duration {
+    // Every Linux has these clocks, so there is nothing that a caller could do about a failure.
     clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
 }
 

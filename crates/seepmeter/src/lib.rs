@@ -20,6 +20,7 @@ pub mod registry;
 mod reports;
 pub mod samplers;
 mod scale;
+mod selection;
 mod session;
 mod short_memory;
 pub mod sinks;

@@ -6,6 +6,7 @@
 //! watch of the target, or the whole process if a plugin has something to say.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,8 +34,28 @@ pub fn error(error: &anyhow::Error) {
     let system = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
     let hint = system.and_then(open_files_hint).map_or(String::new(), |hint| format!(" ({hint})"));
     let sentence = format!("{error:#}{hint}");
-    say(Severity::Error, &printable(&cut(&sentence)));
+    let list = error.downcast_ref::<ErrorWithList>().map_or(&[][..], |error| &error.list);
+    let lines = list.iter().map(|line| format!("\n{}", printable(line)));
+    let sentence = printable(&cut(&sentence)).into_owned();
+    say(Severity::Error, &lines.fold(sentence, |text, line| text + &line));
 }
+
+/// An error with a list of what there is to choose from. Its sentence stands alone.
+#[derive(Debug)]
+pub(crate) struct ErrorWithList {
+    /// What is wrong, and what to do.
+    pub(crate) sentence: String,
+    /// The lines below it.
+    pub(crate) list: Vec<String>,
+}
+
+impl fmt::Display for ErrorWithList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for ErrorWithList {}
 
 /// How long a message waits for somebody who does not read standard error.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(5);

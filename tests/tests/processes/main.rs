@@ -1,6 +1,8 @@
 //! Who is watched, from when until when, and which signals reach it.
 
 mod attach;
+mod by_cgroup;
+mod by_name;
 mod interim;
 mod lifetime;
 mod several_targets;

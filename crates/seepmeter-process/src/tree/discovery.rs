@@ -45,6 +45,8 @@ pub struct Discovery {
     pub subreaper: Mechanism,
     /// What is read at each tick, unless there are events.
     pub listing: Listing,
+    /// The cgroup is the user's, and a process that nobody in the tree has forked may enter it.
+    pub admits_others: bool,
 }
 
 impl Discovery {
@@ -52,7 +54,7 @@ impl Discovery {
     /// two ticks is missed, with what it has forked.
     #[must_use]
     pub fn sees_every_process(&self) -> bool {
-        self.events.is_in_use()
+        self.events.is_in_use() && !self.admits_others
     }
 
     /// True if a process is found also if its parent has ended before it was.
@@ -92,6 +94,7 @@ mod tests {
             events: refused(),
             subreaper: Mechanism::NotUsed,
             listing: Listing::NewPids,
+            admits_others: false,
         };
         assert_eq!(discovery.to_string(), "new pids at each tick");
         assert!(!discovery.finds_orphans() && !discovery.sees_every_process());
@@ -101,5 +104,7 @@ mod tests {
         discovery.events = Mechanism::InUse;
         assert_eq!(discovery.to_string(), "process events");
         assert!(discovery.sees_every_process());
+        discovery.admits_others = true;
+        assert!(!discovery.sees_every_process());
     }
 }

@@ -1,5 +1,6 @@
 //! Which processes of a tree are reported.
 
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 use super::TreeProcess;
@@ -25,7 +26,19 @@ impl NameFilter {
         let file = process.executable.as_deref().and_then(|file| file.file_name());
         let names = [Some(process.name.as_slice()), file.map(OsStrExt::as_bytes)];
         let mut names = names.into_iter().flatten().map(String::from_utf8_lossy);
-        names.any(|name| self.pattern.matches(&name))
-            || self.pattern.matches(&process.role.to_string())
+        names.any(|name| self.matches_name(&name)) || self.matches_name(&process.role.to_string())
+    }
+
+    /// True if it matches this name.
+    #[must_use]
+    pub fn matches_name(&self, name: &str) -> bool {
+        self.pattern.matches(name)
+    }
+}
+
+impl fmt::Display for NameFilter {
+    /// The pattern.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.pattern.as_str())
     }
 }

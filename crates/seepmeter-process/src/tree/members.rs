@@ -11,12 +11,10 @@ use seepmeter_record::End;
 
 use super::accounting::{Account, Accounting};
 use super::change::{Change, EndReason, FoundBy, TreeCounts, TreeProcess};
-use super::{NameFilter, Program, Role};
+use super::{NameFilter, Role};
+use crate::find::ListedProcess;
 use crate::proc::{ProcRoot, Stat, StatmFile};
 use crate::{AttachError, Process, ProcessKey};
-
-/// What is kept of a command line, in bytes.
-const COMMAND: usize = 4096;
 
 /// A process that is followed.
 #[derive(Debug)]
@@ -296,15 +294,8 @@ impl Members {
     }
 
     fn describe(&self, key: ProcessKey, name: Vec<u8>, origin: &Origin) -> Arc<TreeProcess> {
-        let folder = self.root.process(key.pid);
-        let mut command = folder.cmdline().unwrap_or_default();
-        let mut room = COMMAND;
-        command.retain(|word| {
-            room = room.saturating_sub(word.len() + 1);
-            room > 0
-        });
-        let executable = folder.exe().ok();
-        let program = Program::new(executable.as_deref(), &name, &command);
+        let ListedProcess { name, command, executable, program, .. } =
+            ListedProcess::read(key, name, &self.root);
         let role = Role::new(program, origin.parent_role.as_ref());
         let Origin { parent, found_by, .. } = *origin;
         Arc::new(TreeProcess { key, parent, name, command, executable, role, found_by })

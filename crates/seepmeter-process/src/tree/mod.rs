@@ -66,7 +66,7 @@ mod members;
 mod new_pids;
 mod orphans;
 mod own_cgroup;
-mod process_events;
+pub(crate) mod process_events;
 mod process_tree;
 mod role;
 mod statm;

@@ -10,17 +10,15 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::limits::Cgroup;
+use crate::limits::{Cgroup, PROCESSES, folders_in, pids_in};
 use crate::proc::ProcRoot;
 use crate::proc::text::decimal;
 
 const PREFIX: &str = "seepmeter-tree-";
-const PROCESSES: &str = "cgroup.procs";
 /// How long a removal may take: a process may fork while it is moved, and one that has just ended still
 /// counts for a moment.
 const REMOVAL: Duration = Duration::from_secs(2);
@@ -57,9 +55,7 @@ impl OwnCgroup {
 
     /// The pids of the processes in it and in the groups below it, which the target may have made.
     pub(crate) fn pids(&self) -> io::Result<Vec<i32>> {
-        let mut pids = Vec::new();
-        self.groups.first().map_or(Ok(()), |group| add_pids(&group.folder, &mut pids))?;
-        Ok(pids)
+        self.groups.first().map_or(Ok(Vec::new()), |group| pids_in(&group.folder))
     }
 
     /// The most memory that its processes have had at once, the page cache and the kernel's included, in
@@ -127,29 +123,6 @@ fn write_pid(folder: &Path, pid: i32) -> io::Result<()> {
     fs::write(&file, pid.to_string()).map_err(|error| with_path(&file, error))
 }
 
-/// Adds the pids of a group and of those below it. A process that our pid namespace does not show is `0`.
-fn add_pids(folder: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
-    let text = fs::read(folder.join(PROCESSES))?;
-    let lines = text.split(|byte| *byte == b'\n').filter_map(decimal);
-    pids.extend(lines.filter_map(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0));
-    // Two links are those of a folder with none in it (fs/kernfs/inode.c).
-    if fs::metadata(folder)?.nlink() == 2 {
-        return Ok(());
-    }
-    for below in folders_in(folder) {
-        // A group may go while it is read, and one of threads does not list processes: its parent does.
-        let _ = add_pids(&below, pids);
-    }
-    Ok(())
-}
-
-fn folders_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-}
-
 fn remove_stale(parent: &Path) {
     for folder in folders_in(parent) {
         let name = folder.file_name().and_then(|name| name.to_str());
@@ -167,13 +140,12 @@ fn remove(folder: &Path, deadline: Instant) -> io::Result<()> {
     let parent = folder.parent().unwrap_or(folder);
     loop {
         remove_stale(folder);
-        let mut pids = Vec::new();
-        match fs::remove_dir(folder) {
+        let pids = match fs::remove_dir(folder) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) if Instant::now() > deadline => return Err(with_path(folder, error)),
-            Err(_) => add_pids(folder, &mut pids)?,
-        }
+            Err(_) => pids_in(folder)?,
+        };
         for pid in &pids {
             // It may have ended. Nobody else's process is in the group.
             let _ = write_pid(parent, *pid);

@@ -20,7 +20,7 @@ use super::process_events::{ProcessEvent, ProcessEvents, Received, end_of};
 use super::{NameFilter, statm};
 use crate::proc::{ProcError, ProcRoot, Stat, StatmPages};
 use crate::process::exists;
-use crate::{HeldChild, Process, ProcessKey};
+use crate::{Cgroup, HeldChild, Process, ProcessKey};
 use seepmeter_record::End;
 
 /// How much time should lie between two calls of [`ProcessTree::refresh`] while the descriptor of a tree is
@@ -114,6 +114,8 @@ pub struct ProcessTree {
     discovery: Discovery,
     events: Option<ProcessEvents>,
     cgroup: Option<OwnCgroup>,
+    /// All of its processes belong to the tree.
+    group: Option<Cgroup>,
     orphans: Option<Orphans>,
     new_pids: Option<NewPids>,
     /// Those whose forks were reported and that were not taken in yet.
@@ -180,6 +182,21 @@ impl ProcessTree {
         Ok(tree)
     }
 
+    /// The tree of a process that runs already, and with it all processes in a cgroup and below it, those that come
+    /// later too. A process that moves to another cgroup stays in the tree.
+    ///
+    /// # Errors
+    /// As of [`of_process`](Self::of_process).
+    pub fn of_cgroup(process: &Process, group: Cgroup, options: TreeOptions) -> io::Result<Self> {
+        let mut tree = Self::new(process, &options)?;
+        tree.discovery.cgroup = Mechanism::InUse;
+        tree.discovery.admits_others = true;
+        tree.group = Some(group);
+        tree.list_cgroup()?;
+        tree.list_all()?;
+        Ok(tree)
+    }
+
     fn new(target: &Process, options: &TreeOptions) -> io::Result<Self> {
         let root = options.proc_root.clone();
         let most = options.most.min(descriptors() / 2);
@@ -201,6 +218,7 @@ impl ProcessTree {
             events: events_in_use,
             subreaper: Mechanism::NotUsed,
             listing,
+            admits_others: false,
         };
         let mut tree = Self {
             target: target.key(),
@@ -209,6 +227,7 @@ impl ProcessTree {
             discovery,
             events,
             cgroup: None,
+            group: None,
             orphans: None,
             new_pids,
             newborn: HashMap::new(),
@@ -262,6 +281,12 @@ impl ProcessTree {
         self.cgroup.iter().flat_map(OwnCgroup::folders)
     }
 
+    /// True if all processes of a cgroup are followed, which has been removed.
+    #[must_use]
+    pub fn has_lost_its_cgroup(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| !group.folder().exists())
+    }
+
     /// The processes that run, the target among them, also those that the filter leaves out.
     pub fn running(&self) -> impl Iterator<Item = &Arc<TreeProcess>> {
         self.members.by_pid.values().map(|member| &member.info)
@@ -307,6 +332,9 @@ impl ProcessTree {
         }
         if self.events.is_none() {
             self.find_new()?;
+        }
+        if self.group.is_some() {
+            self.list_cgroup()?;
         }
         self.count_unknown(&readings);
         self.members.promote()
@@ -623,7 +651,12 @@ impl ProcessTree {
     }
 
     fn list_cgroup(&mut self) -> io::Result<()> {
-        let pids = self.cgroup.as_ref().map_or(Ok(Vec::new()), OwnCgroup::pids)?;
+        let pids = match (&self.group, &self.cgroup) {
+            // One that has been removed has none.
+            (Some(group), _) => group.pids().unwrap_or_default(),
+            (None, Some(cgroup)) => cgroup.pids()?,
+            (None, None) => Vec::new(),
+        };
         let mut unknown: Vec<i32> =
             pids.into_iter().filter(|pid| !self.members.contains(*pid)).collect();
         // Parents first, mostly.

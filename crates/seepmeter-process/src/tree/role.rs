@@ -112,6 +112,14 @@ impl Program {
 }
 
 impl Program {
+    /// What an interpreter runs, without its path: `worker.py`, `http.server`. None if that is a text (`-c`) or
+    /// standard input, or the program is no interpreter.
+    #[must_use]
+    pub fn script(&self) -> Option<&[u8]> {
+        let script = base_name(self.script.last()?);
+        (!script.starts_with(b"-")).then_some(script)
+    }
+
     /// True of the program of a child that has overwritten its command line, so that only the name of the file is
     /// left: Debian's `redis-server` is a link to `redis-check-rdb`, and so a child of it would be called.
     fn is_also(&self, child: &Self) -> bool {

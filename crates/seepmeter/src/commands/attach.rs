@@ -2,19 +2,18 @@
 
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use seepmeter_engine::Armed;
 use seepmeter_process::Process;
 use seepmeter_process::marks::MarkSource;
-use seepmeter_process::proc::ProcRoot;
-use seepmeter_record::{Bytes, End, TargetOrigin};
+use seepmeter_record::{Bytes, End};
 
 use crate::flags::{AttachFlags, Flags};
 use crate::marks;
 use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
+use crate::selection::{SelectedTarget, Selector};
 use crate::session::{self, PreparedRun, Request, target_spec};
 use crate::short_memory::ShortMemory;
 use crate::watch::{Descendants, TargetPolicy, Watch, WatchedTarget};
@@ -29,14 +28,15 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 
 fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     let room = watch.outputs().clone();
-    let Ready { processes, armed, descendants, outputs, marks } =
+    let Ready { selected, armed, descendants, outputs, marks } =
         match watch.wait_for(|| arm(flags, room))?? {
             ControlFlow::Break(outcome) => return Ok(outcome),
             ControlFlow::Continue(ready) => ready,
         };
-    let mut short_memory = ShortMemory::before(processes.iter().map(|process| &**process));
-    let targets = processes.into_iter().zip(armed.targets());
-    let targets = targets.map(|(process, subject)| WatchedTarget { process, subject: *subject });
+    let mut short_memory = ShortMemory::before(selected.iter().map(|target| &*target.process));
+    let targets = selected.into_iter().zip(armed.targets());
+    let targets = targets
+        .map(|(target, subject)| WatchedTarget { process: target.process, subject: *subject });
     watch.release(targets.collect(), descendants);
     outputs.begin();
     let mut live = armed.go();
@@ -55,7 +55,7 @@ fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
 
 /// Processes, and a run that is armed with them.
 struct Ready {
-    processes: Vec<Arc<Process>>,
+    selected: Vec<SelectedTarget>,
     armed: Armed,
     descendants: Descendants,
     outputs: PendingOutputs,
@@ -68,25 +68,32 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
         Request::Help(outcome) => return Ok(ControlFlow::Break(outcome)),
         Request::Run(request) => request,
     };
-    if flags.pids.is_empty() {
-        let error = Flags::missing("attach", "PID");
+    if flags.select.selections().is_empty() {
+        let error = Flags::missing("attach", "PID or NAME");
         return Ok(ControlFlow::Break(Outcome::of_usage(&error)));
     }
-    let processes = open(&flags.pids)?;
-    let programs = processes.iter().map(|process| format!("/proc/{}/exe", process.pid()).into());
+    let tree = flags.watch.descendants.tree;
+    let selected = Selector::new(&flags.select, tree, flags.sinks.redact_args).select()?;
+    let program = |target: &SelectedTarget| format!("/proc/{}/exe", target.process.pid()).into();
+    let programs = selected.iter().map(program);
     let session = request.live(&flags.watch, &programs.collect::<Vec<_>>())?;
     let marks = marks::open_at(flags.marks.marks.as_deref())?;
     let PreparedRun { engine, collector, outputs } = session.prepare()?;
-    let specs = processes
-        .iter()
-        .map(|process| target_spec(process, TargetOrigin::Pid(process.pid()), name_of(process)));
+    let specs = selected.iter().map(|SelectedTarget { process, origin, .. }| {
+        target_spec(process, origin.clone(), name_of(process))
+    });
     let armed = engine.arm(specs.collect(), collector)?;
     session::check_metrics(&flags.sinks, &armed)?;
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
-    for (process, subject) in processes.iter().zip(armed.targets()) {
-        descendants.follow(flags.watch.descendants.of_process(process), *subject, false);
+    for (target, subject) in selected.iter().zip(armed.targets()) {
+        let SelectedTarget { process, cgroup, .. } = target;
+        let tree = match cgroup.clone() {
+            Some(group) => flags.watch.descendants.of_cgroup(process, group),
+            None => flags.watch.descendants.of_process(process),
+        };
+        descendants.follow(tree, *subject, false);
     }
-    Ok(ControlFlow::Continue(Ready { processes, armed, descendants, outputs, marks }))
+    Ok(ControlFlow::Continue(Ready { selected, armed, descendants, outputs, marks }))
 }
 
 /// What a process is called: by its program if it has emptied its name (PR_SET_NAME of prctl(2)).
@@ -98,17 +105,4 @@ fn name_of(process: &Process) -> Bytes {
         }
         name => name.into(),
     }
-}
-
-/// Opens each process once.
-fn open(pids: &[i32]) -> Result<Vec<Arc<Process>>> {
-    let root = ProcRoot::default();
-    let mut processes: Vec<Arc<Process>> = Vec::with_capacity(pids.len());
-    for pid in pids {
-        if processes.iter().any(|process| process.pid() == *pid) {
-            bail!("process {pid} is given twice; give each process once");
-        }
-        processes.push(Process::open(*pid, &root)?.into());
-    }
-    Ok(processes)
 }

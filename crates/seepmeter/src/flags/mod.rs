@@ -4,6 +4,7 @@ mod complete;
 mod format;
 mod interim;
 mod marks;
+mod select;
 mod tree;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub use self::complete::{CompleteFlags, CompleteKind};
 pub use self::format::{FormatFlags, FormatSpec};
 pub use self::interim::InterimFlags;
 pub use self::marks::{AttachMarkFlags, MarkFlags, RunMarkFlags};
+pub use self::select::{SelectFlags, Selection};
 pub use self::tree::{TreeFlags, TreeMode};
 use crate::slips;
 use crate::spec::Spec;
@@ -59,7 +61,7 @@ pub enum Subcommand {
     ///
     /// The watch ends when all of them have ended, after --duration, when --until-verdict has its verdict, or at
     /// Ctrl-C. It sends no signal to them and leaves them running. SIGUSR1 prints the summary so far.
-    #[command(override_usage = "seepmeter attach [OPTIONS] PID...")]
+    #[command(override_usage = "seepmeter attach [OPTIONS] PID|NAME...")]
     Attach(AttachFlags),
     /// Send a recording to sinks
     ///
@@ -157,9 +159,9 @@ pub struct AttachFlags {
     /// How the processes can send marks.
     #[command(flatten)]
     pub marks: AttachMarkFlags,
-    /// The pids of the processes
-    #[arg(value_name = "PID", value_parser = parse_pid)]
-    pub pids: Vec<i32>,
+    /// Which processes.
+    #[command(flatten)]
+    pub select: SelectFlags,
 }
 
 /// `seepmeter replay`.
@@ -402,12 +404,6 @@ pub enum OnStop {
     Leave,
     /// It and its descendants get SIGTERM, and SIGKILL after --grace; if these end it, that is not a failure
     End,
-}
-
-/// Reads a pid.
-fn parse_pid(text: &str) -> Result<i32, String> {
-    let pid = text.parse().ok().filter(|pid| *pid > 0);
-    pid.ok_or_else(|| "a pid is a number; `pgrep -l NAME` lists the pids of a program".to_owned())
 }
 
 /// Reads the interval of a sampler.

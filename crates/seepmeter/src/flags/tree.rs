@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use seepmeter_engine::TickInterval;
 use seepmeter_process::system::raise_descriptor_limit;
 use seepmeter_process::tree::{CgroupUse, NameFilter, ProcessTree, TreeOptions};
-use seepmeter_process::{HeldChild, Process};
+use seepmeter_process::{Cgroup, HeldChild, Process};
 use seepmeter_record::jsonl::MOST_TARGETS;
 
 /// Which descendants of the targets are watched too.
@@ -76,6 +76,16 @@ impl TreeFlags {
     /// The tree of a process that runs, if it is to be watched.
     pub(crate) fn of_process(&self, process: &Process) -> io::Result<Option<ProcessTree>> {
         self.options()?.map(|options| ProcessTree::of_process(process, options)).transpose()
+    }
+
+    /// The tree of a process that runs, and of all others in a cgroup.
+    pub(crate) fn of_cgroup(
+        &self,
+        process: &Process,
+        group: Cgroup,
+    ) -> io::Result<Option<ProcessTree>> {
+        let options = self.options()?;
+        options.map(|options| ProcessTree::of_cgroup(process, group, options)).transpose()
     }
 
     /// How often new processes are looked for if nothing says that there are some.

@@ -188,14 +188,22 @@ impl Descendants {
         self.trees.iter().any(|followed| followed.subject(process).is_some())
     }
 
-    /// True if the watch goes on for them although all targets have ended.
+    /// True if the watch goes on for them although all targets have ended: if that is wanted, or they are all
+    /// processes of a cgroup, of which none is more than another.
     pub(super) fn are_awaited(&self) -> bool {
-        self.waits && self.any_runs()
+        let waits = |followed: &FollowedTree| self.waits || followed.tree.discovery().admits_others;
+        self.trees.iter().any(|followed| waits(followed) && followed.runs())
+    }
+
+    /// True if there is nothing to wait for but processes of cgroups that have been removed.
+    pub(super) fn have_lost_their_cgroups(&self) -> bool {
+        !self.trees.is_empty()
+            && self.trees.iter().all(|followed| followed.tree.has_lost_its_cgroup())
     }
 
     /// True if one runs, watched or not.
     pub(super) fn any_runs(&self) -> bool {
-        self.trees.iter().any(|followed| followed.tree.descendants().next().is_some())
+        self.trees.iter().any(FollowedTree::runs)
     }
 
     /// Sends a signal to all that run but the targets. False if it was sent to none.
@@ -231,6 +239,11 @@ impl Descendants {
 }
 
 impl FollowedTree {
+    /// True if one but the target runs, watched or not.
+    fn runs(&self) -> bool {
+        self.tree.descendants().next().is_some()
+    }
+
     fn subject(&self, process: &ProcessKey) -> Option<SubjectId> {
         let is_target = *process == self.tree.target();
         is_target.then_some(self.target).or_else(|| self.subjects.get(process).copied())
@@ -290,12 +303,12 @@ impl FollowedTree {
 /// Whether the target has a cgroup of its own, or why not.
 fn has_cgroup(tree: &ProcessTree) -> Result<(), String> {
     match &tree.discovery().cgroup {
-        Mechanism::InUse => Ok(()),
+        Mechanism::InUse if tree.cgroup_folders().next().is_some() => Ok(()),
         Mechanism::Refused { reason } => Err(format!(
             "{reason}; run seepmeter as root, or in a cgroup that is delegated to you (systemd-run --user --scope \
              -p Delegate=yes)"
         )),
-        Mechanism::NotUsed => Err(
+        Mechanism::InUse | Mechanism::NotUsed => Err(
             "a process that runs already is left where it is; -s cgroup samples the cgroup that it is in".to_owned(),
         ),
     }

@@ -292,7 +292,7 @@ impl Watch {
                     false => StopReason::Ended,
                 });
             }
-            if asked || self.serve_times() {
+            if asked || self.serve_times() || self.have_lost_their_cgroups() {
                 return Ok(StopReason::Asked);
             }
         }
@@ -306,6 +306,11 @@ impl Watch {
                 descendants.refresh(live);
             }
         }
+    }
+
+    /// True if the cgroups whose processes are watched have been removed, all of them.
+    fn have_lost_their_cgroups(&self) -> bool {
+        self.descendants.as_ref().is_some_and(Descendants::have_lost_their_cgroups)
     }
 
     /// Somebody does not want to wait for descendants. Those that were told to end are killed; true if they were

@@ -1,0 +1,316 @@
+//! Finds running processes by their names, and waits until there are some; and the cgroups of containers.
+//!
+//! ```
+//! use seepmeter_process::find::{NamePattern, Search};
+//! use seepmeter_process::proc::ProcRoot;
+//!
+//! let child = std::process::Command::new("sleep").arg("5.25").spawn();
+//! let mut child = child?;
+//! let search = Search::new(NamePattern::Exact("sleep".into()), &ProcRoot::default());
+//! let found = search.wait(None)?;
+//! assert!(found.iter().all(|process| process.name == b"sleep"));
+//! child.kill()?;
+//! child.wait()?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod arrivals;
+mod container;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub use self::container::{ContainerFolders, ContainerSearch, container};
+
+use self::arrivals::{Arrivals, Arrived};
+use crate::ProcessKey;
+use crate::proc::{ProcError, ProcRoot, Stat};
+use crate::tree::{NameFilter, Program};
+
+/// What is kept of a command line, in bytes.
+const COMMAND: usize = 4096;
+
+/// Which names are meant.
+#[derive(Clone, Debug)]
+pub enum NamePattern {
+    /// This one.
+    Exact(String),
+    /// Those that a pattern matches.
+    Glob(NameFilter),
+}
+
+impl NamePattern {
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Glob(filter) => filter.matches_name(name),
+        }
+    }
+
+    fn is_of_paths(&self) -> bool {
+        self.to_string().contains('/')
+    }
+}
+
+impl fmt::Display for NamePattern {
+    /// As it was typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(exact) => f.write_str(exact),
+            Self::Glob(filter) => filter.fmt(f),
+        }
+    }
+}
+
+/// A process, as it was when it was listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedProcess {
+    /// What distinguishes it from every other process of this boot.
+    pub key: ProcessKey,
+    /// Its name: /proc/PID/comm, at most 15 bytes.
+    pub name: Vec<u8>,
+    /// Its command line, at most 4 KiB of it; empty if it can't be read.
+    pub command: Vec<Vec<u8>>,
+    /// The file that it executes; none if this user may not know.
+    pub executable: Option<PathBuf>,
+    /// The program that it executes.
+    pub program: Program,
+}
+
+impl ListedProcess {
+    /// Reads what a process of this name executes.
+    pub(crate) fn read(key: ProcessKey, name: Vec<u8>, root: &ProcRoot) -> Self {
+        let folder = root.process(key.pid);
+        let mut command = folder.cmdline().unwrap_or_default();
+        let mut room = COMMAND;
+        command.retain(|word| {
+            room = room.saturating_sub(word.len() + 1);
+            room > 0
+        });
+        let executable = folder.exe().ok();
+        let program = Program::new(executable.as_deref(), &name, &command);
+        Self { key, name, command, executable, program }
+    }
+
+    /// What it may be called by: its name, that of its file, that of its program as people call it
+    /// (`python3 worker.py`), and the script that an interpreter runs (`worker.py`).
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let file = self.executable.as_deref().and_then(|file| file.file_name());
+        let file = file.map(|file| file.as_bytes());
+        let file = file.map(|file| file.strip_suffix(b" (deleted)").unwrap_or(file));
+        let names = [Some(&self.name[..]), file, self.program.script()];
+        let names = names.into_iter().flatten();
+        names
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .chain([self.program.to_string()])
+    }
+}
+
+/// A search for processes by name. It finds no thread, nothing that has ended, no thread of the kernel, and neither
+/// this process nor any that it descends from.
+#[derive(Clone, Debug)]
+pub struct Search {
+    pattern: NamePattern,
+    root: ProcRoot,
+    own: HashSet<i32>,
+}
+
+impl Search {
+    /// A search for processes of these names.
+    #[must_use]
+    pub fn new(pattern: NamePattern, root: &ProcRoot) -> Self {
+        let own = std::process::id().cast_signed();
+        let own = [own].into_iter().chain(ancestors(own, root)).collect();
+        Self { pattern, root: root.clone(), own }
+    }
+
+    /// What is searched for.
+    #[must_use]
+    pub fn pattern(&self) -> &NamePattern {
+        &self.pattern
+    }
+
+    /// All that match now, by pid.
+    ///
+    /// # Errors
+    /// If processes can't be listed.
+    pub fn matches(&self) -> Result<Vec<ListedProcess>, ProcError> {
+        let mut pids = self.root.pids()?;
+        pids.sort_unstable();
+        Ok(self.among(&pids))
+    }
+
+    /// Waits until at least one matches; none if the deadline comes first.
+    ///
+    /// The kernel's process events say when a program is executed, if they can be had. Otherwise all processes are
+    /// listed five times a second, or less often if that would take more than a twentieth of the time.
+    ///
+    /// # Errors
+    /// If processes can't be listed, or what ppoll(2) fails with.
+    pub fn wait(&self, deadline: Option<Instant>) -> io::Result<Vec<ListedProcess>> {
+        // Before the first list: what comes behind it is reported.
+        let mut arrivals = Arrivals::begin();
+        loop {
+            let found = self.matches()?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            loop {
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return Ok(Vec::new());
+                }
+                match arrivals.wait(deadline)? {
+                    Arrived::Programs(pids) if self.among(&pids).is_empty() => {}
+                    Arrived::Programs(_) | Arrived::Unknown => break,
+                }
+            }
+        }
+    }
+
+    fn among(&self, pids: &[i32]) -> Vec<ListedProcess> {
+        let pids = pids.iter().filter(|pid| !self.own.contains(pid));
+        pids.filter_map(|pid| self.listed(*pid)).filter(|listed| self.is_meant(listed)).collect()
+    }
+
+    fn listed(&self, pid: i32) -> Option<ListedProcess> {
+        let stat = self.root.process(pid).stat().ok()?;
+        let Stat { comm, start_time, .. } = &stat;
+        // A leader that has ended while other threads run on is a zombie too, with a name and without memory.
+        let has_ended = stat.has_ended() && self.root.process(pid).with_memory().is_err();
+        let key = ProcessKey { pid, start_time: *start_time };
+        let listed = || ListedProcess::read(key, comm.clone(), &self.root);
+        (!has_ended && !stat.is_of_the_kernel()).then(listed)
+    }
+
+    fn is_meant(&self, listed: &ListedProcess) -> bool {
+        // The path of a file is meant by a path alone: a pattern such as `*local*` is one of names.
+        let file = listed.executable.as_deref().filter(|_| self.pattern.is_of_paths());
+        let path = file.map(|file| file.to_string_lossy().into_owned());
+        listed.names().chain(path).any(|name| self.pattern.matches(&name))
+    }
+}
+
+/// Those of the processes that descend from no other of them: a server without its workers.
+#[must_use]
+pub fn roots(processes: &[ListedProcess], root: &ProcRoot) -> Vec<ListedProcess> {
+    let pids: HashSet<i32> = processes.iter().map(|process| process.key.pid).collect();
+    let descends = |process: &&ListedProcess| {
+        ancestors(process.key.pid, root).any(|ancestor| pids.contains(&ancestor))
+    };
+    processes.iter().filter(|process| !descends(process)).cloned().collect()
+}
+
+/// The parent of a process, its parent, and so on.
+fn ancestors(pid: i32, root: &ProcRoot) -> impl Iterator<Item = i32> {
+    /// More than a pid namespace nests; a parent may be replaced while it is read.
+    const DEEPEST: usize = 10_000;
+    let parent = |pid: &i32| {
+        let parent = root.process(*pid).stat().ok()?.ppid;
+        (parent > 0).then_some(parent)
+    };
+    std::iter::successors(parent(&pid), parent).take(DEEPEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A procfs of a few processes.
+    struct MadeUp(tempfile::TempDir);
+
+    impl MadeUp {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn add(&self, (pid, parent): (i32, i32), state: char, file: &str, command: &str) {
+            let folder = self.0.path().join(pid.to_string());
+            fs::create_dir_all(&folder).unwrap();
+            let name = command.split([' ', ':']).next().unwrap().rsplit('/').next().unwrap();
+            let name = &name[..name.len().min(15)];
+            let numbers = "0 ".repeat(30);
+            fs::write(folder.join("stat"), format!("{pid} ({name}) {state} {parent} {numbers}\n"))
+                .unwrap();
+            fs::write(folder.join("cmdline"), command.replace(' ', "\0") + "\0").unwrap();
+            symlink(file, folder.join("exe")).unwrap();
+        }
+
+        fn search(&self, pattern: NamePattern) -> Vec<i32> {
+            let search = Search::new(pattern, &ProcRoot::new(self.0.path()));
+            search.matches().unwrap().iter().map(|process| process.key.pid).collect()
+        }
+
+        fn exact(&self, name: &str) -> Vec<i32> {
+            self.search(NamePattern::Exact(name.to_owned()))
+        }
+
+        fn glob(&self, pattern: &str) -> Vec<i32> {
+            self.search(NamePattern::Glob(NameFilter::new(pattern).unwrap()))
+        }
+    }
+
+    #[test]
+    fn a_process_is_found_by_its_name_its_file_its_script_and_as_people_call_it() {
+        let root = MadeUp::new();
+        root.add((7, 1), 'S', "/usr/sbin/nginx", "nginx: master");
+        root.add((8, 1), 'S', "/usr/bin/python3.11", "python3 /srv/worker.py 1");
+        root.add((9, 1), 'S', "/opt/a-name-longer-than-comm", "a-name-longer-than-comm");
+        root.add((10, 1), 'Z', "/usr/sbin/nginx", "nginx");
+        root.add((11, 1), 'S', "/usr/bin/python3.11", "python3 -c import(worker.py)");
+        assert_eq!(root.exact("nginx"), [7]);
+        assert_eq!(root.exact("worker.py"), [8]);
+        assert_eq!(root.exact("python3 worker.py"), [8]);
+        assert_eq!(root.exact("python3.11"), [8, 11]);
+        assert_eq!(root.exact("a-name-longer-than-comm"), [9]);
+        assert_eq!(root.exact("/usr/sbin/nginx"), [7]);
+        assert_eq!(root.exact("python"), [0; 0], "a part of a name is no name");
+        assert_eq!(root.exact("-c"), [0; 0], "an option is no name");
+        assert_eq!(root.glob("python*"), [8, 11]);
+        assert_eq!(root.glob("*.py"), [8]);
+        assert_eq!(root.glob("/usr/bin/*"), [8, 11]);
+        assert_eq!(root.glob("*sbin*"), [0; 0], "a folder is no name");
+    }
+
+    #[test]
+    fn the_roots_are_those_with_no_ancestor_among_them_also_if_another_program_stands_between() {
+        let root = MadeUp::new();
+        for (pid, parent) in [(7, 1), (8, 7), (10, 9)] {
+            root.add((pid, parent), 'S', "/bin/x", "x");
+        }
+        root.add((9, 8), 'S', "/bin/sh", "sh -c x");
+        root.add((20, 1), 'S', "/bin/x", "x");
+        let proc_root = ProcRoot::new(root.0.path());
+        let search = Search::new(NamePattern::Exact("x".to_owned()), &proc_root);
+        let found = search.matches().unwrap();
+        assert_eq!(found.len(), 4);
+        let pids: Vec<i32> = roots(&found, &proc_root).iter().map(|root| root.key.pid).collect();
+        assert_eq!(pids, [7, 20]);
+    }
+
+    #[test]
+    fn neither_this_process_nor_what_has_started_it_is_found() {
+        let root = ProcRoot::default();
+        let everything = NamePattern::Glob(NameFilter::new("*").unwrap());
+        let found = Search::new(everything, &root).matches().unwrap();
+        let own = std::process::id().cast_signed();
+        let parent = root.own().stat().unwrap().ppid;
+        assert!(found.iter().all(|process| process.key.pid != own && process.key.pid != parent));
+    }
+
+    #[test]
+    fn a_deadline_ends_the_wait() {
+        let pattern = NamePattern::Exact("no such process".to_owned());
+        let search = Search::new(pattern, &ProcRoot::default());
+        let deadline = Instant::now() + Duration::from_millis(50);
+        assert_eq!(search.wait(Some(deadline)).unwrap(), []);
+        assert!(Instant::now() >= deadline);
+    }
+}

@@ -1,0 +1,295 @@
+//! From what was selected to processes that are held.
+
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use seepmeter_process::find::{
+    ContainerFolders, ContainerSearch, ListedProcess, NamePattern, Search, container, roots,
+};
+use seepmeter_process::proc::ProcRoot;
+use seepmeter_process::system::since_boot;
+use seepmeter_process::{AttachError, Cgroup, Process, ProcessKey};
+use seepmeter_record::{TargetOrigin, human};
+
+use crate::flags::{SelectFlags, Selection, TreeMode};
+use crate::messages::{ErrorWithList, shown};
+use crate::session;
+
+/// More processes than this are not listed in a message.
+const MOST_LISTED: usize = 20;
+
+/// How often a cgroup that is waited for is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a message shows of a command line, in characters.
+const LONGEST_COMMAND: usize = 100;
+
+/// A process that is to be watched.
+#[derive(Clone, Debug)]
+pub(crate) struct SelectedTarget {
+    pub(crate) process: Arc<Process>,
+    pub(crate) origin: TargetOrigin,
+    /// All others in this cgroup are watched as its descendants are.
+    pub(crate) cgroup: Option<Cgroup>,
+}
+
+/// How processes are selected.
+pub(crate) struct Selector<'a> {
+    flags: &'a SelectFlags,
+    tree: TreeMode,
+    /// Leave arguments out of messages.
+    redact: bool,
+    root: ProcRoot,
+    deadline: Option<Instant>,
+}
+
+impl<'a> Selector<'a> {
+    /// The time for which may be waited begins now.
+    pub(crate) fn new(flags: &'a SelectFlags, tree: TreeMode, redact: bool) -> Self {
+        let limit = flags.wait.flatten();
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        Self { flags, tree, redact, root: ProcRoot::default(), deadline }
+    }
+
+    /// Takes hold of what is selected, each process once. Waits for what is not there, if that is wanted.
+    ///
+    /// # Errors
+    /// A process that there is not, or that can't be watched; several where one is meant.
+    pub(crate) fn select(&self) -> Result<Vec<SelectedTarget>> {
+        let mut targets: Vec<SelectedTarget> = Vec::new();
+        for selection in self.flags.selections() {
+            match selection {
+                Selection::Pid(pid) => {
+                    if targets.iter().any(|target| target.process.pid() == pid) {
+                        bail!("process {pid} is given twice; give each process once");
+                    }
+                    targets.push(target(Process::open(pid, &self.root)?));
+                }
+                Selection::Cgroup(path) => {
+                    let group = self.by_cgroup(&CgroupName::Path(path), &targets)?;
+                    targets.push(group);
+                }
+                Selection::Container(name) => {
+                    let group = self.by_cgroup(&CgroupName::Container(name), &targets)?;
+                    targets.push(group);
+                }
+                Selection::Name(pattern) => {
+                    let found = self.by_name(pattern)?;
+                    // What another word has selected as well is watched once.
+                    found.into_iter().for_each(|process| {
+                        if targets.iter().all(|other| other.process.key() != process.key()) {
+                            targets.push(target(process));
+                        }
+                    });
+                }
+            }
+        }
+        Ok(targets)
+    }
+
+    fn by_name(&self, pattern: NamePattern) -> Result<Vec<Process>> {
+        let search = Search::new(pattern, &self.root);
+        loop {
+            let found = match self.flags.wait {
+                Some(_) => search.wait(self.deadline).context("cannot wait for a process")?,
+                None => search.matches().context("cannot list processes")?,
+            };
+            let chosen = self.chosen(search.pattern(), found)?;
+            let opened: Vec<_> =
+                chosen.iter().map(|listed| Process::open(listed.key.pid, &self.root)).collect();
+            if !opened.iter().all(has_ended) {
+                let alive = opened.into_iter().filter(|opened| !has_ended(opened));
+                return Ok(alive.collect::<Result<_, _>>()?);
+            }
+        }
+    }
+
+    /// The oldest process in a cgroup, but for those that are targets already: it stands for all of it.
+    fn by_cgroup(&self, name: &CgroupName, others: &[SelectedTarget]) -> Result<SelectedTarget> {
+        if self.tree == TreeMode::Off {
+            bail!("--cgroup and --container watch all processes; leave --tree=off out");
+        }
+        let others: Vec<_> = others.iter().map(|it| it.process.key()).collect();
+        loop {
+            let mounts = self.root.own().read("mountinfo").context("cannot find cgroups")?;
+            let groups = name.cgroups(&mounts)?;
+            let is_there = !groups.is_empty();
+            for group in groups {
+                let Some(process) = self.oldest(&group, &others)? else { continue };
+                let origin = TargetOrigin::Cgroup(group.path.as_os_str().as_bytes().into());
+                return Ok(SelectedTarget { process: process.into(), origin, cgroup: Some(group) });
+            }
+            self.wait_for_cgroup(name, is_there)?;
+        }
+    }
+
+    fn oldest(&self, group: &Cgroup, others: &[ProcessKey]) -> Result<Option<Process>> {
+        let own = std::process::id().cast_signed();
+        // A cgroup may go at any time.
+        let pids = group.pids().unwrap_or_default().into_iter().filter(|pid| *pid != own);
+        let opened = pids.map(|pid| Process::open(pid, &self.root));
+        let (mut oldest, mut refused): (Option<Process>, _) = (None, None);
+        for process in opened.filter(|opened| !has_ended(opened)) {
+            match process {
+                Ok(process) if others.contains(&process.key()) => {}
+                Ok(process) => {
+                    let age = |it: &Process| (it.start_time(), it.pid());
+                    if oldest.as_ref().is_none_or(|oldest| age(&process) < age(oldest)) {
+                        oldest = Some(process);
+                    }
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+        match (oldest, refused) {
+            (None, Some(error)) => Err(error.into()),
+            (oldest, _) => Ok(oldest),
+        }
+    }
+
+    /// Waits for a moment, if that is wanted.
+    fn wait_for_cgroup(&self, name: &CgroupName, is_there: bool) -> Result<()> {
+        let wrong = match is_there {
+            true => format!("there is no process in {name}"),
+            false => format!("there is no {name}"),
+        };
+        match self.flags.wait {
+            None => bail!("{wrong}; --wait waits for one, and {}", name.next_step()),
+            Some(Some(limit)) if self.deadline.is_some_and(|at| at <= Instant::now()) => {
+                let limit = human::duration(limit.as_nanos() as u64);
+                bail!("{wrong}, and none has appeared in {limit}; {}", name.next_step())
+            }
+            Some(_) => std::thread::sleep(LOOK_EVERY),
+        }
+        Ok(())
+    }
+
+    /// Those of what was found that are to be watched: one, or all that no other is the ancestor of.
+    fn chosen(
+        &self,
+        pattern: &NamePattern,
+        found: Vec<ListedProcess>,
+    ) -> Result<Vec<ListedProcess>> {
+        if found.is_empty() {
+            return Err(self.nothing_found(pattern));
+        }
+        let roots = roots(&found, &self.root);
+        match (self.flags.all, self.tree) {
+            (true, TreeMode::Off) => Ok(found),
+            (true, _) => Ok(roots),
+            (false, _) if roots.len() == 1 => Ok(roots),
+            (false, _) => {
+                let sentence = format!(
+                    "{} processes match {pattern}; choose by pid, or give --all",
+                    found.len()
+                );
+                Err(ErrorWithList { sentence, list: self.list(&found) }.into())
+            }
+        }
+    }
+
+    fn nothing_found(&self, pattern: &NamePattern) -> anyhow::Error {
+        match self.flags.wait.flatten() {
+            Some(limit) => {
+                let limit = human::duration(limit.as_nanos() as u64);
+                anyhow::anyhow!("no process whose name matches {pattern} has appeared in {limit}")
+            }
+            None => anyhow::anyhow!(
+                "there is no process whose name matches {pattern}; --wait waits for one, --name takes a pattern ('*{pattern}*'), and `ps` lists what runs"
+            ),
+        }
+    }
+
+    /// A line for each process, by pid.
+    fn list(&self, found: &[ListedProcess]) -> Vec<String> {
+        let head = format!("{:>9}  {:<12}  {:>12}  {:>9}  COMMAND", "PID", "USER", "AGE", "RSS");
+        let lines = found.iter().take(MOST_LISTED).map(|listed| self.line(listed));
+        let more = found.len().checked_sub(MOST_LISTED).filter(|more| *more > 0);
+        let more = more.map(|more| format!("{:>9}  {more} more", "…"));
+        [head].into_iter().chain(lines).chain(more).collect()
+    }
+
+    fn line(&self, listed: &ListedProcess) -> String {
+        let pid = listed.key.pid;
+        let status = self.root.process(pid).status().ok();
+        let unknown = || "?".to_owned();
+        let user = status.and_then(|status| status.uid).map_or_else(unknown, user_name);
+        let rss = status.and_then(|status| status.rss);
+        let rss = rss.map_or_else(unknown, |rss| human::bytes(rss.cast_signed()));
+        let age = since_boot().saturating_sub(listed.key.since_boot());
+        let age = human::duration(age.as_nanos() as u64);
+        let command = match self.redact || listed.command.is_empty() {
+            true => session::program_of(&listed.program.to_string()).to_owned(),
+            false => String::from_utf8_lossy(&listed.command.join(&b' ')).into_owned(),
+        };
+        let command: String = command.chars().take(LONGEST_COMMAND).collect();
+        format!("{pid:>9}  {user:<12}  {age:>12}  {rss:>9}  {command}")
+    }
+}
+
+/// How the user names a cgroup.
+enum CgroupName {
+    Path(PathBuf),
+    Container(String),
+}
+
+impl CgroupName {
+    /// Those of this name, one of each hierarchy.
+    fn cgroups(&self, mounts: &[u8]) -> Result<Vec<Cgroup>> {
+        match self {
+            Self::Path(path) => Ok(Cgroup::at(path, mounts)),
+            Self::Container(name) => match container(name, &container_folders(), mounts) {
+                ContainerSearch::Found(groups) => Ok(groups),
+                ContainerSearch::None => Ok(Vec::new()),
+                ContainerSearch::Several(list) => {
+                    let sentence = format!("{} containers match {name}; choose one", list.len());
+                    Err(ErrorWithList { sentence, list }.into())
+                }
+            },
+        }
+    }
+
+    fn next_step(&self) -> String {
+        match self {
+            Self::Path(_) => "/proc/PID/cgroup shows the cgroups of a process".to_owned(),
+            Self::Container(_) => format!(
+                "it was looked for in the names of cgroups and in {}; the pid that `docker inspect -f '{{{{.State.Pid}}}}' NAME` prints can be attached to",
+                container_folders()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for CgroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "cgroup {}", shown(path)),
+            Self::Container(name) => write!(f, "container {name} that runs"),
+        }
+    }
+}
+
+fn container_folders() -> ContainerFolders {
+    ContainerFolders::usual(std::env::home_dir().as_deref())
+}
+
+/// It may have ended since it was listed: then it is as if it had not been there.
+fn has_ended(opened: &Result<Process, AttachError>) -> bool {
+    matches!(opened, Err(AttachError::NoSuchProcess { .. } | AttachError::Ended { .. }))
+}
+
+/// A process that the user has named.
+fn target(process: Process) -> SelectedTarget {
+    let origin = TargetOrigin::Pid(process.pid());
+    SelectedTarget { origin, process: process.into(), cgroup: None }
+}
+
+/// The name of a user; the number of one that has none.
+fn user_name(uid: u32) -> String {
+    let user = nix::unistd::User::from_uid(uid.into());
+    user.ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}

@@ -20,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::plan::NamedPlugins;
 use crate::registry::Registry;
-use crate::sinks::{OutputSink, Text};
+use crate::sinks::{OutputSink, Svg, Text};
 
 /// What was asked for.
 pub(crate) enum Request {
@@ -56,6 +56,7 @@ impl Request {
         if !sinks.metrics.is_empty() {
             judge.metrics = sinks.metrics.clone();
         }
+        check_drawn_metrics(sinks, &judge)?;
         Ok(Self::Run(RunRequest { plugins, judge, room }))
     }
 }
@@ -148,6 +149,21 @@ pub(crate) fn check_recorded_metrics<'a>(
             let asked = asked.iter().map(|metric| (format!("--metric {metric}"), &**metric));
             require_metrics(asked, defined, "the recording has no such metric")
         }
+    }
+}
+
+/// Makes sure that what is to be drawn will be judged: a picture is one of a verdict.
+fn check_drawn_metrics(sinks: &SinkFlags, judge: &JudgeOptions) -> Result<()> {
+    let svg = sinks.sinks.iter().filter(|spec| spec.name == Svg::NAME);
+    let mut drawn = svg.flat_map(|spec| spec.values_of(Svg::METRIC));
+    match drawn.find(|metric| !judge.metrics.iter().any(|judged| judged == metric)) {
+        Some(metric) => bail!(
+            "sink {}, {}={metric}: only what is judged is drawn; add --metric {metric}, or draw one of: {}",
+            Svg::NAME,
+            Svg::METRIC,
+            judge.metrics.join(", ")
+        ),
+        None => Ok(()),
     }
 }
 

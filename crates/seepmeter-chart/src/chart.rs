@@ -387,11 +387,10 @@ mod tests {
         let chart = chart(vec![verdict("a", series(1_000_000, value))]);
         assert!(chart.curve.bins.len() <= 1024);
         assert_eq!(chart.curve.in_bins(100).range().unwrap().1, (900 * MIB) as f64);
-        let said = &chart.notes.join("\n");
-        assert!(
-            said.contains("1000000 samples in 1") && said.contains("lowest to its highest"),
-            "{said}"
-        );
+        let picture = Picture::of(&chart, PictureSize::default());
+        let said = picture.description.join("\n");
+        assert!(said.contains("1000000 samples in ") && said.contains("to its highest"), "{said}");
+        assert!(picture.svg().len() < 60_000, "{}", picture.svg().len());
     }
 
     #[test]

@@ -93,9 +93,14 @@ pub(crate) fn picture(chart: &Chart, size: PictureSize) -> Picture {
     plot.limit(&mut shapes);
     plot.marks(&mut shapes);
     let title = format!("{}: {}", chart.classification, chart.headline);
-    let columns = plot.columns();
+    let columns = columns(plot.left, plot.right);
     let description = chart.details.iter().cloned().chain(notes(chart, columns)).collect();
     Picture { size, title, description, shapes }
+}
+
+/// How many bins can be told apart between two edges.
+fn columns(left: f64, right: f64) -> usize {
+    (right - left).max(1.0) as usize
 }
 
 /// What is not drawn of a chart that is so wide.
@@ -131,7 +136,10 @@ fn frame<'a>(chart: &'a Chart, size: PictureSize, shapes: &mut Vec<Shape>) -> Pl
     let (width, height) = (f64::from(size.width), f64::from(size.height));
     let inner = width - 2.0 * EDGE;
     let legend = Legend::of(chart, inner);
-    let notes = notes(chart, inner as usize).join("; ");
+    let labels = chart.values.ticks.iter().map(|tick| text_width(&tick.label, SMALL));
+    let left = EDGE + labels.fold(0.0, f64::max) + 6.0;
+    let right = width - EDGE - 6.0;
+    let notes = notes(chart, columns(left, right)).join("; ");
     let notes = if notes.is_empty() { Vec::new() } else { wrapped(&notes, inner, SMALL, 1) };
     let below = EDGE + SMALL_LEADING + legend.height() + notes.len() as f64 * SMALL_LEADING + 4.0;
     let mut y = headline(chart, inner, shapes);
@@ -142,8 +150,6 @@ fn frame<'a>(chart: &'a Chart, size: PictureSize, shapes: &mut Vec<Shape>) -> Pl
         y += SMALL_LEADING;
         shapes.push(writing((EDGE, y), Anchor::Start, SMALL, (Ink::Muted, line)));
     }
-    let labels = chart.values.ticks.iter().map(|tick| text_width(&tick.label, SMALL));
-    let left = EDGE + labels.fold(0.0, f64::max) + 6.0;
     // The labels of marks stand on the plot.
     let top = y + if chart.marks.is_empty() { 10.0 } else { 10.0 + SMALL };
     let bottom = (height - below).max(top + 40.0);
@@ -155,7 +161,7 @@ fn frame<'a>(chart: &'a Chart, size: PictureSize, shapes: &mut Vec<Shape>) -> Pl
         let at = (EDGE, under + SMALL);
         shapes.push(writing(at, Anchor::Start, SMALL, (Ink::Muted, note)));
     }
-    Plot { chart, left, right: width - EDGE - 6.0, top, bottom }
+    Plot { chart, left, right, top, bottom }
 }
 
 /// Draws the headline: the base line of its last line.
@@ -197,11 +203,6 @@ impl Plot<'_> {
     /// The height of a value, which may lie beyond the plot.
     fn y(&self, value: f64) -> f64 {
         self.bottom - (self.bottom - self.top) * self.chart.values.part(value)
-    }
-
-    /// How many bins can be told apart.
-    fn columns(&self) -> usize {
-        (self.right - self.left).max(1.0) as usize
     }
 
     fn clamped(&self, value: f64) -> f64 {
@@ -250,7 +251,7 @@ impl Plot<'_> {
     /// The curve with its range, and the thin lines below it.
     fn curves(&self, shapes: &mut Vec<Shape>) {
         let chart = self.chart;
-        let columns = self.columns();
+        let columns = columns(self.left, self.right);
         for (number, part) in chart.parts.iter().enumerate() {
             let curve = part.curve.in_bins(columns);
             self.means(&curve, Ink::Part(number as u8), 1.2, shapes);

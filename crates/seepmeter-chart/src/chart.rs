@@ -262,6 +262,8 @@ fn times(curve: &Curve, parts: &[NamedCurve], limit: Option<&ChartLimit>) -> Axi
     let all = || std::iter::once(curve).chain(parts.iter().map(|part| &part.curve));
     let from = all().map(|curve| curve.start).min().unwrap_or(0);
     let to = all().map(|curve| curve.end).max().unwrap_or(0);
+    // The first sample is a little later than the start.
+    let from = if from < to / 50 { 0 } else { from };
     let to = match limit.and_then(|limit| limit.reached) {
         Some(reached) => to.max(reached.saturating_add(reached.saturating_sub(from) / 20)),
         None => to,

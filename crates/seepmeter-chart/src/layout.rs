@@ -37,9 +37,10 @@ const MOST_WHOLE_MARKS: usize = 40;
 /// No more columns of the label of a mark are shown.
 const LONGEST_MARK: usize = 28;
 
-/// The width of an ordinary letter, as a part of the size of the letters. Fonts are those of the reader: DejaVu
-/// Sans, a wide one, has 0.5 in ordinary text.
-const LETTER: f64 = 0.53;
+/// The width of a letter, as a part of the size of the letters. Fonts are those of the reader: DejaVu Sans, a wide
+/// one, has 0.5 in sentences, and more in short names and numbers.
+const LETTER: f64 = 0.6;
+const LETTER_OF_SENTENCES: f64 = 0.53;
 
 /// About how wide a text is.
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
@@ -59,6 +60,21 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     let mut cut: String = text.chars().take_while(fits).collect();
     cut.push('…');
     cut
+}
+
+/// The same, but of the end of the text, where pids stand, so many columns are kept.
+pub(crate) fn cut_within(text: &str, columns: usize, end: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let from = text.char_indices().rev().take_while(|(_, c)| {
+        used += c.width().unwrap_or(0);
+        used <= end
+    });
+    let from = from.last().map_or(text.len(), |(place, _)| place);
+    let begin = cut(&text[..from], columns.saturating_sub(end).max(1));
+    format!("{begin}{}", &text[from..])
 }
 
 /// A text of one colour.
@@ -119,7 +135,7 @@ fn ground(size: PictureSize) -> Shape {
 
 /// A text in lines that are so wide, as many as there may be.
 fn wrapped(text: &str, width: f64, size: f64, most: usize) -> Vec<String> {
-    let columns = (width / (size * LETTER)).max(10.0) as usize;
+    let columns = (width / (size * LETTER_OF_SENTENCES)).max(10.0) as usize;
     let mut lines: Vec<String> =
         textwrap::wrap(text, columns).into_iter().map(|line| line.into_owned()).collect();
     if lines.len() > most {
@@ -241,8 +257,12 @@ impl Plot<'_> {
                 continue;
             }
             last_end = x + half;
+            // The last one must not reach over the edge of the picture.
+            let edge = self.right + EDGE;
+            let (x, anchor) =
+                if x + half > edge { (edge, Anchor::End) } else { (x, Anchor::Middle) };
             let at = (x, self.bottom + SMALL_LEADING + 1.0);
-            shapes.push(writing(at, Anchor::Middle, SMALL, (Ink::Muted, label.clone())));
+            shapes.push(writing(at, anchor, SMALL, (Ink::Muted, label.clone())));
         }
         let axis = vec![(self.left, self.bottom), (self.right, self.bottom)];
         shapes.push(line(Ink::Muted, axis));
@@ -389,5 +409,23 @@ impl Plot<'_> {
                 shapes.push(writing(at, anchor, SMALL, (Ink::Muted, text)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_its_pid() {
+        let name = "python3 /srv/app/worker-of-the-queue.py (pid 4711)";
+        let cut_name = cut_within(name, 36, 14);
+        assert!(
+            cut_name.starts_with("python3 /srv") && cut_name.ends_with(" (pid 4711)"),
+            "{cut_name}"
+        );
+        assert!(cut_name.width() <= 36 && cut_name.contains('…'), "{cut_name}");
+        assert_eq!(cut_within("perl (pid 7)", 36, 14), "perl (pid 7)");
+        assert_eq!(cut("記憶体", 5), "記憶…");
     }
 }

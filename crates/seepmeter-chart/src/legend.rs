@@ -2,7 +2,7 @@
 
 use crate::chart::Chart;
 use crate::ink::Ink;
-use crate::layout::{cut, text_width, writing};
+use crate::layout::{cut_within, text_width, writing};
 use crate::picture::{Anchor, Shape};
 
 /// How large its letters are, and how far apart its rows.
@@ -15,7 +15,10 @@ const SPACE: f64 = 5.0;
 const BETWEEN: f64 = 14.0;
 
 /// No more columns of a name are shown.
-const LONGEST_NAME: usize = 30;
+const LONGEST_NAME: usize = 36;
+
+/// So many of them are its end, where pids stand.
+const END_OF_NAME: usize = 14;
 
 /// An entry: how it looks, and what it is.
 struct Entry {
@@ -95,7 +98,8 @@ impl Swatch {
 
 /// What there is in the chart.
 fn entries(chart: &Chart) -> Vec<Entry> {
-    let entry = |swatch, text: &str| Entry { swatch, text: cut(text, LONGEST_NAME) };
+    let entry =
+        |swatch, text: &str| Entry { swatch, text: cut_within(text, LONGEST_NAME, END_OF_NAME) };
     let mut entries = Vec::new();
     let has_range = chart.curve.bins.iter().flatten().any(|bin| bin.min < bin.max);
     if chart.curve.range().is_some() {

@@ -176,6 +176,22 @@ mod tests {
         assert_eq!(texts, ["0", "0", "12.3", "100", "0.12", "640", "-1", "-1"]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_name_is_the_file_is_valid_xml_and_has_the_name_as_text(name: String) {
+            let svg = Picture::without_chart(&name, PictureSize::default()).svg();
+            let document = roxmltree::Document::parse(&svg).expect("valid XML");
+            let title = document.descendants().find(|node| node.has_tag_name("title"));
+            let shown = title.and_then(|node| node.text()).unwrap_or_default();
+            let text = printable(&name);
+            let is_no_xml = text.contains(['\u{fffe}', '\u{ffff}']);
+            proptest::prop_assert!(is_no_xml || shown == text);
+            let allowed = ["svg", "title", "desc", "style", "rect", "text", "tspan"];
+            let mut tags = document.descendants().filter(|node| node.is_element());
+            proptest::prop_assert!(tags.all(|node| allowed.contains(&node.tag_name().name())));
+        }
+    }
+
     #[test]
     fn a_hostile_name_is_shown_and_nothing_else() {
         let hostile =

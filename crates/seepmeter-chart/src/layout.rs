@@ -39,7 +39,7 @@ const LONGEST_MARK: usize = 28;
 
 /// The width of a letter, as a part of the size of the letters. Fonts are those of the reader: DejaVu Sans, a wide
 /// one, has 0.5 in sentences, and more in short names and numbers.
-const LETTER: f64 = 0.6;
+const LETTER: f64 = 0.56;
 const LETTER_OF_SENTENCES: f64 = 0.53;
 
 /// About how wide a text is.
@@ -322,6 +322,11 @@ impl Plot<'_> {
             let points = vec![(x, self.bottom), (x, self.bottom - 5.0)];
             shapes.push(Shape::Line { ink: Ink::Muted, points, width: 1.0, dashes: None });
         }
+        for floor in &chart.floors {
+            let at = (self.x(floor.t as f64), self.clamped(floor.value));
+            let (ink, radius, filled) = (Ink::Floor, 2.6, floor.is_judged);
+            shapes.push(Shape::Disc { ink, at, radius, filled });
+        }
         if let Some(fit) = chart.fit {
             let ink = Ink::of(chart.classification);
             let (from, to) = (fit.span.from as f64 / 1e9, fit.span.to as f64 / 1e9);
@@ -333,16 +338,11 @@ impl Plot<'_> {
             let points = high.into_iter().chain(low.into_iter().rev()).collect();
             shapes.push(Shape::Area { ink, points, opacity: 0.18 });
             let at = |t: f64| (self.x(t * 1e9), self.y(fit.at(t).estimate));
-            self.clipped([at(from), at(to)], (ink, 2.0, None), shapes);
+            self.clipped([at(from), at(to)], (ink, 1.6, None), shapes);
             if let Some(reached) = chart.limit.as_ref().and_then(|limit| limit.reached) {
                 let ahead = [at(to), at(reached as f64 / 1e9)];
                 self.clipped(ahead, (ink, 1.6, Some((6.0, 4.0))), shapes);
             }
-        }
-        for floor in &chart.floors {
-            let at = (self.x(floor.t as f64), self.clamped(floor.value));
-            let (ink, radius, filled) = (Ink::Floor, 2.3, floor.is_judged);
-            shapes.push(Shape::Disc { ink, at, radius, filled });
         }
     }
 

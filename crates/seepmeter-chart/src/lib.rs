@@ -7,7 +7,8 @@
 //! the number of samples. So whoever draws keeps no samples.
 //!
 //! A [`Picture`] is a chart on a plane: shapes with coordinates, each of an [`Ink`] that is a colour on a light and
-//! on a dark ground. [`Picture::svg`] writes it, and needs neither a browser nor a font.
+//! on a dark ground. [`Picture::svg`] writes it, and needs neither a browser nor a font; [`Picture::png`] paints it, with a font of its
+//! own.
 //! Nothing here prints, reads or writes a file.
 //!
 //! # Example
@@ -41,6 +42,7 @@ mod layout;
 mod legend;
 mod marks;
 mod picture;
+mod png;
 mod svg;
 
 pub use axis::{Axis, Tick};
@@ -49,3 +51,4 @@ pub use curve::{Bin, Curve};
 pub use ink::{Ink, Theme};
 pub use marks::{ChartMark, MarkLog};
 pub use picture::{Anchor, Picture, PictureSize, Shape, TextRun};
+pub use png::PngError;

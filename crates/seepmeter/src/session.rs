@@ -20,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::plan::NamedPlugins;
 use crate::registry::Registry;
-use crate::sinks::{OutputSink, Svg, Text};
+use crate::sinks::{OutputSink, Png, Svg, Text, drawing};
 
 /// What was asked for.
 pub(crate) enum Request {
@@ -154,17 +154,20 @@ pub(crate) fn check_recorded_metrics<'a>(
 
 /// Makes sure that what is to be drawn will be judged: a picture is one of a verdict.
 fn check_drawn_metrics(sinks: &SinkFlags, judge: &JudgeOptions) -> Result<()> {
-    let svg = sinks.sinks.iter().filter(|spec| spec.name == Svg::NAME);
-    let mut drawn = svg.flat_map(|spec| spec.values_of(Svg::METRIC));
-    match drawn.find(|metric| !judge.metrics.iter().any(|judged| judged == metric)) {
-        Some(metric) => bail!(
+    let draws = |name: &str| name == Svg::NAME || name == Png::NAME;
+    for sink in sinks.sinks.iter().filter(|spec| draws(&spec.name)) {
+        let mut drawn = sink.values_of(drawing::METRIC).into_iter();
+        let Some(metric) = drawn.find(|metric| !judge.metrics.iter().any(|it| it == metric)) else {
+            continue;
+        };
+        bail!(
             "sink {}, {}={metric}: only what is judged is drawn; add --metric {metric}, or draw one of: {}",
-            Svg::NAME,
-            Svg::METRIC,
+            sink.name,
+            drawing::METRIC,
             judge.metrics.join(", ")
-        ),
-        None => Ok(()),
+        );
     }
+    Ok(())
 }
 
 fn require_metrics<'a>(

@@ -1,4 +1,4 @@
-//! The sink `svg`: pictures of live runs, of recordings, of trees, and of names that are markup.
+//! The sinks `svg` and `png`: pictures of live runs, of recordings, of trees, and of names that are markup.
 
 use std::path::Path;
 
@@ -84,6 +84,23 @@ fn a_target_whose_name_is_markup_shows_its_name_and_runs_nothing() {
 }
 
 #[test]
+fn a_png_has_as_many_pixels_as_its_options_ask_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Synthetic::leak(300, 1).named("記憶体").write(folder.path(), "r.jsonl");
+    for (options, width, height) in [("", 1440, 680), (",scale=1,width=400,theme=dark", 400, 340)] {
+        let sink = format!("png,path=x.png{options}");
+        let words = words!["replay", "-q", "--no-summary", "-o", sink, recording];
+        let _ = seepmeter(words).in_folder(folder.path()).done().expect(0);
+        let png = std::fs::read(folder.path().join("x.png")).unwrap();
+        // The signature, and the first chunk with both sides (PNG, 5.2 and 11.2.1).
+        assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"), "{:?}", &png[..8]);
+        let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        assert_eq!((side(16), side(20)), (width, height), "{options}");
+        assert!(png.len() > 4000, "{} bytes", png.len());
+    }
+}
+
+#[test]
 fn a_hundred_thousand_samples_make_a_small_picture_that_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let long = Synthetic::rss(100_000, |i| if i == 76_543 { 900 * MIB } else { 50 * MIB });
@@ -98,6 +115,9 @@ fn what_cannot_be_drawn_is_an_error_before_the_run() {
     let not_judged = run("svg,path=x.svg,metric=pss");
     let _ = not_judged.expect_complaint(125, &["metric=pss", "--metric pss", "rss"]);
     let _ = run("svg,width=10").expect_complaint(125, &["width", "320", "4096"]);
+    let _ = run("png").expect_complaint(125, &["`path` must be given"]);
+    let large = run("png,path=x.png,width=4096,height=4096,scale=4");
+    let _ = large.expect_complaint(125, &["16384 by 16384", "32 million"]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The built-in sinks, one file each.
 
 mod csv;
+pub(crate) mod drawing;
 mod exec;
 mod jsonl;
 mod output;
 mod output_sink;
+mod png;
 mod process_sum;
 mod stacks;
 mod summary;
@@ -21,6 +23,7 @@ pub use exec::Exec;
 pub use jsonl::Jsonl;
 pub(crate) use output::{Destination, Output};
 pub(crate) use output_sink::{OutputSink, factory};
+pub use png::Png;
 pub use stacks::Stacks;
 pub use summary::Summary;
 pub use svg::Svg;

@@ -8,7 +8,7 @@
 //!
 //! A [`Picture`] is a chart on a plane: shapes with coordinates, each of an [`Ink`] that is a colour on a light and
 //! on a dark ground. [`Picture::svg`] writes it, and needs neither a browser nor a font; [`Picture::png`] paints it, with a font of its
-//! own.
+//! own. [`Chart::text`] draws a chart in the characters of a terminal.
 //! Nothing here prints, reads or writes a file.
 //!
 //! # Example
@@ -44,6 +44,7 @@ mod marks;
 mod picture;
 mod png;
 mod svg;
+mod text;
 
 pub use axis::{Axis, Tick};
 pub use chart::{Chart, ChartFloor, ChartLimit, NamedCurve, NoChart};
@@ -52,3 +53,4 @@ pub use ink::{Ink, Theme};
 pub use marks::{ChartMark, MarkLog};
 pub use picture::{Anchor, Picture, PictureSize, Shape, TextRun};
 pub use png::PngError;
+pub use text::{TextInk, TextSpan};

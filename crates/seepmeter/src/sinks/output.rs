@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use seepmeter_analysis::Classification;
+use seepmeter_chart::TextSpan;
 use seepmeter_plugin::Error;
 use seepmeter_process::{WaitingWriter, start};
 use seepmeter_record::{Bytes, printable};
@@ -48,6 +50,15 @@ impl Destination {
         }
         Ok(Self { path: Some(path.to_owned()), rules: PartRules { rotate, keep, reopen } })
     }
+}
+
+/// A terminal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Screen {
+    /// How wide it is.
+    pub(super) columns: usize,
+    /// Whether colour is used on it.
+    pub(super) has_colour: bool,
 }
 
 /// A buffered output with a name for messages. Its clones are the same output.
@@ -134,6 +145,30 @@ impl Output {
             OutputFile::Regular(_) => printable(&line.text).into_owned(),
         };
         let lines: Vec<String> = lines.iter().map(shown).collect();
+        self.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
+    }
+
+    /// The terminal that it is, if it is one of a known width.
+    pub(super) fn screen(&self) -> Option<Screen> {
+        match self.writer().get_ref() {
+            OutputFile::Stream(stream) => terminal::width(&stream.0)
+                .map(|columns| Screen { columns, has_colour: terminal::has_colour(&stream.0) }),
+            OutputFile::Regular(_) => None,
+        }
+    }
+
+    /// Prints a chart, in colour if the terminal has colour.
+    pub(super) fn chart(
+        &mut self,
+        lines: &[Vec<TextSpan>],
+        verdict: Classification,
+        has_colour: bool,
+    ) -> Result<(), Error> {
+        let lines = lines.iter().map(|line| match has_colour {
+            true => terminal::painted_chart(line, verdict),
+            false => line.iter().map(|span| &*span.text).collect(),
+        });
+        let lines: Vec<String> = lines.collect();
         self.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seepmeter_plugin::{Error, Sink, options};
+use seepmeter_chart::{Chart, MarkLog};
+use seepmeter_plugin::{Error, Sink, choices, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
@@ -22,11 +23,32 @@ use super::{verdict, words};
 /// the run: one in so many.
 const UNSAMPLED_PART: u64 = 10;
 
+choices! {
+    /// When there is a chart.
+    pub enum ChartWhen {
+        /// On a terminal, unless the run was very short.
+        Auto = "auto",
+        /// Whatever the output is.
+        Always = "always",
+        /// Not at all.
+        Never = "never",
+    }
+}
+
+/// A run of less than this, in ns and in samples, has no chart by itself: there is little to see.
+const LEAST_CHART: (u64, u64) = (2_000_000_000, 10);
+
+/// How wide a chart is where there is no terminal.
+const USUAL_COLUMNS: usize = 80;
+
 options! {
     /// Options of the sink `summary`.
     pub struct SummaryOptions {
         /// The file to write to; `-` is standard output, and without it the lines go to standard error.
         path: Option<PathBuf>,
+        /// When there is a small chart above the lines: `auto` on a terminal if the run was long enough for one,
+        /// `always` or `never`.
+        chart: ChartWhen = "auto",
     }
 }
 
@@ -53,6 +75,8 @@ pub struct Summary {
     verdict_lines: Vec<VerdictLine>,
     /// The metrics that were judged.
     judged: Vec<String>,
+    chart_when: ChartWhen,
+    chart: Option<Chart>,
 }
 
 /// What is kept of a target, also when it has ended.
@@ -95,9 +119,11 @@ impl OutputSink for Summary {
         Ok(Destination::of(options.path.as_deref()))
     }
 
-    fn new(_: SummaryOptions, output: Output) -> Result<Self, Error> {
+    fn new(options: SummaryOptions, output: Output) -> Result<Self, Error> {
         Ok(Self {
             output,
+            chart_when: options.chart,
+            chart: None,
             values: CurrentValues::default(),
             header: None,
             targets: Vec::new(),
@@ -167,12 +193,35 @@ enum Moment {
 }
 
 impl Summary {
+    /// The option that says when there is a chart.
+    pub(crate) const CHART: &'static str = "chart";
+
     fn set_verdicts(&mut self, conclusion: &Conclusion) {
         self.judged = conclusion.metrics.iter().map(|judged| judged.metric.clone()).collect();
         self.verdict_lines = conclusion.metrics.iter().flat_map(verdict_lines).collect();
+        // Without a verdict there is no chart, and the lines say why.
+        let chart = |_| Chart::of(conclusion, None, &MarkLog::default()).ok();
+        self.chart = Some(()).filter(|()| self.chart_when != ChartWhen::Never).and_then(chart);
+    }
+
+    fn print_chart(&mut self) -> Result<(), Error> {
+        let Some(chart) = &self.chart else { return Ok(()) };
+        let screen = self.output.screen();
+        let span = chart.curve.end.saturating_sub(chart.curve.start);
+        let is_long = span >= LEAST_CHART.0 && chart.samples >= LEAST_CHART.1;
+        let columns = match (self.chart_when, screen) {
+            (ChartWhen::Never, _) | (ChartWhen::Auto, None) => return Ok(()),
+            (ChartWhen::Auto, _) if !is_long => return Ok(()),
+            (_, Some(screen)) => screen.columns,
+            (ChartWhen::Always, None) => USUAL_COLUMNS,
+        };
+        let Some(lines) = chart.text(columns) else { return Ok(()) };
+        let has_colour = screen.is_some_and(|screen| screen.has_colour);
+        self.output.chart(&lines, chart.classification, has_colour)
     }
 
     fn print(&mut self, moment: Moment) -> Result<(), Error> {
+        self.print_chart()?;
         let lines = self.lines(moment);
         self.output.lines(&lines, INDENT)?;
         self.output.flush()

@@ -10,6 +10,7 @@ use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use seepmeter_analysis::Classification;
+use seepmeter_chart::{TextInk, TextSpan};
 use seepmeter_record::printable;
 use seepmeter_verdict::VerdictLine;
 use terminal_size::{Width, terminal_size_of};
@@ -116,15 +117,32 @@ pub(crate) fn for_people(
 /// A printable line with the word of its verdict in colour.
 pub(crate) fn with_painted_verdict(line: &str, verdict: Option<Classification>) -> Cow<'_, str> {
     let Some(verdict) = verdict else { return line.into() };
-    let colour = match verdict {
-        Classification::Growing => AnsiColor::Red,
-        Classification::Steady => AnsiColor::Green,
-        Classification::Inconclusive => AnsiColor::Yellow,
-    };
+    let colour = colour_of(verdict);
     // Two spaces follow it, which no name that stands before it has.
     let word = format!("{verdict}  ");
     let painted = painted(word.trim_end(), colour.on_default().bold());
     line.replacen(&word, &format!("{painted}  "), 1).into()
+}
+
+/// The colour of a verdict.
+fn colour_of(verdict: Classification) -> AnsiColor {
+    match verdict {
+        Classification::Growing => AnsiColor::Red,
+        Classification::Steady => AnsiColor::Green,
+        Classification::Inconclusive => AnsiColor::Yellow,
+    }
+}
+
+/// A line of a chart in colour: the curve in that of its verdict.
+pub(crate) fn painted_chart(line: &[TextSpan], verdict: Classification) -> String {
+    let paint = |TextSpan { ink, text }: &TextSpan| match ink {
+        TextInk::Plain => text.clone(),
+        TextInk::Curve => painted(text, colour_of(verdict).on_default()),
+        TextInk::Floor => painted(text, AnsiColor::Cyan.on_default()),
+        TextInk::Fit => painted(text, Style::new().bold()),
+        TextInk::Limit => painted(text, AnsiColor::Magenta.on_default()),
+    };
+    line.iter().map(paint).collect()
 }
 
 /// As much of a line as fits into so many columns.

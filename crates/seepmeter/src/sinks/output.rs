@@ -52,15 +52,6 @@ impl Destination {
     }
 }
 
-/// A terminal.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Screen {
-    /// How wide it is.
-    pub(super) columns: usize,
-    /// Whether colour is used on it.
-    pub(super) has_colour: bool,
-}
-
 /// A buffered output with a name for messages. Its clones are the same output.
 #[derive(Clone)]
 pub(crate) struct Output {
@@ -148,27 +139,27 @@ impl Output {
         self.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 
-    /// The terminal that it is, if it is one of a known width.
-    pub(super) fn screen(&self) -> Option<Screen> {
+    /// How wide it is, in columns, if it is a terminal.
+    pub(super) fn columns(&self) -> Option<usize> {
         match self.writer().get_ref() {
-            OutputFile::Stream(stream) => terminal::width(&stream.0)
-                .map(|columns| Screen { columns, has_colour: terminal::has_colour(&stream.0) }),
+            OutputFile::Stream(stream) => terminal::width(&stream.0),
             OutputFile::Regular(_) => None,
         }
     }
 
-    /// Prints a chart, in colour if the terminal has colour.
+    /// Prints a chart; where there is colour, in that of its verdict.
     pub(super) fn chart(
         &mut self,
         lines: &[Vec<TextSpan>],
         verdict: Classification,
-        has_colour: bool,
     ) -> Result<(), Error> {
-        let lines = lines.iter().map(|line| match has_colour {
-            true => terminal::painted_chart(line, verdict),
-            false => line.iter().map(|span| &*span.text).collect(),
-        });
-        let lines: Vec<String> = lines.collect();
+        let has_colour = match self.writer().get_ref() {
+            OutputFile::Stream(stream) => terminal::has_colour(&stream.0),
+            OutputFile::Regular(_) => false,
+        };
+        let verdict = has_colour.then_some(verdict);
+        let lines: Vec<String> =
+            lines.iter().map(|line| terminal::chart_line(line, verdict)).collect();
         self.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 

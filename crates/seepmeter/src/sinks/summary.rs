@@ -18,6 +18,7 @@ use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 use super::process_sum::TreeSummary;
 use super::{verdict, words};
+use crate::terminal;
 
 /// The time between the last sample of a target and its end is shown if it is more than this part of
 /// the run: one in so many.
@@ -200,24 +201,27 @@ impl Summary {
         self.judged = conclusion.metrics.iter().map(|judged| judged.metric.clone()).collect();
         self.verdict_lines = conclusion.metrics.iter().flat_map(verdict_lines).collect();
         // Without a verdict there is no chart, and the lines say why.
-        let chart = |_| Chart::of(conclusion, None, &MarkLog::default()).ok();
-        self.chart = Some(()).filter(|()| self.chart_when != ChartWhen::Never).and_then(chart);
+        let is_shown = match self.chart_when {
+            ChartWhen::Auto => self.output.columns().is_some() && terminal::has_braille(),
+            ChartWhen::Always => true,
+            ChartWhen::Never => false,
+        };
+        let chart = || Chart::of(conclusion, None, &MarkLog::default()).ok();
+        self.chart = is_shown.then(chart).flatten();
     }
 
     fn print_chart(&mut self) -> Result<(), Error> {
         let Some(chart) = &self.chart else { return Ok(()) };
-        let screen = self.output.screen();
         let span = chart.curve.end.saturating_sub(chart.curve.start);
-        let is_long = span >= LEAST_CHART.0 && chart.samples >= LEAST_CHART.1;
-        let columns = match (self.chart_when, screen) {
-            (ChartWhen::Never, _) | (ChartWhen::Auto, None) => return Ok(()),
-            (ChartWhen::Auto, _) if !is_long => return Ok(()),
-            (_, Some(screen)) => screen.columns,
-            (ChartWhen::Always, None) => USUAL_COLUMNS,
-        };
-        let Some(lines) = chart.text(columns) else { return Ok(()) };
-        let has_colour = screen.is_some_and(|screen| screen.has_colour);
-        self.output.chart(&lines, chart.classification, has_colour)
+        let is_short = span < LEAST_CHART.0 || chart.samples < LEAST_CHART.1;
+        if self.chart_when == ChartWhen::Auto && is_short {
+            return Ok(());
+        }
+        let columns = self.output.columns().unwrap_or(USUAL_COLUMNS);
+        match chart.text(columns) {
+            Some(lines) => self.output.chart(&lines, chart.classification),
+            None => Ok(()),
+        }
     }
 
     fn print(&mut self, moment: Moment) -> Result<(), Error> {

@@ -74,6 +74,11 @@ pub(crate) fn width(stream: impl AsFd) -> Option<usize> {
         .filter(|columns| *columns > 0)
 }
 
+/// Whether the terminal can be expected to have the characters of a chart: the console of Linux has no braille.
+pub(crate) fn has_braille() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term != "dumb" && term != "linux")
+}
+
 /// `text` in this style.
 pub(crate) fn painted(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
@@ -133,8 +138,9 @@ fn colour_of(verdict: Classification) -> AnsiColor {
     }
 }
 
-/// A line of a chart in colour: the curve in that of its verdict.
-pub(crate) fn painted_chart(line: &[TextSpan], verdict: Classification) -> String {
+/// A line of a chart; in colour, with the curve in that of its verdict, if there is one.
+pub(crate) fn chart_line(line: &[TextSpan], verdict: Option<Classification>) -> String {
+    let Some(verdict) = verdict else { return line.iter().map(|span| &*span.text).collect() };
     let paint = |TextSpan { ink, text }: &TextSpan| match ink {
         TextInk::Plain => text.clone(),
         TextInk::Curve => painted(text, colour_of(verdict).on_default()),

@@ -40,7 +40,7 @@ impl Axis {
             Some(_) => round_step(least),
             None => 86_400.0 * round_step(least / 86_400.0).max(1.0),
         };
-        Self::with_steps(from, to, step * 1e9, |at| human::duration(at.max(0.0) as u64))
+        Self::with_steps(from, to, (step * 1e9).max(1.0), |at| human::duration(at.max(0.0) as u64))
     }
 
     /// An axis of values, in base units, with so many ticks at most. Of bytes, steps are powers of two.

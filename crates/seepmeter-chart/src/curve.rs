@@ -48,10 +48,16 @@ impl Curve {
         Self { width: self.width.saturating_mul(together as u64), bins, ..*self }
     }
 
+    /// When a bin begins, in ns since the start of the run.
+    #[must_use]
+    pub fn begin(&self, bin: usize) -> u64 {
+        self.start.saturating_add((bin as u64).saturating_mul(self.width))
+    }
+
     /// The middle of a bin, in ns since the start of the run.
     #[must_use]
     pub fn middle(&self, bin: usize) -> u64 {
-        let begin = self.start.saturating_add((bin as u64).saturating_mul(self.width));
+        let begin = self.begin(bin);
         begin + (self.end.max(begin).min(begin.saturating_add(self.width)) - begin) / 2
     }
 

@@ -241,6 +241,9 @@ impl Plot<'_> {
     }
 
     fn grid(&self, shapes: &mut Vec<Shape>) {
+        if self.chart.curve.range().is_none() {
+            return;
+        }
         let line = |ink, points| Shape::Line { ink, points, width: 1.0, dashes: None };
         for Tick { at, label } in &self.chart.values.ticks {
             let y = self.y(*at);
@@ -284,14 +287,9 @@ impl Plot<'_> {
         }
         let curve = chart.curve.in_bins(columns);
         for bins in curve.stretches() {
-            let edge = |of: fn(&Bin) -> f64| -> Vec<(f64, f64)> {
-                let point = |(i, bin): &(usize, Bin)| {
-                    (self.x(curve.middle(*i) as f64), self.clamped(of(bin)))
-                };
-                bins.iter().map(point).collect()
-            };
+            let edge = |of: fn(&Bin) -> f64| self.points(&curve, &bins, of);
             let (highest, lowest) = (edge(|bin| bin.max), edge(|bin| bin.min));
-            if highest != lowest && bins.len() > 1 {
+            if highest != lowest {
                 let points = highest.into_iter().chain(lowest.into_iter().rev()).collect();
                 let (ink, opacity) = (Ink::Range, Ink::Range.opacity());
                 shapes.push(Shape::Area { ink, points, opacity });
@@ -300,16 +298,19 @@ impl Plot<'_> {
         self.means(&curve, Ink::Curve, 1.6, shapes);
     }
 
+    /// The points of a stretch, at the middle of each bin, from the begin of the first to the end of the last.
+    fn points(&self, curve: &Curve, bins: &[(usize, Bin)], of: fn(&Bin) -> f64) -> Vec<(f64, f64)> {
+        let at = |t: u64, bin: &Bin| (self.x(t as f64), self.clamped(of(bin)));
+        let first = bins.first().map(|(i, bin)| at(curve.begin(*i), bin));
+        let middles = bins.iter().map(|(i, bin)| at(curve.middle(*i), bin));
+        let last = bins.last().map(|(i, bin)| at(curve.begin(i + 1).min(curve.end), bin));
+        first.into_iter().chain(middles).chain(last).collect()
+    }
+
     /// A curve as the line through its means.
     fn means(&self, curve: &Curve, ink: Ink, width: f64, shapes: &mut Vec<Shape>) {
         for bins in curve.stretches() {
-            let point =
-                |(i, bin): &(usize, Bin)| (self.x(curve.middle(*i) as f64), self.clamped(bin.mean));
-            let mut points: Vec<_> = bins.iter().map(point).collect();
-            if let [(x, y)] = points[..] {
-                // What was sampled once between two gaps is seen too.
-                points = vec![(x - 1.0, y), (x + 1.0, y)];
-            }
+            let points = self.points(curve, &bins, |bin| bin.mean);
             shapes.push(Shape::Line { ink, points, width, dashes: None });
         }
     }

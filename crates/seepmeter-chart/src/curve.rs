@@ -1,6 +1,6 @@
 //! A series as it is drawn: the lowest and the highest value of each stretch of time.
 
-use seepmeter_analysis::Evidence;
+use seepmeter_analysis::{Evidence, Span};
 
 /// What a series was in a stretch of time, in base units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +68,14 @@ impl Curve {
         all.map(|bin| (bin.min, bin.max)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
+    /// When nothing was sampled between its first and its last sample.
+    pub(crate) fn gaps(&self) -> Vec<Span> {
+        let stretches = self.stretches();
+        let ends =
+            stretches.windows(2).filter_map(|pair| Some((pair[0].last()?.0, pair[1].first()?.0)));
+        ends.map(|(last, next)| Span { from: self.begin(last + 1), to: self.begin(next) }).collect()
+    }
+
     /// The stretches without a gap, each as its bins with their numbers.
     pub(crate) fn stretches(&self) -> Vec<Vec<(usize, Bin)>> {
         let known = self.bins.iter().enumerate();
@@ -105,5 +113,6 @@ mod tests {
         assert_eq!(curve.range(), Some((1.0, 9.0)));
         let of_stretches: Vec<usize> = curve.stretches().iter().map(Vec::len).collect();
         assert_eq!(of_stretches, [1, 1]);
+        assert_eq!(curve.gaps(), [Span { from: 20, to: 40 }]);
     }
 }

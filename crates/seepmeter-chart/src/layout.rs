@@ -31,6 +31,9 @@ const MOST_DETAILS: usize = 2;
 /// The plot is no lower than this; of what stands beside it less is shown then.
 const LEAST_PLOT: f64 = 90.0;
 
+/// A picture that is no higher than this below its headline has no legend.
+const LEAST_WITH_LEGEND: f64 = 190.0;
+
 /// If there are more marks than this, they are short lines at the top.
 const MOST_WHOLE_MARKS: usize = 40;
 
@@ -151,14 +154,15 @@ fn wrapped(text: &str, width: f64, size: f64, most: usize) -> Vec<String> {
 fn frame<'a>(chart: &'a Chart, size: PictureSize, shapes: &mut Vec<Shape>) -> Plot<'a> {
     let (width, height) = (f64::from(size.width), f64::from(size.height));
     let inner = width - 2.0 * EDGE;
-    let legend = Legend::of(chart, inner);
+    let mut y = headline(chart, inner, shapes);
+    // In a low picture there is no room for what the lines are.
+    let legend = Legend::of(chart, if height - y < LEAST_WITH_LEGEND { 0.0 } else { inner });
     let labels = chart.values.ticks.iter().map(|tick| text_width(&tick.label, SMALL));
     let left = EDGE + labels.fold(0.0, f64::max) + 6.0;
     let right = width - EDGE - 6.0;
     let notes = notes(chart, columns(left, right)).join("; ");
     let notes = if notes.is_empty() { Vec::new() } else { wrapped(&notes, inner, SMALL, 1) };
     let below = EDGE + SMALL_LEADING + legend.height() + notes.len() as f64 * SMALL_LEADING + 4.0;
-    let mut y = headline(chart, inner, shapes);
     let room = height - below - y - LEAST_PLOT - SMALL_LEADING;
     let fit = ((room / SMALL_LEADING).max(0.0) as usize).min(MOST_DETAILS);
     let details = chart.details.iter().flat_map(|line| wrapped(line, inner, SMALL, 1));
@@ -237,6 +241,10 @@ impl Plot<'_> {
         }
         if let Some(end) = self.chart.warm_up_end {
             area(Ink::WarmUp, self.chart.curve.start, end);
+        }
+        // Nothing is known there, so nothing was judged.
+        for gap in self.chart.curve.gaps() {
+            area(Ink::Ground, gap.from, gap.to);
         }
     }
 

@@ -32,7 +32,7 @@ enum Swatch {
     Disc(Ink),
 }
 
-/// The rows of a legend that is so wide.
+/// The rows of a legend that is so wide; none if it has no width.
 pub(crate) struct Legend {
     rows: Vec<Vec<Entry>>,
 }
@@ -41,6 +41,9 @@ impl Legend {
     pub(crate) fn of(chart: &Chart, width: f64) -> Self {
         let mut rows: Vec<Vec<Entry>> = vec![Vec::new()];
         let mut used = 0.0;
+        if width <= 0.0 {
+            return Self { rows: Vec::new() };
+        }
         for entry in entries(chart) {
             let wide = SWATCH + SPACE + text_width(&entry.text, SIZE) + BETWEEN;
             if used > 0.0 && used + wide - BETWEEN > width {

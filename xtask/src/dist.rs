@@ -28,13 +28,17 @@ const SHELLS: [(&str, &str); 3] = [
 ];
 
 /// What of the repository goes into a release, and where.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("README.md", "share/doc/seepmeter/README.md"),
     ("CHANGELOG.md", "share/doc/seepmeter/CHANGELOG.md"),
     ("LICENSE-APACHE", "share/doc/seepmeter/LICENSE-APACHE"),
     ("LICENSE-MIT", "share/doc/seepmeter/LICENSE-MIT"),
+    (FONT_LICENCE, "share/doc/seepmeter/LICENSE-INTER"),
     ("include/seepmeter-plugin.h", "include/seepmeter-plugin.h"),
 ];
+
+/// The licence of the font that is part of the binary.
+const FONT_LICENCE: &str = "crates/seepmeter-chart/fonts/OFL.txt";
 
 /// Examples of plugins, to be copied by whoever writes one.
 const EXAMPLES: [&str; 4] = ["sampler-in-c", "sampler-in-rust", "sink-in-c", "sink-in-rust"];
@@ -145,11 +149,12 @@ fn deb(root: &Path, tree: &Path, out: &Path, time: &str) -> Result<PathBuf> {
     fs::set_permissions(usr.join("bin/seepmeter"), fs::Permissions::from_mode(0o755))?;
     // Policy 12.3, 12.5, 12.7: documentation is compressed, and there is one file about licences.
     let documents = usr.join("share/doc/seepmeter");
-    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+    for licence in ["LICENSE-APACHE", "LICENSE-MIT", "LICENSE-INTER"] {
         fs::remove_file(documents.join(licence))?;
     }
     let mit = fs::read_to_string(root.join("LICENSE-MIT"))?;
-    write(&documents.join("copyright"), copyright(&mit).as_bytes())?;
+    let font = fs::read_to_string(root.join(FONT_LICENCE))?;
+    write(&documents.join("copyright"), copyright(&mit, &font).as_bytes())?;
     fs::rename(documents.join("CHANGELOG.md"), documents.join("changelog"))?;
     let pages = fs::read_dir(usr.join("share/man/man1"))?;
     let mut packed = pages.map(|page| Ok(page?.path())).collect::<Result<Vec<_>>>()?;
@@ -170,15 +175,19 @@ fn deb(root: &Path, tree: &Path, out: &Path, time: &str) -> Result<PathBuf> {
 }
 
 /// The file about licences, in the form of Debian (copyright-format/1.0).
-fn copyright(mit: &str) -> String {
+fn copyright(mit: &str, font: &str) -> String {
     let holder = mit.lines().find_map(|line| line.strip_prefix("Copyright (c) "));
     let paragraphs = mit.split_once("Permission is").map_or(mit, |(head, _)| &mit[head.len()..]);
-    let indented: String = paragraphs
-        .lines()
-        .map(|line| if line.is_empty() { " .\n".to_owned() } else { format!(" {line}\n") })
-        .collect();
+    let indented = |text: &str| -> String {
+        let line = |line: &str| match line.trim_end() {
+            "" => " .\n".to_owned(),
+            line => format!(" {line}\n"),
+        };
+        text.lines().map(line).collect()
+    };
+    let (expat, font) = (indented(paragraphs), indented(font));
     format!(
-        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: seepmeter\n\nFiles: *\nCopyright: {}\nLicense: Expat or Apache-2.0\n\nLicense: Expat\n{indented}\nLicense: Apache-2.0\n On Debian systems, the full text of the Apache License, Version 2.0, is in\n /usr/share/common-licenses/Apache-2.0.\n",
+        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: seepmeter\n\nFiles: *\nCopyright: {}\nLicense: Expat or Apache-2.0\n\nFiles: crates/seepmeter-chart/fonts/*\nCopyright: 2016 The Inter Project Authors (https://github.com/rsms/inter)\nLicense: OFL-1.1\n\nLicense: Expat\n{expat}\nLicense: OFL-1.1\n{font}\nLicense: Apache-2.0\n On Debian systems, the full text of the Apache License, Version 2.0, is in\n /usr/share/common-licenses/Apache-2.0.\n",
         holder.unwrap_or("the contributors to Seepmeter"),
     )
 }

@@ -89,8 +89,9 @@ impl Verdict {
         format!(" of {}", self.name())
     }
 
-    /// `worker (pid 12)`, `2 targets`; in a tree `worker (3 processes)` and `5 processes`.
-    pub(crate) fn name(&self) -> String {
+    /// What it is on, for people: `worker (pid 12)`, `2 targets`; in a tree `worker (3 processes)` and `5 processes`.
+    #[must_use]
+    pub fn name(&self) -> String {
         let count = self.processes.map(|count| human::count(count, "process"));
         match (self.scope, count) {
             (Scope::Role, Some(count)) => return format!("{} ({count})", short(&self.target)),

@@ -6,7 +6,7 @@ use seepmeter_plugin::{SamplerFactory, SinkFactory};
 
 use crate::output_files::OutputRoom;
 use crate::samplers::Statm;
-use crate::sinks::{Csv, Exec, Jsonl, Stacks, Summary, Text, VerdictSink, factory};
+use crate::sinks::{Csv, Exec, Jsonl, Png, Stacks, Summary, Svg, Text, VerdictSink, factory};
 
 /// The built-in samplers.
 #[must_use]
@@ -33,6 +33,8 @@ pub fn sinks(room: &OutputRoom) -> Vec<Arc<SinkFactory>> {
         factory::<Jsonl>(room),
         SinkFactory::of::<Exec>().into(),
         factory::<Stacks>(room),
+        factory::<Svg>(room),
+        factory::<Png>(room),
         factory::<Summary>(room),
         factory::<VerdictSink>(room),
     ]

@@ -10,8 +10,9 @@ use seepmeter_verdict::ReportFormat;
 use crate::flags::{FormatSpec, SinkFlags, WatchFlags, parse_interval};
 use crate::output_files::OutputRoom;
 use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
-use crate::sinks::{OutputSink, Text};
+use crate::sinks::{OutputSink, Summary, Text};
 use crate::spec::Spec;
+use crate::terminal::When;
 
 /// The option that every sampler has: an interval of its own.
 pub(crate) const EVERY: &str = "every";
@@ -106,13 +107,28 @@ fn sink_specs(flags: &SinkFlags) -> Result<Vec<Spec>> {
     if specs.is_empty() && !flags.quiet {
         specs.push(Spec::plain(Text::NAME));
     }
-    if !flags.no_summary && !specs.iter().any(|spec| spec.name == "summary") {
-        specs.push(Spec::plain("summary"));
+    if !flags.no_summary && !specs.iter().any(|spec| spec.name == Summary::NAME) {
+        specs.push(Spec::plain(Summary::NAME));
     }
+    chart_as_asked(&mut specs, flags.chart);
     show_what_is_judged(&mut specs, &flags.metrics);
     let of_formats = flags.format.formats.iter().map(verdict_spec);
     specs.extend(of_formats.collect::<Result<Vec<_>>>()?);
     Ok(specs)
+}
+
+/// The summary has its chart as the flag says, unless its own option does.
+fn chart_as_asked(specs: &mut [Spec], when: When) {
+    let when = match when {
+        When::Auto => return,
+        When::Always => "always",
+        When::Never => "never",
+    };
+    for spec in specs.iter_mut().filter(|spec| spec.name == Summary::NAME) {
+        if !spec.options.iter().any(|(key, _)| key == Summary::CHART) {
+            spec.options.push((Summary::CHART.to_owned(), when.to_owned()));
+        }
+    }
 }
 
 /// The lines of `text` are of what is judged, unless it is asked for something else.

@@ -20,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::plan::NamedPlugins;
 use crate::registry::Registry;
-use crate::sinks::{OutputSink, Text};
+use crate::sinks::{OutputSink, Png, Svg, Text, drawing};
 
 /// What was asked for.
 pub(crate) enum Request {
@@ -56,6 +56,7 @@ impl Request {
         if !sinks.metrics.is_empty() {
             judge.metrics = sinks.metrics.clone();
         }
+        check_drawn_metrics(sinks, &judge)?;
         Ok(Self::Run(RunRequest { plugins, judge, room }))
     }
 }
@@ -149,6 +150,24 @@ pub(crate) fn check_recorded_metrics<'a>(
             require_metrics(asked, defined, "the recording has no such metric")
         }
     }
+}
+
+/// Makes sure that what is to be drawn will be judged: a picture is one of a verdict.
+fn check_drawn_metrics(sinks: &SinkFlags, judge: &JudgeOptions) -> Result<()> {
+    let draws = |name: &str| name == Svg::NAME || name == Png::NAME;
+    for sink in sinks.sinks.iter().filter(|spec| draws(&spec.name)) {
+        let mut drawn = sink.values_of(drawing::METRIC).into_iter();
+        let Some(metric) = drawn.find(|metric| !judge.metrics.iter().any(|it| it == metric)) else {
+            continue;
+        };
+        bail!(
+            "sink {}, {}={metric}: only what is judged is drawn; add --metric {metric}, or draw one of: {}",
+            sink.name,
+            drawing::METRIC,
+            judge.metrics.join(", ")
+        );
+    }
+    Ok(())
 }
 
 fn require_metrics<'a>(

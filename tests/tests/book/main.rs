@@ -2,5 +2,6 @@
 
 mod contributing;
 mod examples;
+mod pictures;
 mod snapshots;
 mod workflow;

@@ -63,3 +63,54 @@ fn a_line_goes_on_below_its_text_if_the_terminal_is_narrow() {
     assert!(out.contains("\nverdict    growing  rss +"), "{out}");
     assert!(out.contains("\n           "), "{out}");
 }
+
+/// What a replay of the leak prints on a terminal of so many columns.
+fn on_terminal(columns: u32, flags: &str, term: &str) -> String {
+    let (seepmeter, leak) = (seepmeter_path(), leak());
+    let replay = format!("{} replay -q {flags} {leak}", seepmeter.display());
+    let command = format!("stty rows 24 cols {columns}; {replay}");
+    let run = run("/bin/sh", words!["-c", command]).env("TERM", term).env("NO_COLOR", "");
+    run.on_terminal().done().expect(0).out().replace('\r', "")
+}
+
+#[test]
+fn the_summary_on_a_terminal_has_a_chart_in_the_colour_of_the_verdict_as_wide_as_fits() {
+    let dots = |text: &str| text.contains(|c| ('\u{2801}'..='\u{28ff}').contains(&c));
+    let wide = on_terminal(100, "", "xterm");
+    assert!(dots(&wide) && wide.contains("o floors  ━ fitted line"), "{wide}");
+    let curve = wide.split("\u{1b}[31m").skip(1).filter(|text| dots(text));
+    assert!(curve.count() > 5, "the curve is red: {wide}");
+    assert!(
+        wide.contains("\u{1b}[1m━\u{1b}[0m") && wide.contains("\u{1b}[36mo\u{1b}[0m"),
+        "{wide}"
+    );
+    let narrow = on_terminal(50, "--color=never", "xterm");
+    assert!(dots(&narrow) && !narrow.contains('\u{1b}'), "{narrow}");
+    assert!(narrow.lines().all(|line| line.chars().count() <= 50), "{narrow}");
+    assert!(
+        narrow.lines().position(dots) < narrow.lines().position(|line| line.starts_with("target "))
+    );
+    for (columns, flags, term) in [
+        (100, "--chart=never", "xterm"),
+        (100, "-o summary,chart=never", "xterm"),
+        (30, "", "xterm"),
+        (100, "", "dumb"),
+    ] {
+        let none = on_terminal(columns, flags, term);
+        assert!(!dots(&none) && none.contains("growing"), "{columns} {flags} {term}: {none}");
+    }
+}
+
+#[test]
+fn a_pipe_and_a_file_have_a_chart_only_if_it_is_asked_for() {
+    let dots = |text: &str| text.contains(|c| ('\u{2801}'..='\u{28ff}').contains(&c));
+    let summary = |flags: &[&str]| {
+        let flags = flags.iter().map(Into::into);
+        let words = words!["replay", "-q", "-o", "summary,path=-"].into_iter().chain(flags);
+        seepmeter(words.chain(words![leak()])).env("NO_COLOR", "").done().expect(0).out()
+    };
+    assert!(!dots(&summary(&[])));
+    let asked = summary(&["--chart=always"]);
+    assert!(dots(&asked) && !asked.contains('\u{1b}'), "{asked}");
+    assert!(summary(&["--chart=always", "--color=always"]).contains("\u{1b}[31m"));
+}

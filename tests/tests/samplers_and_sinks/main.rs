@@ -6,3 +6,4 @@ mod ptrace;
 mod recordings;
 mod sources;
 mod stacks;
+mod svg;

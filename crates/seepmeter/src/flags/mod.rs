@@ -383,6 +383,9 @@ pub struct SinkFlags {
     /// Print no summary at the end
     #[arg(long)]
     pub no_summary: bool,
+    /// When the summary has a small chart: auto (on a terminal), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    pub chart: When,
     /// In which formats the verdict is given as well.
     #[command(flatten)]
     pub format: FormatFlags,

@@ -1,13 +1,16 @@
 //! The built-in sinks, one file each.
 
 mod csv;
+pub(crate) mod drawing;
 mod exec;
 mod jsonl;
 mod output;
 mod output_sink;
+mod png;
 mod process_sum;
 mod stacks;
 mod summary;
+mod svg;
 mod text;
 mod verdict;
 mod words;
@@ -20,7 +23,9 @@ pub use exec::Exec;
 pub use jsonl::Jsonl;
 pub(crate) use output::{Destination, Output};
 pub(crate) use output_sink::{OutputSink, factory};
+pub use png::Png;
 pub use stacks::Stacks;
 pub use summary::Summary;
+pub use svg::Svg;
 pub use text::Text;
 pub use verdict::VerdictSink;

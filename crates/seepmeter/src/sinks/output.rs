@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use seepmeter_analysis::Classification;
+use seepmeter_chart::TextSpan;
 use seepmeter_plugin::Error;
 use seepmeter_process::{WaitingWriter, start};
 use seepmeter_record::{Bytes, printable};
@@ -134,6 +136,30 @@ impl Output {
             OutputFile::Regular(_) => printable(&line.text).into_owned(),
         };
         let lines: Vec<String> = lines.iter().map(shown).collect();
+        self.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
+    }
+
+    /// How wide it is, in columns, if it is a terminal.
+    pub(super) fn columns(&self) -> Option<usize> {
+        match self.writer().get_ref() {
+            OutputFile::Stream(stream) => terminal::width(&stream.0),
+            OutputFile::Regular(_) => None,
+        }
+    }
+
+    /// Prints a chart; where there is colour, in that of its verdict.
+    pub(super) fn chart(
+        &mut self,
+        lines: &[Vec<TextSpan>],
+        verdict: Classification,
+    ) -> Result<(), Error> {
+        let has_colour = match self.writer().get_ref() {
+            OutputFile::Stream(stream) => terminal::has_colour(&stream.0),
+            OutputFile::Regular(_) => false,
+        };
+        let verdict = has_colour.then_some(verdict);
+        let lines: Vec<String> =
+            lines.iter().map(|line| terminal::chart_line(line, verdict)).collect();
         self.print(|out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))
     }
 

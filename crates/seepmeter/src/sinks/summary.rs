@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seepmeter_plugin::{Error, Sink, options};
+use seepmeter_chart::{Chart, MarkLog};
+use seepmeter_plugin::{Error, Sink, choices, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
@@ -17,16 +18,38 @@ use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 use super::process_sum::TreeSummary;
 use super::{verdict, words};
+use crate::terminal;
 
 /// The time between the last sample of a target and its end is shown if it is more than this part of
 /// the run: one in so many.
 const UNSAMPLED_PART: u64 = 10;
+
+choices! {
+    /// When there is a chart.
+    pub enum ChartWhen {
+        /// On a terminal, unless the run was very short.
+        Auto = "auto",
+        /// Whatever the output is.
+        Always = "always",
+        /// Not at all.
+        Never = "never",
+    }
+}
+
+/// A run of less than this, in ns and in samples, has no chart by itself: there is little to see.
+const LEAST_CHART: (u64, u64) = (2_000_000_000, 10);
+
+/// How wide a chart is where there is no terminal.
+const USUAL_COLUMNS: usize = 80;
 
 options! {
     /// Options of the sink `summary`.
     pub struct SummaryOptions {
         /// The file to write to; `-` is standard output, and without it the lines go to standard error.
         path: Option<PathBuf>,
+        /// When there is a small chart above the lines: `auto` on a terminal if the run was long enough for one,
+        /// `always` or `never`.
+        chart: ChartWhen = "auto",
     }
 }
 
@@ -53,6 +76,8 @@ pub struct Summary {
     verdict_lines: Vec<VerdictLine>,
     /// The metrics that were judged.
     judged: Vec<String>,
+    chart_when: ChartWhen,
+    chart: Option<Chart>,
 }
 
 /// What is kept of a target, also when it has ended.
@@ -95,9 +120,11 @@ impl OutputSink for Summary {
         Ok(Destination::of(options.path.as_deref()))
     }
 
-    fn new(_: SummaryOptions, output: Output) -> Result<Self, Error> {
+    fn new(options: SummaryOptions, output: Output) -> Result<Self, Error> {
         Ok(Self {
             output,
+            chart_when: options.chart,
+            chart: None,
             values: CurrentValues::default(),
             header: None,
             targets: Vec::new(),
@@ -173,14 +200,40 @@ enum Moment {
 }
 
 impl Summary {
+    /// The option that says when there is a chart.
+    pub(crate) const CHART: &'static str = "chart";
+
     fn set_verdicts(&mut self, conclusion: &Conclusion) {
         self.judged = conclusion.metrics.iter().map(|judged| judged.metric.clone()).collect();
         let main = self.values.main_metric().map(Arc::as_ref);
         let metrics = conclusion.metrics.iter();
         self.verdict_lines = metrics.flat_map(|metric| verdict_lines(metric, main)).collect();
+        // Without a verdict there is no chart, and the lines say why.
+        let is_shown = match self.chart_when {
+            ChartWhen::Auto => self.output.columns().is_some() && terminal::has_braille(),
+            ChartWhen::Always => true,
+            ChartWhen::Never => false,
+        };
+        let chart = || Chart::of(conclusion, None, &MarkLog::default()).ok();
+        self.chart = is_shown.then(chart).flatten();
+    }
+
+    fn print_chart(&mut self) -> Result<(), Error> {
+        let Some(chart) = &self.chart else { return Ok(()) };
+        let span = chart.curve.end.saturating_sub(chart.curve.start);
+        let is_short = span < LEAST_CHART.0 || chart.samples < LEAST_CHART.1;
+        if self.chart_when == ChartWhen::Auto && is_short {
+            return Ok(());
+        }
+        let columns = self.output.columns().unwrap_or(USUAL_COLUMNS);
+        match chart.text(columns) {
+            Some(lines) => self.output.chart(&lines, chart.classification),
+            None => Ok(()),
+        }
     }
 
     fn print(&mut self, moment: Moment) -> Result<(), Error> {
+        self.print_chart()?;
         let lines = self.lines(moment);
         self.output.lines(&lines, INDENT)?;
         self.output.flush()

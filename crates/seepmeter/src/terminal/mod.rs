@@ -10,6 +10,7 @@ use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use seepmeter_analysis::Classification;
+use seepmeter_chart::{TextInk, TextSpan};
 use seepmeter_record::printable;
 use seepmeter_verdict::VerdictLine;
 use terminal_size::{Width, terminal_size_of};
@@ -73,6 +74,11 @@ pub(crate) fn width(stream: impl AsFd) -> Option<usize> {
         .filter(|columns| *columns > 0)
 }
 
+/// Whether the terminal can be expected to have the characters of a chart: the console of Linux has no braille.
+pub(crate) fn has_braille() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term != "dumb" && term != "linux")
+}
+
 /// `text` in this style.
 pub(crate) fn painted(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
@@ -116,15 +122,33 @@ pub(crate) fn for_people(
 /// A printable line with the word of its verdict in colour.
 pub(crate) fn with_painted_verdict(line: &str, verdict: Option<Classification>) -> Cow<'_, str> {
     let Some(verdict) = verdict else { return line.into() };
-    let colour = match verdict {
-        Classification::Growing => AnsiColor::Red,
-        Classification::Steady => AnsiColor::Green,
-        Classification::Inconclusive => AnsiColor::Yellow,
-    };
+    let colour = colour_of(verdict);
     // Two spaces follow it, which no name that stands before it has.
     let word = format!("{verdict}  ");
     let painted = painted(word.trim_end(), colour.on_default().bold());
     line.replacen(&word, &format!("{painted}  "), 1).into()
+}
+
+/// The colour of a verdict.
+fn colour_of(verdict: Classification) -> AnsiColor {
+    match verdict {
+        Classification::Growing => AnsiColor::Red,
+        Classification::Steady => AnsiColor::Green,
+        Classification::Inconclusive => AnsiColor::Yellow,
+    }
+}
+
+/// A line of a chart; in colour, with the curve in that of its verdict, if there is one.
+pub(crate) fn chart_line(line: &[TextSpan], verdict: Option<Classification>) -> String {
+    let Some(verdict) = verdict else { return line.iter().map(|span| &*span.text).collect() };
+    let paint = |TextSpan { ink, text }: &TextSpan| match ink {
+        TextInk::Plain => text.clone(),
+        TextInk::Curve => painted(text, colour_of(verdict).on_default()),
+        TextInk::Floor => painted(text, AnsiColor::Cyan.on_default()),
+        TextInk::Fit => painted(text, Style::new().bold()),
+        TextInk::Limit => painted(text, AnsiColor::Magenta.on_default()),
+    };
+    line.iter().map(paint).collect()
 }
 
 /// As much of a line as fits into so many columns.

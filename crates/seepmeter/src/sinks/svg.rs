@@ -66,3 +66,40 @@ impl Sink for Svg {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use seepmeter_record::End;
+    use seepmeter_verdict::{MetricConclusion, MetricOutcome, NoVerdict};
+
+    use super::super::test_stream::{TestStream, sink_at};
+    use super::*;
+
+    /// What the sink says and writes at the end of a run without a verdict.
+    fn stop_after(end: End) -> (Result<(), Error>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut sink: Svg = sink_at(&path, &[]);
+        let mut stream = TestStream::of_two_samplers();
+        let target = stream.target("work", 7);
+        stream.footer(1, &[(target, end)]);
+        stream.records().iter().try_for_each(|record| sink.write(record)).unwrap();
+        let outcome = MetricOutcome::NoVerdict(NoVerdict::NoSum);
+        let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
+        sink.conclude(&Conclusion { metrics, gates: Vec::new(), strict: false }).unwrap();
+        (sink.stop(), std::fs::read_to_string(path).unwrap())
+    }
+
+    #[test]
+    fn without_a_verdict_the_picture_says_why_and_so_does_the_failure() {
+        let (stopped, svg) = stop_after(End::Exited(0));
+        let why = stopped.unwrap_err().to_string();
+        assert!(why.starts_with("there is nothing to draw: the sum of all targets"), "{why}");
+        assert!(svg.contains("there is nothing to draw: the sum of all targets"), "{svg}");
+    }
+
+    #[test]
+    fn of_a_target_that_was_not_started_nothing_is_drawn() {
+        assert_eq!(stop_after(End::NotStarted(2)), (Ok(()), String::new()));
+    }
+}

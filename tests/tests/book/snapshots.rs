@@ -184,7 +184,7 @@ fn errors_of_what_was_typed_are_as_they_are_kept() {
         &[
             "attach",
             "attach 4194304",
-            "attach init",
+            "attach no-such-name",
             "replay",
             "judge",
             "judge --json",

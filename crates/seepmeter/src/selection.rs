@@ -113,11 +113,18 @@ impl<'a> Selector<'a> {
         if self.tree == TreeMode::Off {
             bail!("--cgroup and --container watch all processes; leave --tree=off out");
         }
+        let is_selected = |group: &Cgroup| {
+            let mut groups = others.iter().filter_map(|other| other.cgroup.as_ref());
+            groups.any(|other| other.folder() == group.folder())
+        };
         let others: Vec<_> = others.iter().map(|it| it.process.key()).collect();
         loop {
             let mounts = self.root.own().read("mountinfo").context("cannot find cgroups")?;
             let groups = name.cgroups(&mounts)?;
             let is_there = !groups.is_empty();
+            if groups.iter().any(is_selected) {
+                bail!("{name} is given twice; give each once");
+            }
             for group in groups {
                 let Some(process) = self.oldest(&group, &others)? else { continue };
                 let origin = TargetOrigin::Cgroup(group.path.as_os_str().as_bytes().into());
@@ -268,7 +275,7 @@ impl fmt::Display for CgroupName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "cgroup {}", shown(path)),
-            Self::Container(name) => write!(f, "container {name} that runs"),
+            Self::Container(name) => write!(f, "container {name}"),
         }
     }
 }

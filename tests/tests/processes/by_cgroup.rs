@@ -101,6 +101,8 @@ fn an_empty_cgroup_is_an_error_unless_one_waits_and_its_path_may_be_that_of_proc
     let attached = place.attach(&path, &["--wait"]);
     let target = place.start("");
     place.wait_for_attached(1);
+    let twice = seepmeter(words!["attach", "--cgroup", &path, "--cgroup", &path]).done();
+    twice.expect_complaint(125, &["is given twice"]);
     let _ = target.finish().expect(0);
     let _ = attached.finish().expect(0);
 }
@@ -137,6 +139,10 @@ fn a_container_is_found_by_the_id_in_the_name_of_its_cgroup_and_one_that_is_not_
     let origin = &recording.header().targets[0].origin;
     let path = format!("{}/{scope}", place.path());
     assert_eq!(*origin, TargetOrigin::Cgroup(path.as_str().into()));
-    let parts = ["there is no container", "/var/lib/docker", "docker inspect -f"];
+    // Its cgroup is still there.
+    let parts = ["there is no process in container", "/var/lib/docker", "docker inspect -f"];
     seepmeter(words!["attach", "--container", id]).done().expect_complaint(125, &parts);
+    let parts = ["there is no container", "/var/lib/docker", "docker inspect -f"];
+    let nobody = "f".repeat(64);
+    seepmeter(words!["attach", "--container", nobody]).done().expect_complaint(125, &parts);
 }

@@ -33,7 +33,7 @@ pub struct ScaleRun {
     pub classes: BTreeMap<MappingClass, u64>,
     /// True if one of the programs is known to free at its end what it still holds, as Python does.
     pub frees_at_exit: bool,
-    /// How many processes there were. Of each program the one counts that had most in use at its end.
+    /// How many processes there were. Of each program those count that ran at one time and had most in use.
     pub processes: usize,
 }
 

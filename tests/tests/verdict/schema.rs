@@ -1,4 +1,4 @@
-//! docs/verdict.schema.json is what verdicts are.
+//! The schemas in docs/ are what answers are.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-fn schema() -> Value {
-    let text = std::fs::read_to_string(format!("{ROOT}/docs/verdict.schema.json")).unwrap();
+fn schema(of: &str) -> Value {
+    let text = std::fs::read_to_string(format!("{ROOT}/docs/{of}.schema.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
@@ -64,6 +64,12 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
                     }
                 }
             }
+            // Of names that are not known before.
+            "additionalProperties" => {
+                for (key, value) in value.as_object().into_iter().flatten() {
+                    below.extend(self::faults(root, asked, value, &format!("{place}.{key}")));
+                }
+            }
             "items" => {
                 for (at, value) in value.as_array().into_iter().flatten().enumerate() {
                     below.extend(self::faults(root, asked, value, &format!("{place}[{at}]")));
@@ -92,9 +98,14 @@ fn is_of(value: &Value, name: &str) -> bool {
 
 #[track_caller]
 fn assert_fits(verdict: &Value) {
-    let schema = schema();
-    let faults = faults(&schema, &schema, verdict, "");
-    assert!(faults.is_empty(), "{}\n{verdict:#}", faults.join("\n"));
+    assert_is("verdict", verdict);
+}
+
+#[track_caller]
+fn assert_is(of: &str, answer: &Value) {
+    let schema = schema(of);
+    let faults = faults(&schema, &schema, answer, "");
+    assert!(faults.is_empty(), "{}\n{answer:#}", faults.join("\n"));
 }
 
 fn judged(flags: &[&str], path: &Path) -> Value {
@@ -162,9 +173,50 @@ fn the_verdict_of_a_live_run_fits_its_schema() {
     assert_fits(&serde_json::from_str(&done.out()).unwrap());
 }
 
+fn printed(words: Vec<std::ffi::OsString>) -> Value {
+    let done = seepmeter(words).done();
+    serde_json::from_str(&done.out()).unwrap_or_else(|error| panic!("{error}\n{}", done.output()))
+}
+
+#[test]
+fn comparisons_fit_their_schema_with_one_run_and_with_several() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |seed: u64, rate: i64| {
+        Synthetic::rss(600, move |i| 100_000_000 + rate * i + noise(seed, i, 40_000))
+            .part("heap", MappingClass::Heap, move |i| 50_000_000 + rate * i)
+            .write(folder.path(), &format!("{seed}.jsonl"))
+    };
+    let [a, b, c, d] = [(1, 0), (2, 0), (3, 30_000), (4, 30_000)].map(|(n, rate)| run(n, rate));
+    assert_is("comparison", &printed(words!["compare", "--json", &a, &b, "--", &c, &d]));
+    assert_is("comparison", &printed(words!["compare", "--json", &a, "--", &c]));
+}
+
+#[test]
+fn answers_of_scale_fit_their_schema() {
+    for script in ["push @kept, 'x' x 1000 for 1 .. shift", "1"] {
+        let flags = words!["scale", "--json", "-n", "2000,4000,8000", "--fail-on", "growing"];
+        let command = words!["--", "perl", "-e", script, "{n}"];
+        let answer = printed(flags.into_iter().chain(command).collect());
+        assert_is("scale", &answer);
+        assert!(!answer["runs"].as_array().unwrap().is_empty(), "{answer:#}");
+    }
+}
+
+#[test]
+fn verdicts_by_work_fit_their_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let leak = Synthetic::leak(600, 1).part("heap", MappingClass::Heap, |i| 20_000 * i);
+    let recording = leak.write(folder.path(), "leak.jsonl");
+    for rises in [1, 0] {
+        let marked = super::work::with_marks(&recording, |i| rises * 100 * i);
+        let words = words!["judge", "--per", "n", "--json", "--fail-on", "growing", marked];
+        assert_is("work", &printed(words));
+    }
+}
+
 #[test]
 fn the_checker_finds_what_does_not_fit() {
-    let schema = schema();
+    let schema = schema("verdict");
     let folder = tempfile::tempdir().unwrap();
     let good = judged(&[], &Synthetic::flat(600, 2).write(folder.path(), "flat.jsonl"));
     for (key, value) in [

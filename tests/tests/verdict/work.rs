@@ -9,7 +9,7 @@ use seepmeter_tests::{FinishedRun, long_or_not_run, seepmeter, words};
 use serde_json::Value;
 
 /// Adds marks to a recording with a sample a second: of each sample, the counter `n` has this value.
-fn with_marks(recording: &Path, counter: impl Fn(i64) -> i64) -> PathBuf {
+pub(crate) fn with_marks(recording: &Path, counter: impl Fn(i64) -> i64) -> PathBuf {
     let text = std::fs::read_to_string(recording).unwrap();
     let mut marked = String::new();
     let mut sample = 0;

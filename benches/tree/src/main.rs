@@ -1,9 +1,11 @@
-//! What it costs to follow a process tree: a tick, a birth, a storm of forks, and memory.
+//! What it costs to follow a process tree: a tick, a birth, a storm of forks, and memory; and what the command
+//! costs, which is built before.
 //!
-//! `cargo run --release -p seepmeter-tree-bench [-- --quick]`
+//! `cargo build --release -p seepmeter && cargo run --release -p seepmeter-tree-bench [-- --quick | --command]`
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
+mod command;
 mod followed;
 mod target;
 
@@ -24,7 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let quick = words.iter().any(|word| word == "--quick");
     println!("| what | asked | measured | reached |\n|---|---|---|---|");
-    let mut reached = true;
+    let mut reached = command::builds(if quick { 3 } else { 11 })?;
+    reached &= command::own_memory(if quick { 10_000 } else { 100_000 })?;
+    if words.iter().any(|word| word == "--command") {
+        return if reached { Ok(()) } else { Err("not all is reached".into()) };
+    }
     for (way, name) in
         [(Way::Events, "process events"), (Way::Cgroup, "a cgroup"), (Way::NewPids, "new pids")]
     {

@@ -236,6 +236,21 @@ fn a_setuid_program_is_not_traced_and_its_last_samples_count() {
 }
 
 #[test]
+fn a_child_of_a_program_that_can_t_be_traced_is_sampled_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let shell = folder.path().join("sh");
+    std::fs::copy("/bin/sh", &shell).unwrap();
+    std::fs::set_permissions(&shell, std::fs::Permissions::from_mode(0o4755)).unwrap();
+    let script = format!(
+        "perl -e '{}; select undef, undef, undef, 0.1' {{n}}; true",
+        LEAK.replace('\'', "\"")
+    );
+    let done = scale(&FEW, &[shell.to_str().unwrap(), "-c", &script]).expect(0);
+    assert!(done.out().starts_with("leaks 1.0"), "{}", done.output());
+    assert!(done.out().contains("up to 2 processes"), "{}", done.output());
+}
+
+#[test]
 fn the_json_has_its_schema_and_what_every_run_held() {
     let report = json(&perl(&[&FEW[..], &["--json", "--fail-on", "growing"]].concat(), LEAK));
     assert_eq!(report["schema"], "seepmeter.scale/1");

@@ -87,7 +87,8 @@ impl EndMemory {
         let resident = folder.statm().ok()?.resident * page_size();
         let status = folder.status().ok()?;
         let bytes = (resident > 0).then_some(resident)? + status.swap.unwrap_or(0);
-        Some(Self { bytes, peak_rss: status.peak_rss, ..Self::default() })
+        let program = folder.exe().unwrap_or_default();
+        Some(Self { program, bytes, peak_rss: status.peak_rss, ..Self::default() })
     }
 }
 

@@ -1,6 +1,6 @@
 //! One run of the command, from its spawn to its end.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, PipeReader, Read};
@@ -298,20 +298,20 @@ impl Watcher {
         Ok(begun.map(|()| Self { thread, ended, end: None }))
     }
 
-    /// Samples a child until it has ended; what was sampled last counts.
+    /// Samples a child and its descendants until it has ended; what was sampled last of each counts.
     fn sample(pid: i32) -> Result<Self> {
         let (run_ended, end) = io::pipe().context("cannot make a pipe")?;
         let (send, ended) = mpsc::channel();
         let sample = move || {
-            let folder = ProcRoot::default().process(pid);
-            let mut last = None;
+            let mut sampled = SampledProcesses::default();
             while !wait_readable(&[run_ended.as_fd()], Some(Instant::now() + SAMPLING))
                 .map_or(true, |ready| ready[0])
             {
-                last = EndMemory::sample(&folder).or(last);
+                let below = descendants(pid).into_iter().map(|process| process.pid());
+                let gone = sampled.observe([pid].into_iter().chain(below).collect());
+                gone.into_iter().for_each(|process| drop(send.send(process)));
             }
-            let process = |memory| EndedProcess { pid, memory, living: Vec::new() };
-            let _ = last.map(|memory| send.send(process(memory)));
+            sampled.observe(Vec::new()).into_iter().for_each(|process| drop(send.send(process)));
         };
         let thread = std::thread::Builder::new().name("sampler".to_owned()).spawn(sample);
         Ok(Self { thread: thread.context("cannot start a thread")?, ended, end: Some(end) })
@@ -322,6 +322,34 @@ impl Watcher {
         drop(self.end);
         let _ = self.thread.join();
         self.ended.into_iter().collect()
+    }
+}
+
+/// The processes of a run that is sampled, by pid.
+#[derive(Default)]
+struct SampledProcesses {
+    last: BTreeMap<i32, EndMemory>,
+}
+
+impl SampledProcesses {
+    /// Samples the processes that run now, and returns those that have ended since.
+    fn observe(&mut self, running: Vec<i32>) -> Vec<EndedProcess> {
+        let root = ProcRoot::default();
+        for pid in &running {
+            if let Some(memory) = EndMemory::sample(&root.process(*pid)) {
+                self.last.insert(*pid, memory);
+            }
+        }
+        let mut gone: Vec<i32> =
+            self.last.keys().copied().filter(|pid| !running.contains(pid)).collect();
+        let mut ended = Vec::new();
+        while let Some(pid) = gone.pop() {
+            let living: Vec<i32> =
+                self.last.keys().copied().filter(|other| *other != pid).collect();
+            let memory = self.last.remove(&pid);
+            ended.extend(memory.map(|memory| EndedProcess { pid, memory, living }));
+        }
+        ended
     }
 }
 

@@ -101,6 +101,8 @@ pub(super) struct TreeSummary {
     others: BTreeMap<&'static str, MetricSum>,
     /// How many processes run, as far as is known.
     living: u64,
+    /// When the last sample was, in ns since the stream's start.
+    t: u64,
     /// The peak of the target's own cgroup, or why it is not known.
     cgroup_peak: Option<Result<i64, Bytes>>,
     /// There were descendants of targets.
@@ -121,6 +123,9 @@ pub(super) struct TreeSummary {
     is_exact: bool,
     by_name: HashMap<String, OfName>,
 }
+
+/// A value that is no older than this, in ns, is of the end.
+const WORTH_SAYING: u64 = 1_000_000_000;
 
 /// The metrics beside the resident set that several processes have together what they have each.
 const SUMMED: [MetricSpec<'_>; 6] = [
@@ -143,7 +148,7 @@ struct MetricSum {
     peak: Option<(i64, u64)>,
     /// Of how many processes the last was, and how many there were.
     known: (u64, u64),
-    /// How old the oldest value in the last was, in ns.
+    /// When the oldest value in the last was observed, in ns since the stream's start.
     oldest: u64,
 }
 
@@ -206,6 +211,7 @@ impl Default for TreeSummary {
             rss: MetricSum::new(metric::RSS.name),
             others: BTreeMap::new(),
             living: 0,
+            t: 0,
             cgroup_peak: None,
             is_tree: false,
             running: BTreeMap::new(),
@@ -239,6 +245,7 @@ impl TreeSummary {
     }
 
     pub(super) fn observe(&mut self, sample: &Sample, values: &CurrentValues) {
+        self.t = self.t.max(sample.t);
         let is_observed = self.rss.observe(sample, values, self.living);
         self.observe_others(sample, values);
         self.observe_peaks(sample, values);
@@ -263,8 +270,7 @@ impl TreeSummary {
             }
             let of_metric = self.others.entry(name).or_insert_with(|| MetricSum::new(name));
             if of_metric.observe(sample, values, self.living) {
-                let oldest = of_metric.sum.oldest(values).unwrap_or(sample.t);
-                of_metric.oldest = sample.t.saturating_sub(oldest);
+                of_metric.oldest = of_metric.sum.oldest(values).unwrap_or(sample.t);
             }
         }
     }
@@ -343,8 +349,8 @@ impl TreeSummary {
         }
         let is_shown = |name: &str| name == metric::PSS.name || shown.contains(&name);
         for (name, sum) in self.others.iter().filter(|(name, _)| self.is_tree && is_shown(name)) {
-            let age = match sum.oldest {
-                0 => String::new(),
+            let age = match self.t.saturating_sub(sum.oldest) {
+                ..WORTH_SAYING => String::new(),
                 age => format!("; the oldest value in the last was {} old", human::duration(age)),
             };
             lines.extend(sum.line().map(|line| (format!("{name} sum"), line + &age)));
@@ -494,8 +500,9 @@ mod tests {
         let worker = descendant(&mut stream, 3 * SECOND, shell, "late", 10);
         stream.sample(4 * SECOND, 1, &[(shell, "pss", MIB)]);
         stream.sample(7 * SECOND, 1, &[(worker, "pss", 3 * MIB)]);
-        let expected =
-            "pss sum    first 1 MiB, last 4 MiB in 2 of 3 processes, peak 4 MiB in 2 processes";
+        stream.sample(10 * SECOND, 0, &[(shell, "rss", MIB)]);
+        let expected = "pss sum    first 1 MiB, last 4 MiB in 2 of 3 processes, peak 4 MiB in 2 processes; \
+            the oldest value in the last was 3 s old";
         let lines = summary(&stream);
         assert!(lines.contains(expected), "{lines}");
     }

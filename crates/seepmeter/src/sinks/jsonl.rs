@@ -133,7 +133,7 @@ impl Sink for Jsonl {
             && !state.apply(record)
         {
             return Err(Error::failed(format!(
-                "{} cannot go on in a new file: the stacks so far, which it would begin with, take more than 64 MiB, which is the limit of a recording; leave out rotate= and reopen=, or sample fewer stacks",
+                "{} cannot go on in a new file: the stacks so far, which it would begin with, take more than 64 MiB, which is the limit of a recording; sample fewer stacks: of fewer threads (threads=) or less often (-i)",
                 self.path
             )));
         }

@@ -362,6 +362,32 @@ mod tests {
     }
 
     #[test]
+    fn a_gate_names_a_target_without_descendants_before_a_mapping_of_its_name() {
+        let leak = series(600, |i| 50_000_000 + 20_000 * i + i % 7 * 900);
+        let file = part("worker", series(600, |_| 4_096));
+        let alone = RunSeries {
+            pid: Some(7),
+            scope: Scope::Target,
+            parts: vec![file, part("[heap]", leak.clone())],
+            kernel_peak: Some(90_000_000),
+            ..RunSeries::of_resident("worker", leak)
+        };
+        for (gate, fires) in [
+            ("subject(worker).peak>80MB", true),
+            ("subject(worker).peak>100MB", false),
+            ("subject(worker).rate>1MB/min", true),
+            ("subject(worker).share>90%", true),
+            ("subject(heap).peak>80MB", false),
+        ] {
+            let found = &conclude(&[gate], std::slice::from_ref(&alone)).gates[0];
+            assert!(found.checked && found.decided, "{gate}: {}", found.why);
+            assert_eq!(found.fired, fires, "{gate}: {}", found.why);
+        }
+        let unknown = &conclude(&["subject(nobody).peak>1"], &[alone]).gates[0];
+        assert!(!unknown.checked, "{}", unknown.why);
+    }
+
+    #[test]
     fn no_target_stands_for_a_sum_that_is_not_known() {
         let conclusion = conclude(&["growing"], &two_targets()[..2]);
         assert_eq!(conclusion.main(), Err(&NoVerdict::NoSum));

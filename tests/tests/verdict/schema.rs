@@ -54,7 +54,7 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
                 }
             }
             "properties" => {
-                for (key, value) in value.as_object().into_iter().flatten() {
+                for (key, value) in each(value) {
                     match asked.get(key) {
                         Some(asked) => {
                             let place = format!("{place}.{key}");
@@ -65,11 +65,9 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
                 }
             }
             // Of names that are not known before.
-            "additionalProperties" => {
-                for (key, value) in value.as_object().into_iter().flatten() {
-                    below.extend(self::faults(root, asked, value, &format!("{place}.{key}")));
-                }
-            }
+            "additionalProperties" => below.extend(each(value).flat_map(|(key, value)| {
+                self::faults(root, asked, value, &format!("{place}.{key}"))
+            })),
             "items" => {
                 for (at, value) in value.as_array().into_iter().flatten().enumerate() {
                     below.extend(self::faults(root, asked, value, &format!("{place}[{at}]")));
@@ -81,6 +79,11 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
     }
     faults.extend(below);
     faults
+}
+
+/// The fields of an object; nothing has none.
+fn each(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
 }
 
 fn is_of(value: &Value, name: &str) -> bool {

@@ -22,7 +22,7 @@ use crate::session;
 /// More processes than this are not listed in a message.
 const MOST_LISTED: usize = 20;
 
-/// How often a cgroup that is waited for is looked for.
+/// How often a cgroup that is waited for is searched for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a message shows of a command line, in characters.
@@ -264,7 +264,7 @@ impl CgroupName {
         match self {
             Self::Path(_) => "/proc/PID/cgroup shows the cgroups of a process".to_owned(),
             Self::Container(_) => format!(
-                "it was looked for in the names of cgroups and in {}; the pid that `docker inspect -f '{{{{.State.Pid}}}}' NAME` prints can be attached to",
+                "the names of cgroups and {} were searched; the pid that `docker inspect -f '{{{{.State.Pid}}}}' NAME` prints can be attached to",
                 container_folders()
             ),
         }

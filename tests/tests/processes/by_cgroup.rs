@@ -122,7 +122,7 @@ fn the_watch_ends_when_the_cgroup_is_removed() {
 }
 
 #[test]
-fn a_container_is_found_by_the_id_in_the_name_of_its_cgroup_and_one_that_is_not_there_says_where_it_was_looked_for()
+fn a_container_is_found_by_the_id_in_the_name_of_its_cgroup_and_one_that_is_not_there_says_where_it_was_searched_for()
  {
     let Some(place) = Place::new("attach --container") else { return };
     let id = format!("{:0>64x}", std::process::id());

@@ -29,14 +29,7 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
         match word.as_str() {
             "const" => check(value == asked, &asked.to_string()),
             "enum" => check(asked.as_array().unwrap().contains(value), &asked.to_string()),
-            "type" => {
-                let one = [asked.clone()];
-                let types = asked.as_array().map_or(&one[..], Vec::as_slice);
-                check(
-                    types.iter().any(|name| is_of(value, name.as_str().unwrap())),
-                    &asked.to_string(),
-                );
-            }
+            "type" => check(is_of_one(value, asked), &asked.to_string()),
             "$ref" => {
                 let pointer = asked.as_str().unwrap().trim_start_matches('#');
                 below.extend(self::faults(root, root.pointer(pointer).unwrap(), value, place));
@@ -84,6 +77,12 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
 /// The fields of an object; nothing has none.
 fn each(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
+}
+
+/// True if a value is of a type, or of one of several.
+fn is_of_one(value: &Value, types: &Value) -> bool {
+    let types = types.as_array().map_or(std::slice::from_ref(types), Vec::as_slice);
+    types.iter().any(|name| is_of(value, name.as_str().unwrap()))
 }
 
 fn is_of(value: &Value, name: &str) -> bool {

@@ -228,7 +228,7 @@ impl TreeSummary {
         let Some(known) = values.subject(subject) else { return };
         if known.parent.is_some() {
             self.is_tree = true;
-            self.running.insert(subject, words::subject(known));
+            self.running.insert(subject, known.called());
         }
         let name = known.name.to_string();
         if self.by_name.contains_key(&name) || self.by_name.len() < MOST_NAMES {

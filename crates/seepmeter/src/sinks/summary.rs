@@ -364,7 +364,7 @@ impl Summary {
             (None, Some(part)) => format!("; the recording goes on in part {part}"),
             (None, None) => format!("; the recording has no end: {UNFINISHED}"),
         };
-        let mut lines = vec![labelled("target", &format!("{}{in_words}", words::subject(subject)))];
+        let mut lines = vec![labelled("target", &format!("{}{in_words}", subject.called()))];
         let has_ended = matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone));
         let ended = target.end.as_ref().filter(|_| has_ended).map(|ending| ending.t);
         for name in self.shown() {
@@ -685,7 +685,7 @@ mod tests {
         let conclusion_of = |metric: &str| {
             let why = NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 3 };
             let outcome = MetricOutcome::NoVerdict(why);
-            let metrics = vec![MetricConclusion { metric: metric.to_owned(), outcome }];
+            let metrics = vec![MetricConclusion::new(metric, outcome)];
             Conclusion { metrics, gates: Vec::new(), strict: false }
         };
         let lines_of = |metric| {

@@ -199,7 +199,7 @@ impl Text {
         let before = self.last.insert((subject, name.to_owned()), (t, value));
         self.several |= self.last.keys().any(|(known, _)| *known != subject);
         let whose = self.values.subject(subject).filter(|_| self.several);
-        let whose = whose.map_or(String::new(), |it| format!("  {}", words::subject(it)));
+        let whose = whose.map_or(String::new(), |it| format!("  {}", it.called()));
         self.write_amount(Amount { t, name, unit, value, before }, &whose)
     }
 
@@ -296,7 +296,7 @@ impl Text {
     fn end_line(&self, subject: SubjectId, end: End) -> Option<String> {
         let named = self.several && self.values.is_target(subject) && end != End::Left;
         let subject = self.values.subject(subject).filter(|it| named && it.parent.is_none())?;
-        Some(format!("{} {}", words::subject(subject), words::end(end)))
+        Some(format!("{} {}", subject.called(), words::end(end)))
     }
 
     fn backed_off(&mut self, sampler: Option<SamplerId>, interval: u64) -> String {

@@ -23,6 +23,9 @@ use crate::sink::SinkHandle;
 use crate::stream::StreamWriter;
 use crate::thread_end::ThreadEndFlag;
 
+/// The footer has the ends of no more targets than this, the last ones: one may be started again any number of times.
+const MOST_ENDS: usize = 4096;
+
 /// Every sampler has the targets, and none has taken a sample yet.
 pub struct Armed {
     session: Session,
@@ -282,6 +285,9 @@ impl Session {
         // A tree may have any number of descendants that have ended.
         let is_descendant = self.descendants.remove(&subject);
         if !is_descendant {
+            if self.ends.len() >= MOST_ENDS {
+                self.ends.remove(0);
+            }
             self.ends.push(TargetEnd { subject, end });
         }
         let kind = end_event(end).unwrap_or(EventKind::Detached {});

@@ -9,8 +9,6 @@ use seepmeter_record::{
     Unit, human,
 };
 
-use super::words;
-
 /// No more names than this are kept apart, so that a tree of any length takes bounded memory.
 const MOST_NAMES: usize = 256;
 /// No more names than this are printed.
@@ -301,7 +299,7 @@ impl TreeSummary {
                 self.processes -= 1;
                 self.add(subject, values);
             }
-            (kind, Some(subject)) if kind.ends_subject() && values.is_target(subject) => {
+            (kind, Some(subject)) if kind.ends_subject() && self.has(subject, values) => {
                 self.forget(subject);
                 for sum in self.others.values_mut() {
                     let _ = sum.sum.end(subject);
@@ -310,6 +308,12 @@ impl TreeSummary {
             }
             _ => {}
         }
+    }
+
+    /// True of a process that was added and has not ended.
+    fn has(&self, subject: SubjectId, values: &CurrentValues) -> bool {
+        let is_descendant = values.subject(subject).is_some_and(|it| it.parent.is_some());
+        values.is_target(subject) && (!is_descendant || self.running.contains_key(&subject))
     }
 
     fn forget(&mut self, subject: SubjectId) {

@@ -129,7 +129,7 @@ impl Selector {
     pub(crate) fn successors(&self, targets: &[SelectedTarget]) -> Result<SuccessorSearch> {
         let ([selection], [target]) = (&self.flags.selections()[..], targets) else {
             bail!(
-                "--follow-restarts goes on with one target; name one, without --all, and start a seepmeter for each other"
+                "--follow-restarts goes on with one target; name one, without --all, and start another seepmeter for each of the others"
             );
         };
         let by = match selection {

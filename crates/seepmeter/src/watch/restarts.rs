@@ -184,9 +184,10 @@ impl Watch {
     fn take_over(&mut self, target: &SelectedTarget, life: &mut impl TargetLife) {
         let (Some(restarts), Some(live)) = (&mut self.restarts, &mut self.live) else { return };
         let mut spec = target.spec();
-        let before = restarts.target.ended;
+        let ended = restarts.target.ended;
+        let gap = ended.map(|(_, at)| at.elapsed().as_nanos() as u64);
         spec.attributes =
-            spec.attributes.with_known(attribute::PREDECESSOR, before.map(|(subject, _)| subject));
+            spec.attributes.with_known(attribute::PREDECESSOR, ended.map(|(subject, _)| subject));
         let successor = CurrentTarget::of(target, &spec.name.to_string());
         let subject = live.add_target(spec);
         if let Some(descendants) = &mut self.descendants {
@@ -196,7 +197,6 @@ impl Watch {
         life.begin(&target.process);
         let before = std::mem::replace(&mut restarts.target, successor);
         restarts.waiting = None;
-        let gap = before.ended.map(|(_, at)| at.elapsed().as_nanos() as u64);
         let after = restarts.target.called.clone();
         if let Some(interim) = &mut self.interim {
             interim.restarted(&Restart { before: before.called, after, gap });

@@ -79,6 +79,9 @@ fn a_leak_that_its_supervisor_restarts_is_growing_in_each_epoch_and_none_has_a_s
     let replayed =
         seepmeter(words!["replay", "-q", "--fail-on", "growing", path]).done().expect(100);
     assert!(replayed.err().contains(&format!("verdict    {begin}")), "{}", replayed.output());
+    let compared = seepmeter(words!["compare", named.recording(), "--", path]).done().expect(0);
+    let notice = "its target was started again 2 times; what came before the last time is left out";
+    assert_eq!(compared.err().matches(notice).count(), 2, "{}", compared.output());
 }
 
 #[test]

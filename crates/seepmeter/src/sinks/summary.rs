@@ -647,7 +647,7 @@ mod tests {
     fn a_target_that_was_started_again_has_its_own_block_behind_the_restart() {
         let (mut stream, first) = growing();
         stream.event(2 * SECOND + 1, Some(first), EventKind::Gone {});
-        let second = successor(&mut stream, 3 * SECOND, first, 8);
+        let second = successor(&mut stream, 3 * SECOND + 1, first, 8);
         stream.sample(4 * SECOND, 0, &[(second, "rss", MIB)]);
         stream.footer(5 * SECOND, &[(first, End::Gone), (second, End::Left)]);
         let lines = summary(&stream);

@@ -126,6 +126,18 @@ impl Live {
         self.session.end_target(subject, end);
     }
 
+    /// True as long as a sampler has not let go of a target that has ended, so that its end is not in the stream yet.
+    #[must_use]
+    pub fn has_pending_ends(&self) -> bool {
+        self.session.notices.iter().any(|notice| notice.strong_count() > 0)
+    }
+
+    /// Puts those ends into the stream now. What a sampler still has of such a target comes behind it, and counts no
+    /// more.
+    pub fn send_pending_ends(&self) {
+        self.session.notices.iter().filter_map(Weak::upgrade).for_each(|notice| notice.send());
+    }
+
     /// Asks what is concluded so far. The answer comes when the router has time for it, and nobody waits.
     #[must_use]
     pub fn request_conclusion(&self) -> PendingAnswer<Conclusion> {

@@ -4,20 +4,27 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::conventions::attribute;
-use crate::{CurrentValues, EventKind, Record, Subject, human};
+use crate::{CurrentValues, EventKind, Record, Subject, SubjectId, human};
 
 /// A target that was started again: an epoch of the run ends, and the next one begins.
 ///
 /// ```
-/// use seepmeter_record::Restart;
+/// use seepmeter_record::{Restart, SubjectId};
 ///
-/// let name = |text: &str| text.to_owned();
-/// let restart = Restart { before: name("nginx (pid 1234)"), after: name("nginx (pid 1301)"), gap: Some(1_200_000_000) };
+/// let restart = Restart {
+///     predecessor: SubjectId(0),
+///     before: "nginx (pid 1234)".to_owned(),
+///     after: "nginx (pid 1301)".to_owned(),
+///     gap: Some(1_200_000_000),
+/// };
 /// assert_eq!(restart.to_string(), "nginx (pid 1234) → nginx (pid 1301) after 1.2 s");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
-    /// The target that has ended, for people.
+    /// The target that has ended. A slow sampler may take its last sample of it later than this, and then its end
+    /// comes behind its successor.
+    pub predecessor: SubjectId,
+    /// The same, for people.
     pub before: String,
     /// Its successor.
     pub after: String,
@@ -71,6 +78,7 @@ impl RestartLog {
         let ended = self.ended.take();
         let before = before.filter(|it| subject.get(attribute::PREDECESSOR) == Some(it.id))?;
         Some(Restart {
+            predecessor: before.id,
             before: before.called(),
             after: subject.called(),
             gap: t.zip(ended).map(|(t, ended)| t.saturating_sub(ended)),

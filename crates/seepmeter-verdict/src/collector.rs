@@ -135,7 +135,11 @@ impl Collector {
     /// A target was started again. What was collected of the one before is concluded and forgotten. If another target
     /// that the user has named runs on, there is no epoch: what all have together would have no end.
     fn begin_epoch(&mut self, restart: &Restart) {
-        if self.targets.values().any(|it| !it.ended && !it.is_descendant && !it.is_cgroup()) {
+        let is_another = |(id, target): (&SubjectId, &TargetCollector)| {
+            let runs = !target.ended && !target.is_descendant && !target.is_cgroup();
+            runs && *id != restart.predecessor
+        };
+        if self.targets.iter().any(is_another) {
             return;
         }
         self.epochs.set_several();

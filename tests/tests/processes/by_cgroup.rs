@@ -155,7 +155,7 @@ fn a_cgroup_that_has_become_empty_is_waited_for_and_what_comes_next_is_a_new_epo
     place.wait_for_attached(1);
     let pid = first.pid();
     let _ = first.finish().expect(0);
-    let _ = eventually("its end", || {
+    eventually("its end", || {
         let recording = Recording::try_read(&place.recording()).ok()?;
         (!recording.events("gone").is_empty()).then_some(())
     });

@@ -97,8 +97,8 @@ pub(super) struct TreeSummary {
     rss: MetricSum,
     /// Of the other metrics that can be added up, those that have values.
     others: BTreeMap<&'static str, MetricSum>,
-    /// How many processes run, as far as is known.
-    living: u64,
+    /// The processes that run, as far as is known.
+    living: HashSet<SubjectId>,
     /// The peak of the target's own cgroup, or why it is not known.
     cgroup_peak: Option<Result<i64, Bytes>>,
     /// There were descendants of targets.
@@ -203,7 +203,7 @@ impl Default for TreeSummary {
         Self {
             rss: MetricSum::new(metric::RSS.name),
             others: BTreeMap::new(),
-            living: 0,
+            living: HashSet::new(),
             cgroup_peak: None,
             is_tree: false,
             running: BTreeMap::new(),
@@ -222,7 +222,7 @@ impl TreeSummary {
     /// A subject has become a target.
     pub(super) fn add(&mut self, subject: SubjectId, values: &CurrentValues) {
         self.processes += 1;
-        self.living += 1;
+        self.living.insert(subject);
         let Some(known) = values.subject(subject) else { return };
         if known.parent.is_some() {
             self.is_tree = true;
@@ -237,7 +237,7 @@ impl TreeSummary {
     }
 
     pub(super) fn observe(&mut self, sample: &Sample, values: &CurrentValues) {
-        let is_observed = self.rss.observe(sample, values, self.living);
+        let is_observed = self.rss.observe(sample, values, self.living.len() as u64);
         self.observe_others(sample, values);
         self.observe_peaks(sample, values);
         if !is_observed {
@@ -260,7 +260,7 @@ impl TreeSummary {
                 continue;
             }
             let of_metric = self.others.entry(name).or_insert_with(|| MetricSum::new(name));
-            if of_metric.observe(sample, values, self.living) {
+            if of_metric.observe(sample, values, self.living.len() as u64) {
                 let oldest = of_metric.sum.oldest(values).unwrap_or(sample.t);
                 of_metric.oldest = sample.t.saturating_sub(oldest);
             }
@@ -299,7 +299,7 @@ impl TreeSummary {
                 self.processes -= 1;
                 self.add(subject, values);
             }
-            (kind, Some(subject)) if kind.ends_subject() && self.has(subject, values) => {
+            (kind, Some(subject)) if kind.ends_subject() && self.living.contains(&subject) => {
                 self.forget(subject);
                 for sum in self.others.values_mut() {
                     let _ = sum.sum.end(subject);
@@ -310,14 +310,8 @@ impl TreeSummary {
         }
     }
 
-    /// True of a process that was added and has not ended.
-    fn has(&self, subject: SubjectId, values: &CurrentValues) -> bool {
-        let is_descendant = values.subject(subject).is_some_and(|it| it.parent.is_some());
-        values.is_target(subject) && (!is_descendant || self.running.contains_key(&subject))
-    }
-
     fn forget(&mut self, subject: SubjectId) {
-        self.living = self.living.saturating_sub(1);
+        self.living.remove(&subject);
         self.running.remove(&subject);
         for of_name in self.by_name.values_mut() {
             if of_name.now.remove(&subject) && of_name.peak == 0 && of_name.now.is_empty() {

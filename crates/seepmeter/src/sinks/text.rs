@@ -141,6 +141,7 @@ impl Text {
     /// What the target before had is not compared with what its successor has.
     fn begin_epoch(&mut self, t: u64, restart: &Restart) -> Result<(), Error> {
         self.sums.clear();
+        self.last.clear();
         self.is_tree = false;
         if self.style == Style::Pages {
             return Ok(());

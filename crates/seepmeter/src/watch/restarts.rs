@@ -7,6 +7,7 @@ use anyhow::Result;
 use nix::unistd::Pid;
 use seepmeter_process::Process;
 use seepmeter_process::system::since_boot;
+use seepmeter_process::tree::BATCH;
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::{End, Restart, SubjectId, human};
 
@@ -61,7 +62,13 @@ impl CurrentTarget {
 struct Waiting {
     pending: PendingSuccessor,
     deadline: Option<Instant>,
+    /// Until then the samplers take their last samples of it, and nothing is looked for.
+    last_samples: Option<Instant>,
 }
+
+/// The end of a target shall come before its successor in the stream, with its last samples; but for so long at most
+/// a successor is left unwatched for that.
+const LAST_SAMPLES: Duration = Duration::from_millis(200);
 
 impl Restarts {
     /// The successors of this target.
@@ -77,18 +84,21 @@ impl Restarts {
 
     /// What is readable when there may be a successor.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.waiting.as_ref()?.pending.fd()
+        self.waiting.as_ref().filter(|waiting| waiting.last_samples.is_none())?.pending.fd()
     }
 
     /// When to look for one although nothing is readable, or to stop waiting.
     pub(super) fn due(&self) -> Option<Instant> {
         let waiting = self.waiting.as_ref()?;
-        waiting.pending.due().into_iter().chain(waiting.deadline).min()
+        let last_samples = waiting.last_samples.map(|until| until.min(Instant::now() + BATCH));
+        last_samples.or_else(|| waiting.pending.due().into_iter().chain(waiting.deadline).min())
     }
 
     /// Looks for the successor; reports why it is waited for no longer.
     fn look(&mut self) -> Found {
-        let Some(Waiting { pending, deadline }) = &mut self.waiting else { return Found::NotYet };
+        let Some(Waiting { pending, deadline, .. }) = &mut self.waiting else {
+            return Found::NotYet;
+        };
         let called = &self.target.called;
         match pending.look() {
             Ok(Some(target)) => return Found::Successor(target),
@@ -157,7 +167,8 @@ impl Watch {
         };
         let pending = restarts.search.begin(ended);
         let deadline = restarts.limit.and_then(|limit| Instant::now().checked_add(limit));
-        restarts.waiting = Some(Waiting { pending, deadline });
+        let last_samples = Some(Instant::now() + LAST_SAMPLES);
+        restarts.waiting = Some(Waiting { pending, deadline, last_samples });
         if let Some(interim) = &mut self.interim {
             interim.wait_for_successor(&restarts.target.called);
         }
@@ -170,6 +181,9 @@ impl Watch {
             Some(restarts) if restarts.waiting.is_none() => self.wait_for_successor(),
             Some(_) => {}
         }
+        if self.last_samples_are_taken() {
+            return true;
+        }
         match self.restarts.as_mut().map(Restarts::look) {
             Some(Found::Successor(target)) => {
                 self.take_over(&target, life);
@@ -178,6 +192,20 @@ impl Watch {
             Some(Found::NotYet) => true,
             Some(Found::Never) | None => false,
         }
+    }
+
+    /// True as long as samplers take their last samples of the target that has ended, but not for long.
+    fn last_samples_are_taken(&mut self) -> bool {
+        let waiting = self.restarts.as_mut().and_then(|restarts| restarts.waiting.as_mut());
+        let (Some(waiting), Some(live)) = (waiting, &self.live) else { return false };
+        let is_time = waiting.last_samples.is_some_and(|until| Instant::now() < until);
+        if is_time && live.has_pending_ends() {
+            return true;
+        }
+        if waiting.last_samples.take().is_some() {
+            live.send_pending_ends();
+        }
+        false
     }
 
     /// The next epoch begins.
@@ -199,7 +227,8 @@ impl Watch {
         restarts.waiting = None;
         let after = restarts.target.called.clone();
         if let Some(interim) = &mut self.interim {
-            interim.restarted(&Restart { before: before.called, after, gap });
+            let predecessor = ended.map_or(subject, |(predecessor, _)| predecessor);
+            interim.restarted(&Restart { predecessor, before: before.called, after, gap });
         }
         self.targets.push(WatchedTarget { process: target.process.clone(), subject });
     }

@@ -180,3 +180,20 @@ fn a_target_beside_others_that_run_on_begins_no_epoch() {
     assert_eq!(stream.collector.restarts(), 0);
     assert_eq!(stream.collector.series("rss").unwrap().len(), 4);
 }
+
+#[test]
+fn the_epoch_begins_with_the_successor_also_if_the_end_of_the_target_before_comes_late() {
+    let mut stream = Stream::new();
+    let first = stream.process(0, None, "server");
+    let worker = stream.process(0, Some(first), "server (child)");
+    stream.sample(SECOND, &[(first, 500, 0), (worker, 500, 0)]);
+    let second = stream.successor(2 * SECOND, Some(first), "server");
+    stream.sample(2 * SECOND + 1, &[(first, 500, 0), (worker, 500, 0), (second, 10, 0)]);
+    stream.end(2 * SECOND + 2, worker);
+    stream.end(2 * SECOND + 3, first);
+    stream.sample(3 * SECOND, &[(second, 11, 0)]);
+    let conclusion = stream.collector.conclude();
+    assert_eq!(epochs(&conclusion), [(1, Inconclusive), (2, Inconclusive)]);
+    let current = conclusion.metrics[0].current().unwrap();
+    assert_eq!((current.judgement.peak, current.epoch.as_ref().unwrap().end), (Some(11), None));
+}

@@ -154,6 +154,26 @@ fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
 }
 
 #[test]
+fn verdicts_on_each_epoch_of_a_target_that_was_started_again_fit_their_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(5, 3).write(folder.path(), "restarted.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, footer) = text.trim_end().rsplit_once('\n').unwrap();
+    let successor = [
+        r#"{"event":{"t":5000000000,"kind":"gone","subject":0}}"#,
+        r#"{"subject":{"id":99,"kind":"process","name":"shop","attributes":{"pid":8,"predecessor":0}}}"#,
+        r#"{"event":{"t":6000000000,"kind":"attached","subject":99}}"#,
+    ];
+    std::fs::write(&path, [before, &successor.join("\n"), footer, ""].join("\n")).unwrap();
+    let done = seepmeter(words!["judge", "--json", path]).done().expect(0);
+    let epochs: Vec<Value> =
+        done.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    epochs.iter().for_each(assert_fits);
+    let gap = |epoch: &Value| epoch["epoch"]["gap"].clone();
+    assert_eq!(epochs.iter().map(gap).collect::<Vec<_>>(), [Value::Null, 1.0.into()]);
+}
+
+#[test]
 fn verdicts_on_real_recordings_fit_their_schema() {
     let folder = std::fs::read_dir(format!("{ROOT}/tests/recordings")).unwrap();
     let mut judged_any = false;

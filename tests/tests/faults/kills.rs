@@ -156,8 +156,8 @@ fn a_target_that_is_killed_at_any_moment_is_reported_and_its_recordings_are_whol
 /// Nanoseconds from tick to tick as a recording's only stop began: the budget may have lengthened them.
 fn interval_before_the_stop(recording: &Recording) -> u64 {
     let stop = recording.events("continued")[0].t;
-    let changes = recording.events("backed-off").into_iter().filter(|event| event.t < stop);
-    let last = changes.last().map(|event| match event.kind {
+    let mut changes = recording.events("backed-off").into_iter().filter(|event| event.t < stop);
+    let last = changes.next_back().map(|event| match event.kind {
         EventKind::BackedOff { interval } => interval,
         ref other => panic!("{other:?}"),
     });

@@ -44,6 +44,6 @@ fuzz_target!(|text: &[u8]| {
     let _ = (process.stat(), process.statm(), process.status(), process.smaps_rollup());
     let _ = (process.comm(), process.cmdline(), process.stack_pointer(), proc.children(PID));
     let _ = StatmFile::open(&process).and_then(|file| file.read());
-    let _ = StatusFile::open(&process).and_then(|mut file| file.read());
+    let _ = StatusFile::open(&process).and_then(|file| file.read());
     let _ = (Limits::of(PID, &proc), proc.parents());
 });

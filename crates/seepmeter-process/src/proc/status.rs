@@ -92,8 +92,10 @@ fn first<T: TryFrom<u64>>(value: &[u8]) -> Option<T> {
 pub struct StatusFile {
     file: File,
     path: PathBuf,
-    buffer: Vec<u8>,
 }
+
+/// So long is the status of nearly every process.
+const USUAL_LENGTH: usize = 4096;
 
 impl StatusFile {
     /// Opens it.
@@ -101,27 +103,35 @@ impl StatusFile {
     /// # Errors
     /// If the process has ended, or the file can't be opened.
     pub fn open(folder: &ProcFolder) -> Result<Self, ProcError> {
-        Ok(Self {
-            file: folder.open("status")?,
-            path: folder.file("status"),
-            buffer: vec![0; 4096],
-        })
+        Ok(Self { file: folder.open("status")?, path: folder.file("status") })
     }
 
-    /// Reads it anew, in one pread(2) unless it is longer than ever before.
+    /// Reads it anew, in one pread(2) unless it is longer than is usual.
     ///
     /// # Errors
     /// If the process has ended, or the file can't be read.
-    pub fn read(&mut self) -> Result<Status, ProcError> {
-        loop {
-            let length = self.file.read_at(&mut self.buffer, 0);
-            let length = length.map_err(|error| ProcError::io(&self.path, error))?;
-            if length < self.buffer.len() {
-                return Status::parse(&self.buffer[..length], &self.path);
-            }
-            // A process may have thousands of groups, all in one line.
-            self.buffer.resize(self.buffer.len() * 2, 0);
+    pub fn read(&self) -> Result<Status, ProcError> {
+        // Not kept: a thousand files are open at once in a large tree.
+        let mut usual = [0; USUAL_LENGTH];
+        if let Some(status) = self.read_into(&mut usual)? {
+            return Ok(status);
         }
+        // A process may have thousands of groups, all in one line.
+        let mut long = vec![0; 4 * USUAL_LENGTH];
+        loop {
+            if let Some(status) = self.read_into(&mut long)? {
+                return Ok(status);
+            }
+            long.resize(long.len() * 2, 0);
+        }
+    }
+
+    /// None if the buffer is too short.
+    fn read_into(&self, buffer: &mut [u8]) -> Result<Option<Status>, ProcError> {
+        let length = self.file.read_at(buffer, 0);
+        let length = length.map_err(|error| ProcError::io(&self.path, error))?;
+        let is_whole = length < buffer.len();
+        is_whole.then(|| Status::parse(&buffer[..length], &self.path)).transpose()
     }
 }
 
@@ -154,7 +164,7 @@ mod tests {
     #[test]
     fn this_processs_status_agrees_with_the_procfs_crate() {
         let folder = ProcRoot::default().own();
-        let mut file = StatusFile::open(&folder).unwrap();
+        let file = StatusFile::open(&folder).unwrap();
         let before = procfs::process::Process::myself().unwrap().status().unwrap();
         let status = file.read().unwrap();
         assert_eq!(status.tgid, before.tgid);

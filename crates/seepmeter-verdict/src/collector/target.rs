@@ -71,8 +71,8 @@ pub(super) struct TargetCollector {
     pub(super) since: u64,
     /// Of what is resident at present, the pages of files and of shared memory.
     pub(super) shared: Option<i64>,
-    /// Of a descendant no limits are known.
-    pub(super) limited: Option<LimitedSources>,
+    /// Of a descendant no limits are known, and there may be a thousand.
+    pub(super) limited: Option<Box<LimitedSources>>,
     pub(super) threads: SourceSeries,
     /// One for each metric of the options.
     pub(super) metrics: Vec<MetricCollector>,
@@ -312,7 +312,7 @@ impl TargetCollector {
     ) -> Self {
         let metric = |name: &String| MetricCollector::new(name, WHOLE_BUCKETS / coarser);
         let is_descendant = subject.kind == SubjectKind::Process && subject.parent.is_some();
-        let limited = || LimitedSources::new(ADDRESS_SPACE_BUCKETS / coarser);
+        let limited = || Box::new(LimitedSources::new(ADDRESS_SPACE_BUCKETS / coarser));
         Self {
             is_descendant,
             role,

@@ -19,7 +19,8 @@ import time
 from measure import cpu_seconds
 
 MIB = 1 << 20
-INTERVAL = 1
+# Seconds from sample to sample. Seepmeter gets more: of a second each, its verdict would take five minutes.
+INTERVAL, SHORT_INTERVAL = 1, 0.2
 # The beginning, which is not measured.
 WARM_UP = 3
 
@@ -41,9 +42,9 @@ TREES = [
 
 
 class Tool:
-    def __init__(self, name, command, answer, samples=True):
+    def __init__(self, name, command, answer, interval=INTERVAL):
         self.name = name
-        self.samples = samples
+        self.interval = interval  # none if it takes no samples
         self.command = command  # (output file, target) -> argv
         self.answer = answer  # (output file, stderr) -> (what it says of a leak, peaks by name in bytes)
 
@@ -95,7 +96,7 @@ def time_answer(_, said):
 
 def tools(args):
     def seepmeter(*samplers):
-        flags = ["-q", "-i", f"{INTERVAL}s", *samplers, "--format"]
+        flags = ["-q", "-i", f"{SHORT_INTERVAL}s", *samplers, "--format"]
         return lambda output, target: [args.seepmeter, "run", *flags, f"json={output}", "--", *target]
 
     def psrecord(output, target):
@@ -113,13 +114,14 @@ def tools(args):
     def gnu_time(_, target):
         return ["/usr/bin/time", "-v", *target]
 
+    with_smaps = seepmeter("-s", "statm", "-s", "smaps")
     return [
-        Tool("seepmeter", seepmeter(), seepmeter_answer),
-        Tool("seepmeter -s statm -s smaps", seepmeter("-s", "statm", "-s", "smaps"), seepmeter_answer),
+        Tool("seepmeter", seepmeter(), seepmeter_answer, SHORT_INTERVAL),
+        Tool("seepmeter -s statm -s smaps", with_smaps, seepmeter_answer, SHORT_INTERVAL),
         Tool("psrecord --include-children", psrecord, psrecord_answer),
         Tool("mprof -C -M", mprof, mprof_answer),
         Tool("prmon", prmon, prmon_answer),
-        Tool("/usr/bin/time -v", gnu_time, time_answer, samples=False),
+        Tool("/usr/bin/time -v", gnu_time, time_answer, None),
     ]
 
 
@@ -149,7 +151,8 @@ def watch(tool, seconds, folder):
         child.wait()
         said.seek(0)
         with said:
-            yield tree, cost / (middle / INTERVAL) / tree.processes, tool.answer(output, said.read())
+            samples = middle / (tool.interval or middle)
+            yield tree, cost / samples / tree.processes, tool.answer(output, said.read())
 
 
 def row(tool, seconds, tree, cost, answer):
@@ -161,7 +164,7 @@ def row(tool, seconds, tree, cost, answer):
 
     peak = ", ".join(beside_truth(*it) for it in peaks.items())
     leaks = "leaks" if tree.leaks else "no leak"
-    cpu = f"{cost * 1e6:.0f} µs" if tool.samples else "no samples"
+    cpu = f"{cost * 1e6:.0f} µs" if tool.interval else "no samples"
     print(
         f"| {tree.kind}: {leaks}, {truth / MIB:.0f} MiB | {tool.name} | {word} | {peak} | {cpu} |",
         flush=True,
@@ -174,7 +177,7 @@ def main():
     parser.add_argument("--venv", required=True)
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
-    seconds = 20 if args.quick else 100
+    seconds = 20 if args.quick else 120
     print("| tree | tool | of a leak it says | peak of the tree | CPU for one process in one sample |")
     print("|---|---|---|---|---|")
     for tool in tools(args):

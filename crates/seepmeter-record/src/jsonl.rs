@@ -17,7 +17,7 @@ use crate::{Event, EventKind, FORMAT, Record, printable};
 mod defined;
 pub(crate) mod limits;
 mod line;
-use defined::Defined;
+pub use defined::{Definitions, Misfit};
 pub use limits::{LONGEST_LINE, MOST_DEFINED, MOST_METRICS, MOST_TARGETS};
 pub use line::{LineEnd, read_line};
 
@@ -141,7 +141,7 @@ pub struct Reader<R> {
     input: R,
     buffer: Vec<u8>,
     line: u64,
-    defined: Defined,
+    defined: Definitions,
     ending: Ending,
     /// Its compressed form ended inside a frame.
     torn: bool,
@@ -154,7 +154,7 @@ impl<R: BufRead> Reader<R> {
             input,
             buffer: Vec::new(),
             line: 0,
-            defined: Defined::default(),
+            defined: Definitions::default(),
             ending: Ending::NoFooter,
             torn: false,
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::jsonl::MOST_DEFINED;
 use crate::{CurrentValues, Event, EventKind, Header, Record, Sample, Subject};
 
 /// What the rest of a stream needs of what was before: the header, the definitions of all that has not
@@ -22,28 +21,22 @@ pub struct StreamState {
     values: CurrentValues,
     /// Images, frames and stacks.
     code: Vec<Record>,
-    /// What they take, in bytes.
-    code_bytes: usize,
     time: u64,
 }
 
 impl StreamState {
-    /// Takes in a record. False if images, frames and stacks take more than a recording may define (64 MiB):
-    /// from then on no further one is kept, and what begins with [`StreamState::records`] can't be read.
-    pub fn apply(&mut self, record: &Record) -> bool {
+    /// Takes in a record. All images, frames and stacks are kept: [`Definitions`](crate::jsonl::Definitions) says
+    /// when they are too many for a recording.
+    pub fn apply(&mut self, record: &Record) {
         self.values.apply(record);
         self.time = self.time.max(record.time().unwrap_or(0));
         match record {
             Record::Header(header) => self.header = Some(Arc::clone(header)),
             Record::Image(_) | Record::Frame(_) | Record::Stack(_) => {
-                self.code_bytes += record.size();
-                if self.code_bytes <= MOST_DEFINED {
-                    self.code.push(record.clone());
-                }
+                self.code.push(record.clone())
             }
             _ => {}
         }
-        self.code_bytes <= MOST_DEFINED
     }
 
     /// When the last record was, in nanoseconds since the stream's start.
@@ -61,7 +54,7 @@ impl StreamState {
     /// The records that a stream which goes on from here begins with, the header first; none if there was
     /// no header. Targets that have ended are not in it.
     pub fn records(&mut self) -> Vec<Record> {
-        let Self { header, values, code, code_bytes: _, time } = self;
+        let Self { header, values, code, time } = self;
         let Some(header) = header else { return Vec::new() };
         values.forget_ended();
         let is_alive = |subject| values.subject(subject).is_some();
@@ -86,34 +79,5 @@ impl StreamState {
         let definitions = metrics.chain(code.iter().cloned()).chain(subjects);
         let rest: Vec<Record> = definitions.chain(attached).chain(standing).collect();
         std::iter::once(Record::Header(own.into())).chain(rest).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Frame, FrameId};
-
-    #[test]
-    fn definitions_without_end_are_refused_at_the_limit_of_a_recording_and_kept_no_more() {
-        const TEXT: usize = 1 << 20;
-        let mut state = StreamState::default();
-        let name = "x".repeat(TEXT);
-        let refused = (0..2 * MOST_DEFINED / TEXT).filter(|number| {
-            let frame = Frame {
-                id: FrameId(*number as u32),
-                image: None,
-                address: 0,
-                function: Some(name.as_str().into()),
-                file: None,
-                line: None,
-                inlined: Vec::new(),
-            };
-            !state.apply(&Record::Frame(frame.into()))
-        });
-        let refused = refused.count();
-        assert!(refused * TEXT >= MOST_DEFINED, "{refused}");
-        let kept: usize = state.code.iter().map(Record::size).sum();
-        assert!(kept <= MOST_DEFINED && kept > MOST_DEFINED - 2 * TEXT, "{kept}");
     }
 }

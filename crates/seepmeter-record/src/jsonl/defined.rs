@@ -8,17 +8,39 @@ use crate::{Event, EventKind, FrameId, ImageId, MetricId, Record, Sample, StackI
 
 /// Why a record does not fit those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Misfit {
+#[non_exhaustive]
+pub enum Misfit {
+    /// It names what was not defined.
     #[error("{kind} {number} is named here, and was not defined before")]
-    Undefined { kind: &'static str, number: u32 },
+    Undefined {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its number.
+        number: u32,
+    },
+    /// Its number is not behind those of its kind that were defined before.
     #[error("{kind} {number} is defined behind {kind} {before}; their numbers must increase")]
-    OutOfOrder { kind: &'static str, number: u32, before: u32 },
+    OutOfOrder {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its number.
+        number: u32,
+        /// The last number of its kind.
+        before: u32,
+    },
+    /// What a reader must keep takes more than [`MOST_DEFINED`].
     #[error(
         "its metrics, its stacks and the subjects that live take more than {} MiB, which is the limit", MOST_DEFINED >> 20
     )]
     TooMuch,
+    /// There are too many of a kind.
     #[error("it has more than {most} {what}, which is the limit")]
-    TooMany { most: usize, what: &'static str },
+    TooMany {
+        /// How many there may be.
+        most: usize,
+        /// Of what.
+        what: &'static str,
+    },
 }
 
 /// The numbers of one kind of definition. They increase, mostly by one, so that a few ranges hold
@@ -63,10 +85,22 @@ impl Numbers {
 /// What readers keep of a subject or a metric beside its definition, in bytes: there are several of them.
 const READERS: usize = 256;
 
-/// All numbers that a recording has defined so far, and what of it must be kept. A subject that has ended
-/// stays defined: a sampler may have been in the middle of a sample of it.
+/// What a recording has defined so far, and what of it a reader must keep. Readers hold it against each
+/// record, and so does who writes one: what no reader takes should not be written.
+///
+/// A subject that has ended stays defined: a sampler may have been in the middle of a sample of it.
+///
+/// ```
+/// use seepmeter_record::Record;
+/// use seepmeter_record::jsonl::{Definitions, Misfit};
+///
+/// fn check(recording: &[Record]) -> Result<(), Misfit> {
+///     let mut definitions = Definitions::default();
+///     recording.iter().try_for_each(|record| definitions.apply(record))
+/// }
+/// ```
 #[derive(Debug)]
-pub(super) struct Defined {
+pub struct Definitions {
     metrics: Numbers,
     subjects: Numbers,
     images: Numbers,
@@ -81,7 +115,7 @@ pub(super) struct Defined {
     kept: usize,
 }
 
-impl Default for Defined {
+impl Default for Definitions {
     fn default() -> Self {
         Self {
             metrics: Numbers::of("metric"),
@@ -97,12 +131,13 @@ impl Default for Defined {
     }
 }
 
-impl Defined {
+impl Definitions {
     /// Takes in a record.
     ///
     /// # Errors
-    /// A record that names what was not defined before it, or a number that comes twice.
-    pub(super) fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
+    /// A record that names what was not defined before it, a number that comes twice, or more than a recording
+    /// may hold.
+    pub fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
         match record {
             Record::Metric(metric) => {
                 self.metrics.define(metric.id.0)?;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use seepmeter_plugin::{Error, Sink, options};
+use seepmeter_record::jsonl::{Definitions, Misfit};
 use seepmeter_record::{Event, EventKind, Record, StreamState, jsonl};
 
 use super::output::{Destination, Output};
@@ -33,6 +34,8 @@ pub struct Jsonl {
     form: Form,
     output: Output,
     path: String,
+    /// What the part so far has defined.
+    definitions: Definitions,
     /// What a new part of the recording begins with; none if there is only one part.
     state: Option<Box<StreamState>>,
 }
@@ -90,7 +93,7 @@ impl OutputSink for Jsonl {
         let form = Form::new(output.clone(), compressed)
             .map_err(|error| Error::io(format!("cannot compress {path}"), &error))?;
         let state = output.has_parts().then(Box::default);
-        Ok(Self { form, output, path, state })
+        Ok(Self { form, output, path, definitions: Definitions::default(), state })
     }
 
     fn end_part(&mut self, next: u64) -> Result<(), Error> {
@@ -105,7 +108,7 @@ impl OutputSink for Jsonl {
     }
 
     fn begin_part(&mut self, number: u64) -> Result<(), Error> {
-        let Self { form, output, state, .. } = self;
+        let Self { form, output, definitions, state, .. } = self;
         let Some(state) = state else { return Ok(()) };
         let from = Event::new(state.time(), EventKind::ContinuedFrom { part: number - 1 });
         let begun = Form::new(output.clone(), matches!(form, Form::Compressed(_)));
@@ -115,7 +118,11 @@ impl OutputSink for Jsonl {
             let mut records = state.records().into_iter();
             let header = records.next();
             let all = header.into_iter().chain([Record::Event(from)]).chain(records);
-            all.into_iter().try_for_each(|record| form.write(&record))
+            *definitions = Definitions::default();
+            all.into_iter().try_for_each(|record| {
+                definitions.apply(&record).map_err(io::Error::other)?;
+                form.write(&record)
+            })
         });
         begun.map_err(|error| self.cannot_write(&error))
     }
@@ -125,17 +132,23 @@ impl Jsonl {
     fn cannot_write(&self, error: &io::Error) -> Error {
         Error::io(format!("cannot write to {}", self.path), error)
     }
+
+    fn cannot_go_on(&self, misfit: Misfit) -> Error {
+        let advice = match misfit {
+            Misfit::TooMuch => {
+                "; sample fewer stacks: of fewer threads (threads=) or less often (-i). What was written until now can be read"
+            }
+            _ => "",
+        };
+        Error::failed(format!("{} cannot go on: {misfit}{advice}", self.path))
+    }
 }
 
 impl Sink for Jsonl {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        if let Some(state) = &mut self.state
-            && !state.apply(record)
-        {
-            return Err(Error::failed(format!(
-                "{} cannot go on in a new file: the stacks so far, which it would begin with, take more than 64 MiB, which is the limit of a recording; sample fewer stacks: of fewer threads (threads=) or less often (-i)",
-                self.path
-            )));
+        self.definitions.apply(record).map_err(|misfit| self.cannot_go_on(misfit))?;
+        if let Some(state) = &mut self.state {
+            state.apply(record);
         }
         self.form.write(record).map_err(|error| self.cannot_write(&error))
     }
@@ -146,5 +159,61 @@ impl Sink for Jsonl {
 
     fn stop(&mut self) -> Result<(), Error> {
         self.form.finish().map_err(|error| self.cannot_write(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seepmeter_record::jsonl::MOST_DEFINED;
+    use seepmeter_record::{Frame, FrameId};
+
+    use super::super::test_stream::{TestStream, sink_at};
+    use super::*;
+
+    const TEXT: usize = 1 << 20;
+
+    fn frame(number: usize) -> Record {
+        let frame = Frame {
+            id: FrameId(u32::try_from(number).unwrap()),
+            image: None,
+            address: 0,
+            function: Some("x".repeat(TEXT).into()),
+            file: None,
+            line: None,
+            inlined: Vec::new(),
+        };
+        Record::Frame(frame.into())
+    }
+
+    /// Writes frames until one is refused: how many were taken, why no more, and how many can be read.
+    fn write_frames(options: &[(&str, &str)]) -> (usize, String, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut sink: Jsonl = sink_at(&path, options);
+        TestStream::of_two_samplers().records().iter().for_each(|it| sink.write(it).unwrap());
+        let mut written = 0;
+        let refused = loop {
+            match sink.write(&frame(written)) {
+                Ok(()) => written += 1,
+                Err(error) => break error,
+            }
+            assert!(written < 2 * MOST_DEFINED / TEXT);
+        };
+        sink.flush().unwrap();
+        let mut recording = jsonl::open(&path).unwrap();
+        let records = std::iter::from_fn(|| recording.next_record().unwrap());
+        let read = records.filter(|record| matches!(record, Record::Frame(_))).count();
+        (written, refused.to_string(), read)
+    }
+
+    #[test]
+    fn a_recording_that_no_reader_would_take_is_not_written_on_and_what_there_is_can_be_read() {
+        for options in [&[][..], &[("rotate", "100h")]] {
+            let (written, refused, read) = write_frames(options);
+            assert_eq!(read, written, "{options:?}");
+            assert!(written > 60, "{options:?}: {written}");
+            assert!(refused.contains("its stacks"), "{refused}");
+            assert!(refused.contains("sample fewer stacks"), "{refused}");
+        }
     }
 }

@@ -91,6 +91,20 @@ fn all_processes_of_a_cgroup_are_watched_also_nested_ones_and_those_that_come_la
 }
 
 #[test]
+fn the_sampler_cgroup_alone_has_rows_of_the_cgroup_in_the_summary() {
+    let Some(place) = Place::new("attach --cgroup -s cgroup") else { return };
+    let target = place.start("");
+    let attached = place.attach(&place.path(), &["-s", "cgroup"]);
+    let sampled = || Recording::try_read(&place.recording()).ok()?.samples().nth(3).cloned();
+    let _ = eventually("samples", sampled);
+    let _ = target.finish().expect(0);
+    let done = attached.finish().expect(0);
+    let block = format!("\ncgroup     {}\ncurrent    first ", place.path());
+    assert!(done.err().contains(&block), "{}", done.output());
+    assert!(done.err().contains("\nanon       first "), "{}", done.output());
+}
+
+#[test]
 fn an_empty_cgroup_is_an_error_unless_one_waits_and_its_path_may_be_that_of_proc() {
     let Some(place) = Place::new("attach --cgroup of an empty one") else { return };
     let path = place.path();

@@ -9,8 +9,9 @@ use seepmeter_plugin::{Error, Sink, choices, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
-    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricKind, Record,
-    Restart, RestartLog, Sample, SamplerId, Subject, SubjectId, SubjectKind, TargetEnd, human,
+    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricKind,
+    MetricSpec, Record, Restart, RestartLog, Sample, SamplerId, Subject, SubjectId, SubjectKind,
+    TargetEnd, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion, NoVerdict, VerdictLine};
 
@@ -421,11 +422,19 @@ impl Summary {
         lines
     }
 
-    /// The block of a cgroup; none if nothing of it is shown.
+    /// The block of a cgroup: what is judged, and what it holds in all and in pages of no file. None if nothing of it
+    /// is known.
     fn cgroup_lines(&self, cgroup: &SubjectSummary) -> Vec<VerdictLine> {
-        let spans = self.shown().into_iter().filter_map(|name| cgroup.span(name));
+        let mut names = self.shown();
+        for MetricSpec { name, .. } in [metric::CGROUP_CURRENT, metric::CGROUP_ANON] {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let spans = names.into_iter().filter_map(|name| cgroup.span(name));
         let row = |(metric, span): (&Arc<Metric>, &Span)| {
-            labelled(&metric.name, &self.row(cgroup.subject.id, metric, span, None))
+            let label = metric.name.strip_prefix("cgroup_").unwrap_or(&metric.name);
+            labelled(label, &self.row(cgroup.subject.id, metric, span, None))
         };
         let mut lines: Vec<VerdictLine> = spans.map(row).collect();
         if !lines.is_empty() {
@@ -612,6 +621,23 @@ mod tests {
                         target     second (pid 8), still running\n\
                         rss        first 4 MiB, last 4 MiB, peak 4 MiB; average 0 B/s\n";
         assert_eq!(summary(&stream), expected);
+    }
+
+    #[test]
+    fn of_a_cgroup_there_is_what_it_holds_in_all_and_in_pages_of_no_file() {
+        let (mut stream, target) = growing();
+        stream.metric(1, &metric::CGROUP_CURRENT.of(SubjectKind::Cgroup));
+        stream.metric(1, &metric::CGROUP_ANON.of(SubjectKind::Cgroup));
+        let cgroup = stream.subject(None, SubjectKind::Cgroup, "/web", Default::default());
+        let values = |all, anon| [(cgroup, "cgroup_current", all), (cgroup, "cgroup_anon", anon)];
+        stream.sample(SECOND, 1, &values(30 * MIB, 10 * MIB));
+        stream.sample(2 * SECOND, 1, &values(31 * MIB, 9 * MIB));
+        stream.footer(2 * SECOND, &[(target, End::Left)]);
+        let expected = "cgroup     /web\n\
+                        current    first 30 MiB, last 31 MiB, peak 31 MiB; average +1 MiB/s\n\
+                        anon       first 10 MiB, last 9 MiB, peak 10 MiB; average -1 MiB/s\n";
+        let lines = summary(&stream);
+        assert!(lines.ends_with(expected), "{lines}");
     }
 
     #[test]

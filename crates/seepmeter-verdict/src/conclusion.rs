@@ -48,8 +48,9 @@ pub struct MetricConclusion {
     /// The verdicts, or why there are none. If the run has several epochs, these are on the one that goes on.
     #[serde(flatten)]
     pub outcome: MetricOutcome,
-    /// On each epoch that has ended, the verdict on the sum of all targets or on the only one, oldest first. Of a run
-    /// with very many, some are left out, but none that grows as long as there are others.
+    /// Of each epoch that has ended, oldest first, the verdict on the sum of all targets or on the only one; if that does
+    /// not grow, behind it those on its processes and roles that do. Of a run with very many epochs some are left out, but none that
+    /// grows as long as there are others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub epochs: Vec<Verdict>,
     /// How many epochs have ended.
@@ -61,6 +62,9 @@ pub struct MetricConclusion {
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
+
+/// So many verdicts on processes and roles are kept of an epoch that has ended.
+const MOST_BESIDE: usize = 8;
 
 /// The verdicts on a metric, or why there are none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -202,10 +206,29 @@ impl MetricConclusion {
     /// Why there is none.
     pub fn verdict(&self) -> Result<&Verdict, &NoVerdict> {
         let current = self.current();
-        if current.is_ok_and(grows) {
+        if current.is_ok_and(Verdict::grows) {
             return current;
         }
-        self.epochs.iter().rev().find(|verdict| grows(verdict)).map_or(current, Ok)
+        let mut mains = self.kept_epochs().filter_map(<[Verdict]>::first).rev();
+        mains.find(|verdict| verdict.grows()).map_or(current, Ok)
+    }
+
+    /// The verdicts on each epoch that has ended and is kept, the main one first.
+    fn kept_epochs(&self) -> impl DoubleEndedIterator<Item = &[Verdict]> {
+        let number = |verdict: &Verdict| verdict.epoch.as_ref().map(|epoch| epoch.number);
+        self.epochs.chunk_by(move |one, other| number(one) == number(other))
+    }
+
+    /// What is kept of the verdicts when their epoch has ended: the main one and, if that does not grow, behind it those
+    /// on processes and roles that do, the fastest first.
+    pub(crate) fn of_ended_epoch(self) -> Vec<Verdict> {
+        let Ok(main) = self.current() else { return Vec::new() };
+        let rate = |verdict: &Verdict| verdict.judgement.rate.map_or(0.0, |rate| rate.estimate);
+        let others = self.verdicts().into_iter().flatten();
+        let mut growing: Vec<&Verdict> = others.filter(|it| it.grows() && !main.grows()).collect();
+        growing.sort_by(|one, other| rate(other).total_cmp(&rate(one)));
+        growing.truncate(MOST_BESIDE);
+        std::iter::once(main).chain(growing).cloned().collect()
     }
 
     /// The verdict on the sum of all targets, or on the only one, in the epoch that goes on; of several cgroups, or
@@ -230,16 +253,14 @@ impl MetricConclusion {
         }
     }
 
-    /// The verdicts of the epoch of the main one: that of an epoch that has ended is alone.
+    /// The verdicts of the epoch of the main one.
     ///
     /// # Errors
     /// Why there are none.
     pub fn beside_main(&self) -> Result<&[Verdict], &NoVerdict> {
         let main = self.verdict()?;
-        match self.epochs.iter().find(|verdict| std::ptr::eq(*verdict, main)) {
-            Some(of_epoch) => Ok(std::slice::from_ref(of_epoch)),
-            None => self.verdicts(),
-        }
+        let is_of_main = |of_epoch: &&[Verdict]| of_epoch.iter().any(|it| std::ptr::eq(it, main));
+        self.kept_epochs().find(is_of_main).map_or_else(|| self.verdicts(), Ok)
     }
 
     /// True if there are several verdicts, so that each names its target.
@@ -287,7 +308,7 @@ impl MetricConclusion {
         };
         let mut lines: Vec<VerdictLine> =
             self.shown(explain)?.into_iter().flat_map(lines_of).collect();
-        let left_out = self.ended_epochs.saturating_sub(self.epochs.len() as u64);
+        let left_out = self.ended_epochs.saturating_sub(self.kept_epochs().count() as u64);
         if left_out > 0 {
             lines.push(format!("{} before are left out", human::count(left_out, "epoch")).into());
         }
@@ -303,7 +324,7 @@ impl MetricConclusion {
         let mut verdicts: Vec<&Verdict> = self.verdicts()?.iter().collect();
         verdicts.sort_by_key(|verdict| verdict.scope != Scope::AllTargets);
         if !explain && verdicts.iter().any(|it| it.scope.is_of_tree()) {
-            verdicts.retain(|it| it.scope == Scope::AllTargets || grows(it));
+            verdicts.retain(|it| it.scope == Scope::AllTargets || it.grows());
         }
         verdicts.extend(&self.epochs);
         if let (false, Ok(main)) = (self.epochs.is_empty(), self.verdict()) {
@@ -311,10 +332,6 @@ impl MetricConclusion {
         }
         Ok(verdicts)
     }
-}
-
-fn grows(verdict: &Verdict) -> bool {
-    verdict.judgement.classification == Classification::Growing
 }
 
 #[cfg(test)]

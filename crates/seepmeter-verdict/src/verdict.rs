@@ -65,6 +65,14 @@ pub struct Verdict {
     pub epoch: Option<Epoch>,
 }
 
+impl Verdict {
+    /// True if it is growing.
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        self.judgement.classification == Classification::Growing
+    }
+}
+
 /// A part that grows although the whole does not: something else shrinks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaskedGrowth {

@@ -1,6 +1,5 @@
 //! What is kept of the epochs of a run.
 
-use seepmeter_analysis::Classification;
 use seepmeter_record::Restart;
 
 use crate::conclusion::{Conclusion, MetricConclusion};
@@ -8,7 +7,7 @@ use crate::epoch::Epoch;
 use crate::gate::GateOutcome;
 use crate::verdict::Verdict;
 
-/// So many epochs that have ended are kept with their verdicts, 50 kB each for each metric. Then the oldest that does
+/// So many epochs that have ended are kept with their verdicts, of 50 kB each. Then the oldest that does
 /// not grow is only counted.
 const MOST_KEPT: usize = 32;
 
@@ -30,16 +29,15 @@ pub(super) struct EpochTable {
     fired: Vec<Option<GateOutcome>>,
 }
 
-/// The verdicts on an epoch that has ended, one for each metric, if there is one.
+/// The verdicts on an epoch that has ended, those of each metric.
 #[derive(Debug)]
 struct EndedEpoch {
-    verdicts: Vec<Option<Verdict>>,
+    verdicts: Vec<Vec<Verdict>>,
 }
 
 impl EndedEpoch {
     fn grows(&self) -> bool {
-        let grows = |it: &Verdict| it.judgement.classification == Classification::Growing;
-        self.verdicts.iter().flatten().any(grows)
+        self.verdicts.iter().flatten().any(Verdict::grows)
     }
 }
 
@@ -74,8 +72,8 @@ impl EpochTable {
             let why = format!("epoch {}: {}", self.ended + 1, outcome.why);
             fired.get_or_insert(GateOutcome { why, ..outcome });
         }
-        let verdict = |metric: MetricConclusion| metric.current().ok().cloned();
-        self.kept.push(EndedEpoch { verdicts: metrics.into_iter().map(verdict).collect() });
+        let verdicts = metrics.into_iter().map(MetricConclusion::of_ended_epoch).collect();
+        self.kept.push(EndedEpoch { verdicts });
         if self.kept.len() > MOST_KEPT {
             let forgotten = self.kept.iter().position(|epoch| !epoch.grows()).unwrap_or(0);
             self.kept.remove(forgotten);
@@ -93,8 +91,8 @@ impl EpochTable {
             }
         }
         let with_ended = |(place, metric): (usize, MetricConclusion)| {
-            let verdict = |epoch: &EndedEpoch| epoch.verdicts.get(place).cloned().flatten();
-            let epochs = self.kept.iter().filter_map(verdict).collect();
+            let verdicts = |epoch: &EndedEpoch| epoch.verdicts.get(place).cloned();
+            let epochs = self.kept.iter().filter_map(verdicts).flatten().collect();
             MetricConclusion { epochs, ended_epochs: self.ended, ..metric }
         };
         let metrics = metrics.into_iter().enumerate().map(with_ended).collect();

@@ -1,12 +1,13 @@
 //! A target that is started again.
 
-use seepmeter_analysis::Classification::{Growing, Inconclusive, Steady};
+use seepmeter_analysis::Classification::{self, Growing, Inconclusive, Steady};
 use seepmeter_record::SubjectId;
 
 use super::super::made_up::Stream;
 use super::*;
 use crate::conclusion::JudgeOptions;
 use crate::made_up::SECOND;
+use crate::run_series::Scope;
 
 const MIB: i64 = 1 << 20;
 
@@ -196,4 +197,39 @@ fn the_epoch_begins_with_the_successor_also_if_the_end_of_the_target_before_come
     assert_eq!(epochs(&conclusion), [(1, Inconclusive), (2, Inconclusive)]);
     let current = conclusion.metrics[0].current().unwrap();
     assert_eq!((current.judgement.peak, current.epoch.as_ref().unwrap().end), (Some(11), None));
+}
+
+#[test]
+fn a_worker_that_grows_in_an_epoch_that_has_ended_is_named_though_the_sum_does_not_grow() {
+    let mut stream = Stream::of(JudgeOptions::default());
+    let (mut last, mut random) = (None, 11_i64);
+    for epoch in 0..2 {
+        let begin = epoch * 410 * SECOND;
+        let server = stream.successor(begin, last, "server");
+        let worker = stream.process(begin, Some(server), "worker");
+        let mut of_server = 500 * MIB;
+        for i in 1..=400 {
+            // The server goes up and down by far more than its worker gains.
+            random = (random * 1_103_515_245 + 12_345) % (1 << 31);
+            if random >> 16 & 15 == 0 {
+                of_server = (500 + random % 300) * MIB;
+            }
+            let of_worker = 10 * MIB + if epoch == 0 { i * 20_000 } else { 0 };
+            let t = begin + u64::try_from(i).unwrap() * SECOND;
+            stream.sample(t, &[(server, of_server, 0), (worker, of_worker, 0)]);
+        }
+        stream.end(begin + 401 * SECOND, worker);
+        stream.end(begin + 401 * SECOND, server);
+        last = Some(server);
+    }
+    let conclusion = stream.collector.conclude();
+    let metric = &conclusion.metrics[0];
+    let [sum, worker] = &metric.epochs[..] else { panic!("{:#?}", metric.epochs) };
+    assert!(!sum.grows() && sum.scope == Scope::AllTargets, "{sum:#?}");
+    assert!(worker.grows() && worker.target.contains("worker"), "{}", worker.target);
+    assert_eq!(worker.epoch.as_ref().unwrap().number, 1);
+    let lines = metric.lines(false).unwrap();
+    let named = |line: &String| line.starts_with("growing") && line.contains("worker");
+    assert!(lines.iter().any(named), "{lines:#?}");
+    assert_eq!(metric.beside_main().unwrap().last().unwrap().epoch.as_ref().unwrap().number, 2);
 }

@@ -151,10 +151,7 @@ impl RunningSampler for RunningCgroup {
     fn add_target(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error> {
         let mut target = CgroupTarget::open(target)?;
         target.folder = match self.watch(&target, stream) {
-            // It must not cost the others their samples.
-            Err(error) if self.sampled && error.kind() == ErrorKind::Failed => {
-                return Err(Error::skip(error));
-            }
+            Err(error) if self.sampled => return Err(error.into_skip()),
             outcome => Some(outcome?),
         };
         self.targets.push(target);

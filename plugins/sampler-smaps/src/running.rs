@@ -108,10 +108,7 @@ impl RunningSmaps {
 impl RunningSampler for RunningSmaps {
     fn add_target(&mut self, target: &Target, _stream: &mut dyn Stream) -> Result<(), Error> {
         let target = match TargetWatch::new(target, &self.options, &self.metrics) {
-            // It must not cost the others their samples.
-            Err(error) if self.sampled && error.kind() == ErrorKind::Failed => {
-                return Err(Error::skip(error));
-            }
+            Err(error) if self.sampled => return Err(error.into_skip()),
             outcome => outcome?,
         };
         self.targets.push(target);

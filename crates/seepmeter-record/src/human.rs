@@ -83,8 +83,22 @@ pub fn rate_with_interval(estimate: f64, low: f64, high: f64, unit: Unit) -> Str
     let (scale, name) = scale_of(widest * seconds, unit);
     let [middle, low, high] = [estimate, low, high].map(|r| figures(r * seconds / scale));
     let sign = if estimate > 0.0 { "+" } else { "" };
+    format!("{sign}{middle}{name}/{time} (95 % CI {})", range(&low, &high))
+}
+
+/// An amount for each unit of work with its 95 % confidence interval, all three in the unit of the estimate:
+/// `41.3 B per unit (95 % CI 40.9–41.8)`.
+#[must_use]
+pub fn per_unit_with_interval(estimate: f64, low: f64, high: f64, unit: Unit) -> String {
+    let (scale, name) = scale_of(estimate.abs(), unit);
+    let [middle, low, high] = [estimate, low, high].map(|amount| figures(amount / scale));
+    format!("{middle}{name} per unit (95 % CI {})", range(&low, &high))
+}
+
+/// `1.38–1.47`, or `-3 to -1`.
+fn range(low: &str, high: &str) -> String {
     let to = if low.starts_with('-') || high.starts_with('-') { " to " } else { "–" };
-    format!("{sign}{middle}{name}/{time} (95 % CI {low}{to}{high})")
+    format!("{low}{to}{high}")
 }
 
 /// A duration, from a minute on in its two largest units: `850 µs`, `12.3 ms`, `41 s`, `9 m 12 s`,

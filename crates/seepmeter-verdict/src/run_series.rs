@@ -41,6 +41,8 @@ pub struct RunSeries {
     pub summed_parts: Option<usize>,
     /// The series of each part, in the order of their names.
     pub parts: Vec<PartSeries>,
+    /// What to do about memory of the runtime of its language, if its mappings show one.
+    pub runtime: Option<NextStep>,
     /// The kernel's own mark of the largest value, which no spike between two samples escapes.
     pub kernel_peak: Option<i64>,
     /// How large the target may become.
@@ -156,6 +158,7 @@ impl RunSeries {
             whole: series,
             summed_parts: None,
             parts: Vec::new(),
+            runtime: None,
             kernel_peak: None,
             bounds: RecordedLimits::default(),
             threads: None,

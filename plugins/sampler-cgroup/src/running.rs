@@ -106,9 +106,8 @@ impl RunningCgroup {
         target.text = text;
         let outcome = self.watch(&target, stream);
         if let Err(error) = &outcome {
-            let text = format!("its cgroup is not sampled any more: {error}").into();
-            let kind = EventKind::Incomplete { count: Some(1), text };
-            stream.event(Event::new(stream.now(), kind).of(target.subject));
+            let text = format!("its cgroup is not sampled any more: {error}");
+            stream.incomplete(target.subject, Some(1), text);
         }
         target.folder = outcome.ok();
         self.targets.push(target);

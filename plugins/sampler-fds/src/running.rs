@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use seepmeter_plugin::record::{Event, EventKind, SubjectId};
+use seepmeter_plugin::record::SubjectId;
 use seepmeter_plugin::{Error, ErrorKind, RunningSampler, SampleBuilder, Stream, Target};
 use seepmeter_process::system::thread_cpu_time;
 
@@ -52,9 +52,8 @@ impl RunningFds {
     /// Lets go of a target that can't be observed any more, while others can.
     fn give_up(&mut self, subject: SubjectId, error: &Error, stream: &mut dyn Stream) {
         self.targets.retain(|target| target.subject != subject);
-        let text = format!("this target is not sampled any more: {error}").into();
-        let kind = EventKind::Incomplete { count: Some(1), text };
-        stream.event(Event::new(stream.now(), kind).of(subject));
+        let text = format!("this target is not sampled any more: {error}");
+        stream.incomplete(subject, Some(1), text);
     }
 }
 

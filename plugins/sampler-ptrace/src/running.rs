@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use glob::Pattern;
-use seepmeter_plugin::record::{Event, EventKind, SubjectId};
+use seepmeter_plugin::record::SubjectId;
 use seepmeter_plugin::{
     Error, ErrorKind, RunningSampler, SampleBuilder, Stream, Target, Until, Waited,
 };
@@ -89,9 +89,7 @@ impl RunningPtrace {
 /// Reports that a target could not be observed, while others could.
 fn report(target: SubjectId, error: &Error, is_lost: bool, stream: &mut dyn Stream) {
     let what = if is_lost { "is not sampled any more" } else { "was left out of this sample" };
-    let text = format!("this target {what}: {error}").into();
-    let kind = EventKind::Incomplete { count: Some(1), text };
-    stream.event(Event::new(stream.now(), kind).of(target));
+    stream.incomplete(target, Some(1), format!("this target {what}: {error}"));
 }
 
 impl RunningSampler for RunningPtrace {

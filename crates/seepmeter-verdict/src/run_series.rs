@@ -176,7 +176,7 @@ impl RunSeries {
     /// True if the metric is resident memory, which the cgroup and the machine bound.
     #[must_use]
     pub fn is_resident(&self) -> bool {
-        [metric::RSS.name, metric::PSS.name].contains(&self.metric.as_str())
+        metric::is_resident(&self.metric)
     }
 
     fn settings(&self) -> Settings {

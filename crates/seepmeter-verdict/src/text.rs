@@ -290,10 +290,7 @@ fn since_last_step(judgement: &Judgement) -> Option<u64> {
 
 /// A metric as it is written within a sentence.
 fn title(name: &str) -> String {
-    match name {
-        name if [metric::RSS.name, metric::PSS.name].contains(&name) => name.to_uppercase(),
-        _ => name.to_owned(),
-    }
+    if metric::is_resident(name) { name.to_uppercase() } else { name.to_owned() }
 }
 
 pub(crate) fn interval(rate: Interval, unit: Unit) -> String {

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A memory cgroup of its own, removed when it is dropped.
 #[derive(Debug)]
-pub struct Cgroup {
+pub struct TestCgroup {
     /// Its folder.
     pub folder: PathBuf,
 }
 
-impl Cgroup {
+impl TestCgroup {
     /// One of version 1 or 2 with this limit in bytes.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Cgroup {
     }
 }
 
-impl Drop for Cgroup {
+impl Drop for TestCgroup {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir(&self.folder);
     }

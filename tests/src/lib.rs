@@ -20,7 +20,7 @@ mod terminal;
 use std::time::Duration;
 
 pub use built::{copy_seepmeter, folder, seepmeter_path, test_target};
-pub use cgroup::Cgroup;
+pub use cgroup::TestCgroup;
 pub use judged::{replay, verdict};
 pub use process_tree::ProcessTree;
 pub use recording::Recording;

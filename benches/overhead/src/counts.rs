@@ -9,7 +9,7 @@ use seepmeter_plugin::{
 };
 use seepmeter_process::proc::{ProcRoot, StatmFile};
 use seepmeter_process::system::thread_cpu_time;
-use seepmeter_sampler_cgroup::Cgroup;
+use seepmeter_sampler_cgroup::CgroupSampler;
 use seepmeter_sampler_fds::Fds;
 
 use crate::Bench;
@@ -61,7 +61,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let options = [("budget", "100"), ("mappings", "no")];
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut fds = Sampled::start::<Fds>(&options)?;
-    let mut cgroup = Sampled::start::<Cgroup>(&[]);
+    let mut cgroup = Sampled::start::<CgroupSampler>(&[]);
     let statm = StatmFile::open(&ProcRoot::default().own())?;
     let [mut of_statm, mut of_fds, mut of_cgroup] = [(); 3].map(|()| Vec::new());
     for _ in 0..bench.pick(300, 60) {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use followed::{Followed, Way};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::{page_size, process_cpu_time, thread_cpu_time};
-use seepmeter_process::tree::{Change, ProcessTree};
+use seepmeter_process::tree::{ProcessTree, TreeChange};
 use seepmeter_process::wait::wait_one_readable;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -128,7 +128,7 @@ fn birth(births: u32) -> Result<bool, Box<dyn Error>> {
         let tree = followed.tree.as_mut().ok_or("no tree")?;
         let reported = loop {
             wait_one_readable(tree.as_fd(), None)?;
-            if tree.refresh()?.iter().any(|change| matches!(change, Change::Started(_))) {
+            if tree.refresh()?.iter().any(|change| matches!(change, TreeChange::Started(_))) {
                 break target::now();
             }
         };

@@ -42,6 +42,18 @@ pub enum ScalingAnswer {
     Inconclusive,
 }
 
+impl ScalingAnswer {
+    /// The answer in one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Leaks => "leaks",
+            Self::Constant => "constant",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
 /// Why it is the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]

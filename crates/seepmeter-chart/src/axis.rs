@@ -80,23 +80,10 @@ fn with_length(from: f64, to: f64) -> (f64, f64) {
 /// An amount with as many figures as it takes to tell neighbouring ticks apart: 29.97 GiB and 30 GiB.
 fn exact_amount(at: f64, step: f64, unit: Unit) -> String {
     let usual = human::amount(at, unit);
-    if usual != human::amount(at + step, unit) && usual != human::amount(at - step, unit) {
-        return usual;
-    }
-    let Some((_, name)) = usual.split_once(' ') else { return format!("{at:.0}") };
-    let base = human::amount(1.0, unit).split_once(' ').map_or("", |(_, base)| base).to_owned();
-    // What one of the larger unit is, from the formatter itself.
-    let scales = [1.0, 1024.0, 1_048_576.0, 1_073_741_824.0, 1_099_511_627_776.0];
-    let scale = scales.into_iter().find(|scale| human::amount(*scale, unit) == format!("1 {name}"));
-    match scale {
-        Some(scale) => {
-            let decimals = (scale / step).log10().ceil().max(0.0) as usize;
-            let text = format!("{:.decimals$}", at / scale);
-            let text =
-                if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-            format!("{text} {name}")
-        }
-        None => format!("{at:.0} {base}"),
+    let differs = |other: f64| usual != human::amount(other, unit);
+    match differs(at + step) && differs(at - step) {
+        true => usual,
+        false => human::amount_by_step(at, step, unit),
     }
 }
 

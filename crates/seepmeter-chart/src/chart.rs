@@ -3,7 +3,7 @@
 use seepmeter_analysis::{Classification, Interval, Reason, Span, evidence::FittedLine};
 use seepmeter_record::{Unit, human};
 use seepmeter_verdict::{
-    Conclusion, LimitForecast, LineOptions, MetricConclusion, NoVerdict, Scope, Verdict,
+    AnswerText, Conclusion, LimitForecast, LineOptions, MetricConclusion, NoVerdict, Scope, Verdict,
 };
 
 use crate::axis::Axis;
@@ -220,11 +220,8 @@ fn parts_of(main: &Verdict, all: &[Verdict]) -> (Vec<NamedCurve>, usize) {
 /// The headline without its first word, and the other lines.
 fn words(verdict: &Verdict, has_others: bool) -> (String, Vec<String>) {
     let options = LineOptions { explain: false, name_target: has_others || verdict.pid.is_some() };
-    let mut lines = verdict.lines(options).into_iter();
-    let first = lines.next().unwrap_or_default();
-    let word = verdict.judgement.classification.as_str();
-    let headline = first.strip_prefix(word).unwrap_or(&first).trim_start().to_owned();
-    (headline, lines.map(|line| line.trim_start().to_owned()).collect())
+    let AnswerText { figures, details, .. } = verdict.text(options);
+    (figures, details.iter().map(|line| line.trim_start().to_owned()).collect())
 }
 
 /// What is not drawn.

@@ -64,12 +64,3 @@ pub(crate) fn answer(channel: &Receiver<Result<(), Error>>, what: &str) -> Resul
         })
     })
 }
-
-/// What a caught panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no words")
-}

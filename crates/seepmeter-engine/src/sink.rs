@@ -7,10 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use seepmeter_plugin::private::panic_text;
 use seepmeter_plugin::{Error, ErrorKind, Sink};
 use seepmeter_record::{Dropped, Record};
 
-use crate::failures::{Failures, answer, panic_text};
+use crate::failures::{Failures, answer};
 use crate::plan::{SinkPlan, StartError};
 use crate::plugins::at_departure;
 use crate::sink_queue::{Delivery, PENDING_BATCHES, Pending, SinkQueue};

@@ -46,6 +46,12 @@ impl Error {
         Self { kind: ErrorKind::Skip, message: message.to_string() }
     }
 
+    /// A failure to sample one target leaves that target out, and does not cost the others their samples.
+    #[must_use]
+    pub fn into_skip(self) -> Self {
+        if self.kind == ErrorKind::Failed { Self::skip(self) } else { self }
+    }
+
     /// Whoever read the output went away, and how that was met.
     pub fn closed(message: impl fmt::Display) -> Self {
         Self { kind: ErrorKind::Closed, message: message.to_string() }

@@ -125,7 +125,8 @@ fn forget(panic: Box<dyn Any + Send>) {
     std::mem::forget(panic);
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+/// What a caught panic said.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -81,6 +81,6 @@ pub use subject_table::SubjectTable;
 /// What the macros of this crate need and nobody else should.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::export::{sampler_table, sink_table};
+    pub use crate::export::{panic_text, sampler_table, sink_table};
     pub use crate::options::{dashed, finish, give, unknown};
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use seepmeter_verdict::ReportFormat;
+
 use crate::{Size, parse_duration, parse_size};
 
 /// What a plugin's options are. Written by [`options!`](crate::options!).
@@ -129,6 +131,7 @@ values! {
     i32: "number", parse_number;
     i64: "number", parse_number;
     f64: "number", parse_number;
+    ReportFormat: "text|json|github|junit|markdown", str::parse;
 }
 
 fn parse_path(text: &str) -> Result<PathBuf, String> {

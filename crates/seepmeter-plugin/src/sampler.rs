@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::record::{
-    Attributes, Bytes, Event, Frame, FrameId, ImageId, InlinedCall, MetricId, MetricSpec, Point,
-    Points, StackId, Subject, SubjectId, SubjectKind,
+    Attributes, Bytes, Event, EventKind, Frame, FrameId, ImageId, InlinedCall, MetricId,
+    MetricSpec, Point, Points, StackId, Subject, SubjectId, SubjectKind,
 };
 
 /// A sampler with its options, before the run.
@@ -137,6 +137,13 @@ pub trait Stream {
 
     /// Emits an event; the engine fills in which sampler it is of.
     fn event(&mut self, event: Event);
+
+    /// Emits that something of a subject was not sampled: how many things, if that can be counted, and which and
+    /// why.
+    fn incomplete(&mut self, subject: SubjectId, count: Option<i64>, text: String) {
+        let kind = EventKind::Incomplete { count, text: text.into() };
+        self.event(Event::new(self.now(), kind).of(subject));
+    }
 
     /// Asks for this sampler to be kept alive after the run, until it has come to its end by itself: the
     /// targets need it. `reason` is for the user.

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use seepmeter_process::tree::{
-    CgroupUse, Change, EndReason, ProcessTree, TreeOptions, TreeProcess,
+    CgroupUse, EndReason, ProcessTree, TreeChange, TreeOptions, TreeProcess,
 };
 use seepmeter_process::wait::wait_one_readable;
 use seepmeter_process::{ChildSignals, Command};
@@ -50,17 +50,19 @@ fn name(process: &TreeProcess) -> String {
     format!("{} (pid {}, parent {parent})", process.role, process.key.pid)
 }
 
-fn print(changes: &[Change], begin: Instant) {
+fn print(changes: &[TreeChange], begin: Instant) {
     let time = begin.elapsed().as_millis();
     for change in changes {
         match change {
-            Change::Started(it) => println!("{time:>6} started {} by {:?}", name(it), it.found_by),
-            Change::Executed(it) => println!("{time:>6} executed {}", name(it)),
-            Change::Ended { process, reason: EndReason::Ended(end) } => {
+            TreeChange::Started(it) => {
+                println!("{time:>6} started {} by {:?}", name(it), it.found_by)
+            }
+            TreeChange::Executed(it) => println!("{time:>6} executed {}", name(it)),
+            TreeChange::Ended { process, reason: EndReason::Ended(end) } => {
                 println!("{time:>6} ended {}: {end:?}", name(process));
             }
-            Change::Ended { process, .. } => println!("{time:>6} left out {}", name(process)),
-            Change::EventsDropped => println!("{time:>6} events were dropped"),
+            TreeChange::Ended { process, .. } => println!("{time:>6} left out {}", name(process)),
+            TreeChange::EventsDropped => println!("{time:>6} events were dropped"),
             _ => {}
         }
     }

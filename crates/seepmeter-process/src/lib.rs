@@ -29,10 +29,12 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod cgroup;
 mod final_message;
 pub mod find;
 mod limits;
 pub mod marks;
+mod memory_events;
 mod out_of_memory;
 mod output;
 pub mod priority;
@@ -42,12 +44,16 @@ mod signals;
 mod spawn;
 pub mod start;
 pub mod system;
+#[cfg(test)]
+mod testing;
 pub mod threads;
 pub mod tree;
 pub mod wait;
 
+pub use cgroup::{Cgroup, CgroupLimit, CgroupVersion};
 pub use final_message::FinalMessage;
-pub use limits::{Cgroup, CgroupLimit, CgroupVersion, Limits, MemoryEvents, OomKill, stack_size};
+pub use limits::{Limits, ShmLimit, stack_size};
+pub use memory_events::{MemoryEvents, OomKill};
 pub use out_of_memory::{GuardedAllocator, has_room_for_thread, set_if_out_of_memory};
 pub use output::{WaitingWriter, write_until};
 pub use process::{AttachError, Process, ProcessKey};

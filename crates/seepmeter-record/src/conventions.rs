@@ -69,6 +69,12 @@ pub mod metric {
         CGROUP_PRESSURE_SOME = "cgroup_pressure_some", Nanoseconds, Counter, "time in which at least one task of the cgroup waited for memory";
         CGROUP_PRESSURE_FULL = "cgroup_pressure_full", Nanoseconds, Counter, "time in which all tasks of the cgroup waited for memory";
     }
+
+    /// True of a metric of resident memory, which the cgroup and the machine bound.
+    #[must_use]
+    pub fn is_resident(name: &str) -> bool {
+        [RSS.name, PSS.name].contains(&name)
+    }
 }
 
 /// Attributes of subjects.

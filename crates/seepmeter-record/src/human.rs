@@ -39,11 +39,15 @@ pub fn figures(number: f64) -> String {
         size if size >= 10.0 => format!("{number:.1}"),
         _ => format!("{number:.2}"),
     };
-    let text = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => &text,
-    };
+    let text = without_trailing_zeros(&text);
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+fn without_trailing_zeros(number: &str) -> &str {
+    match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => number,
+    }
 }
 
 /// An amount in a metric's unit: `1.42 MiB`, `-3 KiB`, `17`, `20 ms`.
@@ -51,6 +55,15 @@ pub fn figures(number: f64) -> String {
 pub fn amount(value: f64, unit: Unit) -> String {
     let (scale, name) = scale_of(value.abs(), unit);
     format!("{}{name}", figures(value / scale))
+}
+
+/// An amount with as many figures as it takes to show a difference of `step`: `29.97 GiB`.
+#[must_use]
+pub fn amount_by_step(value: f64, step: f64, unit: Unit) -> String {
+    let (scale, name) = scale_of(value.abs(), unit);
+    let decimals = (scale / step).log10().ceil().max(0.0) as usize;
+    let number = format!("{:.decimals$}", value / scale);
+    format!("{}{name}", without_trailing_zeros(&number))
 }
 
 /// A number of bytes: `10.4 MiB`.
@@ -83,8 +96,22 @@ pub fn rate_with_interval(estimate: f64, low: f64, high: f64, unit: Unit) -> Str
     let (scale, name) = scale_of(widest * seconds, unit);
     let [middle, low, high] = [estimate, low, high].map(|r| figures(r * seconds / scale));
     let sign = if estimate > 0.0 { "+" } else { "" };
+    format!("{sign}{middle}{name}/{time} (95 % CI {})", range(&low, &high))
+}
+
+/// An amount for each unit of work with its 95 % confidence interval, all three in the unit of the estimate:
+/// `41.3 B per unit (95 % CI 40.9–41.8)`.
+#[must_use]
+pub fn per_unit_with_interval(estimate: f64, low: f64, high: f64, unit: Unit) -> String {
+    let (scale, name) = scale_of(estimate.abs(), unit);
+    let [middle, low, high] = [estimate, low, high].map(|amount| figures(amount / scale));
+    format!("{middle}{name} per unit (95 % CI {})", range(&low, &high))
+}
+
+/// `1.38–1.47`, or `-3 to -1`.
+fn range(low: &str, high: &str) -> String {
     let to = if low.starts_with('-') || high.starts_with('-') { " to " } else { "–" };
-    format!("{sign}{middle}{name}/{time} (95 % CI {low}{to}{high})")
+    format!("{low}{to}{high}")
 }
 
 /// A duration, from a minute on in its two largest units: `850 µs`, `12.3 ms`, `41 s`, `9 m 12 s`,

@@ -26,7 +26,7 @@ use crate::growth_cause::GrowthCause;
 use crate::limit::{self, RecordedLimits};
 use crate::part::Part;
 use crate::part_table::PartRoom;
-use crate::run_series::{CauseSeries, LimitedSeries, PartSeries, RunSeries, Scope};
+use crate::run_series::{CauseSeries, PartSeries, RunSeries, Scope};
 use crate::sample_clock::SampleClock;
 use crate::work::{Counters, NoCounter};
 
@@ -440,6 +440,7 @@ impl Collector {
             whole: own.or(sum).unwrap_or_default(),
             summed_parts,
             parts: collected.parts.series(clock),
+            runtime: collected.parts.runtime,
             kernel_peak: collected.kernel_peak,
             bounds: RecordedLimits::of(&target.subject),
             threads: target.threads.series(clock),
@@ -457,26 +458,13 @@ impl Collector {
     /// A series without a point.
     fn empty(&self, target: &str, place: usize, unit: Unit) -> RunSeries {
         RunSeries {
-            target: target.to_owned(),
-            pid: None,
             scope: Scope::Target,
             metric: self.options.metrics[place].clone(),
             unit,
             end: self.clock.end(),
-            whole: Series::default(),
-            summed_parts: None,
-            parts: Vec::new(),
-            kernel_peak: None,
-            bounds: RecordedLimits::default(),
-            threads: None,
-            limited: LimitedSeries::default(),
-            plus_swap: false,
-            processes: None,
-            shared_once: false,
             not_all_followed: self.not_all_followed && self.count < 2,
-            causes: Vec::new(),
-            asked_interval: None,
             epoch: self.epoch(),
+            ..RunSeries::of_resident(target, Series::default())
         }
     }
 
@@ -499,6 +487,7 @@ impl Collector {
                 plus_swap: of_role().any(|(_, run)| run.plus_swap),
                 shared_once: self.roles.counts_shared_once(place),
                 parts: if is_whole { merged(of_parts) } else { Vec::new() },
+                runtime: of_role().find_map(|(_, run)| run.runtime),
                 processes: Some(role.processes),
                 kernel_peak: self.peak_of(of_role().map(|(_, run)| run), place, [role]),
                 ..self.empty(&role.name, place, unit)

@@ -9,7 +9,7 @@ use seepmeter_record::{Unit, human};
 use serde_json::{Value, json};
 
 use crate::run_series::RunSeries;
-use crate::text::{reason, short};
+use crate::text::{AnswerText, reason, short};
 
 /// No more subjects than this have lines of their own.
 const MOST_SUBJECTS: usize = 10;
@@ -126,22 +126,21 @@ impl RunComparison {
     }
 
     /// The comparison for people.
-    #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn text(&self) -> AnswerText {
         let Self { metric, unit, base_runs, new_runs, whole, .. } = self;
-        let change = whole.change().as_str();
         let runs = human::count(*base_runs as u64, "base run");
-        let mut lines = vec![format!("{change}  {metric} of {new_runs} new against {runs}")];
-        lines.extend(self.lack().map(|lack| format!("  {lack}")));
-        lines.extend(difference_lines(whole, *unit, "  "));
+        let mut details: Vec<String> =
+            self.lack().map(|lack| format!("  {lack}")).into_iter().collect();
+        details.extend(difference_lines(whole, *unit, "  "));
         let differs = |(_, comparison): &&(String, Comparison)| {
             matches!(comparison.change(), Change::Worse | Change::Better)
         };
         for (name, comparison) in self.subjects.iter().filter(differs).take(MOST_SUBJECTS) {
-            lines.push(format!("  {}  {}", comparison.change().as_str(), short(name)));
-            lines.extend(difference_lines(comparison, *unit, "    "));
+            details.push(format!("  {}  {}", comparison.change().as_str(), short(name)));
+            details.extend(difference_lines(comparison, *unit, "    "));
         }
-        lines
+        let figures = format!("{metric} of {new_runs} new against {runs}");
+        AnswerText { word: whole.change().as_str(), figures, details }
     }
 
     /// The comparison as a JSON object.

@@ -67,6 +67,6 @@ pub use scale_gate::ScaleGate;
 pub use seepmeter_analysis::thresholds::settled::INTERIM_GROWTH;
 pub use seepmeter_analysis::{Change, ScalingAnswer, ScalingReason};
 pub use settled::SettledVerdict;
-pub use text::{LineOptions, VerdictLine};
+pub use text::{AnswerText, LineOptions, VerdictLine};
 pub use verdict::{MaskedGrowth, PartGrowth, SamplingHint, StalePart, Verdict};
-pub use work::{NoCounter, PartShare, WorkAnswer, WorkVerdict};
+pub use work::{NoCounter, PartShare, WorkVerdict};

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use seepmeter_analysis::{Classification, Judgement};
-use seepmeter_record::MappingClass;
-use seepmeter_record::conventions::metric;
+use seepmeter_record::conventions::{attribute, metric};
+use seepmeter_record::{MappingClass, Subject};
 use serde::{Deserialize, Serialize};
 
-use crate::part::Part;
 use crate::run_series::{RunSeries, Scope};
 use crate::verdict::{MaskedGrowth, PartGrowth};
 
@@ -68,7 +67,7 @@ impl NextStep {
             Some(masked) => masked.part.class.as_ref()?,
             None => largest_class(shares?)?,
         };
-        Self::of_class(class, &run.parts.iter().map(|it| &it.part).collect::<Vec<_>>())
+        Self::of_class(class, run.runtime)
     }
 
     /// The step if what grows is a number of things.
@@ -81,7 +80,7 @@ impl NextStep {
         }
     }
 
-    fn of_class(class: &MappingClass, parts: &[&Part]) -> Option<Self> {
+    fn of_class(class: &MappingClass, runtime: Option<Self>) -> Option<Self> {
         match class {
             MappingClass::ThreadStack => Some(Self::ThreadStacks),
             MappingClass::DeletedFile => Some(Self::DeletedFiles),
@@ -90,27 +89,22 @@ impl NextStep {
             | MappingClass::Arena
             | MappingClass::Anonymous
             | MappingClass::Named
-            | MappingClass::Jit => {
-                let runtime = parts.iter().find_map(|part| Self::of_runtime(part));
-                Some(runtime.unwrap_or(Self::Malloc))
-            }
+            | MappingClass::Jit => Some(runtime.unwrap_or(Self::Malloc)),
             _ => None,
         }
     }
 
-    /// The runtime that a part shows: its library or program is mapped, or it has given its memory a name.
-    fn of_runtime(part: &Part) -> Option<Self> {
-        match part.class.as_ref()? {
-            MappingClass::Named if part.name.starts_with("[anon: Go: ") => Some(Self::Go),
+    /// The runtime that a mapping shows: its library or program is mapped, or it has given its memory a name.
+    pub(crate) fn of_runtime(mapping: &Subject) -> Option<Self> {
+        let name = mapping.get(attribute::FILE)?;
+        match mapping.get(attribute::CLASS)? {
+            MappingClass::Named if name.as_bytes().starts_with(b"[anon: Go: ") => Some(Self::Go),
             MappingClass::File | MappingClass::DeletedFile => {
-                // The name of a file's part is its path and its permissions.
-                let (path, _) = part.name.rsplit_once(' ')?;
-                let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-                let file = path.rsplit('/').next()?;
+                let file = name.as_bytes().rsplit(|byte| *byte == b'/').next()?;
                 let is = |(name, _): &&(&str, Self)| {
-                    let rest = file.strip_prefix(name);
+                    let rest = file.strip_prefix(name.as_bytes());
                     rest.is_some_and(|rest| {
-                        !rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-' || c == '_')
+                        !rest.first().is_some_and(|c| c.is_ascii_alphabetic() || b"-_".contains(c))
                     })
                 };
                 RUNTIMES.iter().find(is).map(|(_, step)| *step)
@@ -176,43 +170,46 @@ fn largest_class(shares: &[PartGrowth]) -> Option<&MappingClass> {
 
 #[cfg(test)]
 mod tests {
-    use seepmeter_record::SubjectKind;
+    use seepmeter_record::{Attributes, SubjectId, SubjectKind};
 
     use super::*;
 
-    fn part(name: &str, class: MappingClass) -> Part {
-        let (name, family) = (name.to_owned(), name.to_owned());
-        Part { name, family, kind: SubjectKind::MappingGroup, class: Some(class) }
+    fn runtime(class: MappingClass, file: &str) -> Option<NextStep> {
+        let attributes =
+            Attributes::new().with(attribute::CLASS, class).with(attribute::FILE, file.into());
+        let (id, kind) = (SubjectId(1), SubjectKind::MappingGroup);
+        let name = "what people read of it".into();
+        NextStep::of_runtime(&Subject { id, parent: None, kind, name, attributes })
     }
 
     fn step(grows: MappingClass, file: &str) -> Option<NextStep> {
-        NextStep::of_class(&grows, &[&part(file, MappingClass::File)])
+        NextStep::of_class(&grows, runtime(MappingClass::File, file))
     }
 
     #[test]
     fn a_runtime_is_known_by_its_mapped_file_whatever_of_its_memory_grows() {
         for class in [MappingClass::Heap, MappingClass::Anonymous, MappingClass::Arena] {
             for (file, expected) in [
-                ("/usr/lib/jvm/java-17/lib/server/libjvm.so r-xp", NextStep::Jvm),
-                ("/usr/bin/node r-xp", NextStep::V8Heap),
-                ("/opt/electron (deleted) r-xp", NextStep::V8Heap),
-                ("/lib/libnode.so.108 r-xp", NextStep::V8Heap),
-                ("/usr/lib/libpython3.11.so.1.0 r-xp", NextStep::CPython),
-                ("/usr/bin/python3.11 r-xp", NextStep::CPython),
-                ("/usr/bin/node-exporter r-xp", NextStep::Malloc),
-                ("/usr/bin/pythonesque r-xp", NextStep::Malloc),
-                ("/lib/libc.so.6 r-xp", NextStep::Malloc),
+                ("/usr/lib/jvm/java-17/lib/server/libjvm.so", NextStep::Jvm),
+                ("/usr/bin/node", NextStep::V8Heap),
+                ("/opt/electron", NextStep::V8Heap),
+                ("/lib/libnode.so.108", NextStep::V8Heap),
+                ("/usr/lib/libpython3.11.so.1.0", NextStep::CPython),
+                ("/usr/bin/python3.11", NextStep::CPython),
+                ("/usr/bin/node-exporter", NextStep::Malloc),
+                ("/usr/bin/pythonesque", NextStep::Malloc),
+                ("/lib/libc.so.6", NextStep::Malloc),
             ] {
                 assert_eq!(step(class.clone(), file), Some(expected), "{class:?} {file}");
             }
         }
-        let go = part("[anon: Go: heap]", MappingClass::Named);
-        assert_eq!(NextStep::of_class(&MappingClass::Named, &[&go]), Some(NextStep::Go));
+        assert_eq!(runtime(MappingClass::Named, "[anon: Go: heap]"), Some(NextStep::Go));
+        assert_eq!(runtime(MappingClass::DeletedFile, "/opt/electron"), Some(NextStep::V8Heap));
     }
 
     #[test]
     fn what_is_not_the_runtimes_has_a_step_of_its_own_and_files_have_none() {
-        let node = "/usr/bin/node r-xp";
+        let node = "/usr/bin/node";
         assert_eq!(step(MappingClass::ThreadStack, node), Some(NextStep::ThreadStacks));
         assert_eq!(step(MappingClass::DeletedFile, node), Some(NextStep::DeletedFiles));
         assert_eq!(step(MappingClass::SharedMemory, node), Some(NextStep::SharedMemory));

@@ -9,6 +9,7 @@ use seepmeter_record::conventions::attribute;
 use seepmeter_record::{CurrentPoint, CurrentValues, Sample, SamplerId, Subject, SubjectId};
 
 use crate::growth_cause::GrowthCause;
+use crate::next_step::NextStep;
 use crate::part::Part;
 use crate::part_rest::PartRest;
 use crate::run_series::{CauseSeries, PartSeries};
@@ -63,6 +64,8 @@ pub(crate) struct PartTable {
     ended: Vec<SubjectId>,
     /// All others.
     rest: PartRest,
+    /// See [`RunSeries::runtime`](crate::RunSeries::runtime).
+    pub(crate) runtime: Option<NextStep>,
 }
 
 /// What of a part has one cause.
@@ -166,6 +169,7 @@ impl PartTable {
         }
         self.sum.ancestors.extend(ancestors);
         self.sum.source.get_or_insert(source);
+        self.runtime = self.runtime.or_else(|| NextStep::of_runtime(subject));
         if !room.take() {
             return self.rest.add(subject, counted);
         }

@@ -41,6 +41,8 @@ pub struct RunSeries {
     pub summed_parts: Option<usize>,
     /// The series of each part, in the order of their names.
     pub parts: Vec<PartSeries>,
+    /// What to do about memory of the runtime of its language, if its mappings show one.
+    pub runtime: Option<NextStep>,
     /// The kernel's own mark of the largest value, which no spike between two samples escapes.
     pub kernel_peak: Option<i64>,
     /// How large the target may become.
@@ -156,6 +158,7 @@ impl RunSeries {
             whole: series,
             summed_parts: None,
             parts: Vec::new(),
+            runtime: None,
             kernel_peak: None,
             bounds: RecordedLimits::default(),
             threads: None,
@@ -173,7 +176,7 @@ impl RunSeries {
     /// True if the metric is resident memory, which the cgroup and the machine bound.
     #[must_use]
     pub fn is_resident(&self) -> bool {
-        [metric::RSS.name, metric::PSS.name].contains(&self.metric.as_str())
+        metric::is_resident(&self.metric)
     }
 
     fn settings(&self) -> Settings {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use seepmeter_analysis::thresholds::scaling::{LEAST_SHARE, NARROW};
 use seepmeter_analysis::{Interval, Scaling, ScalingAnswer, ScalingReason, ScalingRuns};
-use seepmeter_record::human::{self, figures};
-use seepmeter_record::{MappingClass, Unit};
+use seepmeter_record::{MappingClass, Unit, human};
 use serde::Serialize;
 
 use crate::gate::GateOutcome;
+use crate::text::AnswerText;
 
 /// What `schema` says. Fields may be added under one version.
 const SCHEMA: &str = "seepmeter.scale/1";
@@ -152,19 +152,18 @@ impl ScaleReport {
     }
 
     /// The report for people: the answer, and what must be known about it.
-    #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("{}; {}", self.answer(), self.basis())];
+    pub(crate) fn text(&self) -> AnswerText {
+        let mut details = Vec::new();
         if let Some(peak) =
             self.peak_per_unit.filter(|_| self.scaling.answer != ScalingAnswer::Leaks)
         {
-            lines.push(format!(
+            details.push(format!(
                 "  the peak grows by {}: that was freed before the end; end the program by _exit (os._exit in Python) to read what it holds before it tidies up",
                 with_interval(peak, Unit::Bytes),
             ));
         }
         if let Some(run) = self.runs.iter().find(|run| !run.exact) {
-            lines.push(format!(
+            details.push(format!(
                 "  runs could not be traced, so the last samples count and not the ends: a run of n={} took {}",
                 run.amount,
                 human::duration(Duration::from_secs_f64(run.seconds).as_nanos() as u64),
@@ -172,14 +171,19 @@ impl ScaleReport {
         }
         let processes = self.runs.iter().map(|run| run.processes).max().unwrap_or(1);
         if processes > 1 {
-            lines.push(format!(
+            details.push(format!(
                 "  there were up to {processes} processes in a run: of each program those count that ran at one time and had most in use at their ends"
             ));
         }
-        lines
+        AnswerText {
+            word: self.scaling.answer.as_str(),
+            figures: format!("{}; {}", self.figures(), self.basis()),
+            details,
+        }
     }
 
-    fn answer(&self) -> String {
+    /// What stands behind the word.
+    fn figures(&self) -> String {
         let Scaling { per_unit, per_unit_before, level, rounds, .. } = &self.scaling;
         let level = human::amount(*level, Unit::Bytes);
         let [rate, before] = [per_unit, per_unit_before].map(|rate| match rate {
@@ -191,29 +195,29 @@ impl ScaleReport {
         let interval = per_unit.map(|rate| with_interval(rate, Unit::Bytes)).unwrap_or_default();
         match (self.scaling.answer, self.scaling.reason, self.doubt) {
             (ScalingAnswer::Leaks, ScalingReason::FasterThanLinear, _) => {
-                format!("leaks {interval} and grows faster than n: it was {before} before")
+                format!("{interval} and grows faster than n: it was {before} before")
             }
-            (ScalingAnswer::Leaks, ..) => format!("leaks {interval}"),
+            (ScalingAnswer::Leaks, ..) => interval,
             (ScalingAnswer::Constant, ..) => {
-                format!("constant {level}, at most {at_most} per unit")
+                format!("{level}, at most {at_most} per unit")
             }
             (_, _, Some(ScaleDoubt::AmountHasNoEffect)) => format!(
-                "inconclusive {level}, but runs take no longer if n is larger: does the command use {{n}} or SEEPMETER_N?"
+                "{level}, but runs take no longer if n is larger: does the command use {{n}} or SEEPMETER_N?"
             ),
-            (_, _, Some(ScaleDoubt::FreedAtExit)) => format!(
-                "inconclusive {level} at the end, but Python frees then what was still reachable"
-            ),
+            (_, _, Some(ScaleDoubt::FreedAtExit)) => {
+                format!("{level} at the end, but Python frees then what was still reachable")
+            }
             (_, ScalingReason::Saturating, _) => format!(
-                "inconclusive saturating: {rate} per unit, after {before} per unit, as of a cache that fills up; larger amounts show where it ends{}",
+                "saturating: {rate} per unit, after {before} per unit, as of a cache that fills up; larger amounts show where it ends{}",
                 self.remedy()
             ),
             (_, ScalingReason::TooFewRuns, _) => format!(
-                "inconclusive not enough data yet: {}, and at least 3 are needed{}",
+                "not enough data yet: {}, and at least 3 are needed{}",
                 human::count(*rounds as u64, "whole round"),
                 self.remedy()
             ),
             _ => format!(
-                "inconclusive {level}, the rate is not known well enough: {interval}; larger amounts or more runs tell more{}",
+                "{level}, the rate is not known well enough: {interval}; larger amounts or more runs tell more{}",
                 self.remedy()
             ),
         }
@@ -245,21 +249,7 @@ impl ScaleReport {
 
 /// `41.3 B per unit (95 % CI 40.9–41.8)`.
 pub(crate) fn with_interval(rate: Interval, unit: Unit) -> String {
-    let [low, high] = [rate.low, rate.high];
-    let text = human::amount(rate.estimate, unit);
-    let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
-    // All three in the unit of the estimate.
-    let scale = match unit {
-        "TiB" => 1_u64 << 40,
-        "GiB" => 1 << 30,
-        "MiB" => 1 << 20,
-        "KiB" => 1 << 10,
-        _ => 1,
-    } as f64;
-    let to = if low < 0.0 { " to " } else { "–" };
-    let (low, high) = (figures(low / scale), figures(high / scale));
-    let number = format!("{number} {unit}");
-    format!("{} per unit (95 % CI {low}{to}{high})", number.trim_end())
+    human::per_unit_with_interval(rate.estimate, rate.low, rate.high, unit)
 }
 
 /// An upper bound, never rounded to nothing.
@@ -318,24 +308,32 @@ mod tests {
         ScaleReport::of(&runs(memory), &[1_000, 2_000, 4_000], 16.0)
     }
 
+    fn lines_of(report: &ScaleReport) -> Vec<String> {
+        report.text().lines(" ")
+    }
+
     #[test]
     fn the_first_line_begins_with_the_answer_and_says_what_it_rests_on() {
         let leak = report(|n| (4 << 20) + 4_096 * n);
         assert_eq!(
-            leak.lines(),
+            lines_of(&leak),
             [
                 "leaks 4 KiB per unit (95 % CI 4–4); 5 runs each of n=1000, 2000, 4000; peak RSS 21.6 MiB at n=4000; heap 100 % of the growth"
             ]
         );
         assert!(leak.is_clear());
         let flat = report(|_| 12 << 20);
-        assert!(flat.lines()[0].starts_with("constant 12 MiB, at most "), "{:?}", flat.lines());
+        assert!(
+            lines_of(&flat)[0].starts_with("constant 12 MiB, at most "),
+            "{:?}",
+            lines_of(&flat)
+        );
         let full = report(|n| (4 << 20) + 4_096 * n.min(2_500)).doubted(ScaleDoubt::OutOfTime);
-        let line = &full.lines()[0];
+        let line = &lines_of(&full)[0];
         assert!(line.starts_with("inconclusive saturating: 1 KiB per unit, after 4 KiB"), "{line}");
         assert!(line.contains("see --time"), "{line}");
         let faster = report(|n| (4 << 20) + 4 * n * n);
-        let line = &faster.lines()[0];
+        let line = &lines_of(&faster)[0];
         assert!(line.starts_with("leaks 23.4 KiB per unit"), "{line}");
         assert!(line.contains("faster than n: it was 11.7 KiB before"), "{line}");
     }
@@ -343,7 +341,7 @@ mod tests {
     #[test]
     fn an_amount_without_an_effect_is_no_all_clear_and_no_leak_is_doubted() {
         let flat = report(|_| 12 << 20).doubted(ScaleDoubt::AmountHasNoEffect);
-        assert!(flat.lines()[0].starts_with("inconclusive 12 MiB, but runs take no longer"));
+        assert!(lines_of(&flat)[0].starts_with("inconclusive 12 MiB, but runs take no longer"));
         let leak = report(|n| (4 << 20) + 4_096 * n).doubted(ScaleDoubt::OutOfTime);
         assert_eq!((leak.scaling.answer, leak.doubt), (ScalingAnswer::Leaks, None));
     }
@@ -354,7 +352,7 @@ mod tests {
         runs.truncate(8);
         let report = ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0);
         assert_eq!((report.scaling.rounds, report.scaling.reason), (2, ScalingReason::TooFewRuns));
-        let line = &report.lines()[0];
+        let line = &lines_of(&report)[0];
         assert!(line.starts_with("inconclusive not enough data yet: 2 whole rounds"), "{line}");
     }
 
@@ -364,14 +362,14 @@ mod tests {
         for run in &mut runs {
             run.peak_rss = Some((14 << 20) + 4_096 * run.amount);
         }
-        let lines = ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0).lines();
+        let lines = lines_of(&ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0));
         assert!(lines[0].starts_with("constant 12 MiB"), "{lines:?}");
         assert!(lines[1].starts_with("  the peak grows by 4 KiB per unit"), "{lines:?}");
         runs[0].frees_at_exit = true;
         let python = ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0);
         assert_eq!(python.scaling.answer, ScalingAnswer::Inconclusive);
         assert!(python.is_clear(), "more runs would not tell more");
-        let lines = python.lines();
+        let lines = lines_of(&python);
         assert!(lines[0].starts_with("inconclusive 12 MiB at the end, but Python"), "{lines:?}");
         assert!(lines[1].contains("os._exit"), "{lines:?}");
     }
@@ -381,7 +379,7 @@ mod tests {
         let mut runs = runs(|n| (4 << 20) + 4_096 * n);
         runs[3].exact = false;
         runs[4].processes = 3;
-        let lines = ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0).lines();
+        let lines = lines_of(&ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0));
         assert!(lines[1].contains("could not be traced"), "{lines:?}");
         assert!(lines[2].contains("up to 3 processes"), "{lines:?}");
     }

@@ -31,6 +31,25 @@ pub struct LineOptions {
     pub name_target: bool,
 }
 
+/// An answer for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerText {
+    /// The answer in one word: `growing`, `worse`, `leaks`.
+    pub word: &'static str,
+    /// What stands behind the word in the first line.
+    pub figures: String,
+    /// Further lines, which are indented.
+    pub details: Vec<String>,
+}
+
+impl AnswerText {
+    /// The lines, the first of them with this gap behind its word.
+    pub(crate) fn lines(self, gap: &str) -> Vec<String> {
+        let first = format!("{}{gap}{}", self.word, self.figures);
+        std::iter::once(first).chain(self.details).collect()
+    }
+}
+
 /// A line for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerdictLine {
@@ -55,19 +74,24 @@ impl Verdict {
         lines.map(|(place, text)| VerdictLine { text, verdict: verdict(place) }).collect()
     }
 
-    /// The verdict in a few lines. The first begins with growing, steady or inconclusive; the last of a growing one
-    /// may be what to do next.
+    /// The verdict in a few lines.
     #[must_use]
     pub fn lines(&self, options: LineOptions) -> Vec<String> {
+        self.text(options).lines("  ")
+    }
+
+    /// The verdict for people. The last line of a growing one may be what to do next.
+    #[must_use]
+    pub fn text(&self, options: LineOptions) -> AnswerText {
         let of = match options.name_target || self.epoch.is_some() {
             true => self.of_target(),
             false => String::new(),
         };
-        let headline = match &self.masked {
+        let figures = match &self.masked {
             Some(masked) => self.masked_headline(masked, &of),
             None => self.headline(&of),
         };
-        let mut lines = vec![headline];
+        let mut lines = Vec::new();
         lines.extend(self.masked.as_ref().and_then(|_| self.mask_line()));
         lines.extend(self.share_lines());
         lines.extend(self.cause_line());
@@ -79,7 +103,7 @@ impl Verdict {
         if options.explain {
             lines.extend(self.explanation().iter().map(|found| format!("  - {found}")));
         }
-        lines
+        AnswerText { word: self.judgement.classification.as_str(), figures, details: lines }
     }
 
     /// A line for what each stage of the judging found.
@@ -114,12 +138,11 @@ impl Verdict {
     fn headline(&self, of: &str) -> String {
         let answer =
             Answer { epoch: self.epoch.as_ref(), ..Answer::of(&self.judgement, self.unit) };
-        let (word, figures) = (self.judgement.classification, answer.figures());
         let hint = self.hint.filter(|_| !answer.has_ended()).map_or(String::new(), |hint| {
             let interval = human::duration(hint.interval).replace(' ', "");
             format!(" (or `-i {interval}`: {})", human::duration(hint.takes))
         });
-        format!("{word}  {}{of}{}{figures}{hint}", self.judged(), self.sum_words())
+        format!("{}{of}{}{}{hint}", self.judged(), self.sum_words(), answer.figures())
     }
 
     /// What was judged: `rss`, or `rss + swap` if something was swapped out.
@@ -146,8 +169,7 @@ impl Verdict {
         let rate =
             masked.rate.map_or(String::new(), |rate| format!(" {}", interval(rate, self.unit)));
         format!(
-            "{}  {}{of}{rate}{}; masked: total {} does not show it",
-            self.judgement.classification,
+            "{}{of}{rate}{}; masked: total {} does not show it",
             masked.part.short_name(),
             over(masked.span),
             title(&self.metric),
@@ -268,10 +290,7 @@ fn since_last_step(judgement: &Judgement) -> Option<u64> {
 
 /// A metric as it is written within a sentence.
 fn title(name: &str) -> String {
-    match name {
-        name if [metric::RSS.name, metric::PSS.name].contains(&name) => name.to_uppercase(),
-        _ => name.to_owned(),
-    }
+    if metric::is_resident(name) { name.to_uppercase() } else { name.to_owned() }
 }
 
 pub(crate) fn interval(rate: Interval, unit: Unit) -> String {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use seepmeter_analysis::{
-    Classification, Downsampler, IdleGrowth, Interval, Judgement, Series, Settings, Span,
-    TooLittleWork, WorkClock,
+    Classification, Downsampler, IdleGrowth, Interval, Judgement, ScalingAnswer, Series, Settings,
+    Span, TooLittleWork, WorkClock,
 };
 use seepmeter_record::{Unit, human};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::gate::GateOutcome;
 use crate::run_series::{LimitedSeries, PartSeries, RunSeries, Scope};
 use crate::scale::{bound, with_interval};
-use crate::text::{reason, short};
+use crate::text::{AnswerText, reason, short};
 use crate::verdict::Verdict;
 
 /// What `schema` says. Fields may be added under one version.
@@ -72,18 +72,6 @@ fn in_words(known: &[String]) -> String {
     }
 }
 
-/// The answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WorkAnswer {
-    /// Each unit of work leaves memory behind.
-    Leaks,
-    /// What is in use does not depend on the work that was done.
-    Constant,
-    /// Neither is known.
-    Inconclusive,
-}
-
 /// What one metric of one target was judged to be, with work in place of time.
 ///
 /// In JSON, times are in seconds, amounts in the metric's unit, and rates in that unit per unit of work.
@@ -103,7 +91,7 @@ pub struct WorkVerdict {
     /// The counter.
     pub counter: String,
     /// The answer.
-    pub answer: WorkAnswer,
+    pub answer: ScalingAnswer,
     /// Why it is inconclusive.
     pub reason: Option<String>,
     /// What each unit leaves behind, with its 95 % confidence interval; none if that is not known.
@@ -162,7 +150,7 @@ impl RunSeries {
             metric: self.metric.clone(),
             unit: self.unit,
             counter: name.to_owned(),
-            answer: WorkAnswer::Inconclusive,
+            answer: ScalingAnswer::Inconclusive,
             reason: None,
             per_unit: None,
             per_unit_so_far: None,
@@ -205,9 +193,9 @@ impl RunSeries {
                     let first = shares.into_iter().next()?;
                     Some(PartShare { name: first.part.name, share: first.share? })
                 });
-                WorkVerdict { answer: WorkAnswer::Leaks, mostly, ..verdict }
+                WorkVerdict { answer: ScalingAnswer::Leaks, mostly, ..verdict }
             }
-            Classification::Steady => WorkVerdict { answer: WorkAnswer::Constant, ..verdict },
+            Classification::Steady => WorkVerdict { answer: ScalingAnswer::Constant, ..verdict },
             Classification::Inconclusive => verdict.inconclusive(&judgement, clock),
         }
     }
@@ -265,30 +253,26 @@ impl WorkVerdict {
         }
     }
 
-    /// The verdict for people, in one line that begins with leaks, constant or inconclusive; it names its
-    /// target if there are several.
-    #[must_use]
-    pub fn line(&self, name_target: bool) -> String {
-        format!("{}; {}", self.answer(), self.basis(name_target))
+    /// The verdict for people, in one line; it names its target if there are several.
+    pub(crate) fn text(&self, name_target: bool) -> AnswerText {
+        let figures = format!("{}; {}", self.figures(), self.basis(name_target));
+        AnswerText { word: self.answer.as_str(), figures, details: Vec::new() }
     }
 
-    fn answer(&self) -> String {
+    /// What stands behind the word.
+    fn figures(&self) -> String {
         let rate = self.per_unit.map(|rate| with_interval(rate, self.unit));
         let level = self.level.map(|level| human::amount(level, self.unit)).unwrap_or_default();
         match (self.answer, rate, &self.masked) {
-            (WorkAnswer::Leaks, Some(rate), Some(part)) => {
-                format!(
-                    "leaks {rate} in {}, which {} as a whole does not show",
-                    short(part),
-                    self.metric
-                )
+            (ScalingAnswer::Leaks, Some(rate), Some(part)) => {
+                format!("{rate} in {}, which {} as a whole does not show", short(part), self.metric)
             }
-            (WorkAnswer::Leaks, rate, _) => format!("leaks {}", rate.unwrap_or_default()),
-            (WorkAnswer::Constant, ..) => {
+            (ScalingAnswer::Leaks, rate, _) => rate.unwrap_or_default(),
+            (ScalingAnswer::Constant, ..) => {
                 let most = self.per_unit.map_or(f64::INFINITY, |rate| rate.high.max(0.0));
-                format!("constant {level}, at most {} per unit", bound(most, self.unit))
+                format!("{level}, at most {} per unit", bound(most, self.unit))
             }
-            (WorkAnswer::Inconclusive, ..) => {
+            (ScalingAnswer::Inconclusive, ..) => {
                 let reason = self.reason.as_deref().unwrap_or("no reason is known");
                 let so_far = self.per_unit_so_far.map_or(String::new(), |rate| {
                     format!(": {} per unit so far", human::amount(rate, self.unit))
@@ -296,7 +280,7 @@ impl WorkVerdict {
                 let more = self.needs_more.map_or(String::new(), |more| {
                     format!("; about {} more would show it", seconds(more))
                 });
-                format!("inconclusive {reason}{so_far}{more}")
+                format!("{reason}{so_far}{more}")
             }
         }
     }
@@ -353,13 +337,17 @@ mod tests {
         series(600, |i| 30 * i)
     }
 
+    fn line(verdict: &WorkVerdict) -> String {
+        verdict.text(false).lines(" ").remove(0)
+    }
+
     #[test]
     fn the_line_has_the_answer_the_rate_the_work_and_the_part() {
         let heap = series(600, |i| 50_000_000 + 30_000 * i + i % 7 * 900);
         let run = run_of(vec![part("[heap]", heap), part("file", series(600, |_| 4_000_000))]);
         let verdict = run.judge_by_work("requests", &counter());
-        assert_eq!(verdict.answer, WorkAnswer::Leaks);
-        let line = verdict.line(false);
+        assert_eq!(verdict.answer, ScalingAnswer::Leaks);
+        let line = line(&verdict);
         assert!(line.starts_with("leaks 100") && line.contains(" B per unit (95 % CI 1"), "{line}");
         assert!(
             line.contains("; rss per requests, 17970 of them in 9 m 59 s; [heap] 100 %"),
@@ -375,7 +363,7 @@ mod tests {
     #[test]
     fn what_does_not_grow_is_constant() {
         let run = RunSeries::of_resident("a", series(600, |i| 50_000_000 + i % 7 * 900));
-        let line = run.judge_by_work("n", &counter()).line(false);
+        let line = line(&run.judge_by_work("n", &counter()));
         assert!(line.starts_with("constant 47.7 MiB, at most "), "{line}");
     }
 
@@ -384,9 +372,9 @@ mod tests {
         let run = RunSeries::of_resident("a", series(600, |i| 50_000_000 + i % 7 * 900));
         let run = RunSeries { not_all_followed: true, ..run };
         let verdict = run.judge_by_work("n", &counter());
-        assert_eq!(verdict.answer, WorkAnswer::Inconclusive);
+        assert_eq!(verdict.answer, ScalingAnswer::Inconclusive);
         let why = "inconclusive not all of its processes could be followed";
-        assert!(verdict.line(false).starts_with(why), "{}", verdict.line(false));
+        assert!(line(&verdict).starts_with(why), "{}", line(&verdict));
     }
 
     #[test]
@@ -395,8 +383,8 @@ mod tests {
         for rate in [20_000, 400_000] {
             let grows = series(600, move |i| 50_000_000 + rate * (i - 200).max(0));
             let verdict = RunSeries::of_resident("a", grows).judge_by_work("n", &still);
-            assert_eq!(verdict.answer, WorkAnswer::Inconclusive);
-            let line = verdict.line(false);
+            assert_eq!(verdict.answer, ScalingAnswer::Inconclusive);
+            let line = line(&verdict);
             assert!(line.starts_with("inconclusive rss grows while n stands still: "), "{line}");
         }
     }
@@ -406,10 +394,10 @@ mod tests {
         let leak = |n| series(n, |i| 50_000_000 + 30_000 * i);
         let few =
             RunSeries::of_resident("a", leak(600)).judge_by_work("n", &series(600, |i| i / 100));
-        assert!(few.line(false).starts_with("inconclusive not enough data yet: n rose 5 times"));
+        assert!(line(&few).starts_with("inconclusive not enough data yet: n rose 5 times"));
         let short =
             RunSeries::of_resident("a", leak(60)).judge_by_work("n", &series(60, |i| 30 * i));
-        let line = short.line(false);
+        let line = line(&short);
         assert!(
             line.starts_with("inconclusive not enough data yet: 1000 B per unit so far; about"),
             "{line}"
@@ -421,12 +409,8 @@ mod tests {
         let leak = series(1_200, |i| 50_000_000 + 30_000 * i + i % 7 * 900);
         let verdict = RunSeries::of_resident("a", leak)
             .judge_by_work("n", &series(1_200, |i| 30 * (i % 600)));
-        assert_eq!((verdict.answer, verdict.resets), (WorkAnswer::Leaks, 1));
-        assert!(
-            verdict.line(false).contains("it went backwards 1 time"),
-            "{}",
-            verdict.line(false)
-        );
+        assert_eq!((verdict.answer, verdict.resets), (ScalingAnswer::Leaks, 1));
+        assert!(line(&verdict).contains("it went backwards 1 time"), "{}", line(&verdict));
     }
 
     #[test]

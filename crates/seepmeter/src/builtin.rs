@@ -20,7 +20,7 @@ pub fn samplers() -> Vec<Arc<SamplerFactory>> {
         #[cfg(feature = "bundled")]
         SamplerFactory::of::<seepmeter_sampler_fds::Fds>().into(),
         #[cfg(feature = "bundled")]
-        SamplerFactory::of::<seepmeter_sampler_cgroup::Cgroup>().into(),
+        SamplerFactory::of::<seepmeter_sampler_cgroup::CgroupSampler>().into(),
     ]
 }
 

@@ -10,7 +10,7 @@ use crate::messages;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::sinks::{Destination, Output};
 use crate::terminal::INDENT;
-use crate::watch::Watch;
+use crate::watch::{TargetPolicy, Watch};
 
 /// The outputs of a subcommand, all of which can be written to.
 pub(crate) struct Reports {
@@ -67,7 +67,7 @@ impl Reports {
             Ok((reports, answer))
         };
         match flags.formats.iter().any(|spec| spec.file.is_some()) {
-            true => Watch::while_judging(room.clone(), open_and_work),
+            true => Watch::while_pending(TargetPolicy::NoRun, room.clone(), open_and_work),
             false => open_and_work(),
         }
     }

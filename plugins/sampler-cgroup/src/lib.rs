@@ -19,7 +19,7 @@ pub use running::RunningCgroup;
 use seepmeter_plugin::{Error, Plugin, Sampler, Stream, options};
 
 options! {
-    /// The options of [`Cgroup`].
+    /// The options of [`CgroupSampler`].
     pub struct CgroupOptions {
         /// Read the pressure too (PSI), as far as the kernel has it.
         pressure: bool = "yes",
@@ -27,11 +27,11 @@ options! {
 }
 
 /// The sampler with its options, before the run.
-pub struct Cgroup {
+pub struct CgroupSampler {
     options: CgroupOptions,
 }
 
-impl Plugin for Cgroup {
+impl Plugin for CgroupSampler {
     const NAME: &'static str = "cgroup";
     const ABOUT: &'static str = "reads the memory of the targets' cgroups, with pages of files and of the kernel, limits and pressure";
     type Options = CgroupOptions;
@@ -41,7 +41,7 @@ impl Plugin for Cgroup {
     }
 }
 
-impl Sampler for Cgroup {
+impl Sampler for CgroupSampler {
     type Running = RunningCgroup;
 
     fn start(self, stream: &mut dyn Stream) -> Result<RunningCgroup, Error> {
@@ -49,4 +49,4 @@ impl Sampler for Cgroup {
     }
 }
 
-seepmeter_plugin::export_sampler!(Cgroup as cgroup);
+seepmeter_plugin::export_sampler!(CgroupSampler as cgroup);

@@ -106,9 +106,8 @@ impl RunningCgroup {
         target.text = text;
         let outcome = self.watch(&target, stream);
         if let Err(error) = &outcome {
-            let text = format!("its cgroup is not sampled any more: {error}").into();
-            let kind = EventKind::Incomplete { count: Some(1), text };
-            stream.event(Event::new(stream.now(), kind).of(target.subject));
+            let text = format!("its cgroup is not sampled any more: {error}");
+            stream.incomplete(target.subject, Some(1), text);
         }
         target.folder = outcome.ok();
         self.targets.push(target);
@@ -151,10 +150,7 @@ impl RunningSampler for RunningCgroup {
     fn add_target(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error> {
         let mut target = CgroupTarget::open(target)?;
         target.folder = match self.watch(&target, stream) {
-            // It must not cost the others their samples.
-            Err(error) if self.sampled && error.kind() == ErrorKind::Failed => {
-                return Err(Error::skip(error));
-            }
+            Err(error) if self.sampled => return Err(error.into_skip()),
             outcome => Some(outcome?),
         };
         self.targets.push(target);

@@ -9,10 +9,8 @@ use seepmeter_plugin::{
     Target,
 };
 use seepmeter_process::proc::ProcRoot;
-use seepmeter_sampler_cgroup::{Cgroup, CgroupOptions, RunningCgroup};
-use seepmeter_tests::{
-    Cgroup as TestCgroup, RunningProgram, eventually, not_run, run_target, words,
-};
+use seepmeter_sampler_cgroup::{CgroupOptions, CgroupSampler, RunningCgroup};
+use seepmeter_tests::{RunningProgram, TestCgroup, eventually, not_run, run_target, words};
 
 const MIB: i64 = 1 << 20;
 
@@ -25,7 +23,7 @@ impl Watched {
     fn start() -> Self {
         let mut stream = StreamBuffer::new();
         let options = CgroupOptions::from_pairs(&[]).unwrap();
-        let sampler = Cgroup::new(options).unwrap().start(&mut stream).unwrap();
+        let sampler = CgroupSampler::new(options).unwrap().start(&mut stream).unwrap();
         Self { sampler, stream }
     }
 

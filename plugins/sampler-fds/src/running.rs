@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use seepmeter_plugin::record::{Event, EventKind, SubjectId};
+use seepmeter_plugin::record::SubjectId;
 use seepmeter_plugin::{Error, ErrorKind, RunningSampler, SampleBuilder, Stream, Target};
 use seepmeter_process::system::thread_cpu_time;
 
@@ -52,9 +52,8 @@ impl RunningFds {
     /// Lets go of a target that can't be observed any more, while others can.
     fn give_up(&mut self, subject: SubjectId, error: &Error, stream: &mut dyn Stream) {
         self.targets.retain(|target| target.subject != subject);
-        let text = format!("this target is not sampled any more: {error}").into();
-        let kind = EventKind::Incomplete { count: Some(1), text };
-        stream.event(Event::new(stream.now(), kind).of(subject));
+        let text = format!("this target is not sampled any more: {error}");
+        stream.incomplete(subject, Some(1), text);
     }
 }
 
@@ -69,10 +68,7 @@ fn charged<T>(budget: &mut Budget, act: impl FnOnce() -> T) -> T {
 impl RunningSampler for RunningFds {
     fn add_target(&mut self, target: &Target, _stream: &mut dyn Stream) -> Result<(), Error> {
         let target = match FdsTarget::open(target, &self.options, self.metrics) {
-            // It must not cost the others their samples.
-            Err(error) if self.sampled && error.kind() == ErrorKind::Failed => {
-                return Err(Error::skip(error));
-            }
+            Err(error) if self.sampled => return Err(error.into_skip()),
             outcome => outcome?,
         };
         self.targets.push(target);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use seepmeter_plugin::record::conventions::metric;
-use seepmeter_plugin::record::{Event, EventKind, MetricId, SubjectId, SubjectKind};
+use seepmeter_plugin::record::{MetricId, SubjectId, SubjectKind};
 use seepmeter_plugin::{Error, SampleBuilder, Stream, Target};
 use seepmeter_process::proc::{ProcError, ProcFolder, ProcRoot, StatusFile};
 
@@ -173,8 +173,7 @@ impl FdsTarget {
             SLOW_SWEEP.as_secs(),
             self.budget
         );
-        let kind = EventKind::Incomplete { count: None, text: text.into() };
-        stream.event(Event::new(stream.now(), kind).of(self.subject));
+        stream.incomplete(self.subject, None, text);
     }
 
     /// What a failure to list the folder or to read a link means.

@@ -8,9 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use seepmeter_plugin::record::conventions::{attribute, metric};
-use seepmeter_plugin::record::{
-    Attributes, Event, EventKind, MetricId, StackId, SubjectId, SubjectKind,
-};
+use seepmeter_plugin::record::{Attributes, MetricId, StackId, SubjectId, SubjectKind};
 use seepmeter_plugin::{
     Error, NewSubject, SampleBuilder, Stream, SubjectTable, Target, Until, point_value,
 };
@@ -241,10 +239,8 @@ impl MemoryCalls {
         }
         if self.disorder == Disorder::Unreported {
             self.disorder = Disorder::Reported;
-            let stream = sample.stream();
             let text = "two threads made memory calls at the same time, and one call took longer than the other could be delayed: where their ranges overlap, `mapped` may be of the wrong stack";
-            let kind = EventKind::Incomplete { count: None, text: text.into() };
-            stream.event(Event::new(stream.now(), kind).of(process));
+            sample.stream().incomplete(process, None, text.to_owned());
         }
     }
 }

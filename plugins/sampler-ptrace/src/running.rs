@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use glob::Pattern;
-use seepmeter_plugin::record::{Event, EventKind, SubjectId};
+use seepmeter_plugin::record::SubjectId;
 use seepmeter_plugin::{
     Error, ErrorKind, RunningSampler, SampleBuilder, Stream, Target, Until, Waited,
 };
@@ -86,31 +86,24 @@ impl RunningPtrace {
     }
 }
 
-/// A target that can't be traced is left out, and does not end the sampler.
-fn left_out(error: Error) -> Error {
-    if error.kind() == ErrorKind::Failed { Error::skip(error) } else { error }
-}
-
 /// Reports that a target could not be observed, while others could.
 fn report(target: SubjectId, error: &Error, is_lost: bool, stream: &mut dyn Stream) {
     let what = if is_lost { "is not sampled any more" } else { "was left out of this sample" };
-    let text = format!("this target {what}: {error}").into();
-    let kind = EventKind::Incomplete { count: Some(1), text };
-    stream.event(Event::new(stream.now(), kind).of(target));
+    stream.incomplete(target, Some(1), format!("this target {what}: {error}"));
 }
 
 impl RunningSampler for RunningPtrace {
     fn add_target(&mut self, target: &Target, _stream: &mut dyn Stream) -> Result<(), Error> {
         let tracing = match self.mode {
-            TracingMode::Stops => Tracing::by_stops(target.pid).map_err(left_out)?,
+            TracingMode::Stops => Tracing::by_stops(target.pid).map_err(Error::into_skip)?,
             TracingMode::Follows(_) if !self.targets.is_empty() || self.unwatched.is_some() => {
                 return Err(Error::skip(
                     "calls=memory follows one command that seepmeter spawns, and no second target; leave calls= out to sample several",
                 ));
             }
-            TracingMode::Follows(metrics) => {
-                Tracing::Follows(Box::new(MemoryCalls::begin(target, metrics).map_err(left_out)?))
-            }
+            TracingMode::Follows(metrics) => Tracing::Follows(Box::new(
+                MemoryCalls::begin(target, metrics).map_err(Error::into_skip)?,
+            )),
         };
         self.targets.push(TracedTarget::new(target, tracing, &mut self.shared));
         Ok(())

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use glob::Pattern;
-use seepmeter_plugin::record::{Event, EventKind, StackId, SubjectId, human};
+use seepmeter_plugin::record::{StackId, SubjectId, human};
 use seepmeter_plugin::{Error, SampleBuilder, Stream, Target, Until, point_value};
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::page_size;
@@ -242,8 +242,7 @@ impl TracedTarget {
         let StopCopy { left_out, late, .. } = &self.copy;
         let max_pause = human::duration(point_value(max_pause.as_nanos()).cast_unsigned());
         let mut report = |count: usize, text: String| {
-            let kind = EventKind::Incomplete { count: Some(point_value(count)), text: text.into() };
-            stream.event(Event::new(stream.now(), kind).of(self.subject));
+            stream.incomplete(self.subject, Some(point_value(count)), text);
         };
         if !left_out.is_empty() {
             let what = left_out.join(", ");

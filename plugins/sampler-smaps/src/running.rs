@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use seepmeter_plugin::record::{Event, EventKind, SubjectId};
+use seepmeter_plugin::record::SubjectId;
 use seepmeter_plugin::{
     Error, ErrorKind, RunningSampler, SampleBuilder, Stream, Target, Until, Waited,
 };
@@ -76,9 +76,8 @@ impl RunningSmaps {
     /// Lets go of a target that can't be observed any more, while others can.
     fn give_up(&mut self, at: usize, error: &Error, stream: &mut dyn Stream) {
         let subject = self.targets.remove(at).subject;
-        let text = format!("this target is not sampled any more: {error}").into();
-        let kind = EventKind::Incomplete { count: Some(1), text };
-        stream.event(Event::new(stream.now(), kind).of(subject));
+        let text = format!("this target is not sampled any more: {error}");
+        stream.incomplete(subject, Some(1), text);
     }
 
     /// Does something for each target that has not failed in this sample.
@@ -108,10 +107,7 @@ impl RunningSmaps {
 impl RunningSampler for RunningSmaps {
     fn add_target(&mut self, target: &Target, _stream: &mut dyn Stream) -> Result<(), Error> {
         let target = match TargetWatch::new(target, &self.options, &self.metrics) {
-            // It must not cost the others their samples.
-            Err(error) if self.sampled && error.kind() == ErrorKind::Failed => {
-                return Err(Error::skip(error));
-            }
+            Err(error) if self.sampled => return Err(error.into_skip()),
             outcome => outcome?,
         };
         self.targets.push(target);

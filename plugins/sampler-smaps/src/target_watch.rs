@@ -302,7 +302,7 @@ impl TargetWatch {
             OLDEST.as_secs(),
             self.options.budget
         );
-        self.report(Some(EventKind::Incomplete { count: None, text: text.into() }), stream);
+        stream.incomplete(self.subject, None, text);
     }
 
     fn report(&self, event: Option<EventKind>, stream: &mut dyn Stream) {

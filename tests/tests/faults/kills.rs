@@ -12,8 +12,8 @@ use seepmeter_record::conventions::attribute;
 use seepmeter_record::jsonl::Ending;
 use seepmeter_record::{End, EventKind};
 use seepmeter_tests::{
-    Cgroup, Recording, RunningProgram, eventually, long, long_or_not_run, not_run, run, run_target,
-    seepmeter, test_target, words,
+    Recording, RunningProgram, TestCgroup, eventually, long, long_or_not_run, not_run, run,
+    run_target, seepmeter, test_target, words,
 };
 
 const SAMPLERS: [&str; 5] = ["statm", "smaps", "ptrace", "statm,peak=interval", "fds"];
@@ -284,7 +284,7 @@ fn in_a_time_namespace_a_target_is_watched_as_anywhere() {
 #[test]
 fn a_target_that_the_kernel_kills_for_its_cgroups_memory_is_reported_with_all_its_samples() {
     const LIMIT: u64 = 64 << 20;
-    let cgroups = [2, 1].map(|version| Cgroup::new(version, LIMIT));
+    let cgroups = [2, 1].map(|version| TestCgroup::new(version, LIMIT));
     let why: Vec<String> = cgroups.iter().filter_map(|it| it.as_ref().err().cloned()).collect();
     let Some(cgroup) = cgroups.into_iter().find_map(Result::ok) else {
         let what = "an OOM kill in a cgroup (the suite `kernels` has one too)";
@@ -317,7 +317,7 @@ pub(super) fn hostile_kinds() -> String {
 #[test]
 fn an_attached_process_that_the_kernel_kills_for_its_cgroups_memory_is_reported_as_such() {
     const LIMIT: u64 = 60 << 20;
-    let cgroups = [2, 1].map(|version| Cgroup::new(version, LIMIT));
+    let cgroups = [2, 1].map(|version| TestCgroup::new(version, LIMIT));
     let why: Vec<String> = cgroups.iter().filter_map(|it| it.as_ref().err().cloned()).collect();
     let Some(cgroup) = cgroups.into_iter().find_map(Result::ok) else {
         return not_run("an OOM kill of an attached process", &why.join("; "));

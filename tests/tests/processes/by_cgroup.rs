@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use seepmeter_record::TargetOrigin;
 use seepmeter_tests::{
-    Cgroup, Recording, RunningProgram, eventually, not_run, run_target, seepmeter, words,
+    Recording, RunningProgram, TestCgroup, eventually, not_run, run_target, seepmeter, words,
 };
 
 const LIMIT: u64 = 1 << 30;
 
 /// A cgroup, and a folder for what is written.
 struct Place {
-    group: Cgroup,
+    group: TestCgroup,
     folder: tempfile::TempDir,
 }
 
@@ -28,7 +28,7 @@ impl Drop for Place {
 impl Place {
     /// None, loudly, if this machine does not let a cgroup be made.
     fn new(test: &str) -> Option<Self> {
-        let group = Cgroup::new(1, LIMIT).or_else(|_| Cgroup::new(2, LIMIT));
+        let group = TestCgroup::new(1, LIMIT).or_else(|_| TestCgroup::new(2, LIMIT));
         let group = group.inspect_err(|why| not_run(test, why)).ok()?;
         Some(Self { group, folder: tempfile::tempdir().unwrap() })
     }

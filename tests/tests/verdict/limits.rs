@@ -4,7 +4,8 @@ use seepmeter_record::MappingClass;
 use seepmeter_record::conventions::{DescriptorKind, attribute, metric};
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{
-    Cgroup, Recording, long_or_not_run, not_run, replay, run, run_target, seepmeter, verdict, words,
+    Recording, TestCgroup, long_or_not_run, not_run, replay, run, run_target, seepmeter, verdict,
+    words,
 };
 use serde_json::Value;
 
@@ -363,7 +364,7 @@ fn a_gate_on_the_time_to_a_limit_is_never_silent_if_no_time_can_be_known() {
 fn the_limit_of_a_real_cgroup_stands_in_the_recording() {
     const LIMIT: u64 = 256 << 20;
     for version in [2, 1] {
-        let cgroup = match Cgroup::new(version, LIMIT) {
+        let cgroup = match TestCgroup::new(version, LIMIT) {
             Ok(cgroup) => cgroup,
             Err(why) => {
                 not_run(&format!("the limit of a real cgroup, version {version}"), &why);

@@ -8,10 +8,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use seepmeter_plugin::private::panic_text;
 use seepmeter_plugin::{ConfiguredSampler, Error, ErrorKind, RunningSampler, Target};
 use seepmeter_record::{SamplerId, SubjectId};
 
-use crate::failures::{Failures, answer, panic_text};
+use crate::failures::{Failures, answer};
 use crate::plan::{SamplerPlan, StartError};
 use crate::plugins::at_departure;
 use crate::session::TargetEndNotice;

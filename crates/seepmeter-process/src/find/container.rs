@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::limits::{Cgroup, folders_in};
+use crate::cgroup::{Cgroup, folders_in};
 
 /// A part of an id is one from so many digits on, so that no name is taken for it.
 const SHORTEST_ID: usize = 12;
@@ -181,23 +181,18 @@ fn json(path: &Path) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::TestFolder;
 
     /// A hierarchy of version 2, and folders of runtimes.
-    struct MadeUp(tempfile::TempDir);
+    struct Containers(TestFolder);
 
-    impl MadeUp {
+    impl Containers {
         fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
+            Self(TestFolder::new())
         }
 
         fn group(&self, path: &str) {
             fs::create_dir_all(self.0.path().join("cgroup").join(path)).unwrap();
-        }
-
-        fn file(&self, path: &str, text: &str) {
-            let path = self.0.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
         }
 
         fn search(&self, wanted: &str) -> ContainerSearch {
@@ -226,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_id_or_twelve_digits_of_it_are_found_in_the_cgroups_of_each_runtime() {
-        let made_up = MadeUp::new();
+        let made_up = Containers::new();
         let pod = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice";
         let paths = [
             format!("system.slice/docker-{}.scope", id('1')),
@@ -249,24 +244,25 @@ mod tests {
 
     #[test]
     fn a_name_is_found_in_the_files_of_docker_and_of_podman() {
-        let made_up = MadeUp::new();
+        let made_up = Containers::new();
         made_up.group(&format!("docker/{}", id('a')));
         made_up.group(&format!("machine.slice/libpod-{}.scope", id('b')));
         made_up
-            .file(&format!("docker/containers/{}/config.v2.json", id('a')), r#"{"Name":"/web"}"#);
+            .0
+            .write(&format!("docker/containers/{}/config.v2.json", id('a')), r#"{"Name":"/web"}"#);
         let containers = format!(r#"[{{"id":"{}","names":["db","store"]}}]"#, id('b'));
-        made_up.file("storage/overlay-containers/containers.json", &containers);
+        made_up.0.write("storage/overlay-containers/containers.json", &containers);
         assert_eq!(made_up.path("web"), Some(format!("/docker/{}", id('a'))));
         assert_eq!(made_up.path("store"), Some(format!("/machine.slice/libpod-{}.scope", id('b'))));
         assert_eq!(made_up.search("we"), ContainerSearch::None);
         // A file that is not what it should be is as if it were not there.
-        made_up.file("storage/vfs-containers/containers.json", r#"[{"names":7}, 1"#);
+        made_up.0.write("storage/vfs-containers/containers.json", r#"[{"names":7}, 1"#);
         assert_eq!(made_up.path("web"), Some(format!("/docker/{}", id('a'))));
     }
 
     #[test]
     fn lxc_and_machines_are_found_by_their_names_and_no_other_cgroup_is() {
-        let made_up = MadeUp::new();
+        let made_up = Containers::new();
         let paths = [
             ("lxc/one", "one"),
             ("lxc.payload.two", "two"),
@@ -283,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_two_containers_are_called_by_is_none_of_them() {
-        let made_up = MadeUp::new();
+        let made_up = Containers::new();
         let other = format!("{}1", &id('c')[1..]);
         made_up.group(&format!("docker/{}", id('c')));
         made_up.group(&format!("docker/{other}"));

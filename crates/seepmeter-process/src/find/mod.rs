@@ -273,30 +273,28 @@ fn ancestors(pid: i32, root: &ProcRoot) -> impl Iterator<Item = i32> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
     use std::time::Duration;
 
     use super::*;
+    use crate::testing::TestFolder;
 
     /// A procfs of a few processes.
-    struct MadeUp(tempfile::TempDir);
+    struct Processes(TestFolder);
 
-    impl MadeUp {
+    impl Processes {
         fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
+            Self(TestFolder::new())
         }
 
         fn add(&self, (pid, parent): (i32, i32), state: char, file: &str, command: &str) {
-            let folder = self.0.path().join(pid.to_string());
-            fs::create_dir_all(&folder).unwrap();
             let name = command.split([' ', ':']).next().unwrap().rsplit('/').next().unwrap();
             let name = &name[..name.len().min(15)];
             let numbers = "0 ".repeat(30);
-            fs::write(folder.join("stat"), format!("{pid} ({name}) {state} {parent} {numbers}\n"))
-                .unwrap();
-            fs::write(folder.join("cmdline"), command.replace(' ', "\0") + "\0").unwrap();
-            symlink(file, folder.join("exe")).unwrap();
+            let stat = format!("{pid} ({name}) {state} {parent} {numbers}\n");
+            self.0.write(&format!("{pid}/stat"), &stat);
+            self.0.write(&format!("{pid}/cmdline"), &(command.replace(' ', "\0") + "\0"));
+            symlink(file, self.0.path().join(format!("{pid}/exe"))).unwrap();
         }
 
         fn search(&self, pattern: NamePattern) -> Vec<i32> {
@@ -315,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_process_is_found_by_its_name_its_file_its_script_and_as_people_call_it() {
-        let root = MadeUp::new();
+        let root = Processes::new();
         root.add((7, 1), 'S', "/usr/sbin/nginx", "nginx: master");
         root.add((8, 1), 'S', "/usr/bin/python3.11", "python3 /srv/worker.py 1");
         root.add((9, 1), 'S', "/opt/a-name-longer-than-comm", "a-name-longer-than-comm");
@@ -337,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_roots_are_those_with_no_ancestor_among_them_also_if_another_program_stands_between() {
-        let root = MadeUp::new();
+        let root = Processes::new();
         for (pid, parent) in [(7, 1), (8, 7), (10, 9)] {
             root.add((pid, parent), 'S', "/bin/x", "x");
         }
@@ -363,7 +361,7 @@ mod tests {
 
     #[test]
     fn what_executes_the_same_program_is_found_whatever_it_is_called() {
-        let root = MadeUp::new();
+        let root = Processes::new();
         root.add((7, 1), 'S', "/usr/bin/python3.11", "python3 /srv/worker.py 1");
         root.add((8, 1), 'S', "/usr/bin/python3.11", "python3 /srv/other.py 1");
         root.add((9, 1), 'S', "/usr/bin/python3.11 (deleted)", "python3 /srv/worker.py 2");

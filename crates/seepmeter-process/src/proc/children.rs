@@ -85,42 +85,22 @@ fn parse(text: &[u8], path: &Path, children: &mut Vec<i32>) -> Result<(), ProcEr
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::process::{Child, Command, Stdio};
     use std::sync::mpsc;
 
     use super::*;
-
-    /// A child that waits until its standard input is closed, which dropping it does.
-    struct Waiting(Child);
-
-    impl Waiting {
-        fn spawn() -> Self {
-            Self(Command::new("cat").stdin(Stdio::piped()).spawn().unwrap())
-        }
-
-        fn pid(&self) -> i32 {
-            self.0.id().cast_signed()
-        }
-    }
-
-    impl Drop for Waiting {
-        fn drop(&mut self) {
-            drop(self.0.stdin.take());
-            let _ = self.0.wait();
-        }
-    }
+    use crate::testing::WaitingChild;
 
     #[test]
     fn children_of_any_thread_are_the_processs_children() {
         let (say, hear) = mpsc::channel();
         let (end, ended) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
-            let child = Waiting::spawn();
+            let child = WaitingChild::spawn();
             say.send(child.pid()).unwrap();
             let _ = ended.recv();
         });
         let of_a_thread = hear.recv().unwrap();
-        let own = Waiting::spawn();
+        let own = WaitingChild::spawn();
         let root = ProcRoot::default();
         let pid = std::process::id().cast_signed();
         // Tests run beside this one, whose children come and go.

@@ -46,7 +46,7 @@ pub enum FoundBy {
 /// Something that has happened in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Change {
+pub enum TreeChange {
     /// A process is there that was not known.
     Started(Arc<TreeProcess>),
     /// It has executed another program, or has changed its name.

@@ -10,7 +10,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use seepmeter_record::End;
 
 use super::accounting::{Account, Accounting};
-use super::change::{Change, EndReason, FoundBy, TreeCounts, TreeProcess};
+use super::change::{EndReason, FoundBy, TreeChange, TreeCounts, TreeProcess};
 use super::{NameFilter, Role};
 use crate::find::ListedProcess;
 use crate::proc::{ProcRoot, Stat, StatmFile};
@@ -78,7 +78,7 @@ struct Beyond {
 pub(crate) struct Members {
     pub(crate) epoll: Epoll,
     pub(crate) by_pid: BTreeMap<i32, Member>,
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<TreeChange>,
     pub(crate) counts: TreeCounts,
     pub(crate) accounting: Accounting,
     beyond: HashMap<i32, Beyond>,
@@ -170,7 +170,7 @@ impl Members {
         let is_reported = self.reports(&info);
         if is_reported {
             self.counts.started += 1;
-            self.changes.push(Change::Started(info.clone()));
+            self.changes.push(TreeChange::Started(info.clone()));
         }
         let member = Member {
             process,
@@ -250,7 +250,7 @@ impl Members {
         let Some(member) = self.by_pid.remove(&pid) else { return };
         if member.is_reported {
             let reason = EndReason::Ended(end);
-            self.changes.push(Change::Ended { process: member.info, reason });
+            self.changes.push(TreeChange::Ended { process: member.info, reason });
         }
     }
 
@@ -283,12 +283,12 @@ impl Members {
         }
         let before = std::mem::replace(&mut member.info, info.clone());
         let was_reported = std::mem::replace(&mut member.is_reported, is_reported);
-        let left_out = || Change::Ended { process: before, reason: EndReason::LeftOut };
+        let left_out = || TreeChange::Ended { process: before, reason: EndReason::LeftOut };
         self.counts.started += u64::from(is_reported && !was_reported);
         self.changes.extend(match (was_reported, is_reported) {
-            (true, true) => Some(Change::Executed(info)),
+            (true, true) => Some(TreeChange::Executed(info)),
             (true, false) => Some(left_out()),
-            (false, true) => Some(Change::Started(info)),
+            (false, true) => Some(TreeChange::Started(info)),
             (false, false) => None,
         });
     }

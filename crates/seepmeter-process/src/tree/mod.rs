@@ -1,7 +1,7 @@
 //! A target and all its descendants: who is there, since when, and what has become of them.
 //!
 //! A [`ProcessTree`] is asked at each tick, or when its descriptor is readable, and reports each process that
-//! has [started, executed something else or ended](Change). How it finds them depends on what is allowed
+//! has [started, executed something else or ended](TreeChange). How it finds them depends on what is allowed
 //! here, and [`Discovery`] says what is in use, the best first:
 //!
 //! 1. The kernel's *process events* report each fork, exec and exit. Nothing is missed.
@@ -25,7 +25,7 @@
 //! use std::os::fd::AsFd;
 //! use std::time::{Duration, Instant};
 //!
-//! use seepmeter_process::tree::{Change, ProcessTree, TreeOptions};
+//! use seepmeter_process::tree::{TreeChange, ProcessTree, TreeOptions};
 //! use seepmeter_process::wait::wait_one_readable;
 //! use seepmeter_process::{ChildSignals, Command};
 //!
@@ -39,9 +39,9 @@
 //!     wait_one_readable(tree.as_fd(), Some(next_tick))?;
 //!     for change in tree.refresh()? {
 //!         match change {
-//!             Change::Started(process) | Change::Executed(process) => println!("{}", process.role),
-//!             Change::Ended { process, reason } => println!("{}: {reason:?}", process.role),
-//!             Change::EventsDropped => println!("some were missed"),
+//!             TreeChange::Started(process) | TreeChange::Executed(process) => println!("{}", process.role),
+//!             TreeChange::Ended { process, reason } => println!("{}: {reason:?}", process.role),
+//!             TreeChange::EventsDropped => println!("some were missed"),
 //!             _ => {}
 //!         }
 //!     }
@@ -71,7 +71,7 @@ mod process_tree;
 mod role;
 mod statm;
 
-pub use change::{BriefProcesses, Change, EndReason, FoundBy, TreeCounts, TreeProcess};
+pub use change::{BriefProcesses, EndReason, FoundBy, TreeChange, TreeCounts, TreeProcess};
 pub use discovery::{Discovery, Listing, Mechanism};
 pub use end_tree::TreeEnd;
 pub use filter::NameFilter;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::limits::{Cgroup, PROCESSES, folders_in, pids_in};
+use crate::cgroup::{Cgroup, PROCESSES, folders_in, pids_in};
 use crate::proc::ProcRoot;
 use crate::proc::text::decimal;
 
@@ -159,28 +159,9 @@ fn remove(folder: &Path, deadline: Instant) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::process::{Child, Command, Stdio};
 
     use super::*;
-
-    struct Waiting(Child);
-
-    impl Waiting {
-        fn spawn() -> Self {
-            Self(Command::new("cat").stdin(Stdio::piped()).spawn().unwrap())
-        }
-
-        fn pid(&self) -> i32 {
-            self.0.id().cast_signed()
-        }
-    }
-
-    impl Drop for Waiting {
-        fn drop(&mut self) {
-            drop(self.0.stdin.take());
-            let _ = self.0.wait();
-        }
-    }
+    use crate::testing::WaitingChild;
 
     /// None, loudly, if this machine does not let one be made.
     fn made(pid: i32, test: &str) -> Option<OwnCgroup> {
@@ -191,7 +172,7 @@ mod tests {
 
     #[test]
     fn it_lists_its_processes_and_is_removed_while_one_runs_on() {
-        let process = Waiting::spawn();
+        let process = WaitingChild::spawn();
         let before = fs::read(format!("/proc/{}/cgroup", process.pid())).unwrap();
         let Some(cgroup) = made(process.pid(), "a cgroup of its own") else { return };
         assert_eq!(cgroup.pids().unwrap(), [process.pid()]);
@@ -204,14 +185,14 @@ mod tests {
 
     #[test]
     fn the_next_one_removes_what_a_killed_one_has_left_and_nothing_that_is_in_use() {
-        let (process, other) = (Waiting::spawn(), Waiting::spawn());
+        let (process, other) = (WaitingChild::spawn(), WaitingChild::spawn());
         let Some(in_use) = made(process.pid(), "stale cgroups") else { return };
         let group = in_use.folders().next().unwrap().to_owned();
         // As a killed one leaves it: nobody has locked it.
         let stale = group.parent().unwrap().join(format!("{PREFIX}stale-{}", std::process::id()));
         fs::create_dir(&stale).unwrap();
         write_pid(&stale, other.pid()).unwrap();
-        let third = Waiting::spawn();
+        let third = WaitingChild::spawn();
         let next = made(third.pid(), "stale cgroups").unwrap();
         assert!(!stale.exists() && group.exists());
         assert_eq!(next.pids().unwrap(), [third.pid()]);

@@ -10,7 +10,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use rustix::process::{Resource, getrlimit};
 
 use super::accounting::AccountReading;
-use super::change::{Change, FoundBy, TreeCounts, TreeProcess};
+use super::change::{FoundBy, TreeChange, TreeCounts, TreeProcess};
 use super::discovery::{Discovery, Listing, Mechanism};
 use super::members::{Candidate, Members, Origin, Unopened, watch};
 use super::new_pids::{Candidates, NewPids};
@@ -152,7 +152,7 @@ impl ProcessTree {
     /// The tree of a child that is still held: nothing of it can be missed.
     ///
     /// Until the child executes its command it is a copy of this process, with its name: then it is
-    /// [`Change::Executed`].
+    /// [`TreeChange::Executed`].
     ///
     /// # Errors
     /// If the child has ended, or there can be no epoll instance. What finds processes and can't be had is
@@ -315,7 +315,7 @@ impl ProcessTree {
     ///
     /// # Errors
     /// What the system calls fail with that are made for all processes; the tree can be asked again.
-    pub fn refresh(&mut self) -> io::Result<Vec<Change>> {
+    pub fn refresh(&mut self) -> io::Result<Vec<TreeChange>> {
         self.update()?;
         Ok(std::mem::take(&mut self.members.changes))
     }
@@ -497,7 +497,7 @@ impl ProcessTree {
     fn resynchronise(&mut self) -> io::Result<()> {
         self.newborn.clear();
         self.members.counts.brief.is_exact = false;
-        self.members.changes.push(Change::EventsDropped);
+        self.members.changes.push(TreeChange::EventsDropped);
         self.list_cgroup()?;
         self.list_all()
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use seepmeter_process::tree::Change;
+use seepmeter_process::tree::TreeChange;
 
 use crate::watched::{Watched, Way};
 
@@ -15,7 +15,7 @@ fn one_after_another(count: u32, command: &str) -> String {
 /// With events all are known, unless the kernel has dropped some, and then that is reported.
 fn assert_complete(watched: &Watched, forks: u64, dropped_is_fine: bool) {
     let (known, brief) = (watched.known_descendants(), watched.tree.counts().brief);
-    if watched.changes.contains(&Change::EventsDropped) {
+    if watched.changes.contains(&TreeChange::EventsDropped) {
         assert!(dropped_is_fine && !brief.is_exact && known <= forks, "{known} of {forks}");
     } else {
         assert!(brief.is_exact);
@@ -102,7 +102,7 @@ fn if_events_are_dropped_that_is_reported_and_what_runs_is_found_all_the_same() 
     for seconds in 1.. {
         std::thread::sleep(Duration::from_secs(seconds));
         watched.refresh();
-        if watched.changes.contains(&Change::EventsDropped) {
+        if watched.changes.contains(&TreeChange::EventsDropped) {
             break;
         }
         assert!(seconds < 8, "no event was dropped");

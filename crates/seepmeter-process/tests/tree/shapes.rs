@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use seepmeter_process::Process;
 use seepmeter_process::proc::ProcRoot;
-use seepmeter_process::tree::{Change, EndReason, FoundBy, NameFilter, ProcessTree, TreeOptions};
+use seepmeter_process::tree::{
+    EndReason, FoundBy, NameFilter, ProcessTree, TreeChange, TreeOptions,
+};
 use seepmeter_record::End;
 
 use crate::watched::{Watched, Way};
@@ -50,7 +52,7 @@ fn a_process_that_executes_another_program_is_the_same_process_with_another_role
         watched.say("go");
         let after = watched.until_running("cat", 1).remove(0);
         assert_eq!(before.key, after.key, "{way:?}");
-        assert!(watched.changes.contains(&Change::Executed(after)), "{way:?}");
+        assert!(watched.changes.contains(&TreeChange::Executed(after)), "{way:?}");
     }
 }
 
@@ -179,9 +181,9 @@ fn the_descendants_of_a_process_that_runs_already_are_included() {
         std::io::Read::read_exact(target.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         let process = Process::open(target.id().cast_signed(), &ProcRoot::default()).unwrap();
         let mut tree = ProcessTree::of_process(&process, way.options()).unwrap();
-        let started = |changes: Vec<Change>| {
+        let started = |changes: Vec<TreeChange>| {
             let started = changes.into_iter().filter_map(|change| match change {
-                Change::Started(process) => Some((process.found_by, process.key)),
+                TreeChange::Started(process) => Some((process.found_by, process.key)),
                 _ => None,
             });
             started.collect::<Vec<_>>()
@@ -226,8 +228,9 @@ fn what_no_longer_matches_the_filter_is_left_out() {
         watched.say("go");
         watched.until("it is left out", |watched| {
             let mut changes = watched.changes.iter();
-            let left_out =
-                |it: &&Change| matches!(it, Change::Ended { reason: EndReason::LeftOut, .. });
+            let left_out = |it: &&TreeChange| {
+                matches!(it, TreeChange::Ended { reason: EndReason::LeftOut, .. })
+            };
             changes.find(left_out).map(drop)
         });
         assert_eq!(watched.tree.descendants().count(), 1, "it is known, and would be ended");

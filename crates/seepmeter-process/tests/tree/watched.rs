@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seepmeter_process::tree::{
-    BATCH, CgroupUse, Change, EndReason, Mechanism, ProcessTree, TreeOptions, TreeProcess,
+    BATCH, CgroupUse, EndReason, Mechanism, ProcessTree, TreeChange, TreeOptions, TreeProcess,
 };
 use seepmeter_process::wait::wait_one_readable;
 use seepmeter_process::{Child, ChildSignals, Command, ProcessKey, Streams};
@@ -56,7 +56,7 @@ pub(crate) fn not_run(what: &str, why: &str) {
 pub(crate) struct Watched {
     pub(crate) tree: ProcessTree,
     pub(crate) child: Child,
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<TreeChange>,
     input: Option<PipeWriter>,
 }
 
@@ -138,12 +138,12 @@ impl Watched {
         let mut ended = HashMap::new();
         for change in &self.changes {
             match change {
-                Change::Started(process) => {
+                TreeChange::Started(process) => {
                     assert!(running.insert(process.key, ()).is_none(), "twice: {process:?}");
                     assert!(!ended.contains_key(&process.key), "after its end: {process:?}");
                 }
-                Change::Executed(process) => assert!(running.contains_key(&process.key)),
-                Change::Ended { process, reason: EndReason::Ended(end) } => {
+                TreeChange::Executed(process) => assert!(running.contains_key(&process.key)),
+                TreeChange::Ended { process, reason: EndReason::Ended(end) } => {
                     assert!(running.remove(&process.key).is_some(), "not started: {process:?}");
                     ended.insert(process.key, *end);
                 }

@@ -1,9 +1,10 @@
 //! Which of the places that make system calls belong to the C library.
 
 use std::collections::HashMap;
-use std::fs;
 
 use seepmeter_maps::maps;
+
+use crate::tasks;
 
 /// By instruction pointer: whether it is in the C library's code.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ impl LibcCode {
         if self.0.len() >= AT_MOST {
             self.0.clear();
         }
-        if let Ok(maps) = fs::read(format!("/proc/{pid}/maps")) {
+        if let Ok(maps) = tasks::folder(pid).read("maps") {
             self.0.insert(instruction, mapped_file(&maps, instruction).is_some_and(is_c_library));
         }
     }

@@ -33,7 +33,6 @@ mod sleep_start;
 mod socket_timeout;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::PathBuf;
 
 use calls::{Limit, RestartRule, URING_ARGUMENT};
@@ -43,6 +42,7 @@ use sleep_start::SleepStarts;
 
 use crate::arch::{RED_ZONE, Registers, SystemCall};
 use crate::memory::ProcessMemory;
+use crate::tasks;
 
 /// How long after it was resumed a thread may still have run to go back to sleep.
 const BACK_TO_SLEEP: Nanoseconds = 3_000_000;
@@ -105,10 +105,8 @@ impl SyscallRestarts {
     pub(crate) fn inspect(&mut self, pid: i32, tid: i32) -> Activity {
         let thread = self.threads.entry(tid).or_default();
         thread.before = None;
-        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")) else {
-            return Activity::Other;
-        };
-        if text.starts_with("running") {
+        let text = tasks::folder(pid).thread(tid).read("syscall").unwrap_or_default();
+        if text.starts_with(b"running") {
             return Activity::Running;
         }
         let Some((call, instruction)) = parse_call(&text) else { return Activity::Other };
@@ -140,7 +138,7 @@ impl SyscallRestarts {
 
     /// Forgets all if the process executes another program than at the last stop.
     pub(crate) fn check_program(&mut self, pid: i32) {
-        let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        let program = tasks::folder(pid).exe().unwrap_or_default();
         if program != self.program {
             self.forget();
             self.program = program;
@@ -280,8 +278,8 @@ fn write_time(place: u64, left: Nanoseconds, memory: &ProcessMemory) -> Option<(
 /// The call that a sleeping thread is in, and its instruction pointer, as /proc/PID/task/TID/syscall
 /// shows (proc(5)): `232 0x5 0x7f… 0x400 0x1388 0x0 0x0 SP PC`. A thread that runs says `running`, one
 /// that sleeps outside of a call `-1 SP PC`.
-fn parse_call(text: &str) -> Option<(SystemCall, u64)> {
-    let mut words = text.split_ascii_whitespace();
+fn parse_call(text: &[u8]) -> Option<(SystemCall, u64)> {
+    let mut words = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
     let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;
     let mut values = words.map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
     let mut arguments = [0; 6];
@@ -298,12 +296,12 @@ mod tests {
 
     #[test]
     fn the_kernels_line_of_a_call_is_parsed() {
-        let text = "232 0x5 0x7ffd 0x400 0x1388 0x0 0x8 0x7ffc 0x7f01\n";
+        let text = b"232 0x5 0x7ffd 0x400 0x1388 0x0 0x8 0x7ffc 0x7f01\n";
         let (call, instruction) = parse_call(text).unwrap();
         assert_eq!((call.number, instruction), (232, 0x7f01));
         assert_eq!(call.arguments, [5, 0x7ffd, 0x400, 0x1388, 0, 8]);
         for text in ["running\n", "-1 0x7ffc 0x7f01\n", "", "232 0x5"] {
-            assert!(parse_call(text).is_none(), "{text}");
+            assert!(parse_call(text.as_bytes()).is_none(), "{text}");
         }
     }
 }

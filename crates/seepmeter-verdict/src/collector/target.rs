@@ -271,7 +271,7 @@ impl MetricCollector {
     }
 
     fn is_resident(&self) -> bool {
-        [metric::RSS.name, metric::PSS.name].contains(&&*self.name)
+        metric::is_resident(&self.name)
     }
 
     /// A part has ended.

@@ -1,9 +1,9 @@
 //! Gates on a verdict that has work in place of time.
 
-use seepmeter_analysis::Classification;
+use seepmeter_analysis::{Classification, ScalingAnswer};
 
 use super::{Bounds, Condition, Gate, GateOutcome, Quantity};
-use crate::work::{WorkAnswer, WorkVerdict};
+use crate::work::WorkVerdict;
 
 impl Gate {
     /// Evaluates the gate on a verdict that has work in place of time.
@@ -14,13 +14,13 @@ impl Gate {
             metric: verdict.metric.clone(),
             fired,
             checked: true,
-            decided: fired || verdict.answer != WorkAnswer::Inconclusive,
+            decided: fired || verdict.answer != ScalingAnswer::Inconclusive,
             why,
         };
         let is = match verdict.answer {
-            WorkAnswer::Leaks => Classification::Growing,
-            WorkAnswer::Constant => Classification::Steady,
-            WorkAnswer::Inconclusive => Classification::Inconclusive,
+            ScalingAnswer::Leaks => Classification::Growing,
+            ScalingAnswer::Constant => Classification::Steady,
+            ScalingAnswer::Inconclusive => Classification::Inconclusive,
         };
         let inconclusive = || {
             let reason = verdict.reason.as_deref().unwrap_or("no reason is known");
@@ -37,9 +37,9 @@ impl Gate {
             }
             (Condition::Is(asked), _) => {
                 let why = match verdict.answer {
-                    WorkAnswer::Leaks => "each unit of work leaves memory behind".to_owned(),
-                    WorkAnswer::Constant => "it is constant".to_owned(),
-                    WorkAnswer::Inconclusive => inconclusive(),
+                    ScalingAnswer::Leaks => "each unit of work leaves memory behind".to_owned(),
+                    ScalingAnswer::Constant => "it is constant".to_owned(),
+                    ScalingAnswer::Inconclusive => inconclusive(),
                 };
                 outcome(is == *asked, why)
             }
@@ -53,8 +53,10 @@ impl Gate {
             }
             (Condition::Compare { quantity: Quantity::PerUnit, .. }, _) => {
                 let why = match verdict.answer {
-                    WorkAnswer::Inconclusive => inconclusive(),
-                    WorkAnswer::Leaks | WorkAnswer::Constant => "the rate is not known".to_owned(),
+                    ScalingAnswer::Inconclusive => inconclusive(),
+                    ScalingAnswer::Leaks | ScalingAnswer::Constant => {
+                        "the rate is not known".to_owned()
+                    }
                 };
                 GateOutcome { decided: false, ..outcome(false, why) }
             }

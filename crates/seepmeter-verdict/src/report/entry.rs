@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::{ReportBody, ReportSection};
 use crate::conclusion::Conclusion;
 use crate::gate::{GateOutcome, GateResult};
-use crate::text::{LineOptions, short};
-use crate::work::WorkAnswer;
+use crate::text::{AnswerText, LineOptions, short};
 use seepmeter_analysis::{Change, Classification, ScalingAnswer};
 
 /// How much an entry matters to somebody who reads the result of a build.
@@ -20,6 +19,17 @@ pub(super) enum Weight {
     Failure,
 }
 
+/// What an answer comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Memory grows, or grows more.
+    Bad,
+    /// It does not.
+    Good,
+    /// The answer is inconclusive.
+    Unknown,
+}
+
 /// An answer: a verdict, a comparison, or bytes for each unit.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AnswerEntry {
@@ -27,15 +37,8 @@ pub(super) struct AnswerEntry {
     pub(super) metric: String,
     /// The process, if there are several, by a name that no other has.
     pub(super) target: Option<String>,
-    /// `growing`, `worse`, `leaks`, …
-    pub(super) word: &'static str,
-    /// What stands behind the word, in one line.
-    pub(super) figures: String,
-    /// More lines.
-    pub(super) details: Vec<String>,
-    pub(super) weight: Weight,
-    /// False if it is inconclusive.
-    pub(super) is_known: bool,
+    pub(super) text: AnswerText,
+    pub(super) finding: Finding,
 }
 
 /// A gate, and what it comes to.
@@ -82,40 +85,23 @@ impl<'a> Entries<'a> {
                 let name_target = verdicts.len() > 1;
                 let targets = verdicts.iter().map(|verdict| &*verdict.target);
                 let answers = verdicts.iter().zip(numbered(targets)).map(|(verdict, target)| {
-                    let (word, weight) = match verdict.answer {
-                        WorkAnswer::Leaks => ("leaks", Weight::Warning),
-                        WorkAnswer::Constant => ("constant", Weight::Note),
-                        WorkAnswer::Inconclusive => ("inconclusive", Weight::Note),
-                    };
-                    let lines = vec![verdict.line(name_target)];
-                    let is_known = verdict.answer != WorkAnswer::Inconclusive;
+                    let finding = verdict.answer.into();
                     let target = name_target.then_some(target);
-                    let answer = AnswerEntry::new(&verdict.metric, word, lines);
-                    AnswerEntry { target, weight, is_known, ..answer }
+                    let text = verdict.text(name_target);
+                    AnswerEntry { metric: verdict.metric.clone(), target, text, finding }
                 });
                 Self::with(answers.collect(), gates, *strict)
             }
             ReportBody::Comparison { comparison, gates } => {
-                let change = comparison.whole.change();
-                let answer =
-                    AnswerEntry::new(&comparison.metric, change.as_str(), comparison.lines());
-                let weight = match change {
-                    Change::Worse => Weight::Warning,
-                    Change::Better | Change::Alike | Change::Inconclusive => Weight::Note,
-                };
-                let answer =
-                    AnswerEntry { weight, is_known: change != Change::Inconclusive, ..answer };
+                let finding = comparison.whole.change().into();
+                let (metric, text) = (comparison.metric.clone(), comparison.text());
+                let answer = AnswerEntry { metric, target: None, text, finding };
                 Self::with(vec![answer], gates, false)
             }
             ReportBody::Scale { report, strict } => {
-                let (word, weight) = match report.scaling.answer {
-                    ScalingAnswer::Leaks => ("leaks", Weight::Warning),
-                    ScalingAnswer::Constant => ("constant", Weight::Note),
-                    ScalingAnswer::Inconclusive => ("inconclusive", Weight::Note),
-                };
-                let answer = AnswerEntry::new("memory", word, report.lines());
-                let is_known = report.scaling.answer != ScalingAnswer::Inconclusive;
-                let answer = AnswerEntry { weight, is_known, ..answer };
+                let finding = report.scaling.answer.into();
+                let (metric, text) = ("memory".to_owned(), report.text());
+                let answer = AnswerEntry { metric, target: None, text, finding };
                 Self::with(vec![answer], &report.gates, *strict)
             }
             ReportBody::Failure(why) => {
@@ -143,17 +129,11 @@ impl<'a> Entries<'a> {
             let options = LineOptions { explain: false, name_target: metric.names_targets() };
             let targets = numbered(verdicts.iter().map(|verdict| &*verdict.target));
             for (verdict, target) in verdicts.into_iter().zip(targets) {
-                let classification = verdict.judgement.classification;
-                let lines = verdict.lines(options);
-                let answer = AnswerEntry::new(&metric.metric, classification.as_str(), lines);
                 answers.push(AnswerEntry {
+                    metric: metric.metric.clone(),
                     target: options.name_target.then_some(target),
-                    weight: match classification {
-                        Classification::Growing => Weight::Warning,
-                        Classification::Steady | Classification::Inconclusive => Weight::Note,
-                    },
-                    is_known: classification != Classification::Inconclusive,
-                    ..answer
+                    text: verdict.text(options),
+                    finding: verdict.judgement.classification.into(),
                 });
             }
         }
@@ -177,24 +157,45 @@ fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 }
 
 impl AnswerEntry {
-    /// An answer that is known and nothing but good to know. The first of its lines begins with its word.
-    fn new(metric: &str, word: &'static str, lines: Vec<String>) -> Self {
-        let mut lines = lines.into_iter();
-        let first = lines.next().unwrap_or_default();
-        let figures = first.strip_prefix(word).unwrap_or(&first).trim().to_owned();
-        Self {
-            metric: metric.to_owned(),
-            target: None,
-            word,
-            figures,
-            details: lines.map(|line| line.trim().to_owned()).collect(),
-            weight: Weight::Note,
-            is_known: true,
+    pub(super) fn weight(&self) -> Weight {
+        match self.finding {
+            Finding::Bad => Weight::Warning,
+            Finding::Good | Finding::Unknown => Weight::Note,
         }
     }
 
     /// All that there is to say behind the word, a line each.
     pub(super) fn lines(&self) -> Vec<&str> {
-        std::iter::once(&self.figures).chain(&self.details).map(String::as_str).collect()
+        std::iter::once(&self.text.figures).chain(&self.text.details).map(|it| it.trim()).collect()
+    }
+}
+
+impl From<Classification> for Finding {
+    fn from(classification: Classification) -> Self {
+        match classification {
+            Classification::Growing => Self::Bad,
+            Classification::Steady => Self::Good,
+            Classification::Inconclusive => Self::Unknown,
+        }
+    }
+}
+
+impl From<ScalingAnswer> for Finding {
+    fn from(answer: ScalingAnswer) -> Self {
+        match answer {
+            ScalingAnswer::Leaks => Self::Bad,
+            ScalingAnswer::Constant => Self::Good,
+            ScalingAnswer::Inconclusive => Self::Unknown,
+        }
+    }
+}
+
+impl From<Change> for Finding {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Worse => Self::Bad,
+            Change::Better | Change::Alike => Self::Good,
+            Change::Inconclusive => Self::Unknown,
+        }
     }
 }

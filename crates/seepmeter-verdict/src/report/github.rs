@@ -15,8 +15,8 @@ pub(super) fn render(report: &Report) -> String {
         let entries = Entries::of(section);
         let file = section.file.as_deref().map_or(String::new(), |file| format!("{file}: "));
         for answer in &entries.answers {
-            let title = format!("{file}memory: {}", answer.word);
-            text += &command(answer.weight, &title, &answer.lines());
+            let title = format!("{file}memory: {}", answer.text.word);
+            text += &command(answer.weight(), &title, &answer.lines());
         }
         for gate in &entries.gates {
             let title = format!("{file}gate {} {}", gate.outcome.gate, gate.word());

@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 use seepmeter_record::printable;
 
-use super::entry::{AnswerEntry, Entries};
+use super::entry::{AnswerEntry, Entries, Finding};
 use super::{Report, ReportSection};
 use crate::gate::GateResult;
 
@@ -64,8 +64,9 @@ fn suite(section: &ReportSection, all: &mut Counts) -> String {
         body += &case.element();
     }
     let lines = entries.answers.iter().flat_map(|answer| {
-        let first = format!("{}  {}", answer.word, answer.figures);
-        std::iter::once(first).chain(answer.details.iter().map(|line| format!("  {line}")))
+        let first = format!("{}  {}", answer.text.word, answer.text.figures);
+        std::iter::once(first)
+            .chain(answer.text.details.iter().map(|line| format!("  {}", line.trim())))
     });
     let output: String = lines.map(|line| format!("{}\n", escaped(&line))).collect();
     let name = escaped(section.file.as_deref().unwrap_or("memory"));
@@ -90,9 +91,11 @@ fn cases(entries: &Entries<'_>) -> Vec<Case> {
     let of_answers = answers.iter().map(|answer| Case {
         class: format!("{CLASS}.{}", answer.metric),
         name: answer_name(answer),
-        result: match answer.is_known {
-            true => CaseResult::Passed,
-            false => CaseResult::Skipped(format!("{}  {}", answer.word, answer.figures)),
+        result: match answer.finding {
+            Finding::Bad | Finding::Good => CaseResult::Passed,
+            Finding::Unknown => {
+                CaseResult::Skipped(format!("{}  {}", answer.text.word, answer.text.figures))
+            }
         },
     });
     let of_failures = entries.failures.iter().map(|why| Case {

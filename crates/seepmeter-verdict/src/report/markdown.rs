@@ -27,7 +27,7 @@ fn rows(section: &ReportSection) -> String {
         let lines: Vec<String> = answer.lines().into_iter().map(escaped).collect();
         let target = answer.target.as_deref().map(|target| format!(" of {}", escaped(target)));
         let what = format!("{}{}", escaped(&answer.metric), target.unwrap_or_default());
-        rows += &row(&of(what), answer.word, answer.weight, &lines.join("<br>"));
+        rows += &row(&of(what), answer.text.word, answer.weight(), &lines.join("<br>"));
     }
     for gate in &entries.gates {
         let what = format!("gate <code>{}</code>", escaped(&gate.outcome.gate));

@@ -4,7 +4,6 @@ use seepmeter_record::printable;
 
 use super::{Report, ReportBody, ReportSection};
 use crate::text::VerdictLine;
-use crate::work::WorkVerdict;
 
 pub(super) fn render(report: &Report) -> String {
     report.lines().iter().map(|line| format!("{}\n", printable(&line.text))).collect()
@@ -35,11 +34,12 @@ fn lines(section: &ReportSection, explain: bool) -> Vec<VerdictLine> {
             let of_metrics = conclusion.metrics.iter();
             of_metrics.filter_map(|metric| metric.verdict_lines(explain).ok()).flatten().collect()
         }
-        ReportBody::Work { verdicts, .. } => plain(
-            verdicts.iter().map(|verdict| WorkVerdict::line(verdict, verdicts.len() > 1)).collect(),
-        ),
-        ReportBody::Comparison { comparison, .. } => plain(comparison.lines()),
-        ReportBody::Scale { report, .. } => plain(report.lines()),
+        ReportBody::Work { verdicts, .. } => {
+            let texts = verdicts.iter().map(|verdict| verdict.text(verdicts.len() > 1));
+            plain(texts.flat_map(|text| text.lines(" ")).collect())
+        }
+        ReportBody::Comparison { comparison, .. } => plain(comparison.text().lines("  ")),
+        ReportBody::Scale { report, .. } => plain(report.text().lines(" ")),
         ReportBody::Failure(_) => Vec::new(),
     }
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
 use seepmeter_verdict::{
-    JudgeOptions, MetricConclusion, NoVerdict, Report, ReportBody, ReportSection, RunFile, Scope,
-    WorkAnswer, WorkVerdict,
+    JudgeOptions, MetricConclusion, NoVerdict, Report, ReportBody, ReportSection, RunFile,
+    ScalingAnswer, Scope, WorkVerdict,
 };
 
 use crate::flags::{JudgeFlags, TableFlags};
@@ -115,7 +115,7 @@ fn judge_by_work(path: &Path, counter: &str, flags: &JudgeFlags) -> Result<Repor
     }
     // Of a tree that on the sum, and those on the processes and roles that leak.
     if verdicts.iter().any(|verdict| verdict.scope.is_of_tree()) {
-        let leaks = |verdict: &WorkVerdict| verdict.answer == WorkAnswer::Leaks;
+        let leaks = |verdict: &WorkVerdict| verdict.answer == ScalingAnswer::Leaks;
         verdicts.retain(|it| it.scope == Scope::AllTargets || leaks(it));
     }
     notice_doubts(&run, &file);

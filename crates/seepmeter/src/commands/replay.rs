@@ -11,7 +11,7 @@ use crate::messages::{self, shown};
 use crate::outcome::Outcome;
 use crate::output_files::OutputRoom;
 use crate::session::{self, PreparedRun, Request};
-use crate::watch::Watch;
+use crate::watch::{TargetPolicy, Watch};
 
 /// `seepmeter replay`.
 ///
@@ -40,7 +40,7 @@ pub fn replay(flags: ReplayFlags) -> Result<Outcome> {
     }
 
     let PreparedRun { engine, collector, outputs } =
-        Watch::while_preparing(room, || session.prepare())?;
+        Watch::while_pending(TargetPolicy::NoTarget, room, || session.prepare())?;
     outputs.begin();
     let mut replay = engine.replay(collector);
     let judges = !flags.sinks.gates.fail_on.is_empty();

@@ -1,17 +1,29 @@
 //! What the sinks that draw have in common: from the stream to a picture.
 
 use seepmeter_chart::{Chart, MarkLog, NoChart, Picture, PictureSize};
-use seepmeter_plugin::Error;
+use seepmeter_plugin::{Error, Sink};
 use seepmeter_record::Record;
 use seepmeter_verdict::Conclusion;
 
+use super::output::Output;
 use super::verdict;
 
 /// The option of such a sink that names a metric.
 pub(crate) const METRIC: &str = "metric";
 
-/// A picture while its run goes on.
-pub(super) struct Drawing {
+/// The format of a picture.
+pub trait PictureFormat {
+    /// The picture as the bytes of a file.
+    ///
+    /// # Errors
+    /// It can't be painted.
+    fn bytes(&self, picture: &Picture) -> Result<Vec<u8>, Error>;
+}
+
+/// A sink that draws: a picture while its run goes on.
+pub struct Drawing<F> {
+    format: F,
+    output: Output,
     size: PictureSize,
     metric: Option<String>,
     marks: MarkLog,
@@ -20,12 +32,17 @@ pub(super) struct Drawing {
     not_started: bool,
 }
 
-impl Drawing {
+impl<F> Drawing<F> {
     /// One of this size, of a metric or of the main one.
     ///
     /// # Errors
     /// A size that can't be read, or is too large.
-    pub(super) fn new(metric: Option<String>, size: PictureSize) -> Result<Self, Error> {
+    pub(super) fn new(
+        format: F,
+        output: Output,
+        metric: Option<String>,
+        size: PictureSize,
+    ) -> Result<Self, Error> {
         let (least, most) = (PictureSize::LEAST, PictureSize::MOST);
         let sides = [
             ("width", size.width, least.width, most.width),
@@ -38,33 +55,35 @@ impl Drawing {
             }
         }
         let marks = MarkLog::default();
-        Ok(Self { size, metric, marks, chart: None, not_started: false })
+        Ok(Self { format, output, size, metric, marks, chart: None, not_started: false })
     }
+}
 
-    pub(super) fn write(&mut self, record: &Record) {
+impl<F: PictureFormat> Sink for Drawing<F> {
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.marks.observe(record);
         if let Record::Footer(footer) = record {
             self.not_started = verdict::never_started(footer);
         }
+        Ok(())
     }
 
-    pub(super) fn conclude(&mut self, conclusion: &Conclusion) {
+    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
         self.chart = Some(Chart::of(conclusion, self.metric.as_deref(), &self.marks));
+        Ok(())
     }
 
-    /// Hands `write` the picture; none of a run that did not start.
-    ///
-    /// # Errors
-    /// There is no chart. The picture says why: who sees it alone is to know as well.
-    pub(super) fn finish(
-        &mut self,
-        write: impl FnOnce(&Picture) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    /// Writes the picture; none of a run that did not start. If there is no chart, the picture says why: who sees it
+    /// alone is to know as well.
+    fn stop(&mut self) -> Result<(), Error> {
         let Some(chart) = self.chart.take().filter(|_| !self.not_started) else { return Ok(()) };
-        match &chart {
-            Ok(chart) => write(&Picture::of(chart, self.size))?,
-            Err(why) => write(&Picture::without_chart(&why.to_string(), self.size))?,
-        }
+        let picture = match &chart {
+            Ok(chart) => Picture::of(chart, self.size),
+            Err(why) => Picture::without_chart(&why.to_string(), self.size),
+        };
+        let bytes = self.format.bytes(&picture)?;
+        self.output.print(|out| out.write_all(&bytes))?;
+        self.output.flush()?;
         chart.map(|_| ()).map_err(|why| Error::failed(why.to_string()))
     }
 }

@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 
 use seepmeter_chart::{Picture, PictureSize, Theme};
-use seepmeter_plugin::{Error, Sink, choices, options};
-use seepmeter_record::Record;
-use seepmeter_verdict::Conclusion;
+use seepmeter_plugin::{Error, choices, options};
 
-use super::drawing::Drawing;
+use super::drawing::{Drawing, PictureFormat};
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 
@@ -40,11 +38,18 @@ options! {
 }
 
 /// The sink `png`.
-pub struct Png {
-    output: Output,
-    drawing: Drawing,
+pub type Png = Drawing<PngFormat>;
+
+/// PNG.
+pub struct PngFormat {
     scale: f64,
     theme: Theme,
+}
+
+impl PictureFormat for PngFormat {
+    fn bytes(&self, picture: &Picture) -> Result<Vec<u8>, Error> {
+        picture.png(self.theme, self.scale).map_err(|why| Error::failed(why.to_string()))
+    }
 }
 
 impl OutputSink for Png {
@@ -67,27 +72,6 @@ impl OutputSink for Png {
             Ground::Light => Theme::Light,
             Ground::Dark => Theme::Dark,
         };
-        Ok(Self { output, drawing: Drawing::new(metric, size)?, scale, theme })
-    }
-}
-
-impl Sink for Png {
-    fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.drawing.write(record);
-        Ok(())
-    }
-
-    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
-        self.drawing.conclude(conclusion);
-        Ok(())
-    }
-
-    fn stop(&mut self) -> Result<(), Error> {
-        let Self { output, drawing, scale, theme } = self;
-        drawing.finish(|picture| {
-            let png = picture.png(*theme, *scale).map_err(|why| Error::failed(why.to_string()))?;
-            output.print(|out| out.write_all(&png))?;
-            output.flush()
-        })
+        Drawing::new(PngFormat { scale, theme }, output, metric, size)
     }
 }

@@ -1,5 +1,7 @@
 //! The sink `summary`: what a run was, in a few lines at its end.
 
+mod subject;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,21 +11,17 @@ use seepmeter_plugin::{Error, Sink, choices, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
-    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricKind,
-    MetricSpec, Record, Restart, RestartLog, Sample, SamplerId, Subject, SubjectId, SubjectKind,
-    TargetEnd, human,
+    Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricSpec, Record,
+    Restart, RestartLog, Sample, SamplerId, SubjectId, SubjectKind, TargetEnd, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion, NoVerdict, VerdictLine};
 
+use self::subject::SubjectSummary;
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 use super::process_sum::TreeSummary;
 use super::{verdict, words};
 use crate::terminal;
-
-/// The time between the last sample of a target and its end is shown if it is more than this part of
-/// the run: one in so many.
-const UNSAMPLED_PART: u64 = 10;
 
 choices! {
     /// When there is a chart.
@@ -97,26 +95,10 @@ struct TargetSummary {
     restart: Option<Restart>,
 }
 
-/// The values of a target or of a cgroup.
-struct SubjectSummary {
-    subject: Arc<Subject>,
-    spans: Vec<(Arc<Metric>, Span)>,
-}
-
 /// How a target ended, or that it was let go.
 struct TargetEnding {
     end: End,
     t: u64,
-}
-
-/// The first, the last and the largest value of a series.
-struct Span {
-    first_t: u64,
-    /// When it was last sampled, of a subject that has ended.
-    sampled: Option<u64>,
-    first: i64,
-    last: i64,
-    largest: i64,
 }
 
 impl OutputSink for Summary {
@@ -261,7 +243,7 @@ impl Summary {
     fn begin_epoch(&mut self) {
         self.tree = TreeSummary::default();
         self.cgroups.retain(|cgroup| self.values.subject(cgroup.subject.id).is_some());
-        self.cgroups.iter_mut().for_each(|cgroup| cgroup.spans.clear());
+        self.cgroups.iter_mut().for_each(|cgroup| cgroup.clear());
         if self.targets.len() >= MOST_EPOCHS {
             self.targets.remove(0);
             self.restarts_left_out += 1;
@@ -271,7 +253,7 @@ impl Summary {
     /// A subject is known now: if it is a target or a cgroup, it is listed from here on.
     fn add_target(&mut self, id: SubjectId) {
         let Some(subject) = self.values.subject(id) else { return };
-        let whole = SubjectSummary { subject: Arc::clone(subject), spans: Vec::new() };
+        let whole = SubjectSummary::new(subject);
         let listed = self.targets.iter().any(|target| target.whole.subject.id == id);
         if self.values.is_target(id) && !listed {
             self.tree.add(id, &self.values);
@@ -403,11 +385,11 @@ impl Summary {
         let has_ended = matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone));
         let ended = target.end.as_ref().filter(|_| has_ended).map(|ending| ending.t);
         for name in self.shown() {
-            match target.whole.span(name) {
-                Some((metric, span)) => {
+            match target.whole.metric(name) {
+                Some(known) => {
                     let peak = target.peak.filter(|_| name == metric::RSS.name);
-                    let line = self.row(subject.id, metric, span, peak);
-                    lines.push(labelled(name, &(line + &self.unsampled(target, name, ended))));
+                    let line = known.line(subject.id, &self.values, peak);
+                    lines.push(labelled(name, &(line + &known.unsampled(ended))));
                 }
                 None if has_ended && name == metric::RSS.name && self.rss_is_sampled() => {
                     let line = match self.samples {
@@ -431,12 +413,11 @@ impl Summary {
                 names.push(name);
             }
         }
-        let spans = names.into_iter().filter_map(|name| cgroup.span(name));
-        let row = |(metric, span): (&Arc<Metric>, &Span)| {
-            let label = metric.name.strip_prefix("cgroup_").unwrap_or(&metric.name);
-            labelled(label, &self.row(cgroup.subject.id, metric, span, None))
+        let row = |name: &str| {
+            let line = cgroup.metric(name)?.line(cgroup.subject.id, &self.values, None);
+            Some(labelled(name.strip_prefix("cgroup_").unwrap_or(name), &line))
         };
-        let mut lines: Vec<VerdictLine> = spans.map(row).collect();
+        let mut lines: Vec<VerdictLine> = names.into_iter().filter_map(row).collect();
         if !lines.is_empty() {
             lines.insert(0, labelled("cgroup", &cgroup.subject.name.to_string()));
         }
@@ -482,73 +463,12 @@ impl Summary {
             ),
         }
     }
-
-    /// The first, the last and the largest value of a metric, and the rate between.
-    fn row(&self, subject: SubjectId, metric: &Metric, span: &Span, peak: Option<i64>) -> String {
-        let amount = |value: i64| human::amount(value as f64, metric.unit);
-        let (first, last) = (amount(span.first), amount(span.last));
-        let mut line = format!("first {first}, last {last}");
-        // What only grows is largest at the end.
-        if metric.kind == MetricKind::Gauge {
-            line.push_str(&format!(
-                ", peak {}",
-                amount(span.largest.max(peak.unwrap_or(span.largest)))
-            ));
-        }
-        let sampled = span.sampled.or_else(|| self.values.observed_at(subject, &metric.name));
-        if let Some(sampled) = sampled.filter(|sampled| *sampled > span.first_t) {
-            let seconds = (sampled - span.first_t) as f64 / 1e9;
-            let rate = span.last.saturating_sub(span.first) as f64 / seconds;
-            line.push_str(&format!("; average {}", human::rate(rate, metric.unit)));
-        }
-        line
-    }
-
-    /// With the target goes the kernel's mark of its peak, so what came after the last sample is not known.
-    fn unsampled(&self, target: &TargetSummary, name: &str, ended: Option<u64>) -> String {
-        let sampled = target.whole.span(name).and_then(|(_, span)| span.sampled);
-        let (Some(sampled), Some(ended)) = (sampled, ended) else { return String::new() };
-        let unsampled = ended.saturating_sub(sampled);
-        if unsampled <= ended / UNSAMPLED_PART {
-            return String::new();
-        }
-        format!("; not sampled in its last {}", human::duration(unsampled))
-    }
 }
 
 impl TargetSummary {
     /// `restarted  nginx (pid 1234) → nginx (pid 1301) after 1.2 s`, if it was.
     fn restart_line(&self) -> Option<VerdictLine> {
         self.restart.as_ref().map(|restart| labelled("restarted", &restart.to_string()))
-    }
-}
-
-impl SubjectSummary {
-    fn apply(&mut self, metric: &Arc<Metric>, t: u64, value: i64) {
-        match self.spans.iter_mut().find(|(known, _)| known.name == metric.name) {
-            Some((_, span)) => {
-                span.last = value;
-                span.largest = span.largest.max(value);
-            }
-            None => {
-                let (first, last, largest) = (value, value, value);
-                let span = Span { first_t: t, sampled: None, first, last, largest };
-                self.spans.push((Arc::clone(metric), span));
-            }
-        }
-    }
-
-    /// It has ended, and soon is not known any more.
-    fn end(&mut self, t: u64, values: &CurrentValues) {
-        for (metric, span) in &mut self.spans {
-            let sampled = values.observed_at(self.subject.id, &metric.name);
-            span.sampled = sampled.map(|sampled| sampled.min(t));
-        }
-    }
-
-    fn span(&self, name: &str) -> Option<(&Arc<Metric>, &Span)> {
-        let span = self.spans.iter().find(|(metric, _)| *metric.name == *name);
-        span.map(|(metric, span)| (metric, span))
     }
 }
 

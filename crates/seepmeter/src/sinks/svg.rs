@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use seepmeter_chart::PictureSize;
-use seepmeter_plugin::{Error, Sink, options};
-use seepmeter_record::Record;
-use seepmeter_verdict::Conclusion;
+use seepmeter_chart::{Picture, PictureSize};
+use seepmeter_plugin::{Error, options};
 
-use super::drawing::Drawing;
+use super::drawing::{Drawing, PictureFormat};
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 
@@ -26,9 +24,15 @@ options! {
 }
 
 /// The sink `svg`.
-pub struct Svg {
-    output: Output,
-    drawing: Drawing,
+pub type Svg = Drawing<SvgFormat>;
+
+/// SVG.
+pub struct SvgFormat;
+
+impl PictureFormat for SvgFormat {
+    fn bytes(&self, picture: &Picture) -> Result<Vec<u8>, Error> {
+        Ok(picture.svg().into())
+    }
 }
 
 impl OutputSink for Svg {
@@ -43,34 +47,15 @@ impl OutputSink for Svg {
 
     fn new(options: SvgOptions, output: Output) -> Result<Self, Error> {
         let SvgOptions { path: _, metric, width, height } = options;
-        Ok(Self { output, drawing: Drawing::new(metric, PictureSize { width, height })? })
-    }
-}
-
-impl Sink for Svg {
-    fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.drawing.write(record);
-        Ok(())
-    }
-
-    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), Error> {
-        self.drawing.conclude(conclusion);
-        Ok(())
-    }
-
-    fn stop(&mut self) -> Result<(), Error> {
-        let output = &mut self.output;
-        self.drawing.finish(|picture| {
-            output.print(|out| out.write_all(picture.svg().as_bytes()))?;
-            output.flush()
-        })
+        Drawing::new(SvgFormat, output, metric, PictureSize { width, height })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use seepmeter_plugin::Sink;
     use seepmeter_record::End;
-    use seepmeter_verdict::{MetricConclusion, MetricOutcome, NoVerdict};
+    use seepmeter_verdict::{Conclusion, MetricConclusion, MetricOutcome, NoVerdict};
 
     use super::super::test_stream::{TestStream, sink_at};
     use super::*;

@@ -2,29 +2,13 @@
 
 use std::path::PathBuf;
 
-use seepmeter_plugin::{Error, Sink, choices, options};
+use seepmeter_plugin::{Error, Sink, options};
 use seepmeter_record::{End, Footer, Record};
 use seepmeter_verdict::{Conclusion, Report, ReportBody, ReportFormat, ReportSection};
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 use crate::terminal::INDENT;
-
-choices! {
-    /// The formats of a report.
-    pub enum VerdictFormat {
-        /// For people.
-        Text = "text",
-        /// For programs.
-        Json = "json",
-        /// Annotations of GitHub Actions.
-        Github = "github",
-        /// JUnit's XML.
-        Junit = "junit",
-        /// A table in Markdown.
-        Markdown = "markdown",
-    }
-}
 
 options! {
     /// Options of the sink `verdict`.
@@ -33,7 +17,7 @@ options! {
         path: Option<PathBuf>,
         /// How to write it: `text` for people, `json` with an object for each verdict, `github` for annotations
         /// of GitHub Actions, `junit` for XML with a case for each gate, or `markdown` for a table.
-        format: Option<VerdictFormat>,
+        format: Option<ReportFormat>,
         /// The same as `format=json`.
         json: bool = "no",
         /// As text: also write what each stage of the analysis found.
@@ -63,17 +47,12 @@ impl OutputSink for VerdictSink {
 
     fn new(options: VerdictOptions, output: Output) -> Result<Self, Error> {
         let format = match (options.format, options.json) {
-            (Some(VerdictFormat::Json) | None, true) | (Some(VerdictFormat::Json), false) => {
-                ReportFormat::Json
-            }
+            (Some(ReportFormat::Json) | None, true) => ReportFormat::Json,
             (Some(_), true) => {
                 let why = "option `json`: another format is given too; leave one of the two out";
                 return Err(Error::failed(why));
             }
-            (Some(VerdictFormat::Text) | None, false) => ReportFormat::Text,
-            (Some(VerdictFormat::Github), false) => ReportFormat::Github,
-            (Some(VerdictFormat::Junit), false) => ReportFormat::Junit,
-            (Some(VerdictFormat::Markdown), false) => ReportFormat::Markdown,
+            (format, false) => format.unwrap_or(ReportFormat::Text),
         };
         let explain = options.explain;
         Ok(Self { format, explain, output, conclusion: None, not_started: false })

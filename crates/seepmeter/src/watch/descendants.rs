@@ -10,7 +10,7 @@ use seepmeter_engine::{Live, TargetSpec};
 use seepmeter_process::ProcessKey;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::tree::{
-    BATCH, Change, Discovery, EndReason, Mechanism, ProcessTree, TreeProcess,
+    BATCH, Discovery, EndReason, Mechanism, ProcessTree, TreeChange, TreeProcess,
 };
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::{Attributes, Bytes, End, EventKind, SubjectId, TargetOrigin};
@@ -148,15 +148,15 @@ impl Descendants {
         self.earliest = Instant::now() + BATCH;
     }
 
-    fn apply(&mut self, place: usize, change: Change, live: &mut Live) {
+    fn apply(&mut self, place: usize, change: TreeChange, live: &mut Live) {
         match change {
-            Change::Started(process) if !self.is_watched(&process.key) => {
+            TreeChange::Started(process) if !self.is_watched(&process.key) => {
                 let followed = &mut self.trees[place];
                 let parent = process.parent.and_then(|parent| followed.subject(&parent));
                 let spec = spec_of(&process, parent.unwrap_or(followed.target), self.redact);
                 followed.subjects.insert(process.key, live.add_target(spec));
             }
-            Change::Executed(process) => {
+            TreeChange::Executed(process) => {
                 let followed = &mut self.trees[place];
                 // The command itself has the name that the user has typed.
                 let is_command = process.key == followed.tree.target()
@@ -166,7 +166,7 @@ impl Descendants {
                     live.emit(EventKind::Exec { name }, subject);
                 }
             }
-            Change::Ended { process, reason } => {
+            TreeChange::Ended { process, reason } => {
                 let end = match reason {
                     EndReason::Ended(end) => end,
                     EndReason::LeftOut => End::Left,
@@ -175,7 +175,7 @@ impl Descendants {
                     live.end_target(subject, end);
                 }
             }
-            Change::EventsDropped => {
+            TreeChange::EventsDropped => {
                 let text = "so many processes began and ended at once that the kernel dropped events of them".into();
                 live.emit(EventKind::Incomplete { count: None, text }, self.trees[place].target);
             }

@@ -172,12 +172,15 @@ impl<'a> TickLoop<'a> {
     fn carry_out_orders(&mut self) -> Result<bool, Error> {
         // The orders come before their bytes, so after the bytes all orders are there.
         let _ = (&self.thread.wake).read(&mut [0; 64]);
-        let mut sampled = false;
+        let (mut sampled, mut begins) = (false, false);
         loop {
             match self.thread.orders.try_recv() {
                 Ok(Order::AddTarget { target, .. }) => {
                     match self.sampler.add_target(&target, self.stream) {
-                        Ok(()) => self.targets.push(target.subject),
+                        Ok(()) => {
+                            begins |= self.targets.is_empty() && self.sampled.is_some();
+                            self.targets.push(target.subject);
+                        }
                         Err(error) if error.kind() == ErrorKind::Gone => {}
                         // One of many must not cost the others their samples.
                         Err(error) => {
@@ -196,7 +199,14 @@ impl<'a> TickLoop<'a> {
                     drop(notice);
                 }
                 Ok(Order::Go(_) | Order::Start { .. }) => {}
-                Err(error) => return Ok(error.is_empty()),
+                Err(error) => {
+                    // Between a target and its successor there was nothing to sample. All samplers begin anew
+                    // together, as at the start: what one of them found later would seem to have come later.
+                    if begins && !self.targets.is_empty() {
+                        self.sample()?;
+                    }
+                    return Ok(error.is_empty());
+                }
             }
         }
     }

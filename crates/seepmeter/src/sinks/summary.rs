@@ -93,6 +93,8 @@ struct TargetSummary {
     end: Option<TargetEnding>,
     /// It was started again: after which one, and how soon.
     restart: Option<Restart>,
+    /// What is said of its process tree, if its epoch has ended.
+    of_tree: Vec<VerdictLine>,
 }
 
 /// How a target ended, or that it was let go.
@@ -241,6 +243,10 @@ impl Summary {
 
     /// What the processes of the target before had together is not that of its successor and its processes.
     fn begin_epoch(&mut self) {
+        let of_tree = self.tree_lines(false);
+        if let Some(before) = self.targets.last_mut() {
+            before.of_tree = of_tree;
+        }
         self.tree = TreeSummary::default();
         self.cgroups.retain(|cgroup| self.values.subject(cgroup.subject.id).is_some());
         self.cgroups.iter_mut().for_each(|cgroup| cgroup.clear());
@@ -260,7 +266,8 @@ impl Summary {
             if subject.parent.is_some() {
                 return;
             }
-            self.targets.push(TargetSummary { whole, peak: None, end: None, restart: None });
+            let (peak, end, restart, of_tree) = (None, None, None, Vec::new());
+            self.targets.push(TargetSummary { whole, peak, end, restart, of_tree });
         } else if subject.kind == SubjectKind::Cgroup {
             self.cgroups.push(whole);
         }
@@ -319,6 +326,12 @@ impl Summary {
         }
     }
 
+    /// What is said of the tree in the epoch that goes on.
+    fn tree_lines(&self, targets_ended: bool) -> Vec<VerdictLine> {
+        let lines = self.tree.lines(&self.shown(), targets_ended);
+        lines.iter().map(|(label, line)| labelled(label, line)).collect()
+    }
+
     fn lines(&self, moment: Moment) -> Vec<VerdictLine> {
         let mut lines: Vec<VerdictLine> =
             self.targets.iter().flat_map(|target| self.target_lines(target, moment)).collect();
@@ -333,8 +346,7 @@ impl Summary {
         let ended = |end: &TargetEnd| end.end != End::Left || !self.is_target_of_user(end.subject);
         let footer = self.footer.as_ref();
         let targets_ended = footer.is_some_and(|footer| footer.ends.iter().all(ended));
-        let of_tree = self.tree.lines(&self.shown(), targets_ended);
-        lines.extend(of_tree.iter().map(|(label, line)| labelled(label, line)));
+        lines.extend(self.tree_lines(targets_ended));
         lines.extend(self.cgroups.iter().flat_map(|cgroup| self.cgroup_lines(cgroup)));
         for (place, line) in self.verdict_lines.iter().enumerate() {
             let label = if place == 0 { "verdict" } else { "" };
@@ -401,6 +413,7 @@ impl Summary {
                 None => {}
             }
         }
+        lines.extend(target.of_tree.iter().cloned());
         lines
     }
 
@@ -602,6 +615,26 @@ mod tests {
                         target     work (pid 8), still running\n\
                         rss        first 1 MiB, last 1 MiB, peak 1 MiB\n";
         assert!(lines.contains(expected), "{lines}");
+    }
+
+    #[test]
+    fn each_target_that_was_started_again_has_the_sum_of_its_own_processes() {
+        let (mut stream, first) = growing();
+        let worker =
+            stream.subject(Some(first), SubjectKind::Process, "worker", Default::default());
+        stream.event(2 * SECOND, Some(worker), EventKind::Attached {});
+        stream.sample(2 * SECOND, 0, &[(worker, "rss", 30 * MIB), (first, "rss", 12 * MIB)]);
+        for ended in [worker, first] {
+            stream.event(3 * SECOND, Some(ended), EventKind::Gone {});
+        }
+        let second = successor(&mut stream, 3 * SECOND + 1, first, 8);
+        stream.sample(4 * SECOND, 0, &[(second, "rss", MIB)]);
+        stream.footer(5 * SECOND, &[(first, End::Gone), (second, End::Left)]);
+        let lines = summary(&stream);
+        let (before, after) = lines.split_once("restarted  ").unwrap();
+        assert!(before.contains("processes  2") && before.contains("in 2 processes"), "{lines}");
+        assert!(before.contains("worker: last 30 MiB, peak 30 MiB"), "{lines}");
+        assert!(!after.contains("worker"), "{lines}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! `attach --follow-restarts`: a target that is started again is watched on, and judged apart.
 
+use std::collections::BTreeSet;
+
 use nix::sys::signal::Signal;
 use seepmeter_record::conventions::attribute;
-use seepmeter_record::{Event, SubjectId, SubjectKind};
+use seepmeter_record::{Event, Sample, SubjectId, SubjectKind};
 use seepmeter_tests::{
     FinishedRun, Recording, RunningProgram, eventually, run, seepmeter, slower, words,
 };
@@ -137,6 +139,32 @@ fn what_has_a_pid_is_followed_by_its_program_and_not_by_another_that_ran_beside_
     assert!(done.err().contains(", still running"), "{}", done.output());
     assert_eq!(successors(&named), [first, second.pid()]);
     [beside, second].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn a_successor_is_sampled_at_once_by_every_sampler_however_far_the_next_tick_is() {
+    let named = Named::new();
+    let target = named.start();
+    let sink = format!("jsonl,path={}", named.recording().display());
+    let flags = words!["attach", "-q", "-i", "1h", "-s", "statm", "-s", "smaps", "-o", sink];
+    let watching =
+        seepmeter(flags.into_iter().chain(words!["--follow-restarts", named.name])).start();
+    let samplers_of = |pid: i32| {
+        let recording = Recording::try_read(&named.recording()).ok()?;
+        let subjects = recording.subjects(&SubjectKind::Process);
+        let subject = subjects.iter().find(|it| it.get(attribute::PID) == Some(pid))?.id;
+        let is_of_it = |it: &&Sample| it.points.iter().any(|point| point.subject == subject);
+        let samplers: BTreeSet<_> =
+            recording.samples().filter(is_of_it).map(|it| it.sampler).collect();
+        (samplers.len() == 2).then_some(())
+    };
+    eventually("samples of the first", || samplers_of(target.pid()));
+    let _ = kill(target);
+    let second = named.start();
+    eventually("samples of its successor", || samplers_of(second.pid()));
+    watching.signal(Signal::SIGINT);
+    let _ = watching.finish().expect(0);
+    let _ = second.finish().expect(0);
 }
 
 #[test]

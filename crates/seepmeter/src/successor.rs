@@ -66,7 +66,7 @@ pub(crate) struct SuccessorSearch {
 #[derive(Debug)]
 enum SearchBy {
     Processes {
-        search: PendingSearch,
+        search: Box<PendingSearch>,
         /// The command line of the target, which an interpreter without a script must have, if a pid was given.
         command: Option<Vec<Vec<u8>>>,
     },
@@ -84,7 +84,8 @@ impl SuccessorSearch {
     /// # Errors
     /// If processes can't be listed.
     pub(crate) fn begin(selector: Selector, by: SuccessorOf, target: &Process) -> Result<Self> {
-        let search = |pattern| PendingSearch::begin(Search::new(pattern, selector.root()));
+        let search =
+            |pattern| Box::new(PendingSearch::begin(Search::new(pattern, selector.root())));
         let by = match by {
             SuccessorOf::Name(pattern) => {
                 SearchBy::Processes { search: search(pattern), command: None }

@@ -226,7 +226,7 @@ fn a_process_that_is_given_twice_is_watched_once_and_none_is_an_error_before_any
         seepmeter(words).done()
     };
     let done = attach(&["-q", "-d", "100ms", &pid, "-p", &pid]).expect(0);
-    assert_eq!(done.err().matches("\ntarget ").count(), 1, "{}", done.output());
+    assert_eq!(done.err().matches("target  ").count(), 1, "{}", done.output());
     let done = attach(&[&pid, "4194304"]).expect_complaint(125, &["4194304", "no process"]);
     assert_eq!(done.err().lines().count(), 1, "{}", done.output());
     let _ = target.finish().expect(0);

@@ -95,28 +95,15 @@ impl Selector {
         for selection in self.flags.selections() {
             match selection {
                 Selection::Pid(pid) => {
-                    if targets.iter().any(|target| target.process.pid() == pid) {
-                        bail!("process {pid} is given twice; give each process once");
-                    }
-                    targets.push(target(Process::open(pid, &self.root)?));
+                    add(&mut targets, [Process::open(pid, &self.root)?]);
                 }
                 Selection::Cgroup(path) => {
-                    let group = self.by_cgroup(&CgroupName::Path(path), &targets)?;
-                    targets.push(group);
+                    targets.extend(self.by_cgroup(&CgroupName::Path(path), &targets)?);
                 }
                 Selection::Container(name) => {
-                    let group = self.by_cgroup(&CgroupName::Container(name), &targets)?;
-                    targets.push(group);
+                    targets.extend(self.by_cgroup(&CgroupName::Container(name), &targets)?);
                 }
-                Selection::Name(pattern) => {
-                    let found = self.by_name(pattern)?;
-                    // What another word has selected as well is watched once.
-                    found.into_iter().for_each(|process| {
-                        if targets.iter().all(|other| other.process.key() != process.key()) {
-                            targets.push(target(process));
-                        }
-                    });
-                }
+                Selection::Name(pattern) => add(&mut targets, self.by_name(pattern)?),
             }
         }
         Ok(targets)
@@ -125,7 +112,8 @@ impl Selector {
     /// How to find what this target is started again as, which this has selected alone.
     ///
     /// # Errors
-    /// There are several targets, so that it would not be clear which epoch a restart begins.
+    /// There are several targets, so that it would not be clear which epoch a restart begins; or processes can't be
+    /// listed.
     pub(crate) fn successors(&self, targets: &[SelectedTarget]) -> Result<SuccessorSearch> {
         let ([selection], [target]) = (&self.flags.selections()[..], targets) else {
             bail!(
@@ -142,7 +130,7 @@ impl Selector {
             Selection::Cgroup(path) => SuccessorOf::Cgroup(CgroupName::Path(path.clone())),
             Selection::Container(name) => SuccessorOf::Cgroup(CgroupName::Container(name.clone())),
         };
-        Ok(SuccessorSearch::new(self.clone(), by))
+        SuccessorSearch::begin(self.clone(), by, &target.process)
     }
 
     /// What a cgroup of this name has now: none if there is none, or no process in it that could be held.
@@ -179,8 +167,13 @@ impl Selector {
         }
     }
 
-    /// The oldest process in a cgroup, but for those that are targets already: it stands for all of it.
-    fn by_cgroup(&self, name: &CgroupName, others: &[SelectedTarget]) -> Result<SelectedTarget> {
+    /// The oldest process in a cgroup, but for those that are targets already: it stands for all of it. None if the
+    /// cgroup is selected already.
+    fn by_cgroup(
+        &self,
+        name: &CgroupName,
+        others: &[SelectedTarget],
+    ) -> Result<Option<SelectedTarget>> {
         if self.tree == TreeMode::Off {
             bail!("--cgroup and --container watch all processes; leave --tree=off out");
         }
@@ -192,10 +185,10 @@ impl Selector {
         loop {
             let mounts = self.mounts()?;
             if name.cgroups(&mounts)?.iter().any(is_selected) {
-                bail!("{name} is given twice; give each once");
+                return Ok(None);
             }
             match self.look_in_cgroup(name, &others)? {
-                (Some(found), _) => return Ok(found),
+                (Some(found), _) => return Ok(Some(found)),
                 (None, is_there) => self.wait_for_cgroup(name, is_there)?,
             }
         }
@@ -376,6 +369,15 @@ fn container_folders() -> ContainerFolders {
 /// It may have ended since it was listed: then it is as if it had not been there.
 fn has_ended(opened: &Result<Process, AttachError>) -> bool {
     matches!(opened, Err(AttachError::NoSuchProcess { .. } | AttachError::Ended { .. }))
+}
+
+/// What another word has selected as well is watched once.
+fn add(targets: &mut Vec<SelectedTarget>, found: impl IntoIterator<Item = Process>) {
+    for process in found {
+        if targets.iter().all(|other| other.process.key() != process.key()) {
+            targets.push(target(process));
+        }
+    }
 }
 
 /// A process that the user has named.

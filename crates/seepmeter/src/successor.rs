@@ -1,19 +1,31 @@
 //! Finding what a target is started again as.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::unistd::{Pid, getsid};
-use seepmeter_process::find::{ListedProcess, NamePattern, PendingSearch, Search, roots};
-use seepmeter_process::tree::{BATCH, Program};
+use seepmeter_process::find::{
+    ListedProcess, NamePattern, PendingSearch, Search, ancestors, roots,
+};
+use seepmeter_process::system::since_boot;
+use seepmeter_process::tree::Program;
 use seepmeter_process::{Process, ProcessKey};
 
 use crate::selection::{CgroupName, LOOK_EVERY, SelectedTarget, Selector};
 
-/// A target's end is noticed a little later than it was, and by then its successor may run.
-const NOTICED_WITHIN: Duration = Duration::from_secs(1);
+/// What has matched for longer than this while the target was alive ran beside it. What began to match later may be
+/// its successor: a supervisor may be faster than the look that finds the target's end.
+const BESIDE: Duration = Duration::from_secs(1);
+
+/// While the target runs, it is looked so often for what runs beside it, and rested so many times as long as that
+/// takes, up to the second time.
+const LOOK_BESIDE_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+const REST: u32 = 100;
+
+/// While a successor is waited for, a machine on which programs are executed all the time is looked at so often.
+const BATCH: Duration = Duration::from_millis(20);
 
 /// By what a successor is known.
 #[derive(Clone, Debug)]
@@ -26,38 +38,38 @@ pub(crate) enum SuccessorOf {
     Cgroup(CgroupName),
 }
 
-/// How the successors of a target are found.
-#[derive(Debug)]
-pub(crate) struct SuccessorSearch {
-    selector: Selector,
-    by: SuccessorOf,
-}
-
 /// A target that has ended, as far as it matters to who its successor is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct EndedTarget {
     /// The session that it was in.
     pub(crate) session: Option<Pid>,
+    /// The processes that it descended from, by pid.
+    pub(crate) ancestors: HashSet<i32>,
     /// What it has left behind.
     pub(crate) descendants: HashSet<ProcessKey>,
-    /// When that was noticed, from the start of the machine on.
-    pub(crate) noticed: Duration,
 }
 
-/// A search for the successor of one target.
+/// The search for the successors of a target, one after another. It goes on while a target runs, so that what runs
+/// beside it is known.
 #[derive(Debug)]
-pub(crate) struct PendingSuccessor {
+pub(crate) struct SuccessorSearch {
     selector: Selector,
-    by: PendingBy,
-    ended: EndedTarget,
+    by: SearchBy,
+    /// Processes that match, and since when, from the start of the machine on.
+    matching: HashMap<ProcessKey, Duration>,
+    /// When the target was last known to be alive.
+    last_alive: Duration,
     /// No sooner than this is looked again.
     earliest: Instant,
 }
 
 #[derive(Debug)]
-enum PendingBy {
-    Name(PendingSearch),
-    Program(PendingSearch, Vec<Vec<u8>>),
+enum SearchBy {
+    Processes {
+        search: Box<PendingSearch>,
+        /// The command line of the target, which an interpreter without a script must have, if a pid was given.
+        command: Option<Vec<Vec<u8>>>,
+    },
     Cgroup(CgroupName),
 }
 
@@ -67,81 +79,177 @@ pub(crate) fn session_of(process: &Process) -> Option<Pid> {
 }
 
 impl SuccessorSearch {
-    pub(crate) fn new(selector: Selector, by: SuccessorOf) -> Self {
-        Self { selector, by }
-    }
-
-    /// Searches from now on for what this target is started again as.
-    pub(crate) fn begin(&self, ended: EndedTarget) -> PendingSuccessor {
-        let selector = self.selector.clone();
-        let search = |pattern| PendingSearch::begin(Search::new(pattern, selector.root()));
-        let by = match self.by.clone() {
-            SuccessorOf::Name(pattern) => PendingBy::Name(search(pattern)),
-            SuccessorOf::Program(program, command) => {
-                PendingBy::Program(search(NamePattern::Program(program)), command)
+    /// What matches now runs beside the target, unless it has just begun or the target has ended.
+    ///
+    /// # Errors
+    /// If processes can't be listed.
+    pub(crate) fn begin(selector: Selector, by: SuccessorOf, target: &Process) -> Result<Self> {
+        let search =
+            |pattern| Box::new(PendingSearch::begin(Search::new(pattern, selector.root())));
+        let by = match by {
+            SuccessorOf::Name(pattern) => {
+                SearchBy::Processes { search: search(pattern), command: None }
             }
-            SuccessorOf::Cgroup(name) => PendingBy::Cgroup(name),
+            SuccessorOf::Program(program, command) => {
+                let search = search(NamePattern::Program(program));
+                SearchBy::Processes { search, command: Some(command) }
+            }
+            SuccessorOf::Cgroup(name) => SearchBy::Cgroup(name),
         };
-        PendingSuccessor { selector, by, ended, earliest: Instant::now() }
-    }
-}
-
-impl PendingSuccessor {
-    fn search(&self) -> Option<&PendingSearch> {
-        match &self.by {
-            PendingBy::Name(search) | PendingBy::Program(search, _) => Some(search),
-            PendingBy::Cgroup(_) => None,
+        let (matching, last_alive, earliest) = (HashMap::new(), Duration::ZERO, Instant::now());
+        let mut search = Self { selector, by, matching, last_alive, earliest };
+        let found = search.list()?;
+        search.matching = found.iter().map(|it| (it.key, it.key.since_boot())).collect();
+        if !target.has_ended()? {
+            search.last_alive = since_boot();
         }
+        Ok(search)
     }
 
-    /// What is readable when there may be one; nothing so soon after the last look.
-    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.search()?.fd().filter(|_| self.earliest <= Instant::now())
+    /// The ancestors of a process, by pid.
+    pub(crate) fn ancestors_of(&self, process: &Process) -> HashSet<i32> {
+        ancestors(process.pid(), self.selector.root()).collect()
     }
 
-    /// When to look although nothing is readable.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        let waits_for_fd = self.search().is_some_and(|search| search.due().is_none());
-        (!waits_for_fd || self.earliest > Instant::now()).then_some(self.earliest)
+    /// When to look for what runs beside the target; none of a cgroup, all processes of which are the target.
+    pub(crate) fn due_beside(&self) -> Option<Instant> {
+        matches!(self.by, SearchBy::Processes { .. }).then_some(self.earliest)
     }
 
-    /// The successor, if there is one; it waits for nothing.
+    /// Looks for what runs beside the target, if that is due.
     ///
     /// # Errors
     /// If it can't be looked for.
-    pub(crate) fn look(&mut self) -> Result<Option<SelectedTarget>> {
+    pub(crate) fn look_beside(&mut self, target: &Process) -> Result<()> {
+        let began = Instant::now();
+        if self.due_beside().is_none_or(|at| began < at) {
+            return Ok(());
+        }
+        let found = self.found()?;
+        // What has begun behind the end may be the successor, and is found again.
+        if target.has_ended()? {
+            return Ok(());
+        }
+        self.last_alive = since_boot();
+        if !found.is_empty() {
+            let since = |key| *self.matching.get(&key).unwrap_or(&self.last_alive);
+            self.matching = found.iter().map(|it| (it.key, since(it.key))).collect();
+        }
+        let [often, seldom] = LOOK_BESIDE_EVERY;
+        self.earliest = Instant::now() + (began.elapsed() * REST).clamp(often, seldom);
+        Ok(())
+    }
+
+    /// The target has ended: from now on its successor is searched for.
+    pub(crate) fn begin_wait(&mut self) {
+        self.earliest = Instant::now();
+        if let SearchBy::Processes { search, .. } = &mut self.by {
+            search.list_at_next_look();
+        }
+    }
+
+    /// What is readable when there may be a successor; nothing so soon after the last look.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.by {
+            SearchBy::Processes { search, .. } => {
+                search.fd().filter(|_| self.earliest <= Instant::now())
+            }
+            SearchBy::Cgroup(_) => None,
+        }
+    }
+
+    /// When to look for a successor although nothing is readable.
+    pub(crate) fn due(&self) -> Instant {
+        match &self.by {
+            SearchBy::Processes { search, .. } if self.earliest <= Instant::now() => search.due(),
+            _ => self.earliest,
+        }
+    }
+
+    /// The successor, if there is one; it waits for nothing. At the `last` look nothing is left to events.
+    ///
+    /// # Errors
+    /// If it can't be looked for.
+    pub(crate) fn look(
+        &mut self,
+        ended: &EndedTarget,
+        last: bool,
+    ) -> Result<Option<SelectedTarget>> {
         let now = Instant::now();
-        if now < self.earliest {
+        if now < self.earliest && !last {
             return Ok(None);
         }
-        let (search, command) = match &mut self.by {
-            PendingBy::Cgroup(name) => {
-                self.earliest = now + LOOK_EVERY;
-                return self.selector.in_cgroup(name);
-            }
-            PendingBy::Name(search) => (search, None),
-            PendingBy::Program(search, command) => (search, Some(&*command)),
-        };
-        let found = search.look().context("cannot look for what the target is started again as")?;
-        // Without events, when processes are to be listed again.
-        self.earliest = search.due().unwrap_or(now + BATCH);
-        let is_successor = |listed: &ListedProcess| self.ended.may_be_followed_by(listed.key);
+        if let SearchBy::Cgroup(name) = &self.by {
+            self.earliest = now + LOOK_EVERY;
+            return self.selector.in_cgroup(name);
+        }
+        let found = if last { self.list() } else { self.found() }?;
+        self.earliest = now + BATCH;
+        let is_successor = |listed: &ListedProcess| self.may_follow(ended, listed.key);
         let found: Vec<_> = found.into_iter().filter(is_successor).collect();
         let mut found = roots(&found, self.selector.root());
-        let another = |listed: &ListedProcess| command.is_some_and(|it| *it != listed.command);
-        found.sort_by_key(|it| (another(it), it.key.start_time, it.key.pid));
-        Ok(found.iter().find_map(|listed| self.selector.open(listed)))
-    }
-}
-
-impl EndedTarget {
-    /// Others of the name that ran beside it are not its successors, and neither are the workers that a killed server
-    /// leaves. What has left its session has put itself into the background: that goes on as the target did.
-    fn may_be_followed_by(&self, process: ProcessKey) -> bool {
-        if self.descendants.contains(&process) {
-            let session = getsid(Some(Pid::from_raw(process.pid))).ok();
-            return session.is_some() && session != self.session;
+        found.sort_by_key(|it| (self.has_another_command(it), it.key.start_time, it.key.pid));
+        let opened = found.iter().find_map(|listed| self.selector.open(listed));
+        if let (None, false, SearchBy::Processes { search, .. }) =
+            (&opened, found.is_empty(), &mut self.by)
+        {
+            // They have ended, and what they have forked may go on.
+            search.list_at_next_look();
+            self.earliest = now;
         }
-        process.since_boot() + NOTICED_WITHIN >= self.noticed
+        Ok(opened)
+    }
+
+    /// All that match, if there may be one that did not at the last look.
+    fn found(&mut self) -> Result<Vec<ListedProcess>> {
+        self.matching(PendingSearch::look)
+    }
+
+    fn list(&mut self) -> Result<Vec<ListedProcess>> {
+        self.matching(PendingSearch::list)
+    }
+
+    fn matching(
+        &mut self,
+        find: impl FnOnce(&mut PendingSearch) -> std::io::Result<Vec<ListedProcess>>,
+    ) -> Result<Vec<ListedProcess>> {
+        let SearchBy::Processes { search, .. } = &mut self.by else { return Ok(Vec::new()) };
+        let mut found =
+            find(search).context("cannot look for what the target is started again as")?;
+        // Two interpreters without a script may have nothing else in common.
+        found.retain(|it| !it.program.is_interpreter_alone() || !self.has_another_command(it));
+        Ok(found)
+    }
+
+    /// True if a pid was given, and the command line is not that of its process.
+    fn has_another_command(&self, listed: &ListedProcess) -> bool {
+        match &self.by {
+            SearchBy::Processes { command: Some(command), .. } => *command != listed.command,
+            _ => false,
+        }
+    }
+
+    /// True of a process that matches and did not beside the target.
+    ///
+    /// The workers that a killed server leaves are not its successors. What has left its session has put itself into
+    /// the background: that goes on as the target did.
+    fn may_follow(&self, ended: &EndedTarget, process: ProcessKey) -> bool {
+        if ended.descendants.contains(&process) {
+            let session = getsid(Some(Pid::from_raw(process.pid))).ok();
+            return session.is_some() && session != ended.session;
+        }
+        !self.ran_beside(&process) && !self.is_of_another(ended, process)
+    }
+
+    fn ran_beside(&self, process: &ProcessKey) -> bool {
+        self.matching.get(process).is_some_and(|since| *since + BESIDE <= self.last_alive)
+    }
+
+    /// True of what a process that ran beside the target has forked, unless the target was forked by it as well.
+    fn is_of_another(&self, ended: &EndedTarget, process: ProcessKey) -> bool {
+        let others = self.matching.keys().filter(|other| self.ran_beside(other));
+        let others: HashSet<i32> = others.map(|other| other.pid).collect();
+        ancestors(process.pid, self.selector.root())
+            .any(|pid| others.contains(&pid) && !ended.ancestors.contains(&pid))
     }
 }

@@ -115,8 +115,9 @@ fn an_empty_cgroup_is_an_error_unless_one_waits_and_its_path_may_be_that_of_proc
     let attached = place.attach(&path, &["--wait"]);
     let target = place.start("");
     place.wait_for_attached(1);
-    let twice = seepmeter(words!["attach", "--cgroup", &path, "--cgroup", &path]).done();
-    twice.expect_complaint(125, &["is given twice"]);
+    let flags = words!["attach", "-q", "-d", "100ms", "--cgroup", &path, "--cgroup", &path];
+    let twice = seepmeter(flags).done().expect(0);
+    assert_eq!(twice.err().matches("target  ").count(), 1, "{}", twice.output());
     let _ = target.finish().expect(0);
     let _ = attached.finish().expect(0);
 }

@@ -1,6 +1,7 @@
 //! `attach --follow-restarts`: a target that is started again is watched on, and judged apart.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use seepmeter_record::conventions::attribute;
@@ -111,7 +112,10 @@ fn kill(target: RunningProgram) -> i32 {
 
 /// Waits until the live lines say that this one has become that one.
 fn await_restart(watching: &RunningProgram, named: &Named, before: i32, after: i32) {
-    let name = &named.name;
+    await_restart_of(&named.name, watching, before, after);
+}
+
+fn await_restart_of(name: &str, watching: &RunningProgram, before: i32, after: i32) {
     let line = format!("restarted: {name} (pid {before}) → {name} (pid {after}) after ");
     let _ = watching.error_line(&line);
 }
@@ -123,14 +127,31 @@ fn watch(named: &Named, flags: &[&str]) -> RunningProgram {
     watching
 }
 
+/// What has matched for more than a second beside the target is no successor, and what has begun later may be.
+fn let_two_seconds_pass() {
+    let end = Instant::now() + Duration::from_secs(2);
+    eventually("two seconds", || (Instant::now() > end).then_some(()));
+}
+
+/// Waits until the recording says that so many have ended.
+fn await_ends(named: &Named, count: usize) {
+    let ends = || Recording::try_read(&named.recording()).ok().map(|it| it.events("gone").len());
+    eventually("the end of the target", || ends().filter(|ends| *ends == count));
+}
+
+/// Ends the watch, and asserts which targets it had, one after another.
+fn end_watch(watching: RunningProgram, named: &Named, targets: &[i32]) {
+    watching.signal(Signal::SIGINT);
+    let _ = watching.finish().expect(0);
+    assert_eq!(successors(named), targets);
+}
+
 #[test]
 fn what_has_a_pid_is_followed_by_its_program_and_not_by_another_that_ran_beside_it() {
     let named = Named::new();
     let (target, beside) = (named.start(), named.start());
     let watching = watch(&named, &["-p", &target.pid().to_string()]);
-    // What has begun when the target ended may be its successor: this one shall have begun long before.
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(2);
-    eventually("two seconds", || (std::time::Instant::now() > end).then_some(()));
+    let_two_seconds_pass();
     let first = kill(target);
     let second = named.start();
     await_restart(&watching, &named, first, second.pid());
@@ -196,6 +217,144 @@ fn the_worker_of_a_killed_server_is_no_successor_and_leaves_before_it() {
     assert_eq!(epochs.last().unwrap()["processes"], 2);
     first.end_input();
     let _ = first.finish().expect_killed(Signal::SIGKILL);
+    let _ = second.finish().expect(0);
+}
+
+#[test]
+fn the_worker_of_a_killed_server_is_no_successor_without_its_tree_either() {
+    let named = Named::new();
+    let server = |depth| run(named.program(), words!["nest", depth, "4"]).start();
+    let mut first = server("2");
+    let _ = first.line("deepest");
+    let watching = watch(&named, &["--tree=off", "-p", &first.pid().to_string()]);
+    let killed = first.pid();
+    first.signal(Signal::SIGKILL);
+    await_ends(&named, 1);
+    let second = server("1");
+    await_restart(&watching, &named, killed, second.pid());
+    end_watch(watching, &named, &[killed, second.pid()]);
+    first.end_input();
+    let _ = first.finish().expect_killed(Signal::SIGKILL);
+    let _ = second.finish().expect(0);
+}
+
+#[test]
+fn a_process_that_ran_long_before_the_end_and_executes_the_program_behind_it_is_the_successor() {
+    let named = Named::new();
+    let command = "echo waits; read go; exec \"$P\" hold 4";
+    let mut launcher = run("sh", words!["-c", command]).env("P", named.program()).start();
+    let _ = launcher.line("waits");
+    let target = named.start();
+    let watching = watch(&named, &[&named.name]);
+    let_two_seconds_pass();
+    let first = kill(target);
+    await_ends(&named, 1);
+    launcher.say("go");
+    await_restart(&watching, &named, first, launcher.pid());
+    end_watch(watching, &named, &[first, launcher.pid()]);
+    let _ = launcher.finish().expect(0);
+}
+
+#[test]
+fn what_another_of_the_program_forks_that_ran_beside_the_target_is_no_successor() {
+    let named = Named::new();
+    let script = named.recording().with_file_name("beside.sh");
+    std::fs::write(&script, "echo ready; read go; (echo forked; read rest); :\n").unwrap();
+    let start = || {
+        let running = run("sh", words![script]).start();
+        let _ = running.line("ready");
+        running
+    };
+    let (mut beside, target) = (start(), start());
+    let watching = watch(&named, &["-p", &target.pid().to_string()]);
+    let_two_seconds_pass();
+    let first = kill(target);
+    await_ends(&named, 1);
+    beside.say("go");
+    let _ = beside.line("forked");
+    let second = start();
+    await_restart_of("sh", &watching, first, second.pid());
+    end_watch(watching, &named, &[first, second.pid()]);
+    [beside, second].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn a_daemon_whose_launcher_ends_at_once_is_awaited_and_is_a_successor() {
+    let named = Named::new();
+    let waiting = named.attach(&["-o", "text", "--wait", "--follow-restarts", &named.name]).start();
+    eventually("the wait", || waits(waiting.pid()).then_some(()));
+    let mut watched = Vec::new();
+    for _ in 0..2 {
+        let mut launcher = run(named.program(), words!["fork-and-exit", "4", "session"]).start();
+        watched.push(launcher.number("left", 1));
+        // If the launcher was seen while it ran, it is a target too.
+        let is_watched = || {
+            let recording = Recording::try_read(&named.recording()).ok()?;
+            let targets = recording.subjects(&SubjectKind::Process);
+            let is_daemon = |pid: Option<i32>| pid == watched.last().copied();
+            targets
+                .iter()
+                .any(|it| it.parent.is_none() && is_daemon(it.get(attribute::PID)))
+                .then_some(())
+        };
+        eventually("the watch of the daemon", is_watched);
+        launcher.end_input();
+        let _ = launcher.finish().expect(0);
+    }
+    waiting.signal(Signal::SIGINT);
+    let _ = waiting.finish().expect(0);
+    let targets = successors(&named);
+    assert!(watched.iter().all(|pid| targets.contains(pid)), "{watched:?} of {targets:?}");
+}
+
+#[test]
+fn a_successor_that_begins_while_descendants_are_waited_for_is_found_when_they_have_ended() {
+    let named = Named::new();
+    let mut first = run(named.program(), words!["nest", "2", "4"]).start();
+    let _ = first.line("deepest");
+    let watching = watch(&named, &["--wait-tree", "-p", &first.pid().to_string()]);
+    let killed = first.pid();
+    first.signal(Signal::SIGKILL);
+    await_ends(&named, 1);
+    let second = named.start();
+    let_two_seconds_pass();
+    first.end_input();
+    await_restart(&watching, &named, killed, second.pid());
+    end_watch(watching, &named, &[killed, second.pid()]);
+    let _ = first.finish().expect_killed(Signal::SIGKILL);
+    let _ = second.finish().expect(0);
+}
+
+#[test]
+fn an_interpreter_without_a_script_is_followed_by_one_with_the_same_command_line_alone() {
+    let named = Named::new();
+    let start = |what: &str| {
+        let command = format!("echo {what}; read rest; : {}", named.name);
+        let running = run("sh", words!["-c", command]).start();
+        let _ = running.line(what);
+        running
+    };
+    let target = start("target");
+    let watching = watch(&named, &["-p", &target.pid().to_string()]);
+    let first = kill(target);
+    await_ends(&named, 1);
+    let (unrelated, second) = (start("unrelated"), start("target"));
+    await_restart_of("sh", &watching, first, second.pid());
+    end_watch(watching, &named, &[first, second.pid()]);
+    [unrelated, second].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn a_restart_while_seepmeter_is_stopped_is_found_when_it_is_continued() {
+    let named = Named::new();
+    let target = named.start();
+    let watching = watch(&named, &[&named.name]);
+    watching.signal(Signal::SIGSTOP);
+    let (first, second) = (kill(target), named.start());
+    let_two_seconds_pass();
+    watching.signal(Signal::SIGCONT);
+    await_restart(&watching, &named, first, second.pid());
+    end_watch(watching, &named, &[first, second.pid()]);
     let _ = second.finish().expect(0);
 }
 

@@ -1,5 +1,6 @@
 //! When programs are executed.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -12,12 +13,15 @@ const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(2);
 /// Between two lists it rests so many times as long as what a list took.
 const REST: u32 = 20;
+/// With events they are listed so often, for what has forked without executing anything.
+const WITH_EVENTS: Duration = Duration::from_secs(10);
 
 /// What may be new.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
-    /// These have executed a program, or have changed their names.
-    Programs(Vec<i32>),
+    /// These have executed a program, have changed their names, or were forked by one of those that had ended when it
+    /// was to be looked at.
+    Processes(Vec<i32>),
     /// Any process.
     Unknown,
 }
@@ -26,8 +30,11 @@ pub(super) enum Arrived {
 #[derive(Debug)]
 pub(super) struct Arrivals {
     events: Option<ProcessEvents>,
+    /// Reported, and not known yet: what these fork is reported too. They may end before anybody can read what they
+    /// were, as the launcher of a daemon does.
+    unknown: HashSet<i32>,
     listing_since: Instant,
-    /// Without events, when processes are to be listed again.
+    /// When processes are to be listed again.
     due: Instant,
 }
 
@@ -35,7 +42,13 @@ impl Arrivals {
     /// From now on.
     pub(super) fn begin() -> Self {
         let now = Instant::now();
-        Self { events: ProcessEvents::subscribe().ok(), listing_since: now, due: now }
+        let events = ProcessEvents::subscribe().ok();
+        Self { events, unknown: HashSet::new(), listing_since: now, due: now }
+    }
+
+    /// It is known whether this process is one that is searched for.
+    pub(super) fn set_known(&mut self, pid: i32) {
+        self.unknown.remove(&pid);
     }
 
     /// All processes are listed from now on.
@@ -46,7 +59,7 @@ impl Arrivals {
     /// They have been listed.
     pub(super) fn end_list(&mut self) {
         let rest = (self.listing_since.elapsed() * REST).clamp(SHORTEST, LONGEST);
-        self.due = Instant::now() + rest;
+        self.due = Instant::now() + if self.events.is_some() { WITH_EVENTS } else { rest };
     }
 
     /// What is readable when there are new ones; none if they have to be listed.
@@ -54,34 +67,44 @@ impl Arrivals {
         self.events.as_ref().map(AsFd::as_fd)
     }
 
-    /// When they have to be listed; none if there is a descriptor.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.events.is_none().then_some(self.due)
+    /// When they have to be listed.
+    pub(super) fn due(&self) -> Instant {
+        self.due
     }
 
     /// The next ones, at once.
     pub(super) fn take(&mut self) -> io::Result<Arrived> {
         let mut pids = Vec::new();
-        let Some(events) = &mut self.events else {
-            let is_due = Instant::now() >= self.due;
-            return Ok(if is_due { Arrived::Unknown } else { Arrived::Programs(pids) });
-        };
-        while let Some(received) = events.next()? {
-            match received {
-                Received::Event(ProcessEvent::Renamed { pid }) => pids.push(pid),
-                Received::Event(_) => {}
-                Received::Dropped => return Ok(Arrived::Unknown),
-            }
+        if Instant::now() >= self.due {
+            return Ok(Arrived::Unknown);
         }
-        Ok(Arrived::Programs(pids))
+        while let Some(received) = self.events.as_mut().map_or(Ok(None), ProcessEvents::next)? {
+            let event = match received {
+                Received::Event(event) => event,
+                Received::Dropped => return Ok(Arrived::Unknown),
+            };
+            let arrived = match event {
+                ProcessEvent::Renamed { pid } => Some(pid),
+                ProcessEvent::Forked { parent, child } => {
+                    self.unknown.contains(&parent).then_some(child)
+                }
+                ProcessEvent::Exited { pid, .. } => {
+                    self.unknown.remove(&pid);
+                    None
+                }
+            };
+            self.unknown.extend(arrived);
+            pids.extend(arrived);
+        }
+        Ok(Arrived::Processes(pids))
     }
 
     /// Waits until there may be new ones, at most until the deadline.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
-        if let Some(fd) = self.fd() {
-            return wait_one_readable(fd, deadline).map(drop);
-        }
         let until = deadline.map_or(self.due, |deadline| deadline.min(self.due));
+        if let Some(fd) = self.fd() {
+            return wait_one_readable(fd, Some(until)).map(drop);
+        }
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
         Ok(())
     }

@@ -159,7 +159,9 @@ impl Search {
     /// Waits until at least one matches; none if the deadline comes first.
     ///
     /// The kernel's process events say when a program is executed, if they can be had. Otherwise all processes are
-    /// listed five times a second, or less often if that would take more than a twentieth of the time.
+    /// listed five times a second, or less often if that would take more than a twentieth of the time. With events they
+    /// are listed every ten seconds all the same, and in any case at the deadline: a process that is forked by one that
+    /// is there already executes nothing.
     ///
     /// # Errors
     /// If processes can't be listed, or what ppoll(2) fails with.
@@ -167,8 +169,11 @@ impl Search {
         let mut pending = PendingSearch::begin(self.clone());
         loop {
             let found = pending.look()?;
-            if !found.is_empty() || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if !found.is_empty() {
                 return Ok(found);
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return pending.list();
             }
             pending.arrivals.wait(deadline)?;
         }
@@ -177,6 +182,14 @@ impl Search {
     fn among(&self, pids: &[i32]) -> Vec<ListedProcess> {
         let pids = pids.iter().filter(|pid| !self.own.contains(pid));
         pids.filter_map(|pid| self.listed(*pid)).filter(|listed| self.is_meant(listed)).collect()
+    }
+
+    /// Whether a process matches; none if it has ended.
+    fn matches_now(&self, pid: i32) -> Option<bool> {
+        if self.own.contains(&pid) {
+            return Some(false);
+        }
+        self.listed(pid).map(|listed| self.is_meant(&listed))
     }
 
     fn listed(&self, pid: i32) -> Option<ListedProcess> {
@@ -223,10 +236,10 @@ impl PendingSearch {
         self.arrivals.fd()
     }
 
-    /// When to look although nothing is readable, if at all.
+    /// When to look although nothing is readable.
     #[must_use]
-    pub fn due(&self) -> Option<Instant> {
-        self.arrivals.due()
+    pub fn due(&self) -> Instant {
+        if self.has_listed { self.arrivals.due() } else { Instant::now() }
     }
 
     /// All that match, if there may be one that did not at the last look; else none. It waits for nothing.
@@ -235,18 +248,46 @@ impl PendingSearch {
     /// If processes can't be listed, or events can't be read.
     pub fn look(&mut self) -> io::Result<Vec<ListedProcess>> {
         if self.has_listed {
-            match self.arrivals.take()? {
-                Arrived::Programs(pids) if self.search.among(&pids).is_empty() => {
-                    return Ok(Vec::new());
-                }
-                Arrived::Programs(_) | Arrived::Unknown => {}
+            let arrived = match self.arrivals.take()? {
+                Arrived::Processes(pids) => self.any_matches(&pids),
+                Arrived::Unknown => true,
+            };
+            if !arrived {
+                return Ok(Vec::new());
             }
         }
+        self.list()
+    }
+
+    /// All that match now, whatever events say.
+    ///
+    /// # Errors
+    /// If processes can't be listed.
+    pub fn list(&mut self) -> io::Result<Vec<ListedProcess>> {
         self.arrivals.begin_list();
         let found = self.search.matches()?;
         self.arrivals.end_list();
+        found.iter().for_each(|listed| self.arrivals.set_known(listed.key.pid));
         self.has_listed = true;
         Ok(found)
+    }
+
+    /// Something has ended before it could be used: the next look lists all that match, and is due at once.
+    pub fn list_at_next_look(&mut self) {
+        self.has_listed = false;
+    }
+
+    fn any_matches(&mut self, pids: &[i32]) -> bool {
+        let mut any = false;
+        for pid in pids {
+            match self.search.matches_now(*pid) {
+                Some(true) => any = true,
+                Some(false) => self.arrivals.set_known(*pid),
+                // What it has forked may still match.
+                None => {}
+            }
+        }
+        any
     }
 }
 
@@ -261,7 +302,7 @@ pub fn roots(processes: &[ListedProcess], root: &ProcRoot) -> Vec<ListedProcess>
 }
 
 /// The parent of a process, its parent, and so on.
-fn ancestors(pid: i32, root: &ProcRoot) -> impl Iterator<Item = i32> {
+pub fn ancestors(pid: i32, root: &ProcRoot) -> impl Iterator<Item = i32> {
     /// More than a pid namespace nests; a parent may be replaced while it is read.
     const DEEPEST: usize = 10_000;
     let parent = |pid: &i32| {

@@ -120,6 +120,14 @@ impl Program {
         (!script.starts_with(b"-")).then_some(script)
     }
 
+    /// True if it is an interpreter of which it is not known what it runs: a text (`-c`), standard input, or what its
+    /// overwritten command line no longer shows. Two such processes may have nothing else in common.
+    #[must_use]
+    pub fn is_interpreter_alone(&self) -> bool {
+        let of_file = base_name(&self.file);
+        self.script().is_none() && INTERPRETERS.iter().any(|it| it.is(of_file))
+    }
+
     /// True of the program of a child that has overwritten its command line, so that only the name of the file is
     /// left: Debian's `redis-server` is a link to `redis-check-rdb`, and so a child of it would be called.
     fn is_also(&self, child: &Self) -> bool {

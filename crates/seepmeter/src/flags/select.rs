@@ -39,7 +39,7 @@ pub struct SelectFlags {
     pub cgroups: Vec<PathBuf>,
     /// All processes of this container, by its name, its id, or at least 12 digits of that; its cgroup is found
     /// without asking a daemon; may be given several times
-    #[arg(long = "container", value_name = "NAME|ID")]
+    #[arg(long = "container", value_name = "NAME|ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub containers: Vec<String>,
     /// Watch all processes of a name, if there are several
     #[arg(long)]
@@ -90,5 +90,8 @@ fn parse_pid(text: &str) -> Result<i32, String> {
 }
 
 fn parse_pattern(text: &str) -> Result<NamePattern, String> {
+    if text.is_empty() {
+        return Err("no name matches it".to_owned());
+    }
     NameFilter::new(text).map(NamePattern::Glob).map_err(|error| error.to_string())
 }

@@ -1,21 +1,22 @@
 //! Going on with what a target is started again as: each time, an epoch of the run ends and the next one begins.
 
+use std::collections::HashSet;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nix::unistd::Pid;
-use seepmeter_process::Process;
-use seepmeter_process::system::since_boot;
-use seepmeter_process::tree::BATCH;
+use seepmeter_process::tree::{BATCH, ProcessTree};
+use seepmeter_process::{Process, ProcessKey};
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::{End, Restart, SubjectId, human};
 
 use super::{Watch, WatchedTarget};
-use crate::flags::TreeFlags;
+use crate::flags::{TreeFlags, TreeMode};
 use crate::messages;
-use crate::selection::SelectedTarget;
-use crate::successor::{EndedTarget, PendingSuccessor, SuccessorSearch, session_of};
+use crate::selection::{LOOK_EVERY, SelectedTarget};
+use crate::successor::{EndedTarget, SuccessorSearch, session_of};
 
 /// Who takes part in the begin and the end of each target.
 pub(crate) trait TargetLife {
@@ -44,23 +45,80 @@ pub(crate) struct Restarts {
 
 /// The target that is watched, or was last.
 struct CurrentTarget {
+    process: Arc<Process>,
     /// What people call it.
     called: String,
     session: Option<Pid>,
+    ancestors: HashSet<i32>,
+    /// Its descendants, if they are not watched: they are no successors of it.
+    unwatched: Option<UnwatchedTree>,
     /// Its subject, once it has ended, and when that was.
     ended: Option<(SubjectId, Instant)>,
 }
 
 impl CurrentTarget {
-    fn of(target: &SelectedTarget, name: &str) -> Self {
-        let called = format!("{name} (pid {})", target.process.pid());
-        Self { called, session: session_of(&target.process), ended: None }
+    fn of(target: &SelectedTarget, search: &SuccessorSearch) -> Self {
+        let process = Arc::clone(&target.process);
+        Self {
+            called: format!("{} (pid {})", target.spec().name, process.pid()),
+            session: session_of(&process),
+            ancestors: search.ancestors_of(&process),
+            unwatched: None,
+            ended: None,
+            process,
+        }
+    }
+
+    /// Knows its descendants although they are not watched.
+    fn follow_unwatched(&mut self, flags: &TreeFlags) {
+        if flags.tree != TreeMode::Off {
+            return;
+        }
+        let flags = TreeFlags { tree: TreeMode::On, ..flags.clone() };
+        match flags.of_process(&self.process) {
+            Ok(tree) => {
+                self.unwatched = tree.map(|tree| UnwatchedTree { tree, due: Instant::now() });
+            }
+            // It has ended meanwhile.
+            Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
+            Err(error) => messages::notice(&format!(
+                "cannot follow the descendants of {}: {error}; one of them may be taken for its successor",
+                self.called
+            )),
+        }
     }
 }
 
+/// The descendants of a target that is watched alone.
+struct UnwatchedTree {
+    tree: ProcessTree,
+    due: Instant,
+}
+
+impl UnwatchedTree {
+    fn refresh_if_due(&mut self) {
+        if Instant::now() < self.due {
+            return;
+        }
+        // What can't be found now may be at the next time.
+        let _ = self.tree.refresh();
+        let exact = self.tree.discovery().sees_every_process();
+        self.due = Instant::now() + if exact { SELDOM } else { LOOK_EVERY };
+    }
+
+    /// Those that run on when the target has ended.
+    fn left(mut self) -> HashSet<ProcessKey> {
+        let _ = self.tree.refresh();
+        self.tree.descendants().map(|process| process.key).collect()
+    }
+}
+
+/// How often the descendants that are not watched are looked for, with events of all and without.
+const SELDOM: Duration = Duration::from_secs(1);
+
 /// It has ended, and its successor is waited for.
 struct Waiting {
-    pending: PendingSuccessor,
+    ended: EndedTarget,
     deadline: Option<Instant>,
     /// Until then the samplers take their last samples of it, and nothing is looked for.
     last_samples: Option<Instant>,
@@ -78,33 +136,48 @@ impl Restarts {
         tree: &TreeFlags,
         limit: Option<Duration>,
     ) -> Self {
-        let target = CurrentTarget::of(target, &target.spec().name.to_string());
+        let target = CurrentTarget::of(target, &search);
         Self { search, tree: tree.clone(), limit, target, waiting: None }
     }
 
     /// What is readable when there may be a successor.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.waiting.as_ref().filter(|waiting| waiting.last_samples.is_none())?.pending.fd()
+        self.waiting.as_ref().filter(|waiting| waiting.last_samples.is_none())?;
+        self.search.fd()
     }
 
-    /// When to look for one although nothing is readable, or to stop waiting.
+    /// When to look for one although nothing is readable, to stop waiting, or to look for what runs beside the target.
     pub(super) fn due(&self) -> Option<Instant> {
-        let waiting = self.waiting.as_ref()?;
+        let Some(waiting) = &self.waiting else {
+            let tree = self.target.unwatched.as_ref().map(|tree| tree.due);
+            let due = self.search.due_beside().into_iter().chain(tree).min();
+            return due.filter(|_| self.target.ended.is_none());
+        };
         let last_samples = waiting.last_samples.map(|until| until.min(Instant::now() + BATCH));
-        last_samples.or_else(|| waiting.pending.due().into_iter().chain(waiting.deadline).min())
+        last_samples.or_else(|| [self.search.due()].into_iter().chain(waiting.deadline).min())
+    }
+
+    /// Looks for what runs beside the target, if it is alive and that is due.
+    fn look_beside(&mut self) -> Result<()> {
+        if self.target.ended.is_some() {
+            return Ok(());
+        }
+        if let Some(tree) = &mut self.target.unwatched {
+            tree.refresh_if_due();
+        }
+        self.search.look_beside(&self.target.process)
     }
 
     /// Looks for the successor; reports why it is waited for no longer.
     fn look(&mut self) -> Found {
-        let Some(Waiting { pending, deadline, .. }) = &mut self.waiting else {
+        let Some(Waiting { ended, deadline, .. }) = &self.waiting else {
             return Found::NotYet;
         };
         let called = &self.target.called;
-        match pending.look() {
+        let is_last = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        match self.search.look(ended, is_last) {
             Ok(Some(target)) => return Found::Successor(target),
-            Ok(None) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
-                return Found::NotYet;
-            }
+            Ok(None) if !is_last => return Found::NotYet,
             Ok(None) => {
                 let limit = human::duration(self.limit.unwrap_or_default().as_nanos() as u64);
                 messages::notice_at_once(&format!(
@@ -130,6 +203,14 @@ impl Watch {
     /// The watch goes on with the successors of its only target.
     pub(crate) fn follow(&mut self, restarts: Option<Restarts>) {
         self.restarts = restarts;
+        if let Some(restarts) = &mut self.restarts {
+            restarts.target.follow_unwatched(&restarts.tree);
+        }
+    }
+
+    /// Looks for what runs beside the target, if its successors are watched and that is due.
+    pub(super) fn look_beside_target(&mut self) -> Result<()> {
+        self.restarts.as_mut().map_or(Ok(()), Restarts::look_beside)
     }
 
     /// A target has ended, and is about to leave the stream. If its successor is to be watched and nothing more of
@@ -160,15 +241,15 @@ impl Watch {
     fn wait_for_successor(&mut self) {
         let (Some(restarts), Some(live)) = (&mut self.restarts, &mut self.live) else { return };
         let left = self.descendants.as_mut().map(|descendants| descendants.leave(live));
-        let ended = EndedTarget {
-            session: restarts.target.session,
-            descendants: left.unwrap_or_default(),
-            noticed: since_boot(),
-        };
-        let pending = restarts.search.begin(ended);
+        let target = &mut restarts.target;
+        let mut descendants = left.unwrap_or_default();
+        descendants.extend(target.unwatched.take().into_iter().flat_map(UnwatchedTree::left));
+        let ancestors = std::mem::take(&mut target.ancestors);
+        let ended = EndedTarget { session: target.session, ancestors, descendants };
+        restarts.search.begin_wait();
         let deadline = restarts.limit.and_then(|limit| Instant::now().checked_add(limit));
         let last_samples = Some(Instant::now() + LAST_SAMPLES);
-        restarts.waiting = Some(Waiting { pending, deadline, last_samples });
+        restarts.waiting = Some(Waiting { ended, deadline, last_samples });
         if let Some(interim) = &mut self.interim {
             interim.wait_for_successor(&restarts.target.called);
         }
@@ -216,7 +297,8 @@ impl Watch {
         let gap = ended.map(|(_, at)| at.elapsed().as_nanos() as u64);
         spec.attributes =
             spec.attributes.with_known(attribute::PREDECESSOR, ended.map(|(subject, _)| subject));
-        let successor = CurrentTarget::of(target, &spec.name.to_string());
+        let mut successor = CurrentTarget::of(target, &restarts.search);
+        successor.follow_unwatched(&restarts.tree);
         let subject = live.add_target(spec);
         if let Some(descendants) = &mut self.descendants {
             descendants.follow(target.tree(&restarts.tree), subject, false);

@@ -19,12 +19,12 @@ use crate::selection::{CgroupName, LOOK_EVERY, SelectedTarget, Selector};
 /// its successor: a supervisor may be faster than the look that finds the target's end.
 const BESIDE: Duration = Duration::from_secs(1);
 
-/// While the target runs, it is looked so often for what runs beside it, and rested so many times as long as that
-/// takes, up to the second time.
+/// While the target runs, Seepmeter looks so often for what runs beside it. After a look it rests so many times as
+/// long as that took, up to the second time.
 const LOOK_BESIDE_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 const REST: u32 = 100;
 
-/// While a successor is waited for, a machine on which programs are executed all the time is looked at so often.
+/// While a successor is waited for, a machine that executes programs all the time is looked at no more often.
 const BATCH: Duration = Duration::from_millis(20);
 
 /// By what a successor is known.

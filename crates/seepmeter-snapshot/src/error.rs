@@ -1,0 +1,34 @@
+//! Why there is no image.
+
+use std::io;
+use std::path::PathBuf;
+
+use seepmeter_process::proc::ProcError;
+
+/// Why there is no image of a process or a core file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// A file of /proc could not be read.
+    #[error("can't read what memory the process has: {0}")]
+    Proc(#[from] ProcError),
+    /// The process has ended while it was read, or it can't be read any more.
+    #[error("can't read the memory of the process: {0}; it may have ended meanwhile")]
+    Memory(#[source] io::Error),
+    /// The core file could not be read.
+    #[error("can't read the core file `{}`: {source}", path.display())]
+    CoreFile {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The file is no core file that can be read.
+    #[error("`{}` is no core file that can be read: {reason}", path.display())]
+    NoCore {
+        /// The file.
+        path: PathBuf,
+        /// What it is, or what is wrong with it.
+        reason: String,
+    },
+}

@@ -31,7 +31,10 @@ fn print(image: &MemoryImage<'_>) -> Result<(), Box<dyn Error>> {
     let mut classes: Vec<_> = classes.into_iter().collect();
     classes.sort_by_key(|((_, size), (count, _))| std::cmp::Reverse(size * count));
     for ((origin, size), (count, unreachable)) in classes.iter().take(10) {
-        println!("{:>12} B: {count} × {size} B ({origin:?}), {unreachable} unreachable", size * count);
+        println!(
+            "{:>12} B: {count} × {size} B ({origin:?}), {unreachable} unreachable",
+            size * count
+        );
     }
     println!("{} blocks; free: {:?}", census.block_count(), census.free_bytes());
     Ok(())

@@ -24,7 +24,9 @@ pub enum CensusError {
         others: Vec<OtherAllocator>,
     },
     /// What was walked disagrees with the allocator's own figures.
-    #[error("heap layout of {allocator} not understood: {check}; if the process was just allocating, try again")]
+    #[error(
+        "heap layout of {allocator} not understood: {check}; if the process was just allocating, try again"
+    )]
     Layout {
         /// Whose heap.
         allocator: &'static str,

@@ -141,7 +141,9 @@ impl Index {
     pub(crate) fn set_cached(&mut self, address: u64) -> bool {
         let range = self.range_at(address).filter(|range| range.kind == RangeKind::Arena);
         let cell = range.and_then(|range| self.cell_of(range, address));
-        let Some((cell, bit)) = cell.filter(|_| address.is_multiple_of(GRANULE)) else { return false };
+        let Some((cell, bit)) = cell.filter(|_| address.is_multiple_of(GRANULE)) else {
+            return false;
+        };
         let Some(cell) = self.cells.get_mut(cell) else { return false };
         let new = cell.cached & 1 << bit == 0;
         cell.cached |= 1 << bit;
@@ -195,8 +197,8 @@ impl Index {
     pub(crate) fn block_at(&self, address: u64) -> Option<(u32, bool)> {
         let range = self.range_at(address)?;
         if range.kind == RangeKind::Mapped {
-            let inside = (range.block..range.blocks_end.max(range.block + 1)).contains(&address);
-            return inside.then_some((range.first_block, address - range.block < GRANULE));
+            let inside = range.block <= address && address < range.blocks_end;
+            return inside.then(|| (range.first_block, address - range.block < GRANULE));
         }
         if address >= range.blocks_end {
             return None;
@@ -233,8 +235,11 @@ impl Index {
     /// block in use. Those in use come in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&HeapRange, Range<u64>, bool)> {
         self.ranges.iter().flat_map(move |range| {
-            let mapped = (range.kind == RangeKind::Mapped)
-                .then_some((range, range.block..range.blocks_end, true));
+            let mapped = (range.kind == RangeKind::Mapped).then_some((
+                range,
+                range.block..range.blocks_end,
+                true,
+            ));
             let mut boundaries = self.boundaries(range).peekable();
             let walked = std::iter::from_fn(move || {
                 let (address, used) = boundaries.next()?;

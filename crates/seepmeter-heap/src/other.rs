@@ -51,8 +51,7 @@ pub(crate) fn others(image: &MemoryImage<'_>) -> Vec<OtherAllocator> {
             file => name.starts_with(file.as_bytes()),
         })
     });
-    let found: BTreeSet<_> = names
-        .map(|&(_, name, hides_pointers)| OtherAllocator { name, hides_pointers })
-        .collect();
+    let found: BTreeSet<_> =
+        names.map(|&(_, name, hides_pointers)| OtherAllocator { name, hides_pointers }).collect();
     found.into_iter().collect()
 }

@@ -93,7 +93,8 @@ impl Pools {
             read_each(image, first..region.end, HEADER as usize, |address, header| {
                 for (pools, size) in found.iter_mut().zip(POOL_SIZES) {
                     // A pool may reach over the seam of two mappings, but not out of memory.
-                    if address.is_multiple_of(size) && image.region_at(address + size - 1).is_some() {
+                    if address.is_multiple_of(size) && image.region_at(address + size - 1).is_some()
+                    {
                         pools.extend(Pool::parse(address, size, header));
                     }
                 }

@@ -11,7 +11,10 @@ use seepmeter_snapshot::{MemoryImage, SnapshotError};
 use seepmeter_tracer::{Tracee, TraceeOptions};
 use support::{Copy, Outcome, State, Target};
 
-fn with_image<T>(target: &Target, read: impl FnOnce(&MemoryImage<'_>) -> T) -> Result<T, Box<dyn std::error::Error>> {
+fn with_image<T>(
+    target: &Target,
+    read: impl FnOnce(&MemoryImage<'_>) -> T,
+) -> Result<T, Box<dyn std::error::Error>> {
     let mut tracee = Tracee::new(target.pid(), TraceeOptions::default())?;
     let stop = tracee.stop(Instant::now() + Duration::from_secs(10))?;
     let image = MemoryImage::of_stop(&stop)?;
@@ -25,15 +28,19 @@ fn expect_truth(census: &Census, image: &MemoryImage<'_>, target: &Target) {
     let marks = census.mark(image).expect("nothing hides pointers");
     assert_eq!(marks.unread_roots(), 0);
     let free: HashSet<u64> = census.free_blocks().map(|(address, _)| address).collect();
+    let kept = target.notes.iter().filter(|note| note.state != State::Freed);
+    let kept: HashSet<u64> = kept.map(|note| note.address).collect();
     let (mut known, mut leaked, mut unreachable) = (0, 0, 0);
     for note in &target.notes {
         let found = blocks.get(&note.address);
         if note.state == State::Freed {
-            // A block of a freed one's memory may be another one now.
-            assert!(found.is_none(), "{note:?} is in use");
+            // Another thread may have been given the memory of a mapping that is gone.
+            assert!(found.is_none() || kept.contains(&note.address), "{note:?} is in use");
             continue;
         }
-        let block = found.unwrap_or_else(|| panic!("{note:?} is missing; free: {}", free.contains(&note.address)));
+        let block = found.unwrap_or_else(|| {
+            panic!("{note:?} is missing; free: {}", free.contains(&note.address))
+        });
         known += 1;
         assert_eq!(block.size, note.size, "{note:?} {block:?}");
         let reachability = marks.of(block);
@@ -49,7 +56,6 @@ fn expect_truth(census: &Census, image: &MemoryImage<'_>, target: &Target) {
     assert!(others < 40, "{others} blocks are not the program's");
     // A stale word may hide one leak, and with it those of its chain that come after.
     assert!(unreachable * 100 >= leaked * 75, "{unreachable} of {leaked} leaked blocks");
-    println!("{known} known blocks, {others} others, {unreachable} of {leaked} leaked ones unreachable");
 }
 
 #[test]
@@ -86,6 +92,61 @@ fn a_static_program_is_walked_as_well() -> Outcome {
         let census = Census::take(image, &Limits::default()).expect("the layout is known");
         expect_truth(&census, image, &target);
     })
+}
+
+#[test]
+fn the_small_objects_of_python_are_blocks_and_none_of_a_healthy_program_is_unreachable() -> Outcome
+{
+    let target = Target::python()?;
+    with_image(&target, |image| {
+        let census = Census::take(image, &Limits::default()).expect("the layout is known");
+        let blocks: HashMap<u64, _> = census.blocks().map(|block| (block.address, block)).collect();
+        let marks = census.mark(image).expect("nothing hides pointers");
+        let of_python = blocks.values().filter(|block| block.origin == BlockOrigin::Pymalloc);
+        let (mut count, mut unreachable) = (0u64, 0u64);
+        for block in of_python {
+            count += 1;
+            unreachable += u64::from(marks.of(block) == Reachability::Unreachable);
+        }
+        let (said, objects) = target.notes.split_last().expect("a line of all blocks");
+        assert!(objects.len() == 2000, "{}", objects.len());
+        for note in objects {
+            let block = blocks.get(&note.address);
+            let right =
+                block.is_some_and(|it| it.origin == BlockOrigin::Pymalloc && it.size >= note.size);
+            assert_eq!(right, note.state == State::Live, "{note:?}: {block:?}");
+        }
+        // It counts those of malloc too that were too large for a pool; the line itself was made later.
+        let possible = count - 200..blocks.len() as u64 + 200;
+        assert!(possible.contains(&said.size), "{possible:?} blocks; Python counts {}", said.size);
+        assert!(unreachable * 1000 <= count, "{unreachable} of {count} blocks are unreachable");
+    })
+}
+
+#[test]
+fn a_program_that_has_never_allocated_has_no_heap_and_the_error_says_so() -> Outcome {
+    let target = Target::start(&["-DSMALL"])?;
+    let mut copy = with_image(&target, Copy::of)?;
+    copy.forget_image_data();
+    let error = Census::take(&copy.image(), &Limits::default()).expect_err("no arena is left");
+    assert!(matches!(error, CensusError::NoHeap { .. }), "{error}");
+    assert!(error.to_string().contains("neither glibc's malloc nor"), "{error}");
+    copy.map_file(b"/usr/lib/libjemalloc.so.2");
+    let error = Census::take(&copy.image(), &Limits::default()).expect_err("no arena is left");
+    assert!(error.to_string().contains("jemalloc"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_runtime_that_hides_pointers_has_blocks_and_no_reachability() -> Outcome {
+    let target = Target::start(&["-DSMALL"])?;
+    let mut copy = with_image(&target, Copy::of)?;
+    copy.map_file(b"/opt/jdk/lib/server/libjvm.so");
+    let census = Census::take(&copy.image(), &Limits::default())?;
+    assert!(census.block_count() > 300);
+    let error = census.mark(&copy.image()).expect_err("a JVM compresses pointers");
+    assert!(error.to_string().contains("the JVM hides pointers"), "{error}");
+    Ok(())
 }
 
 #[test]
@@ -129,7 +190,8 @@ fn one_wrong_word_in_the_allocators_tables_is_noticed() -> Outcome {
         if damaged.word(block.address - 8) == copy.word(block.address - 8) {
             continue;
         }
-        let error = Census::take(&damaged.image(), &Limits::default()).expect_err("a size is wrong");
+        let error =
+            Census::take(&damaged.image(), &Limits::default()).expect_err("a size is wrong");
         assert!(matches!(error, CensusError::Layout { .. }), "{error}");
     }
     Ok(())
@@ -144,7 +206,7 @@ fn no_damaged_image_makes_it_panic_or_run_for_ever() -> Outcome {
     let tables = copy.interesting_words();
     let change = (0..tables.len(), 0..8u8, any::<u64>(), 0..tables.len());
     let changes = prop::collection::vec(change, 1..20);
-    let config = ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() };
+    let config = ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() };
     proptest!(config, |(changes in changes)| {
         let mut damaged = copy.clone();
         for (at, kind, random, other) in changes {

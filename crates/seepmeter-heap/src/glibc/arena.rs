@@ -72,7 +72,8 @@ fn find_bins(address: u64, bytes: &[u8]) -> impl Iterator<Item = usize> {
     let words = bytes.as_chunks::<8>().0;
     let size = 2 * BINS as usize;
     let is_empty = move |at: usize, bin: u64| {
-        let (first, own) = (at + 2 * bin as usize, (address + 8 * at as u64).wrapping_add(16 * bin));
+        let (first, own) =
+            (at + 2 * bin as usize, (address + 8 * at as u64).wrapping_add(16 * bin));
         let points = |at: usize| u64::from_le_bytes(words[at]) == own.wrapping_sub(16);
         points(first) && points(first + 1)
     };

@@ -88,7 +88,8 @@ fn cache_of(
     for word in storage[..read].as_chunks().0 {
         let cache = u64::from_le_bytes(*word);
         let in_heap = index.range_at(cache).is_some_and(|range| range.kind == RangeKind::Arena);
-        let size = image.word(cache.wrapping_sub(8)).filter(|_| in_heap && cache.is_multiple_of(16));
+        let size =
+            image.word(cache.wrapping_sub(8)).filter(|_| in_heap && cache.is_multiple_of(16));
         let layout = size.and_then(|size| cache_layout(size & !FLAGS, arena));
         let Some(layout) = layout else { continue };
         match entries(image, index, cache, layout) {

@@ -119,8 +119,8 @@ fn counts_before(image: &MemoryImage<'_>, base: u64) -> Option<(u64, u64)> {
     COUNTS.iter().find_map(|distance| {
         // n_mmaps, n_mmaps_max, max_n_mmaps, no_dyn_threshold.
         let numbers: [u8; 16] = image.bytes(base.checked_sub(MAPPED_MEM + distance)?)?;
-        let [now, limit, most, fixed] =
-            [0, 4, 8, 12].map(|at| numbers[at..].first_chunk().map_or(0, |it| u32::from_le_bytes(*it)));
+        let [now, limit, most, fixed] = [0, 4, 8, 12]
+            .map(|at| numbers[at..].first_chunk().map_or(0, |it| u32::from_le_bytes(*it)));
         let sound = now <= most && most <= limit.max(most) && fixed <= 1 && now <= limit;
         let agree = (now == 0) == (bytes == 0) && (most == 0) == (most_bytes == 0);
         (sound && agree).then_some((u64::from(now), bytes))

@@ -171,7 +171,11 @@ impl Glibc {
         for arena in &self.arenas {
             listed += arena.count_binned(image, index, walked)?;
         }
-        if listed == walked { Ok(()) } else { Err(layout(LayoutCheck::FreeChunks { walked, listed })) }
+        if listed == walked {
+            Ok(())
+        } else {
+            Err(layout(LayoutCheck::FreeChunks { walked, listed }))
+        }
     }
 
     pub(crate) fn free_bytes(&self) -> FreeBytes {

@@ -6,9 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use seepmeter_snapshot::{
-    ImageThread, MemoryImage, MemorySource, Region, SnapshotMemory,
-};
+use seepmeter_snapshot::{ImageThread, MemoryImage, MemorySource, Region, SnapshotMemory};
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
@@ -40,10 +38,23 @@ impl Target {
         let program = folder.path().join("truth");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/truth.c");
         let mut cc = Command::new("cc");
-        let status = cc.args(["-O1", "-pthread"]).args(flags).args([source, "-o"]).arg(&program).status()?;
+        let status =
+            cc.args(["-O1", "-pthread"]).args(flags).args([source, "-o"]).arg(&program).status()?;
         assert!(status.success(), "cc has not compiled {source} with {flags:?}");
-        let mut child =
-            Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        Self::run(Command::new(program), folder)
+    }
+
+    /// A Python that keeps half of its 2,000 objects, each of which is one block. Its last line has in the place
+    /// of a size how many blocks it counts.
+    pub(crate) fn python() -> Result<Self, Box<dyn Error>> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/truth.py");
+        let mut python = Command::new("python3");
+        python.arg(script).env_remove("PYTHONMALLOC");
+        Self::run(python, tempfile::tempdir()?)
+    }
+
+    fn run(mut program: Command, folder: tempfile::TempDir) -> Result<Self, Box<dyn Error>> {
+        let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut notes = Vec::new();
         for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
             let line = line?;
@@ -54,11 +65,19 @@ impl Target {
                 "leaked" => State::Leaked,
                 _ => State::Freed,
             };
-            notes.push(Note { state, address: u64::from_str_radix(address, 16)?, size: size.parse()? });
+            notes.push(Note {
+                state,
+                address: u64::from_str_radix(address, 16)?,
+                size: size.parse()?,
+            });
         }
         // It says "ready" before its last steps; then it waits for its input.
-        let target = Self { child, notes, folder };
-        while !std::fs::read_to_string(format!("/proc/{}/syscall", target.pid()))?.starts_with("0 0x0 ") {
+        let mut target = Self { child, notes, folder };
+        while !std::fs::read_to_string(format!("/proc/{}/syscall", target.pid()))?
+            .starts_with("0 0x0 ")
+        {
+            let status = target.child.try_wait()?;
+            assert!(status.is_none(), "the program has ended before it was ready: {status:?}");
             std::thread::yield_now();
         }
         Ok(target)
@@ -80,7 +99,8 @@ impl Target {
 
     pub(crate) fn core(&self) -> Result<PathBuf, Box<dyn Error>> {
         let prefix = self.folder.path().join("core");
-        let output = Command::new("gcore").arg("-o").arg(&prefix).arg(self.pid().to_string()).output();
+        let output =
+            Command::new("gcore").arg("-o").arg(&prefix).arg(self.pid().to_string()).output();
         let output = output.map_err(|error| format!("this test needs gcore, of gdb: {error}"))?;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(format!("{}.{}", prefix.display(), self.pid()).into())
@@ -149,6 +169,18 @@ impl Copy {
         let (regions, threads) = (self.regions.clone(), self.threads.clone());
         let machine = seepmeter_snapshot::Machine::own();
         MemoryImage::of_parts(self.pid, machine, regions, threads, source)
+    }
+
+    /// As if no program or library had writable data.
+    pub(crate) fn forget_image_data(&mut self) {
+        self.regions.retain(|region| !region.is_image_data());
+    }
+
+    /// As if this file were mapped.
+    pub(crate) fn map_file(&mut self, path: &[u8]) {
+        let mut file = self.regions.iter().find(|it| it.perms.exec).expect("code").clone();
+        (file.start, file.end, file.path) = (0x1000, 0x2000, path.into());
+        self.regions.push(file);
     }
 
     fn place(&self, address: u64) -> Option<(usize, usize)> {

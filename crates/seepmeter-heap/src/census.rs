@@ -1,5 +1,6 @@
 //! All blocks of an image.
 
+use std::fmt;
 use std::ops::Range;
 
 use seepmeter_snapshot::{Machine, MemoryImage, Window};
@@ -64,7 +65,6 @@ pub struct FreeBytes {
 }
 
 /// All blocks of an image.
-#[derive(Debug)]
 pub struct Census {
     pub(crate) index: Index,
     pub(crate) edges: Edges,
@@ -170,8 +170,16 @@ impl Census {
     }
 }
 
+/// Not its tables, which are as large as a part of the heaps.
+impl fmt::Debug for Census {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut census = f.debug_struct("Census");
+        census.field("blocks", &self.block_count()).field("free", &self.free);
+        census.field("others", &self.others).finish_non_exhaustive()
+    }
+}
+
 /// The pointers from blocks to blocks.
-#[derive(Debug)]
 pub(crate) struct Edges {
     /// First the granules that are pointed at; after [`Edges::resolve`] the blocks, with the lowest bit set
     /// if it is the beginning of a block.

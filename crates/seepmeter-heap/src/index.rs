@@ -54,7 +54,7 @@ struct Cell {
 }
 
 /// The index of all ranges.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Index {
     /// In the order of their addresses; none overlaps another.
     ranges: Vec<HeapRange>,

@@ -1,5 +1,6 @@
 //! Which blocks are reachable.
 
+use std::fmt;
 use std::ops::Range;
 
 use seepmeter_record::MappingClass;
@@ -24,7 +25,6 @@ pub enum Reachability {
 }
 
 /// Which blocks of a census are reachable.
-#[derive(Debug)]
 pub struct Marks {
     reachable: BitSet,
     possibly: BitSet,
@@ -49,6 +49,16 @@ impl Marks {
     #[must_use]
     pub fn unread_roots(&self) -> u64 {
         self.unread_roots
+    }
+}
+
+/// How many there are, and not which.
+impl fmt::Debug for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |bits: &BitSet| bits.0.iter().map(|word| word.count_ones()).sum::<u32>();
+        let mut marks = f.debug_struct("Marks");
+        marks.field("reachable", &count(&self.reachable));
+        marks.field("possibly", &count(&self.possibly)).finish_non_exhaustive()
     }
 }
 
@@ -179,7 +189,6 @@ impl<'c> Marking<'c> {
 }
 
 /// A bit for each block.
-#[derive(Debug)]
 struct BitSet(Vec<u64>);
 
 impl BitSet {

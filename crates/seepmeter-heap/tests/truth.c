@@ -20,7 +20,7 @@ void *volatile live[THREADS + 1][BLOCKS];
 static pthread_barrier_t done;
 
 static void *one(int at) {
-    if (at % 500 == 250) return malloc(200000 + 4096UL * at);
+    if (at % 500 == 250) return malloc(200000 + 64UL * at);
     if (at % 500 == 251) { void *aligned = NULL; return posix_memalign(&aligned, 4096, 300000) ? NULL : aligned; }
     if (at % 50 == 7) { void *aligned = NULL; return posix_memalign(&aligned, 256, 100 + at) ? NULL : aligned; }
     if (at % 50 == 8) return realloc(malloc(24), 100 + at);

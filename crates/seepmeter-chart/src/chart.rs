@@ -132,7 +132,7 @@ impl Chart {
     ) -> Result<Self, NoChart> {
         let metric = chosen(conclusion, metric)?;
         let verdict = metric.verdict().map_err(|why| NoChart::NoVerdict(why.clone()))?;
-        let all = metric.verdicts().map_err(|why| NoChart::NoVerdict(why.clone()))?;
+        let all = metric.beside_main().map_err(|why| NoChart::NoVerdict(why.clone()))?;
         let (parts, parts_left_out) = parts_of(verdict, all);
         let (headline, details) = words(verdict, all.len() > 1);
         let evidence = &verdict.judgement.evidence;
@@ -311,7 +311,7 @@ mod tests {
 
     fn conclusion(verdicts: Vec<Verdict>) -> Conclusion {
         let outcome = MetricOutcome::Verdicts(verdicts);
-        let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
+        let metrics = vec![MetricConclusion::new("rss", outcome)];
         Conclusion { metrics, gates: Vec::new(), strict: false }
     }
 

@@ -23,7 +23,7 @@
 //! let leak = Series::from_pairs((0..600).map(|i| (i * second, 50_000_000 + 20_000 * i as i64)));
 //! let verdict = RunSeries::of_resident("worker", leak).judge();
 //! let outcome = MetricOutcome::Verdicts(vec![verdict]);
-//! let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
+//! let metrics = vec![MetricConclusion::new("rss", outcome)];
 //! let conclusion = Conclusion { metrics, gates: Vec::new(), strict: false };
 //!
 //! let chart = Chart::of(&conclusion, None, &MarkLog::default()).unwrap();

@@ -247,7 +247,7 @@ mod tests {
         let series = Series::from_pairs(pairs.map(|(s, value)| (s as u64 * 1_000_000_000, value)));
         let verdicts = vec![RunSeries::of_resident("a", series).judge()];
         let outcome = MetricOutcome::Verdicts(verdicts);
-        let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
+        let metrics = vec![MetricConclusion::new("rss", outcome)];
         let conclusion = Conclusion { metrics, gates: Vec::new(), strict: false };
         let chart = Chart::of(&conclusion, None, &MarkLog::default()).unwrap();
         let line = |spans: &Vec<TextSpan>| spans.iter().map(|span| &*span.text).collect();

@@ -23,6 +23,9 @@ use crate::sink::SinkHandle;
 use crate::stream::StreamWriter;
 use crate::thread_end::ThreadEndFlag;
 
+/// The footer has the ends of no more targets than this, the last ones: one may be started again any number of times.
+const MOST_ENDS: usize = 4096;
+
 /// Every sampler has the targets, and none has taken a sample yet.
 pub struct Armed {
     session: Session,
@@ -121,6 +124,18 @@ impl Live {
     /// gets its end.
     pub fn end_target(&mut self, subject: SubjectId, end: End) {
         self.session.end_target(subject, end);
+    }
+
+    /// True as long as a sampler has not let go of a target that has ended, so that its end is not in the stream yet.
+    #[must_use]
+    pub fn has_pending_ends(&self) -> bool {
+        self.session.notices.iter().any(|notice| notice.strong_count() > 0)
+    }
+
+    /// Puts those ends into the stream now. What a sampler still has of such a target comes behind it, and counts no
+    /// more.
+    pub fn send_pending_ends(&self) {
+        self.session.notices.iter().filter_map(Weak::upgrade).for_each(|notice| notice.send());
     }
 
     /// Asks what is concluded so far. The answer comes when the router has time for it, and nobody waits.
@@ -282,6 +297,9 @@ impl Session {
         // A tree may have any number of descendants that have ended.
         let is_descendant = self.descendants.remove(&subject);
         if !is_descendant {
+            if self.ends.len() >= MOST_ENDS {
+                self.ends.remove(0);
+            }
             self.ends.push(TargetEnd { subject, end });
         }
         let kind = end_event(end).unwrap_or(EventKind::Detached {});

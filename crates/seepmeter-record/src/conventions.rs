@@ -74,7 +74,7 @@ pub mod metric {
 /// Attributes of subjects.
 pub mod attribute {
     use super::{DescriptorKind, MappingClass};
-    use crate::{AttributeKey, Bytes, StackId};
+    use crate::{AttributeKey, Bytes, StackId, SubjectId};
 
     macro_rules! attributes {
         ($($name:ident: $type:ty = $word:literal, $help:literal;)+) => {
@@ -92,6 +92,7 @@ pub mod attribute {
         PID: i32 = "pid", "of a process: its pid";
         START_TIME: u64 = "start", "of a process: its start time in clock ticks since boot (field 22 of /proc/PID/stat); with the pid it identifies the process, since pids are reused";
         COMMAND: Bytes = "command", "of a descendant of a target: its command line, with a space between two words";
+        PREDECESSOR: SubjectId = "predecessor", "of a target that was started again while the run went on: the subject of the target before it, which has ended. An epoch of the run begins with it";
         TID: i32 = "tid", "of a thread and of its stack: the thread's id";
         CGROUP_LIMIT: u64 = "limit.cgroup", "of a target and of a cgroup: the memory limit of its cgroup, or of the cgroup above it with the least room, in bytes";
         CGROUP_USED: u64 = "used.cgroup", "of a target and of a cgroup: how much of that all processes together used at the start of the run, without idle pages of files, in bytes";

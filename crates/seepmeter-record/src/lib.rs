@@ -36,6 +36,7 @@ pub mod jsonl;
 mod model;
 mod pairs;
 mod printable;
+mod restarts;
 mod stacks;
 mod standard_input;
 mod stream_state;
@@ -51,6 +52,7 @@ pub use model::{
     StackId, Subject, SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, Unit,
 };
 pub use printable::{is_printable, printable, printable_json, printable_lines};
+pub use restarts::{Restart, RestartLog};
 pub use stacks::StackDefinitions;
 pub use standard_input::standard_input;
 pub use stream_state::StreamState;

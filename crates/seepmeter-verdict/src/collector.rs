@@ -1,5 +1,8 @@
 //! From a stream of records to the series that are judged.
 
+mod epochs;
+#[cfg(test)]
+mod made_up;
 mod roles;
 mod target;
 
@@ -9,13 +12,16 @@ use std::sync::Arc;
 use seepmeter_analysis::{Series, Settings};
 use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_record::{
-    CurrentValues, Event, EventKind, Metric, Record, Sample, Subject, SubjectId, SubjectKind, Unit,
+    CurrentValues, Event, EventKind, Metric, Record, Restart, RestartLog, Sample, Subject,
+    SubjectId, SubjectKind, Unit,
 };
 
+use self::epochs::EpochTable;
 use self::roles::{ProcessSum, Role, RoleId, RoleTable};
 pub(crate) use self::target::swap_of;
 use self::target::{SourceSeries, TargetCollector, WHOLE_BUCKETS};
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
+use crate::epoch::Epoch;
 use crate::growth_cause::GrowthCause;
 use crate::limit::{self, RecordedLimits};
 use crate::part::Part;
@@ -43,11 +49,16 @@ const MOST_ENDED: usize = 64;
 const MOST_JUDGED: usize = 64;
 
 /// Keeps of a stream what a verdict needs, in bounded memory.
+///
+/// If a target is started again, it concludes from the epoch that has ended and begins anew: all series are those of
+/// the epoch that goes on.
 #[derive(Debug)]
 pub struct Collector {
     options: JudgeOptions,
     values: CurrentValues,
     clock: SampleClock,
+    restarts: RestartLog,
+    epochs: EpochTable,
     /// And the cgroups that are watched, in the order in which they came; those that have ended stay, if the user has
     /// named them.
     targets: BTreeMap<SubjectId, TargetCollector>,
@@ -87,6 +98,8 @@ impl Collector {
             options,
             values: CurrentValues::default(),
             clock: SampleClock::default(),
+            restarts: RestartLog::default(),
+            epochs: EpochTable::default(),
             targets: BTreeMap::new(),
             count: 0,
             ended: Vec::new(),
@@ -103,6 +116,9 @@ impl Collector {
     pub fn observe(&mut self, record: &Record) {
         self.values.apply(record);
         self.t = record.time().unwrap_or(self.t);
+        if let Some(restart) = self.restarts.apply(record, &self.values) {
+            self.begin_epoch(&restart);
+        }
         match record {
             Record::Header(header) => self.clock.begin(header),
             Record::Subject(subject) => self.add_target(subject.id),
@@ -114,6 +130,29 @@ impl Collector {
             | Record::Stack(_)
             | Record::Footer(_) => {}
         }
+    }
+
+    /// A target was started again. What was collected of the one before is concluded and forgotten. If another target
+    /// that the user has named runs on, there is no epoch: what all have together would have no end.
+    fn begin_epoch(&mut self, restart: &Restart) {
+        let is_another = |(id, target): (&SubjectId, &TargetCollector)| {
+            let runs = !target.ended && !target.is_descendant && !target.is_cgroup();
+            runs && *id != restart.predecessor
+        };
+        if self.targets.iter().any(is_another) {
+            return;
+        }
+        self.epochs.set_several();
+        let ended = self.conclude_epoch();
+        self.epochs.begin_next(self.t, restart, ended);
+        self.clock.begin_epoch();
+        let Self { options, values, clock, restarts, epochs, t, .. } =
+            std::mem::replace(self, Self::new(JudgeOptions::default()));
+        *self = Self { values, clock, restarts, epochs, t, ..Self::new(options) };
+        // A cgroup may outlive its processes.
+        let is_cgroup = |subject: &&Arc<Subject>| subject.kind == SubjectKind::Cgroup;
+        let cgroups: Vec<_> = self.values.subjects().filter(is_cgroup).map(|it| it.id).collect();
+        cgroups.into_iter().for_each(|cgroup| self.add_target(cgroup));
     }
 
     /// Begins to collect of a subject if it is a target, or a cgroup that is no part of one, once.
@@ -179,7 +218,13 @@ impl Collector {
             EventKind::NotFollowed { .. } => self.not_all_followed = true,
             EventKind::Attached {} => self.add_target(subject),
             EventKind::Exec { name: Some(_) } => self.rename(subject),
-            kind if kind.ends_subject() => self.end(subject, event.t),
+            kind if kind.ends_subject() => {
+                let is_process = self.targets.get(&subject).is_some_and(|it| !it.is_cgroup());
+                if is_process && event.kind != (EventKind::Detached {}) {
+                    self.epochs.process_ended(event.t);
+                }
+                self.end(subject, event.t);
+            }
             _ => {}
         }
     }
@@ -279,7 +324,32 @@ impl Collector {
     /// What is concluded from all that was observed so far.
     #[must_use]
     pub fn conclude(&self) -> Conclusion {
+        self.epochs.with_ended(self.conclude_epoch())
+    }
+
+    fn conclude_epoch(&self) -> Conclusion {
         Conclusion::of(&self.options, |metric| self.series(metric))
+    }
+
+    /// How often the target was started again. [`Collector::series`] and [`Collector::counter`] are of what came
+    /// behind the last time.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.epochs.current().map_or(0, |current| current.number - 1)
+    }
+
+    /// The epoch that goes on; none if the run has but one.
+    fn epoch(&self) -> Option<Epoch> {
+        let current = self.epochs.current()?;
+        let mut targets = self.targets.values().filter(|it| !it.is_descendant && !it.is_cgroup());
+        let target = targets.next();
+        let goes_on = self.targets.values().any(|it| !it.ended && !it.is_cgroup());
+        Some(Epoch {
+            target: target.map_or_else(String::new, |it| it.subject.name.to_string()),
+            pid: target.and_then(|it| it.subject.get(attribute::PID)).map(i64::from),
+            end: current.end.filter(|_| !goes_on),
+            ..current
+        })
     }
 
     /// The series of a counter, of which the run has marks.
@@ -406,6 +476,7 @@ impl Collector {
             not_all_followed: self.not_all_followed && self.count < 2,
             causes: Vec::new(),
             asked_interval: None,
+            epoch: self.epoch(),
         }
     }
 

@@ -45,9 +45,21 @@ pub struct Conclusion {
 pub struct MetricConclusion {
     /// The metric.
     pub metric: String,
-    /// The verdicts, or why there are none.
+    /// The verdicts, or why there are none. If the run has several epochs, these are on the one that goes on.
     #[serde(flatten)]
     pub outcome: MetricOutcome,
+    /// On each epoch that has ended, the verdict on the sum of all targets or on the only one, oldest first. Of a run
+    /// with very many, some are left out, but none that grows as long as there are others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<Verdict>,
+    /// How many epochs have ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ended_epochs: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The verdicts on a metric, or why there are none.
@@ -108,7 +120,7 @@ impl Conclusion {
                 Ok(runs) => MetricOutcome::Verdicts(runs.iter().map(RunSeries::judge).collect()),
                 Err(why) => MetricOutcome::NoVerdict(why.clone()),
             };
-            let conclusion = MetricConclusion { metric: metric.clone(), outcome };
+            let conclusion = MetricConclusion::new(metric, outcome);
             let runs = runs.as_deref().unwrap_or_default();
             gates.get_or_insert_with(|| conclusion.evaluate(&options.gates, runs));
             conclusion
@@ -136,12 +148,18 @@ impl Conclusion {
 }
 
 impl MetricConclusion {
+    /// What is concluded from a metric of a run with one epoch.
+    #[must_use]
+    pub fn new(metric: &str, outcome: MetricOutcome) -> Self {
+        Self { metric: metric.to_owned(), outcome, epochs: Vec::new(), ended_epochs: 0 }
+    }
+
     /// What gates find in the verdict; `runs` are what the verdicts were made from.
     fn evaluate(&self, gates: &[Gate], runs: &[RunSeries]) -> Vec<GateOutcome> {
         let verdicts = self.verdicts().unwrap_or_default();
         let all: Vec<(&Verdict, &RunSeries)> = verdicts.iter().zip(runs).collect();
         let members = all.split_last().map_or(&[][..], |(_, members)| members);
-        let evaluate = |gate: &Gate| match (self.verdict(), runs.last()) {
+        let evaluate = |gate: &Gate| match (self.current(), runs.last()) {
             (Ok(_), Some(run)) if run.scope.has_no_sum() => self.evaluate_each(gate, runs),
             (Ok(verdict), Some(run)) => gate.evaluate_on(&Judged { verdict, run, members }),
             (Ok(_), None) => gate.unknown(&self.metric, &NoVerdict::NothingSampled),
@@ -177,12 +195,25 @@ impl MetricConclusion {
         }
     }
 
-    /// The verdict on the sum of all targets, or on the only one; of several cgroups, or series of another
-    /// tool, the one that matters most: growing before inconclusive before steady.
+    /// The main verdict: that on the epoch that goes on, as [`MetricConclusion::current`], unless it does not grow and
+    /// one that has ended did. A program that leaks until it is killed and started again is no better for that.
     ///
     /// # Errors
     /// Why there is none.
     pub fn verdict(&self) -> Result<&Verdict, &NoVerdict> {
+        let current = self.current();
+        if current.is_ok_and(grows) {
+            return current;
+        }
+        self.epochs.iter().rev().find(|verdict| grows(verdict)).map_or(current, Ok)
+    }
+
+    /// The verdict on the sum of all targets, or on the only one, in the epoch that goes on; of several cgroups, or
+    /// series of another tool, the one that matters most: growing before inconclusive before steady.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn current(&self) -> Result<&Verdict, &NoVerdict> {
         let weight = |verdict: &&Verdict| match verdict.judgement.classification {
             Classification::Growing => 0,
             Classification::Inconclusive => 1,
@@ -199,7 +230,24 @@ impl MetricConclusion {
         }
     }
 
-    /// The verdicts for machines: a JSON object each, with what the gates found and the file that was judged, if
+    /// The verdicts of the epoch of the main one: that of an epoch that has ended is alone.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn beside_main(&self) -> Result<&[Verdict], &NoVerdict> {
+        let main = self.verdict()?;
+        match self.epochs.iter().find(|verdict| std::ptr::eq(*verdict, main)) {
+            Some(of_epoch) => Ok(std::slice::from_ref(of_epoch)),
+            None => self.verdicts(),
+        }
+    }
+
+    /// True if there are several verdicts, so that each names its target.
+    pub(crate) fn names_targets(&self) -> bool {
+        !self.epochs.is_empty() || self.verdicts().is_ok_and(|all| all.len() > 1)
+    }
+
+    /// The verdicts for machines, those on epochs that have ended first: a JSON object each, with what the gates found and the file that was judged, if
     /// it was one.
     ///
     /// # Errors
@@ -210,7 +258,7 @@ impl MetricConclusion {
         file: Option<&str>,
     ) -> Result<Vec<String>, &NoVerdict> {
         let document = |verdict: &Verdict| verdict.document(gates, file).to_string();
-        Ok(self.verdicts()?.iter().map(document).collect())
+        Ok(self.epochs.iter().chain(self.verdicts()?).map(document).collect())
     }
 
     /// The verdicts for people, that on the sum first. If there are several, each names its target.
@@ -226,17 +274,28 @@ impl MetricConclusion {
     /// # Errors
     /// Why there are none.
     pub fn verdict_lines(&self, explain: bool) -> Result<Vec<VerdictLine>, &NoVerdict> {
-        let name_target = self.verdicts()?.len() > 1;
-        let options = LineOptions { explain, name_target };
-        Ok(self
-            .shown(explain)?
-            .into_iter()
-            .flat_map(|verdict| verdict.verdict_lines(options))
-            .collect())
+        let options = LineOptions { explain, name_target: self.names_targets() };
+        let main = self.verdict().ok();
+        let is_main = |verdict: &Verdict| main.is_some_and(|main| std::ptr::eq(main, verdict));
+        let has_ended = |verdict: &Verdict| self.epochs.iter().any(|it| std::ptr::eq(it, verdict));
+        let lines_of = |verdict: &Verdict| {
+            let mut lines = verdict.verdict_lines(options);
+            if !explain && has_ended(verdict) && !is_main(verdict) {
+                lines.truncate(1);
+            }
+            lines
+        };
+        let mut lines: Vec<VerdictLine> =
+            self.shown(explain)?.into_iter().flat_map(lines_of).collect();
+        let left_out = self.ended_epochs.saturating_sub(self.epochs.len() as u64);
+        if left_out > 0 {
+            lines.push(format!("{} before are left out", human::count(left_out, "epoch")).into());
+        }
+        Ok(lines)
     }
 
-    /// The verdicts that people are shown, that on the sum of all targets first. In a tree these are that on the sum
-    /// and those on the processes and roles that grow, or all to explain them.
+    /// The verdicts that people are shown, the main one first. In a tree these are that on the sum and those on the
+    /// processes and roles that grow, or all to explain them. Those on epochs that have ended stand last, oldest first.
     ///
     /// # Errors
     /// Why there are none.
@@ -244,11 +303,18 @@ impl MetricConclusion {
         let mut verdicts: Vec<&Verdict> = self.verdicts()?.iter().collect();
         verdicts.sort_by_key(|verdict| verdict.scope != Scope::AllTargets);
         if !explain && verdicts.iter().any(|it| it.scope.is_of_tree()) {
-            let grows = |it: &Verdict| it.judgement.classification == Classification::Growing;
             verdicts.retain(|it| it.scope == Scope::AllTargets || grows(it));
+        }
+        verdicts.extend(&self.epochs);
+        if let (false, Ok(main)) = (self.epochs.is_empty(), self.verdict()) {
+            verdicts.sort_by_key(|verdict| !std::ptr::eq(*verdict, main));
         }
         Ok(verdicts)
     }
+}
+
+fn grows(verdict: &Verdict) -> bool {
+    verdict.judgement.classification == Classification::Growing
 }
 
 #[cfg(test)]
@@ -359,6 +425,32 @@ mod tests {
         }
         let unknown = &conclude(&["subject(nobody).peak>1"], &runs).gates[0];
         assert!(!unknown.checked && unknown.why.contains("no subject `nobody`"), "{}", unknown.why);
+    }
+
+    #[test]
+    fn a_gate_names_a_target_without_descendants_before_a_mapping_of_its_name() {
+        let leak = series(600, |i| 50_000_000 + 20_000 * i + i % 7 * 900);
+        let file = part("worker", series(600, |_| 4_096));
+        let alone = RunSeries {
+            pid: Some(7),
+            scope: Scope::Target,
+            parts: vec![file, part("[heap]", leak.clone())],
+            kernel_peak: Some(90_000_000),
+            ..RunSeries::of_resident("worker", leak)
+        };
+        for (gate, fires) in [
+            ("subject(worker).peak>80MB", true),
+            ("subject(worker).peak>100MB", false),
+            ("subject(worker).rate>1MB/min", true),
+            ("subject(worker).share>90%", true),
+            ("subject(heap).peak>80MB", false),
+        ] {
+            let found = &conclude(&[gate], std::slice::from_ref(&alone)).gates[0];
+            assert!(found.checked && found.decided, "{gate}: {}", found.why);
+            assert_eq!(found.fired, fires, "{gate}: {}", found.why);
+        }
+        let unknown = &conclude(&["subject(nobody).peak>1"], &[alone]).gates[0];
+        assert!(!unknown.checked, "{}", unknown.why);
     }
 
     #[test]

@@ -272,14 +272,16 @@ impl<'a> Judged<'a> {
         }
     }
 
-    /// The role of a name, or else the only process of that name.
+    /// The role of a name, or else the only process of that name. A target that has no descendants is the whole, and
+    /// has its name all the same: a gate must not depend on whether a program forks.
     fn member(&self, name: &str) -> Option<Judged<'a>> {
         let is_called =
-            |(verdict, run): &&(&Verdict, &RunSeries)| run.target == name || verdict.name() == name;
-        let named: Vec<_> = self.members.iter().filter(is_called).collect();
+            |(verdict, run): &(&Verdict, &RunSeries)| run.target == name || verdict.name() == name;
+        let own = Some((self.verdict, self.run)).filter(|(_, run)| run.scope.is_process());
+        let named: Vec<_> = self.members.iter().copied().chain(own).filter(is_called).collect();
         let role = named.iter().find(|(_, run)| run.scope == Scope::Role);
-        let only = || if let [only] = named[..] { Some(only) } else { None };
-        let (verdict, run) = *role.copied().or_else(only)?;
+        let only = || if let [only] = &named[..] { Some(only) } else { None };
+        let (verdict, run) = *role.or_else(only)?;
         Some(Judged { verdict, run, members: &[] })
     }
 
@@ -292,8 +294,8 @@ impl<'a> Judged<'a> {
             let named: Vec<_> = members.flat_map(|(_, run)| run.parts_named(name)).collect();
             (!named.is_empty()).then(|| sum_of(&named).into_owned())
         };
-        let role_or_process = || self.member(name).map(|member| member.run.whole.clone());
-        self.run.series_named(name).or_else(role_or_process).or_else(of_members)
+        let role_or_process = self.member(name).map(|member| member.run.whole.clone());
+        role_or_process.or_else(|| self.run.series_named(name)).or_else(of_members)
     }
 }
 

@@ -22,6 +22,7 @@
 mod collector;
 mod comparison;
 mod conclusion;
+mod epoch;
 mod explanation;
 mod foreign;
 mod gate;
@@ -50,6 +51,7 @@ mod work;
 pub use collector::{Collector, CurrentTotal};
 pub use comparison::{ComparableRun, NotComparable, RunComparison};
 pub use conclusion::{Conclusion, JudgeOptions, MetricConclusion, MetricOutcome, NoVerdict};
+pub use epoch::Epoch;
 pub use explanation::explanation;
 pub use foreign::{RowFilter, SeriesError, TableOptions, ValueUnit};
 pub use gate::{Gate, GateError, GateOutcome, GateResult};

@@ -195,6 +195,16 @@ impl RunFile {
         }
     }
 
+    /// How often its target was started again. What is judged by work, and [`RunFile::series`], is of what came behind
+    /// the last time.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        match &self.content {
+            Content::Recording(collector) => collector.restarts(),
+            Content::Series(..) => 0,
+        }
+    }
+
     /// What is concluded from it with a counter as the axis, in place of time: a verdict for each target and, if
     /// there are several, for their sum, which is the last.
     ///

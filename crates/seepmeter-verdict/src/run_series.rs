@@ -11,6 +11,7 @@ use seepmeter_record::conventions::metric;
 use seepmeter_record::{MappingClass, Unit};
 use serde::{Deserialize, Serialize};
 
+use crate::epoch::Epoch;
 use crate::growth_cause::GrowthCause;
 use crate::limit::{self, RecordedLimits};
 use crate::next_step::NextStep;
@@ -60,6 +61,8 @@ pub struct RunSeries {
     pub causes: Vec<CauseSeries>,
     /// The longest from sample to sample that was asked for, in ns.
     pub asked_interval: Option<u64>,
+    /// The epoch of the run that it is of, if that has several.
+    pub epoch: Option<Epoch>,
 }
 
 /// What is bounded beside the resident set.
@@ -163,6 +166,7 @@ impl RunSeries {
             not_all_followed: false,
             causes: Vec::new(),
             asked_interval: None,
+            epoch: None,
         }
     }
 
@@ -251,6 +255,7 @@ impl RunSeries {
             cause,
             next_step,
             hint: self.sampling_hint(&judgement),
+            epoch: self.epoch.clone(),
             judgement,
         }
     }

@@ -47,6 +47,11 @@ impl SampleClock {
         }
     }
 
+    /// From here on, only the samples of the next epoch count.
+    pub(crate) fn begin_epoch(&mut self) {
+        self.samplers.values_mut().for_each(|times| times.samples = 0);
+    }
+
     /// A series with a point in every sample of a sampler.
     pub(crate) fn scheduled(&self, series: Series, source: SamplerId) -> Series {
         match self.intervals.get(usize::from(source.0)) {

@@ -6,6 +6,7 @@ use seepmeter_analysis::{Classification, Interval, Judgement, Override, Reason, 
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{SubjectKind, Unit, human};
 
+use crate::epoch::Epoch;
 use crate::explanation::explanation;
 use crate::limit::LimitForecast;
 use crate::part::Part;
@@ -58,7 +59,10 @@ impl Verdict {
     /// may be what to do next.
     #[must_use]
     pub fn lines(&self, options: LineOptions) -> Vec<String> {
-        let of = if options.name_target { self.of_target() } else { String::new() };
+        let of = match options.name_target || self.epoch.is_some() {
+            true => self.of_target(),
+            false => String::new(),
+        };
         let headline = match &self.masked {
             Some(masked) => self.masked_headline(masked, &of),
             None => self.headline(&of),
@@ -68,7 +72,9 @@ impl Verdict {
         lines.extend(self.share_lines());
         lines.extend(self.cause_line());
         lines.extend(stale_line(&self.stale));
-        lines.extend(self.limit.as_ref().map(limit_line));
+        // That a target which has ended would reach a limit is of no use.
+        let has_ended = self.epoch.as_ref().is_some_and(|epoch| epoch.end.is_some());
+        lines.extend(self.limit.as_ref().filter(|_| !has_ended).map(limit_line));
         lines.extend(self.next_step.map(|step| format!("  next: {}", step.in_words())));
         if options.explain {
             lines.extend(self.explanation().iter().map(|found| format!("  - {found}")));
@@ -84,9 +90,10 @@ impl Verdict {
         sum.into_iter().chain(explanation(&self.judgement, self.unit)).collect()
     }
 
-    /// ` of worker (pid 12)`, ` of 2 targets`.
+    /// ` of worker (pid 12)`, ` of 2 targets`, ` of nginx (pid 1234) in epoch 1`.
     fn of_target(&self) -> String {
-        format!(" of {}", self.name())
+        let epoch = self.epoch.as_ref().map(|epoch| format!(" in epoch {}", epoch.number));
+        format!(" of {}{}", self.name(), epoch.unwrap_or_default())
     }
 
     /// What it is on, for people: `worker (pid 12)`, `2 targets`; in a tree `worker (3 processes)` and `5 processes`.
@@ -105,9 +112,10 @@ impl Verdict {
     }
 
     fn headline(&self, of: &str) -> String {
-        let answer = Answer::of(&self.judgement, self.unit);
+        let answer =
+            Answer { epoch: self.epoch.as_ref(), ..Answer::of(&self.judgement, self.unit) };
         let (word, figures) = (self.judgement.classification, answer.figures());
-        let hint = self.hint.map_or(String::new(), |hint| {
+        let hint = self.hint.filter(|_| !answer.has_ended()).map_or(String::new(), |hint| {
             let interval = human::duration(hint.interval).replace(' ', "");
             format!(" (or `-i {interval}`: {})", human::duration(hint.takes))
         });
@@ -160,32 +168,45 @@ impl Verdict {
 pub(crate) struct Answer<'a> {
     judgement: &'a Judgement,
     unit: Unit,
+    /// What it is on, if that is not the whole run.
+    epoch: Option<&'a Epoch>,
 }
 
 impl<'a> Answer<'a> {
     pub(crate) fn of(judgement: &'a Judgement, unit: Unit) -> Self {
-        Self { judgement, unit }
+        Self { judgement, unit, epoch: None }
+    }
+
+    /// No longer run would change it.
+    fn has_ended(&self) -> bool {
+        self.epoch.is_some_and(|epoch| epoch.end.is_some())
     }
 
     /// What stands behind the word.
     fn figures(&self) -> String {
         let Judgement { classification, rate, span, warm_up_end, .. } = self.judgement;
         if let (Some(rate), true) = (rate, *classification != Classification::Inconclusive) {
+            let begin = self.epoch.map_or(0, |epoch| epoch.begin);
             let after = warm_up_end.map_or(String::new(), |end| {
-                format!(", after {} of warm-up", human::duration(end))
+                format!(", after {} of warm-up", human::duration(end.saturating_sub(begin)))
             });
             return format!(" {}{}{after}", interval(*rate, self.unit), over(*span));
         }
-        let wait = wait(self.judgement);
         let short = self.judgement.reason == Some(Reason::TooShort);
+        let (reason, wait) = match self.has_ended() {
+            true if short => ("it ended before there was enough data".to_owned(), String::new()),
+            true => (reason(self.judgement), String::new()),
+            false => (reason(self.judgement), wait(self.judgement)),
+        };
         let so_far = self.judgement.evidence.rate_so_far();
         // The wait that is named may be that of a part, and then so is the answer.
         let so_far = so_far.filter(|_| short && self.judgement.overruled.is_none());
         let so_far = so_far.map_or(String::new(), |so_far| {
             let rate = human::rate(so_far.rate, self.unit);
-            format!(": {rate} over {} so far", human::duration(so_far.span.length()))
+            let span = human::duration(so_far.span.length());
+            format!(": {rate} over {span}{}", if self.has_ended() { "" } else { " so far" })
         });
-        format!(": {}{so_far}{wait}", reason(self.judgement))
+        format!(": {reason}{so_far}{wait}")
     }
 }
 

@@ -4,6 +4,7 @@ use seepmeter_analysis::{Classification, Interval, Judgement, Span, exact};
 use seepmeter_record::Unit;
 use serde::{Deserialize, Serialize};
 
+use crate::epoch::Epoch;
 use crate::growth_cause::GrowthCause;
 use crate::limit::LimitForecast;
 use crate::next_step::NextStep;
@@ -59,6 +60,9 @@ pub struct Verdict {
     pub next_step: Option<NextStep>,
     /// How an answer could be had sooner, if there is none yet.
     pub hint: Option<SamplingHint>,
+    /// The epoch of the run that it is on, if the run has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
 }
 
 /// A part that grows although the whole does not: something else shrinks.

@@ -380,6 +380,16 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_grow_is_not_called_constant_while_others_are_not_followed() {
+        let run = RunSeries::of_resident("a", series(600, |i| 50_000_000 + i % 7 * 900));
+        let run = RunSeries { not_all_followed: true, ..run };
+        let verdict = run.judge_by_work("n", &counter());
+        assert_eq!(verdict.answer, WorkAnswer::Inconclusive);
+        let why = "inconclusive not all of its processes could be followed";
+        assert!(verdict.line(false).starts_with(why), "{}", verdict.line(false));
+    }
+
+    #[test]
     fn a_counter_that_stands_still_while_memory_grows_is_neither_a_leak_nor_an_all_clear() {
         let still = series(600, |i| 30 * i.min(200));
         for rate in [20_000, 400_000] {

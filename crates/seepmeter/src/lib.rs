@@ -26,5 +26,6 @@ mod short_memory;
 pub mod sinks;
 mod slips;
 mod spec;
+mod successor;
 pub mod terminal;
 mod watch;

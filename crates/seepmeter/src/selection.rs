@@ -1,29 +1,33 @@
 //! From what was selected to processes that are held.
 
 use std::fmt;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use seepmeter_engine::TargetSpec;
 use seepmeter_process::find::{
     ContainerFolders, ContainerSearch, ListedProcess, NamePattern, Search, container, roots,
 };
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::since_boot;
+use seepmeter_process::tree::ProcessTree;
 use seepmeter_process::{AttachError, Cgroup, Process, ProcessKey};
-use seepmeter_record::{TargetOrigin, human};
+use seepmeter_record::{Bytes, TargetOrigin, human};
 
-use crate::flags::{SelectFlags, Selection, TreeMode};
+use crate::flags::{SelectFlags, Selection, TreeFlags, TreeMode};
 use crate::messages::{ErrorWithList, shown};
-use crate::session;
+use crate::session::{self, target_spec};
+use crate::successor::{SuccessorOf, SuccessorSearch};
 
 /// More processes than this are not listed in a message.
 const MOST_LISTED: usize = 20;
 
-/// How often a cgroup that is waited for is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a cgroup that is waited for is searched for.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a message shows of a command line, in characters.
 const LONGEST_COMMAND: usize = 100;
@@ -37,9 +41,36 @@ pub(crate) struct SelectedTarget {
     pub(crate) cgroup: Option<Cgroup>,
 }
 
+impl SelectedTarget {
+    /// It as the engine takes it.
+    pub(crate) fn spec(&self) -> TargetSpec {
+        target_spec(&self.process, self.origin.clone(), name_of(&self.process))
+    }
+
+    /// Its descendants, and all others in its cgroup, if they are to be watched.
+    pub(crate) fn tree(&self, flags: &TreeFlags) -> io::Result<Option<ProcessTree>> {
+        match self.cgroup.clone() {
+            Some(group) => flags.of_cgroup(&self.process, group),
+            None => flags.of_process(&self.process),
+        }
+    }
+}
+
+/// What a process is called: by its program if it has emptied its name (PR_SET_NAME of prctl(2)).
+fn name_of(process: &Process) -> Bytes {
+    let program = || std::fs::read_link(format!("/proc/{}/exe", process.pid())).ok();
+    match process.name() {
+        [] => {
+            program().and_then(|path| Some(path.file_name()?.as_bytes().into())).unwrap_or_default()
+        }
+        name => name.into(),
+    }
+}
+
 /// How processes are selected.
-pub(crate) struct Selector<'a> {
-    flags: &'a SelectFlags,
+#[derive(Clone, Debug)]
+pub(crate) struct Selector {
+    flags: SelectFlags,
     tree: TreeMode,
     /// Leave arguments out of messages.
     redact: bool,
@@ -47,12 +78,12 @@ pub(crate) struct Selector<'a> {
     deadline: Option<Instant>,
 }
 
-impl<'a> Selector<'a> {
+impl Selector {
     /// The time for which may be waited begins now.
-    pub(crate) fn new(flags: &'a SelectFlags, tree: TreeMode, redact: bool) -> Self {
+    pub(crate) fn new(flags: &SelectFlags, tree: TreeMode, redact: bool) -> Self {
         let limit = flags.wait.flatten();
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        Self { flags, tree, redact, root: ProcRoot::default(), deadline }
+        Self { flags: flags.clone(), tree, redact, root: ProcRoot::default(), deadline }
     }
 
     /// Takes hold of what is selected, each process once. Waits for what is not there, if that is wanted.
@@ -91,6 +122,46 @@ impl<'a> Selector<'a> {
         Ok(targets)
     }
 
+    /// How to find what this target is started again as, which this has selected alone.
+    ///
+    /// # Errors
+    /// There are several targets, so that it would not be clear which epoch a restart begins.
+    pub(crate) fn successors(&self, targets: &[SelectedTarget]) -> Result<SuccessorSearch> {
+        let ([selection], [target]) = (&self.flags.selections()[..], targets) else {
+            bail!(
+                "--follow-restarts goes on with one target; name one, without --all, and start another seepmeter for each of the others"
+            );
+        };
+        let by = match selection {
+            Selection::Pid(_) => {
+                let ListedProcess { program, command, .. } =
+                    ListedProcess::of(&target.process, &self.root);
+                SuccessorOf::Program(program, command)
+            }
+            Selection::Name(pattern) => SuccessorOf::Name(pattern.clone()),
+            Selection::Cgroup(path) => SuccessorOf::Cgroup(CgroupName::Path(path.clone())),
+            Selection::Container(name) => SuccessorOf::Cgroup(CgroupName::Container(name.clone())),
+        };
+        Ok(SuccessorSearch::new(self.clone(), by))
+    }
+
+    /// What a cgroup of this name has now: none if there is none, or no process in it that could be held.
+    pub(crate) fn in_cgroup(&self, name: &CgroupName) -> Result<Option<SelectedTarget>> {
+        let (found, _) = self.look_in_cgroup(name, &[])?;
+        Ok(found)
+    }
+
+    /// Takes hold of a process that was found by name.
+    pub(crate) fn open(&self, listed: &ListedProcess) -> Option<SelectedTarget> {
+        let process = Process::open(listed.key.pid, &self.root).ok()?;
+        (process.key() == listed.key).then(|| target(process))
+    }
+
+    /// Where procfs is.
+    pub(crate) fn root(&self) -> &ProcRoot {
+        &self.root
+    }
+
     fn by_name(&self, pattern: NamePattern) -> Result<Vec<Process>> {
         let search = Search::new(pattern, &self.root);
         loop {
@@ -119,19 +190,36 @@ impl<'a> Selector<'a> {
         };
         let others: Vec<_> = others.iter().map(|it| it.process.key()).collect();
         loop {
-            let mounts = self.root.own().read("mountinfo").context("cannot find cgroups")?;
-            let groups = name.cgroups(&mounts)?;
-            let is_there = !groups.is_empty();
-            if groups.iter().any(is_selected) {
+            let mounts = self.mounts()?;
+            if name.cgroups(&mounts)?.iter().any(is_selected) {
                 bail!("{name} is given twice; give each once");
             }
-            for group in groups {
-                let Some(process) = self.oldest(&group, &others)? else { continue };
-                let origin = TargetOrigin::Cgroup(group.path.as_os_str().as_bytes().into());
-                return Ok(SelectedTarget { process: process.into(), origin, cgroup: Some(group) });
+            match self.look_in_cgroup(name, &others)? {
+                (Some(found), _) => return Ok(found),
+                (None, is_there) => self.wait_for_cgroup(name, is_there)?,
             }
-            self.wait_for_cgroup(name, is_there)?;
         }
+    }
+
+    fn mounts(&self) -> Result<Vec<u8>> {
+        self.root.own().read("mountinfo").context("cannot find cgroups")
+    }
+
+    /// The oldest process in a cgroup of this name but for `others`, and whether there is such a cgroup.
+    fn look_in_cgroup(
+        &self,
+        name: &CgroupName,
+        others: &[ProcessKey],
+    ) -> Result<(Option<SelectedTarget>, bool)> {
+        let groups = name.cgroups(&self.mounts()?)?;
+        let is_there = !groups.is_empty();
+        for group in groups {
+            let Some(process) = self.oldest(&group, others)? else { continue };
+            let origin = TargetOrigin::Cgroup(group.path.as_os_str().as_bytes().into());
+            let found = SelectedTarget { process: process.into(), origin, cgroup: Some(group) };
+            return Ok((Some(found), is_there));
+        }
+        Ok((None, is_there))
     }
 
     fn oldest(&self, group: &Cgroup, others: &[ProcessKey]) -> Result<Option<Process>> {
@@ -239,7 +327,8 @@ impl<'a> Selector<'a> {
 }
 
 /// How the user names a cgroup.
-enum CgroupName {
+#[derive(Clone, Debug)]
+pub(crate) enum CgroupName {
     Path(PathBuf),
     Container(String),
 }
@@ -264,7 +353,7 @@ impl CgroupName {
         match self {
             Self::Path(_) => "/proc/PID/cgroup shows the cgroups of a process".to_owned(),
             Self::Container(_) => format!(
-                "it was looked for in the names of cgroups and in {}; the pid that `docker inspect -f '{{{{.State.Pid}}}}' NAME` prints can be attached to",
+                "the names of cgroups and {} were searched; the pid that `docker inspect -f '{{{{.State.Pid}}}}' NAME` prints can be attached to",
                 container_folders()
             ),
         }

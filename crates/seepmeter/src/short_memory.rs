@@ -1,14 +1,19 @@
 //! What the kernel has done to targets because memory was short, which their ends do not say.
 
+use anyhow::Result;
 use nix::libc;
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{MemoryEvents, OomKill, Process};
 use seepmeter_record::{Bytes, End, Unit, human};
 
 use crate::messages;
+use crate::watch::TargetLife;
 
 /// What to do about it.
 const NEXT: &str = "raise the cgroup's limit, or see in the summary what has grown";
+
+/// A target that is started again and again is known of its last so many times.
+const MOST_TARGETS: usize = 16;
 
 /// The events of the cgroups of all targets, as they were before the watch.
 pub(crate) struct ShortMemory {
@@ -26,19 +31,21 @@ struct Target {
 impl ShortMemory {
     /// Reads the events before the watch.
     pub(crate) fn before<'a>(processes: impl IntoIterator<Item = &'a Process>) -> Self {
-        let root = ProcRoot::default();
-        let target = |process: &Process| Target {
-            pid: process.pid(),
-            name: process.name().into(),
-            before: MemoryEvents::of(process.pid(), &root),
-            oom_kill: None,
-        };
-        Self { targets: processes.into_iter().map(target).collect() }
+        Self { targets: processes.into_iter().map(Target::before).collect() }
+    }
+
+    /// A target has come later. Of those that have come and gone, the last ones are kept.
+    pub(crate) fn add(&mut self, process: &Process) {
+        if self.targets.len() >= MOST_TARGETS {
+            let forgotten = self.targets.iter().position(|target| target.oom_kill.is_none());
+            self.targets.remove(forgotten.unwrap_or(0));
+        }
+        self.targets.push(Target::before(process));
     }
 
     /// A target has ended: reads the events again, since a cgroup may go with the last of its processes.
     pub(crate) fn ended(&mut self, process: &Process) {
-        let target = self.targets.iter_mut().find(|target| target.pid == process.pid());
+        let target = self.targets.iter_mut().rfind(|target| target.pid == process.pid());
         if let Some(target) = target {
             target.oom_kill = target.before.oom_kill();
         }
@@ -77,7 +84,27 @@ impl ShortMemory {
     }
 }
 
+impl TargetLife for ShortMemory {
+    fn begin(&mut self, process: &Process) {
+        self.add(process);
+    }
+
+    fn end(&mut self, process: &Process) -> Result<End> {
+        self.ended(process);
+        Ok(End::Gone)
+    }
+}
+
 impl Target {
+    fn before(process: &Process) -> Self {
+        Self {
+            pid: process.pid(),
+            name: process.name().into(),
+            before: MemoryEvents::of(process.pid(), &ProcRoot::default()),
+            oom_kill: None,
+        }
+    }
+
     fn report_slowed(&self, name: &str) {
         if self.before.was_slowed() {
             messages::notice(&format!(

@@ -8,8 +8,11 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
 use nix::unistd::{AccessFlags, access};
+use seepmeter_plugin::Info;
 
+use crate::builtin;
 use crate::flags::Flags;
+use crate::output_files::OutputRoom;
 
 /// Which sink writes a file with this ending.
 const ENDINGS: [(&str, &str); 6] = [
@@ -76,7 +79,7 @@ pub(crate) fn explained(mut error: clap::Error, words: &[OsString]) -> clap::Err
 }
 
 /// A flag of `seepmeter run` that stands behind the script of an interpreter, which therefore gets it.
-pub(crate) fn flag_behind_script(command: &[OsString]) -> Option<&str> {
+pub(crate) fn flag_behind_script(command: &[OsString]) -> Option<String> {
     let [program, script, others @ ..] = command else { return None };
     let program = Path::new(program).file_name()?.to_str()?;
     let is_interpreter = INTERPRETERS.iter().any(|name| {
@@ -88,12 +91,43 @@ pub(crate) fn flag_behind_script(command: &[OsString]) -> Option<&str> {
     }
     let flags = Flags::command();
     let run = flags.find_subcommand("run")?;
-    let ours = |word: &str| {
+    let is_long = |word: &str| {
         let Some(name) = word.strip_prefix("--") else { return false };
         let name = name.split('=').next().unwrap_or(name);
         run.get_arguments().any(|flag| flag.get_long() == Some(name))
     };
-    others.iter().filter_map(|word| word.to_str()).find(|word| ours(word))
+    let words: Vec<&str> = others.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    words.iter().enumerate().find_map(|(at, word)| {
+        let value = words.get(at + 1).copied().unwrap_or_default();
+        match *word {
+            "-s" if is_sampler(value) => Some(format!("-s {value}")),
+            "-o" if is_sink_with_option(value) => Some(format!("-o {value}")),
+            word => is_long(word).then(|| word.to_owned()),
+        }
+    })
+}
+
+/// True of what `-s` of a script is hardly given: a built-in sampler, alone or with one of its options.
+fn is_sampler(value: &str) -> bool {
+    let (name, option) = value.split_once(',').unwrap_or((value, ""));
+    builtin::samplers().iter().any(|sampler| {
+        let info = sampler.info();
+        let known = option.is_empty() || option.starts_with("every=") || has_option(info, option);
+        info.name == name && known
+    })
+}
+
+/// True of a built-in sink with one of its options. A sink alone may be a script's: many know `-o csv`.
+fn is_sink_with_option(value: &str) -> bool {
+    let Some((name, option)) = value.split_once(',') else { return false };
+    let sinks = builtin::sinks(&OutputRoom::new());
+    sinks.iter().any(|sink| sink.info().name == name && has_option(sink.info(), option))
+}
+
+/// True if `KEY=VALUE` begins with a key of this plugin.
+fn has_option(info: &Info, option: &str) -> bool {
+    let key = option.split_once('=').map(|(key, _)| key);
+    info.options.iter().any(|known| Some(known.key.as_str()) == key)
 }
 
 #[cfg(test)]
@@ -132,12 +166,49 @@ mod tests {
     fn a_flag_behind_a_script_is_found_and_one_of_any_other_program_is_not() {
         let found = |text: &str| {
             let command: Vec<OsString> = text.split(' ').map(OsString::from).collect();
-            flag_behind_script(&command).map(str::to_owned)
+            flag_behind_script(&command)
         };
         assert_eq!(found("python3 x.py --fail-on growing").as_deref(), Some("--fail-on"));
         assert_eq!(found("/usr/bin/node x.js --interval=1s").as_deref(), Some("--interval=1s"));
         assert_eq!(found("python3 x.py --size 3"), None);
         assert_eq!(found("python3 -c pass --quiet"), None);
         assert_eq!(found("pytest x.py --duration 3"), None);
+    }
+
+    #[test]
+    fn a_short_flag_behind_a_script_is_found_if_only_seepmeter_takes_its_value() {
+        let found = |others: &str| {
+            let command = format!("python3 x.py {others}");
+            let command: Vec<OsString> = command.split(' ').map(OsString::from).collect();
+            flag_behind_script(&command)
+        };
+        let flags =
+            ["-s statm", "-s statm,every=1s", "-o jsonl,path=a.jsonl", "-o verdict,json=yes"];
+        for flag in flags {
+            assert_eq!(found(flag).as_deref(), Some(flag));
+            assert_eq!(found(&format!("-v 3 {flag} more")).as_deref(), Some(flag));
+        }
+        let of_a_script = [
+            "-s",
+            "-o",
+            "-s 3",
+            "-s statmap",
+            "-s statm,x",
+            "-s statm,colour=red",
+            "-o csv",
+            "-o text",
+            "-o out.csv",
+            "-o csv,tsv",
+            "-o csv,colour=red",
+            "-i 1s",
+            "-d 3s",
+            "-q",
+            "-x statm",
+            "-s jsonl,path=a.jsonl",
+            "-o statm",
+        ];
+        for others in of_a_script {
+            assert_eq!(found(others), None, "{others}");
+        }
     }
 }

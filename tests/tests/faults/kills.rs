@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::bounds::within_bounds;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, geteuid};
-use seepmeter_record::End;
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::jsonl::Ending;
+use seepmeter_record::{End, EventKind};
 use seepmeter_tests::{
     Cgroup, Recording, RunningProgram, eventually, long, long_or_not_run, not_run, run, run_target,
     seepmeter, test_target, words,
@@ -153,6 +153,17 @@ fn a_target_that_is_killed_at_any_moment_is_reported_and_its_recordings_are_whol
     });
 }
 
+/// Nanoseconds from tick to tick as a recording's only stop began: the budget may have lengthened them.
+fn interval_before_the_stop(recording: &Recording) -> u64 {
+    let stop = recording.events("continued")[0].t;
+    let mut changes = recording.events("backed-off").into_iter().filter(|event| event.t < stop);
+    let last = changes.next_back().map(|event| match event.kind {
+        EventKind::BackedOff { interval } => interval,
+        ref other => panic!("{other:?}"),
+    });
+    last.unwrap_or(recording.header().samplers[0].interval)
+}
+
 /// Of seepmeter stopped for so long: what its recording says then.
 fn stopped_for(time: Duration, sampler: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -186,7 +197,7 @@ fn stopped_for(time: Duration, sampler: &str) {
     let _ = running.finish().expect(3);
     let recording = Recording::read(&path);
     assert_eq!(recording.ending, Ending::Whole);
-    let missed = recording.footer().missed * 20_000_000;
+    let missed = recording.footer().missed * interval_before_the_stop(&recording);
     let at_least = time.as_nanos() as u64 * 9 / 10;
     assert!(missed >= at_least, "{missed} ns of ticks are missed, {time:?} were");
     let times: Vec<u64> = recording.samples().map(|sample| sample.t).collect();

@@ -122,7 +122,7 @@ fn the_watch_ends_when_the_cgroup_is_removed() {
 }
 
 #[test]
-fn a_container_is_found_by_the_id_in_the_name_of_its_cgroup_and_one_that_is_not_there_says_where_it_was_looked_for()
+fn a_container_is_found_by_the_id_in_the_name_of_its_cgroup_and_one_that_is_not_there_says_where_it_was_searched_for()
  {
     let Some(place) = Place::new("attach --container") else { return };
     let id = format!("{:0>64x}", std::process::id());
@@ -145,4 +145,25 @@ fn a_container_is_found_by_the_id_in_the_name_of_its_cgroup_and_one_that_is_not_
     let parts = ["there is no container", "/var/lib/docker", "docker inspect -f"];
     let nobody = "f".repeat(64);
     seepmeter(words!["attach", "--container", nobody]).done().expect_complaint(125, &parts);
+}
+
+#[test]
+fn a_cgroup_that_has_become_empty_is_waited_for_and_what_comes_next_is_a_new_epoch() {
+    let Some(place) = Place::new("attach --cgroup --follow-restarts") else { return };
+    let first = place.start("");
+    let attached = place.attach(&place.path(), &["--follow-restarts", "-o", "text"]);
+    place.wait_for_attached(1);
+    let pid = first.pid();
+    let _ = first.finish().expect(0);
+    eventually("its end", || {
+        let recording = Recording::try_read(&place.recording()).ok()?;
+        (!recording.events("gone").is_empty()).then_some(())
+    });
+    let second = place.start("");
+    let line = attached.error_line("restarted: ");
+    assert!(line.contains(&format!("(pid {pid}) → ")), "{line}");
+    assert!(line.contains(&format!("(pid {}) after ", second.pid())), "{line}");
+    attached.signal(nix::sys::signal::Signal::SIGINT);
+    let _ = attached.finish().expect(0);
+    let _ = second.finish().expect(0);
 }

@@ -9,13 +9,13 @@ use seepmeter_tests::{
 };
 
 /// A folder with the test targets' program under a name that no other process has.
-struct Named {
+pub(crate) struct Named {
     folder: tempfile::TempDir,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl Named {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("named-{}-{number}", std::process::id());
@@ -25,22 +25,22 @@ impl Named {
         Self { folder, name }
     }
 
-    fn program(&self) -> PathBuf {
+    pub(crate) fn program(&self) -> PathBuf {
         self.folder.path().join(&self.name)
     }
 
-    fn recording(&self) -> PathBuf {
+    pub(crate) fn recording(&self) -> PathBuf {
         self.folder.path().join("r.jsonl")
     }
 
     /// One that holds memory until its input ends.
-    fn start(&self) -> RunningProgram {
+    pub(crate) fn start(&self) -> RunningProgram {
         let target = run(self.program(), words!["hold", "4"]).start();
         let _ = target.line("ready");
         target
     }
 
-    fn attach(&self, flags: &[&str]) -> Run {
+    pub(crate) fn attach(&self, flags: &[&str]) -> Run {
         let sink = format!("jsonl,path={}", self.recording().display());
         let words = words!["attach", "-q", "-i", "20ms", "-o", sink];
         seepmeter(words.into_iter().chain(flags.iter().map(Into::into)))

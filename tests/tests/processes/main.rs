@@ -5,6 +5,7 @@ mod by_cgroup;
 mod by_name;
 mod interim;
 mod lifetime;
+mod restarts;
 mod several_targets;
 mod signals;
 mod terminals;

@@ -234,12 +234,21 @@ fn a_flag_behind_a_script_is_warned_of_unless_two_dashes_stand_before_the_comman
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script");
     std::fs::write(&script, "exit 0").unwrap();
-    let run = |before: &str| {
+    let run = |before: &str, behind: &str| {
+        let split = |words: &str| words.split_whitespace().map(OsString::from).collect::<Vec<_>>();
         let words = words!["run", "-q", "--no-summary"];
-        let before: Vec<OsString> = before.split_whitespace().map(OsString::from).collect();
-        let all = [words, before, words!["sh", script, "--fail-on", "growing"]].concat();
+        let all = [words, split(before), words!["sh", script], split(behind)].concat();
         seepmeter(all).done().expect(0).err().to_owned()
     };
-    assert!(run("").contains("`--fail-on` stands behind the command"));
-    assert_eq!(run("--"), "");
+    let slips = [
+        ("--fail-on growing", "--fail-on"),
+        ("-s smaps", "-s smaps"),
+        ("-o jsonl,path=no.jsonl", "-o jsonl,path=no.jsonl"),
+    ];
+    for (behind, flag) in slips {
+        let err = run("", behind);
+        assert!(err.contains(&format!("`{flag}` stands behind the command")), "{err}");
+        assert_eq!(run("--", behind), "");
+    }
+    assert_eq!(run("", "-s 3 -o csv -i 1s -q"), "");
 }

@@ -192,3 +192,20 @@ fn a_spike_of_a_descendant_between_two_samples_is_in_the_peak_and_fires_the_gate
     let done = watched.watch().done().expect(100);
     assert!(done.err().contains("gate `peak>150MiB` fires"), "{}", done.output());
 }
+
+#[test]
+fn a_gate_on_the_target_by_name_sees_its_spike_with_descendants_and_without() {
+    let spike = "my $x = 'x' x 200_000_000; undef $x; sleep 2";
+    let forks = format!("if (!fork) {{ exec 'sleep', 3 }} {spike}; wait");
+    for script in [spike, &forks] {
+        let run = |gate: &str| {
+            let watched = Watched::new(seepmeter_tests::words!["perl", "-e", script]).every("1s");
+            watched.with(&["--fail-on", gate]).watch().done()
+        };
+        let fires = run("subject(perl).peak>150MiB").expect(100);
+        assert!(fires.err().contains("peak>150MiB` fires: it is "), "{}", fires.output());
+        // A gate that was not evaluated would say so.
+        let passes = run("subject(perl).peak>1GiB").expect(0);
+        assert_eq!(passes.err(), "", "{}", passes.output());
+    }
+}

@@ -29,14 +29,7 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
         match word.as_str() {
             "const" => check(value == asked, &asked.to_string()),
             "enum" => check(asked.as_array().unwrap().contains(value), &asked.to_string()),
-            "type" => {
-                let one = [asked.clone()];
-                let types = asked.as_array().map_or(&one[..], Vec::as_slice);
-                check(
-                    types.iter().any(|name| is_of(value, name.as_str().unwrap())),
-                    &asked.to_string(),
-                );
-            }
+            "type" => check(is_of_one(value, asked), &asked.to_string()),
             "$ref" => {
                 let pointer = asked.as_str().unwrap().trim_start_matches('#');
                 below.extend(self::faults(root, root.pointer(pointer).unwrap(), value, place));
@@ -54,7 +47,7 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
                 }
             }
             "properties" => {
-                for (key, value) in value.as_object().into_iter().flatten() {
+                for (key, value) in each(value) {
                     match asked.get(key) {
                         Some(asked) => {
                             let place = format!("{place}.{key}");
@@ -65,11 +58,9 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
                 }
             }
             // Of names that are not known before.
-            "additionalProperties" => {
-                for (key, value) in value.as_object().into_iter().flatten() {
-                    below.extend(self::faults(root, asked, value, &format!("{place}.{key}")));
-                }
-            }
+            "additionalProperties" => below.extend(each(value).flat_map(|(key, value)| {
+                self::faults(root, asked, value, &format!("{place}.{key}"))
+            })),
             "items" => {
                 for (at, value) in value.as_array().into_iter().flatten().enumerate() {
                     below.extend(self::faults(root, asked, value, &format!("{place}[{at}]")));
@@ -81,6 +72,17 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
     }
     faults.extend(below);
     faults
+}
+
+/// The fields of an object; nothing has none.
+fn each(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+/// True if a value is of a type, or of one of several.
+fn is_of_one(value: &Value, types: &Value) -> bool {
+    let types = types.as_array().map_or(std::slice::from_ref(types), Vec::as_slice);
+    types.iter().any(|name| is_of(value, name.as_str().unwrap()))
 }
 
 fn is_of(value: &Value, name: &str) -> bool {
@@ -149,6 +151,26 @@ fn verdicts_of_every_word_and_with_every_field_fit_their_schema() {
         .part("cache", MappingClass::File, |i| 90_000_000 - 20_000 * i)
         .write(folder.path(), "masked.jsonl");
     assert_fits(&judged(&[], &masked));
+}
+
+#[test]
+fn verdicts_on_each_epoch_of_a_target_that_was_started_again_fit_their_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Synthetic::flat(5, 3).write(folder.path(), "restarted.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, footer) = text.trim_end().rsplit_once('\n').unwrap();
+    let successor = [
+        r#"{"event":{"t":5000000000,"kind":"gone","subject":0}}"#,
+        r#"{"subject":{"id":99,"kind":"process","name":"shop","attributes":{"pid":8,"predecessor":0}}}"#,
+        r#"{"event":{"t":6000000000,"kind":"attached","subject":99}}"#,
+    ];
+    std::fs::write(&path, [before, &successor.join("\n"), footer, ""].join("\n")).unwrap();
+    let done = seepmeter(words!["judge", "--json", path]).done().expect(0);
+    let epochs: Vec<Value> =
+        done.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    epochs.iter().for_each(assert_fits);
+    let gap = |epoch: &Value| epoch["epoch"]["gap"].clone();
+    assert_eq!(epochs.iter().map(gap).collect::<Vec<_>>(), [Value::Null, 1.0.into()]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! When programs are executed.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::tree::process_events::{ProcessEvent, ProcessEvents, Received};
@@ -27,26 +27,45 @@ pub(super) enum Arrived {
 pub(super) struct Arrivals {
     events: Option<ProcessEvents>,
     listing_since: Instant,
+    /// Without events, when processes are to be listed again.
+    due: Instant,
 }
 
 impl Arrivals {
     /// From now on.
     pub(super) fn begin() -> Self {
-        Self { events: ProcessEvents::subscribe().ok(), listing_since: Instant::now() }
+        let now = Instant::now();
+        Self { events: ProcessEvents::subscribe().ok(), listing_since: now, due: now }
     }
 
-    /// Waits for the next ones, at most until the deadline.
-    pub(super) fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Arrived> {
-        let Some(events) = &mut self.events else {
-            let rest = (self.listing_since.elapsed() * REST).clamp(SHORTEST, LONGEST);
-            let until = Instant::now() + rest;
-            let until = deadline.map_or(until, |deadline| deadline.min(until));
-            std::thread::sleep(until.saturating_duration_since(Instant::now()));
-            self.listing_since = Instant::now();
-            return Ok(Arrived::Unknown);
-        };
-        wait_one_readable(events.as_fd(), deadline)?;
+    /// All processes are listed from now on.
+    pub(super) fn begin_list(&mut self) {
+        self.listing_since = Instant::now();
+    }
+
+    /// They have been listed.
+    pub(super) fn end_list(&mut self) {
+        let rest = (self.listing_since.elapsed() * REST).clamp(SHORTEST, LONGEST);
+        self.due = Instant::now() + rest;
+    }
+
+    /// What is readable when there are new ones; none if they have to be listed.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.events.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When they have to be listed; none if there is a descriptor.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.events.is_none().then_some(self.due)
+    }
+
+    /// The next ones, at once.
+    pub(super) fn take(&mut self) -> io::Result<Arrived> {
         let mut pids = Vec::new();
+        let Some(events) = &mut self.events else {
+            let is_due = Instant::now() >= self.due;
+            return Ok(if is_due { Arrived::Unknown } else { Arrived::Programs(pids) });
+        };
         while let Some(received) = events.next()? {
             match received {
                 Received::Event(ProcessEvent::Renamed { pid }) => pids.push(pid),
@@ -55,5 +74,15 @@ impl Arrivals {
             }
         }
         Ok(Arrived::Programs(pids))
+    }
+
+    /// Waits until there may be new ones, at most until the deadline.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
+        if let Some(fd) = self.fd() {
+            return wait_one_readable(fd, deadline).map(drop);
+        }
+        let until = deadline.map_or(self.due, |deadline| deadline.min(self.due));
+        std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        Ok(())
     }
 }

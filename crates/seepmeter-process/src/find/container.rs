@@ -1,6 +1,6 @@
 //! Finds the cgroup of a container, without asking any daemon.
 //!
-//! An id is looked for in the names of cgroups, and a name in the files that the runtimes keep:
+//! An id is searched for in the names of cgroups, and a name in the files that the runtimes keep:
 //!
 //! ```text
 //! docker-ID.scope, docker/ID            Docker, with systemd and without
@@ -38,7 +38,7 @@ const PREFIXES: [&str; 8] = [
     "systemd-nspawn@",
 ];
 
-/// Where containers are looked for.
+/// Where containers are searched for.
 #[derive(Clone, Debug)]
 pub struct ContainerFolders {
     /// Docker's folders, such as `/var/lib/docker`.

@@ -20,6 +20,7 @@ mod container;
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -27,9 +28,9 @@ use std::time::Instant;
 pub use self::container::{ContainerFolders, ContainerSearch, container};
 
 use self::arrivals::{Arrivals, Arrived};
-use crate::ProcessKey;
 use crate::proc::{ProcError, ProcRoot, Stat};
 use crate::tree::{NameFilter, Program};
+use crate::{Process, ProcessKey};
 
 /// What is kept of a command line, in bytes.
 const COMMAND: usize = 4096;
@@ -41,6 +42,8 @@ pub enum NamePattern {
     Exact(String),
     /// Those that a pattern matches.
     Glob(NameFilter),
+    /// Whatever executes this program: of an interpreter, the same script.
+    Program(Program),
 }
 
 impl NamePattern {
@@ -48,6 +51,8 @@ impl NamePattern {
         match self {
             Self::Exact(exact) => exact == name,
             Self::Glob(filter) => filter.matches_name(name),
+            // It is compared as a whole.
+            Self::Program(_) => false,
         }
     }
 
@@ -62,6 +67,7 @@ impl fmt::Display for NamePattern {
         match self {
             Self::Exact(exact) => f.write_str(exact),
             Self::Glob(filter) => filter.fmt(f),
+            Self::Program(program) => program.fmt(f),
         }
     }
 }
@@ -82,6 +88,12 @@ pub struct ListedProcess {
 }
 
 impl ListedProcess {
+    /// A process that is held, as it is now.
+    #[must_use]
+    pub fn of(process: &Process, root: &ProcRoot) -> Self {
+        Self::read(process.key(), process.name().to_vec(), root)
+    }
+
     /// Reads what a process of this name executes.
     pub(crate) fn read(key: ProcessKey, name: Vec<u8>, root: &ProcRoot) -> Self {
         let folder = root.process(key.pid);
@@ -152,22 +164,13 @@ impl Search {
     /// # Errors
     /// If processes can't be listed, or what ppoll(2) fails with.
     pub fn wait(&self, deadline: Option<Instant>) -> io::Result<Vec<ListedProcess>> {
-        // Before the first list: what comes behind it is reported.
-        let mut arrivals = Arrivals::begin();
+        let mut pending = PendingSearch::begin(self.clone());
         loop {
-            let found = self.matches()?;
-            if !found.is_empty() {
+            let found = pending.look()?;
+            if !found.is_empty() || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(found);
             }
-            loop {
-                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                    return Ok(Vec::new());
-                }
-                match arrivals.wait(deadline)? {
-                    Arrived::Programs(pids) if self.among(&pids).is_empty() => {}
-                    Arrived::Programs(_) | Arrived::Unknown => break,
-                }
-            }
+            pending.arrivals.wait(deadline)?;
         }
     }
 
@@ -187,10 +190,63 @@ impl Search {
     }
 
     fn is_meant(&self, listed: &ListedProcess) -> bool {
+        if let NamePattern::Program(program) = &self.pattern {
+            return listed.program == *program;
+        }
         // The path of a file is meant by a path alone: a pattern such as `*local*` is one of names.
         let file = listed.executable.as_deref().filter(|_| self.pattern.is_of_paths());
         let path = file.map(|file| file.to_string_lossy().into_owned());
         listed.names().chain(path).any(|name| self.pattern.matches(&name))
+    }
+}
+
+/// A search that goes on, as [`Search::wait`], for a caller that waits for other things too: it polls
+/// [`PendingSearch::fd`] until [`PendingSearch::due`], and then calls [`PendingSearch::look`].
+#[derive(Debug)]
+pub struct PendingSearch {
+    search: Search,
+    arrivals: Arrivals,
+    has_listed: bool,
+}
+
+impl PendingSearch {
+    /// From now on; what is there already is found at the first look.
+    #[must_use]
+    pub fn begin(search: Search) -> Self {
+        // Before the first list: what comes behind it is reported.
+        Self { search, arrivals: Arrivals::begin(), has_listed: false }
+    }
+
+    /// What is readable when there may be new ones; none if the kernel's events can't be had.
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.arrivals.fd()
+    }
+
+    /// When to look although nothing is readable, if at all.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.arrivals.due()
+    }
+
+    /// All that match, if there may be one that did not at the last look; else none. It waits for nothing.
+    ///
+    /// # Errors
+    /// If processes can't be listed, or events can't be read.
+    pub fn look(&mut self) -> io::Result<Vec<ListedProcess>> {
+        if self.has_listed {
+            match self.arrivals.take()? {
+                Arrived::Programs(pids) if self.search.among(&pids).is_empty() => {
+                    return Ok(Vec::new());
+                }
+                Arrived::Programs(_) | Arrived::Unknown => {}
+            }
+        }
+        self.arrivals.begin_list();
+        let found = self.search.matches()?;
+        self.arrivals.end_list();
+        self.has_listed = true;
+        Ok(found)
     }
 }
 
@@ -303,6 +359,18 @@ mod tests {
         let own = std::process::id().cast_signed();
         let parent = root.own().stat().unwrap().ppid;
         assert!(found.iter().all(|process| process.key.pid != own && process.key.pid != parent));
+    }
+
+    #[test]
+    fn what_executes_the_same_program_is_found_whatever_it_is_called() {
+        let root = MadeUp::new();
+        root.add((7, 1), 'S', "/usr/bin/python3.11", "python3 /srv/worker.py 1");
+        root.add((8, 1), 'S', "/usr/bin/python3.11", "python3 /srv/other.py 1");
+        root.add((9, 1), 'S', "/usr/bin/python3.11 (deleted)", "python3 /srv/worker.py 2");
+        let search =
+            Search::new(NamePattern::Exact("worker.py".into()), &ProcRoot::new(root.0.path()));
+        let program = search.matches().unwrap()[0].program.clone();
+        assert_eq!(root.search(NamePattern::Program(program)), [7, 9]);
     }
 
     #[test]

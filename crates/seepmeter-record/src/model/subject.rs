@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::open_words::open_words;
 use super::{StackId, SubjectId};
 use crate::Bytes;
+use crate::conventions::attribute;
 
 open_words! {
     /// What a subject is.
@@ -54,6 +55,15 @@ impl Subject {
     #[must_use]
     pub fn get<T: AttributeType>(&self, key: AttributeKey<T>) -> Option<T> {
         self.attributes.get(key)
+    }
+
+    /// What it is called by people: `python3 (pid 4711)`.
+    #[must_use]
+    pub fn called(&self) -> String {
+        match self.get(attribute::PID) {
+            Some(pid) => format!("{} (pid {pid})", self.name),
+            None => self.name.to_string(),
+        }
     }
 }
 
@@ -219,12 +229,18 @@ impl AttributeType for Bytes {
     }
 }
 
-impl AttributeType for StackId {
-    fn from_value(value: &AttributeValue) -> Option<Self> {
-        u32::from_value(value).map(Self)
-    }
+macro_rules! id_attributes {
+    ($($id:ident),+) => {$(
+        impl AttributeType for $id {
+            fn from_value(value: &AttributeValue) -> Option<Self> {
+                u32::from_value(value).map(Self)
+            }
 
-    fn into_value(self) -> AttributeValue {
-        self.0.into_value()
-    }
+            fn into_value(self) -> AttributeValue {
+                self.0.into_value()
+            }
+        }
+    )+};
 }
+
+id_attributes!(StackId, SubjectId);

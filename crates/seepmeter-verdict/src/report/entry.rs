@@ -140,10 +140,7 @@ impl<'a> Entries<'a> {
                     continue;
                 }
             };
-            let options = LineOptions {
-                explain: false,
-                name_target: metric.verdicts().is_ok_and(|all| all.len() > 1),
-            };
+            let options = LineOptions { explain: false, name_target: metric.names_targets() };
             let targets = numbered(verdicts.iter().map(|verdict| &*verdict.target));
             for (verdict, target) in verdicts.into_iter().zip(targets) {
                 let classification = verdict.judgement.classification;

@@ -1,22 +1,19 @@
 //! `seepmeter attach`: watch processes that run already.
 
 use std::ops::ControlFlow;
-use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
 use seepmeter_engine::Armed;
-use seepmeter_process::Process;
 use seepmeter_process::marks::MarkSource;
-use seepmeter_record::{Bytes, End};
 
 use crate::flags::{AttachFlags, Flags};
 use crate::marks;
 use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::selection::{SelectedTarget, Selector};
-use crate::session::{self, PreparedRun, Request, target_spec};
+use crate::session::{self, PreparedRun, Request};
 use crate::short_memory::ShortMemory;
-use crate::watch::{Descendants, TargetPolicy, Watch, WatchedTarget};
+use crate::watch::{Descendants, Restarts, TargetPolicy, Watch, WatchedTarget};
 
 /// `seepmeter attach`.
 ///
@@ -28,7 +25,7 @@ pub fn attach(flags: AttachFlags) -> Result<Outcome> {
 
 fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     let room = watch.outputs().clone();
-    let Ready { selected, armed, descendants, outputs, marks } =
+    let Ready { selected, armed, descendants, restarts, outputs, marks } =
         match watch.wait_for(|| arm(flags, room))?? {
             ControlFlow::Break(outcome) => return Ok(outcome),
             ControlFlow::Continue(ready) => ready,
@@ -38,14 +35,12 @@ fn watch_processes(flags: &AttachFlags, watch: &mut Watch) -> Result<Outcome> {
     let targets = targets
         .map(|(target, subject)| WatchedTarget { process: target.process, subject: *subject });
     watch.release(targets.collect(), descendants);
+    watch.follow(restarts);
     outputs.begin();
     let mut live = armed.go();
     marks::receive(&mut live, marks);
     let interim = watch.interim(&flags.interim, flags.sinks.quiet);
-    watch.until_stopped(live, flags.watch.duration, interim, |process| {
-        short_memory.ended(process);
-        Ok(End::Gone)
-    })?;
+    watch.until_stopped(live, flags.watch.duration, interim, &mut short_memory)?;
     let gates = &flags.sinks.gates;
     watch.complete(Outcome::Success, |outcome, report| {
         short_memory.report_of_others();
@@ -58,6 +53,8 @@ struct Ready {
     selected: Vec<SelectedTarget>,
     armed: Armed,
     descendants: Descendants,
+    /// How to go on with what the target is started again as, if that is wanted.
+    restarts: Option<Restarts>,
     outputs: PendingOutputs,
     marks: Option<MarkSource>,
 }
@@ -73,36 +70,26 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
         return Ok(ControlFlow::Break(Outcome::of_usage(&error)));
     }
     let tree = flags.watch.descendants.tree;
-    let selected = Selector::new(&flags.select, tree, flags.sinks.redact_args).select()?;
+    let selector = Selector::new(&flags.select, tree, flags.sinks.redact_args);
+    let selected = selector.select()?;
+    let restarts = match flags.select.follow_restarts {
+        Some(limit) => {
+            let search = selector.successors(&selected)?;
+            Some(Restarts::new(search, &selected[0], &flags.watch.descendants, limit))
+        }
+        None => None,
+    };
     let program = |target: &SelectedTarget| format!("/proc/{}/exe", target.process.pid()).into();
     let programs = selected.iter().map(program);
     let session = request.live(&flags.watch, &programs.collect::<Vec<_>>())?;
     let marks = marks::open_at(flags.marks.marks.as_deref())?;
     let PreparedRun { engine, collector, outputs } = session.prepare()?;
-    let specs = selected.iter().map(|SelectedTarget { process, origin, .. }| {
-        target_spec(process, origin.clone(), name_of(process))
-    });
+    let specs = selected.iter().map(SelectedTarget::spec);
     let armed = engine.arm(specs.collect(), collector)?;
     session::check_metrics(&flags.sinks, &armed)?;
     let mut descendants = Descendants::new(&flags.watch, flags.sinks.redact_args);
     for (target, subject) in selected.iter().zip(armed.targets()) {
-        let SelectedTarget { process, cgroup, .. } = target;
-        let tree = match cgroup.clone() {
-            Some(group) => flags.watch.descendants.of_cgroup(process, group),
-            None => flags.watch.descendants.of_process(process),
-        };
-        descendants.follow(tree, *subject, false);
+        descendants.follow(target.tree(&flags.watch.descendants), *subject, false);
     }
-    Ok(ControlFlow::Continue(Ready { selected, armed, descendants, outputs, marks }))
-}
-
-/// What a process is called: by its program if it has emptied its name (PR_SET_NAME of prctl(2)).
-fn name_of(process: &Process) -> Bytes {
-    let program = || std::fs::read_link(format!("/proc/{}/exe", process.pid())).ok();
-    match process.name() {
-        [] => {
-            program().and_then(|path| Some(path.file_name()?.as_bytes().into())).unwrap_or_default()
-        }
-        name => name.into(),
-    }
+    Ok(ControlFlow::Continue(Ready { selected, armed, descendants, restarts, outputs, marks }))
 }

@@ -11,7 +11,7 @@ use seepmeter_verdict::{
     RunComparison, RunFile,
 };
 
-use super::judge::{notice_doubts, read_run};
+use super::judge::{notice_doubts, notice_epochs, read_run};
 use crate::flags::{CompareFlags, FailOn};
 use crate::messages::shown;
 use crate::outcome::Outcome;
@@ -44,6 +44,7 @@ fn answer(flags: &CompareFlags) -> Result<(Report, Outcome)> {
     let (base, new) = (read(&flags.base)?, read(&flags.new)?);
     for (file, run) in base.iter().chain(&new) {
         notice_doubts(run, file);
+        notice_epochs(run, file);
     }
     let compare = |metric: &String| {
         let (base, new) = (comparable(&base, metric)?, comparable(&new, metric)?);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use seepmeter_record::conventions::metric;
+use seepmeter_record::human;
 use seepmeter_verdict::{
     JudgeOptions, MetricConclusion, NoVerdict, Report, ReportBody, ReportSection, RunFile, Scope,
     WorkAnswer, WorkVerdict,
@@ -118,6 +119,7 @@ fn judge_by_work(path: &Path, counter: &str, flags: &JudgeFlags) -> Result<Repor
         verdicts.retain(|it| it.scope == Scope::AllTargets || leaks(it));
     }
     notice_doubts(&run, &file);
+    notice_epochs(&run, &file);
     Ok(ReportBody::Work { verdicts, gates, strict: flags.gates.strict })
 }
 
@@ -157,5 +159,17 @@ pub(crate) fn notice_doubts(run: &RunFile, file: &str) {
     let doubts: Vec<String> = run.doubts.iter().map(ToString::to_string).collect();
     if !doubts.is_empty() {
         messages::notice(&format!("{file}: {}", doubts.join("; ")));
+    }
+}
+
+/// Says of a file whose target was started again that only the last epoch counts, where that is so.
+pub(crate) fn notice_epochs(run: &RunFile, file: &str) {
+    let restarts = run.restarts();
+    if restarts > 0 {
+        let times = human::count(restarts, "time");
+        messages::notice(&format!(
+            "{file}: its target was started again {times}; what came before the last time is left out here, and \
+             `seepmeter judge {file}` judges it"
+        ));
     }
 }

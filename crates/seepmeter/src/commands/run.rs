@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use nix::libc;
 use seepmeter_engine::TargetSpec;
 use seepmeter_process::marks::MarkSource;
-use seepmeter_process::{Command, ExecError, HeldChild};
+use seepmeter_process::{Command, ExecError, HeldChild, Process};
 use seepmeter_record::{End, EventKind, SubjectId, TargetOrigin};
 
 use crate::flags::{Flags, RunFlags};
@@ -71,11 +71,12 @@ fn watch_command(flags: &RunFlags, watch: &mut Watch) -> Result<Outcome> {
 
     let mut end = End::Left;
     let interim = watch.interim(&flags.interim, flags.sinks.quiet);
-    let stop = watch.until_stopped(live, flags.watch.duration, interim, |process| {
+    let mut reap = |process: &Process| -> Result<End> {
         end = child.reap().context("cannot reap the target")?;
         short_memory.ended(process);
         Ok(end)
-    })?;
+    };
+    let stop = watch.until_stopped(live, flags.watch.duration, interim, &mut reap)?;
     let outcome = match stop {
         // That is what `--on-stop end` asked for.
         StopReason::EndedAsAsked if ended_by_signal(end) => Outcome::Success,

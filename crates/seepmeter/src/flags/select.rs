@@ -48,6 +48,13 @@ pub struct SelectFlags {
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
     #[allow(clippy::option_option, reason = "with and without a value are two things")]
     pub wait: Option<Option<Duration>>,
+    /// When the target has ended, wait until it is started again, for this time at most if one is given, and watch on
+    ///
+    /// What is started again is what the same word or flag selects; of a PID, a process that executes the same
+    /// program. Each epoch, from a start to an end, is judged apart.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
+    #[allow(clippy::option_option, reason = "with and without a value are two things")]
+    pub follow_restarts: Option<Option<Duration>>,
 }
 
 impl SelectFlags {

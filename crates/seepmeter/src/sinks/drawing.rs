@@ -55,7 +55,7 @@ impl Drawing {
     /// Hands `write` the picture; none of a run that did not start.
     ///
     /// # Errors
-    /// There is no chart. The picture says why: who looks at it alone is to know as well.
+    /// There is no chart. The picture says why: who sees it alone is to know as well.
     pub(super) fn finish(
         &mut self,
         write: impl FnOnce(&Picture) -> Result<(), Error>,

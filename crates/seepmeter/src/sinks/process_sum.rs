@@ -9,8 +9,6 @@ use seepmeter_record::{
     Unit, human,
 };
 
-use super::words;
-
 /// No more names than this are kept apart, so that a tree of any length takes bounded memory.
 const MOST_NAMES: usize = 256;
 /// No more names than this are printed.
@@ -99,8 +97,8 @@ pub(super) struct TreeSummary {
     rss: MetricSum,
     /// Of the other metrics that can be added up, those that have values.
     others: BTreeMap<&'static str, MetricSum>,
-    /// How many processes run, as far as is known.
-    living: u64,
+    /// The processes that run, as far as is known.
+    living: HashSet<SubjectId>,
     /// When the last sample was, in ns since the stream's start.
     t: u64,
     /// The peak of the target's own cgroup, or why it is not known.
@@ -210,7 +208,7 @@ impl Default for TreeSummary {
         Self {
             rss: MetricSum::new(metric::RSS.name),
             others: BTreeMap::new(),
-            living: 0,
+            living: HashSet::new(),
             t: 0,
             cgroup_peak: None,
             is_tree: false,
@@ -230,11 +228,11 @@ impl TreeSummary {
     /// A subject has become a target.
     pub(super) fn add(&mut self, subject: SubjectId, values: &CurrentValues) {
         self.processes += 1;
-        self.living += 1;
+        self.living.insert(subject);
         let Some(known) = values.subject(subject) else { return };
         if known.parent.is_some() {
             self.is_tree = true;
-            self.running.insert(subject, words::subject(known));
+            self.running.insert(subject, known.called());
         }
         let name = known.name.to_string();
         if self.by_name.contains_key(&name) || self.by_name.len() < MOST_NAMES {
@@ -246,7 +244,7 @@ impl TreeSummary {
 
     pub(super) fn observe(&mut self, sample: &Sample, values: &CurrentValues) {
         self.t = self.t.max(sample.t);
-        let is_observed = self.rss.observe(sample, values, self.living);
+        let is_observed = self.rss.observe(sample, values, self.living.len() as u64);
         self.observe_others(sample, values);
         self.observe_peaks(sample, values);
         if !is_observed {
@@ -269,7 +267,7 @@ impl TreeSummary {
                 continue;
             }
             let of_metric = self.others.entry(name).or_insert_with(|| MetricSum::new(name));
-            if of_metric.observe(sample, values, self.living) {
+            if of_metric.observe(sample, values, self.living.len() as u64) {
                 of_metric.oldest = of_metric.sum.oldest(values).unwrap_or(sample.t);
             }
         }
@@ -307,7 +305,7 @@ impl TreeSummary {
                 self.processes -= 1;
                 self.add(subject, values);
             }
-            (kind, Some(subject)) if kind.ends_subject() && values.is_target(subject) => {
+            (kind, Some(subject)) if kind.ends_subject() && self.living.contains(&subject) => {
                 self.forget(subject);
                 for sum in self.others.values_mut() {
                     let _ = sum.sum.end(subject);
@@ -319,7 +317,7 @@ impl TreeSummary {
     }
 
     fn forget(&mut self, subject: SubjectId) {
-        self.living = self.living.saturating_sub(1);
+        self.living.remove(&subject);
         self.running.remove(&subject);
         for of_name in self.by_name.values_mut() {
             if of_name.now.remove(&subject) && of_name.peak == 0 && of_name.now.is_empty() {

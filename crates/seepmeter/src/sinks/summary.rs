@@ -10,7 +10,7 @@ use seepmeter_record::conventions::metric;
 use seepmeter_record::jsonl::UNFINISHED;
 use seepmeter_record::{
     Bytes, Cost, CurrentValues, End, Event, EventKind, Footer, Header, Metric, MetricKind, Record,
-    Sample, SamplerId, Subject, SubjectId, SubjectKind, TargetEnd, human,
+    Restart, RestartLog, Sample, SamplerId, Subject, SubjectId, SubjectKind, TargetEnd, human,
 };
 use seepmeter_verdict::{Conclusion, MetricConclusion, NoVerdict, VerdictLine};
 
@@ -39,6 +39,9 @@ choices! {
 /// A run of less than this, in ns and in samples, has no chart by itself: there is little to see.
 const LEAST_CHART: (u64, u64) = (2_000_000_000, 10);
 
+/// Of a target that is started again and again, so many are listed.
+const MOST_EPOCHS: usize = 8;
+
 /// How wide a chart is where there is no terminal.
 const USUAL_COLUMNS: usize = 80;
 
@@ -60,6 +63,9 @@ pub struct Summary {
     header: Option<Arc<Header>>,
     /// In the order in which they came.
     targets: Vec<TargetSummary>,
+    restarts: RestartLog,
+    /// How many restarts are not among the targets any more.
+    restarts_left_out: u64,
     /// The cgroups, likewise.
     cgroups: Vec<SubjectSummary>,
     tree: TreeSummary,
@@ -86,6 +92,8 @@ struct TargetSummary {
     /// The largest resident set that the kernel has noted.
     peak: Option<i64>,
     end: Option<TargetEnding>,
+    /// It was started again: after which one, and how soon.
+    restart: Option<Restart>,
 }
 
 /// The values of a target or of a cgroup.
@@ -128,6 +136,8 @@ impl OutputSink for Summary {
             values: CurrentValues::default(),
             header: None,
             targets: Vec::new(),
+            restarts: RestartLog::default(),
+            restarts_left_out: 0,
             cgroups: Vec::new(),
             tree: TreeSummary::default(),
             samples: 0,
@@ -146,6 +156,10 @@ impl Sink for Summary {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.values.apply(record);
         self.last_t = self.last_t.max(record.time().unwrap_or(0));
+        let restart = self.restarts.apply(record, &self.values);
+        if restart.is_some() {
+            self.begin_epoch();
+        }
         match record {
             Record::Header(header) => self.header = Some(Arc::clone(header)),
             Record::Subject(subject) => self.add_target(subject.id),
@@ -153,6 +167,9 @@ impl Sink for Summary {
             Record::Event(event) => self.apply_event(event),
             Record::Footer(footer) => self.footer = Some(footer.clone()),
             _ => {}
+        }
+        if let (Some(target), true) = (self.targets.last_mut(), restart.is_some()) {
+            target.restart = restart;
         }
         Ok(())
     }
@@ -239,6 +256,17 @@ impl Summary {
         self.output.flush()
     }
 
+    /// What the processes of the target before had together is not that of its successor and its processes.
+    fn begin_epoch(&mut self) {
+        self.tree = TreeSummary::default();
+        self.cgroups.retain(|cgroup| self.values.subject(cgroup.subject.id).is_some());
+        self.cgroups.iter_mut().for_each(|cgroup| cgroup.spans.clear());
+        if self.targets.len() >= MOST_EPOCHS {
+            self.targets.remove(0);
+            self.restarts_left_out += 1;
+        }
+    }
+
     /// A subject is known now: if it is a target or a cgroup, it is listed from here on.
     fn add_target(&mut self, id: SubjectId) {
         let Some(subject) = self.values.subject(id) else { return };
@@ -249,7 +277,7 @@ impl Summary {
             if subject.parent.is_some() {
                 return;
             }
-            self.targets.push(TargetSummary { whole, peak: None, end: None });
+            self.targets.push(TargetSummary { whole, peak: None, end: None, restart: None });
         } else if subject.kind == SubjectKind::Cgroup {
             self.cgroups.push(whole);
         }
@@ -314,6 +342,11 @@ impl Summary {
         // Of one target, it stands between its name and its memory.
         let place = if self.targets.len() == 1 { 1 } else { 0 };
         lines.insert(place, labelled("watched", &self.watched()));
+        if self.restarts_left_out > 0 {
+            let line =
+                format!("{} before these targets", human::count(self.restarts_left_out, "time"));
+            lines.insert(place + 1, labelled("restarted", &line));
+        }
         let ended = |end: &TargetEnd| end.end != End::Left || !self.is_target_of_user(end.subject);
         let footer = self.footer.as_ref();
         let targets_ended = footer.is_some_and(|footer| footer.ends.iter().all(ended));
@@ -364,7 +397,8 @@ impl Summary {
             (None, Some(part)) => format!("; the recording goes on in part {part}"),
             (None, None) => format!("; the recording has no end: {UNFINISHED}"),
         };
-        let mut lines = vec![labelled("target", &format!("{}{in_words}", words::subject(subject)))];
+        let mut lines: Vec<VerdictLine> = target.restart_line().into_iter().collect();
+        lines.push(labelled("target", &format!("{}{in_words}", subject.called())));
         let has_ended = matches!(end, Some(End::Exited(_) | End::Killed(_) | End::Gone));
         let ended = target.end.as_ref().filter(|_| has_ended).map(|ending| ending.t);
         for name in self.shown() {
@@ -473,6 +507,13 @@ impl Summary {
     }
 }
 
+impl TargetSummary {
+    /// `restarted  nginx (pid 1234) → nginx (pid 1301) after 1.2 s`, if it was.
+    fn restart_line(&self) -> Option<VerdictLine> {
+        self.restart.as_ref().map(|restart| labelled("restarted", &restart.to_string()))
+    }
+}
+
 impl SubjectSummary {
     fn apply(&mut self, metric: &Arc<Metric>, t: u64, value: i64) {
         match self.spans.iter_mut().find(|(known, _)| known.name == metric.name) {
@@ -522,6 +563,7 @@ fn cost_line(cost: Cost) -> Option<VerdictLine> {
 #[cfg(test)]
 mod tests {
     use seepmeter_record::Dropped;
+    use seepmeter_record::conventions::attribute;
     use seepmeter_verdict::{MetricOutcome, NoVerdict};
 
     use super::super::test_stream::{TestStream, output_after, output_of};
@@ -589,6 +631,43 @@ mod tests {
             lines.contains("target     late, still running\nrss        first 1 MiB"),
             "{lines}"
         );
+    }
+
+    /// A target that comes at this time, the successor of another one.
+    fn successor(stream: &mut TestStream, t: u64, of: SubjectId, pid: i32) -> SubjectId {
+        let attributes = seepmeter_record::Attributes::new()
+            .with(attribute::PID, pid)
+            .with(attribute::PREDECESSOR, of);
+        let subject = stream.subject(None, SubjectKind::Process, "work", attributes);
+        stream.event(t, Some(subject), EventKind::Attached {});
+        subject
+    }
+
+    #[test]
+    fn a_target_that_was_started_again_has_its_own_block_behind_the_restart() {
+        let (mut stream, first) = growing();
+        stream.event(2 * SECOND + 1, Some(first), EventKind::Gone {});
+        let second = successor(&mut stream, 3 * SECOND + 1, first, 8);
+        stream.sample(4 * SECOND, 0, &[(second, "rss", MIB)]);
+        stream.footer(5 * SECOND, &[(first, End::Gone), (second, End::Left)]);
+        let lines = summary(&stream);
+        let expected = "rss        first 10 MiB, last 12 MiB, peak 12 MiB; average +1 MiB/s\n\
+                        restarted  work (pid 7) → work (pid 8) after 1 s\n\
+                        target     work (pid 8), still running\n\
+                        rss        first 1 MiB, last 1 MiB, peak 1 MiB\n";
+        assert!(lines.contains(expected), "{lines}");
+    }
+
+    #[test]
+    fn of_many_restarts_the_last_are_listed_and_the_others_counted() {
+        let (mut stream, mut last) = growing();
+        for n in 0..20 {
+            stream.event((3 + n) * SECOND, Some(last), EventKind::Gone {});
+            last = successor(&mut stream, (3 + n) * SECOND + 1, last, 100 + n as i32);
+        }
+        let lines = summary(&stream);
+        assert!(lines.contains("restarted  13 times before these targets\n"), "{lines}");
+        assert_eq!(lines.matches("target     ").count(), MOST_EPOCHS, "{lines}");
     }
 
     #[test]
@@ -685,7 +764,7 @@ mod tests {
         let conclusion_of = |metric: &str| {
             let why = NoVerdict::NeverEmitted { metric: metric.to_owned(), samples: 3 };
             let outcome = MetricOutcome::NoVerdict(why);
-            let metrics = vec![MetricConclusion { metric: metric.to_owned(), outcome }];
+            let metrics = vec![MetricConclusion::new(metric, outcome)];
             Conclusion { metrics, gates: Vec::new(), strict: false }
         };
         let lines_of = |metric| {

@@ -85,7 +85,7 @@ mod tests {
         stream.footer(1, &[(target, end)]);
         stream.records().iter().try_for_each(|record| sink.write(record)).unwrap();
         let outcome = MetricOutcome::NoVerdict(NoVerdict::NoSum);
-        let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
+        let metrics = vec![MetricConclusion::new("rss", outcome)];
         sink.conclude(&Conclusion { metrics, gates: Vec::new(), strict: false }).unwrap();
         (sink.stop(), std::fs::read_to_string(path).unwrap())
     }

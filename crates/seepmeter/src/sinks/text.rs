@@ -10,8 +10,8 @@ use jiff::fmt::strtime;
 use seepmeter_plugin::{Error, List, Sink, choices, options};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::{
-    CurrentPoint, CurrentValues, End, Event, EventKind, Header, Record, Sample, SamplerId,
-    SubjectId, SubjectKind, Unit, human,
+    CurrentPoint, CurrentValues, End, Event, EventKind, Header, Record, Restart, RestartLog,
+    Sample, SamplerId, SubjectId, SubjectKind, Unit, human,
 };
 
 use super::output::{Destination, Output};
@@ -68,6 +68,7 @@ pub struct Text {
     next_lines: HashMap<SamplerId, u64>,
     /// Counters of which no line has the value yet.
     counters: BTreeMap<String, i64>,
+    restarts: RestartLog,
 }
 
 impl OutputSink for Text {
@@ -96,6 +97,7 @@ impl OutputSink for Text {
             intervals: HashMap::new(),
             next_lines: HashMap::new(),
             counters: BTreeMap::new(),
+            restarts: RestartLog::default(),
         })
     }
 }
@@ -103,6 +105,9 @@ impl OutputSink for Text {
 impl Sink for Text {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.values.apply(record);
+        if let Some(restart) = self.restarts.apply(record, &self.values) {
+            self.begin_epoch(record.time().unwrap_or(0), &restart)?;
+        }
         match record {
             Record::Header(header) => self.begin(header),
             Record::Sample(sample) => self.write_sample(sample)?,
@@ -131,6 +136,17 @@ impl Text {
         let dense = samplers.filter(|(_, sampler)| sampler.first_interval.is_some());
         self.next_lines = dense.map(|(id, _)| (id, 0)).collect();
         self.header = Some(Arc::clone(header));
+    }
+
+    /// What the target before had is not compared with what its successor has.
+    fn begin_epoch(&mut self, t: u64, restart: &Restart) -> Result<(), Error> {
+        self.sums.clear();
+        self.last.clear();
+        self.is_tree = false;
+        if self.style == Style::Pages {
+            return Ok(());
+        }
+        self.output.line(&format!("{}  restarted: {restart}", self.times(t)))
     }
 
     /// False for a sample between two lines: a sampler that is dense at first has one line a second all the
@@ -199,7 +215,7 @@ impl Text {
         let before = self.last.insert((subject, name.to_owned()), (t, value));
         self.several |= self.last.keys().any(|(known, _)| *known != subject);
         let whose = self.values.subject(subject).filter(|_| self.several);
-        let whose = whose.map_or(String::new(), |it| format!("  {}", words::subject(it)));
+        let whose = whose.map_or(String::new(), |it| format!("  {}", it.called()));
         self.write_amount(Amount { t, name, unit, value, before }, &whose)
     }
 
@@ -296,7 +312,7 @@ impl Text {
     fn end_line(&self, subject: SubjectId, end: End) -> Option<String> {
         let named = self.several && self.values.is_target(subject) && end != End::Left;
         let subject = self.values.subject(subject).filter(|it| named && it.parent.is_none())?;
-        Some(format!("{} {}", words::subject(subject), words::end(end)))
+        Some(format!("{} {}", subject.called(), words::end(end)))
     }
 
     fn backed_off(&mut self, sampler: Option<SamplerId>, interval: u64) -> String {
@@ -355,6 +371,8 @@ impl Amount<'_> {
 
 #[cfg(test)]
 mod tests {
+    use seepmeter_record::conventions::attribute;
+
     use super::super::test_stream::{TestStream, output_of};
     use super::*;
 
@@ -392,6 +410,25 @@ mod tests {
                         12:00:01      1.000 s  first (pid 7) exited with status 3\n\
                         12:00:02      2.000 s  rss      1 MiB     -512 KiB/s  second (pid 8)\n";
         assert_eq!(lines(Style::Line, &stream), expected);
+    }
+
+    #[test]
+    fn a_restart_is_shown_and_nothing_is_compared_across_it() {
+        let mut stream = TestStream::of_two_samplers();
+        let first = stream.target("work", 7);
+        stream.sample(0, 0, &[(first, "rss", 10 * MIB)]);
+        stream.event(SECOND, Some(first), EventKind::Killed { signal: 9 });
+        let attributes = seepmeter_record::Attributes::new()
+            .with(attribute::PID, 8)
+            .with(attribute::PREDECESSOR, first);
+        let second = stream.subject(None, SubjectKind::Process, "work", attributes);
+        stream.event(2_200_000_000, Some(second), EventKind::Attached {});
+        stream.sample(3 * SECOND, 0, &[(second, "rss", MIB)]);
+        let expected = "12:00:00      0.000 s  rss     10 MiB\n\
+                        12:00:02      2.200 s  restarted: work (pid 7) → work (pid 8) after 1.2 s\n\
+                        12:00:03      3.000 s  rss      1 MiB\n";
+        assert_eq!(lines(Style::Line, &stream), expected);
+        assert_eq!(lines(Style::Pages, &stream), "2560\n256\n");
     }
 
     #[test]

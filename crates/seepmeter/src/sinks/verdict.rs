@@ -140,7 +140,7 @@ mod tests {
         stream.footer(1, &[(target, end)]);
         stream.records().iter().try_for_each(|record| sink.write(record))?;
         let outcome = MetricOutcome::NoVerdict(NoVerdict::NothingSampled);
-        let metrics = vec![MetricConclusion { metric: "rss".to_owned(), outcome }];
+        let metrics = vec![MetricConclusion::new("rss", outcome)];
         sink.conclude(&Conclusion { metrics, gates: Vec::new(), strict: false })?;
         sink.stop()
     }

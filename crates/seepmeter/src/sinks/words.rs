@@ -2,16 +2,7 @@
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use seepmeter_record::conventions::attribute;
-use seepmeter_record::{End, EventKind, Subject};
-
-/// `python3 (pid 4711)`.
-pub(super) fn subject(subject: &Subject) -> String {
-    match subject.get(attribute::PID) {
-        Some(pid) => format!("{} (pid {pid})", subject.name),
-        None => subject.name.to_string(),
-    }
-}
+use seepmeter_record::{End, EventKind};
 
 /// `SIGTERM`; `signal 40` if it has no name.
 pub(super) fn signal(number: i32) -> String {

@@ -1,6 +1,6 @@
 //! The descendants of the targets, as they come and go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -181,6 +181,20 @@ impl Descendants {
             }
             _ => {}
         }
+    }
+
+    /// The watch of all of them is over; which of them run on.
+    pub(super) fn leave(&mut self, live: &mut Live) -> HashSet<ProcessKey> {
+        self.end(live);
+        // That no descendant has matched is not reported again.
+        self.is_filtered = false;
+        self.alone.clear();
+        let mut running = HashSet::new();
+        for FollowedTree { tree, subjects, .. } in self.trees.drain(..) {
+            running.extend(tree.descendants().map(|process| process.key));
+            subjects.into_values().for_each(|subject| live.end_target(subject, End::Left));
+        }
+        running
     }
 
     /// True of a target, and of what another tree has already.

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::fstat;
 use seepmeter_engine::{Live, PendingAnswer};
-use seepmeter_record::human;
-use seepmeter_verdict::{Conclusion, CurrentTotal, INTERIM_GROWTH, SettledVerdict, VerdictLine};
+use seepmeter_record::{Restart, human};
+use seepmeter_verdict::{
+    Conclusion, CurrentTotal, INTERIM_GROWTH, MetricConclusion, SettledVerdict, VerdictLine,
+};
 
 use super::WatchedTarget;
 use crate::flags::InterimFlags;
@@ -19,6 +21,9 @@ use crate::terminal::{self, When};
 
 /// How often what is known so far is asked for.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// How long a restart stands in the status line.
+const NOTE: Duration = Duration::from_secs(5);
 
 /// No judgement that is shown is older than this, however long the watch is.
 const OLDEST: Duration = Duration::from_secs(60);
@@ -41,6 +46,8 @@ pub(crate) struct Interim {
     pending_total: Option<PendingAnswer<Option<CurrentTotal>>>,
     total: Option<CurrentTotal>,
     headline: Option<VerdictLine>,
+    /// What the status line has instead of both, and until when, if not until further notice.
+    note: Option<(String, Option<Instant>)>,
 }
 
 impl Interim {
@@ -64,7 +71,23 @@ impl Interim {
             pending_total: None,
             total: None,
             headline: None,
+            note: None,
         })
+    }
+
+    /// The target has ended and may be started again.
+    pub(super) fn wait_for_successor(&mut self, called: &str) {
+        self.note = Some((format!("{called} has ended; waiting for its restart"), None));
+    }
+
+    /// An epoch has begun. What was known of the one before says nothing about it.
+    pub(super) fn restarted(&mut self, restart: &Restart) {
+        self.settled.iter_mut().for_each(|settled| *settled = SettledVerdict::default());
+        (self.pending_judgement, self.pending_total) = (None, None);
+        (self.total, self.headline) = (None, None);
+        self.next_judgement = Instant::now();
+        let until = Instant::now() + NOTE;
+        self.note = Some((format!("restarted: {restart}"), Some(until)));
     }
 
     /// When [`Interim::serve`] is due.
@@ -109,7 +132,11 @@ impl Interim {
         self.next_judgement = self.next_judgement.max(now + MOST_OF_IT * (now - self.asked));
         let Ok(verdict) = conclusion.main() else { return false };
         self.headline = verdict.verdict_lines(Default::default()).into_iter().next();
-        self.settled.as_mut().is_some_and(|settled| settled.observe(&verdict.judgement))
+        // That an earlier epoch had an answer is no reason to end this one.
+        let Some(Ok(current)) = conclusion.metrics.first().map(MetricConclusion::current) else {
+            return false;
+        };
+        self.settled.as_mut().is_some_and(|settled| settled.observe(&current.judgement))
     }
 
     /// `1 m 20 s  rss 10.2 MiB  inconclusive  rss: not enough data yet; …`, in one line of the terminal.
@@ -120,8 +147,13 @@ impl Interim {
             format!("  {} {}", total.metric, human::amount(total.value as f64, total.unit))
         });
         let headline = self.headline.as_ref().map(|line| format!("  {}", line.text));
-        let line =
-            format!("{elapsed}{}{}", total.unwrap_or_default(), headline.unwrap_or_default());
+        let note = self.note.as_ref().filter(|(_, until)| until.is_none_or(|until| now < until));
+        let line = match note {
+            Some((note, _)) => format!("{elapsed}  {note}"),
+            None => {
+                format!("{elapsed}{}{}", total.unwrap_or_default(), headline.unwrap_or_default())
+            }
+        };
         let stderr = io::stderr();
         // A terminal that does not say how wide it is has 80 columns.
         let line = terminal::cut(&line, terminal::width(&stderr).unwrap_or(80) - 1);

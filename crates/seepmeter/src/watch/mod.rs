@@ -8,6 +8,7 @@
 mod descendants;
 mod interim;
 mod phase;
+mod restarts;
 mod wait;
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,11 +21,12 @@ use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 use seepmeter_engine::{Live, Unfinished};
 use seepmeter_process::wait::wait_readable;
 use seepmeter_process::{ChildSignals, HeldChild, Process, ReceivedSignal, Signals, deliver};
-use seepmeter_record::{End, EventKind, SubjectId};
+use seepmeter_record::{EventKind, SubjectId};
 
 pub(crate) use self::descendants::Descendants;
 pub(crate) use self::interim::Interim;
 use self::phase::{Due, Effect, ONE_REQUEST, Phase, Requests};
+pub(crate) use self::restarts::{Restarts, TargetLife};
 use crate::flags::{InterimFlags, OnStop};
 use crate::messages;
 use crate::outcome::Outcome;
@@ -108,6 +110,8 @@ pub(crate) struct Watch {
     targets: Vec<WatchedTarget>,
     /// Their descendants, if these are watched too.
     descendants: Option<Descendants>,
+    /// The successors of the target, if these are watched too.
+    restarts: Option<Restarts>,
     /// There while targets are watched.
     live: Option<Live>,
     /// When the duration is over.
@@ -187,6 +191,7 @@ impl Watch {
             current: None,
             targets: Vec::new(),
             descendants: None,
+            restarts: None,
             live: None,
             stop_at: None,
             interim: None,
@@ -240,13 +245,13 @@ impl Watch {
         Interim::new(flags, quiet, &self.targets)
     }
 
-    /// Watches until all targets have ended, or the watch should stop; `end_of` says how one has ended.
+    /// Watches until all targets have ended, or the watch should stop; `life` says how one has ended.
     pub(crate) fn until_stopped(
         &mut self,
         live: Live,
         duration: Option<Duration>,
         interim: Option<Interim>,
-        end_of: impl FnMut(&Process) -> Result<End>,
+        life: &mut impl TargetLife,
     ) -> Result<StopReason> {
         self.live = Some(live);
         self.stop_at = duration.and_then(|duration| Instant::now().checked_add(duration));
@@ -254,7 +259,7 @@ impl Watch {
         if let (Some(descendants), Some(live)) = (&mut self.descendants, &mut self.live) {
             descendants.begin(live);
         }
-        let stopped = self.watch_targets(end_of);
+        let stopped = self.watch_targets(life);
         if let (Some(mut descendants), Some(live)) = (self.descendants.take(), &self.live) {
             descendants.end(live);
         }
@@ -263,14 +268,12 @@ impl Watch {
         stopped
     }
 
-    fn watch_targets(
-        &mut self,
-        mut end_of: impl FnMut(&Process) -> Result<End>,
-    ) -> Result<StopReason> {
+    fn watch_targets(&mut self, life: &mut impl TargetLife) -> Result<StopReason> {
         loop {
-            let trees = self.descendants.as_ref().map_or(Vec::new(), Descendants::fds);
-            let mut ready = self.poll(&trees, true)?;
-            let of_targets = ready.split_off(trees.len());
+            let mut fds = self.descendants.as_ref().map_or(Vec::new(), Descendants::fds);
+            fds.extend(self.restarts.as_ref().and_then(Restarts::fd));
+            let mut ready = self.poll(&fds, true)?;
+            let of_targets = ready.split_off(fds.len());
             let ended: Vec<_> =
                 self.targets.iter().zip(of_targets).filter(|(_, ready)| *ready).collect();
             let ended: Vec<_> = ended.into_iter().map(|(target, _)| target.clone()).collect();
@@ -279,20 +282,23 @@ impl Watch {
             let received = self.received()?;
             self.refresh_descendants(!ended.is_empty() || ready.contains(&true));
             for target in ended {
-                let end = end_of(&target.process)?;
+                let end = life.end(&target.process)?;
+                self.end_epoch_of(&target);
                 if let Some(live) = &mut self.live {
                     live.end_target(target.subject, end);
                 }
                 self.targets.retain(|other| other.subject != target.subject);
             }
             let asked = received.into_iter().filter(|received| self.serve(*received)).count() > 0;
-            if self.targets.is_empty() && !self.waits_for_descendants() {
+            let has_lost = self.have_lost_their_cgroups() && !self.end_epoch_of_lost_cgroup();
+            let all_ended = self.targets.is_empty() && !self.waits_for_descendants();
+            if all_ended && !self.goes_on(life) {
                 return Ok(match self.told_to_end {
                     true => StopReason::EndedAsAsked,
                     false => StopReason::Ended,
                 });
             }
-            if asked || self.serve_times() || self.have_lost_their_cgroups() {
+            if asked || self.serve_times() || has_lost {
                 return Ok(StopReason::Asked);
             }
         }
@@ -338,9 +344,10 @@ impl Watch {
             true => {
                 let interim = self.interim.as_ref().map(Interim::next);
                 let descendants = self.descendants.as_ref().and_then(Descendants::next);
-                ([self.stop_at, self.kill_at, interim, descendants], &self.targets[..])
+                let restarts = self.restarts.as_ref().and_then(Restarts::due);
+                ([self.stop_at, self.kill_at, interim, descendants, restarts], &self.targets[..])
             }
-            false => ([self.due().map(|(at, _)| at), None, None, None], &[][..]),
+            false => ([self.due().map(|(at, _)| at), None, None, None, None], &[][..]),
         };
         let pidfds = targets.iter().map(|target| target.process.pidfd());
         let fds: Vec<_> =

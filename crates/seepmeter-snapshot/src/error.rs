@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use seepmeter_process::proc::ProcError;
+use seepmeter_tracer::{ForkError, TraceError};
+
+use crate::fork::Refusal;
 
 /// Why there is no image of a process or a core file.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +18,20 @@ pub enum SnapshotError {
     /// The process has ended while it was read, or it can't be read any more.
     #[error("can't read the memory of the process: {0}; it may have ended meanwhile")]
     Memory(#[source] io::Error),
+    /// The process may not be traced, or could not be stopped.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// The process was stopped, and could not be copied. It runs on as before.
+    #[error(transparent)]
+    Fork(#[from] ForkError),
+    /// The process should not be copied. It was not touched.
+    #[error("process {pid} is not copied: {why}")]
+    Refused {
+        /// The process.
+        pid: i32,
+        /// Why not.
+        why: Refusal,
+    },
     /// The core file could not be read.
     #[error("can't read the core file `{}`: {source}", path.display())]
     CoreFile {

@@ -42,7 +42,7 @@ impl<'s> MemoryImage<'s> {
     }
 }
 
-fn image_thread(tid: i32, registers: &Registers) -> ImageThread {
+pub(crate) fn image_thread(tid: i32, registers: &Registers) -> ImageThread {
     let words = words(registers);
     ImageThread {
         tid,

@@ -10,6 +10,7 @@ use crate::glibc::Glibc;
 use crate::index::{Index, NONE, RangeKind};
 use crate::other::{OtherAllocator, others};
 use crate::pymalloc::Pools;
+use crate::python::{PythonBlock, PythonTypes};
 
 /// How much a census may read and keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,9 @@ pub struct Census {
     pub(crate) edges: Edges,
     pub(crate) others: Vec<OtherAllocator>,
     free: FreeBytes,
+    /// Where heaps end that have a top chunk.
+    tops: Vec<u64>,
+    python: PythonTypes,
 }
 
 impl Census {
@@ -124,8 +128,32 @@ impl Census {
         free.pools = pools.free_bytes;
         image.check()?;
         index.number_blocks();
+        let mut python = PythonTypes::default();
+        if !pools.is_empty() {
+            python = PythonTypes::find(image, &mut index);
+            image.check()?;
+        }
         edges.resolve(&index);
-        Ok(Self { index, edges, others, free })
+        python.name_buffers(&edges);
+        let tops = glibc.as_ref().map_or_else(Vec::new, Glibc::tops);
+        Ok(Self { index, edges, others, free, tops, python })
+    }
+
+    /// What a block is to CPython. None if it is nothing of CPython's, or that is not known.
+    #[must_use]
+    pub fn python_block(&self, block: &Block) -> Option<PythonBlock> {
+        self.python.of(block.number)
+    }
+
+    /// The name of a CPython type by its number: `list`, `collections.deque`, `__main__.Row`.
+    #[must_use]
+    pub fn python_type(&self, number: u32) -> &str {
+        self.python.name(number)
+    }
+
+    /// True if a heap that ends here ends with the top chunk of its arena.
+    pub(crate) fn ends_with_top(&self, end: u64) -> bool {
+        self.tops.contains(&end)
     }
 
     /// The blocks in use, by address.

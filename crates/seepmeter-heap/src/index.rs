@@ -45,7 +45,8 @@ struct Cell {
     boundary: u64,
     /// A block in use begins there.
     used: u64,
-    /// A block in a thread cache or a fast bin begins there.
+    /// A block in a thread cache or a fast bin begins there; or, within a block in use, its object does, if that
+    /// is not at the block's beginning.
     cached: u64,
     /// The last boundary before this cell, as a granule's number; [`NONE`] if there is none.
     last: u32,
@@ -150,6 +151,32 @@ impl Index {
         new
     }
 
+    /// The object of a block in use begins here, behind the block's beginning.
+    pub(crate) fn set_entry(&mut self, address: u64) {
+        let cell = self.range_at(address).and_then(|range| self.cell_of(range, address));
+        if let Some((cell, bit)) = cell
+            && let Some(cell) = self.cells.get_mut(cell)
+            && cell.boundary >> bit & 1 == 0
+        {
+            cell.cached |= 1 << bit;
+        }
+    }
+
+    /// True if an object begins in one of the two granules behind this one, which a block begins with.
+    fn has_entry(&self, cell: usize, bit: u32) -> bool {
+        for next in 1..=2 {
+            let (at, bit) = (cell + (bit + next) as usize / 64, (bit + next) % 64);
+            let Some(cell) = self.cells.get(at) else { return false };
+            if cell.boundary >> bit & 1 == 1 {
+                return false;
+            }
+            if cell.cached >> bit & 1 == 1 {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(crate) fn is_cached(&self, address: u64) -> bool {
         self.bit(address, |cell| cell.cached)
     }
@@ -193,7 +220,9 @@ impl Index {
         self.blocks = blocks;
     }
 
-    /// The block in use that an address is in, and whether the address is in its first 16 bytes.
+    /// The block in use that an address is in, and whether the address is in its first 16 bytes, or in the first 16
+    /// of its object. None also if it is in the first 16 of a block whose object begins later: that is a link of
+    /// the garbage collector's lists, which hold nothing.
     pub(crate) fn block_at(&self, address: u64) -> Option<(u32, bool)> {
         let range = self.range_at(address)?;
         if range.kind == RangeKind::Mapped {
@@ -209,15 +238,18 @@ impl Index {
         match up_to.checked_ilog2() {
             Some(begin) => {
                 let number = cell.before + (cell.used & ((1 << begin) - 1)).count_ones();
-                (cell.used >> begin & 1 == 1).then_some((number, begin == bit))
+                let is_link = begin == bit && self.has_entry(at, begin);
+                let exact = begin == bit || cell.cached >> bit & 1 == 1;
+                (cell.used >> begin & 1 == 1 && !is_link).then_some((number, exact))
             }
             None if cell.last == NONE => None,
             None => {
                 let into = cell.last.checked_sub(range.first_granule)?;
+                let exact = cell.cached >> bit & 1 == 1;
                 let (at, bit) = (range.first_cell + into as usize / 64, into % 64);
                 let cell = self.cells.get(at)?;
                 let number = cell.before + (cell.used & ((1 << bit) - 1)).count_ones();
-                (cell.used >> bit & 1 == 1).then_some((number, false))
+                (cell.used >> bit & 1 == 1).then_some((number, exact))
             }
         }
     }

@@ -30,7 +30,7 @@
 //! | allocator | what is done |
 //! |---|---|
 //! | glibc's malloc 2.30–2.44, x86-64 | walked: arenas, mmapped chunks, thread caches, fast bins, bins, top. Run by the tests on the machine's own; 2.42 and later are written by the reference |
-//! | CPython's pymalloc 3.8–3.14 | its pools are walked; objects have no types yet |
+//! | CPython's pymalloc 3.8–3.14 | its pools are walked; objects, in pools or not, have types, with a GIL and without PYTHONMALLOC=debug |
 //! | others | named ([`Census::other_allocators`]); their memory is taken as roots |
 //!
 //! # Memory
@@ -40,6 +40,7 @@
 //! anything: no list is followed further than the number of chunks that were walked.
 #![forbid(unsafe_code)]
 
+mod account;
 mod census;
 mod error;
 mod glibc;
@@ -47,8 +48,11 @@ mod index;
 mod mark;
 mod other;
 mod pymalloc;
+mod python;
 
+pub use account::{Account, AccountItem, BlockClass, BlockName, BlockSum};
 pub use census::{Block, BlockOrigin, Census, FreeBytes, Limits};
 pub use error::{CensusError, LayoutCheck, MarkError};
-pub use mark::{Marks, Reachability};
+pub use mark::{Marks, MissingRoots, Reachability};
 pub use other::OtherAllocator;
+pub use python::PythonBlock;

@@ -29,6 +29,33 @@ pub struct Marks {
     reachable: BitSet,
     possibly: BitSet,
     unread_roots: u64,
+    missing: Option<MissingRoots>,
+}
+
+/// Where pointers may be that were not followed: what seems unreachable may be reachable by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissingRoots {
+    /// So many bytes of writable memory can't be read, such as those of devices.
+    Unread(u64),
+    /// What the kernel keeps for the process (epoll(7), timers) is not known, as of a core file.
+    Kernel,
+    /// The kernel keeps pointers for this, and does not say which.
+    Kept(&'static str),
+}
+
+impl fmt::Display for MissingRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread(bytes) => write!(f, "{bytes} B of writable memory can't be read"),
+            Self::Kernel => {
+                f.write_str("what the kernel keeps for epoll(7) and timers is not known")
+            }
+            Self::Kept(what) => {
+                write!(f, "the kernel keeps pointers for {what}, and does not show them")
+            }
+        }
+    }
 }
 
 impl Marks {
@@ -42,6 +69,13 @@ impl Marks {
         } else {
             Reachability::Unreachable
         }
+    }
+
+    /// Where pointers may be that were not followed. Then an unreachable block may be reachable, and may not be
+    /// called leaked.
+    #[must_use]
+    pub fn missing_roots(&self) -> Option<MissingRoots> {
+        self.missing
     }
 
     /// How many bytes of writable memory could not be read. If that is not 0 there may be pointers there, and
@@ -63,8 +97,8 @@ impl fmt::Debug for Marks {
 }
 
 impl Census {
-    /// Follows all pointers from the roots: registers, stacks from their stack pointers on, and all writable
-    /// memory that is no heap. `image` is the image that the census was taken of.
+    /// Follows all pointers from the roots: registers, stacks from their stack pointers on, what the kernel keeps,
+    /// and all writable memory that is no heap. `image` is the image that the census was taken of.
     ///
     /// # Errors
     /// If the program hides pointers, if the image has no threads, or if it can't be read any more.
@@ -79,6 +113,8 @@ impl Census {
         for thread in image.threads() {
             thread.registers.iter().for_each(|&word| marking.root(word));
         }
+        let kept = image.kernel_words();
+        kept.iter().flat_map(|it| &it.words).for_each(|&word| marking.root(word));
         let mut buffer = vec![0; PIECE];
         for range in self.roots(image) {
             let unread = image.read_range(range, &mut buffer, |_, bytes| {
@@ -88,7 +124,13 @@ impl Census {
             marking.unread_roots += unread;
         }
         image.check()?;
-        Ok(marking.finish())
+        let unread = Some(marking.unread_roots).filter(|&bytes| bytes > 0);
+        let missing = match (unread, kept.map(|it| it.unknown)) {
+            (Some(bytes), _) => Some(MissingRoots::Unread(bytes)),
+            (None, None) => Some(MissingRoots::Kernel),
+            (None, Some(unknown)) => unknown.map(MissingRoots::Kept),
+        };
+        Ok(marking.finish(missing))
     }
 
     /// The memory that is read for pointers.
@@ -166,7 +208,7 @@ impl<'c> Marking<'c> {
         }
     }
 
-    fn finish(mut self) -> Marks {
+    fn finish(mut self, missing: Option<MissingRoots>) -> Marks {
         while let Some(block) = self.work.pop() {
             for (target, exact) in self.census.edges.of(block) {
                 self.reach(target, exact);
@@ -184,7 +226,8 @@ impl<'c> Marking<'c> {
                 }
             }
         }
-        Marks { reachable: self.reachable, possibly, unread_roots: self.unread_roots }
+        let (reachable, unread_roots) = (self.reachable, self.unread_roots);
+        Marks { reachable, possibly, unread_roots, missing }
     }
 }
 

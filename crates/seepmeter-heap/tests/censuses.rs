@@ -1,6 +1,8 @@
 //! Censuses of real processes whose blocks are known, and of images that were damaged.
 
+mod accounts;
 mod support;
+mod types;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};

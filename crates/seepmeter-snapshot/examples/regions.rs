@@ -4,17 +4,17 @@
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
 use std::error::Error;
-use std::time::{Duration, Instant};
 
-use seepmeter_snapshot::MemoryImage;
-use seepmeter_tracer::{Tracee, TraceeOptions};
+use seepmeter_snapshot::{MemoryImage, Snapshot, SnapshotOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let target = std::env::args().nth(1).ok_or("give a pid or a core file")?;
     let Ok(pid) = target.parse() else { return print(&MemoryImage::of_core(target)?) };
-    let mut tracee = Tracee::new(pid, TraceeOptions::default())?;
-    let stop = tracee.stop(Instant::now() + Duration::from_secs(1))?;
-    print(&MemoryImage::of_stop(&stop)?)
+    let snapshot = Snapshot::take(pid, SnapshotOptions::default())?;
+    println!("it stood still for {:?}", snapshot.pause());
+    print(&snapshot.image())?;
+    snapshot.end()?;
+    Ok(())
 }
 
 fn print(image: &MemoryImage<'_>) -> Result<(), Box<dyn Error>> {

@@ -13,7 +13,7 @@ use crate::fork::Refusal;
 #[non_exhaustive]
 pub enum SnapshotError {
     /// A file of /proc could not be read.
-    #[error("can't read what memory the process has: {0}")]
+    #[error("can't read what memory the process has: {error}{hint}", error = .0, hint = rights(.0))]
     Proc(#[from] ProcError),
     /// The process has ended while it was read, or it can't be read any more.
     #[error("can't read the memory of the process: {0}; it may have ended meanwhile")]
@@ -32,6 +32,9 @@ pub enum SnapshotError {
         /// Why not.
         why: Refusal,
     },
+    /// The page tables of the copy could not be read.
+    #[error("can't read which memory is resident: {0}")]
+    PageTables(#[source] io::Error),
     /// The core file could not be read.
     #[error("can't read the core file `{}`: {source}", path.display())]
     CoreFile {
@@ -48,4 +51,11 @@ pub enum SnapshotError {
         /// What it is, or what is wrong with it.
         reason: String,
     },
+}
+
+fn rights(error: &ProcError) -> &'static str {
+    match error.is_denied() {
+        true => "; run it as root, or as the process's user if it is dumpable",
+        false => "",
+    }
 }

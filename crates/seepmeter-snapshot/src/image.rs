@@ -9,6 +9,7 @@ use seepmeter_maps::maps::Perms;
 use seepmeter_record::MappingClass;
 
 use crate::error::SnapshotError;
+use crate::fork::KernelWords;
 
 /// A piece of memory to read: where it begins, where to put it, and how much of it was read.
 pub type SnapshotMemory<'b> = seepmeter_tracer::MemoryPiece<'b>;
@@ -127,6 +128,7 @@ pub struct MemoryImage<'s> {
     regions: Vec<Region>,
     threads: Vec<ImageThread>,
     source: Box<dyn MemorySource + 's>,
+    kernel_words: Option<KernelWords>,
     failure: OnceCell<io::Error>,
 }
 
@@ -148,7 +150,21 @@ impl<'s> MemoryImage<'s> {
             end = if sound { region.end } else { end };
             sound
         });
-        Self { pid, machine, regions, threads, source, failure: OnceCell::new() }
+        let (kernel_words, failure) = (None, OnceCell::new());
+        Self { pid, machine, regions, threads, source, kernel_words, failure }
+    }
+
+    /// The same image, with what the kernel keeps for the process.
+    #[must_use]
+    pub fn with_kernel_words(mut self, words: KernelWords) -> Self {
+        self.kernel_words = Some(words);
+        self
+    }
+
+    /// Pointers that the kernel keeps for the process. None if they are not known, as those of a core file.
+    #[must_use]
+    pub fn kernel_words(&self) -> Option<&KernelWords> {
+        self.kernel_words.as_ref()
     }
 
     /// The process.

@@ -27,7 +27,6 @@
 //! the caller has room for.
 //!
 //! What an image does not have, as of now: vector registers.
-#![forbid(unsafe_code)]
 
 mod core_file;
 mod error;
@@ -37,6 +36,6 @@ mod live;
 mod window;
 
 pub use error::SnapshotError;
-pub use fork::{Refusal, Snapshot, SnapshotOptions};
+pub use fork::{KernelWords, Refusal, ResidentPages, Snapshot, SnapshotOptions};
 pub use image::{ImageThread, Machine, MemoryImage, MemorySource, Region, SnapshotMemory};
 pub use window::Window;

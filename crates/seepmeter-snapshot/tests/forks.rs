@@ -1,5 +1,7 @@
 //! Snapshots of processes that run, and that must not notice.
 
+#![allow(clippy::print_stderr, reason = "a test that can't run says so")]
+
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -153,6 +155,42 @@ fn the_image_does_not_change_while_the_process_runs_on() -> Outcome {
     drop(snapshot);
     assert!(worker.children().is_empty(), "dropping it ends it too");
     assert_eq!(worker.rest()?, "signals 0 sum 0 strange 0 wrong 0 interrupted 0\n");
+    Ok(())
+}
+
+#[test]
+fn the_resident_pages_are_those_of_the_process_and_not_those_that_were_read() -> Outcome {
+    let worker = Worker::start(8, false)?;
+    let snapshot = take(&worker)?;
+    let image = snapshot.image();
+    let anonymous = snapshot.status().rss_anonymous.ok_or("no RssAnon")?;
+    // What was never touched is mapped to zeros when it is read.
+    let mut buffer = vec![0; 1 << 20];
+    for region in image.regions().iter().filter(|it| it.perms.read && it.size() < 64 << 20) {
+        image.read_range(region.range(), &mut buffer, |_, _| {});
+    }
+    let pages = snapshot.resident_pages()?;
+    if !pages.without_zeros() {
+        eprintln!("NOT RUN: pages of zeros can't be told apart before Linux 6.7");
+        return Ok(());
+    }
+    let all = pages.bytes_in(&(0..u64::MAX)) + snapshot.left_out();
+    assert_eq!(all, anonymous);
+    assert_eq!(snapshot.left_out(), 16384);
+    let known = image.region_at(worker.known).ok_or("no heap")?;
+    assert!(pages.bytes_in(&known.range()) >= 65536);
+    assert_eq!(pages.bytes_in(&(worker.known..worker.known + 100)), 100);
+    Ok(())
+}
+
+#[test]
+fn the_words_that_epoll_and_timers_keep_are_known() -> Outcome {
+    let worker = Worker::start(1, false)?;
+    let snapshot = take(&worker)?;
+    let image = snapshot.image();
+    let words = image.kernel_words().ok_or("they are known of a snapshot")?;
+    assert_eq!(words.unknown, None);
+    assert!(words.words.contains(&0x1122_3344_5566), "{words:?}");
     Ok(())
 }
 

@@ -36,8 +36,9 @@ static void *sleeps(void *unused) {
     return unused;
 }
 
+static int epoll;
+
 static void *waits(void *unused) {
-    int epoll = epoll_create1(0);
     struct epoll_event event;
     while (!over)
         if (epoll_wait(epoll, &event, 1, 5) < 0) interrupted++;
@@ -96,6 +97,11 @@ int main(int count, char **words) {
     char *wiped = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memset(left_out, 5, 8192), memset(wiped, 6, 8192);
     if (madvise(left_out, 8192, MADV_DONTFORK) || madvise(wiped, 8192, MADV_WIPEONFORK)) return 1;
+    int nothing[2];
+    // A pointer that only the kernel has.
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0x112233445566};
+    epoll = epoll_create1(0);
+    if (pipe(nothing) || epoll_ctl(epoll, EPOLL_CTL_ADD, nothing[0], &event)) return 1;
     struct sigaction value = {.sa_sigaction = on_value, .sa_flags = SA_SIGINFO | SA_RESTART};
     struct sigaction child = {.sa_sigaction = on_child, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGRTMIN, &value, NULL), sigaction(SIGCHLD, &child, NULL);

@@ -87,6 +87,12 @@ impl Glibc {
         !self.heaps.is_empty() || !self.mapped.is_empty()
     }
 
+    /// Where the heaps end that have a top chunk.
+    pub(crate) fn tops(&self) -> Vec<u64> {
+        let with_top = self.heaps.iter().filter(|heap| heap.top.is_some());
+        with_top.map(|heap| heap.range.end).collect()
+    }
+
     pub(crate) fn ranges(&self) -> impl Iterator<Item = HeapRange> {
         let arenas =
             self.heaps.iter().map(|heap| HeapRange::new(RangeKind::Arena, heap.range.clone()));

@@ -13,6 +13,8 @@ pub(super) struct KeptRange {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) bytes: Vec<u8>,
+    /// How many of its bytes were resident and are not in the copy.
+    pub(super) left_out: u64,
 }
 
 /// Not its bytes, which are another program's.
@@ -33,7 +35,7 @@ impl KeptRange {
             let read = memory.read(self.start, &mut bytes).unwrap_or(0);
             bytes.truncate(read);
         }
-        Self { start: self.start, end: self.end, bytes }
+        Self { bytes, ..*self }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The image of a running process: of a copy of it, which is made by fork and never runs.
 
+mod kernel_words;
 mod memory;
+mod pages;
 mod refusal;
 
 use std::fmt;
@@ -18,7 +20,9 @@ use seepmeter_tracer::{
 use crate::error::SnapshotError;
 use crate::image::{ImageThread, Machine, MemoryImage};
 use crate::live::{image_thread, regions};
+pub use kernel_words::KernelWords;
 use memory::{CopiedMemory, KeptRange};
+pub use pages::ResidentPages;
 pub use refusal::Refusal;
 use refusal::{Survey, survey};
 
@@ -66,6 +70,7 @@ pub struct Snapshot {
     threads: Vec<ImageThread>,
     status: Status,
     kept: Vec<KeptRange>,
+    kernel_words: KernelWords,
     pause: PauseTiming,
     taken: Instant,
 }
@@ -101,6 +106,7 @@ impl Snapshot {
         };
         let Stopped { copy, maps, threads, status, kept } = stopped;
         let (taken, is_reaped) = (Instant::now(), false);
+        let kernel_words = KernelWords::read(copy.pid(), pid, &maps);
         let snapshot = Self {
             tracee,
             code,
@@ -111,6 +117,7 @@ impl Snapshot {
             threads,
             status,
             kept,
+            kernel_words,
             pause,
             taken,
         };
@@ -127,9 +134,26 @@ impl Snapshot {
         let source = CopiedMemory { memory: self.copy.memory(), kept: &self.kept };
         let threads = self.threads.clone();
         MemoryImage::of_parts(pid, Machine::own(), regions, threads, Box::new(source))
+            .with_kernel_words(self.kernel_words.clone())
     }
 
-    /// The process of the copy, for its page tables in /proc.
+    /// Which pages of private memory were resident.
+    ///
+    /// # Errors
+    /// If the page tables of the copy can't be read.
+    pub fn resident_pages(&self) -> Result<ResidentPages, SnapshotError> {
+        let image = self.image();
+        ResidentPages::read(self.copy.pid(), &image).map_err(SnapshotError::PageTables)
+    }
+
+    /// How many bytes were resident in memory that a fork does not copy (madvise(2)), and that is in no
+    /// [`ResidentPages`] therefore.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.kept.iter().map(|range| range.left_out).sum()
+    }
+
+    /// The process of the copy.
     #[must_use]
     pub fn copy_pid(&self) -> i32 {
         self.copy.pid()

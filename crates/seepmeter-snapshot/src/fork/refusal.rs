@@ -105,7 +105,8 @@ pub(super) fn survey(pid: i32, options: SnapshotOptions) -> Result<Survey, Snaps
         // What nobody can write, no pointer was written to.
         if entry.fork != ForkEffect::Copied && entry.header.perms.write {
             let (start, end) = (entry.header.start, entry.header.end);
-            unlike.push(KeptRange { start, end, bytes: Vec::new() });
+            let left_out = entry.figures.anonymous;
+            unlike.push(KeptRange { start, end, bytes: Vec::new(), left_out });
         }
     };
     parser.push(&folder.with_memory()?.read("smaps")?, &mut each);

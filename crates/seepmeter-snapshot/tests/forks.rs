@@ -315,8 +315,26 @@ fn a_process_that_is_killed_meanwhile_is_an_error_or_a_whole_image() -> Outcome 
 /// Kills while a thread makes calls that are not its own: it must get its registers back without anybody.
 #[test]
 fn whoever_takes_snapshots_may_be_killed_at_any_moment() -> Outcome {
-    let kills = if std::env::var_os("SEEPMETER_LONG").is_some() { 500u32 } else { 60 };
-    let mut worker = Worker::start(32, false)?;
+    let kills = if std::env::var_os("SEEPMETER_LONG").is_some() { 500 } else { 60 };
+    kill_tracers_of(Worker::start(32, false)?, kills)
+}
+
+#[test]
+fn nor_does_a_static_program_notice_which_has_no_signal_handlers() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("plain");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/worker.c");
+    let mut cc = Command::new("musl-gcc");
+    let cc = cc.args(["-O1", "-static", "-DPLAIN", "-w", source, "-o"]).arg(&program).status();
+    let Ok(status) = cc else {
+        eprintln!("NOT RUN: snapshots of static programs need musl-gcc");
+        return Ok(());
+    };
+    assert!(status.success(), "musl-gcc has not compiled {source}");
+    kill_tracers_of(Worker::of(Command::new(program), 32, false)?, 30)
+}
+
+fn kill_tracers_of(mut worker: Worker, kills: u32) -> Outcome {
     let mut while_copied = 0;
     for round in 0..kills {
         let mut command = Command::new(std::env::current_exe()?);

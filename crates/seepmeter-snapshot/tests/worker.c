@@ -3,6 +3,7 @@
 // byte, then prints what it has noticed and exits with 7.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+// With -DPLAIN it is one thread that calculates, waits, and handles no signal.
 static atomic_int over, interrupted, wrong, strange, signals, sum;
 
 static void on_value(int signal, siginfo_t *info, void *context) {
@@ -102,6 +104,21 @@ int main(int count, char **words) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0x112233445566};
     epoll = epoll_create1(0);
     if (pipe(nothing) || epoll_ctl(epoll, EPOLL_CTL_ADD, nothing[0], &event)) return 1;
+#ifdef PLAIN
+    // Without threads and handlers: a static program has no code then by which a handler returns.
+    unsigned long first = 1;
+    double result = series(&first);
+    printf("%p %p %p\n", (void *)known, (void *)left_out, (void *)wiped);
+    fflush(stdout);
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+    for (int ready = 0; ready < 1;) {
+        unsigned long hash = 1;
+        if (series(&hash) != result || hash != first) wrong++;
+        if ((ready = poll(&input, 1, 1)) < 0) interrupted++;
+    }
+    char byte;
+    if (read(0, &byte, 1) != 1) return 1;
+#else
     struct sigaction value = {.sa_sigaction = on_value, .sa_flags = SA_SIGINFO | SA_RESTART};
     struct sigaction child = {.sa_sigaction = on_child, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGRTMIN, &value, NULL), sigaction(SIGCHLD, &child, NULL);
@@ -121,6 +138,7 @@ int main(int count, char **words) {
     while (read(0, &byte, 1) < 0 && errno == EINTR) interrupted++;
     over = 1;
     for (int at = 0; at < some; at++) pthread_join(threads[at], NULL);
+#endif
     printf("signals %d sum %d strange %d wrong %d interrupted %d\n", signals, sum, strange, wrong, interrupted);
     return 7;
 }

@@ -248,11 +248,12 @@ impl Stopped {
         let pid = stop.memory().pid();
         let folder = ProcRoot::default().process(pid);
         let maps = folder.read("maps")?;
-        let status = folder.status()?;
         let threads =
             stop.threads().map(|thread| image_thread(thread.tid(), thread.registers())).collect();
         let tid = thread_that_forks(stop, &maps::parse(&maps))?;
         let copy = stop.fork(code, tid)?;
+        // A page of the stack may have become resident for the fork.
+        let status = folder.status()?;
         // Not allowed, it may be killed later than the process: that is no reason to go without it.
         let score = ProcRoot::default().process(copy.pid()).file("oom_score_adj");
         let _ = std::fs::write(score, FIRST_TO_KILL);

@@ -16,6 +16,9 @@ const SIGNAL_RETURN: [&[u8]; 2] = [
     &[0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05],
     &[0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05],
 ];
+/// `pop %rax; ret`, in programs that have no signal handlers: the number of the call comes from the stack then.
+const POP: &[u8] = &[0x58, 0xc3];
+const RT_SIGRETURN: u64 = 15;
 /// How much of a mapping is read at once, and by how much the pieces overlap.
 const PIECE: usize = 1 << 20;
 const OVERLAP: u64 = 16;
@@ -27,9 +30,16 @@ const MAX_CODE: u64 = 256 << 20;
 pub struct ForkCode {
     /// A system call, and a return.
     pub(super) call: u64,
-    /// The end of a signal handler.
-    pub(super) signal_return: u64,
-    length: usize,
+    signal_return: SignalReturn,
+}
+
+/// How a signal handler ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SignalReturn {
+    /// By the C library's own code, in one of its encodings.
+    Own(u64, &'static [u8]),
+    /// By a call whose number is popped here.
+    Popped(u64),
 }
 
 impl ForkCode {
@@ -44,7 +54,7 @@ impl ForkCode {
         let reading = |error| ForkError::Maps { pid, source: Box::new(error) };
         let text = ProcRoot::default().process(pid).read("maps").map_err(reading)?;
         let memory = ProcessMemory::of(pid);
-        let (mut call, mut signal_return) = (None, None);
+        let (mut call, mut own, mut popped) = (None, None, None);
         let mut left = MAX_CODE;
         for mapping in maps::parse(&text) {
             if !(mapping.perms.exec && mapping.perms.read) {
@@ -53,19 +63,27 @@ impl ForkCode {
             let size = (mapping.end - mapping.start).min(left);
             left -= size;
             search(&memory, mapping.start..mapping.start + size, |address, bytes| {
-                let at = |pattern| memchr::memmem::find(bytes, pattern);
-                call = call.or_else(|| Some(address + at(CALL)? as u64));
-                signal_return = signal_return.or_else(|| {
-                    let found = SIGNAL_RETURN.iter().find_map(|code| Some((at(code)?, code.len())));
-                    found.map(|(at, length)| (address + at as u64, length))
+                let at = |code| Some(address + memchr::memmem::find(bytes, code)? as u64);
+                call = call.or_else(|| at(CALL));
+                popped = popped.or_else(|| at(POP).map(SignalReturn::Popped));
+                own = own.or_else(|| {
+                    SIGNAL_RETURN.iter().find_map(|code| Some(SignalReturn::Own(at(code)?, code)))
                 });
-                call.is_some() && signal_return.is_some()
+                call.is_some() && own.is_some()
             });
-            if let (Some(call), Some((signal_return, length))) = (call, signal_return) {
-                return Ok(Self { call, signal_return, length });
-            }
         }
-        Err(ForkError::NoCode { pid })
+        match (call, own.or(popped)) {
+            (Some(call), Some(signal_return)) => Ok(Self { call, signal_return }),
+            _ => Err(ForkError::NoCode { pid }),
+        }
+    }
+
+    /// What a stack has before a frame that a signal handler returns by.
+    pub(super) fn signal_return(&self) -> Vec<u64> {
+        match self.signal_return {
+            SignalReturn::Own(code, _) => vec![code],
+            SignalReturn::Popped(code) => vec![code, RT_SIGRETURN, self.call],
+        }
     }
 
     /// True if they are still there.
@@ -75,8 +93,11 @@ impl ForkCode {
             let bytes = &mut bytes[..code.len()];
             memory.read(address, bytes).is_ok_and(|read| read == code.len()) && bytes == code
         };
-        let returns = SIGNAL_RETURN.iter().find(|code| code.len() == self.length);
-        is(self.call, CALL) && returns.is_some_and(|code| is(self.signal_return, code))
+        let returns = match self.signal_return {
+            SignalReturn::Own(address, code) => is(address, code),
+            SignalReturn::Popped(address) => is(address, POP),
+        };
+        is(self.call, CALL) && returns
     }
 }
 

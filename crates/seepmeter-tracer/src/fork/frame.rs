@@ -55,18 +55,23 @@ impl Frames {
         state: &[u8],
         code: &ForkCode,
     ) -> Self {
-        let state = signal_state(state);
-        let size = ((state.len() + 2 * (8 + CONTEXT)) as u64).next_multiple_of(ALIGNMENT);
+        let (state, returns) = (signal_state(state), code.signal_return());
+        let frame = (8 * returns.len() + CONTEXT) as u64;
+        let size = (state.len() as u64 + 8 + 2 * frame).next_multiple_of(ALIGNMENT);
         let place = (end - size) & !(ALIGNMENT - 1);
         let thread = place + state.len().next_multiple_of(8) as u64;
-        let copy = thread + 8 + CONTEXT as u64;
+        let copy = thread + frame;
+        let state_at = if state.is_empty() { 0 } else { place };
         let mut bytes = state;
         bytes.resize((thread - place) as usize, 0);
-        let state_at = if bytes.is_empty() { 0 } else { place };
-        bytes.extend(code.signal_return.to_le_bytes());
-        bytes.extend(context(&registers.after_interrupted_call(), mask, state_at));
-        bytes.extend(code.signal_return.to_le_bytes());
-        bytes.extend(context(&registers.at_call(code.call, copy, EXIT), u64::MAX, 0));
+        let contexts = [
+            context(&registers.after_interrupted_call(), mask, state_at),
+            context(&registers.at_call(code.call, copy, EXIT), u64::MAX, 0),
+        ];
+        for context in contexts {
+            bytes.extend(returns.iter().flat_map(|word| word.to_le_bytes()));
+            bytes.extend(context);
+        }
         Self { place, bytes, thread, copy }
     }
 }

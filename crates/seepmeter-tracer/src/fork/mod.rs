@@ -41,7 +41,7 @@ const WAIT_FOR_COPY: u64 = (libc::__WALL | libc::WNOHANG) as u64;
 #[non_exhaustive]
 pub enum ForkError {
     /// How to make a thread fork is known for x86-64 alone.
-    #[error("a process can be copied on x86-64 only; read it in a stop instead")]
+    #[error("a process can be copied on x86-64 only; read a core file of it instead (gcore)")]
     Processor,
     /// Its mappings could not be read.
     #[error("can't read the mappings of process {pid}: {source}")]
@@ -53,7 +53,7 @@ pub enum ForkError {
     },
     /// It has no code that can be used.
     #[error(
-        "process {pid} can't be copied: its code has no system call and no return from a signal handler that could be used; read it in a stop instead"
+        "process {pid} can't be copied: its code has no system call and no return from a signal handler that could be used; read a core file of it instead (gcore)"
     )]
     NoCode {
         /// The process.

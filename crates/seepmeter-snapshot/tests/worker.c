@@ -97,6 +97,10 @@ int main(int count, char **words) {
     for (unsigned long at = 0; at < 8192; at++) known[at] = at * 0x9E3779B97F4A7C15;
     char *left_out = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     char *wiped = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    // Many ranges of single pages.
+    char *stripes = mmap(NULL, 32 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise(stripes, 32 << 20, MADV_NOHUGEPAGE);
+    for (int at = 0; at < 32 << 20; at += 8 * 4096) stripes[at] = 1;
     memset(left_out, 5, 8192), memset(wiped, 6, 8192);
     if (madvise(left_out, 8192, MADV_DONTFORK) || madvise(wiped, 8192, MADV_WIPEONFORK)) return 1;
     int nothing[2];

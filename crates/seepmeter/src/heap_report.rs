@@ -197,7 +197,7 @@ impl Heap {
             let names: Vec<&str> = self.others.iter().map(OtherAllocator::name).collect();
             let _ = writeln!(
                 text,
-                "\nnot read: the blocks of {}; they are in \"other anonymous memory\"",
+                "\nnot read: the blocks of {}; their memory is in other lines of the account",
                 names.join(", ")
             );
         }

@@ -102,7 +102,13 @@ impl ResidentPages {
         Ok(pages)
     }
 
+    /// Adds a range, which lies behind the others; what does not, is known already.
     fn push(&mut self, range: Range<u64>) {
+        let known = self.ranges.last().map_or(0, |(last, _)| last.end);
+        let range = range.start.max(known)..range.end;
+        if range.is_empty() {
+            return;
+        }
         let before =
             self.ranges.last().map_or(0, |(last, before)| before + (last.end - last.start));
         match self.ranges.last_mut() {
@@ -133,13 +139,16 @@ impl ResidentPages {
                 libc::ioctl(file.as_raw_fd(), PAGEMAP_SCAN as libc::Ioctl, &raw mut arguments)
             };
             let filled = usize::try_from(filled).map_err(|_| io::Error::last_os_error())?;
+            let mut end = arguments.walk_end;
             for region in regions.iter().take(filled) {
                 self.push(region.start..region.end);
+                // With many ranges the kernel has gone further than it says (Linux 6.18).
+                end = end.max(region.end);
             }
-            if arguments.walk_end <= start {
+            if end <= start {
                 return Err(io::Error::other("the kernel's scan of page tables does not advance"));
             }
-            start = arguments.walk_end;
+            start = end;
         }
         Ok(())
     }

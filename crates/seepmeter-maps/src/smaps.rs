@@ -66,6 +66,31 @@ pub struct Entry<'a> {
     pub figures: SmapsFigures,
     /// True where its pages are hugetlbfs's: flag `ht`.
     pub hugetlb: bool,
+    /// What a fork makes of it.
+    pub fork: ForkEffect,
+}
+
+/// What a child by fork(2) has of a mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForkEffect {
+    /// The same bytes.
+    #[default]
+    Copied,
+    /// Nothing (MADV_DONTFORK): flag `dc`.
+    LeftOut,
+    /// Zeros (MADV_WIPEONFORK): flag `wf`.
+    Wiped,
+}
+
+impl ForkEffect {
+    fn of_flags<'f>(mut flags: impl Iterator<Item = &'f [u8]>) -> Self {
+        let effect = |flag: &[u8]| match flag {
+            b"dc" => Some(Self::LeftOut),
+            b"wf" => Some(Self::Wiped),
+            _ => None,
+        };
+        flags.find_map(effect).unwrap_or_default()
+    }
 }
 
 /// A mapping whose lines are being read.
@@ -79,6 +104,7 @@ struct Open {
     inode: u64,
     figures: SmapsFigures,
     hugetlb: bool,
+    fork: ForkEffect,
 }
 
 /// Reads a smaps text piece by piece.
@@ -151,15 +177,15 @@ impl Parser {
             MappingHeader::parse(line)?;
         self.path.clear();
         self.path.extend_from_slice(path);
-        let figures = SmapsFigures::default();
-        Some(Open { start, end, perms, offset, device, inode, figures, hugetlb: false })
+        let (figures, fork) = (SmapsFigures::default(), ForkEffect::default());
+        Some(Open { start, end, perms, offset, device, inode, figures, hugetlb: false, fork })
     }
 
     fn close(&mut self, each: &mut impl FnMut(Entry<'_>)) {
         let Some(open) = self.open.take() else { return };
-        let Open { start, end, perms, offset, device, inode, figures, hugetlb } = open;
+        let Open { start, end, perms, offset, device, inode, figures, hugetlb, fork } = open;
         let header = MappingHeader { start, end, perms, offset, device, inode, path: &self.path };
-        each(Entry { header, figures, hugetlb });
+        each(Entry { header, figures, hugetlb, fork });
     }
 }
 
@@ -168,7 +194,9 @@ impl Open {
         let Some(colon) = memchr(b':', line) else { return };
         let (key, rest) = (&line[..colon], &line[colon + 1..]);
         if key == b"VmFlags" {
-            self.hugetlb = rest.split(|&byte| byte == b' ').any(|flag| flag == b"ht");
+            let mut flags = rest.split(|&byte| byte == b' ');
+            self.hugetlb = flags.clone().any(|flag| flag == b"ht");
+            self.fork = ForkEffect::of_flags(&mut flags);
         } else if let Some(sum) = self.figures.of_key(key) {
             *sum = sum.saturating_add(bytes(rest));
         }

@@ -56,6 +56,7 @@ mod error;
 mod exec_deadlock;
 mod exits;
 mod follow;
+mod fork;
 mod memory;
 mod poll_wait;
 mod request;
@@ -75,6 +76,7 @@ pub use follow::{
     AddressSpaceId, FollowStatus, FollowedStop, Follower, MAX_CALL_DELAY, MemoryCall,
     MemoryCallKind, TraceEvent,
 };
+pub use fork::{FORK_ROOM, ForkCode, ForkError, ForkedCopy};
 pub use memory::{MemoryPiece, ProcessMemory};
 pub use rights::gains_rights;
 pub use stop::{PauseTiming, Stop, StoppedThread};

@@ -47,7 +47,9 @@ impl ProcessMemory {
         Self { pid, file: OnceCell::new() }
     }
 
-    pub(crate) fn pid(&self) -> i32 {
+    /// The process, or the thread.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
         self.pid
     }
 

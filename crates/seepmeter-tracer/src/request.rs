@@ -9,6 +9,12 @@ use std::ptr;
 /// PTRACE_EVENT_STOP: an interrupt, a group-stop, or a new thread. (libc has it for glibc alone.)
 pub(crate) const EVENT_STOP: i32 = 128;
 
+/// PTRACE_GETSIGMASK and PTRACE_SETSIGMASK (include/uapi/linux/ptrace.h), which libc has for some C libraries alone.
+const GET_SIGNAL_MASK: Request = 0x420a;
+const SET_SIGNAL_MASK: Request = 0x420b;
+/// PTRACE_GET_RSEQ_CONFIGURATION, since Linux 5.13.
+const GET_RSEQ_CONFIGURATION: Request = 0x420f;
+
 /// The type that the C library gives a request.
 #[cfg(target_env = "musl")]
 type Request = libc::c_int;
@@ -105,6 +111,42 @@ pub(crate) fn write_registers<T>(tid: i32, set: i32, registers: &T) -> io::Resul
     };
     let address = (&raw mut part).expose_provenance();
     ptrace(libc::PTRACE_SETREGSET, tid, set as usize, address).map(drop)
+}
+
+/// Reads a set of registers of any size into `place`; returns how many bytes the kernel filled.
+pub(crate) fn read_register_bytes(tid: i32, set: i32, place: &mut [u8]) -> io::Result<usize> {
+    let mut part = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() };
+    let address = (&raw mut part).expose_provenance();
+    ptrace(libc::PTRACE_GETREGSET, tid, set as usize, address)?;
+    Ok(part.iov_len)
+}
+
+/// The signals that a stopped thread blocks, a bit for each.
+pub(crate) fn signal_mask(tid: i32) -> io::Result<u64> {
+    let mut mask = 0u64;
+    let address = (&raw mut mask).expose_provenance();
+    ptrace(GET_SIGNAL_MASK, tid, size_of::<u64>(), address)?;
+    Ok(mask)
+}
+
+/// Sets the signals that a stopped thread blocks. SIGKILL and SIGSTOP it never does.
+pub(crate) fn set_signal_mask(tid: i32, mask: u64) -> io::Result<()> {
+    let address = (&raw const mask).expose_provenance();
+    ptrace(SET_SIGNAL_MASK, tid, size_of::<u64>(), address).map(drop)
+}
+
+/// Where a stopped thread has its `struct rseq`. None if it has none; an error if the kernel does not say it.
+pub(crate) fn restartable_sequences(tid: i32) -> io::Result<Option<u64>> {
+    // struct ptrace_rseq_configuration: its first word is the address.
+    let mut configuration = [0u64; 3];
+    let address = (&raw mut configuration).expose_provenance();
+    ptrace(GET_RSEQ_CONFIGURATION, tid, size_of_val(&configuration), address)?;
+    Ok(Some(configuration[0]).filter(|&address| address != 0))
+}
+
+/// Sets the options of a stopped tracee (`PTRACE_O_…`).
+pub(crate) fn set_options(tid: i32, options: i32) -> io::Result<()> {
+    ptrace(libc::PTRACE_SETOPTIONS, tid, 0, options as usize).map(drop)
 }
 
 /// Reads the word at an address of the tracee's. (The C library's function returns -1 for an error and

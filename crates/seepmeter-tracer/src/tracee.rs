@@ -122,6 +122,10 @@ impl Tracee {
         &self.memory
     }
 
+    pub(crate) fn memory_and_threads(&mut self) -> (&ProcessMemory, &mut [Thread]) {
+        (&self.memory, &mut self.threads)
+    }
+
     /// Stops every thread: returns when none runs any more, or at the deadline.
     ///
     /// Threads that are born meanwhile are stopped too; threads that end meanwhile are no error.

@@ -10,6 +10,7 @@ pub mod builtin;
 pub mod commands;
 mod completions;
 pub mod flags;
+mod heap_report;
 mod listing;
 mod marks;
 pub mod messages;

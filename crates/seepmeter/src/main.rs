@@ -31,6 +31,7 @@ fn main() {
         Subcommand::Judge(flags) => commands::judge(&flags),
         Subcommand::Compare(flags) => commands::compare(&flags),
         Subcommand::Scale(flags) => commands::scale(&flags),
+        Subcommand::Heap(flags) => commands::heap(&flags),
         Subcommand::Mark(flags) => commands::mark(&flags),
         Subcommand::Plugins(flags) => commands::plugins(flags),
         Subcommand::Completions { shell } => commands::completions(shell),

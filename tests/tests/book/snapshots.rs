@@ -10,13 +10,14 @@ use nix::unistd::Pid;
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{folder, run, run_target, seepmeter, words};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "attach",
     "replay",
     "judge",
     "compare",
     "scale",
+    "heap",
     "mark",
     "plugins",
     "completions",
@@ -127,6 +128,23 @@ fn samplers_and_sinks_list_their_options_as_it_is_kept() {
     assert!(commands.len() > 8, "{table}");
     assert_transcript("plugins", &commands);
     assert_transcript("plugin-help", &["run -s smaps,help", "run -o csv,help"]);
+}
+
+#[test]
+fn errors_of_heap_are_as_they_are_kept() {
+    assert_transcript(
+        "errors-heap",
+        &[
+            "heap",
+            "heap none",
+            "heap 0",
+            "heap 2147483647",
+            "heap 1 --core core",
+            "heap --core nowhere",
+            "heap --core empty.jsonl",
+            "heap --core /bin/sh",
+        ],
+    );
 }
 
 #[test]

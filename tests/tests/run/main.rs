@@ -4,6 +4,7 @@ mod bad_input;
 mod colour;
 mod completions;
 mod exit_status;
+mod heap;
 mod languages;
 mod long;
 mod marks;

@@ -35,6 +35,8 @@ pub struct Stat {
     pub start_code: Option<u64>,
     /// The processor that it last ran on.
     pub processor: Option<usize>,
+    /// Its scheduling policy (sched(7)): 1, 2 and 6 are the real-time ones.
+    pub policy: Option<u32>,
     /// How a zombie has ended, as wait(2) would say; 0 also if this user may not trace it.
     pub exit_code: Option<i32>,
 }
@@ -54,6 +56,12 @@ impl Stat {
         self.has_ended() || self.flags & PF_EXITING != 0
     }
 
+    /// True if it is scheduled in real time: by SCHED_FIFO, SCHED_RR or SCHED_DEADLINE.
+    #[must_use]
+    pub fn is_real_time(&self) -> bool {
+        matches!(self.policy, Some(1 | 2 | 6))
+    }
+
     /// True for a thread of the kernel, which has no memory of its own.
     #[must_use]
     pub fn is_of_the_kernel(&self) -> bool {
@@ -64,9 +72,9 @@ impl Stat {
     /// parentheses, so it ends at the last `)`:
     ///
     /// ```text
-    /// 1 2      3     4    5    6       7      8     9     …  11      …  22        …  26        …  39        …  52
-    /// PID (COMM) STATE PPID PGRP SESSION TTY_NR TPGID FLAGS …  CMINFLT …  STARTTIME …  STARTCODE …  PROCESSOR …  EXIT_CODE
-    /// 4242 (a name) S 1 4242 4242 0 -1 4194560 … 12 … 914 … 94123 … 1 … 0
+    /// 1 2      3     4    5    6       7      8     9     …  11      …  22        …  26        …  39        …  41     …  52
+    /// PID (COMM) STATE PPID PGRP SESSION TTY_NR TPGID FLAGS …  CMINFLT …  STARTTIME …  STARTCODE …  PROCESSOR …  POLICY …  EXIT_CODE
+    /// 4242 (a name) S 1 4242 4242 0 -1 4194560 … 12 … 914 … 94123 … 1 … 0 … 0
     /// ```
     pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Self, ProcError> {
         let failed = |item| ProcError::parse(path, 1, item, text);
@@ -90,6 +98,7 @@ impl Stat {
             // Without the right to trace it, the kernel writes 1.
             start_code: field(&words, 26).filter(|address| *address > 1),
             processor: field(&words, 39),
+            policy: field(&words, 41),
             exit_code: field(&words, 52),
         })
     }

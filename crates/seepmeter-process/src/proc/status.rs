@@ -22,12 +22,20 @@ pub struct Status {
     pub peak_rss: Option<u64>,
     /// The resident set: VmRSS.
     pub rss: Option<u64>,
+    /// What of that belongs to no file: RssAnon.
+    pub rss_anonymous: Option<u64>,
+    /// What of it are pages of files: RssFile.
+    pub rss_files: Option<u64>,
+    /// What of it is shared memory: RssShmem.
+    pub rss_shared: Option<u64>,
     /// What of its anonymous memory is swapped out: VmSwap.
     pub swap: Option<u64>,
     /// How many threads the process has: Threads.
     pub threads: Option<u64>,
     /// The capabilities that it may use, a bit each: CapEff.
     pub capabilities: Option<u64>,
+    /// Which of its system calls are filtered: Seccomp. 0 is none, 1 all but four, 2 by a filter.
+    pub seccomp: Option<u32>,
 }
 
 impl Status {
@@ -40,9 +48,11 @@ impl Status {
     /// Uid:\t1000\t1000\t1000\t1000
     /// VmHWM:\t    3456 kB
     /// VmRSS:\t    3400 kB
+    /// RssAnon:\t     900 kB
     /// VmSwap:\t       0 kB
     /// Threads:\t3
     /// CapEff:\t000001ffffffffff
+    /// Seccomp:\t0
     /// ```
     pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Self, ProcError> {
         let mut status = Self::default();
@@ -59,9 +69,15 @@ impl Status {
                 b"Uid" => status.uid = Some(first(value).ok_or_else(|| failed("Uid"))?),
                 b"VmHWM" => status.peak_rss = bytes("VmHWM")?,
                 b"VmRSS" => status.rss = bytes("VmRSS")?,
+                b"RssAnon" => status.rss_anonymous = bytes("RssAnon")?,
+                b"RssFile" => status.rss_files = bytes("RssFile")?,
+                b"RssShmem" => status.rss_shared = bytes("RssShmem")?,
                 b"VmSwap" => status.swap = bytes("VmSwap")?,
                 b"Threads" => {
                     status.threads = Some(first(value).ok_or_else(|| failed("Threads"))?);
+                }
+                b"Seccomp" => {
+                    status.seccomp = Some(first(value).ok_or_else(|| failed("Seccomp"))?);
                 }
                 b"CapEff" => {
                     let digits = std::str::from_utf8(value.trim_ascii()).ok();

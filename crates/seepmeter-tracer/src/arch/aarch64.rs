@@ -93,4 +93,28 @@ impl Registers {
         self.0.regs[8] = call.number.cast_unsigned();
         self.0.pc -= SVC_LENGTH;
     }
+
+    /// The registers of a thread that is about to make a call by the instruction at `place`.
+    pub(crate) fn at_call(&self, place: u64, stack: u64, number: u64) -> Self {
+        let mut registers = *self;
+        registers.make_call(&SystemCall { number: number.cast_signed(), arguments: [0; 6] });
+        registers.0.pc = place;
+        registers.0.sp = stack;
+        registers
+    }
+
+    /// The kernel has put an interrupted call back before the stop.
+    pub(crate) fn after_interrupted_call(&self) -> Self {
+        *self
+    }
+
+    /// No process is forked here as yet, so its order is that of x86-64 in length alone.
+    pub(crate) fn in_signal_frame(&self) -> [u64; 18] {
+        [0; 18]
+    }
+
+    /// There are none.
+    pub(crate) fn selectors(&self) -> [u64; 2] {
+        [0; 2]
+    }
 }

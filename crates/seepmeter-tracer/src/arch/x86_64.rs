@@ -105,4 +105,34 @@ impl Registers {
         self.0.rip -= SYSCALL_LENGTH;
         self.0.orig_rax = u64::MAX;
     }
+
+    /// The registers of a thread that is about to make a call by the instruction at `place`.
+    pub(crate) fn at_call(&self, place: u64, stack: u64, number: u64) -> Self {
+        let mut registers = *self;
+        registers.make_call(&SystemCall { number: number.cast_signed(), arguments: [0; 6] });
+        registers.0.rip = place;
+        registers.0.rsp = stack;
+        registers
+    }
+
+    /// The registers as they are when an interrupted call is to be made again.
+    pub(crate) fn after_interrupted_call(&self) -> Self {
+        let mut registers = *self;
+        registers.rewind_interrupted_call();
+        registers
+    }
+
+    /// In the order of a `struct sigcontext`, up to the flags.
+    pub(crate) fn in_signal_frame(&self) -> [u64; 18] {
+        let r = &self.0;
+        [
+            r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx,
+            r.rdx, r.rax, r.rcx, r.rsp, r.rip, r.eflags,
+        ]
+    }
+
+    /// Those of the code and of the stack.
+    pub(crate) fn selectors(&self) -> [u64; 2] {
+        [self.0.cs & 0xffff, self.0.ss & 0xffff]
+    }
 }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod compare;
+mod heap;
 mod judge;
 mod mark;
 mod plugins;
@@ -12,6 +13,7 @@ mod shell;
 
 pub use attach::attach;
 pub use compare::compare;
+pub use heap::heap;
 pub use judge::judge;
 pub use mark::mark;
 pub use plugins::plugins;

@@ -2,6 +2,7 @@
 
 mod complete;
 mod format;
+mod heap;
 mod interim;
 mod marks;
 mod select;
@@ -20,6 +21,7 @@ use seepmeter_verdict::{Gate, RowFilter, ScaleGate, TableOptions, ValueUnit};
 
 pub use self::complete::{CompleteFlags, CompleteKind};
 pub use self::format::{FormatFlags, FormatSpec};
+pub use self::heap::HeapFlags;
 pub use self::interim::InterimFlags;
 pub use self::marks::{AttachMarkFlags, MarkFlags, RunMarkFlags};
 pub use self::select::{SelectFlags, Selection};
@@ -88,6 +90,17 @@ pub enum Subcommand {
     /// seepmeter itself failed; 126 if the command can't be executed; 127 if it was not found.
     #[command(override_usage = "seepmeter scale [OPTIONS] [--] COMMAND [ARG | {n}]...")]
     Scale(ScaleFlags),
+    /// Show what the memory of a process is made of: its blocks, by class, and all else
+    ///
+    /// The process stands still for the time of one fork; what is read is the copy. Blocks that were given out
+    /// before count too, and nothing has to be built or started in another way. glibc's malloc and CPython's
+    /// allocator are understood, on x86-64; others are named.
+    ///
+    /// The exit status is 0, or 125 if the heap can't be read.
+    #[command(
+        override_usage = "seepmeter heap [OPTIONS] PID\n       seepmeter heap [OPTIONS] --core FILE"
+    )]
+    Heap(HeapFlags),
     /// Send a mark to the seepmeter that watches this shell or program
     ///
     /// A mark says what work is done: `n 1000`, the value of a counter, or any text. It becomes an event of

@@ -1,0 +1,253 @@
+//! Which blocks are reachable.
+
+use std::fmt;
+use std::ops::Range;
+
+use seepmeter_record::MappingClass;
+use seepmeter_snapshot::{MemoryImage, Region};
+
+use crate::census::{Block, Census};
+use crate::error::MarkError;
+
+/// How much of the roots is read at once.
+const PIECE: usize = 1 << 20;
+
+/// Whether a block is reachable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reachability {
+    /// By pointers to the beginnings of blocks, from a root.
+    Reachable,
+    /// By pointers of which at least one points into a block, not at its beginning.
+    PossiblyReachable,
+    /// By no pointer. A block that was just given out may be so for a moment: only one that is unreachable
+    /// in a second image too, at the same address and of the same size, may be called leaked.
+    Unreachable,
+}
+
+/// Which blocks of a census are reachable.
+pub struct Marks {
+    reachable: BitSet,
+    possibly: BitSet,
+    unread_roots: u64,
+    missing: Option<MissingRoots>,
+}
+
+/// Where pointers may be that were not followed: what seems unreachable may be reachable by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissingRoots {
+    /// So many bytes of writable memory can't be read, such as those of devices.
+    Unread(u64),
+    /// What the kernel keeps for the process (epoll(7), timers) is not known, as of a core file.
+    Kernel,
+    /// The kernel keeps pointers for this, and does not say which.
+    Kept(&'static str),
+}
+
+impl fmt::Display for MissingRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread(bytes) => write!(f, "{bytes} B of writable memory can't be read"),
+            Self::Kernel => {
+                f.write_str("what the kernel keeps for epoll(7) and timers is not known")
+            }
+            Self::Kept(what) => {
+                write!(f, "the kernel keeps pointers for {what}, and does not show them")
+            }
+        }
+    }
+}
+
+impl Marks {
+    /// Whether this block of the same census is reachable.
+    #[must_use]
+    pub fn of(&self, block: &Block) -> Reachability {
+        if self.reachable.contains(block.number) {
+            Reachability::Reachable
+        } else if self.possibly.contains(block.number) {
+            Reachability::PossiblyReachable
+        } else {
+            Reachability::Unreachable
+        }
+    }
+
+    /// Where pointers may be that were not followed. Then an unreachable block may be reachable, and may not be
+    /// called leaked.
+    #[must_use]
+    pub fn missing_roots(&self) -> Option<MissingRoots> {
+        self.missing
+    }
+
+    /// How many bytes of writable memory could not be read. If that is not 0 there may be pointers there, and
+    /// an unreachable block may not be called leaked.
+    #[must_use]
+    pub fn unread_roots(&self) -> u64 {
+        self.unread_roots
+    }
+}
+
+/// How many there are, and not which.
+impl fmt::Debug for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |bits: &BitSet| bits.0.iter().map(|word| word.count_ones()).sum::<u32>();
+        let mut marks = f.debug_struct("Marks");
+        marks.field("reachable", &count(&self.reachable));
+        marks.field("possibly", &count(&self.possibly)).finish_non_exhaustive()
+    }
+}
+
+impl Census {
+    /// Follows all pointers from the roots: registers, stacks from their stack pointers on, what the kernel keeps,
+    /// and all writable memory that is no heap. `image` is the image that the census was taken of.
+    ///
+    /// # Errors
+    /// If the program hides pointers, if the image has no threads, or if it can't be read any more.
+    pub fn mark(&self, image: &MemoryImage<'_>) -> Result<Marks, MarkError> {
+        if let Some(other) = self.others.iter().find(|other| other.hides_pointers()) {
+            return Err(MarkError::HiddenPointers(other.name()));
+        }
+        if image.threads().is_empty() {
+            return Err(MarkError::NoThreads);
+        }
+        let mut marking = Marking::new(self);
+        for thread in image.threads() {
+            thread.registers.iter().for_each(|&word| marking.root(word));
+        }
+        let kept = image.kernel_words();
+        kept.iter().flat_map(|it| &it.words).for_each(|&word| marking.root(word));
+        let mut buffer = vec![0; PIECE];
+        for range in self.roots(image) {
+            let unread = image.read_range(range, &mut buffer, |_, bytes| {
+                // Whole words: a piece begins at a page, or where a heap ends.
+                bytes.as_chunks().0.iter().for_each(|word| marking.root(u64::from_le_bytes(*word)));
+            });
+            marking.unread_roots += unread;
+        }
+        image.check()?;
+        let unread = Some(marking.unread_roots).filter(|&bytes| bytes > 0);
+        let missing = match (unread, kept.map(|it| it.unknown)) {
+            (Some(bytes), _) => Some(MissingRoots::Unread(bytes)),
+            (None, None) => Some(MissingRoots::Kernel),
+            (None, Some(unknown)) => unknown.map(MissingRoots::Kept),
+        };
+        Ok(marking.finish(missing))
+    }
+
+    /// The memory that is read for pointers.
+    fn roots(&self, image: &MemoryImage<'_>) -> Vec<Range<u64>> {
+        let mut roots = Vec::new();
+        for (at, region) in image.regions().iter().enumerate() {
+            if !(region.perms.write && region.perms.read) {
+                continue;
+            }
+            let before = at.checked_sub(1).and_then(|at| image.regions().get(at));
+            let mut start = stack_start(image, region, before).unwrap_or(region.start);
+            let ranges = self.index.ranges();
+            let first = ranges.partition_point(|range| range.end <= start);
+            for heap in ranges[first..].iter().take_while(|heap| heap.start < region.end) {
+                if start < heap.start {
+                    roots.push(start..heap.start);
+                }
+                start = start.max(heap.end);
+            }
+            if start < region.end {
+                roots.push(start..region.end);
+            }
+        }
+        roots
+    }
+}
+
+/// Where the used part of a stack begins: at the stack pointer, less what a function may use below it. Only if
+/// nothing else can lie before it: it is the main stack, or a guard is right below it.
+fn stack_start(image: &MemoryImage<'_>, region: &Region, before: Option<&Region>) -> Option<u64> {
+    let guarded = before.is_some_and(|it| it.perms.none() && it.end == region.start);
+    let stack = match region.class {
+        MappingClass::MainStack => true,
+        MappingClass::ThreadStack => guarded,
+        _ => false,
+    };
+    let pointers = image.threads().iter().map(|thread| thread.stack_pointer);
+    let lowest = pointers.filter(|pointer| stack && region.range().contains(pointer)).min()?;
+    let start = lowest.saturating_sub(image.machine().red_zone()) & !7;
+    Some(start.max(region.start))
+}
+
+/// The marks, and what is left to follow.
+struct Marking<'c> {
+    census: &'c Census,
+    reachable: BitSet,
+    /// Reachable, and not yet followed.
+    work: Vec<u32>,
+    /// Pointed into, and not yet followed.
+    inside: Vec<u32>,
+    /// All that were ever in `inside`: each is there once.
+    inside_seen: BitSet,
+    unread_roots: u64,
+}
+
+impl<'c> Marking<'c> {
+    fn new(census: &'c Census) -> Self {
+        let blocks = census.index.blocks();
+        let [reachable, inside_seen] = [BitSet::new(blocks), BitSet::new(blocks)];
+        let (work, inside) = (Vec::new(), Vec::new());
+        Self { census, reachable, work, inside, inside_seen, unread_roots: 0 }
+    }
+
+    fn root(&mut self, word: u64) {
+        if let Some((block, exact)) = self.census.index.block_at(word) {
+            self.reach(block, exact);
+        }
+    }
+
+    fn reach(&mut self, block: u32, exact: bool) {
+        if exact && self.reachable.insert(block) {
+            self.work.push(block);
+        } else if !exact && self.inside_seen.insert(block) {
+            self.inside.push(block);
+        }
+    }
+
+    fn finish(mut self, missing: Option<MissingRoots>) -> Marks {
+        while let Some(block) = self.work.pop() {
+            for (target, exact) in self.census.edges.of(block) {
+                self.reach(target, exact);
+            }
+        }
+        let mut possibly = BitSet::new(self.census.index.blocks());
+        while let Some(block) = self.inside.pop() {
+            if self.reachable.contains(block) {
+                continue;
+            }
+            possibly.insert(block);
+            for (target, _) in self.census.edges.of(block) {
+                if self.inside_seen.insert(target) {
+                    self.inside.push(target);
+                }
+            }
+        }
+        let (reachable, unread_roots) = (self.reachable, self.unread_roots);
+        Marks { reachable, possibly, unread_roots, missing }
+    }
+}
+
+/// A bit for each block.
+struct BitSet(Vec<u64>);
+
+impl BitSet {
+    fn new(count: u32) -> Self {
+        Self(vec![0; count.div_ceil(64) as usize])
+    }
+
+    fn contains(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// True if it was not there.
+    fn insert(&mut self, number: u32) -> bool {
+        let Some(word) = self.0.get_mut(number as usize / 64) else { return false };
+        let new = *word >> (number % 64) & 1 == 0;
+        *word |= 1 << (number % 64);
+        new
+    }
+}

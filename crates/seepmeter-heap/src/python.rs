@@ -1,0 +1,274 @@
+//! The types of CPython's objects, 3.8 to 3.14 with a GIL.
+//!
+//! Which of the blocks are objects is found by their type objects alone, without a version: an object's second
+//! word points at its type, and the type says how far into its block the object begins (Include/object.h,
+//! Include/cpython/object.h, Include/internal/pycore_gc.h).
+
+use std::collections::HashMap;
+
+use seepmeter_snapshot::{MemoryImage, Window};
+
+use crate::census::Edges;
+use crate::index::{Index, RangeKind};
+
+/// Offsets in a `PyObject`, a `PyTypeObject`, a `PyDictObject` and a `PyASCIIObject`.
+const TYPE: u64 = 8;
+const TYPE_NAME: u64 = 24;
+const TYPE_FLAGS: u64 = 168;
+const TYPE_DICT: u64 = 264;
+const DICT_KEYS: u64 = 32;
+const TEXT_LENGTH: u64 = 16;
+/// Since 3.12, and before.
+const TEXT: [u64; 2] = [40, 48];
+/// Flags of a type: it is a type's type, it is made at run time, its objects have a GC head, and they have a
+/// dictionary or weak references before that.
+const IS_TYPE_TYPE: u64 = 1 << 31;
+const IS_HEAP_TYPE: u64 = 1 << 9;
+const HAS_GC_HEAD: u64 = 1 << 14;
+const HAS_MANAGED: u64 = 3 << 3;
+/// How far into its block an object may begin.
+const OFFSETS: [u64; 3] = [0, 16, 32];
+/// Bits of a reference count that are never set.
+const NO_COUNT: u64 = 0xff00_ffff_0000_0000;
+/// A longer chain of types of types there is not.
+const MAX_METATYPES: usize = 8;
+/// The longest name that is read.
+const MAX_NAME: usize = 256;
+/// So much of a dictionary is searched for a name.
+const MAX_DICT: u64 = 1 << 16;
+/// So many words that may be types are remembered.
+const MAX_CANDIDATES: usize = 4 << 20;
+
+/// What a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PythonBlock {
+    /// An object of the type with this number.
+    Object(u32),
+    /// A dead object that is kept for the next one.
+    FreeList,
+    /// What an object of the type with this number points at, and is none.
+    Buffer(u32),
+}
+
+/// The types of an image's CPython, and which block is what.
+#[derive(Debug, Default)]
+pub(crate) struct PythonTypes {
+    names: Vec<String>,
+    /// Of each block.
+    blocks: Vec<Option<PythonBlock>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TypeInfo {
+    number: u32,
+    offset: u64,
+}
+
+impl PythonTypes {
+    /// Finds the objects among the blocks, and sets where in its block each begins.
+    pub(crate) fn find(image: &MemoryImage<'_>, index: &mut Index) -> Self {
+        let mut finder = Finder { image, types: HashMap::new(), names: Vec::new(), module: None };
+        let mut blocks = Vec::new();
+        let mut entries = Vec::new();
+        let mut window: Option<(u64, Window<'_, '_>)> = None;
+        for (range, bounds, _) in index.iter().filter(|(.., used)| *used) {
+            // One window goes from the beginning of a range to its end.
+            if window.as_ref().is_none_or(|(end, _)| *end != range.end) {
+                window = Some((range.end, Window::new(image, range.end)));
+            }
+            let Some((_, window)) = &mut window else { continue };
+            let header = if range.kind == RangeKind::Arena { 8 } else { 0 };
+            let size = (bounds.end - bounds.start).saturating_sub(header);
+            let block = finder.classify(index, window, bounds.start, size);
+            if let Some((PythonBlock::Object(_) | PythonBlock::FreeList, offset)) = block
+                && offset > 0
+            {
+                entries.push(bounds.start + offset);
+            }
+            blocks.push(block.map(|(block, _)| block));
+        }
+        entries.into_iter().for_each(|entry| index.set_entry(entry));
+        Self { names: finder.names, blocks }
+    }
+
+    /// Gives blocks that are no objects the name of an object that points at them. To be called when the edges are
+    /// those between blocks.
+    pub(crate) fn name_buffers(&mut self, edges: &Edges) {
+        for number in 0..self.blocks.len() {
+            let Some(PythonBlock::Object(class)) = self.blocks[number] else { continue };
+            for (target, _) in edges.of(u32::try_from(number).unwrap_or(u32::MAX)) {
+                if let Some(target @ None) = self.blocks.get_mut(target as usize) {
+                    *target = Some(PythonBlock::Buffer(class));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn of(&self, number: u32) -> Option<PythonBlock> {
+        self.blocks.get(number as usize).copied().flatten()
+    }
+
+    pub(crate) fn name(&self, number: u32) -> &str {
+        self.names.get(number as usize).map_or("?", String::as_str)
+    }
+}
+
+struct Finder<'i, 's> {
+    image: &'i MemoryImage<'s>,
+    /// Of each word that was taken for a type, what it is.
+    types: HashMap<u64, Option<TypeInfo>>,
+    names: Vec<String>,
+    /// Where the str `__module__` is, which is one for all types.
+    module: Option<u64>,
+}
+
+impl Finder<'_, '_> {
+    /// What a block is, and where in it the object begins.
+    fn classify(
+        &mut self,
+        index: &Index,
+        window: &mut Window<'_, '_>,
+        address: u64,
+        size: u64,
+    ) -> Option<(PythonBlock, u64)> {
+        for offset in OFFSETS {
+            if offset + 16 > size {
+                break;
+            }
+            let Some(word) = window.word(address + offset + TYPE) else { break };
+            let Some(info) = self.type_at(index, word).filter(|info| info.offset == offset) else {
+                continue;
+            };
+            let count = window.word(address + offset)?;
+            if count & NO_COUNT == 0 {
+                let dead = count & u64::from(u32::MAX) == 0;
+                let block =
+                    if dead { PythonBlock::FreeList } else { PythonBlock::Object(info.number) };
+                return Some((block, offset));
+            }
+            // Since 3.14 the dead are linked by their first word.
+            if index.block_at(count).is_some() {
+                return Some((PythonBlock::FreeList, offset));
+            }
+        }
+        None
+    }
+
+    fn type_at(&mut self, index: &Index, address: u64) -> Option<TypeInfo> {
+        if let Some(known) = self.types.get(&address) {
+            return *known;
+        }
+        // Types are in blocks, or in the data of a program or a library.
+        let sound = address.is_multiple_of(8)
+            && match index.range_at(address) {
+                Some(_) => index.block_at(address).is_some(),
+                None => {
+                    self.image.region_at(address).is_some_and(|it| it.perms.read && it.perms.write)
+                }
+            };
+        if !sound {
+            return None;
+        }
+        let info = self.read_type(address);
+        if self.types.len() < MAX_CANDIDATES {
+            self.types.insert(address, info);
+        }
+        info
+    }
+
+    fn read_type(&mut self, address: u64) -> Option<TypeInfo> {
+        let metatype = self.image.word(address.checked_add(TYPE)?)?;
+        (self.flags(metatype)? & IS_TYPE_TYPE != 0).then_some(())?;
+        self.ends_at_type(metatype)?;
+        let flags = self.flags(address)?;
+        let name = self.c_text(self.image.word(address.checked_add(TYPE_NAME)?)?)?;
+        let name = match flags & IS_HEAP_TYPE != 0 && !name.contains('.') {
+            true => match self.module_of(address).as_deref() {
+                None | Some("builtins") => name,
+                Some(module) => format!("{module}.{name}"),
+            },
+            false => name,
+        };
+        let number = u32::try_from(self.names.len()).ok()?;
+        self.names.push(name);
+        let parts = [HAS_GC_HEAD, HAS_MANAGED].into_iter().filter(|part| flags & part != 0);
+        let offset = 16 * parts.count() as u64;
+        Some(TypeInfo { number, offset })
+    }
+
+    /// None unless the types of types end with the one that is its own, and is called so.
+    fn ends_at_type(&self, mut metatype: u64) -> Option<()> {
+        for _ in 0..MAX_METATYPES {
+            let next = self.image.word(metatype.checked_add(TYPE)?)?;
+            if next == metatype {
+                let name = self.image.word(metatype.checked_add(TYPE_NAME)?)?;
+                return (self.c_text(name)? == "type").then_some(());
+            }
+            metatype = next;
+        }
+        None
+    }
+
+    fn flags(&self, address: u64) -> Option<u64> {
+        self.image.word(address.checked_add(TYPE_FLAGS)?)
+    }
+
+    /// A name that ends with a NUL.
+    fn c_text(&self, address: u64) -> Option<String> {
+        let mut bytes = [0; MAX_NAME];
+        let read = self.image.read(address, &mut bytes);
+        let end = memchr::memchr(0, &bytes[..read]).filter(|&end| end > 0)?;
+        let text = std::str::from_utf8(&bytes[..end]).ok()?;
+        (!text.chars().any(char::is_control)).then(|| text.to_owned())
+    }
+
+    /// `__module__` of a type's dictionary: in its table the value is behind the key, whatever the version.
+    fn module_of(&mut self, address: u64) -> Option<String> {
+        let dict = self.image.word(address.checked_add(TYPE_DICT)?)?;
+        let keys = self.image.word(dict.checked_add(DICT_KEYS)?)?;
+        let end = self.image.region_at(keys)?.end.min(keys.saturating_add(MAX_DICT));
+        let mut table = vec![0; usize::try_from(end - keys).ok()?];
+        let read = self.image.read(keys, &mut table);
+        let words = table[..read].as_chunks().0;
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        for pair in words.windows(2).take(self.table_words(&words)) {
+            let is_key = match self.module {
+                Some(module) => pair[0] == module,
+                None => {
+                    pair[0].is_multiple_of(8) && self.text(pair[0]).as_deref() == Some("__module__")
+                }
+            };
+            if is_key {
+                self.module = Some(pair[0]);
+                return self.text(pair[1]);
+            }
+        }
+        None
+    }
+
+    /// How many words a dictionary's table has at most, by its size: of 3.11 and later the logarithm, before that
+    /// the number itself.
+    fn table_words(&self, words: &[u64]) -> usize {
+        let Some(&size) = words.get(1) else { return 0 };
+        let size =
+            if size >> 32 == 0 && size.is_power_of_two() { size } else { 1 << (size & 0x1f) };
+        // A header, indices of up to 8 bytes, and entries of up to three words.
+        usize::try_from(8 + 4 * size).unwrap_or(usize::MAX)
+    }
+
+    /// An ASCII str.
+    fn text(&self, address: u64) -> Option<String> {
+        let length = self.image.word(address.checked_add(TEXT_LENGTH)?)?;
+        let length = usize::try_from(length).ok().filter(|&it| it > 0 && it < MAX_NAME)?;
+        let mut bytes = [0; MAX_NAME + 64];
+        let read = self.image.read(address, &mut bytes);
+        let at = |start: u64| {
+            let start = usize::try_from(start).ok()?;
+            let text = bytes[..read].get(start..start + length)?;
+            let ends = bytes[..read].get(start + length) == Some(&0);
+            let printable = text.iter().all(|byte| byte.is_ascii_graphic());
+            (ends && printable).then(|| String::from_utf8_lossy(text).into_owned())
+        };
+        TEXT.into_iter().find_map(at)
+    }
+}

@@ -10,11 +10,12 @@ use nix::unistd::Pid;
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{folder, run, run_target, seepmeter, words};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "attach",
     "replay",
     "judge",
+    "report",
     "compare",
     "scale",
     "mark",

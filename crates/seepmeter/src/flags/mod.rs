@@ -74,6 +74,11 @@ pub enum Subcommand {
     /// Procpath (as CSV), and of the sink csv, are known by their first lines. For any other table, name
     /// the columns: --time and --value.
     Judge(JudgeFlags),
+    /// Write a report of a recording: one HTML file that shows why it was judged so
+    ///
+    /// The file has all that it shows, and loads nothing: it can be attached to a ticket or sent by mail.
+    /// Files of other tools work too, as for judge.
+    Report(ReportFlags),
     /// Compare runs of a new version with runs of a base version
     ///
     /// Give several runs of each: one run does not show how much runs of one version differ.
@@ -201,6 +206,28 @@ pub struct JudgeFlags {
     /// Recordings or tables; `-` is standard input
     #[arg(required = true, value_name = "RECORDING")]
     pub files: Vec<PathBuf>,
+}
+
+/// `seepmeter report`.
+#[derive(Debug, Args)]
+pub struct ReportFlags {
+    /// The report's file; `-` is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+    /// Open the report in the browser
+    #[arg(long)]
+    pub open: bool,
+    /// For sharing: replace paths, arguments, marks and the host by tokens
+    #[arg(long)]
+    pub redact: bool,
+    /// The metric to show [default: rss]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// What to read of tables.
+    #[command(flatten)]
+    pub table: TableFlags,
+    /// A recording or a table; `-` is standard input
+    pub recording: PathBuf,
 }
 
 /// `seepmeter compare`.

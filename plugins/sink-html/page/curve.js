@@ -12,6 +12,15 @@ function middles({ start, width, end }, count) {
   });
 }
 
+function axisStyle() {
+  return {
+    stroke: () => colour("muted"),
+    grid: { stroke: () => colour("grid"), width: 1 },
+    ticks: { stroke: () => colour("mark"), width: 1, size: 4 },
+    font: SMALL_FONT,
+  };
+}
+
 // The value of a line in bins at a time; null where it is unknown.
 function valueAt(line, t) {
   const last = line.mean.length - 1;
@@ -19,7 +28,49 @@ function valueAt(line, t) {
   return t < line.start || t > line.end ? null : line.mean[Math.min(place, last)];
 }
 
-// Which part of [0, 1] of the label's room is taken is known only when labels are drawn.
+// A row for each process, all over the same time: who came, grew and ended when.
+function lanes(figure, { processes, times, unit }) {
+  if (processes.length < 2) return;
+  const [from, to] = times;
+  const lane = (line, i) => {
+    const known = line.mean.filter((value) => value !== null);
+    const peak = Math.max(...known);
+    const at = (t) => (1000 * (t - from)) / (to - from);
+    const text = `${line.name}: up to ${amount(peak, unit)}`;
+    const points = middles(line, line.mean.length).map((t, bin) => (line.mean[bin] === null ? null : [at(t), 40 * (1 - line.mean[bin] / (peak || 1))]));
+    const picture = polylines(points, 1000, 40);
+    picture.style.color = `var(--p${i % 8})`;
+    return element("li", {}, element("span", { textContent: text }), picture);
+  };
+  figure.querySelector("ul").replaceChildren(...processes.map(lane));
+  figure.hidden = false;
+}
+
+// A line through points, broken where there are none (null).
+function polylines(points, width, height) {
+  const make = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
+  const picture = make("svg");
+  for (const [name, value] of [["viewBox", `0 0 ${width} ${height}`], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) {
+    picture.setAttribute(name, value);
+  }
+  let piece = [];
+  for (const point of [...points, null]) {
+    if (point !== null) {
+      piece.push(point);
+      continue;
+    }
+    if (piece.length === 0) continue;
+    // What is brief is seen too.
+    const [begin, end] = [piece[0], piece[piece.length - 1]];
+    if (end[0] - begin[0] < width / 150) piece.push([begin[0] + width / 150, end[1]]);
+    const line = make("polyline");
+    line.setAttribute("points", piece.map((it) => it.map((at) => at.toFixed(1)).join(",")).join(" "));
+    picture.append(line);
+    piece = [];
+  }
+  return picture;
+}
+
 class CurveChart {
   constructor(figure, data, onView) {
     this.figure = figure;
@@ -45,12 +96,7 @@ class CurveChart {
 
   options() {
     const { unit, processes } = this.data;
-    const axis = {
-      stroke: () => colour("muted"),
-      grid: { stroke: () => colour("grid"), width: 1 },
-      ticks: { stroke: () => colour("mark"), width: 1, size: 4 },
-      font: SMALL_FONT,
-    };
+    const axis = axisStyle();
     const edge = { points: { show: false }, stroke: "transparent", width: 0 };
     const thin = (_, i) => ({ stroke: () => colour(`p${i % 8}`), width: 1.2, points: { show: false } });
     return {
@@ -71,6 +117,7 @@ class CurveChart {
       axes: [
         {
           ...axis,
+          size: 34,
           splits: (u, _, from, to) => timeSteps(from, to, Math.max(2, Math.floor(u.bbox.width / uPlot.pxRatio / 70))),
           values: (_, ticks) => ticks.map(duration),
         },
@@ -296,13 +343,15 @@ class CurveChart {
     const { left, width, top } = u.bbox;
     const px = uPlot.pxRatio;
     const right = left + width - 6 * px;
+    // The line that goes up to the limit comes from the left, and ends at the right.
+    const [x, align] = limit.reached === null ? [right, "right"] : [left + 6 * px, "left"];
     if (limit.value === null) {
       this.write(u, limit.label, right, top + 14 * px, "limit", "right");
       return;
     }
     const y = u.valToPos(limit.value, "y", true);
     this.line(u, [[left, y], [left + width, y]], "limit");
-    this.write(u, limit.label, right, y + 14 * px, "limit", "right");
+    this.write(u, limit.label, x, y + 14 * px, "limit", align);
   }
 
   marks(u) {

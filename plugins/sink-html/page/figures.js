@@ -2,7 +2,7 @@
 // Amounts, rates and times as Seepmeter writes them everywhere else.
 
 const SCALES = {
-  bytes: [[2 ** 50, " PiB"], [2 ** 40, " TiB"], [2 ** 30, " GiB"], [2 ** 20, " MiB"], [2 ** 10, " KiB"], [1, " B"]],
+  bytes: [[2 ** 40, " TiB"], [2 ** 30, " GiB"], [2 ** 20, " MiB"], [2 ** 10, " KiB"], [1, " B"]],
   ns: [[1e9, " s"], [1e6, " ms"], [1e3, " µs"], [1, " ns"]],
   count: [[1, ""]],
 };

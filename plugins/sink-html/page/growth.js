@@ -13,25 +13,27 @@ function isText(field) {
   return field === NAME || field === KIND || field === OWNER;
 }
 
-function spark(text) {
-  const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  picture.setAttribute("viewBox", `0 0 ${text.length - 1} 63`);
-  picture.setAttribute("preserveAspectRatio", "none");
-  picture.setAttribute("aria-hidden", "true");
-  let points = [];
-  const end = () => {
-    if (points.length > 0) {
-      const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-      // A single bin is a short line.
-      if (points.length === 1) points.push(points[0].map((at, i) => at + (i === 0 ? 0.4 : 0)));
-      line.setAttribute("points", points.map((point) => point.join(",")).join(" "));
-      picture.append(line);
-    }
-    points = [];
+// A curve that moves by less than this part of its height is drawn flat.
+const LEAST_MOVE = 0.05;
+
+function spark([low, range, letters]) {
+  const height = Math.max(range, LEAST_MOVE * Math.abs(low + range)) || 1;
+  const y = (letter) => 63 - (LEVELS.indexOf(letter) * range) / height;
+  const points = [...letters].map((letter, i) => (LEVELS.includes(letter) ? [i, y(letter)] : null));
+  return polylines(points, letters.length - 1, 63);
+}
+
+// What a row's small curve gained between two parts of the run, from 0 to 1; null if that is not known. It has 64
+// levels, and so many bins.
+function gainBetween([low, range, letters], from, to) {
+  const value = (part) => {
+    const letter = letters[Math.min(Math.max(Math.floor(part * letters.length), 0), letters.length - 1)];
+    // Outside its life a part holds nothing.
+    if (letter === ".") return 0;
+    return letter === "?" ? NaN : low + (range * LEVELS.indexOf(letter)) / 63;
   };
-  [...text].forEach((letter, i) => (letter === "." ? end() : points.push([i, 63 - LEVELS.indexOf(letter)])));
-  end();
-  return picture;
+  const gain = value(to) - value(from);
+  return Number.isNaN(gain) ? null : gain;
 }
 
 class GrowthTable {
@@ -42,6 +44,9 @@ class GrowthTable {
     this.shownRows = FIRST_ROWS;
     this.sort = { field: GAIN, down: true };
     this.text = "";
+    this.times = [data.curve.start, data.curve.end];
+    // What was gained in the part of the run that is shown, if that is not all of it.
+    this.inView = null;
     this.columns = [
       [NAME, "part"],
       [KIND, "what"],
@@ -71,9 +76,25 @@ class GrowthTable {
     });
   }
 
+  // Only a part of the run is shown: the table is about that.
+  show(view) {
+    this.inView = null;
+    if (view !== null) {
+      const [start, end] = this.times;
+      const [from, to] = view.map((t) => (t - start) / (end - start));
+      this.inView = new Map(this.growth.rows.map((row) => [row, gainBetween(row[SPARK], from, to)]));
+      this.sort = { field: GAIN, down: true };
+    }
+    this.update();
+  }
+
+  gained(row) {
+    return this.inView === null ? row[GAIN] : this.inView.get(row);
+  }
+
   cellClass(field) {
     const isWide = field === KIND || field === OWNER || field === PEAK;
-    return `${isText(field) ? "words" : ""} ${isWide ? WIDE_ONLY : ""}`.trim();
+    return `${isText(field) ? "words" : ""} ${isWide ? WIDE_ONLY : ""} ${field === OWNER ? "owner" : ""}`.trim();
   }
 
   heading() {
@@ -101,7 +122,8 @@ class GrowthTable {
 
   sorted() {
     const { field, down } = this.sort;
-    const key = (row) => (field === RATE ? row[RATE][1] : row[field]);
+    const keys = { [RATE]: (row) => row[RATE][1], [GAIN]: (row) => this.gained(row) };
+    const key = keys[field] || ((row) => row[field]);
     const compare = (a, b) => {
       const [x, y] = [key(a), key(b)];
       // What is not known stands last in both orders.
@@ -109,7 +131,8 @@ class GrowthTable {
       return (isText(field) ? x.localeCompare(y) : x - y) * (down ? -1 : 1);
     };
     const matches = (row) => [NAME, KIND, OWNER, NOTE].some((it) => row[it].toLowerCase().includes(this.text));
-    return this.growth.rows.filter(matches).sort(compare);
+    const moves = (row) => this.inView === null || this.gained(row) !== 0;
+    return this.growth.rows.filter((row) => moves(row) && matches(row)).sort(compare);
   }
 
   update() {
@@ -120,14 +143,21 @@ class GrowthTable {
       if (isSorted) th.setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
       else th.removeAttribute("aria-sort");
       const button = th.querySelector("button");
-      if (button) button.textContent = button.textContent.replace(/ [▲▼]$/, "") + (isSorted ? (this.sort.down ? " ▼" : " ▲") : "");
+      if (button) button.textContent = this.title(th) + (isSorted ? (this.sort.down ? " ▼" : " ▲") : "");
     }
     const more = document.getElementById("growth-more");
     more.hidden = rows.length <= this.shownRows;
     more.textContent = `Show all ${rows.length}`;
     const { rowsLeftOut } = this.growth;
     const left = rowsLeftOut > 0 ? `; ${rowsLeftOut} that gained less are left out` : "";
-    document.getElementById("growth-count").textContent = `${rows.length} of ${this.growth.rows.length} parts${left}`;
+    const moved = this.inView === null ? "" : " changed in the view";
+    document.getElementById("growth-count").textContent = `${rows.length} of ${this.growth.rows.length} parts${moved}${left}`;
+  }
+
+  title(th) {
+    const field = Number(th.dataset.field);
+    const [, title] = this.columns.find(([known]) => known === field);
+    return field === GAIN && this.inView !== null ? "gained in view, about" : title;
   }
 
   row(row) {
@@ -150,7 +180,7 @@ class GrowthTable {
     switch (field) {
       case SPARK: return spark(value);
       case LAST: case PEAK: return amount(value, this.unit);
-      case GAIN: return change(value, this.unit);
+      case GAIN: return this.gained(row) === null ? "not known" : change(this.gained(row), this.unit);
       case RATE: return rateWithInterval(value, this.unit);
       case SHARE: return value === null ? "" : `${Math.round(100 * value)} %`;
       default: return value;
@@ -191,12 +221,7 @@ class AreaChart {
 
   options(inks) {
     const { unit, curve, times } = this.data;
-    const axis = {
-      stroke: () => colour("muted"),
-      grid: { stroke: () => colour("grid"), width: 1 },
-      ticks: { stroke: () => colour("mark"), width: 1, size: 4 },
-      font: SMALL_FONT,
-    };
+    const axis = axisStyle();
     const edge = (name) => ({ stroke: () => colour(name), width: 0.5, points: { show: false } });
     this.view = [Math.max(times[0], 0), curve.end];
     return {
@@ -207,7 +232,7 @@ class AreaChart {
       cursor: { show: false },
       scales: { x: { time: false, auto: false, range: () => this.view }, y: { range: (_, low, high) => [Math.min(low, 0), high * 1.05 || 1] } },
       axes: [
-        { ...axis, splits: (u, _, from, to) => timeSteps(from, to, Math.max(2, Math.floor(u.bbox.width / uPlot.pxRatio / 70))), values: (_, ticks) => ticks.map(duration) },
+        { ...axis, size: 34, splits: (u, _, from, to) => timeSteps(from, to, Math.max(2, Math.floor(u.bbox.width / uPlot.pxRatio / 70))), values: (_, ticks) => ticks.map(duration) },
         { ...axis, size: 74, splits: (_u, _i, from, to) => valueSteps(from, to, 4, unit), values: (_, ticks) => valueLabels(ticks, unit) },
       ],
       series: [

@@ -5,9 +5,13 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const { growth, unit } = data;
   const charts = [];
-  let area = null;
+  let [area, table] = [null, null];
 
-  const curve = new CurveChart(document.getElementById("curve"), data, (view) => area && area.show(view));
+  // Whatever part of the run the curve shows, the rest of the page is about.
+  const curve = new CurveChart(document.getElementById("curve"), data, (view) => {
+    if (area !== null) area.show(view);
+    if (table !== null) table.show(view);
+  });
   charts.push(curve);
 
   const note = document.getElementById("growth-note");
@@ -17,7 +21,7 @@
     const [from, to] = growth.span.map(duration);
     note.textContent = `What each part gained from ${from} to ${to}${growth.hasRates ? ", the judged span" : ""}.`;
     for (const id of ["growth", "growth-tools"]) document.getElementById(id).hidden = false;
-    new GrowthTable(data);
+    table = new GrowthTable(data);
   }
   if (growth.area !== null) {
     const figure = document.getElementById("area");
@@ -26,6 +30,7 @@
     area = new AreaChart(figure, data);
     charts.push(area);
   }
+  lanes(document.getElementById("lanes"), data);
   offerFiles(data);
 
   // The keys, while the curve has the focus.
@@ -59,5 +64,5 @@
   new ResizeObserver(() => charts.forEach((chart) => chart.resize())).observe(document.querySelector("main"));
 
   // For tests: what is drawn, and where.
-  window.seepmeter = { data, curve, area };
+  window.seepmeter = { data, curve, area, table };
 })();

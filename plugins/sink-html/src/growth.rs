@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use seepmeter_analysis::cells::Cells;
+use seepmeter_analysis::cells::{Cell, Cells};
 use seepmeter_analysis::{Interval, Reason, Series, Share, Span, attribute};
 use seepmeter_record::SubjectKind;
 use seepmeter_verdict::{Part, RunSeries, Scope, Verdict};
@@ -20,16 +20,14 @@ const MOST_LAYERS: usize = 7;
 
 /// Bins of the area, and of the small curve of a row.
 const AREA_BINS: usize = 240;
-const SPARK_BINS: usize = 24;
-
-/// A small curve that moves by less than this part of its height is drawn flat.
-const SPARK_LEAST: f64 = 0.05;
+const SPARK_BINS: usize = 40;
 
 /// The levels of a small curve: a letter each.
 const LEVELS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Stands for a bin in which nothing is known.
-const UNKNOWN: char = '.';
+/// Stands for a bin outside the life of a part, in which it holds nothing, and for one in which nothing is known.
+const NOT_THERE: char = '.';
+const UNKNOWN: char = '?';
 
 /// What has grown.
 #[derive(Serialize)]
@@ -62,7 +60,7 @@ struct Row {
     rate: Interval,
     /// Its part of the growth of the whole; none if that does not grow.
     share: Option<f64>,
-    spark: String,
+    spark: Spark,
     /// Why its growth may be harmless, or what it was judged to be.
     note: String,
 }
@@ -277,19 +275,26 @@ fn row(candidate: &Candidate<'_>, share: &Share<usize>, run: &RunSeries) -> Row 
     }
 }
 
-/// A small curve: a letter for each bin.
-fn spark(series: &Series, from: u64, to: u64) -> String {
+/// A small curve: what its lowest level is, how much higher the highest one is, and a letter for each bin.
+#[derive(Serialize)]
+struct Spark(Number, Number, String);
+
+fn spark(series: &Series, from: u64, to: u64) -> Spark {
     let cells = Cells::between(series, from, to, SPARK_BINS);
     let means = || cells.cells.iter().flatten().map(|cell| cell.mean);
     let (low, high) = means().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| {
         (low.min(mean), high.max(mean))
     });
-    let range = (high - low).max(SPARK_LEAST * high.abs()).max(f64::MIN_POSITIVE);
-    let level = |mean: f64| ((mean - low) / range * (LEVELS.len() - 1) as f64).round() as usize;
-    let letter = |cell: &Option<seepmeter_analysis::cells::Cell>| {
-        cell.as_ref().map_or(UNKNOWN, |cell| char::from(LEVELS[level(cell.mean).min(63)]))
+    let (low, range) = if low <= high { (low, high - low) } else { (0.0, 0.0) };
+    let top = (LEVELS.len() - 1) as f64;
+    let level = |mean: f64| ((mean - low) / range.max(f64::MIN_POSITIVE) * top).round() as usize;
+    let letter = |(place, cell): (usize, &Option<Cell>)| match cell {
+        Some(cell) => char::from(LEVELS[level(cell.mean).min(LEVELS.len() - 1)]),
+        None if (series.start()..=series.end()).contains(&cells.middle(place)) => UNKNOWN,
+        None => NOT_THERE,
     };
-    cells.cells.iter().map(letter).collect()
+    let letters = cells.cells.iter().enumerate().map(letter).collect();
+    Spark(figures(low), figures(range), letters)
 }
 
 /// The parts that gained most, each a layer, and all others as one.
@@ -329,7 +334,7 @@ fn area(run: &RunSeries, span: Span, cycle: Option<u64>) -> Option<Area> {
 /// The means of a part in the bins of the whole: nothing outside its life, and unknown where the whole is.
 fn layer_values(series: &Series, whole: &Cells, end: u64) -> Vec<Option<Number>> {
     let cells = Cells::between(series, whole.start, end, AREA_BINS);
-    let value = |(place, known): (usize, &Option<seepmeter_analysis::cells::Cell>)| {
+    let value = |(place, known): (usize, &Option<Cell>)| {
         known.as_ref()?;
         let mean = cells.cells.get(place).copied().flatten().map_or(0.0, |cell| cell.mean);
         Some(amount(mean))

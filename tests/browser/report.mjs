@@ -76,7 +76,7 @@ async function inColumn(page, t, name) {
 
 const tests = {
   async "each report at each width and in each theme logs nothing, loads nothing, and is no wider than the screen"() {
-    for (const name of ["leak", "steps", "tree", "hostile", "large", "empty"]) {
+    for (const name of ["leak", "steps", "tree", "hostile", "large", "empty", "compared", "service"]) {
       for (const width of WIDTHS) {
         for (const scheme of SCHEMES) {
           const { page, close } = await open(name, { width, scheme });
@@ -84,8 +84,9 @@ const tests = {
           assert.ok(wide <= width, `${name} is ${wide} px wide on a screen of ${width}`);
           const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
           assert.equal(ground, scheme === "dark" ? "rgb(13, 17, 23)" : "rgb(255, 255, 255)");
-          if (screenshots && name === "leak") {
-            await page.screenshot({ path: join(screenshots, `report-${width}-${scheme}.png`), fullPage: true });
+          if (screenshots && name === "service") {
+            const clip = { x: 0, y: 0, width, height: width < 600 ? 1400 : 1300 };
+            await page.screenshot({ path: join(screenshots, `report-${width}-${scheme}.png`), fullPage: true, clip });
           }
           await close();
         }
@@ -205,6 +206,24 @@ const tests = {
     const leak = await open("leak");
     assert.ok(await leak.page.isHidden("#lanes"));
     await leak.close();
+  },
+
+  async "the runs of a base lie over the curve, and a table has what differs"() {
+    const { page, close } = await open("compared");
+    const { compared, times } = await page.evaluate(() => window.seepmeter.data);
+    const base = compared.runs.filter((run) => run.isBase);
+    assert.equal(base.length, 2);
+    assert.ok(times[1] >= 899, "the axis has room for the longer base");
+    // Behind the end of the new runs nothing else is drawn. It is dashed: one of some neighbours has its colour.
+    const bins = [200, 205, 210, 215, 220];
+    const seen = [];
+    for (const bin of bins) {
+      seen.push(await hasColour(page, [base[0].start + (bin + 0.5) * base[0].width, base[0].mean[bin]], "mark", 6));
+    }
+    assert.ok(seen.includes(true), "no line of the base");
+    assert.equal(await page.locator("#compared tbody tr").count(), compared.figures.length);
+    assert.equal((await page.locator("#compared tbody tr").first().innerText()).split("\t").slice(0, 2).join(), "rate,worse");
+    await close();
   },
 
   async "the table of many parts shows the first ones, and all when asked"() {

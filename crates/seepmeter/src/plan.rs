@@ -10,7 +10,7 @@ use seepmeter_verdict::ReportFormat;
 use crate::flags::{FormatSpec, SinkFlags, WatchFlags, parse_interval};
 use crate::output_files::OutputRoom;
 use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
-use crate::sinks::{Html, OutputSink, Summary, Text, drawing};
+use crate::sinks::{HtmlSink, OutputSink, Summary, Text, drawing};
 use crate::spec::Spec;
 use crate::terminal::When;
 
@@ -142,7 +142,7 @@ fn show_what_is_judged(specs: &mut [Spec], metrics: &[String]) {
     // A report collects the parts of what it shows, and has to know of what from the start.
     let main = metrics.first();
     for (spec, main) in
-        specs.iter_mut().filter(|spec| spec.name == Html::NAME).zip(main.into_iter().cycle())
+        specs.iter_mut().filter(|spec| spec.name == HtmlSink::NAME).zip(main.into_iter().cycle())
     {
         if !spec.options.iter().any(|(key, _)| key == drawing::METRIC) {
             spec.options.push((drawing::METRIC.to_owned(), main.clone()));

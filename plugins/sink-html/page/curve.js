@@ -80,6 +80,7 @@ class CurveChart {
     this.whole = data.times;
     this.view = data.times;
     this.times = middles(data.curve, data.curve.mean.length);
+    this.others = data.compared === null ? [] : data.compared.runs;
     this.plot = new uPlot(this.options(), this.series(), this.place);
     this.legend();
   }
@@ -263,6 +264,7 @@ class CurveChart {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     this.cycleEnds(u);
+    this.otherRuns(u);
     this.fit(u);
     this.floors(u);
     this.limit(u);
@@ -302,6 +304,21 @@ class CurveChart {
     this.data.cycleEnds.forEach((t) => {
       const x = u.valToPos(t, "x", true);
       this.line(u, [[x, bottom], [x, bottom - 6 * uPlot.pxRatio]], "muted", { width: 1 });
+    });
+  }
+
+  // The runs that it is compared with may be longer than its own bins.
+  otherRuns(u) {
+    this.others.forEach((run) => {
+      const points = middles(run, run.mean.length).map((t, i) => (run.mean[i] === null ? null : this.at(u, t, run.mean[i])));
+      let piece = [];
+      for (const point of [...points, null]) {
+        if (point !== null) piece.push(point);
+        else if (piece.length > 0) {
+          this.line(u, piece, run.isBase ? "mark" : "curve", { width: 1.2, dashes: run.isBase ? [5, 3] : [] });
+          piece = [];
+        }
+      }
     });
   }
 
@@ -382,6 +399,7 @@ class CurveChart {
     const entries = [
       [true, "line", "curve", name],
       ...data.processes.map((line, i) => [true, "line", `p${i % 8}`, line.name]),
+      ...this.others.map((run) => [true, run.isBase ? "line dashed" : "line", run.isBase ? "mark" : "curve", `${run.isBase ? "base" : "new"}: ${run.name}`]),
       [hasRange, "fill", "range", "from the lowest to the highest value"],
       [data.floors.length > 0, "dot", "floor", "floors (hollow: not judged)"],
       [data.fit !== null, "line", classification, "fitted line, with its 95 % band"],

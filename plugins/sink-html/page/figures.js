@@ -118,6 +118,6 @@ function element(name, properties = {}, ...children) {
 
 function legendEntry(kind, name, text) {
   const swatch = element("span", { className: `swatch ${kind} ${name}` });
-  swatch.style[kind === "line" ? "borderColor" : "background"] = `var(--${name})`;
+  swatch.style[kind.startsWith("line") ? "borderColor" : "background"] = `var(--${name})`;
   return element("li", {}, swatch, text);
 }

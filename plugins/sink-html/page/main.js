@@ -31,6 +31,7 @@
     charts.push(area);
   }
   lanes(document.getElementById("lanes"), data);
+  if (data.compared !== null) intervals(document.getElementById("compared"), data);
   offerFiles(data);
 
   // The keys, while the curve has the focus.

@@ -1,10 +1,11 @@
 //! What a page shows, as the data that its scripts draw.
 
-use seepmeter_chart::{Bin, Chart, Curve, NoChart};
+use seepmeter_chart::{Axis, Bin, Chart, Curve, NoChart};
 use seepmeter_record::Unit;
-use seepmeter_verdict::{Conclusion, MetricConclusion, RunSeries, Verdict};
+use seepmeter_verdict::{Conclusion, MetricConclusion, MetricOutcome, RunSeries, Verdict};
 use serde::{Serialize, Serializer};
 
+use crate::compared::{ComparedData, ComparedRuns};
 use crate::escape;
 use crate::growth::{self, Growth};
 use crate::run_facts::RunFacts;
@@ -26,11 +27,23 @@ pub struct ReportContent<'a> {
     pub series: &'a [RunSeries],
     /// The metric that is shown; without it the main one.
     pub metric: Option<&'a str>,
+    /// The runs that it is compared with, of the metric that is shown.
+    pub compared: Option<&'a ComparedRuns>,
 }
 
 /// A number as JSON has it: a whole one without a point, and `null` of what is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Number(pub(crate) f64);
+
+impl Number {
+    fn max(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+
+    fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+}
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -78,6 +91,7 @@ pub(crate) struct PageData {
     marks: Vec<(Number, String)>,
     processes: Vec<Line>,
     growth: Growth,
+    compared: Option<ComparedData>,
 }
 
 /// A curve in bins, from the lowest to the highest value of each; `null` where nothing was sampled.
@@ -145,10 +159,7 @@ impl<'a> ReportContent<'a> {
             shares.truncate(MOST_SHARES);
         }
         let metric = verdict.metric.clone();
-        let only = MetricConclusion::new(
-            &metric,
-            seepmeter_verdict::MetricOutcome::Verdicts(vec![verdict]),
-        );
+        let only = MetricConclusion::new(&metric, MetricOutcome::Verdicts(vec![verdict]));
         let documents = only.documents(&self.conclusion.gates, None);
         (documents.ok().and_then(|mut all| all.pop()).unwrap_or_default(), left_out)
     }
@@ -167,16 +178,23 @@ impl<'a> ReportContent<'a> {
         });
         let floors = chart.floors.iter();
         let marks = chart.marks.iter();
-        let axis = |axis: &seepmeter_chart::Axis, scale: f64| {
-            [Number(axis.from / scale), Number(axis.to / scale)]
-        };
+        let axis = |axis: &Axis, scale: f64| [Number(axis.from / scale), Number(axis.to / scale)];
+        let compared = self.compared.map(ComparedRuns::data);
+        let (mut times, mut values) = (axis(&chart.times, 1e9), axis(&chart.values, 1.0));
+        for run in compared.iter().flat_map(|compared| &compared.runs) {
+            times[1] = times[1].max(run.end);
+            let highest = run.mean.iter().flatten().copied().reduce(Number::max);
+            let lowest = run.mean.iter().flatten().copied().reduce(Number::min);
+            values[1] = highest.map_or(values[1], |it| values[1].max(Number(it.0 * 1.06)));
+            values[0] = lowest.map_or(values[0], |it| values[0].min(it));
+        }
         PageData {
             metric: self.shown().map_or_else(String::new, |shown| escape::name(&shown.metric)),
             unit: chart.unit,
             classification: chart.classification.as_str(),
             name: escape::name(&chart.name),
-            times: axis(&chart.times, 1e9),
-            values: axis(&chart.values, 1.0),
+            times,
+            values,
             curve: Bins::of(&chart.curve),
             judged: chart.judged.map(|span| [seconds(span.from), seconds(span.to)]),
             warm_up_end: chart.warm_up_end.map(seconds),
@@ -190,6 +208,7 @@ impl<'a> ReportContent<'a> {
             marks: marks.map(|mark| (seconds(mark.t), escape::name(&mark.label))).collect(),
             processes: chart.parts.iter().map(|part| Line::of(&part.name, &part.curve)).collect(),
             growth: growth::of(self),
+            compared,
         }
     }
 }

@@ -30,7 +30,7 @@ const NOT_THERE: char = '.';
 const UNKNOWN: char = '?';
 
 /// What has grown.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Growth {
     /// Why there is none, if there is none.
@@ -111,20 +111,6 @@ pub(crate) fn of(content: &ReportContent<'_>) -> Growth {
     match whole(content) {
         Ok((verdict, run)) => found(content, verdict, run),
         Err(why) => Growth { missing: Some(why), ..Growth::default() },
-    }
-}
-
-impl Default for Growth {
-    fn default() -> Self {
-        Self {
-            missing: None,
-            span: None,
-            has_rates: false,
-            has_owners: false,
-            rows: Vec::new(),
-            rows_left_out: 0,
-            area: None,
-        }
     }
 }
 

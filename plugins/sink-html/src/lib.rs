@@ -15,6 +15,7 @@
 //! allows the scripts and the style of `page/` by their hashes and nothing else.
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+mod compared;
 mod content;
 mod escape;
 mod growth;
@@ -24,10 +25,11 @@ mod redact;
 mod run_facts;
 mod sink;
 
+pub use compared::{ComparedRuns, OtherRun};
 pub use content::ReportContent;
 pub use page::page_without_chart;
 pub use redact::Redactor;
 pub use run_facts::RunFacts;
-pub use sink::{Html, HtmlOptions, RunReport};
+pub use sink::{Html, HtmlOptions, HtmlReport};
 
 seepmeter_plugin::export_sink!(Html as html);

@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use seepmeter_chart::{Chart, Ink, NoChart, Theme};
-use seepmeter_record::{Unit, human};
-use seepmeter_verdict::{GateResult, MetricConclusion, explanation};
+use seepmeter_chart::{Bin, Chart, ChartMark, Ink, NoChart, Theme};
+use seepmeter_record::human;
+use seepmeter_verdict::{GateOutcome, GateResult, MetricConclusion, explanation};
 use sha2::{Digest, Sha256};
 
 use crate::content::ReportContent;
@@ -12,6 +12,7 @@ use crate::{escape, measured};
 
 const TEMPLATE: &str = include_str!("../page/page.html");
 const SECTIONS: &str = include_str!("../page/sections.html");
+const COMPARED: &str = include_str!("../page/compared.html");
 const STYLE: &str =
     concat!(include_str!("../vendor/uplot/uPlot.min.css"), "\n", include_str!("../page/page.css"));
 
@@ -19,11 +20,12 @@ const STYLE: &str =
 const LICENCE: &str = include_str!("../vendor/uplot/LICENSE");
 
 /// In the order in which they run.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("../vendor/uplot/uPlot.iife.min.js"),
     include_str!("../page/figures.js"),
     include_str!("../page/curve.js"),
     include_str!("../page/growth.js"),
+    include_str!("../page/compared.js"),
     include_str!("../page/files.js"),
     include_str!("../page/main.js"),
 ];
@@ -48,6 +50,7 @@ impl ReportContent<'_> {
             "next" => self.next_step(),
             "gates" => self.gates(),
             "description" => escape::html(&described(&chart)),
+            "compared" => self.compared_section(),
             "curve-table" => curve_table(&chart),
             "marks" => marks_table(&chart),
             "measured" => pairs(&measured::facts(self, &chart)),
@@ -82,7 +85,7 @@ impl ReportContent<'_> {
 
     fn gates(&self) -> String {
         let strict = self.conclusion.strict;
-        let line = |gate: &seepmeter_verdict::GateOutcome| {
+        let line = |gate: &GateOutcome| {
             let result = match gate.result(strict) {
                 GateResult::Passed => "passed",
                 GateResult::Failed => "failed",
@@ -93,6 +96,15 @@ impl ReportContent<'_> {
         };
         let lines: String = self.conclusion.gates.iter().map(line).collect();
         if lines.is_empty() { lines } else { format!("<ul class=\"gates\">\n{lines}</ul>\n") }
+    }
+
+    /// What differs from the base, in words; the scripts draw it below.
+    fn compared_section(&self) -> String {
+        let Some(compared) = self.compared else { return String::new() };
+        filled(COMPARED, |name| match name {
+            "lines" => escape_lines(&compared.lines()),
+            _ => String::new(),
+        })
     }
 
     /// What each stage of the judging found.
@@ -226,14 +238,14 @@ fn pairs(facts: &[(&str, String)]) -> String {
 /// The curve in few bins, as rows.
 fn curve_table(chart: &Chart) -> String {
     let curve = chart.curve.in_bins(MOST_CURVE_ROWS);
-    let row = |(place, bin): (usize, &Option<seepmeter_chart::Bin>)| {
+    let row = |(place, bin): (usize, &Option<Bin>)| {
         let time = human::duration(curve.begin(place));
         let cells = match bin {
             Some(bin) => [bin.min, bin.mean, bin.max].map(|value| human::amount(value, chart.unit)),
             None => ["not sampled", "", ""].map(str::to_owned),
         };
         let fit = chart.fit_at(curve.middle(place)).filter(|_| bin.is_some());
-        let fit = fit.map_or(String::new(), |fit| fitted(fit.estimate, chart.unit));
+        let fit = fit.map_or(String::new(), |fit| human::amount(fit.estimate, chart.unit));
         format!(
             "<tr><th scope=\"row\">{time}</th><td>{}</td><td>{fit}</td></tr>\n",
             cells.join("</td><td>")
@@ -242,15 +254,11 @@ fn curve_table(chart: &Chart) -> String {
     curve.bins.iter().enumerate().map(row).collect()
 }
 
-fn fitted(value: f64, unit: Unit) -> String {
-    human::amount(value, unit)
-}
-
 fn marks_table(chart: &Chart) -> String {
     if chart.marks.is_empty() {
         return String::new();
     }
-    let row = |mark: &seepmeter_chart::ChartMark| {
+    let row = |mark: &ChartMark| {
         let (time, label) = (human::duration(mark.t), escape::html(&escape::name(&mark.label)));
         format!("<tr><th scope=\"row\">{time}</th><td>{label}</td></tr>\n")
     };

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use seepmeter_record::{Bytes, EventKind, Header, Record, Subject, SubjectKind, TargetOrigin};
+
 use seepmeter_verdict::{Conclusion, MetricOutcome, Part, RunSeries, Scope, Verdict};
+
+use crate::compared::ComparedRuns;
 
 /// Replaces paths, arguments, marks and the host by tokens such as `path-3`: the same text by the same token
 /// within one report. Names of programs and of threads, pids and figures stay.
@@ -61,6 +64,14 @@ impl Redactor {
         for run in series {
             run.target = self.target(run.scope, &run.target);
             run.parts.iter_mut().for_each(|known| self.part(&mut known.part));
+        }
+    }
+
+    /// The names in a comparison.
+    pub fn compared(&mut self, compared: &mut ComparedRuns) {
+        compared.others.iter_mut().for_each(|run| run.name = self.text(&run.name));
+        for (name, _) in &mut compared.comparison.subjects {
+            *name = self.text(name);
         }
     }
 

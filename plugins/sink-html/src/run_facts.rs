@@ -25,15 +25,12 @@ pub struct RunFacts {
     pub(crate) more_findings: u64,
     /// The longest interval of a sampler that was slowed down, in ns.
     pub(crate) backed_off: BTreeMap<SamplerId, u64>,
-    /// The time of the last record, in ns.
-    pub(crate) last: u64,
 }
 
 impl RunFacts {
     /// Observes one record of the stream.
     pub fn observe(&mut self, record: &Record) {
         self.marks.observe(record);
-        self.last = self.last.max(record.time().unwrap_or(0));
         match record {
             Record::Header(header) => self.header = Some(Arc::clone(header)),
             Record::Subject(subject) if self.is_named(subject.id) => {

@@ -25,14 +25,14 @@ options! {
 }
 
 /// A report while its run goes on.
-pub struct RunReport {
+pub struct HtmlReport {
     metric: Option<String>,
     facts: RunFacts,
     collector: Collector,
     conclusion: Option<Conclusion>,
 }
 
-impl RunReport {
+impl HtmlReport {
     /// Of a metric, or of the main one. If none is named, growth by part is known of `rss` alone.
     #[must_use]
     pub fn new(metric: Option<String>) -> Self {
@@ -64,7 +64,13 @@ impl RunReport {
         let series = self.collector.series(collected).unwrap_or_default();
         let metric = self.metric.as_deref();
         let facts = &self.facts;
-        let content = ReportContent { facts, conclusion: &conclusion, series: &series, metric };
+        let content = ReportContent {
+            facts,
+            conclusion: &conclusion,
+            series: &series,
+            metric,
+            compared: None,
+        };
         match content.page() {
             Ok(page) => write(&page),
             Err(why) => {
@@ -75,10 +81,10 @@ impl RunReport {
     }
 }
 
-/// The sink `html` as a library that is loaded: it opens its file itself. In the command the same [`RunReport`]
+/// The sink `html` as a library that is loaded: it opens its file itself. In the command the same [`HtmlReport`]
 /// writes to a file that the command opens and watches over.
 pub struct Html {
-    report: RunReport,
+    report: HtmlReport,
     output: Box<dyn Write>,
     name: String,
 }
@@ -96,7 +102,7 @@ impl Plugin for Html {
             "-" => Box::new(std::io::stdout()),
             _ => Box::new(created(&path).map_err(|error| cannot_write(&name, &error))?),
         };
-        Ok(Self { report: RunReport::new(metric), output, name })
+        Ok(Self { report: HtmlReport::new(metric), output, name })
     }
 }
 

@@ -53,11 +53,15 @@ fn reports_are_drawn_where_their_data_is_and_react_and_load_nothing() {
 }
 
 fn make_reports(folder: &Path) {
-    leak().write(folder, "leak.jsonl");
     steps(folder);
-    hostile().write(folder, "hostile.jsonl");
-    large().write(folder, "large.jsonl");
-    Synthetic::rss(0, |_| 0).write(folder, "empty.jsonl");
+    for (name, run) in [
+        ("leak", leak()),
+        ("hostile", hostile()),
+        ("large", large()),
+        ("empty", Synthetic::rss(0, |_| 0)),
+    ] {
+        let _ = run.write(folder, &format!("{name}.jsonl"));
+    }
     let script = "\"$0\" saw 4 4 2 & \"$0\" saw 4 4 2; wait";
     let run = words![
         "run",
@@ -79,6 +83,13 @@ fn make_reports(folder: &Path) {
         let _ =
             seepmeter(words!["report", "-o", report, recording]).in_folder(folder).done().expect(0);
     }
+    compared(folder);
+    // A run of service.py with the samplers statm and smaps.
+    let recording = repository("tests/browser/service.jsonl.zst");
+    let _ = seepmeter(words!["report", "-o", "service.html", recording])
+        .in_folder(folder)
+        .done()
+        .expect(0);
     std::fs::write(folder.join("figures.json"), figures().to_string()).unwrap();
 }
 
@@ -126,6 +137,24 @@ fn large() -> Synthetic {
         run = run.part(&name, MappingClass::File, move |i| MIB + (i + part) / 50 * part);
     }
     run
+}
+
+/// Two runs each of a base that is steady and of a version that leaks.
+fn compared(folder: &Path) {
+    let mut words = words!["report", "-o", "compared.html"];
+    for (side, runs) in [("b", [1, 2]), ("n", [3, 4])] {
+        if side == "n" {
+            words.push("--".into());
+        }
+        for seed in runs {
+            let run =
+                if side == "n" { Synthetic::leak(600, seed) } else { Synthetic::flat(900, seed) };
+            words.push(
+                run.write(folder, &format!("{side}{seed}.jsonl")).file_name().unwrap().into(),
+            );
+        }
+    }
+    let _ = seepmeter(words).in_folder(folder).done().expect(0);
 }
 
 /// What the page's functions must give: a function, what it is called with, and what is expected.

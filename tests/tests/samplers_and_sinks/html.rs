@@ -1,5 +1,6 @@
 //! The sink `html` and `seepmeter report`: one file that has all that it shows, and runs nothing of a target's.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use seepmeter_record::conventions::{DescriptorKind, MappingClass, attribute};
@@ -200,7 +201,7 @@ fn what_comes_from_the_target_is_data_and_runs_nothing() {
     assert!(!page.contains("<img"), "markup of the target");
     assert!(!page.contains(['\u{1b}', '\u{202e}', '\u{2028}']), "what acts on a reader's line");
     let own = page.matches("</script").count();
-    assert_eq!(own, 8, "the page's own six scripts and two elements of data");
+    assert_eq!(own, 9, "the page's own seven scripts and two elements of data");
     let begin = "&lt;/script&gt;&lt;img src=x ";
     let whole =
         format!("{begin}onerror=alert(1)&gt;\\u{{1b}}[2J\\u{{202e}}{{{{body}}}}\\u{{2028}}");
@@ -227,7 +228,7 @@ fn the_policy_of_the_page_allows_its_own_scripts_and_nothing_else() {
     let (_, policy) = page.split_once("http-equiv=\"Content-Security-Policy\" content=\"").unwrap();
     let (policy, _) = policy.split_once('"').unwrap();
     assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
-    assert_eq!(policy.matches("'sha256-").count(), 7, "{policy}");
+    assert_eq!(policy.matches("'sha256-").count(), 8, "{policy}");
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
     // Nothing that a browser would load.
     for loads in
@@ -360,4 +361,56 @@ fn a_redacted_report_has_no_path_no_argument_no_mark_and_no_host() {
         "{}",
         text(&redacted)
     );
+}
+
+#[test]
+fn a_report_on_a_new_version_has_the_runs_of_the_base_and_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let base =
+        |seed: u64| Synthetic::flat(300, seed).write(folder.path(), &format!("b{seed}.jsonl"));
+    let new =
+        |seed: u64| Synthetic::leak(400, seed).write(folder.path(), &format!("n{seed}.jsonl"));
+    let (base, new) = ([base(1), base(2), base(3)], [new(1), new(2), new(3)]);
+    let one = words!["report", "-o", "-", base[0], new[0]];
+    let page = seepmeter(one).done().expect(0).out();
+    let shown = data(&page, "data");
+    assert_eq!(shown["classification"], "growing", "the report is on the new version");
+    let compared = &shown["compared"];
+    assert_eq!(compared["runs"].as_array().unwrap().len(), 1);
+    assert!(compared["runs"][0]["isBase"].as_bool().unwrap());
+    assert!(compared["figures"][0]["interval"].is_null(), "of one run each there is none");
+    assert!(text(&page).contains("one run does not show how much runs of one version differ"));
+    let several =
+        words!["report", "-o", "-", base[0], base[1], base[2], "--", new[0], new[1], new[2]];
+    let page = seepmeter(several).done().expect(0).out();
+    let shown = data(&page, "data");
+    assert_eq!(shown["compared"]["runs"].as_array().unwrap().len(), 5);
+    let rate = &shown["compared"]["figures"][0];
+    assert_eq!((rate["figure"].as_str(), rate["change"].as_str()), (Some("rate"), Some("worse")));
+    let [low, high] = [0, 1].map(|end| rate["interval"][end].as_f64().unwrap());
+    assert!(low < 20_000.0 && 20_000.0 < high + 200.0 && low > 15_000.0, "{rate}");
+    let three = seepmeter(words!["report", base[0], base[1], new[0]]).in_folder(folder.path());
+    let _ = three.done().expect_complaint(125, &["--", "BASE", "NEW"]);
+    let twice = seepmeter(words!["report", base[0], base[0]]).in_folder(folder.path());
+    let _ = twice.done().expect_complaint(125, &["are one file"]);
+}
+
+#[test]
+fn open_hands_the_report_to_the_desktop_or_says_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = Synthetic::leak(300, 1).write(folder.path(), "r.jsonl");
+    let opener = folder.path().join("xdg-open");
+    let run = |path: &str| {
+        let words = words!["report", "--open", "-o", "x.html", "r.jsonl"];
+        seepmeter(words).in_folder(folder.path()).env("PATH", path).done()
+    };
+    let _ = run("/nowhere")
+        .expect_complaint(125, &["x.html", "xdg-open", "open the file in a browser"]);
+    let places = format!("{}:/usr/bin:/bin", folder.path().display());
+    for (script, status) in [("#!/bin/sh\necho opened $1\n", 0), ("#!/bin/sh\nexit 3\n", 125)] {
+        std::fs::write(&opener, script).unwrap();
+        std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let done = run(&places).expect(status);
+        assert_eq!(done.out().contains("opened x.html"), status == 0, "{}", done.output());
+    }
 }

@@ -77,7 +77,8 @@ pub enum Subcommand {
     /// Write a report of a recording: one HTML file that shows why it was judged so
     ///
     /// The file has all that it shows, and loads nothing: it can be attached to a ticket or sent by mail.
-    /// Files of other tools work too, as for judge.
+    /// Files of other tools work too, as for judge. With two recordings, or several runs of each with `--`
+    /// between them, it is a report on the new version beside the base.
     Report(ReportFlags),
     /// Compare runs of a new version with runs of a base version
     ///
@@ -226,8 +227,13 @@ pub struct ReportFlags {
     /// What to read of tables.
     #[command(flatten)]
     pub table: TableFlags,
-    /// A recording or a table; `-` is standard input
-    pub recording: PathBuf,
+    /// A recording or a table; `-` is standard input. Of two, the first is the base that the second is compared
+    /// with
+    #[arg(required = true, value_name = "RECORDING")]
+    pub recordings: Vec<PathBuf>,
+    /// Several runs of a new version, which are compared with those before `--`; the report is on the first
+    #[arg(last = true)]
+    pub new: Vec<PathBuf>,
 }
 
 /// `seepmeter compare`.

@@ -5,21 +5,21 @@
 
 use seepmeter_plugin::{Error, Plugin, Sink};
 use seepmeter_record::Record;
-use seepmeter_sink_html::{HtmlOptions, RunReport};
+use seepmeter_sink_html::{Html, HtmlOptions, HtmlReport};
 use seepmeter_verdict::Conclusion;
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
 
 /// The sink `html`.
-pub struct Html {
+pub struct HtmlSink {
     output: Output,
-    report: RunReport,
+    report: HtmlReport,
 }
 
-impl OutputSink for Html {
-    const NAME: &'static str = seepmeter_sink_html::Html::NAME;
-    const ABOUT: &'static str = seepmeter_sink_html::Html::ABOUT;
+impl OutputSink for HtmlSink {
+    const NAME: &'static str = Html::NAME;
+    const ABOUT: &'static str = Html::ABOUT;
     type Options = HtmlOptions;
 
     fn destination(options: &HtmlOptions) -> Result<Destination, Error> {
@@ -28,11 +28,11 @@ impl OutputSink for Html {
 
     fn new(options: HtmlOptions, output: Output) -> Result<Self, Error> {
         let HtmlOptions { path: _, metric } = options;
-        Ok(Self { output, report: RunReport::new(metric) })
+        Ok(Self { output, report: HtmlReport::new(metric) })
     }
 }
 
-impl Sink for Html {
+impl Sink for HtmlSink {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.report.observe(record);
         Ok(())

@@ -21,7 +21,7 @@ mod test_stream;
 
 pub use csv::Csv;
 pub use exec::Exec;
-pub use html::Html;
+pub use html::HtmlSink;
 pub use jsonl::Jsonl;
 pub(crate) use output::{Destination, Output};
 pub(crate) use output_sink::{OutputSink, factory};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
+use seepmeter_plugin::ErrorKind;
 use seepmeter_record::Record;
 use seepmeter_record::conventions::metric;
 use seepmeter_sink_html::{ComparedRuns, OtherRun, Redactor, ReportContent, RunFacts};
@@ -44,9 +45,12 @@ fn write(flags: &ReportFlags, room: &OutputRoom) -> Result<()> {
     let (base, new) = sides(recordings, new)?;
     let page = page(flags, base, new)?;
     pending.begin();
-    output.print(|out| out.write_all(page.as_bytes()))?;
-    output.flush()?;
-    Ok(output.check_at_end()?)
+    let written = output.print(|out| out.write_all(page.as_bytes()));
+    match written.and_then(|()| output.flush()).and_then(|()| output.check_at_end()) {
+        // Whoever reads standard output has had enough.
+        Err(error) if error.kind() == ErrorKind::Closed => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// The runs of the base, and those of the new version; the report is on the first of these.

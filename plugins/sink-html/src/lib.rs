@@ -13,7 +13,6 @@
 //! The template, the style and the scripts are files of their own in `page/`. What comes from the target is data
 //! there: text of an element, or JSON that no script element runs, and the content security policy of the file
 //! allows the scripts and the style of `page/` by their hashes and nothing else.
-#![forbid(unsafe_op_in_unsafe_fn)]
 
 mod compared;
 mod content;

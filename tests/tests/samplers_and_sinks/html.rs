@@ -1,5 +1,7 @@
 //! The sink `html` and `seepmeter report`: one file that has all that it shows, and runs nothing of a target's.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -261,21 +263,39 @@ fn a_million_samples_of_five_thousand_parts_make_a_page_of_two_megabytes_at_most
     }
 }
 
+/// A recording of so many samples, in each of which one part in its turn has a new value. Of the whole one sample is
+/// a spike.
+fn large(folder: &Path, samples: i64, parts: i64) -> PathBuf {
+    let mut run = Synthetic::rss(1, |_| 5_000 * MIB);
+    for part in 0..parts {
+        let name = format!("/srv/application/releases/{part:05}/lib/libmodule-{part:05}.so r--p");
+        run = run.part(&name, MappingClass::File, |_| MIB);
+    }
+    let path = run.write(folder, "large.jsonl");
+    let recording = std::fs::read_to_string(&path).unwrap();
+    let mut out = BufWriter::new(File::create(&path).unwrap());
+    for line in recording.lines().filter(|line| !line.starts_with("{\"footer\"")) {
+        writeln!(out, "{line}").unwrap();
+    }
+    for i in 1..samples {
+        let whole = match i {
+            _ if i == samples * 3 / 4 => 9_000 * MIB,
+            i => 5_000 * MIB + 1_000 * i + noise(3, i, 50_000),
+        };
+        let (t, part) = (i * 1_000_000_000, i % parts);
+        let (subject, value) = (part + 1, MIB + i / parts * part);
+        let points = format!("[[0,0,{whole}],[{subject},1,{value}]]");
+        let sample = format!("\"t\":{t},\"sampler\":0,\"duration\":1000,\"points\":{points}");
+        writeln!(out, "{{\"sample\":{{{sample}}}}}").unwrap();
+    }
+    out.flush().unwrap();
+    path
+}
+
 /// A spike of one sample is in the page, and so is each part.
 fn bounded(samples: i64, parts: i64, most: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let spike = samples * 3 / 4;
-    let mut run = Synthetic::rss(samples, move |i| match i {
-        _ if i == spike => 9_000 * MIB,
-        i => 5_000 * MIB + 1_000 * i + noise(3, i, 50_000),
-    });
-    for part in 0..parts {
-        // Each changes about a hundred times.
-        let every = samples / 100;
-        let name = format!("/srv/application/releases/{part:05}/lib/libmodule-{part:05}.so r--p");
-        run = run.part(&name, MappingClass::File, move |i| MIB + (i + part * 7) / every * part);
-    }
-    let recording = run.write(folder.path(), "large.jsonl");
+    let recording = large(folder.path(), samples, parts);
     let page = report(&recording);
     assert!(page.len() <= most, "{} bytes", page.len());
     let shown = data(&page, "data");

@@ -28,17 +28,21 @@ const SHELLS: [(&str, &str); 3] = [
 ];
 
 /// What of the repository goes into a release, and where.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("README.md", "share/doc/seepmeter/README.md"),
     ("CHANGELOG.md", "share/doc/seepmeter/CHANGELOG.md"),
     ("LICENSE-APACHE", "share/doc/seepmeter/LICENSE-APACHE"),
     ("LICENSE-MIT", "share/doc/seepmeter/LICENSE-MIT"),
     (FONT_LICENCE, "share/doc/seepmeter/LICENSE-INTER"),
+    (UPLOT_LICENCE, "share/doc/seepmeter/LICENSE-UPLOT"),
     ("include/seepmeter-plugin.h", "include/seepmeter-plugin.h"),
 ];
 
 /// The licence of the font that is part of the binary.
 const FONT_LICENCE: &str = "crates/seepmeter-chart/fonts/OFL.txt";
+
+/// The licence of uPlot, which is part of the binary and of each report.
+const UPLOT_LICENCE: &str = "plugins/sink-html/vendor/uplot/LICENSE";
 
 /// Examples of plugins, to be copied by whoever writes one.
 const EXAMPLES: [&str; 4] = ["sampler-in-c", "sampler-in-rust", "sink-in-c", "sink-in-rust"];
@@ -149,12 +153,15 @@ fn deb(root: &Path, tree: &Path, out: &Path, time: &str) -> Result<PathBuf> {
     fs::set_permissions(usr.join("bin/seepmeter"), fs::Permissions::from_mode(0o755))?;
     // Policy 12.3, 12.5, 12.7: documentation is compressed, and there is one file about licences.
     let documents = usr.join("share/doc/seepmeter");
-    for licence in ["LICENSE-APACHE", "LICENSE-MIT", "LICENSE-INTER"] {
+    for licence in ["LICENSE-APACHE", "LICENSE-MIT", "LICENSE-INTER", "LICENSE-UPLOT"] {
         fs::remove_file(documents.join(licence))?;
     }
     let mit = fs::read_to_string(root.join("LICENSE-MIT"))?;
     let font = fs::read_to_string(root.join(FONT_LICENCE))?;
-    write(&documents.join("copyright"), copyright(&mit, &font).as_bytes())?;
+    let uplot = fs::read_to_string(root.join(UPLOT_LICENCE))?;
+    let uplot = uplot.lines().find_map(|line| line.strip_prefix("Copyright (c) "));
+    let uplot = uplot.with_context(|| format!("{UPLOT_LICENCE} names no holder"))?;
+    write(&documents.join("copyright"), copyright(&mit, &font, uplot).as_bytes())?;
     fs::rename(documents.join("CHANGELOG.md"), documents.join("changelog"))?;
     let pages = fs::read_dir(usr.join("share/man/man1"))?;
     let mut packed = pages.map(|page| Ok(page?.path())).collect::<Result<Vec<_>>>()?;
@@ -174,8 +181,9 @@ fn deb(root: &Path, tree: &Path, out: &Path, time: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The file about licences, in the form of Debian (copyright-format/1.0).
-fn copyright(mit: &str, font: &str) -> String {
+/// The file about licences, in the form of Debian (copyright-format/1.0). `uplot` has the copyright of uPlot, under
+/// the same licence as `mit`.
+fn copyright(mit: &str, font: &str, uplot: &str) -> String {
     let holder = mit.lines().find_map(|line| line.strip_prefix("Copyright (c) "));
     let paragraphs = mit.split_once("Permission is").map_or(mit, |(head, _)| &mit[head.len()..]);
     let indented = |text: &str| -> String {
@@ -187,7 +195,7 @@ fn copyright(mit: &str, font: &str) -> String {
     };
     let (expat, font) = (indented(paragraphs), indented(font));
     format!(
-        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: seepmeter\n\nFiles: *\nCopyright: {}\nLicense: Expat or Apache-2.0\n\nFiles: crates/seepmeter-chart/fonts/*\nCopyright: 2016 The Inter Project Authors (https://github.com/rsms/inter)\nLicense: OFL-1.1\n\nLicense: Expat\n{expat}\nLicense: OFL-1.1\n{font}\nLicense: Apache-2.0\n On Debian systems, the full text of the Apache License, Version 2.0, is in\n /usr/share/common-licenses/Apache-2.0.\n",
+        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: seepmeter\n\nFiles: *\nCopyright: {}\nLicense: Expat or Apache-2.0\n\nFiles: crates/seepmeter-chart/fonts/*\nCopyright: 2016 The Inter Project Authors (https://github.com/rsms/inter)\nLicense: OFL-1.1\n\nFiles: plugins/sink-html/vendor/uplot/*\nCopyright: {uplot}\nLicense: Expat\n\nLicense: Expat\n{expat}\nLicense: OFL-1.1\n{font}\nLicense: Apache-2.0\n On Debian systems, the full text of the Apache License, Version 2.0, is in\n /usr/share/common-licenses/Apache-2.0.\n",
         holder.unwrap_or("the contributors to Seepmeter"),
     )
 }

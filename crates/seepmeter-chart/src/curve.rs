@@ -69,7 +69,8 @@ impl Curve {
     }
 
     /// When nothing was sampled between its first and its last sample.
-    pub(crate) fn gaps(&self) -> Vec<Span> {
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Span> {
         let stretches = self.stretches();
         let ends =
             stretches.windows(2).filter_map(|pair| Some((pair[0].last()?.0, pair[1].first()?.0)));

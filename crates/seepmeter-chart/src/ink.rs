@@ -61,7 +61,7 @@ const PARTS: [(u32, u32); 8] = [
 
 impl Ink {
     /// All of them, with the thin lines.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
+    pub fn all() -> impl Iterator<Item = Self> {
         let named = [
             Self::Ground,
             Self::Text,
@@ -79,6 +79,15 @@ impl Ink {
             Self::Mark,
         ];
         named.into_iter().chain((0..PARTS.len()).map(|i| Self::Part(i as u8)))
+    }
+
+    /// Its name in a class or a variable of a style sheet: `growing`, `p3` of a thin line.
+    #[must_use]
+    pub fn class(self) -> String {
+        match self {
+            Self::Part(number) => format!("p{number}"),
+            ink => format!("{ink:?}").to_lowercase(),
+        }
     }
 
     /// That of a verdict.

@@ -33,7 +33,7 @@ impl Picture {
         let used: Vec<Ink> = Ink::all().filter(|ink| self.uses(*ink)).collect();
         let rules = |theme: Theme| -> String {
             let rule = |ink: &Ink| {
-                let (class, colour) = (class(*ink), ink.colour(theme));
+                let (class, colour) = (ink.class(), ink.colour(theme));
                 format!(".f{class}{{fill:#{colour:06x}}}.s{class}{{stroke:#{colour:06x}}}\n")
             };
             used.iter().map(rule).collect()
@@ -56,21 +56,13 @@ impl Picture {
     }
 }
 
-/// The letter, or the letters, of a colour in the names of classes.
-fn class(ink: Ink) -> String {
-    match ink {
-        Ink::Part(number) => format!("p{number}"),
-        ink => format!("{ink:?}").to_lowercase(),
-    }
-}
-
 fn push_shape(out: &mut String, shape: &Shape) {
     // Writing to a String does not fail.
     let _ = match shape {
         Shape::Rect { ink, at: (x, y), size: (width, height) } => writeln!(
             out,
             "<rect class=\"f{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-            class(*ink),
+            ink.class(),
             number(*x),
             number(*y),
             number(*width),
@@ -83,7 +75,7 @@ fn push_shape(out: &mut String, shape: &Shape) {
             writeln!(
                 out,
                 "<path class=\"s{}\" fill=\"none\" stroke-width=\"{}\" stroke-linejoin=\"round\"{dashes} d=\"{}\"/>",
-                class(*ink),
+                ink.class(),
                 number(*width),
                 path(points)
             )
@@ -91,12 +83,12 @@ fn push_shape(out: &mut String, shape: &Shape) {
         Shape::Area { ink, points, opacity } => writeln!(
             out,
             "<path class=\"f{}\" fill-opacity=\"{}\" d=\"{}Z\"/>",
-            class(*ink),
+            ink.class(),
             number(*opacity),
             path(points)
         ),
         Shape::Disc { ink, at: (x, y), radius, filled } => {
-            let (class, fill) = (class(*ink), if *filled { "" } else { " fill=\"none\"" });
+            let (class, fill) = (ink.class(), if *filled { "" } else { " fill=\"none\"" });
             let class = if *filled { format!("f{class}") } else { format!("s{class}") };
             writeln!(
                 out,
@@ -124,7 +116,7 @@ fn push_shape(out: &mut String, shape: &Shape) {
 
 fn span(run: &TextRun) -> String {
     let weight = if run.bold { " font-weight=\"bold\"" } else { "" };
-    format!("<tspan class=\"f{}\"{weight}>{}</tspan>", class(run.ink), escaped(&run.text))
+    format!("<tspan class=\"f{}\"{weight}>{}</tspan>", run.ink.class(), escaped(&run.text))
 }
 
 fn path(points: &[(f64, f64)]) -> String {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use seepmeter_record::human;
 use seepmeter_record::jsonl::{self, Ending, ReadError, UNFINISHED};
+use seepmeter_record::{Record, human};
 
 use crate::collector::Collector;
 use crate::conclusion::{Conclusion, JudgeOptions, NoVerdict};
@@ -159,6 +159,19 @@ impl RunFile {
         options: JudgeOptions,
         table: &TableOptions,
     ) -> Result<Self, RunFileError> {
+        Self::read_observed(path, (name, table), options, |_| {})
+    }
+
+    /// The same, and `observe` is shown each record of a recording.
+    ///
+    /// # Errors
+    /// As [`RunFile::read`].
+    pub fn read_observed(
+        path: &Path,
+        (name, table): (&str, &TableOptions),
+        options: JudgeOptions,
+        mut observe: impl FnMut(&Record),
+    ) -> Result<Self, RunFileError> {
         let mut file = PeekedFile::open(path)?;
         if let Some(table) = file.table(table, &options.metrics)? {
             let series: Vec<RunSeries> =
@@ -172,6 +185,7 @@ impl RunFile {
         let mut collector = Box::new(Collector::new(options));
         while let Some(record) = recording.next_record()? {
             collector.observe(&record);
+            observe(&record);
         }
         let end = match recording.ending() {
             Ending::Whole | Ending::Continued => None,
@@ -218,6 +232,19 @@ impl RunFile {
                 Ok(runs.iter().map(|run| run.judge_by_work(counter, &series)).collect())
             }
             Content::Series(..) => Err(NoWork::NoRecording),
+        }
+    }
+
+    /// All series of one of the metrics, as [`Collector::series`] has them.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn all_series(&self, metric: &str) -> Result<Vec<RunSeries>, NoVerdict> {
+        match &self.content {
+            Content::Recording(collector) => collector.series(metric),
+            Content::Series(_, runs) => {
+                Ok(runs.iter().filter(|run| run.metric == metric).cloned().collect())
+            }
         }
     }
 

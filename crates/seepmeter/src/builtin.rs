@@ -6,7 +6,9 @@ use seepmeter_plugin::{SamplerFactory, SinkFactory};
 
 use crate::output_files::OutputRoom;
 use crate::samplers::Statm;
-use crate::sinks::{Csv, Exec, Jsonl, Png, Stacks, Summary, Svg, Text, VerdictSink, factory};
+use crate::sinks::{
+    Csv, Exec, HtmlSink, Jsonl, Png, Stacks, Summary, Svg, Text, VerdictSink, factory,
+};
 
 /// The built-in samplers.
 #[must_use]
@@ -35,6 +37,7 @@ pub fn sinks(room: &OutputRoom) -> Vec<Arc<SinkFactory>> {
         factory::<Stacks>(room),
         factory::<Svg>(room),
         factory::<Png>(room),
+        factory::<HtmlSink>(room),
         factory::<Summary>(room),
         factory::<VerdictSink>(room),
     ]

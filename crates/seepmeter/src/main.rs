@@ -29,6 +29,7 @@ fn main() {
         Subcommand::Attach(flags) => commands::attach(flags),
         Subcommand::Replay(flags) => commands::replay(flags),
         Subcommand::Judge(flags) => commands::judge(&flags),
+        Subcommand::Report(flags) => commands::report(&flags),
         Subcommand::Compare(flags) => commands::compare(&flags),
         Subcommand::Scale(flags) => commands::scale(&flags),
         Subcommand::Heap(flags) => commands::heap(&flags),

@@ -10,7 +10,7 @@ use seepmeter_verdict::ReportFormat;
 use crate::flags::{FormatSpec, SinkFlags, WatchFlags, parse_interval};
 use crate::output_files::OutputRoom;
 use crate::registry::{PluginDescription, PluginOrigin, RegisteredPlugin, Registry};
-use crate::sinks::{OutputSink, Summary, Text};
+use crate::sinks::{HtmlSink, OutputSink, Summary, Text, drawing};
 use crate::spec::Spec;
 use crate::terminal::When;
 
@@ -131,12 +131,19 @@ fn chart_as_asked(specs: &mut [Spec], when: When) {
     }
 }
 
-/// The lines of `text` are of what is judged, unless it is asked for something else.
+/// The lines of `text` and a report are of what is judged, unless they are asked for something else.
 fn show_what_is_judged(specs: &mut [Spec], metrics: &[String]) {
-    let text = specs.iter_mut().filter(|spec| spec.name == Text::NAME);
-    for spec in text.filter(|_| !metrics.is_empty()) {
-        if !spec.options.iter().any(|(key, _)| key == Text::METRIC) {
-            spec.options.push((Text::METRIC.to_owned(), metrics.join(",")));
+    let Some(main) = metrics.first() else { return };
+    // A report collects the parts of what it shows, so it has to know from the start what that is.
+    let shown = [
+        (Text::NAME, Text::METRIC, metrics.join(",")),
+        (HtmlSink::NAME, drawing::METRIC, main.clone()),
+    ];
+    for (sink, option, value) in shown {
+        for spec in specs.iter_mut().filter(|spec| spec.name == sink) {
+            if !spec.options.iter().any(|(key, _)| key == option) {
+                spec.options.push((option.to_owned(), value.clone()));
+            }
         }
     }
 }

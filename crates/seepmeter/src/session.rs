@@ -20,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::plan::NamedPlugins;
 use crate::registry::Registry;
-use crate::sinks::{OutputSink, Png, Svg, Text, drawing};
+use crate::sinks::{HtmlSink, OutputSink, Png, Svg, Text, drawing};
 
 /// What was asked for.
 pub(crate) enum Request {
@@ -154,7 +154,7 @@ pub(crate) fn check_recorded_metrics<'a>(
 
 /// Makes sure that what is to be drawn will be judged: a picture is one of a verdict.
 fn check_drawn_metrics(sinks: &SinkFlags, judge: &JudgeOptions) -> Result<()> {
-    let draws = |name: &str| name == Svg::NAME || name == Png::NAME;
+    let draws = |name: &str| [Svg::NAME, Png::NAME, HtmlSink::NAME].contains(&name);
     for sink in sinks.sinks.iter().filter(|spec| draws(&spec.name)) {
         let mut drawn = sink.values_of(drawing::METRIC).into_iter();
         let Some(metric) = drawn.find(|metric| !judge.metrics.iter().any(|it| it == metric)) else {

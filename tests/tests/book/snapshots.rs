@@ -15,6 +15,7 @@ const COMMANDS: [&str; 11] = [
     "attach",
     "replay",
     "judge",
+    "report",
     "compare",
     "scale",
     "heap",

@@ -150,6 +150,7 @@ fn the_tar_file_has_everything_and_works_wherever_it_is_unpacked() {
         "share/doc/seepmeter/LICENSE-APACHE",
         "share/doc/seepmeter/LICENSE-MIT",
         "share/doc/seepmeter/LICENSE-INTER",
+        "share/doc/seepmeter/LICENSE-UPLOT",
         "share/doc/seepmeter/examples/sink-in-c/sink.c",
     ] {
         assert!(found.contains(file), "there is no {file}: {found:#?}");

@@ -91,7 +91,9 @@ fn all_samplers_and_sinks_are_offered_with_what_they_do() {
     for name in ["statm\t", "smaps\t", "ptrace\t", "fds\t", "cgroup\t"] {
         assert!(offered("sampler").contains(name), "{}", offered("sampler"));
     }
-    for name in ["text", "csv", "jsonl", "exec", "stacks", "svg", "png", "summary", "verdict"] {
+    for name in
+        ["text", "csv", "jsonl", "exec", "stacks", "svg", "png", "html", "summary", "verdict"]
+    {
         assert!(offered("sink").contains(&format!("{name}\t")), "{}", offered("sink"));
     }
 }

@@ -2,6 +2,7 @@
 
 mod exec;
 mod fds;
+mod html;
 mod ptrace;
 mod recordings;
 mod sources;

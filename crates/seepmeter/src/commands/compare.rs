@@ -29,7 +29,7 @@ pub fn compare(flags: &CompareFlags) -> Result<Outcome> {
 }
 
 fn answer(flags: &CompareFlags) -> Result<(Report, Outcome)> {
-    check_files(flags)?;
+    check_files(flags.base.iter().chain(&flags.new))?;
     let mut metrics = flags.metric.clone();
     if metrics.is_empty() {
         metrics.push(metric::RSS.name.to_owned());
@@ -66,12 +66,15 @@ fn answer(flags: &CompareFlags) -> Result<(Report, Outcome)> {
     Ok((Report { sections, explain: false, name_files: false }, outcome))
 }
 
-fn comparable(files: &[(String, RunFile)], metric: &str) -> Result<Vec<ComparableRun>> {
+pub(super) fn comparable<'a>(
+    files: impl IntoIterator<Item = &'a (String, RunFile)>,
+    metric: &str,
+) -> Result<Vec<ComparableRun>> {
     let comparable = |(file, run): &(String, RunFile)| {
         let series = run.series(metric).map_err(|why| anyhow!("cannot judge {file}: {why}"))?;
         ComparableRun::of(series).with_context(|| format!("cannot compare {file}"))
     };
-    files.iter().map(comparable).collect()
+    files.into_iter().map(comparable).collect()
 }
 
 /// What `--fail-on` makes of a comparison.
@@ -97,10 +100,10 @@ fn gate(fail_on: FailOn, comparison: &RunComparison) -> GateOutcome {
 }
 
 /// A run that counts twice would be taken for two that agree. Standard input can be read once.
-fn check_files(flags: &CompareFlags) -> Result<()> {
+pub(super) fn check_files<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
     let mut known: BTreeMap<(u64, u64), &Path> = BTreeMap::new();
     let mut inputs = 0;
-    for file in flags.base.iter().chain(&flags.new) {
+    for file in files {
         if file == Path::new("-") {
             inputs += 1;
             continue;

@@ -76,6 +76,12 @@ pub enum Subcommand {
     /// Procpath (as CSV), and of the sink csv, are known by their first lines. For any other table, name
     /// the columns: --time and --value.
     Judge(JudgeFlags),
+    /// Write a report of a recording: one HTML file that shows why it was judged so
+    ///
+    /// The file has all that it shows, and loads nothing: it can be attached to a ticket or sent by mail.
+    /// Files of other tools work too, as for judge. With two recordings, or several runs of each with `--`
+    /// between them, it is a report on the new version beside the base.
+    Report(ReportFlags),
     /// Compare runs of a new version with runs of a base version
     ///
     /// Give several runs of each: one run does not show how much runs of one version differ.
@@ -214,6 +220,33 @@ pub struct JudgeFlags {
     /// Recordings or tables; `-` is standard input
     #[arg(required = true, value_name = "RECORDING")]
     pub files: Vec<PathBuf>,
+}
+
+/// `seepmeter report`.
+#[derive(Debug, Args)]
+pub struct ReportFlags {
+    /// The report's file; `-` is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+    /// Open the report in the browser
+    #[arg(long)]
+    pub open: bool,
+    /// For sharing: replace paths, arguments, marks and the host by tokens
+    #[arg(long)]
+    pub redact: bool,
+    /// The metric to show [default: rss]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// What to read of tables.
+    #[command(flatten)]
+    pub table: TableFlags,
+    /// A recording or a table; `-` is standard input. Of two, the first is the base that the second is compared
+    /// with
+    #[arg(required = true, value_name = "RECORDING")]
+    pub recordings: Vec<PathBuf>,
+    /// Several runs of a new version, which are compared with those before `--`; the report is on the first
+    #[arg(last = true)]
+    pub new: Vec<PathBuf>,
 }
 
 /// `seepmeter compare`.

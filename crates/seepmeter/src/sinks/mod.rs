@@ -3,6 +3,7 @@
 mod csv;
 pub(crate) mod drawing;
 mod exec;
+mod html;
 mod jsonl;
 mod output;
 mod output_sink;
@@ -20,6 +21,7 @@ mod test_stream;
 
 pub use csv::Csv;
 pub use exec::Exec;
+pub use html::HtmlSink;
 pub use jsonl::Jsonl;
 pub(crate) use output::{Destination, Output};
 pub(crate) use output_sink::{OutputSink, factory};

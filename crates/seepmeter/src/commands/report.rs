@@ -1,0 +1,173 @@
+//! `seepmeter report`: a page of why a recording was judged so, and of how it differs from a base.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+use seepmeter_plugin::ErrorKind;
+use seepmeter_record::Record;
+use seepmeter_record::conventions::metric;
+use seepmeter_sink_html::{ComparedRuns, OtherRun, Redactor, ReportContent, RunFacts};
+use seepmeter_verdict::{Conclusion, JudgeOptions, RunComparison, RunFile, RunSeries};
+
+use super::compare::{check_files, comparable};
+use super::judge::{notice_doubts, notice_epochs, read_run};
+use crate::flags::ReportFlags;
+use crate::messages::shown;
+use crate::outcome::Outcome;
+use crate::output_files::{OutputRoom, PendingOutputs};
+use crate::sinks::{Destination, Output};
+use crate::watch::Watch;
+
+/// What opens a file in the program that the user's desktop has for it (xdg-utils).
+const OPENER: &str = "xdg-open";
+
+/// `seepmeter report`.
+///
+/// # Errors
+/// A recording that can't be read or has nothing to show, or a report that can't be written.
+pub fn report(flags: &ReportFlags) -> Result<Outcome> {
+    let room = OutputRoom::new();
+    Watch::while_judging(room.clone(), || write(flags, &room))?;
+    if flags.open {
+        open(&flags.output)?;
+    }
+    Ok(Outcome::Success)
+}
+
+fn write(flags: &ReportFlags, room: &OutputRoom) -> Result<()> {
+    let ReportFlags { recordings, new, output, .. } = flags;
+    let all = || recordings.iter().chain(new);
+    all().for_each(|file| room.protect(file, "a recording of the report"));
+    check_files(all())?;
+    let pending = PendingOutputs::of(room);
+    let mut output = Output::open(room, &Destination::of(Some(output)), "the report")?;
+    let (base, new) = sides(recordings, new)?;
+    let page = page(flags, base, new)?;
+    pending.begin();
+    let written = output.print(|out| out.write_all(page.as_bytes()));
+    match written.and_then(|()| output.flush()).and_then(|()| output.check_at_end()) {
+        // Whoever reads standard output has had enough.
+        Err(error) if error.kind() == ErrorKind::Closed => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// The runs of the base, and those of the new version; the report is on the first of these.
+fn sides<'a>(
+    recordings: &'a [PathBuf],
+    new: &'a [PathBuf],
+) -> Result<(&'a [PathBuf], &'a [PathBuf])> {
+    match (recordings, new) {
+        ([_], []) => Ok((&[], recordings)),
+        ([_, _], []) => Ok(recordings.split_at(1)),
+        (_, []) => {
+            bail!("which of them are of the new version? Write `--` between: BASE... -- NEW...")
+        }
+        _ => Ok((recordings, new)),
+    }
+}
+
+/// The run that is reported on.
+struct ReportedRun {
+    facts: RunFacts,
+    conclusion: Conclusion,
+    series: Vec<RunSeries>,
+    compared: Option<ComparedRuns>,
+}
+
+fn page(flags: &ReportFlags, base: &[PathBuf], new: &[PathBuf]) -> Result<String> {
+    let mut redactor = flags.redact.then(Redactor::default);
+    let [reported, more @ ..] = new else { bail!("there is no recording to report on") };
+    let cannot = || format!("cannot report on {}", shown(reported));
+    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
+    let (facts, run) = read_reported(reported, flags, redactor.as_mut()).with_context(cannot)?;
+    let conclusion = run.conclude();
+    let metrics = conclusion.metrics.iter();
+    let series = metrics.flat_map(|metric| run.all_series(&metric.metric).unwrap_or_default());
+    let series = series.collect();
+    let compared = match base {
+        [] => None,
+        base => Some(compared_with(flags, metric, (shown(reported), run), (base, more))?),
+    };
+    let mut run = ReportedRun { facts, conclusion, series, compared };
+    if let Some(redactor) = &mut redactor {
+        redactor.conclusion(&mut run.conclusion);
+        redactor.series(&mut run.series);
+        run.compared.iter_mut().for_each(|compared| redactor.compared(compared));
+    }
+    let content = ReportContent {
+        facts: &run.facts,
+        conclusion: &run.conclusion,
+        series: &run.series,
+        metric: None,
+        compared: run.compared.as_ref(),
+    };
+    content.page().with_context(cannot)
+}
+
+fn read_reported(
+    file: &Path,
+    flags: &ReportFlags,
+    mut redactor: Option<&mut Redactor>,
+) -> Result<(RunFacts, RunFile)> {
+    let (name, table) = (shown(file), flags.table.options());
+    let mut facts = RunFacts::default();
+    let observe = |record: &Record| match &mut redactor {
+        Some(redactor) => facts.observe(&redactor.record(record)),
+        None => facts.observe(record),
+    };
+    let run = RunFile::read_observed(file, (&name, &table), options(flags), observe)?;
+    notice_doubts(&run, &name);
+    Ok((facts, run))
+}
+
+fn options(flags: &ReportFlags) -> JudgeOptions {
+    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
+    JudgeOptions { metrics: vec![metric.to_owned()], ..JudgeOptions::default() }
+}
+
+/// The run that is reported on, and more of its version, beside those of a base.
+fn compared_with(
+    flags: &ReportFlags,
+    metric: &str,
+    reported: (String, RunFile),
+    (base, more): (&[PathBuf], &[PathBuf]),
+) -> Result<ComparedRuns> {
+    let read = |files: &[PathBuf]| -> Result<Vec<(String, RunFile)>> {
+        let read = |file: &PathBuf| {
+            let (name, run) = (shown(file), read_run(file, options(flags), &flags.table)?);
+            notice_doubts(&run, &name);
+            notice_epochs(&run, &name);
+            Ok((name, run))
+        };
+        files.iter().map(read).collect()
+    };
+    let (base, more) = (read(base)?, read(more)?);
+    let new = std::iter::once(&reported).chain(&more);
+    let (base_runs, new_runs) = (comparable(&base, metric)?, comparable(new, metric)?);
+    let comparison = RunComparison::of(&base_runs, &new_runs)
+        .ok_or_else(|| anyhow!("there is nothing to compare"))?;
+    let sides = base.iter().map(|run| (run, true)).chain(more.iter().map(|run| (run, false)));
+    let other = |((name, run), is_base): (&(String, RunFile), bool)| {
+        let series = run.series(metric).map_err(|why| anyhow!("cannot judge {name}: {why}"))?;
+        Ok(OtherRun { name: name.clone(), is_base, series: series.whole })
+    };
+    Ok(ComparedRuns { comparison, others: sides.map(other).collect::<Result<_>>()? })
+}
+
+/// Shows a file as the user's desktop does.
+fn open(file: &Path) -> Result<()> {
+    let name = shown(file);
+    let opened = Command::new(OPENER).arg(file).status().with_context(|| {
+        format!(
+            "the report is in {name}, and cannot be opened: {OPENER} (of xdg-utils) does not run; open the file in a browser"
+        )
+    })?;
+    if !opened.success() {
+        bail!(
+            "the report is in {name}, and {OPENER} cannot open it ({opened}); open the file in a browser"
+        );
+    }
+    Ok(())
+}

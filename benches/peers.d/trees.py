@@ -61,8 +61,7 @@ def seepmeter_answer(output, said):
         verdicts = [json.loads(line) for line in file]
     whole = [one for one in verdicts if one["scope"] == "all-targets"]
     word = whole[-1]["classification"] if whole else "no verdict on the tree"
-    sentence = re.search(r"^verdict +(.*)$", said, re.MULTILINE)
-    named = re.search(r"\d+ % in [^,;]*", sentence[1]) if sentence else None
+    named = re.search(r"\d+ % of it in [^,;\n]*", said)
     peaks = {
         kind: size(found[1])
         for kind in ("rss sum", "pss sum")

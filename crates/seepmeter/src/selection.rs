@@ -27,7 +27,7 @@ use crate::successor::{SuccessorOf, SuccessorSearch};
 const MOST_LISTED: usize = 20;
 
 /// How often a cgroup that is waited for is searched for.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(crate) const SEARCH_EVERY: Duration = Duration::from_millis(100);
 
 /// What a message shows of a command line, in characters.
 const LONGEST_COMMAND: usize = 100;
@@ -135,7 +135,7 @@ impl Selector {
 
     /// What a cgroup of this name has now: none if there is none, or no process in it that could be held.
     pub(crate) fn in_cgroup(&self, name: &CgroupName) -> Result<Option<SelectedTarget>> {
-        let (found, _) = self.look_in_cgroup(name, &[])?;
+        let (found, _) = self.search_in_cgroup(name, &[])?;
         Ok(found)
     }
 
@@ -187,7 +187,7 @@ impl Selector {
             if name.cgroups(&mounts)?.iter().any(is_selected) {
                 return Ok(None);
             }
-            match self.look_in_cgroup(name, &others)? {
+            match self.search_in_cgroup(name, &others)? {
                 (Some(found), _) => return Ok(Some(found)),
                 (None, is_there) => self.wait_for_cgroup(name, is_there)?,
             }
@@ -199,7 +199,7 @@ impl Selector {
     }
 
     /// The oldest process in a cgroup of this name but for `others`, and whether there is such a cgroup.
-    fn look_in_cgroup(
+    fn search_in_cgroup(
         &self,
         name: &CgroupName,
         others: &[ProcessKey],
@@ -251,7 +251,7 @@ impl Selector {
                 let limit = human::duration(limit.as_nanos() as u64);
                 bail!("{wrong}, and none has appeared in {limit}; {}", name.next_step())
             }
-            Some(_) => std::thread::sleep(LOOK_EVERY),
+            Some(_) => std::thread::sleep(SEARCH_EVERY),
         }
         Ok(())
     }

@@ -13,18 +13,18 @@ use seepmeter_process::system::since_boot;
 use seepmeter_process::tree::Program;
 use seepmeter_process::{Process, ProcessKey};
 
-use crate::selection::{CgroupName, LOOK_EVERY, SelectedTarget, Selector};
+use crate::selection::{CgroupName, SEARCH_EVERY, SelectedTarget, Selector};
 
 /// What has matched for longer than this while the target was alive ran beside it. What began to match later may be
-/// its successor: a supervisor may be faster than the look that finds the target's end.
+/// its successor: a supervisor may be faster than the search that finds the target's end.
 const BESIDE: Duration = Duration::from_secs(1);
 
-/// While the target runs, Seepmeter looks so often for what runs beside it. After a look it rests so many times as
+/// While the target runs, Seepmeter searches so often for what runs beside it. After a search it rests so many times as
 /// long as that took, up to the second time.
-const LOOK_BESIDE_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+const SEARCH_BESIDE_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 const REST: u32 = 100;
 
-/// While a successor is waited for, a machine that executes programs all the time is looked at no more often.
+/// While a successor is waited for, a machine that executes programs all the time is searched no more often.
 const BATCH: Duration = Duration::from_millis(20);
 
 /// By what a successor is known.
@@ -59,7 +59,7 @@ pub(crate) struct SuccessorSearch {
     matching: HashMap<ProcessKey, Duration>,
     /// When the target was last known to be alive.
     last_alive: Duration,
-    /// No sooner than this is looked again.
+    /// No sooner than this is searched again.
     earliest: Instant,
 }
 
@@ -111,7 +111,7 @@ impl SuccessorSearch {
         ancestors(process.pid(), self.selector.root()).collect()
     }
 
-    /// When to look for what runs beside the target; none of a cgroup, all processes of which are the target.
+    /// When to search for what runs beside the target; none of a cgroup, all processes of which are the target.
     pub(crate) fn due_beside(&self) -> Option<Instant> {
         matches!(self.by, SearchBy::Processes { .. }).then_some(self.earliest)
     }
@@ -119,8 +119,8 @@ impl SuccessorSearch {
     /// Looks for what runs beside the target, if that is due.
     ///
     /// # Errors
-    /// If it can't be looked for.
-    pub(crate) fn look_beside(&mut self, target: &Process) -> Result<()> {
+    /// If it can't be searched for.
+    pub(crate) fn search_beside(&mut self, target: &Process) -> Result<()> {
         let began = Instant::now();
         if self.due_beside().is_none_or(|at| began < at) {
             return Ok(());
@@ -135,7 +135,7 @@ impl SuccessorSearch {
             let since = |key| *self.matching.get(&key).unwrap_or(&self.last_alive);
             self.matching = found.iter().map(|it| (it.key, since(it.key))).collect();
         }
-        let [often, seldom] = LOOK_BESIDE_EVERY;
+        let [often, seldom] = SEARCH_BESIDE_EVERY;
         self.earliest = Instant::now() + (began.elapsed() * REST).clamp(often, seldom);
         Ok(())
     }
@@ -144,11 +144,11 @@ impl SuccessorSearch {
     pub(crate) fn begin_wait(&mut self) {
         self.earliest = Instant::now();
         if let SearchBy::Processes { search, .. } = &mut self.by {
-            search.list_at_next_look();
+            search.list_at_next_poll();
         }
     }
 
-    /// What is readable when there may be a successor; nothing so soon after the last look.
+    /// What is readable when there may be a successor; nothing so soon after the last poll.
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.by {
             SearchBy::Processes { search, .. } => {
@@ -158,7 +158,7 @@ impl SuccessorSearch {
         }
     }
 
-    /// When to look for a successor although nothing is readable.
+    /// When to search for a successor although nothing is readable.
     pub(crate) fn due(&self) -> Instant {
         match &self.by {
             SearchBy::Processes { search, .. } if self.earliest <= Instant::now() => search.due(),
@@ -166,11 +166,11 @@ impl SuccessorSearch {
         }
     }
 
-    /// The successor, if there is one; it waits for nothing. At the `last` look nothing is left to events.
+    /// The successor, if there is one; it waits for nothing. At the `last` poll nothing is left to events.
     ///
     /// # Errors
-    /// If it can't be looked for.
-    pub(crate) fn look(
+    /// If it can't be searched for.
+    pub(crate) fn poll(
         &mut self,
         ended: &EndedTarget,
         last: bool,
@@ -180,7 +180,7 @@ impl SuccessorSearch {
             return Ok(None);
         }
         if let SearchBy::Cgroup(name) = &self.by {
-            self.earliest = now + LOOK_EVERY;
+            self.earliest = now + SEARCH_EVERY;
             return self.selector.in_cgroup(name);
         }
         let found = if last { self.list() } else { self.found() }?;
@@ -194,15 +194,15 @@ impl SuccessorSearch {
             (&opened, found.is_empty(), &mut self.by)
         {
             // They have ended, and what they have forked may go on.
-            search.list_at_next_look();
+            search.list_at_next_poll();
             self.earliest = now;
         }
         Ok(opened)
     }
 
-    /// All that match, if there may be one that did not at the last look.
+    /// All that match, if there may be one that did not at the last poll.
     fn found(&mut self) -> Result<Vec<ListedProcess>> {
-        self.matching(PendingSearch::look)
+        self.matching(PendingSearch::poll)
     }
 
     fn list(&mut self) -> Result<Vec<ListedProcess>> {
@@ -215,7 +215,7 @@ impl SuccessorSearch {
     ) -> Result<Vec<ListedProcess>> {
         let SearchBy::Processes { search, .. } = &mut self.by else { return Ok(Vec::new()) };
         let mut found =
-            find(search).context("cannot look for what the target is started again as")?;
+            find(search).context("cannot search for what the target is started again as")?;
         // Two interpreters without a script may have nothing else in common.
         found.retain(|it| !it.program.is_interpreter_alone() || !self.has_another_command(it));
         Ok(found)

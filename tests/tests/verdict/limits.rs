@@ -176,7 +176,7 @@ fn each_cgroup_has_a_verdict_and_its_limit_and_a_gate_fires_for_any_of_them() {
     let printed = replay(&path, &["-o", "verdict"]).expect(0).err();
     assert!(printed.starts_with("steady  rss ") && !printed.contains("/quiet"), "{printed}");
     let shown = replay(&path, &["-o", "summary", "--metric", "cgroup_anon"]).expect(0).err();
-    assert!(shown.contains("\ncgroup     /leaky\ncgroup_anon  first 47.7 MiB, last "), "{shown}");
+    assert!(shown.contains("\ncgroup     /leaky\nanon       first 47.7 MiB, last "), "{shown}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const WITH_EVENTS: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
     /// These have executed a program, have changed their names, or were forked by one of those that had ended when it
-    /// was to be looked at.
+    /// was to be read.
     Processes(Vec<i32>),
     /// Any process.
     Unknown,

@@ -168,7 +168,7 @@ impl Search {
     pub fn wait(&self, deadline: Option<Instant>) -> io::Result<Vec<ListedProcess>> {
         let mut pending = PendingSearch::begin(self.clone());
         loop {
-            let found = pending.look()?;
+            let found = pending.poll()?;
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -214,7 +214,7 @@ impl Search {
 }
 
 /// A search that goes on, as [`Search::wait`], for a caller that waits for other things too: it polls
-/// [`PendingSearch::fd`] until [`PendingSearch::due`], and then calls [`PendingSearch::look`].
+/// [`PendingSearch::fd`] until [`PendingSearch::due`], and then calls [`PendingSearch::poll`].
 #[derive(Debug)]
 pub struct PendingSearch {
     search: Search,
@@ -223,7 +223,7 @@ pub struct PendingSearch {
 }
 
 impl PendingSearch {
-    /// From now on; what is there already is found at the first look.
+    /// From now on; what is there already is found at the first poll.
     #[must_use]
     pub fn begin(search: Search) -> Self {
         // Before the first list: what comes behind it is reported.
@@ -236,17 +236,17 @@ impl PendingSearch {
         self.arrivals.fd()
     }
 
-    /// When to look although nothing is readable.
+    /// When to poll although nothing is readable.
     #[must_use]
     pub fn due(&self) -> Instant {
         if self.has_listed { self.arrivals.due() } else { Instant::now() }
     }
 
-    /// All that match, if there may be one that did not at the last look; else none. It waits for nothing.
+    /// All that match, if there may be one that did not at the last poll; else none. It waits for nothing.
     ///
     /// # Errors
     /// If processes can't be listed, or events can't be read.
-    pub fn look(&mut self) -> io::Result<Vec<ListedProcess>> {
+    pub fn poll(&mut self) -> io::Result<Vec<ListedProcess>> {
         if self.has_listed {
             let arrived = match self.arrivals.take()? {
                 Arrived::Processes(pids) => self.any_matches(&pids),
@@ -272,8 +272,8 @@ impl PendingSearch {
         Ok(found)
     }
 
-    /// Something has ended before it could be used: the next look lists all that match, and is due at once.
-    pub fn list_at_next_look(&mut self) {
+    /// Something has ended before it could be used: the next poll lists all that match, and is due at once.
+    pub fn list_at_next_poll(&mut self) {
         self.has_listed = false;
     }
 

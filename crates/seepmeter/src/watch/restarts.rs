@@ -15,7 +15,7 @@ use seepmeter_record::{End, Restart, SubjectId, human};
 use super::{Watch, WatchedTarget};
 use crate::flags::{TreeFlags, TreeMode};
 use crate::messages;
-use crate::selection::{LOOK_EVERY, SelectedTarget};
+use crate::selection::{SEARCH_EVERY, SelectedTarget};
 use crate::successor::{EndedTarget, SuccessorSearch, session_of};
 
 /// Who takes part in the begin and the end of each target.
@@ -103,7 +103,7 @@ impl UnwatchedTree {
         // What can't be found now may be at the next time.
         let _ = self.tree.refresh();
         let exact = self.tree.discovery().sees_every_process();
-        self.due = Instant::now() + if exact { SELDOM } else { LOOK_EVERY };
+        self.due = Instant::now() + if exact { SELDOM } else { SEARCH_EVERY };
     }
 
     /// Those that run on when the target has ended.
@@ -113,14 +113,14 @@ impl UnwatchedTree {
     }
 }
 
-/// How often the descendants that are not watched are looked for, with events of all and without.
+/// How often the descendants that are not watched are searched for, with events of all and without.
 const SELDOM: Duration = Duration::from_secs(1);
 
 /// It has ended, and its successor is waited for.
 struct Waiting {
     ended: EndedTarget,
     deadline: Option<Instant>,
-    /// Until then the samplers take their last samples of it, and nothing is looked for.
+    /// Until then the samplers take their last samples of it, and nothing is searched for.
     last_samples: Option<Instant>,
 }
 
@@ -146,7 +146,7 @@ impl Restarts {
         self.search.fd()
     }
 
-    /// When to look for one although nothing is readable, to stop waiting, or to look for what runs beside the target.
+    /// When to search for one although nothing is readable, to stop waiting, or to search for what runs beside the target.
     pub(super) fn due(&self) -> Option<Instant> {
         let Some(waiting) = &self.waiting else {
             let tree = self.target.unwatched.as_ref().map(|tree| tree.due);
@@ -158,24 +158,24 @@ impl Restarts {
     }
 
     /// Looks for what runs beside the target, if it is alive and that is due.
-    fn look_beside(&mut self) -> Result<()> {
+    fn search_beside(&mut self) -> Result<()> {
         if self.target.ended.is_some() {
             return Ok(());
         }
         if let Some(tree) = &mut self.target.unwatched {
             tree.refresh_if_due();
         }
-        self.search.look_beside(&self.target.process)
+        self.search.search_beside(&self.target.process)
     }
 
     /// Looks for the successor; reports why it is waited for no longer.
-    fn look(&mut self) -> Found {
+    fn poll(&mut self) -> Found {
         let Some(Waiting { ended, deadline, .. }) = &self.waiting else {
             return Found::NotYet;
         };
         let called = &self.target.called;
         let is_last = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        match self.search.look(ended, is_last) {
+        match self.search.poll(ended, is_last) {
             Ok(Some(target)) => return Found::Successor(target),
             Ok(None) if !is_last => return Found::NotYet,
             Ok(None) => {
@@ -192,7 +192,7 @@ impl Restarts {
     }
 }
 
-/// What came of a look for a successor.
+/// What came of a search for a successor.
 enum Found {
     Successor(SelectedTarget),
     NotYet,
@@ -209,8 +209,8 @@ impl Watch {
     }
 
     /// Looks for what runs beside the target, if its successors are watched and that is due.
-    pub(super) fn look_beside_target(&mut self) -> Result<()> {
-        self.restarts.as_mut().map_or(Ok(()), Restarts::look_beside)
+    pub(super) fn search_beside_target(&mut self) -> Result<()> {
+        self.restarts.as_mut().map_or(Ok(()), Restarts::search_beside)
     }
 
     /// A target has ended, and is about to leave the stream. If its successor is to be watched and nothing more of
@@ -265,7 +265,7 @@ impl Watch {
         if self.last_samples_are_taken() {
             return true;
         }
-        match self.restarts.as_mut().map(Restarts::look) {
+        match self.restarts.as_mut().map(Restarts::poll) {
             Some(Found::Successor(target)) => {
                 self.take_over(&target, life);
                 true

@@ -11,6 +11,8 @@ use seepmeter_record::{
     StackId, Subject, SubjectId, SubjectKind,
 };
 
+use crate::since::eventually;
+
 /// A recording, read whole.
 #[derive(Debug)]
 pub struct Recording {
@@ -42,6 +44,17 @@ impl Recording {
             records.push(record);
         }
         Ok(Self { records, ending: reader.ending() })
+    }
+
+    /// One that is being written, once it has so many samples: from its first sample on, the samplers tick. A
+    /// target that has begun says nothing of them.
+    ///
+    /// # Panics
+    /// If they don't come within the [limit](crate::limit).
+    #[track_caller]
+    pub fn await_samples(path: &Path, count: usize) -> Self {
+        let enough = |recording: &Self| recording.samples().count() >= count;
+        eventually("samples in the recording", || Self::try_read(path).ok().filter(enough))
     }
 
     /// Its first record.

@@ -181,6 +181,7 @@ fn ticks_that_pass_while_seepmeter_is_stopped_and_its_target_ends_are_missed_one
     ])
     .start();
     let target = running.number("ready", 1);
+    let _ = Recording::await_samples(&path, 1);
     stop(&running);
     running.end_input();
     // So many ticks pass, whatever the machine does.

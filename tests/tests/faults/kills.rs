@@ -174,10 +174,7 @@ fn stopped_for(time: Duration, sampler: &str) {
     let mut running = seepmeter(words.into_iter().chain(words!["sh", "-c", script])).start();
     running.say("x");
     let _ = running.line("line 1");
-    eventually("samples on disk", || {
-        let recording = Recording::try_read(&path).ok()?;
-        (recording.samples().count() > 10).then_some(())
-    });
+    let _ = Recording::await_samples(&path, 10);
     running.signal(Signal::SIGSTOP);
     let begin = Instant::now();
     // The target works on, all the time.
@@ -248,10 +245,7 @@ fn a_wall_clock_that_is_set_back_and_forth_changes_no_time_of_a_recording() {
     let _ = running.line("ready");
     for (step, samples) in [("-1d", 50), ("+400d", 100), ("-10y", 150), ("+0", 200)] {
         std::fs::write(&clock, step).unwrap();
-        eventually("samples on disk", || {
-            let recording = Recording::try_read(&path).ok()?;
-            (recording.samples().count() > samples).then_some(())
-        });
+        let _ = Recording::await_samples(&path, samples);
     }
     let done = running.finish().expect(0);
     assert_eq!(done.complaints(), [""; 0]);
@@ -333,7 +327,7 @@ fn an_attached_process_that_the_kernel_kills_for_its_cgroups_memory_is_reported_
     let sink = format!("jsonl,path={}", path.display());
     let words = words!["attach", "-i", "20ms", "-o", sink, target.pid().to_string()];
     let watcher = seepmeter(words).start();
-    eventually("samples", || Recording::try_read(&path).ok().filter(|r| r.samples().count() > 3));
+    let _ = Recording::await_samples(&path, 4);
     target.say(&format!("touch {at} 104857600"));
     let _ = target.finish().expect_killed(Signal::SIGKILL);
     let done = watcher.finish().expect(0);

@@ -105,9 +105,7 @@ fn the_socket_for_marks_is_removed_whatever_signal_ends_seepmeter() {
         let words = words!["attach", "-q", "--marks", socket, "-o", sink, pid];
         let mut watch = seepmeter(words).start();
         // Whoever removes the socket is there by then.
-        eventually("a sample", || {
-            Recording::try_read(&recording).ok().filter(|it| it.samples().count() > 0)
-        });
+        let _ = Recording::await_samples(&recording, 1);
         assert!(socket.exists());
         watch.signal(signal);
         eventually("seepmeter ends", || (!watch.runs()).then_some(()));

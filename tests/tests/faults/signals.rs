@@ -366,7 +366,7 @@ fn a_seepmeter_that_was_stopped_for_long_goes_on_and_says_what_it_missed() {
     let sink = format!("jsonl,path={}", path.display());
     let words = words!["run", "-q", "-i", "10ms", "-o", sink, "--", test_target(), "hold", "1"];
     let running = seepmeter(words).start();
-    let _ = running.line("ready");
+    let _ = Recording::await_samples(&path, 1);
     running.signal(Signal::SIGSTOP);
     // The stop itself is what is tested: the target runs on, and the ticks pass.
     std::thread::sleep(Duration::from_secs(3));

@@ -33,7 +33,7 @@ fn attach_ends_when_its_process_ends() {
     let sink = format!("jsonl,path={}", path.display());
     let (target, pid) = target();
     let running = attach(pid, &["-i", "5ms", "-o", &sink]).start();
-    eventually("samples", || Recording::try_read(&path).ok().filter(|r| r.samples().count() > 3));
+    let _ = Recording::await_samples(&path, 4);
     let _ = target.finish().expect(0);
     let done = running.finish().expect(0);
     assert!(done.err().contains("ended"), "{}", done.output());

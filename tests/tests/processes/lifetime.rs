@@ -218,10 +218,7 @@ fn trap_7_the_command_never_samples_a_process_that_got_the_pid_of_its_target() {
         let pid = target.number("ready", 1);
         let mut running =
             seepmeter(words!["attach", "-i", "1ms", "-o", sink, pid.to_string()]).start();
-        eventually("samples", || {
-            let recording = Recording::try_read(&path).ok()?;
-            (recording.samples().count() > 10).then_some(())
-        });
+        let _ = Recording::await_samples(&path, 10);
         running.signal(Signal::SIGSTOP);
         eventually("it is stopped", || stopped(running.pid()).then_some(()));
         target.signal(Signal::SIGKILL);

@@ -193,10 +193,7 @@ fn a_recording_survives_that_seepmeter_is_killed_and_replays() {
         let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "hold", "1"];
         let mut running = seepmeter(words).start();
         let target = running.number("ready", 1);
-        eventually("samples on disk", || {
-            let recording = Recording::try_read(&path).ok()?;
-            (recording.samples().count() > 20).then_some(())
-        });
+        let _ = Recording::await_samples(&path, 20);
         running.signal(Signal::SIGKILL);
         let _ = running.wait().expect_killed(Signal::SIGKILL);
         // Seepmeter dying leaves the target running.

@@ -13,13 +13,6 @@ fn recorded() -> (tempfile::TempDir, std::path::PathBuf, String) {
     (folder, path, sink)
 }
 
-fn wait_for_samples(path: &std::path::Path, count: usize) {
-    eventually("samples on disk", || {
-        let recording = Recording::try_read(path).ok()?;
-        (recording.samples().count() >= count).then_some(())
-    });
-}
-
 #[test]
 fn trap_3_a_zombie_leader_whose_thread_lives_on_has_not_ended_and_its_memory_is_seen() {
     for sampler in ["statm", "statm,peak=interval"] {
@@ -44,7 +37,7 @@ fn trap_3_a_zombie_leader_whose_thread_lives_on_has_not_ended_and_its_memory_is_
         assert!(statm.starts_with("0 0 0"), "the trap is not there: {statm}");
         let before =
             eventually("a recording", || Recording::try_read(&path).ok()).samples().count();
-        wait_for_samples(&path, before + 40);
+        let _ = Recording::await_samples(&path, before + 40);
         assert!(running.runs());
         let done = running.finish().expect(5);
         assert_eq!(done.complaints(), [""; 0], "{}", done.output());
@@ -79,7 +72,7 @@ fn trap_3_the_peak_of_an_interval_comes_down_again_after_a_zombie_leader_too() {
     let recording = || eventually("a recording", || Recording::try_read(&path).ok());
     let before = recording().samples().count();
     // After a sample that was under way, and what had waited to be written.
-    wait_for_samples(&path, before + 200);
+    let _ = Recording::await_samples(&path, before + 200);
     let _ = running.finish().expect(0);
     let recording = recording();
     let (_, last) = recording.series("interval_peak")[before + 190];
@@ -93,7 +86,7 @@ fn trap_3_a_zombie_leader_can_be_attached_to() {
     let target = run_target("zombie-leader", words!["32"]).start();
     let pid = target.number("ready", 1);
     let running = seepmeter(words!["attach", "-i", "5ms", "-o", sink, pid.to_string()]).start();
-    wait_for_samples(&path, 10);
+    let _ = Recording::await_samples(&path, 10);
     let early = Recording::read(&path).series("rss");
     assert!(early.iter().all(|(_, rss)| *rss > 32 * MIB), "{early:?}");
     let _ = target.finish().expect(0);
@@ -197,12 +190,12 @@ fn trap_5_a_spike_of_50_ms_is_caught_at_1_hz_by_the_peak_of_the_run_and_of_its_i
         ];
         let mut running = seepmeter(words).start();
         let _ = running.line("ready");
-        wait_for_samples(&path, 1);
+        let _ = Recording::await_samples(&path, 1);
         // A sample of the spike itself would prove nothing: the next is most of a second away.
         let before = Recording::read(&path).samples().count();
         running.say("now");
         let _ = running.line("spiked");
-        wait_for_samples(&path, before + 3);
+        let _ = Recording::await_samples(&path, before + 3);
         let _ = running.finish().expect(0);
         let recording = Recording::read(&path);
         assert!(recording.largest("peak") > 64 * MIB, "{sampler}: the spike was missed");

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 use seepmeter_tests::synthetic::Synthetic;
-use seepmeter_tests::{
-    Recording, RunningProgram, eventually, run_target, seepmeter, test_target, words,
-};
+use seepmeter_tests::{Recording, RunningProgram, run_target, seepmeter, test_target, words};
 
 /// The stacks of folded lines, each with its weight.
 fn folded(text: &str) -> Vec<(&str, i64)> {
@@ -78,9 +76,7 @@ fn each_thread_has_a_line_with_its_name_its_functions_and_its_samples() {
         target.pid().to_string()
     ];
     let watcher = seepmeter(words).start();
-    eventually("samples on disk", || {
-        Recording::try_read(&path).ok().filter(|recording| recording.samples().count() > 5)
-    });
+    let _ = Recording::await_samples(&path, 5);
     watcher.signal(Signal::SIGINT);
     let live = watcher.finish().expect(0).out();
     let _ = target.finish().expect(0);

@@ -126,7 +126,8 @@ impl RunComparison {
     }
 
     /// The comparison for people.
-    pub(crate) fn text(&self) -> AnswerText {
+    #[must_use]
+    pub fn text(&self) -> AnswerText {
         let Self { metric, unit, base_runs, new_runs, whole, .. } = self;
         let runs = human::count(*base_runs as u64, "base run");
         let mut details: Vec<String> =

@@ -44,7 +44,8 @@ pub struct AnswerText {
 
 impl AnswerText {
     /// The lines, the first of them with this gap behind its word.
-    pub(crate) fn lines(self, gap: &str) -> Vec<String> {
+    #[must_use]
+    pub fn lines(self, gap: &str) -> Vec<String> {
         let first = format!("{}{gap}{}", self.word, self.figures);
         std::iter::once(first).chain(self.details).collect()
     }

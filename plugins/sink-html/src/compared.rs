@@ -73,7 +73,7 @@ struct FigureData {
 impl ComparedRuns {
     /// The comparison as lines for people.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.comparison.lines()
+        self.comparison.text().lines("  ")
     }
 
     pub(crate) fn data(&self) -> ComparedData {

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{folder, run, run_target, seepmeter, words};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "attach",
     "replay",

@@ -17,7 +17,7 @@ use crate::messages::shown;
 use crate::outcome::Outcome;
 use crate::output_files::{OutputRoom, PendingOutputs};
 use crate::sinks::{Destination, Output};
-use crate::watch::Watch;
+use crate::watch::{TargetPolicy, Watch};
 
 /// What opens a file in the program that the user's desktop has for it (xdg-utils).
 const OPENER: &str = "xdg-open";
@@ -28,7 +28,7 @@ const OPENER: &str = "xdg-open";
 /// A recording that can't be read or has nothing to show, or a report that can't be written.
 pub fn report(flags: &ReportFlags) -> Result<Outcome> {
     let room = OutputRoom::new();
-    Watch::while_judging(room.clone(), || write(flags, &room))?;
+    Watch::while_pending(TargetPolicy::NoRun, room.clone(), || write(flags, &room))?;
     if flags.open {
         open(&flags.output)?;
     }

@@ -28,7 +28,7 @@ fn with_program(folder: &Path, command: &str) -> Run {
 fn recording(folder: &Path) -> Recording {
     let recording = Recording::read(&folder.join("r.jsonl"));
     assert_eq!(recording.ending, Ending::Whole);
-    assert!(recording.samples().count() > 2);
+    assert!(recording.samples().count() > 0);
     recording
 }
 
@@ -92,9 +92,10 @@ fn a_program_that_dies_in_the_middle_is_reported_and_the_rest_goes_on() {
         let running = seepmeter(words).in_folder(folder.path()).start();
         let _ = running.line("ready");
         let _ = running.error_line(part);
-        let recorded = || std::fs::read_to_string(folder.path().join("r.jsonl")).unwrap();
-        seepmeter_tests::eventually("an event", || {
-            recorded().contains("sink-failed").then_some(())
+        seepmeter_tests::eventually("a sample behind the event", || {
+            let recording = Recording::try_read(&folder.path().join("r.jsonl")).ok()?;
+            let failed = recording.events("sink-failed").first()?.t;
+            (recording.samples().last()?.t > failed).then_some(())
         });
         let done = running.finish().expect_complaint(125, &["sink exec,command=", part]);
         let recording = recording(folder.path());

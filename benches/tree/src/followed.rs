@@ -75,7 +75,8 @@ impl Followed {
         loop {
             let output = self.output.get_ref();
             let begin = Instant::now();
-            let next_tick = Some(begin + Duration::from_millis(100));
+            let next_tick = begin + Duration::from_millis(100);
+            let next_tick = Some(tree.due().map_or(next_tick, |due| due.min(next_tick)));
             let ready = wait_readable(&[output.as_fd(), tree.as_fd()], next_tick)?;
             if ready[0] {
                 return self.line();

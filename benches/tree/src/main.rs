@@ -127,7 +127,7 @@ fn birth(births: u32) -> Result<bool, Box<dyn Error>> {
         followed.say("fork")?;
         let tree = followed.tree.as_mut().ok_or("no tree")?;
         let reported = loop {
-            wait_one_readable(tree.as_fd(), None)?;
+            wait_one_readable(tree.as_fd(), tree.due())?;
             if tree.refresh()?.iter().any(|change| matches!(change, TreeChange::Started(_))) {
                 break target::now();
             }

@@ -114,7 +114,7 @@ impl Live {
             session.descendants.insert(subject);
         }
         let target = spec.target(subject);
-        for sampler in &mut session.samplers {
+        for sampler in &session.samplers {
             sampler.add_target(target.clone());
         }
         subject
@@ -312,7 +312,7 @@ impl Session {
         // Those that no sampler holds any more have been sent.
         self.notices.retain(|notice| notice.strong_count() > 0);
         self.notices.push(Arc::downgrade(&notice));
-        for sampler in &mut self.samplers {
+        for sampler in &self.samplers {
             sampler.remove_target(subject, Arc::clone(&notice));
         }
     }

@@ -52,6 +52,20 @@ pub trait RunningSampler {
     /// another error ends this sampler, and the others go on.
     fn sample(&mut self, sample: &mut SampleBuilder<'_>) -> Result<(), Error>;
 
+    /// A descendant of a target has ended, of which there may be hundreds a second: takes a last sample of it alone,
+    /// of what is known of it and was not emitted. False of a sampler that can't: it is asked for a sample of all.
+    ///
+    /// # Errors
+    /// As [`RunningSampler::sample`].
+    fn sample_ended(
+        &mut self,
+        ended: SubjectId,
+        sample: &mut SampleBuilder<'_>,
+    ) -> Result<bool, Error> {
+        let _ = (ended, sample);
+        Ok(false)
+    }
+
     /// Waits for the next tick in a way of its own, for a sampler that has events to serve meanwhile.
     /// It returns at the deadline, or as soon as `until.wake` can be read.
     ///

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-use crate::proc::{ProcError, ProcRoot};
+use crate::proc::{ProcError, ProcRoot, Stat};
 use crate::wait::{is_readable, wait_one_readable};
 
 /// What identifies a process among all of this boot: a pid alone is given to another process
@@ -101,17 +101,28 @@ impl Process {
     /// # Errors
     /// See [`AttachError`].
     pub fn open(pid: i32, root: &ProcRoot) -> Result<Self, AttachError> {
+        if !root.is_of_our_namespace() && exists(pid) {
+            return Err(hidden(pid, root));
+        }
+        let (process, stat) = Self::open_unchecked(pid, root)?;
+        // A zombie whose other threads run on has not ended: its pidfd says so, its state does not.
+        match process.has_ended() {
+            Ok(false) => Ok(process),
+            Ok(true) => Err(AttachError::Ended { pid, parent: stat.ppid }),
+            Err(source) => Err(AttachError::Other { pid, source }),
+        }
+    }
+
+    /// The same of one that may have ended, in a procfs of this pid namespace. What was read is its own if it has not
+    /// ended afterwards.
+    pub(crate) fn open_unchecked(pid: i32, root: &ProcRoot) -> Result<(Self, Stat), AttachError> {
         let raw = rustix::process::Pid::from_raw(pid).ok_or(AttachError::NoSuchProcess { pid })?;
         let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
             Err(error) => return Err(why_no_pidfd(pid, root, error.into())),
         };
-        let hidden = || AttachError::Hidden { pid, root: root.path().display().to_string() };
-        if !root.is_of_our_namespace() {
-            return Err(hidden());
-        }
         let stat = root.process(pid).stat().map_err(|error| match error {
-            ProcError::Gone { .. } if exists(pid) => hidden(),
+            ProcError::Gone { .. } if exists(pid) => hidden(pid, root),
             ProcError::Gone { .. } => AttachError::NoSuchProcess { pid },
             error => AttachError::Other { pid, source: error.into() },
         })?;
@@ -120,13 +131,7 @@ impl Process {
             return Err(AttachError::Kernel { pid, name });
         }
         let key = ProcessKey { pid, start_time: stat.start_time };
-        let process = Self { key, name: stat.comm, pidfd };
-        // A zombie whose other threads run on has not ended: its pidfd says so, its state does not.
-        match process.has_ended() {
-            Ok(false) => Ok(process),
-            Ok(true) => Err(AttachError::Ended { pid, parent: stat.ppid }),
-            Err(source) => Err(AttachError::Other { pid, source }),
-        }
+        Ok((Self { key, name: stat.comm.clone(), pidfd }, stat))
     }
 
     /// What identifies it among all processes of this boot.
@@ -189,6 +194,10 @@ impl Process {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn hidden(pid: i32, root: &ProcRoot) -> AttachError {
+    AttachError::Hidden { pid, root: root.path().display().to_string() }
 }
 
 /// Why pidfd_open(2) was refused: a thread's id is EINVAL, and from Linux 6.9 on ENOENT.

@@ -31,8 +31,10 @@ pub use file::{Recording, open, read};
 /// # Errors
 /// What the writer fails with.
 pub fn write_record(out: &mut impl Write, record: &Record) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, record).map_err(io::Error::from)?;
-    out.write_all(b"\n")
+    // Whole: each write to the output of a sink takes a lock.
+    let mut line = serde_json::to_vec(record).map_err(io::Error::from)?;
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
 /// Why a recording may have no end, for messages: which of these it was can't be seen from it.

@@ -190,7 +190,8 @@ impl<'a> TickLoop<'a> {
                     }
                 }
                 Ok(Order::RemoveTarget { subject, notice }) => {
-                    let is_enough = notice.is_descendant && self.has_sampled_lately();
+                    let is_enough = notice.is_descendant
+                        && (self.sample_ended(subject)? || self.has_sampled_lately());
                     if !(sampled || is_enough) {
                         sampled = true;
                         self.sample_before_removal()?;
@@ -266,16 +267,7 @@ impl<'a> TickLoop<'a> {
         let cost = facts.paused.unwrap_or(duration).min(self.schedule.interval() + duration);
         self.charge(cost);
         match outcome {
-            Ok(()) => {
-                self.thread.counts.samples.fetch_add(1, Ordering::Relaxed);
-                self.stream.writer.send(Record::Sample(Sample {
-                    t: self.stream.writer.clock().at(begin),
-                    sampler: self.stream.sampler,
-                    duration: nanos(duration),
-                    partial: facts.partial,
-                    points,
-                }));
-            }
+            Ok(()) => self.send(begin, duration, facts.partial, points),
             // Whoever watches the targets' ends will stop us; until then their threads may come back.
             Err(error) if error.kind() == ErrorKind::Gone => {}
             Err(error) if error.kind() == ErrorKind::Skip => {
@@ -285,6 +277,29 @@ impl<'a> TickLoop<'a> {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Takes a last sample of a descendant alone; false if this sampler can't.
+    fn sample_ended(&mut self, ended: SubjectId) -> Result<bool, Error> {
+        let mut points = Points::new();
+        let begin = Instant::now();
+        let mut sample = SampleBuilder::new(&mut points, self.stream);
+        let can = self.sampler.sample_ended(ended, &mut sample)?;
+        if !points.is_empty() {
+            self.send(begin, begin.elapsed(), true, points);
+        }
+        Ok(can)
+    }
+
+    fn send(&self, begin: Instant, duration: Duration, partial: bool, points: Points) {
+        self.thread.counts.samples.fetch_add(1, Ordering::Relaxed);
+        self.stream.writer.send(Record::Sample(Sample {
+            t: self.stream.writer.clock().at(begin),
+            sampler: self.stream.sampler,
+            duration: nanos(duration),
+            partial,
+            points,
+        }));
     }
 
     /// Makes samples rarer, or denser again, as the budget says.

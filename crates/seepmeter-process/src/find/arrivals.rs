@@ -85,7 +85,7 @@ impl Arrivals {
             };
             let arrived = match event {
                 ProcessEvent::Renamed { pid } => Some(pid),
-                ProcessEvent::Forked { parent, child } => {
+                ProcessEvent::Forked { parent, child, .. } => {
                     self.unknown.contains(&parent).then_some(child)
                 }
                 ProcessEvent::Exited { pid, .. } => {

@@ -5,8 +5,14 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+
 use super::text::decimal;
 use super::{ProcError, SmapsRollup, Stat, StatmPages, Status};
+
+/// No read(2) of a file asks for less than this: most of them are read by one.
+const LEAST_READ: usize = 1024;
 
 /// Where procfs is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,9 +113,16 @@ impl ProcFolder {
     /// If the process has ended, or the file can't be read.
     pub fn read_into(&self, name: &str, text: &mut Vec<u8>) -> Result<(), ProcError> {
         text.clear();
-        let mut file = self.open(name)?;
-        let read = file.read_to_end(text);
-        read.map(drop).map_err(|error| ProcError::io(&self.file(name), error))
+        let file = self.open(name)?;
+        loop {
+            // Its size is not known before, so std would ask for that in vain.
+            text.reserve(LEAST_READ);
+            match rustix::io::read(&file, spare_capacity(text)) {
+                Ok(0) => return Ok(()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(ProcError::io(&self.file(name), error.into())),
+            }
+        }
     }
 
     /// How large it is: see [`StatmPages`].

@@ -31,11 +31,11 @@ pub(crate) struct Member {
     start_code: Option<u64>,
 }
 
-/// A process that may become a member.
+/// A process that may become a member, and what it executes.
 pub(crate) struct Candidate {
     process: Process,
     stat: Stat,
-    statm: Option<StatmFile>,
+    listed: ListedProcess,
 }
 
 impl Candidate {
@@ -138,8 +138,8 @@ impl Members {
 
     /// Takes hold of a process.
     pub(crate) fn open(&self, pid: i32) -> Result<Candidate, Unopened> {
-        let process = Process::open(pid, &self.root).map_err(|error| match error {
-            AttachError::Ended { .. } => Unopened::Zombie,
+        let opened = Process::open_unchecked(pid, &self.root);
+        let (process, stat) = opened.map_err(|error| match error {
             AttachError::Hidden { .. } => Unopened::Hidden,
             AttachError::Other { source, .. } => match source.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE) => Unopened::NoDescriptors,
@@ -147,24 +147,23 @@ impl Members {
             },
             _ => Unopened::None,
         })?;
-        let folder = self.root.process(pid);
-        let stat = folder.stat().map_err(|_| Unopened::None)?;
-        Ok(Candidate { process, stat, statm: StatmFile::open(&folder).ok() })
+        let listed = ListedProcess::read(process.key(), stat.comm.clone(), &self.root);
+        // What was read may be another process's then.
+        match process.has_ended() {
+            Ok(true) => Err(Unopened::Zombie),
+            Ok(false) | Err(_) => Ok(Candidate { process, stat, listed }),
+        }
     }
 
-    /// Follows a process from now on, unless there are too many. False if it has ended meanwhile.
-    pub(crate) fn add(&mut self, candidate: Candidate, origin: Origin) -> io::Result<bool> {
-        let key = candidate.process.key();
+    /// Follows a process from now on, unless there are too many.
+    pub(crate) fn add(&mut self, candidate: Candidate, origin: Origin) -> io::Result<()> {
+        let Candidate { process, stat, listed } = candidate;
+        let key = process.key();
         if self.by_pid.len() >= self.most {
             self.leave_beyond(key, origin);
-            return Ok(true);
+            return Ok(());
         }
-        let Candidate { process, stat, statm } = candidate;
-        let info = self.describe(key, stat.comm, &origin);
-        // What was read may be another process's then.
-        if process.has_ended()? {
-            return Ok(false);
-        }
+        let info = describe(listed, &origin);
         let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::from(key.pid.cast_unsigned()));
         self.epoll.add(process.pidfd(), event)?;
         let is_reported = self.reports(&info);
@@ -175,7 +174,7 @@ impl Members {
         let member = Member {
             process,
             info,
-            statm,
+            statm: None,
             account: Account::new(stat.child_faults),
             end: None,
             is_reported,
@@ -184,7 +183,7 @@ impl Members {
         };
         self.beyond.remove(&key.pid);
         self.by_pid.insert(key.pid, member);
-        Ok(true)
+        Ok(())
     }
 
     /// Remembers a process that is not followed, so that its children are known.
@@ -235,7 +234,7 @@ impl Members {
             match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
-                // The number 0 is that of the events' socket and of the timer.
+                // The number 0 is that of the events' socket.
                 Ok(count) => {
                     let pids =
                         events[..count].iter().filter_map(|event| event.data().try_into().ok());
@@ -274,7 +273,7 @@ impl Members {
         let Some(member) = self.by_pid.get(&pid) else { return };
         let TreeProcess { key, parent, found_by, .. } = *member.info;
         let origin = Origin { parent, parent_role: member.parent_role.clone(), found_by };
-        let info = self.describe(key, stat.comm, &origin);
+        let info = describe(ListedProcess::read(key, stat.comm, &self.root), &origin);
         let is_reported = self.reports(&info);
         let Some(member) = self.by_pid.get_mut(&pid) else { return };
         member.start_code = stat.start_code;
@@ -293,21 +292,20 @@ impl Members {
         });
     }
 
-    fn describe(&self, key: ProcessKey, name: Vec<u8>, origin: &Origin) -> Arc<TreeProcess> {
-        let ListedProcess { name, command, executable, program, .. } =
-            ListedProcess::read(key, name, &self.root);
-        let role = Role::new(program, origin.parent_role.as_ref());
-        let Origin { parent, found_by, .. } = *origin;
-        Arc::new(TreeProcess { key, parent, name, command, executable, role, found_by })
-    }
-
     fn reports(&self, info: &TreeProcess) -> bool {
         let filter = self.filter.as_ref().filter(|_| info.found_by != FoundBy::Target);
         filter.is_none_or(|filter| filter.matches(info))
     }
 }
 
-/// Lets the epoll instance report when the events' socket, or the timer, can be read.
+fn describe(listed: ListedProcess, origin: &Origin) -> Arc<TreeProcess> {
+    let ListedProcess { key, name, command, executable, program } = listed;
+    let role = Role::new(program, origin.parent_role.as_ref());
+    let Origin { parent, found_by, .. } = *origin;
+    Arc::new(TreeProcess { key, parent, name, command, executable, role, found_by })
+}
+
+/// Lets the epoll instance report when the events' socket can be read.
 pub(crate) fn watch(epoll: &Epoll, fd: impl AsFd) -> io::Result<()> {
     Ok(epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))?)
 }

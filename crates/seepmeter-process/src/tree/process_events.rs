@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{
@@ -41,8 +42,8 @@ const ANSWER: Duration = Duration::from_millis(200);
 /// What has happened to a process. Threads are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessEvent {
-    /// It was forked.
-    Forked { parent: i32, child: i32 },
+    /// It was forked, at this time of CLOCK_MONOTONIC.
+    Forked { parent: i32, child: i32, time: Duration },
     /// It has executed a program, or has changed its name.
     Renamed { pid: i32 },
     /// Its first thread has ended: nearly always all of it has.
@@ -214,7 +215,8 @@ fn parse(event: Words<'_>) -> Option<ProcessEvent> {
     match event.word(0)? {
         FORK => {
             let child = of_process(id(6)?, id(7)?)?;
-            Some(ProcessEvent::Forked { parent: id(5)?, child })
+            let time = Duration::from_nanos(event.long(2)?);
+            Some(ProcessEvent::Forked { parent: id(5)?, child, time })
         }
         EXEC => Some(ProcessEvent::Renamed { pid: id(5)? }),
         COMM => Some(ProcessEvent::Renamed { pid: of_process(id(4)?, id(5)?)? }),
@@ -224,6 +226,14 @@ fn parse(event: Words<'_>) -> Option<ProcessEvent> {
         }
         _ => None,
     }
+}
+
+/// When it was this time of CLOCK_MONOTONIC, which is past.
+pub(crate) fn instant(time: Duration) -> Instant {
+    let elapsed = clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(Duration::ZERO, |now| Duration::from(now).saturating_sub(time));
+    let now = Instant::now();
+    now.checked_sub(elapsed).unwrap_or(now)
 }
 
 /// What a status of wait(2) says.
@@ -242,6 +252,12 @@ impl Words<'_> {
         let bytes = self.0.get(at * 4..at * 4 + 4)?;
         Some(u32::from_ne_bytes(bytes.try_into().ok()?))
     }
+
+    /// Two of them.
+    fn long(self, at: usize) -> Option<u64> {
+        let bytes = self.0.get(at * 4..at * 4 + 8)?;
+        Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+    }
 }
 
 #[cfg(test)]
@@ -257,8 +273,10 @@ mod tests {
 
     #[test]
     fn a_fork_is_one_of_a_process_and_a_new_thread_is_not() {
-        let forked = Some(ProcessEvent::Forked { parent: 7, child: 9 });
-        assert_eq!(read(&[FORK, 0, 0, 0, 8, 7, 9, 9]), forked);
+        let time = Duration::from_nanos(u64::from_ne_bytes([1, 0, 0, 0, 1, 0, 0, 0]));
+        let forked = Some(ProcessEvent::Forked { parent: 7, child: 9, time });
+        let one = u32::from_ne_bytes([1, 0, 0, 0]);
+        assert_eq!(read(&[FORK, 0, one, one, 8, 7, 9, 9]), forked);
         assert_eq!(read(&[FORK, 0, 0, 0, 7, 7, 9, 7]), None);
         assert_eq!(read(&[FORK, 0, 0, 0, 7, 7, 9]), None);
     }

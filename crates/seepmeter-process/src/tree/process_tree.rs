@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use rustix::process::{Resource, getrlimit};
 
 use super::accounting::AccountReading;
@@ -16,7 +15,7 @@ use super::members::{Candidate, Members, Origin, Unopened, watch};
 use super::new_pids::{Candidates, NewPids};
 use super::orphans::Orphans;
 use super::own_cgroup::OwnCgroup;
-use super::process_events::{ProcessEvent, ProcessEvents, Received, end_of};
+use super::process_events::{ProcessEvent, ProcessEvents, Received, end_of, instant};
 use super::{NameFilter, statm};
 use crate::proc::{ProcError, ProcRoot, Stat, StatmPages};
 use crate::process::exists;
@@ -130,7 +129,6 @@ pub struct ProcessTree {
     /// Of CONFIG_PROC_CHILDREN.
     has_children_files: bool,
     list_children_again: bool,
-    timer: TimerFd,
     /// [`end`](Self::end) was called.
     pub(super) is_ending: bool,
 }
@@ -155,8 +153,8 @@ impl ProcessTree {
     /// [`TreeChange::Executed`].
     ///
     /// # Errors
-    /// If the child has ended, or there can be no epoll instance. What finds processes and can't be had is
-    /// no error: [`discovery`](Self::discovery) says so.
+    /// If the child has ended, there can be no epoll instance, or procfs is that of another pid namespace. What finds
+    /// processes and can't be had is no error: [`discovery`](Self::discovery) says so.
     pub fn of_child(child: &HeldChild, options: TreeOptions) -> io::Result<Self> {
         let mut tree = Self::new(child.process(), &options)?;
         let pid = child.process().pid();
@@ -175,7 +173,8 @@ impl ProcessTree {
     /// daemon that it has started before has another parent now, and is not found.
     ///
     /// # Errors
-    /// If the process has ended, there can be no epoll instance, or processes can't be listed.
+    /// If the process has ended, there can be no epoll instance, or processes can't be listed; and if procfs is that of
+    /// another pid namespace.
     pub fn of_process(process: &Process, options: TreeOptions) -> io::Result<Self> {
         let mut tree = Self::new(process, &options)?;
         tree.list_all()?;
@@ -199,14 +198,16 @@ impl ProcessTree {
 
     fn new(target: &Process, options: &TreeOptions) -> io::Result<Self> {
         let root = options.proc_root.clone();
+        if !root.is_of_our_namespace() {
+            let why = format!("{} belongs to another pid namespace", root.path().display());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         let most = options.most.min(descriptors() / 2);
         let mut members = Members::new(&root, options.filter.clone(), most)?;
         let subscribed = options.events.then(ProcessEvents::subscribe);
         let (events, events_in_use) = subscribed.map_or((None, Mechanism::NotUsed), in_use);
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
         if let Some(events) = &events {
             watch(&members.epoll, events)?;
-            watch(&members.epoll, &timer)?;
         }
         members.counts.brief.is_exact = events.is_some();
         let new_pids = NewPids::begin(&root).ok();
@@ -240,7 +241,6 @@ impl ProcessTree {
             births_unseen: false,
             has_children_files,
             list_children_again: false,
-            timer,
             is_ending: false,
         };
         let origin = Origin { parent: None, parent_role: None, found_by: FoundBy::Target };
@@ -320,6 +320,14 @@ impl ProcessTree {
         Ok(std::mem::take(&mut self.members.changes))
     }
 
+    /// When [`refresh`](Self::refresh) is due although nothing is readable: what was born lately is followed then, if
+    /// it still runs.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        let untried = self.newborn.values().filter(|newborn| !newborn.is_tried);
+        untried.map(|newborn| newborn.since + RIPE).min()
+    }
+
     pub(super) fn update(&mut self) -> io::Result<()> {
         // Before the ends: a child that was waited for behind this is no unknown one.
         let readings = self.read_again();
@@ -347,7 +355,7 @@ impl ProcessTree {
             return Ok(true);
         }
         match self.members.open(pid) {
-            Ok(candidate) => self.add(candidate, origin),
+            Ok(candidate) => self.add(candidate, origin).map(|()| true),
             Err(Unopened::Zombie) => Ok(false),
             Err(Unopened::None) => Ok(true),
             Err(Unopened::NoDescriptors) => {
@@ -364,13 +372,13 @@ impl ProcessTree {
         }
     }
 
-    fn add(&mut self, candidate: Candidate, origin: Origin) -> io::Result<bool> {
+    fn add(&mut self, candidate: Candidate, origin: Origin) -> io::Result<()> {
         let pid = candidate.pid();
-        let is_alive = self.members.add(candidate, origin)?;
+        self.members.add(candidate, origin)?;
         if self.events.is_none() {
             self.young.push((pid, YOUNG));
         }
-        Ok(is_alive)
+        Ok(())
     }
 
     // With events.
@@ -389,13 +397,13 @@ impl ProcessTree {
 
     fn note(&mut self, event: ProcessEvent) {
         match event {
-            ProcessEvent::Forked { parent, child } => {
+            ProcessEvent::Forked { parent, child, time } => {
                 let of_newborn = self.newborn.get(&parent).map(|newborn| newborn.origin.clone());
                 let of_member = || self.members.origin_of_child(parent, FoundBy::Event);
                 if let Some(origin) = of_newborn.or_else(of_member) {
                     self.births += 1;
                     let birth = self.births;
-                    let since = Instant::now();
+                    let since = instant(time);
                     let newborn = Newborn { since, birth, parent, origin, is_tried: false };
                     self.newborn.insert(child, newborn);
                 }
@@ -428,7 +436,7 @@ impl ProcessTree {
             }
             let fresh = self.ripe_newborn();
             if fresh.is_empty() {
-                return self.wake_for_newborn();
+                return Ok(());
             }
             let opened: Vec<_> = fresh
                 .into_iter()
@@ -458,16 +466,6 @@ impl ProcessTree {
         ripe
     }
 
-    /// Lets the descriptor be readable when the next one is to be taken in.
-    fn wake_for_newborn(&mut self) -> io::Result<()> {
-        if self.newborn.values().any(|newborn| !newborn.is_tried) {
-            self.timer.set(Expiration::OneShot(RIPE.into()), TimerSetTimeFlags::empty())?;
-        } else {
-            self.timer.unset()?;
-        }
-        Ok(())
-    }
-
     fn take_in_if_alive(
         &mut self,
         birth: u64,
@@ -485,12 +483,14 @@ impl ProcessTree {
         // Its parent may have been taken in meanwhile.
         let known = self.members.origin_of_child(newborn.parent, FoundBy::Event);
         let origin = known.unwrap_or(newborn.origin);
-        let is_alive = match candidate {
+        match candidate {
             Ok(candidate) => self.add(candidate, origin)?,
-            Err(_) => self.take_in(pid, origin)?,
-        };
-        // Its exit will be reported as that of one that is not known.
-        self.members.counts.brief.at_least += u64::from(!is_alive);
+            Err(_) => {
+                // Its exit will be reported as that of one that is not known.
+                let is_alive = self.take_in(pid, origin)?;
+                self.members.counts.brief.at_least += u64::from(!is_alive);
+            }
+        }
         Ok(())
     }
 
@@ -736,7 +736,7 @@ impl ProcessTree {
 
 impl AsFd for ProcessTree {
     /// Readable if something has changed: a process has ended, or events have come. What is born without
-    /// events is found by [`refresh`](Self::refresh) alone. See also [`BATCH`].
+    /// events is found by [`refresh`](Self::refresh) alone. See also [`ProcessTree::due`] and [`BATCH`].
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.members.epoll.0.as_fd()
     }

@@ -114,23 +114,28 @@ impl Descendants {
         self.refresh(live);
     }
 
-    /// What is readable when something has changed; nothing so soon after the last time.
+    /// What is readable when something has changed; nothing so soon after the last time, or if they are soon looked
+    /// for anyway.
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let due = Instant::now() >= self.earliest;
-        self.trees.iter().filter(|_| due).map(|followed| followed.tree.as_fd()).collect()
+        let listens = Instant::now() >= self.earliest && self.soon().is_none();
+        self.trees.iter().filter(|_| listens).map(|followed| followed.tree.as_fd()).collect()
     }
 
-    /// When [`Descendants::refresh`] is due although nothing is readable.
+    /// When [`Descendants::refresh`] is due although nothing is readable, or something is to be listened to again.
     pub(super) fn next(&self) -> Option<Instant> {
         if self.trees.is_empty() {
             return None;
         }
-        let now = Instant::now();
-        if now < self.earliest {
-            return Some(self.earliest);
-        }
         let sees_all = |followed: &FollowedTree| followed.tree.discovery().sees_every_process();
-        (!self.trees.iter().all(sees_all)).then(|| self.earliest + self.every)
+        let listen = (Instant::now() < self.earliest).then_some(self.earliest);
+        let look = || (!self.trees.iter().all(sees_all)).then(|| self.earliest + self.every);
+        self.soon().or(listen).or_else(look)
+    }
+
+    /// When what was born lately is taken in, if there is such a process.
+    fn soon(&self) -> Option<Instant> {
+        let due = self.trees.iter().filter_map(|followed| followed.tree.due()).min()?;
+        Some(due.max(self.earliest))
     }
 
     /// Begins and ends the watch of those that have come and gone.

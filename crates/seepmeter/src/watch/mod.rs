@@ -232,14 +232,17 @@ impl Watch {
         loop {
             let mut fds = self.descendants.as_ref().map_or(Vec::new(), Descendants::fds);
             fds.extend(self.restarts.as_ref().and_then(Restarts::fd));
-            let mut ready = self.poll(&fds, true)?;
+            let (any_signal, mut ready) = self.poll(&fds, true)?;
             let of_targets = ready.split_off(fds.len());
             let ended: Vec<_> =
                 self.targets.iter().zip(of_targets).filter(|(_, ready)| *ready).collect();
             let ended: Vec<_> = ended.into_iter().map(|(target, _)| target.clone()).collect();
             // Read now, since what has ended a target was sent to seepmeter before; but served below, since
             // nothing is passed on to those that have ended.
-            let received = self.received()?;
+            let received = match any_signal || !ended.is_empty() {
+                true => self.received()?,
+                false => Vec::new(),
+            };
             self.refresh_descendants(!ended.is_empty() || ready.contains(&true));
             for target in ended {
                 let end = life.end(&target.process)?;
@@ -298,9 +301,9 @@ impl Watch {
         self.descendants.as_ref().is_some_and(waits)
     }
 
-    /// Waits for a signal, one of `fds`, the end of a target if `ends`, or the next of the times. Says of
-    /// each descriptor and target whether it is ready.
-    fn poll(&self, fds: &[BorrowedFd<'_>], ends: bool) -> Result<Vec<bool>> {
+    /// Waits for a signal, one of `fds`, the end of a target if `ends`, or the next of the times. Says whether a
+    /// signal has come, and of each descriptor and target whether it is ready.
+    fn poll(&self, fds: &[BorrowedFd<'_>], ends: bool) -> Result<(bool, Vec<bool>)> {
         let (next, targets) = match ends {
             true => {
                 let interim = self.interim.as_ref().map(Interim::next);
@@ -315,7 +318,8 @@ impl Watch {
             [self.signals.as_fd()].into_iter().chain(fds.iter().copied()).chain(pidfds).collect();
         let next = next.into_iter().flatten().min();
         let mut ready = wait_readable(&fds, next).context("cannot wait for signals")?;
-        Ok(ready.split_off(1))
+        let others = ready.split_off(1);
+        Ok((ready == [true], others))
     }
 
     /// What is due to requests. Nothing is while what comes is for the target, or aborts.

@@ -91,7 +91,7 @@ impl Watch {
                 .name("work".to_owned())
                 .spawn_scoped(scope, work)
                 .context("cannot start a thread")?;
-            while !self.poll(&[done.as_fd()], false)?[0] {
+            while !self.poll(&[done.as_fd()], false)?.1[0] {
                 for received in self.received()? {
                     self.serve(received);
                 }

@@ -24,7 +24,7 @@ use target::StatmTarget;
 /// No more often than this is the peak of the run read.
 const PEAK_EVERY: Duration = Duration::from_millis(100);
 
-/// How soon after the first sample the peak is read again; each pause is twice the one before.
+/// No sooner than this after its first sample is the peak of a target read again.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 choices! {
@@ -59,8 +59,6 @@ pub struct RunningStatm {
     peak: Peak,
     metrics: Metrics,
     targets: Vec<StatmTarget>,
-    /// From one read of the peaks to the next between samples.
-    pause: Duration,
 }
 
 /// The metrics' numbers in the stream. Those that the options leave out are not defined.
@@ -91,14 +89,13 @@ impl Sampler for Statm {
     fn start(self, stream: &mut dyn Stream) -> Result<RunningStatm, Error> {
         let peak = self.options.peak;
         let metrics = Metrics::define(stream, peak);
-        Ok(RunningStatm { peak, metrics, targets: Vec::new(), pause: FIRST_PAUSE })
+        Ok(RunningStatm { peak, metrics, targets: Vec::new() })
     }
 }
 
 impl RunningSampler for RunningStatm {
     fn add_target(&mut self, target: &Target, _stream: &mut dyn Stream) -> Result<(), Error> {
         self.targets.push(StatmTarget::open(target, self.peak == Peak::Interval)?);
-        self.pause = FIRST_PAUSE;
         Ok(())
     }
 
@@ -120,24 +117,35 @@ impl RunningSampler for RunningStatm {
         if all_gone { Err(Error::gone()) } else { Ok(()) }
     }
 
-    /// Between samples that are far apart the peaks are read on, soon at first and then ten times a second:
-    /// what a target was at most goes with it, and nobody knows when that is.
+    fn sample_ended(
+        &mut self,
+        ended: SubjectId,
+        sample: &mut SampleBuilder<'_>,
+    ) -> Result<bool, Error> {
+        if let Some(target) = self.targets.iter_mut().find(|target| target.subject == ended) {
+            target.emit_peak(&self.metrics, sample);
+        }
+        Ok(true)
+    }
+
+    /// Between samples that are far apart the peaks are read on: what a target was at most goes with it, and nobody
+    /// knows when that is.
     fn wait(&mut self, until: Until<'_>, _stream: &mut dyn Stream) -> Result<Waited, Error> {
         if self.metrics.peak.is_none() {
             return Ok(Waited::PleaseSleep);
         }
         loop {
-            let next = Instant::now() + self.pause;
-            if next >= until.deadline {
+            let next = self.targets.iter().map(StatmTarget::peak_due).min();
+            let Some(next) = next.filter(|next| *next < until.deadline) else {
                 return Ok(Waited::PleaseSleep);
-            }
+            };
             let woken = wait_one_readable(until.wake, Some(next))
                 .map_err(|error| Error::io("cannot wait for the next tick", &error))?;
             if woken {
                 return Ok(Waited::Done);
             }
-            self.pause = (self.pause * 2).min(PEAK_EVERY);
-            self.targets.iter_mut().for_each(StatmTarget::read_peak);
+            let now = Instant::now();
+            self.targets.iter_mut().for_each(|target| target.read_peak_if_due(now));
         }
     }
 }

@@ -1,14 +1,16 @@
 //! One target of statm, and what was last emitted of it.
 
 use std::fs::File;
+use std::time::{Duration, Instant};
 
 use seepmeter_plugin::{Error, ErrorKind, SampleBuilder, Target};
+use seepmeter_process::ProcessKey;
 use seepmeter_process::proc::{ProcFolder, ProcRoot, StatmPages};
-use seepmeter_process::system::page_size;
+use seepmeter_process::system::{page_size, since_boot};
 use seepmeter_record::SubjectId;
 
 use super::files::{MemoryFiles, find_living, gone_or_failed, open_clear_refs, reset_mark};
-use super::{Metrics, PEAK_EVERY};
+use super::{FIRST_PAUSE, Metrics, PEAK_EVERY};
 
 pub(super) struct StatmTarget {
     pub(super) subject: SubjectId,
@@ -19,8 +21,11 @@ pub(super) struct StatmTarget {
     clear_refs: Option<File>,
     /// The largest resident set in bytes; none until it was read.
     peak: Option<u64>,
-    /// In nanoseconds since the stream's start.
+    /// When a sample has read it, in nanoseconds since the stream's start.
     peak_read_at: Option<u64>,
+    /// When it is read between samples, and how long the next time is behind that.
+    peak_due: Instant,
+    pause: Duration,
     last_emitted: LastEmitted,
 }
 
@@ -43,6 +48,8 @@ impl StatmTarget {
             clear_refs: clears_peak.then(|| open_clear_refs(&folder)).transpose()?,
             peak: None,
             peak_read_at: None,
+            peak_due: Instant::now(),
+            pause: first_pause(target),
             last_emitted: LastEmitted::default(),
             folder,
         })
@@ -85,6 +92,7 @@ impl StatmTarget {
         sample: &mut SampleBuilder<'_>,
     ) -> Result<Option<u64>, Error> {
         let status = self.files.status.read().map_err(gone_or_failed)?;
+        self.postpone_peak(Instant::now());
         let peak = status.peak_rss.max(status.rss);
         self.peak = self.peak.max(peak);
         if let (Some(metric), Some(swap)) = (metrics.swap, status.swap)
@@ -107,8 +115,9 @@ impl StatmTarget {
         match self.files.statm.read() {
             Ok(pages) if pages.size > 0 => return Ok(pages),
             Ok(_) => {}
-            Err(error) if error.is_gone() => {}
-            Err(error) => return Err(Error::of(&error)),
+            // A leader is gone when its process is; another thread that is read for it may be gone before.
+            Err(error) if error.is_gone() && self.files.folder != self.folder => {}
+            Err(error) => return Err(gone_or_failed(error)),
         }
         let (files, pages) = find_living(&self.folder, self.start_time).map_err(gone_or_failed)?;
         if self.clear_refs.is_some() {
@@ -119,12 +128,26 @@ impl StatmTarget {
         Ok(pages)
     }
 
-    /// Reads the peak between samples. A target that has just ended has no mark any more; the next sample
-    /// finds that out.
-    pub(super) fn read_peak(&mut self) {
+    /// When the peak is to be read between samples.
+    pub(super) fn peak_due(&self) -> Instant {
+        self.peak_due
+    }
+
+    /// Reads it. A target that has just ended has no mark any more; the next sample finds that out.
+    pub(super) fn read_peak_if_due(&mut self, now: Instant) {
+        if now < self.peak_due {
+            return;
+        }
+        self.postpone_peak(now);
         if let Ok(status) = self.files.status.read() {
             self.peak = self.peak.max(status.peak_rss.max(status.rss));
         }
+    }
+
+    /// It was read: each pause is twice as long as the one before.
+    fn postpone_peak(&mut self, now: Instant) {
+        self.peak_due = now + self.pause;
+        self.pause = (self.pause * 2).min(PEAK_EVERY);
     }
 
     fn peak_is_due(&mut self, now: u64) -> bool {
@@ -137,7 +160,7 @@ impl StatmTarget {
         due
     }
 
-    fn emit_peak(&mut self, metrics: &Metrics, sample: &mut SampleBuilder<'_>) {
+    pub(super) fn emit_peak(&mut self, metrics: &Metrics, sample: &mut SampleBuilder<'_>) {
         if let (Some(metric), Some(peak)) = (metrics.peak, self.peak)
             && self.last_emitted.peak.replace(peak) != Some(peak)
         {
@@ -161,6 +184,14 @@ impl StatmTarget {
             }
         }
     }
+}
+
+/// As long as the target has lived, so that whenever it ends, its peak was read in about the second half of its life.
+/// One that is spawned has yet to begin.
+fn first_pause(target: &Target) -> Duration {
+    let Target { pid, start_time, spawned, .. } = *target;
+    let age = since_boot().saturating_sub(ProcessKey { pid, start_time }.since_boot());
+    if spawned { FIRST_PAUSE } else { age.clamp(FIRST_PAUSE, PEAK_EVERY) }
 }
 
 /// As the stream has it.

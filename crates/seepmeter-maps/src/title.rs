@@ -2,8 +2,8 @@
 
 use seepmeter_record::conventions::title;
 
-use crate::class::{MappingGroup, NamedFile};
 use crate::deleted::DELETED;
+use crate::group::{MappingGroup, NamedFile};
 use crate::size::SizeClass;
 
 /// The name of all mappings of a group together.

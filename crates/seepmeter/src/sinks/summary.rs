@@ -1,6 +1,9 @@
 //! The sink `summary`: what a run was, in a few lines at its end.
 
+mod metric_sum;
+mod name_table;
 mod subject;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,9 +20,9 @@ use seepmeter_record::{
 use seepmeter_verdict::{Conclusion, MetricConclusion, NoVerdict, VerdictLine};
 
 use self::subject::SubjectSummary;
+use self::tree::TreeSummary;
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
-use super::process_sum::TreeSummary;
 use super::{verdict, words};
 use crate::terminal;
 

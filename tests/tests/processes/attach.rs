@@ -189,7 +189,7 @@ fn attach_works_as_another_user_as_far_as_procfs_lets_it() {
 }
 
 #[test]
-fn attach_to_a_process_that_hidepid_hides_names_hidepid() {
+fn trap_11_attach_to_a_process_that_hidepid_hides_names_hidepid() {
     if !Uid::effective().is_root() {
         return not_run("hidepid", "needs root");
     }

@@ -36,7 +36,7 @@ fn seepmeter_itself_writes_nothing_to_standard_output_unless_it_is_asked_to() {
 }
 
 #[test]
-fn closed_streams_stay_closed_and_nothing_of_seepmeters_takes_their_place() {
+fn trap_41_closed_streams_stay_closed_and_nothing_of_seepmeters_takes_their_place() {
     // With 0, 1 and 2 closed, the next descriptors that are opened get their numbers.
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list");

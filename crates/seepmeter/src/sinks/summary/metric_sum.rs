@@ -1,6 +1,6 @@
 //! The sum of a metric of all processes, over a run.
 
-use seepmeter_record::{CurrentValues, Sample, Unit, human};
+use seepmeter_record::{CurrentValues, Sample, human};
 
 use super::super::process_sum::{ProcessSum, SumPoint};
 
@@ -8,13 +8,12 @@ use super::super::process_sum::{ProcessSum, SumPoint};
 #[derive(Debug)]
 pub(super) struct MetricSum {
     pub(super) sum: ProcessSum,
-    unit: Unit,
     first: Option<i64>,
-    last: i64,
+    last: Option<SumPoint>,
+    /// How many processes there were then.
+    living: u64,
     /// The largest, and of how many processes that was.
     peak: Option<(i64, u64)>,
-    /// Of how many processes the last was, and how many there were.
-    known: (u64, u64),
     /// When the oldest value in the last was observed, in ns since the stream's start.
     pub(super) oldest: u64,
 }
@@ -23,26 +22,21 @@ impl MetricSum {
     pub(super) fn new(metric: &str) -> Self {
         Self {
             sum: ProcessSum::new(metric),
-            unit: Unit::Bytes,
             first: None,
-            last: 0,
+            last: None,
+            living: 0,
             peak: None,
-            known: (0, 0),
             oldest: 0,
         }
     }
 
     /// Of so many processes as are `living`. False if the sample has observed none of a process.
     pub(super) fn observe(&mut self, sample: &Sample, values: &CurrentValues, living: u64) -> bool {
-        let Some(SumPoint { total, unit, processes, .. }) = self.sum.observe(sample, values, true)
-        else {
-            return false;
-        };
-        self.unit = unit;
-        self.first.get_or_insert(total);
-        self.last = total;
-        self.peak = self.peak.max(Some((total, processes)));
-        self.known = (processes, living.max(processes));
+        let Some(point) = self.sum.observe(sample, values, true) else { return false };
+        self.first.get_or_insert(point.total);
+        self.peak = self.peak.max(Some((point.total, point.processes)));
+        self.living = living;
+        self.last = Some(point);
         true
     }
 
@@ -58,18 +52,19 @@ impl MetricSum {
 
     /// `first 1 MiB, last 13 MiB, peak 31 MiB in 3 processes`; none if there was no value.
     pub(super) fn line(&self) -> Option<String> {
-        let (peak, processes) = self.peak?;
-        let amount = |value: i64| human::amount(value as f64, self.unit);
-        let known = match self.known {
-            (known, living) if known < living => format!(" in {known} of {living} processes"),
-            _ => String::new(),
+        let (peak, of_peak) = self.peak?;
+        let SumPoint { total, unit, processes, .. } = self.last?;
+        let amount = |value: i64| human::amount(value as f64, unit);
+        let known = match processes < self.living {
+            true => format!(" in {processes} of {} processes", self.living),
+            false => String::new(),
         };
         Some(format!(
             "first {}, last {}{known}, peak {} in {}",
             amount(self.first?),
-            amount(self.last),
+            amount(total),
             amount(peak),
-            human::count(processes, "process"),
+            human::count(of_peak, "process"),
         ))
     }
 }

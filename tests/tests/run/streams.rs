@@ -1,6 +1,6 @@
 //! Standard input, output and error belong to the target, byte for byte.
 
-use seepmeter_tests::{run, seepmeter, seepmeter_path, test_target, words};
+use seepmeter_tests::{recorded, run, seepmeter, seepmeter_path, test_target, words};
 
 /// Every byte there is, and more of them than a pipe holds.
 fn bytes() -> Vec<u8> {
@@ -93,9 +93,7 @@ fn a_reader_that_goes_away_is_no_failure_and_the_target_goes_on() {
 
 #[test]
 fn head_may_end_a_replay_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let _ = seepmeter(words![
         "run",
         "-q",

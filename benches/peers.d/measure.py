@@ -109,12 +109,17 @@ def wall(command):
     return time.monotonic() - begin
 
 
-def main():
+def arguments():
+    """What the script `peers` gives to this and to `trees.py`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seepmeter", required=True)
     parser.add_argument("--venv", required=True)
     parser.add_argument("--quick", action="store_true")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
     seconds = 3 if args.quick else 10
     runs = 5 if args.quick else 20
     here = os.path.dirname(os.path.abspath(__file__))

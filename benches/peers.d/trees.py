@@ -6,7 +6,6 @@ process in one sample. The trees are those of `tree.py`, whose memory is known, 
 interpreter.
 """
 
-import argparse
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from measure import cpu_seconds
+from measure import arguments, cpu_seconds
 
 MIB = 1 << 20
 # Seconds from sample to sample. Seepmeter gets more: of a second each, its verdict would take five minutes.
@@ -171,11 +170,7 @@ def row(tool, seconds, tree, cost, answer):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seepmeter", required=True)
-    parser.add_argument("--venv", required=True)
-    parser.add_argument("--quick", action="store_true")
-    args = parser.parse_args()
+    args = arguments()
     seconds = 20 if args.quick else 120
     print("| tree | tool | of a leak it says | peak of the tree | CPU for one process in one sample |")
     print("|---|---|---|---|---|")

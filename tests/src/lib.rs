@@ -23,7 +23,7 @@ pub use built::{copy_seepmeter, folder, seepmeter_path, test_target};
 pub use cgroup::TestCgroup;
 pub use judged::{replay, verdict};
 pub use process_tree::ProcessTree;
-pub use recording::Recording;
+pub use recording::{Recording, recorded};
 pub use run::{FinishedRun, Run, RunningProgram, run, run_target, seepmeter};
 pub use since::{eventually, long, long_or_not_run, not_run};
 pub use slower::slower;

@@ -1,7 +1,7 @@
 //! What a recording holds.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seepmeter_record::conventions::attribute;
@@ -20,6 +20,18 @@ pub struct Recording {
     pub records: Vec<Record>,
     /// How it ended.
     pub ending: Ending,
+}
+
+/// A folder with the recording `r.jsonl`, and the words of the sink that writes it.
+///
+/// # Panics
+/// If no folder can be made.
+#[must_use]
+pub fn recorded() -> (tempfile::TempDir, PathBuf, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.jsonl");
+    let sink = format!("jsonl,path={}", path.display());
+    (folder, path, sink)
 }
 
 impl Recording {

@@ -29,7 +29,7 @@ pub enum CurveShape {
 
 /// The outcome: how much worse the best slowing curve meets the judged floors than a line does.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Curve {
+pub struct FittedCurve {
     /// The best of the curves.
     pub shape: CurveShape,
     /// The increase of the residual sum of squares over the line's, in noise variances.
@@ -46,7 +46,7 @@ const POWERS: [f64; 2] = [0.3, 0.5];
 
 /// Holds slowing curves, fitted to all `floors` or to those from half-way through warm-up, against a
 /// line through `floors[first..]`. `noise` is that of the judged floors.
-pub fn test(floors: &[Floor], first: usize, noise: &Autocorrelation) -> Option<Curve> {
+pub fn test(floors: &[Floor], first: usize, noise: &Autocorrelation) -> Option<FittedCurve> {
     let by_height = held_against_line(floors, first, noise, false)?;
     if !noise.looks_like_walk() {
         return Some(by_height);
@@ -62,7 +62,7 @@ fn held_against_line(
     first: usize,
     noise: &Autocorrelation,
     increments: bool,
-) -> Option<Curve> {
+) -> Option<FittedCurve> {
     let judged = floors.len().checked_sub(first).filter(|&n| n >= LEAST_FLOORS)?;
     let (t, y) = fit::scaled(&floors[first..]);
     let line = fitted(&t, &y, &|t| t, increments);
@@ -80,7 +80,7 @@ fn held_against_line(
     starts.dedup();
     let fits = starts.into_iter().flat_map(|start| curves(&floors[start..], judged, increments));
     let (shape, sse) = fits.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(Curve { shape, worse: (sse - line_sse) / variance, walk: noise.looks_like_walk() })
+    Some(FittedCurve { shape, worse: (sse - line_sse) / variance, walk: noise.looks_like_walk() })
 }
 
 /// Every curve fitted to the floors, with its sum of squares over the last `judged` of them.
@@ -110,7 +110,7 @@ fn fitted(t: &[f64], y: &[f64], shape: &dyn Fn(f64) -> f64, walk: bool) -> Vec<f
     fit::least_squares(&[&vec![1.0; t.len()], &column], y).residuals
 }
 
-impl Curve {
+impl FittedCurve {
     /// Whether no slowing curve could have drawn this.
     pub fn excluded(&self) -> bool {
         self.worse > if self.walk { EXCLUDED_IN_A_WALK } else { EXCLUDED }

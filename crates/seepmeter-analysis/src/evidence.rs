@@ -5,7 +5,7 @@
 
 use crate::autocorrelation::Autocorrelation;
 use crate::cells::Cells;
-use crate::curve::Curve;
+use crate::curve::FittedCurve;
 use crate::cycle::Cycles;
 use crate::drift::Drift;
 use crate::fit;
@@ -90,7 +90,7 @@ pub struct Tests {
     /// The halves of the judged floors.
     pub plateau: Option<Plateau>,
     /// The slowing curves.
-    pub curve: Option<Curve>,
+    pub curve: Option<FittedCurve>,
     /// Where growth has just ended.
     pub plateau_onset: Option<PlateauOnset>,
     /// Whether the floors since warm-up rise for sure, about a line or as a walk, and keep on.

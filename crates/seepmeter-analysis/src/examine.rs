@@ -2,7 +2,7 @@
 
 use crate::autocorrelation::{self, Autocorrelation};
 use crate::cells::Cells;
-use crate::curve::{self, Curve};
+use crate::curve::{self, FittedCurve};
 use crate::evidence::{Evidence, FittedLine, Stretch, Tests};
 use crate::floor::Floor;
 use crate::floors::{self, Buckets};
@@ -107,7 +107,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Slowing curves against the line. After a quiet beginning there is no warm-up to fit.
-    fn curve(&self, first: usize, noise: &Autocorrelation) -> Option<Curve> {
+    fn curve(&self, first: usize, noise: &Autocorrelation) -> Option<FittedCurve> {
         let from = if self.warm_up.onset == Some(first) { first } else { 0 };
         curve::test(&self.floors[from..], first - from, noise)
     }

@@ -56,10 +56,10 @@ impl Armed {
 
     /// Lets the samplers tick; their first tick is due now.
     #[must_use]
-    pub fn go(self) -> Live {
+    pub fn go(mut self) -> Live {
         self.session.open.store(true, Ordering::Release);
         let now = Instant::now();
-        for sampler in &self.session.samplers {
+        for sampler in &mut self.session.samplers {
             sampler.go(now);
         }
         Live { session: self.session }
@@ -114,7 +114,7 @@ impl Live {
             session.descendants.insert(subject);
         }
         let target = spec.target(subject);
-        for sampler in &session.samplers {
+        for sampler in &mut session.samplers {
             sampler.add_target(target.clone());
         }
         subject
@@ -312,7 +312,7 @@ impl Session {
         // Those that no sampler holds any more have been sent.
         self.notices.retain(|notice| notice.strong_count() > 0);
         self.notices.push(Arc::downgrade(&notice));
-        for sampler in &self.samplers {
+        for sampler in &mut self.samplers {
             sampler.remove_target(subject, Arc::clone(&notice));
         }
     }

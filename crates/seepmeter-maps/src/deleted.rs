@@ -97,7 +97,8 @@ fn unescaped(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::class::{MappingGroup, ThreadStacks, classify};
+    use crate::class::{ThreadStacks, classify};
+    use crate::group::MappingGroup;
     use crate::maps;
     use seepmeter_record::MappingClass;
 

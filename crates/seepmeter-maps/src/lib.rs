@@ -3,8 +3,9 @@
 //! - [`maps`] reads /proc/PID/maps: where a mapping lies, what may be done with it, which file is
 //!   behind it.
 //! - [`smaps`] reads /proc/PID/smaps, where each has figures as well.
-//! - [`class`] says what a mapping is: the heap, an arena, a thread's stack, a file. [`SizeClass`] says
-//!   how large an anonymous one is, and [`DeletedFiles`] which files have been removed.
+//! - [`MappingGroup`] is what a mapping is: the heap, an arena, a thread's stack, a file. [`SizeClass`] says
+//!   how large an anonymous one is.
+//! - [`class`] says which group each belongs to, and [`DeletedFiles`] which files have been removed.
 //! - [`group_title`] and [`mapping_title`] say it to people.
 //!
 //! Nothing here knows of samples: whoever samples, or names an address, reads the same lines.
@@ -26,11 +27,13 @@
 
 pub mod class;
 mod deleted;
+mod group;
 pub mod maps;
 mod size;
 pub mod smaps;
 mod title;
 
 pub use deleted::DeletedFiles;
+pub use group::{MappingGroup, NamedFile};
 pub use size::SizeClass;
 pub use title::{group_title, mapping_title};

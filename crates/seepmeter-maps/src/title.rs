@@ -1,7 +1,9 @@
 //! What a group of mappings is called for people. Nobody parses a title: what it says is in [`MappingGroup`].
 
-use crate::class::{MappingGroup, NamedFile};
+use seepmeter_record::conventions::title;
+
 use crate::deleted::DELETED;
+use crate::group::{MappingGroup, NamedFile};
 use crate::size::SizeClass;
 
 /// The name of all mappings of a group together.
@@ -14,9 +16,11 @@ pub fn group_title(group: &MappingGroup) -> Vec<u8> {
             let title = format!("stack of thread {tid}").into_bytes();
             if name.is_empty() { title } else { [&title, &b" ("[..], name, b")"].concat() }
         }
-        MappingGroup::ThreadStacks => b"stacks of threads".to_vec(),
+        MappingGroup::ThreadStacks => title::THREAD_STACKS.into(),
         MappingGroup::UnusedStack => b"unused stacks of threads".to_vec(),
-        MappingGroup::Anonymous { size } => anonymous(*size).as_bytes().to_vec(),
+        MappingGroup::Anonymous { size } => {
+            format!("{} {}", title::ANONYMOUS, bounds(*size)).into()
+        }
         MappingGroup::Reserved => b"reserved, without access".to_vec(),
         MappingGroup::Arena => b"glibc arenas".to_vec(),
         MappingGroup::Jit => b"JIT code (anonymous, executable)".to_vec(),
@@ -39,13 +43,13 @@ pub fn mapping_title(group: &MappingGroup) -> Vec<u8> {
     }
 }
 
-fn anonymous(size: SizeClass) -> &'static str {
+fn bounds(size: SizeClass) -> &'static str {
     match size {
-        SizeClass::Tiny => "anonymous mappings under 64 KiB",
-        SizeClass::Small => "anonymous mappings of 64 KiB–1 MiB",
-        SizeClass::Medium => "anonymous mappings of 1 MiB–16 MiB",
-        SizeClass::Large => "anonymous mappings of 16 MiB–256 MiB",
-        SizeClass::Huge => "anonymous mappings of 256 MiB or more",
+        SizeClass::Tiny => "under 64 KiB",
+        SizeClass::Small => "of 64 KiB–1 MiB",
+        SizeClass::Medium => "of 1 MiB–16 MiB",
+        SizeClass::Large => "of 16 MiB–256 MiB",
+        SizeClass::Huge => "of 256 MiB or more",
     }
 }
 

@@ -52,6 +52,13 @@ impl Error {
         if self.kind == ErrorKind::Failed { Self::skip(self) } else { self }
     }
 
+    /// A target that comes while others are sampled does not cost them their samples, and one of the beginning ends
+    /// the run.
+    #[must_use]
+    pub fn into_skip_if(self, others_are_sampled: bool) -> Self {
+        if others_are_sampled { self.into_skip() } else { self }
+    }
+
     /// Whoever read the output went away, and how that was met.
     pub fn closed(message: impl fmt::Display) -> Self {
         Self { kind: ErrorKind::Closed, message: message.to_string() }

@@ -52,8 +52,8 @@ pub trait RunningSampler {
     /// another error ends this sampler, and the others go on.
     fn sample(&mut self, sample: &mut SampleBuilder<'_>) -> Result<(), Error>;
 
-    /// A descendant of a target has ended, of which there may be hundreds a second: takes a last sample of it alone,
-    /// of what is known of it and was not emitted. False of a sampler that can't: it is asked for a sample of all.
+    /// A descendant of a target has ended, and a sample of all would cost too much: there may be hundreds of ends a
+    /// second. Emits what was read of that one before and not emitted, such as its peak; reads nothing.
     ///
     /// # Errors
     /// As [`RunningSampler::sample`].
@@ -61,9 +61,9 @@ pub trait RunningSampler {
         &mut self,
         ended: SubjectId,
         sample: &mut SampleBuilder<'_>,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let _ = (ended, sample);
-        Ok(false)
+        Ok(())
     }
 
     /// Waits for the next tick in a way of its own, for a sampler that has events to serve meanwhile.

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_looked_for_through_our_own_mounts_and_one_outside_of_them_is_not_known() {
+    fn trap_45_a_group_is_looked_for_through_our_own_mounts_and_one_outside_of_them_is_not_known() {
         let made = CgroupOfProcess::new("0::/box/service/worker\n", "cgroup2", "rw");
         made.folder.write("cg/service/worker/memory.max", "1048576\n");
         // As in a sandbox, whose mounts name other folders than ours.

@@ -30,7 +30,7 @@ fn zombies() -> Vec<i32> {
 }
 
 #[test]
-fn a_daemon_that_forks_twice_is_found_and_reaped() {
+fn trap_9_a_daemon_that_forks_twice_is_found_and_reaped() {
     let _alone = alone();
     let Some(mut watched) = Watched::shell(Way::Subreaper, "(setsid cat <&3 &); (exec cat <&3); :")
     else {

@@ -126,6 +126,14 @@ pub mod attribute {
     }
 }
 
+/// What mappings are called together, for people: of each class whose members go by one name.
+pub mod title {
+    /// The stacks of all threads but the main one.
+    pub const THREAD_STACKS: &str = "stacks of threads";
+    /// The anonymous mappings of all sizes; behind it stands a size, if only those of one are meant.
+    pub const ANONYMOUS: &str = "anonymous mappings";
+}
+
 open_words! {
     /// What a mapping is for.
     MappingClass {

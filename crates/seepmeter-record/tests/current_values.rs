@@ -94,7 +94,7 @@ fn if_a_source_fails_the_next_one_counts() {
 }
 
 #[test]
-fn a_subject_is_forgotten_after_its_end_with_its_parts() {
+fn trap_49_a_subject_is_forgotten_after_its_end_with_its_parts() {
     let mut values = stream();
     counted(&mut values, sample(1, 1, &[(TARGET, 0, 10), (MAPPING, 1, 5)]));
     values.apply(&Record::Event(Event::new(2, EventKind::Gone {}).of(TARGET)));

@@ -3,9 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use object::read::ReadCache;
+use seepmeter_process::proc::ProcRoot;
 
 use crate::arch;
 use crate::elf::Elf;
@@ -138,10 +140,10 @@ struct DebugFile {
 fn debug_file(elf: &Elf, pid: i32) -> Option<DebugFile> {
     let id = elf.build_id.as_deref().filter(|id| id.len() > 1)?;
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let name = format!("usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]);
-    let roots = [format!("/proc/{pid}/root"), String::new()];
-    roots.iter().find_map(|root| {
-        let file = File::open(format!("{root}/{name}")).ok()?;
+    let path = PathBuf::from(format!("/usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]));
+    let within = ProcRoot::default().process(pid).within_root(&path);
+    [within, path].iter().find_map(|path| {
+        let file = File::open(path).ok()?;
         let elf = Elf::read(&ReadCache::new(&file))?;
         (elf.build_id.as_deref() == Some(id)).then_some(DebugFile { file, elf })
     })

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs};
 use seepmeter_maps::maps::MappingHeader;
+use seepmeter_process::proc::ProcRoot;
 
 /// Tells a file from all others, and its content from its earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,14 +74,12 @@ impl fmt::Display for UnreadReason {
 /// also reaches a file that has no path any more: /proc/PID/exe, if it is that one, and
 /// /proc/PID/map_files, for those with CAP_CHECKPOINT_RESTORE (proc(5)).
 pub(crate) fn open(pid: i32, header: &MappingHeader<'_>) -> Result<OpenedFile, UnreadReason> {
-    let process = format!("/proc/{pid}");
+    let process = ProcRoot::default().process(pid);
     let here = as_path(&plain_path(header.path)).to_owned();
-    let within =
-        as_path(&[process.as_bytes(), b"/root", &plain_path(header.path)].concat()).to_owned();
-    let exe = PathBuf::from(format!("{process}/exe"));
-    let mapped = PathBuf::from(format!("{process}/map_files/{:x}-{:x}", header.start, header.end));
+    let exe = process.file("exe");
+    let mapped = process.file(&format!("map_files/{:x}-{:x}", header.start, header.end));
     // What is at the path in another root says nothing about this file.
-    let listed = if Path::new(&process).exists() { within } else { here.clone() };
+    let listed = if process.path().exists() { process.within_root(&here) } else { here.clone() };
     let reason = match open_same(&listed, header) {
         Ok(found) => return Ok(found),
         Err(OpenError::Other) => UnreadReason::Replaced,

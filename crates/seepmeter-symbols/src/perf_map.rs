@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use nix::fcntl::OFlag;
+use seepmeter_process::proc::ProcRoot;
 
 use crate::resolved::Function;
 
@@ -119,18 +120,10 @@ fn insert(ranges: &mut BTreeMap<u64, NamedRange>, line: Line) {
 
 /// Where the file of a process can be: in its own root, or here when the process has ended.
 fn candidates(pid: i32) -> [PathBuf; 2] {
-    let inner = inner_pid(pid).unwrap_or(pid);
-    [
-        PathBuf::from(format!("/proc/{pid}/root/tmp/perf-{inner}.map")),
-        PathBuf::from(format!("/tmp/perf-{pid}.map")),
-    ]
-}
-
-/// The pid that a process knows itself by: the last of `NSpid:` in its status (proc(5)).
-fn inner_pid(pid: i32) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    line.split_whitespace().next_back()?.parse().ok()
+    let process = ProcRoot::default().process(pid);
+    let inner = process.status().ok().and_then(|status| status.inner_pid).unwrap_or(pid);
+    let path = |pid| PathBuf::from(format!("/tmp/perf-{pid}.map"));
+    [process.within_root(&path(inner)), path(pid)]
 }
 
 /// Opens a regular file; anything else in its place, such as a pipe, is left alone.

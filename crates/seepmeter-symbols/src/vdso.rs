@@ -1,21 +1,22 @@
 //! The vdso: code that the kernel maps into every process, and that no file holds.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSymbol};
 use seepmeter_maps::maps;
+use seepmeter_process::proc::ProcRoot;
 
 use crate::resolved::Function;
 
 /// The bytes of our own vdso, which are those of every 64-bit process on this kernel.
 pub(crate) fn own() -> Option<Vec<u8>> {
-    let text = std::fs::read("/proc/self/maps").ok()?;
+    let own = ProcRoot::default().own();
+    let text = own.read("maps").ok()?;
     let headers = maps::parse(&text);
     let mapping = headers.iter().find(|header| header.path == b"[vdso]")?;
     let mut bytes = vec![0; usize::try_from(mapping.len()).ok()?];
-    File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, mapping.start).ok()?;
+    own.open("mem").ok()?.read_exact_at(&mut bytes, mapping.start).ok()?;
     Some(bytes)
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use nix::errno::Errno;
 use nix::sys::uio::{self, RemoteIoVec};
 use nix::unistd::Pid;
+use seepmeter_process::proc::ProcRoot;
 
 /// How many pieces one call takes (UIO_MAXIOV of include/uapi/linux/uio.h).
 const PIECES_A_CALL: usize = 1024;
@@ -122,7 +123,7 @@ impl ProcessMemory {
 
     fn file(&self) -> Option<&File> {
         let open = || {
-            let path = format!("/proc/{}/mem", self.pid);
+            let path = ProcRoot::default().process(self.pid).file("mem");
             OpenOptions::new().read(true).write(true).open(path).ok()
         };
         self.file.get_or_init(open).as_ref()

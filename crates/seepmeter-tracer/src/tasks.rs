@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use rustix::fs::{RawDir, SeekFrom, seek};
 use rustix::io::Errno;
@@ -24,7 +23,7 @@ pub(crate) struct TaskFolder {
 
 impl TaskFolder {
     pub(crate) fn open(pid: i32) -> io::Result<Self> {
-        let folder = File::open(Path::new(&format!("/proc/{pid}/task")))?;
+        let folder = File::open(ProcRoot::default().process(pid).file("task"))?;
         Ok(Self { folder })
     }
 

@@ -38,7 +38,7 @@ fn number(said: &str, name: &str) -> f64 {
 }
 
 #[test]
-fn no_call_gives_eintr_that_would_not_without_a_tracer() {
+fn trap_34_no_call_gives_eintr_that_would_not_without_a_tracer() {
     for call in CALLS {
         let target = Target::start(&format!("counted {call} 20"));
         let stops = stop_again_and_again(target.pid(), Duration::from_micros(700), |n| n == 150);
@@ -123,7 +123,7 @@ fn in_a_storm_of_signals_calls_end_as_without_a_tracer() {
 
 /// Trap 35: while it is traced, signals that it ignores wake it too.
 #[test]
-fn signals_that_are_ignored_end_no_call() {
+fn trap_35_signals_that_are_ignored_end_no_call() {
     let target = Target::start("ignored");
     let stops = stop_again_and_again(target.pid(), Duration::from_micros(500), |n| n == 400);
     assert_eq!(stops, 400);

@@ -83,7 +83,7 @@ fn alone() -> String {
 /// Trap 22 and 20: a tracer that is killed leaves a target that runs on, with the same output and the
 /// same exit status. The moments are random; 200 of them in the long tests.
 #[test]
-fn a_tracer_killed_at_any_moment_leaves_the_target_unharmed() {
+fn trap_22_a_tracer_killed_at_any_moment_leaves_the_target_unharmed() {
     let alone = alone();
     let kills = if long() { 200 } else { 25 };
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;

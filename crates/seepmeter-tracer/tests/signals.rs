@@ -16,7 +16,7 @@ use tracer::{Instructions, own_program};
 
 /// Trap 36: a SIGTRAP of the target's own, beside the SIGTRAP of a ptrace-stop.
 #[test]
-fn no_sigtrap_of_the_targets_own_is_lost() {
+fn trap_36_no_sigtrap_of_the_targets_own_is_lost() {
     let target = Target::start("traps 3000");
     stop_again_and_again(target.pid(), Duration::from_micros(200), |_| target.has_ended());
     assert_eq!(target.rest().0, "handled 3000\n");
@@ -24,7 +24,7 @@ fn no_sigtrap_of_the_targets_own_is_lost() {
 
 /// Trap 18: real-time signals come all, in their order, and with what they were sent with.
 #[test]
-fn real_time_signals_are_passed_on_unchanged() {
+fn trap_18_real_time_signals_are_passed_on_unchanged() {
     let target = Target::start("real-time 2000");
     stop_again_and_again(target.pid(), Duration::from_micros(200), |_| target.has_ended());
     assert_eq!(target.rest().0, "taken 2000 misordered 0\n");

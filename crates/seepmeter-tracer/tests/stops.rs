@@ -151,7 +151,7 @@ fn a_late_thread_is_an_error_if_that_was_asked_for() {
 }
 
 #[test]
-fn vfork_under_stops_all_the_time_works() {
+fn trap_33_vfork_under_stops_all_the_time_works() {
     let target = Target::start("vfork 50");
     stop_again_and_again(target.pid(), Duration::from_millis(1), |_| false);
     assert_eq!(target.rest().0, "child 0\n");

@@ -1,7 +1,7 @@
 //! What each stage of the judging found, for people.
 
 use seepmeter_analysis::autocorrelation::Autocorrelation;
-use seepmeter_analysis::curve::{Curve, CurveShape};
+use seepmeter_analysis::curve::{CurveShape, FittedCurve};
 use seepmeter_analysis::drift::Drift;
 use seepmeter_analysis::evidence::{Evidence, Tests};
 use seepmeter_analysis::gain::Gain;
@@ -192,7 +192,7 @@ fn plateau(plateau: &Plateau) -> String {
     }
 }
 
-fn curve(curve: &Curve) -> String {
+fn curve(curve: &FittedCurve) -> String {
     let shape = match curve.shape {
         CurveShape::Logarithm => "a logarithm",
         CurveShape::Exponential => "an exponential",

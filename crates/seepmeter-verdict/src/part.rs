@@ -1,6 +1,6 @@
 //! What the parts of a target are.
 
-use seepmeter_record::conventions::attribute;
+use seepmeter_record::conventions::{attribute, title};
 use seepmeter_record::{MappingClass, Subject, SubjectKind};
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +20,11 @@ pub struct Part {
 
 impl Part {
     /// The family of the stacks of all threads but the main one.
-    pub const THREAD_STACKS: &'static str = "stacks of threads";
+    pub const THREAD_STACKS: &'static str = title::THREAD_STACKS;
 
     /// The family of the anonymous mappings of all sizes: mappings that merge go from one size to
     /// another, so that only all of them together are one thing.
-    pub const ANONYMOUS: &'static str = "anonymous mappings";
+    pub const ANONYMOUS: &'static str = title::ANONYMOUS;
 
     /// What the attributes of a subject say of it.
     pub(crate) fn of(subject: &Subject) -> Self {
@@ -61,6 +61,12 @@ impl Part {
             Some(pid) => Self { name: format!("{} (pid {pid})", self.name), ..self },
             None => self,
         }
+    }
+
+    /// What the name of one of its family says beside the family, so that a line does not say that twice:
+    /// `of 1 MiB–16 MiB`. What a part is, its class says.
+    pub(crate) fn detail_of<'a>(&self, name: &'a str) -> &'a str {
+        name.strip_prefix(&self.family).map_or(name, str::trim_start)
     }
 
     /// True for a process.

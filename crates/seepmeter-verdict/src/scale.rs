@@ -217,7 +217,7 @@ impl ScaleReport {
                 self.remedy()
             ),
             _ => format!(
-                "{level}, the rate is not known well enough: {interval}; larger amounts or more runs tell more{}",
+                "{level}, the rate is not known well enough: {interval}; larger amounts or more runs narrow it{}",
                 self.remedy()
             ),
         }
@@ -368,7 +368,7 @@ mod tests {
         runs[0].frees_at_exit = true;
         let python = ScaleReport::of(&runs, &[1_000, 2_000, 4_000], 16.0);
         assert_eq!(python.scaling.answer, ScalingAnswer::Inconclusive);
-        assert!(python.is_clear(), "more runs would not tell more");
+        assert!(python.is_clear(), "more runs would not change the answer");
         let lines = lines_of(&python);
         assert!(lines[0].starts_with("inconclusive 12 MiB at the end, but Python"), "{lines:?}");
         assert!(lines[1].contains("os._exit"), "{lines:?}");

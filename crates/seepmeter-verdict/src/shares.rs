@@ -52,8 +52,7 @@ impl<'a> Item<'a> {
         match mostly {
             // `anonymous mappings, mostly of 64 KiB–1 MiB`.
             Some(one) => {
-                let one = one.strip_prefix(&part.family).unwrap_or(one).trim_start();
-                format!("{}, mostly {}", part.short_name(), short(one))
+                format!("{}, mostly {}", part.short_name(), short(part.detail_of(one)))
             }
             None => part.short_name(),
         }

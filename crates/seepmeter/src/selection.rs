@@ -58,7 +58,7 @@ impl SelectedTarget {
 
 /// What a process is called: by its program if it has emptied its name (PR_SET_NAME of prctl(2)).
 fn name_of(process: &Process) -> Bytes {
-    let program = || std::fs::read_link(format!("/proc/{}/exe", process.pid())).ok();
+    let program = || ProcRoot::default().process(process.pid()).exe().ok();
     match process.name() {
         [] => {
             program().and_then(|path| Some(path.file_name()?.as_bytes().into())).unwrap_or_default()

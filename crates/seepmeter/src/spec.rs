@@ -98,20 +98,20 @@ impl FromStr for Spec {
 
 /// Splits at single commas; two in a row stand for one that belongs to its piece.
 fn split(text: &str) -> Vec<String> {
-    let mut pieces = vec![String::new()];
-    let mut rest = text;
+    let (mut pieces, mut piece, mut rest) = (Vec::new(), String::new(), text);
     while let Some((before, after)) = rest.split_once(',') {
-        let piece = pieces.last_mut().expect("there is always a piece");
         piece.push_str(before);
-        if let Some(after) = after.strip_prefix(',') {
-            piece.push(',');
-            rest = after;
-        } else {
-            pieces.push(String::new());
-            rest = after;
+        rest = after;
+        match after.strip_prefix(',') {
+            Some(after) => {
+                piece.push(',');
+                rest = after;
+            }
+            None => pieces.push(std::mem::take(&mut piece)),
         }
     }
-    pieces.last_mut().expect("there is always a piece").push_str(rest);
+    piece.push_str(rest);
+    pieces.push(piece);
     pieces
 }
 

@@ -149,10 +149,8 @@ fn meaning(error: ProcError) -> Error {
 impl RunningSampler for RunningCgroup {
     fn add_target(&mut self, target: &Target, stream: &mut dyn Stream) -> Result<(), Error> {
         let mut target = CgroupTarget::open(target)?;
-        target.folder = match self.watch(&target, stream) {
-            Err(error) if self.sampled => return Err(error.into_skip()),
-            outcome => Some(outcome?),
-        };
+        let folder = self.watch(&target, stream);
+        target.folder = Some(folder.map_err(|error| error.into_skip_if(self.sampled))?);
         self.targets.push(target);
         Ok(())
     }

@@ -67,11 +67,8 @@ fn charged<T>(budget: &mut Budget, act: impl FnOnce() -> T) -> T {
 
 impl RunningSampler for RunningFds {
     fn add_target(&mut self, target: &Target, _stream: &mut dyn Stream) -> Result<(), Error> {
-        let target = match FdsTarget::open(target, &self.options, self.metrics) {
-            Err(error) if self.sampled => return Err(error.into_skip()),
-            outcome => outcome?,
-        };
-        self.targets.push(target);
+        let target = FdsTarget::open(target, &self.options, self.metrics);
+        self.targets.push(target.map_err(|error| error.into_skip_if(self.sampled))?);
         Ok(())
     }
 

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use seepmeter_maps::class::{MappingGroup, ThreadStacks, classify};
-use seepmeter_maps::maps;
+use seepmeter_maps::class::{ThreadStacks, classify};
 use seepmeter_maps::smaps::{Parser, SmapsFigures};
-use seepmeter_maps::{DeletedFiles, group_title};
+use seepmeter_maps::{DeletedFiles, MappingGroup, group_title, maps};
 use seepmeter_plugin::record::conventions::metric;
 use seepmeter_plugin::record::{MetricId, MetricSpec, SubjectId, SubjectKind};
 use seepmeter_plugin::{NewSubject, SampleBuilder, SubjectTable, point_value};

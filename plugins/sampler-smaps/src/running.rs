@@ -106,11 +106,8 @@ impl RunningSmaps {
 
 impl RunningSampler for RunningSmaps {
     fn add_target(&mut self, target: &Target, _stream: &mut dyn Stream) -> Result<(), Error> {
-        let target = match TargetWatch::new(target, &self.options, &self.metrics) {
-            Err(error) if self.sampled => return Err(error.into_skip()),
-            outcome => outcome?,
-        };
-        self.targets.push(target);
+        let target = TargetWatch::new(target, &self.options, &self.metrics);
+        self.targets.push(target.map_err(|error| error.into_skip_if(self.sampled))?);
         Ok(())
     }
 

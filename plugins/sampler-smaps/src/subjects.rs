@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use seepmeter_maps::class::MappingGroup;
-use seepmeter_maps::{group_title, mapping_title};
+use seepmeter_maps::{MappingGroup, group_title, mapping_title};
 use seepmeter_plugin::record::conventions::attribute;
 use seepmeter_plugin::record::{Attributes, SubjectId};
 use seepmeter_plugin::{NewSubject, SampleBuilder, SubjectTable};

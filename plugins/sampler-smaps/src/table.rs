@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use seepmeter_maps::class::MappingGroup;
+use seepmeter_maps::MappingGroup;
 use seepmeter_maps::maps::{MappingHeader, Perms};
 use seepmeter_maps::smaps::Entry;
 

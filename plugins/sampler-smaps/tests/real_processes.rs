@@ -274,7 +274,7 @@ fn a_process_too_large_for_one_read_of_smaps_rollup_has_the_sums_of_smaps_in_pie
 }
 
 #[test]
-fn what_only_smaps_knows_is_unknown_until_it_was_read_and_never_zero() {
+fn trap_48_what_only_smaps_knows_is_unknown_until_it_was_read_and_never_zero() {
     let mut program = Program::start();
     program.map("anonymous", 20 * MIB);
     // No read of smaps or of smaps_rollup is short enough.

@@ -10,7 +10,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use seepmeter_record::EventKind;
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{
-    Recording, RunningProgram, eventually, run, seepmeter, seepmeter_path, test_target, words,
+    Recording, RunningProgram, eventually, recorded, run, seepmeter, seepmeter_path, test_target,
+    words,
 };
 
 /// Runs a shell script in which `$S` is Seepmeter.
@@ -163,9 +164,7 @@ fn stop(running: &RunningProgram) {
 
 #[test]
 fn ticks_that_pass_while_seepmeter_is_stopped_and_its_target_ends_are_missed_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let mut running = seepmeter(words![
         "run",
         "-q",

@@ -12,8 +12,8 @@ use seepmeter_record::conventions::attribute;
 use seepmeter_record::jsonl::Ending;
 use seepmeter_record::{End, EventKind};
 use seepmeter_tests::{
-    Recording, RunningProgram, TestCgroup, eventually, long, long_or_not_run, not_run, run,
-    run_target, seepmeter, test_target, words,
+    Recording, RunningProgram, TestCgroup, eventually, long, long_or_not_run, not_run, recorded,
+    run, run_target, seepmeter, test_target, words,
 };
 
 const SAMPLERS: [&str; 5] = ["statm", "smaps", "ptrace", "statm,peak=interval", "fds"];
@@ -166,9 +166,7 @@ fn interval_before_the_stop(recording: &Recording) -> u64 {
 
 /// Of seepmeter stopped for so long: what its recording says then.
 fn stopped_for(time: Duration, sampler: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["run", "-q", "--no-summary", "-i", "20ms", "-s", sampler, "-o", sink, "--"];
     let script = "i=0; while read x; do i=$((i+1)); echo line $i; done; exit 3";
     let mut running = seepmeter(words.into_iter().chain(words!["sh", "-c", script])).start();
@@ -262,9 +260,7 @@ fn in_a_time_namespace_a_target_is_watched_as_anywhere() {
     if !geteuid().is_root() || run("unshare", words).try_start().is_err() {
         return not_run("a time namespace", "it needs root and an unshare(1) that knows -T");
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["-T", "--boottime", "1000000", "--monotonic", "1000000"];
     let command = words![seepmeter_tests::seepmeter_path(), "run", "-q", "-i", "10ms", "-o", sink];
     let target = words!["--", "sh", "-c", "sleep 0.3; exit 4"];
@@ -284,9 +280,7 @@ fn a_target_that_the_kernel_kills_for_its_cgroups_memory_is_reported_with_all_it
         let what = "an OOM kill in a cgroup (the suite `kernels` has one too)";
         return not_run(what, &why.join("; "));
     };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let procs = cgroup.folder.join("cgroup.procs");
     // Seepmeter is in the group too; the kernel takes who has the most.
     let script = format!("echo $$ >{} && exec \"$@\"", procs.display());
@@ -322,9 +316,7 @@ fn an_attached_process_that_the_kernel_kills_for_its_cgroups_memory_is_reported_
     let mut target = run("/bin/sh", words).start();
     target.say("anonymous 104857600");
     let at = target.line("");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["attach", "-i", "20ms", "-o", sink, target.pid().to_string()];
     let watcher = seepmeter(words).start();
     let _ = Recording::await_samples(&path, 4);

@@ -14,7 +14,7 @@ use nix::unistd::mkfifo;
 use seepmeter_record::End;
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{
-    FinishedRun, Recording, RunningProgram, eventually, seepmeter, test_target, words,
+    FinishedRun, Recording, RunningProgram, eventually, recorded, seepmeter, test_target, words,
 };
 
 /// What a second signal may take until the prompt. It takes less than 100 ms on a machine that is not busy.
@@ -361,9 +361,7 @@ fn a_target_that_is_ended_by_a_key_keeps_its_recording_however_often_the_key_is_
 
 #[test]
 fn a_seepmeter_that_was_stopped_for_long_goes_on_and_says_what_it_missed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["run", "-q", "-i", "10ms", "-o", sink, "--", test_target(), "hold", "1"];
     let running = seepmeter(words).start();
     let _ = Recording::await_samples(&path, 1);
@@ -386,9 +384,7 @@ fn a_seepmeter_that_was_stopped_for_long_goes_on_and_says_what_it_missed() {
 
 #[test]
 fn seepmeter_watches_seepmeter_and_both_tell_the_same_status() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let inner = words![seepmeter_tests::seepmeter_path(), "run", "-q", "-i", "5ms", "--"];
     let words = words![
         "run", "-q", "-i", "5ms", "-s", "statm", "-s", "smaps", "-s", "ptrace", "-o", sink, "--"

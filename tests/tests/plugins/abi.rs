@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use seepmeter_record::{Record, jsonl::Ending};
 use seepmeter_tests::plugin::{abi, cc, cdylib, repository};
-use seepmeter_tests::{FinishedRun, Recording, seepmeter, test_target, words};
+use seepmeter_tests::{FinishedRun, Recording, recorded, seepmeter, test_target, words};
 
 /// A plugin of `tests/abi/v1.0/`, compiled.
 fn compiled(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
@@ -382,9 +382,7 @@ fn a_sampler_gives_the_same_records_built_in_and_loaded() {
             seepmeter_tests::not_run("the sampler cgroup, loaded", "no cgroups are mounted here");
             continue;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("r.jsonl");
-        let sink = format!("jsonl,path={}", path.display());
+        let (folder, path, sink) = recorded();
         let loaded = format!("{}{options}", cdylib(package).display());
         let words = words![
             "run",

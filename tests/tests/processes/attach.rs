@@ -10,7 +10,7 @@ use nix::sys::signal::{SigHandler, Signal};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use seepmeter_record::{End, TargetOrigin};
 use seepmeter_tests::{
-    Recording, Run, RunningProgram, copy_seepmeter, eventually, not_run, run, run_target,
+    Recording, Run, RunningProgram, copy_seepmeter, eventually, not_run, recorded, run, run_target,
     seepmeter, words,
 };
 
@@ -28,9 +28,7 @@ fn attach(pid: i32, flags: &[&str]) -> Run {
 
 #[test]
 fn attach_ends_when_its_process_ends() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let (target, pid) = target();
     let running = attach(pid, &["-i", "5ms", "-o", &sink]).start();
     let _ = Recording::await_samples(&path, 4);
@@ -189,7 +187,7 @@ fn attach_works_as_another_user_as_far_as_procfs_lets_it() {
 }
 
 #[test]
-fn attach_to_a_process_that_hidepid_hides_names_hidepid() {
+fn trap_11_attach_to_a_process_that_hidepid_hides_names_hidepid() {
     if !Uid::effective().is_root() {
         return not_run("hidepid", "needs root");
     }

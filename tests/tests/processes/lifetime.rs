@@ -13,7 +13,8 @@ use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::{AttachError, ChildSignals, Command, Process, Streams};
 use seepmeter_record::End;
 use seepmeter_tests::{
-    Recording, eventually, not_run, run_target, seepmeter, seepmeter_path, test_target, words,
+    Recording, eventually, not_run, recorded, run_target, seepmeter, seepmeter_path, test_target,
+    words,
 };
 
 fn spawn(words: &[&str]) -> seepmeter_process::HeldChild {
@@ -83,9 +84,7 @@ fn trap_1_a_held_child_waits_as_long_as_it_must() {
 
 #[test]
 fn trap_1_no_sample_of_the_command_is_of_seepmeter_itself() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     for _ in 0..10 {
         let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "exit-code", "0"];
         let _ = seepmeter(words).done().expect(0);
@@ -293,9 +292,7 @@ impl Drop for Reborn {
 
 #[test]
 fn trap_8_children_and_threads_that_die_during_a_sample_cost_no_sample_and_no_message() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "churn", "300", "4"];
     let done = seepmeter(words).done().expect(0);
     assert_eq!(done.complaints(), [""; 0], "{}", done.output());
@@ -309,9 +306,7 @@ fn trap_8_children_and_threads_that_die_during_a_sample_cost_no_sample_and_no_me
 
 #[test]
 fn trap_8_a_target_that_dies_during_a_sample_is_no_error() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     for sampler in ["statm", "statm,peak=interval", "statm,peak=off"] {
         for _ in 0..10 {
             let words = words!["run", "-i", "100us", "-s", sampler, "-o", sink, "--", "true"];
@@ -359,9 +354,7 @@ fn trap_16_waiting_for_the_end_does_not_take_the_stops_of_a_tracer() {
 
 #[test]
 fn trap_16_a_target_that_a_debugger_stops_is_watched_on_and_ends_as_ever() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["run", "-i", "1ms", "-o", sink, "--", test_target(), "hold", "2"];
     let mut running = seepmeter(words).start();
     let target = Pid::from_raw(running.number("ready", 1));
@@ -382,9 +375,7 @@ fn trap_16_a_target_that_a_debugger_stops_is_watched_on_and_ends_as_ever() {
 
 #[test]
 fn an_exec_chain_is_one_process_to_its_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words![
         "run",
         "-i",

@@ -2,8 +2,8 @@
 
 use seepmeter_record::End;
 use seepmeter_tests::{
-    Recording, RunningProgram, Terminal, eventually, run, run_target, seepmeter, seepmeter_path,
-    test_target, words,
+    Recording, RunningProgram, Terminal, eventually, recorded, run, run_target, seepmeter,
+    seepmeter_path, test_target, words,
 };
 
 #[test]
@@ -27,9 +27,7 @@ fn ctrl_c_reaches_the_target_once_and_seepmeter_stays_to_the_end() {
 
 #[test]
 fn ctrl_c_that_ends_the_target_still_gives_the_summary_and_130() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["run", "-i", "5ms", "-o", sink, "--", test_target(), "hold", "1"];
     let mut running = seepmeter(words).on_terminal().start();
     let _ = running.line("ready");
@@ -94,9 +92,7 @@ fn trap_15_ctrl_z_stops_seepmeter_and_its_target_and_fg_lets_both_go_on() {
 fn trap_15_a_target_that_is_stopped_alone_is_watched_on_and_has_not_ended() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let mut running =
         seepmeter(words!["run", "-i", "5ms", "-o", sink, "--", test_target(), "hold", "4"]).start();
     let target = running.number("ready", 1);

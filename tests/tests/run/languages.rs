@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seepmeter_tests::{Recording, eventually, not_run, seepmeter, words};
+use seepmeter_tests::{Recording, eventually, not_run, recorded, seepmeter, words};
 
 const MIB: i64 = 1 << 20;
 
@@ -31,9 +31,7 @@ sys.exit(7)
 
 /// Runs a program of 32 MiB and the exit status 7, and checks what was sampled of it.
 fn watch(interpreter: &Path, flag: &str, program: &str, name: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["run", "-q", "-i", "5ms", "-o", sink, "--", interpreter, flag, program];
     let done = seepmeter(words).with_input(b"hello\n").expect(7);
     assert_eq!(done.out(), "kept 32\nhello\n");
@@ -75,9 +73,7 @@ fn a_rakudo_program_that_leaks_by_eval_is_seen_to_grow() {
     let Some(raku) = found("raku").or_else(|| found("rakudo")) else {
         return not_run("rakudo", "it is not installed: apt-get install rakudo");
     };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let program = "use MONKEY-SEE-NO-EVAL; EVAL q[1]; say 'ready'; $*OUT.flush; get; \
                    for ^50 { EVAL q[1] }; say 'leaked'; $*OUT.flush; get";
     let words = words!["run", "-q", "-i", "20ms", "-o", sink, "--", raku, "-e", program];

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use seepmeter_tests::{
-    Recording, RunningProgram, long_or_not_run, not_run, seepmeter, test_target, verdict, words,
+    Recording, RunningProgram, long_or_not_run, not_run, recorded, seepmeter, test_target, verdict,
+    words,
 };
 
 #[test]
@@ -12,9 +13,7 @@ fn of_ten_thousand_samples_a_second_for_ten_seconds_none_is_lost_unreported() {
     if !long_or_not_run("10 kHz for 10 s") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words = words!["run", "-i", "100us", "-o", sink, "--", test_target(), "grow", "4", "10"];
     let _ = seepmeter(words).done().expect(0);
     let recording = Recording::read(&path);

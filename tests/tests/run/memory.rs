@@ -1,36 +1,23 @@
 //! Traps 3, 4, 5 and 6: the numbers are the target's own, and right.
 
+use std::ffi::OsString;
+
 use seepmeter_record::End;
-use seepmeter_tests::{Recording, eventually, run_target, seepmeter, test_target, words};
+use seepmeter_tests::{Recording, eventually, recorded, run_target, seepmeter, test_target, words};
 
 const MIB: i64 = 1 << 20;
 
-/// A folder with the recording `r.jsonl`, and the words of the sink that writes it.
-fn recorded() -> (tempfile::TempDir, std::path::PathBuf, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
-    (folder, path, sink)
+/// A run of the test target that has this sampler and this sink.
+fn run_words(interval: &str, sampler: &str, sink: &str, target: &[&str]) -> Vec<OsString> {
+    let words = words!["run", "-i", interval, "-s", sampler, "-o", sink, "--", test_target()];
+    words.into_iter().chain(target.iter().map(OsString::from)).collect()
 }
 
 #[test]
 fn trap_3_a_zombie_leader_whose_thread_lives_on_has_not_ended_and_its_memory_is_seen() {
     for sampler in ["statm", "statm,peak=interval"] {
         let (_folder, path, sink) = recorded();
-        let words = words![
-            "run",
-            "-i",
-            "5ms",
-            "-s",
-            sampler,
-            "-o",
-            sink,
-            "--",
-            test_target(),
-            "zombie-leader",
-            "32",
-            "5"
-        ];
+        let words = run_words("5ms", sampler, &sink, &["zombie-leader", "32", "5"]);
         let mut running = seepmeter(words).start();
         let pid = running.number("ready", 1);
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
@@ -53,18 +40,7 @@ fn trap_3_a_zombie_leader_whose_thread_lives_on_has_not_ended_and_its_memory_is_
 #[test]
 fn trap_3_the_peak_of_an_interval_comes_down_again_after_a_zombie_leader_too() {
     let (_folder, path, sink) = recorded();
-    let words = words![
-        "run",
-        "-i",
-        "5ms",
-        "-s",
-        "statm,peak=interval",
-        "-o",
-        sink,
-        "--",
-        test_target(),
-        "zombie-leader"
-    ];
+    let words = run_words("5ms", "statm,peak=interval", &sink, &["zombie-leader"]);
     let mut running = seepmeter(words).start();
     let _ = running.line("ready");
     running.say("drop");
@@ -99,20 +75,7 @@ fn trap_4_the_resident_set_is_that_of_statm_to_the_page_and_not_the_one_of_stat(
     let (_folder, path, sink) = recorded();
     for peak in ["run", "interval", "off"] {
         let sampler = format!("statm,peak={peak}");
-        let words = words![
-            "run",
-            "-i",
-            "10ms",
-            "-s",
-            sampler,
-            "-o",
-            sink,
-            "--",
-            test_target(),
-            "hold",
-            "10",
-            "4"
-        ];
+        let words = run_words("10ms", &sampler, &sink, &["hold", "10", "4"]);
         let running = seepmeter(words).start();
         let pid = running.number("ready", 1);
         // The target is at rest, so all who ask see the same, unless the kernel takes pages away.
@@ -138,21 +101,7 @@ fn numbers(path: &str) -> Vec<i64> {
 fn trap_5_a_peak_is_never_under_the_resident_set_of_the_same_sample() {
     for sampler in ["statm", "statm,peak=interval"] {
         let (_folder, path, sink) = recorded();
-        let words = words![
-            "run",
-            "-i",
-            "1ms",
-            "-s",
-            sampler,
-            "-o",
-            sink,
-            "--",
-            test_target(),
-            "saw",
-            "32",
-            "10",
-            "3"
-        ];
+        let words = run_words("1ms", sampler, &sink, &["saw", "32", "10", "3"]);
         let _ = seepmeter(words).done().expect(0);
         let recording = Recording::read(&path);
         let mut before = 0;
@@ -174,20 +123,7 @@ fn trap_5_a_peak_is_never_under_the_resident_set_of_the_same_sample() {
 fn trap_5_a_spike_of_50_ms_is_caught_at_1_hz_by_the_peak_of_the_run_and_of_its_interval() {
     for sampler in ["statm", "statm,peak=interval"] {
         let (_folder, path, sink) = recorded();
-        let words = words![
-            "run",
-            "-i",
-            "1s",
-            "-s",
-            sampler,
-            "-o",
-            sink,
-            "--",
-            test_target(),
-            "spike",
-            "64",
-            "50"
-        ];
+        let words = run_words("1s", sampler, &sink, &["spike", "64", "50"]);
         let mut running = seepmeter(words).start();
         let _ = running.line("ready");
         let _ = Recording::await_samples(&path, 1);
@@ -212,21 +148,7 @@ fn trap_5_a_spike_of_50_ms_is_caught_at_1_hz_by_the_peak_of_the_run_and_of_its_i
 #[test]
 fn peak_off_reads_no_peak() {
     let (_folder, path, sink) = recorded();
-    let words = words![
-        "run",
-        "-i",
-        "5ms",
-        "-s",
-        "statm,peak=off",
-        "-o",
-        sink,
-        "--",
-        test_target(),
-        "saw",
-        "4",
-        "2",
-        "5"
-    ];
+    let words = run_words("5ms", "statm,peak=off", &sink, &["saw", "4", "2", "5"]);
     let _ = seepmeter(words).done().expect(0);
     let recording = Recording::read(&path);
     assert!(recording.series("peak").is_empty() && !recording.series("rss").is_empty());

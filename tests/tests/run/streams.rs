@@ -1,6 +1,6 @@
 //! Standard input, output and error belong to the target, byte for byte.
 
-use seepmeter_tests::{run, seepmeter, seepmeter_path, test_target, words};
+use seepmeter_tests::{recorded, run, seepmeter, seepmeter_path, test_target, words};
 
 /// Every byte there is, and more of them than a pipe holds.
 fn bytes() -> Vec<u8> {
@@ -36,7 +36,7 @@ fn seepmeter_itself_writes_nothing_to_standard_output_unless_it_is_asked_to() {
 }
 
 #[test]
-fn closed_streams_stay_closed_and_nothing_of_seepmeters_takes_their_place() {
+fn trap_41_closed_streams_stay_closed_and_nothing_of_seepmeters_takes_their_place() {
     // With 0, 1 and 2 closed, the next descriptors that are opened get their numbers.
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list");
@@ -93,9 +93,7 @@ fn a_reader_that_goes_away_is_no_failure_and_the_target_goes_on() {
 
 #[test]
 fn head_may_end_a_replay_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let _ = seepmeter(words![
         "run",
         "-q",

@@ -1,27 +1,22 @@
 //! The sink `exec`: the stream on a program's standard input.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use seepmeter_record::{EventKind, jsonl::Ending};
 use seepmeter_tests::{FinishedRun, Recording, Run, Terminal, seepmeter, test_target, words};
 
+/// A run of this target with a sink `exec` beside a recording.
+fn run_words(interval: &str, exec: &str, target: Vec<OsString>) -> Vec<OsString> {
+    let sinks = words!["-o", exec, "-o", "jsonl,path=r.jsonl", "--"];
+    let words = words!["run", "-q", "--no-summary", "-i", interval];
+    words.into_iter().chain(sinks).chain(target).collect()
+}
+
 /// A run of 0.1 s with this program beside a recording.
 fn with_program(folder: &Path, command: &str) -> Run {
     let exec = format!("exec,command={}", command.replace(',', ",,"));
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-i",
-        "5ms",
-        "-o",
-        exec,
-        "-o",
-        "jsonl,path=r.jsonl",
-        "--",
-        "sleep",
-        "0.1"
-    ];
+    let words = run_words("5ms", &exec, words!["sleep", "0.1"]);
     seepmeter(words).in_folder(folder)
 }
 
@@ -74,21 +69,7 @@ fn a_program_that_dies_in_the_middle_is_reported_and_the_rest_goes_on() {
     {
         // The target ends when it is known.
         let exec = format!("exec,command=read line; {end}");
-        let words = words![
-            "run",
-            "-q",
-            "--no-summary",
-            "-i",
-            "5ms",
-            "-o",
-            exec,
-            "-o",
-            "jsonl,path=r.jsonl",
-            "--",
-            test_target(),
-            "hold",
-            "1"
-        ];
+        let words = run_words("5ms", &exec, words![test_target(), "hold", "1"]);
         let running = seepmeter(words).in_folder(folder.path()).start();
         let _ = running.line("ready");
         let _ = running.error_line(part);
@@ -125,20 +106,7 @@ fn a_program_that_reads_slowly_holds_up_neither_the_target_nor_the_recording() {
     let folder = tempfile::tempdir().unwrap();
     // It reads nothing for a second, and by then the pipe has long been full.
     let exec = "exec,command=sleep 1; wc -l > lines";
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-i",
-        "100us",
-        "-o",
-        exec,
-        "-o",
-        "jsonl,path=r.jsonl",
-        "--",
-        "sleep",
-        "0.5"
-    ];
+    let words = run_words("100us", exec, words!["sleep", "0.5"]);
     let done = seepmeter(words).in_folder(folder.path()).done().expect(0);
     let recording = recording(folder.path());
     assert!(recording.footer().t < 900_000_000, "{}", done.output());
@@ -150,21 +118,7 @@ fn a_program_that_reads_slowly_holds_up_neither_the_target_nor_the_recording() {
 fn a_ctrl_c_in_the_terminal_does_not_end_the_program_before_the_stream() {
     let folder = tempfile::tempdir().unwrap();
     let exec = "exec,command=cat > copy; echo the program has seen the end";
-    let words = words![
-        "run",
-        "-q",
-        "--no-summary",
-        "-i",
-        "5ms",
-        "-o",
-        exec,
-        "-o",
-        "jsonl,path=r.jsonl",
-        "--",
-        test_target(),
-        "hold",
-        "1"
-    ];
+    let words = run_words("5ms", exec, words![test_target(), "hold", "1"]);
     let mut running = seepmeter(words).in_folder(folder.path()).on_terminal().start();
     let _ = running.line("ready");
     let copy = folder.path().join("copy");

@@ -1,13 +1,13 @@
 //! The sampler `fds` in the command: real leaks of descriptors.
 
 use seepmeter_record::SubjectKind;
-use seepmeter_tests::{Recording, long_or_not_run, seepmeter, test_target, verdict, words};
+use seepmeter_tests::{
+    Recording, long_or_not_run, recorded, seepmeter, test_target, verdict, words,
+};
 
 #[test]
 fn what_a_program_opens_is_in_the_recording_the_lines_and_the_summary() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let words =
         words!["run", "-i", "50ms", "-s", "fds", "--metric", "fds", "-o", "text", "-o", sink];
     let target = words!["--", test_target(), "leak-fds", "socket", "40", "5"];
@@ -35,9 +35,7 @@ fn a_real_leak_of_descriptors_grows_at_its_rate_in_its_kind() {
         return;
     }
     for (kind, name, each) in [("socket", "sockets", 1.0), ("pipe", "pipes", 2.0)] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("r.jsonl");
-        let sink = format!("jsonl,path={}", path.display());
+        let (_folder, path, sink) = recorded();
         let words = words!["run", "-q", "--no-summary", "-s", "fds", "--metric", "fds", "-o", sink];
         let target = words!["--", test_target(), "leak-fds", kind, "3", "110"];
         let _ = seepmeter(words.into_iter().chain(target)).done().expect(0);

@@ -320,7 +320,7 @@ fn postgres() -> Option<(Watched, std::path::PathBuf, String)> {
 }
 
 #[test]
-fn backends_that_touch_what_is_shared_do_not_grow_though_their_resident_sets_do() {
+fn trap_10_backends_that_touch_what_is_shared_do_not_grow_though_their_resident_sets_do() {
     const BACKENDS: usize = 12;
     let Some((watched, psql, user)) = postgres() else { return };
     let folder = watched.path("data");

@@ -17,7 +17,7 @@ fn wrapper(rate: u32, seconds: u32) -> Watched {
 }
 
 #[test]
-fn the_leak_of_a_program_that_a_script_starts_is_growth_of_that_program() {
+fn trap_51_the_leak_of_a_program_that_a_script_starts_is_growth_of_that_program() {
     let seen = wrapper(8, 4).both();
     assert_eq!(seen.done.status.code(), Some(3));
     seen.assert_held(32 * MIB, OWN);

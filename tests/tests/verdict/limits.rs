@@ -4,8 +4,8 @@ use seepmeter_record::MappingClass;
 use seepmeter_record::conventions::{DescriptorKind, attribute, metric};
 use seepmeter_tests::synthetic::Synthetic;
 use seepmeter_tests::{
-    Recording, TestCgroup, long_or_not_run, not_run, replay, run, run_target, seepmeter, verdict,
-    words,
+    Recording, TestCgroup, long_or_not_run, not_run, recorded, replay, run, run_target, seepmeter,
+    verdict, words,
 };
 use serde_json::Value;
 
@@ -302,9 +302,7 @@ fn the_size_of_dev_shm_is_that_of_the_target_and_what_fills_it_is_forecast() {
         line if line == "not allowed" => return not_run(NAME, "no file system may be mounted"),
         _ => target.pid().to_string(),
     };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("r.jsonl");
-    let sink = format!("jsonl,path={}", path.display());
+    let (_folder, path, sink) = recorded();
     let duration = format!("{seconds}s");
     let words = words![
         "attach", "-q", "-i", "250ms", "-s", "statm", "-s", "smaps", "-o", sink, "-d", duration,
@@ -371,9 +369,7 @@ fn the_limit_of_a_real_cgroup_stands_in_the_recording() {
                 continue;
             }
         };
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("r.jsonl");
-        let sink = format!("jsonl,path={}", path.display());
+        let (_folder, path, sink) = recorded();
         let procs = cgroup.folder.join("cgroup.procs");
         let script = format!("echo $$ >{} && exec \"$@\"", procs.display());
         let words = words!["-c", script, "sh", seepmeter_tests::seepmeter_path(), "run", "-q"];

@@ -76,7 +76,7 @@ fn a_mapping_that_grows_is_sampled_on_however_large_it_is() {
 }
 
 #[test]
-fn growth_by_mappings_that_merge_is_growing_and_is_theirs() {
+fn trap_47_growth_by_mappings_that_merge_is_growing_and_is_theirs() {
     if !long_or_not_run("growth by mappings that merge, 100 s") {
         return;
     }

@@ -175,26 +175,27 @@ impl SamplerHandle {
     }
 
     /// Adds a target while it ticks.
-    pub(crate) fn add_target(&self, target: Target) {
+    pub(crate) fn add_target(&mut self, target: Target) {
         self.order(Order::AddTarget { target: Box::new(target), reply: None });
     }
 
     /// Takes a target away while it ticks; the notice is dropped when the sampler has let go.
-    pub(crate) fn remove_target(&self, subject: SubjectId, notice: Arc<TargetEndNotice>) {
+    pub(crate) fn remove_target(&mut self, subject: SubjectId, notice: Arc<TargetEndNotice>) {
         self.order(Order::RemoveTarget { subject, notice });
     }
 
-    fn order(&self, order: Order) {
+    /// Nobody else sends meanwhile (`&mut`): of two at once each would find two orders, and wake nobody.
+    fn order(&mut self, order: Order) {
         // A thread that has failed by now has said so.
         let _ = self.orders.send(order);
         // Whoever takes an order that was there before takes this one too, since it goes on until there is none.
         if self.orders.len() == 1 {
-            let _ = (&self.wake).write_all(&[1]);
+            let _ = self.wake.write_all(&[1]);
         }
     }
 
     /// Lets it tick, first at `first`.
-    pub(crate) fn go(&self, first: Instant) {
+    pub(crate) fn go(&mut self, first: Instant) {
         self.order(Order::Go(first));
     }
 

@@ -190,9 +190,9 @@ impl<'a> TickLoop<'a> {
                     }
                 }
                 Ok(Order::RemoveTarget { subject, notice }) => {
-                    let is_enough = notice.is_descendant
-                        && (self.sample_ended(subject)? || self.has_sampled_lately());
-                    if !(sampled || is_enough) {
+                    if !sampled && notice.is_descendant && self.has_sampled_lately() {
+                        self.sample_ended(subject)?;
+                    } else if !sampled {
                         sampled = true;
                         self.sample_before_removal()?;
                     }
@@ -279,16 +279,16 @@ impl<'a> TickLoop<'a> {
         Ok(())
     }
 
-    /// Takes a last sample of a descendant alone; false if this sampler can't.
-    fn sample_ended(&mut self, ended: SubjectId) -> Result<bool, Error> {
+    /// Takes a last sample of a descendant alone.
+    fn sample_ended(&mut self, ended: SubjectId) -> Result<(), Error> {
         let mut points = Points::new();
         let begin = Instant::now();
         let mut sample = SampleBuilder::new(&mut points, self.stream);
-        let can = self.sampler.sample_ended(ended, &mut sample)?;
+        self.sampler.sample_ended(ended, &mut sample)?;
         if !points.is_empty() {
             self.send(begin, begin.elapsed(), true, points);
         }
-        Ok(can)
+        Ok(())
     }
 
     fn send(&self, begin: Instant, duration: Duration, partial: bool, points: Points) {

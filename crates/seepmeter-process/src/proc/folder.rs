@@ -88,6 +88,12 @@ impl ProcFolder {
         self.path.join(name)
     }
 
+    /// A file by its absolute path in the root folder that the process has.
+    #[must_use]
+    pub fn within_root(&self, path: &Path) -> PathBuf {
+        self.path.join("root").join(path.strip_prefix("/").unwrap_or(path))
+    }
+
     /// Opens one of its files.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ use super::{ProcError, ProcFolder};
 pub struct Status {
     /// The process that a thread belongs to.
     pub tgid: i32,
+    /// The thread's number in its own pid namespace, by which it knows itself: the last of NSpid.
+    pub inner_pid: Option<i32>,
     /// The thread that traces it, if there is one: TracerPid.
     pub tracer: Option<i32>,
     /// Its real user id: the first of Uid.
@@ -44,6 +46,7 @@ impl Status {
     ///
     /// ```text
     /// Tgid:\t4242
+    /// NSpid:\t4242\t7
     /// TracerPid:\t0
     /// Uid:\t1000\t1000\t1000\t1000
     /// VmHWM:\t    3456 kB
@@ -62,6 +65,10 @@ impl Status {
             let bytes = |item| kibibytes(value).map(Some).ok_or_else(|| failed(item));
             match key {
                 b"Tgid" => tgid = Some(first(value).ok_or_else(|| failed("Tgid"))?),
+                b"NSpid" => {
+                    let inner = value.split(u8::is_ascii_whitespace).next_back().and_then(first);
+                    status.inner_pid = Some(inner.ok_or_else(|| failed("NSpid"))?);
+                }
                 b"TracerPid" => {
                     let tracer = first(value).ok_or_else(|| failed("TracerPid"))?;
                     status.tracer = Some(tracer).filter(|tracer| *tracer != 0);
@@ -185,6 +192,7 @@ mod tests {
         let status = file.read().unwrap();
         assert_eq!(status.tgid, before.tgid);
         assert_eq!(status.capabilities, Some(before.capeff));
+        assert_eq!(status.inner_pid, before.nspid.and_then(|pids| pids.last().copied()));
         assert_eq!((status.uid, status.tracer), (Some(before.ruid), None));
         assert_eq!(parse(b"Tgid:\t7\nTracerPid:\t9\n").unwrap().tracer, Some(9));
         assert!(status.peak_rss.unwrap() >= before.vmhwm.unwrap() * 1024);

@@ -443,3 +443,15 @@ const PIECES: &[&str] = &[
     "3 MiB / 4",
     "08:00:00",
 ];
+
+#[test]
+fn what_a_known_tool_measures_is_called_as_seepmeter_calls_it() {
+    let known: Vec<&str> =
+        seepmeter_record::conventions::metric::ALL.iter().map(|metric| metric.name).collect();
+    for tool in tools::TOOLS {
+        let tools::KnownValues::Listed(values) = tool.values else { continue };
+        for value in values {
+            assert!(known.contains(&value.metric), "{}: {}", tool.name, value.metric);
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use anyhow::Result;
 use seepmeter_engine::Armed;
 use seepmeter_process::marks::MarkSource;
+use seepmeter_process::proc::ProcRoot;
 
 use crate::flags::{AttachFlags, Flags};
 use crate::marks;
@@ -79,7 +80,8 @@ fn arm(flags: &AttachFlags, room: OutputRoom) -> Result<ControlFlow<Outcome, Rea
         }
         None => None,
     };
-    let program = |target: &SelectedTarget| format!("/proc/{}/exe", target.process.pid()).into();
+    let root = ProcRoot::default();
+    let program = |target: &SelectedTarget| root.process(target.process.pid()).file("exe");
     let programs = selected.iter().map(program);
     let session = request.live(&flags.watch, &programs.collect::<Vec<_>>())?;
     let marks = marks::open_at(flags.marks.marks.as_deref())?;

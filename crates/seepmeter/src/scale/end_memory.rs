@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use seepmeter_maps::DeletedFiles;
-use seepmeter_maps::class::{MappingGroup, ThreadStacks, classify};
+use seepmeter_maps::class::{ThreadStacks, classify};
 use seepmeter_maps::maps::MappingHeader;
 use seepmeter_maps::smaps::{Parser, SmapsFigures};
+use seepmeter_maps::{DeletedFiles, MappingGroup};
 use seepmeter_process::proc::{ProcError, ProcFolder, ProcRoot};
 use seepmeter_process::system::page_size;
 use seepmeter_record::MappingClass;

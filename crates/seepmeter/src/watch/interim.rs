@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::fstat;
 use seepmeter_engine::{Live, PendingAnswer};
+use seepmeter_process::proc::ProcRoot;
 use seepmeter_record::{Restart, human};
 use seepmeter_verdict::{
     Conclusion, CurrentTotal, INTERIM_GROWTH, MetricConclusion, SettledVerdict, VerdictLine,
@@ -185,10 +186,10 @@ fn is_dumb() -> bool {
 /// Of another user's target that is not known; such a one has seldom our terminal.
 fn writes_to_our_terminal(target: &WatchedTarget) -> bool {
     let Ok(ours) = fstat(io::stderr()) else { return true };
-    let pid = target.process.pid();
-    let is_ours = |fd| {
-        let theirs = std::fs::metadata(format!("/proc/{pid}/fd/{fd}"));
+    let folder = ProcRoot::default().process(target.process.pid());
+    let is_ours = |fd: &str| {
+        let theirs = std::fs::metadata(folder.file(fd));
         theirs.is_ok_and(|theirs| theirs.rdev() == ours.st_rdev)
     };
-    is_ours(1) || is_ours(2)
+    is_ours("fd/1") || is_ours("fd/2")
 }

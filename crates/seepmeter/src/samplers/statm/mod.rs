@@ -121,11 +121,11 @@ impl RunningSampler for RunningStatm {
         &mut self,
         ended: SubjectId,
         sample: &mut SampleBuilder<'_>,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         if let Some(target) = self.targets.iter_mut().find(|target| target.subject == ended) {
             target.emit_peak(&self.metrics, sample);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Between samples that are far apart the peaks are read on: what a target was at most goes with it, and nobody

@@ -238,6 +238,105 @@ fn the_worker_of_a_killed_server_is_no_successor_without_its_tree_either() {
     let _ = second.finish().expect(0);
 }
 
+/// A server that waits for a line before it forks a worker, which shares its standard input. The `leader` begins a
+/// session of its own.
+fn start_server(named: &Named, leader: &str) -> RunningProgram {
+    let server = run(named.program(), words!["serve", "4", leader]).start();
+    let _ = server.line("ready");
+    server
+}
+
+/// It forks its worker.
+fn fork_worker(server: &mut RunningProgram) {
+    server.say("go");
+    let _ = server.line("worker");
+}
+
+/// Kills a server as a crash would: its worker runs on until the standard input ends.
+fn kill_server(server: &RunningProgram) -> i32 {
+    server.signal(Signal::SIGKILL);
+    server.pid()
+}
+
+/// What killed servers have left ends too.
+fn end_workers(servers: impl IntoIterator<Item = RunningProgram>) {
+    for mut server in servers {
+        server.end_input();
+        let _ = server.finish().expect_killed(Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn a_worker_that_one_epoch_has_left_is_not_the_successor_in_a_later_one_either() {
+    let named = Named::new();
+    for by_pid in [false, true] {
+        let mut first = start_server(&named, "-");
+        let pid = first.pid().to_string();
+        let flags = if by_pid { vec!["--tree=off", "-p", &pid] } else { vec![&*named.name] };
+        let watching = watch(&named, &flags);
+        fork_worker(&mut first);
+        kill_server(&first);
+        await_ends(&named, 1);
+        let mut second = start_server(&named, "-");
+        await_restart(&watching, &named, first.pid(), second.pid());
+        fork_worker(&mut second);
+        let_two_seconds_pass();
+        kill_server(&second);
+        await_ends(&named, 2);
+        let third = named.start();
+        await_restart(&watching, &named, second.pid(), third.pid());
+        end_watch(watching, &named, &[first.pid(), second.pid(), third.pid()]);
+        end_workers([first, second]);
+        let _ = third.finish().expect(0);
+    }
+}
+
+#[test]
+fn what_begins_together_with_the_successor_runs_beside_it() {
+    let named = Named::new();
+    let target = named.start();
+    let watching = watch(&named, &[&named.name]);
+    let first = kill(target);
+    await_ends(&named, 1);
+    // Both are found at once.
+    watching.signal(Signal::SIGSTOP);
+    let (second, beside) = (named.start(), named.start());
+    watching.signal(Signal::SIGCONT);
+    await_restart(&watching, &named, first, second.pid());
+    let_two_seconds_pass();
+    let second = kill(second);
+    await_ends(&named, 2);
+    let third = named.start();
+    await_restart(&watching, &named, second, third.pid());
+    end_watch(watching, &named, &[first, second, third.pid()]);
+    [beside, third].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn what_a_worker_forks_that_was_left_behind_is_no_successor() {
+    let named = Named::new();
+    let script = named.recording().with_file_name("server.sh");
+    let forks = "read go; (echo worker; read more; (echo child; read rest); :); :";
+    std::fs::write(&script, format!("echo ready; {forks}\n")).unwrap();
+    let start = || {
+        let running = run("sh", words![script]).start();
+        let _ = running.line("ready");
+        running
+    };
+    let mut first = start();
+    let watching = watch(&named, &["-p", &first.pid().to_string()]);
+    fork_worker(&mut first);
+    let killed = kill_server(&first);
+    await_ends(&named, 1);
+    first.say("more");
+    let _ = first.line("child");
+    let second = start();
+    await_restart_of("sh", &watching, killed, second.pid());
+    end_watch(watching, &named, &[killed, second.pid()]);
+    end_workers([first]);
+    let _ = second.finish().expect(0);
+}
+
 #[test]
 fn a_process_that_ran_long_before_the_end_and_executes_the_program_behind_it_is_the_successor() {
     let named = Named::new();

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use nix::unistd::Pid;
 use seepmeter_process::tree::{BATCH, ProcessTree};
 use seepmeter_process::{Process, ProcessKey};
 use seepmeter_record::conventions::attribute;
@@ -16,7 +15,7 @@ use super::{Watch, WatchedTarget};
 use crate::flags::{TreeFlags, TreeMode};
 use crate::messages;
 use crate::selection::{SEARCH_EVERY, SelectedTarget};
-use crate::successor::{EndedTarget, SuccessorSearch, session_of};
+use crate::successor::SuccessorSearch;
 
 /// Who takes part in the begin and the end of each target.
 pub(crate) trait TargetLife {
@@ -48,8 +47,6 @@ struct CurrentTarget {
     process: Arc<Process>,
     /// What people call it.
     called: String,
-    session: Option<Pid>,
-    ancestors: HashSet<i32>,
     /// Its descendants, if they are not watched: they are no successors of it.
     unwatched: Option<UnwatchedTree>,
     /// Its subject, once it has ended, and when that was.
@@ -57,12 +54,10 @@ struct CurrentTarget {
 }
 
 impl CurrentTarget {
-    fn of(target: &SelectedTarget, search: &SuccessorSearch) -> Self {
+    fn of(target: &SelectedTarget) -> Self {
         let process = Arc::clone(&target.process);
         Self {
             called: format!("{} (pid {})", target.spec().name, process.pid()),
-            session: session_of(&process),
-            ancestors: search.ancestors_of(&process),
             unwatched: None,
             ended: None,
             process,
@@ -118,7 +113,6 @@ const SELDOM: Duration = Duration::from_secs(1);
 
 /// It has ended, and its successor is waited for.
 struct Waiting {
-    ended: EndedTarget,
     deadline: Option<Instant>,
     /// Until then the samplers take their last samples of it, and nothing is searched for.
     last_samples: Option<Instant>,
@@ -136,7 +130,7 @@ impl Restarts {
         tree: &TreeFlags,
         limit: Option<Duration>,
     ) -> Self {
-        let target = CurrentTarget::of(target, &search);
+        let target = CurrentTarget::of(target);
         Self { search, tree: tree.clone(), limit, target, waiting: None }
     }
 
@@ -165,17 +159,17 @@ impl Restarts {
         if let Some(tree) = &mut self.target.unwatched {
             tree.refresh_if_due();
         }
-        self.search.search_beside(&self.target.process)
+        self.search.search_beside()
     }
 
     /// Looks for the successor; reports why it is waited for no longer.
     fn poll(&mut self) -> Found {
-        let Some(Waiting { ended, deadline, .. }) = &self.waiting else {
+        let Some(Waiting { deadline, .. }) = &self.waiting else {
             return Found::NotYet;
         };
         let called = &self.target.called;
         let is_last = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        match self.search.poll(ended, is_last) {
+        match self.search.poll(is_last) {
             Ok(Some(target)) => return Found::Successor(target),
             Ok(None) if !is_last => return Found::NotYet,
             Ok(None) => {
@@ -241,15 +235,11 @@ impl Watch {
     fn wait_for_successor(&mut self) {
         let (Some(restarts), Some(live)) = (&mut self.restarts, &mut self.live) else { return };
         let left = self.descendants.as_mut().map(|descendants| descendants.leave(live));
-        let target = &mut restarts.target;
-        let mut descendants = left.unwrap_or_default();
-        descendants.extend(target.unwatched.take().into_iter().flat_map(UnwatchedTree::left));
-        let ancestors = std::mem::take(&mut target.ancestors);
-        let ended = EndedTarget { session: target.session, ancestors, descendants };
-        restarts.search.begin_wait();
+        let unwatched = restarts.target.unwatched.take().map(UnwatchedTree::left);
+        restarts.search.begin_wait([left, unwatched].into_iter().flatten().flatten());
         let deadline = restarts.limit.and_then(|limit| Instant::now().checked_add(limit));
         let last_samples = Some(Instant::now() + LAST_SAMPLES);
-        restarts.waiting = Some(Waiting { ended, deadline, last_samples });
+        restarts.waiting = Some(Waiting { deadline, last_samples });
         if let Some(interim) = &mut self.interim {
             interim.wait_for_successor(&restarts.target.called);
         }
@@ -297,7 +287,7 @@ impl Watch {
         let gap = ended.map(|(_, at)| at.elapsed().as_nanos() as u64);
         spec.attributes =
             spec.attributes.with_known(attribute::PREDECESSOR, ended.map(|(subject, _)| subject));
-        let mut successor = CurrentTarget::of(target, &restarts.search);
+        let mut successor = CurrentTarget::of(target);
         successor.follow_unwatched(&restarts.tree);
         let subject = live.add_target(spec);
         if let Some(descendants) = &mut self.descendants {

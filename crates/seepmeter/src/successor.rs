@@ -44,7 +44,7 @@ pub(crate) enum SuccessorOf {
 #[derive(Debug)]
 struct Target {
     process: Arc<Process>,
-    /// The session that it was in when its watch began.
+    /// The session that it was in when its watch began. It may have begun one since.
     session: Option<Pid>,
     /// The processes that it descended from, by pid.
     ancestors: HashSet<i32>,
@@ -293,11 +293,13 @@ impl SuccessorSearch {
         !self.left.contains(&process) && !self.ran_beside(&process) && !self.is_of_another(process)
     }
 
-    /// True of a descendant of the target that has left its session: it has put itself into the background, and that
-    /// goes on as the target did.
+    /// True of a descendant that has put itself into the background, which goes on as the target did: it has left the
+    /// session of the target, and that has ended soon behind. Servers too have workers in sessions of their own.
     fn is_daemon(&self, descendant: ProcessKey) -> bool {
-        let session = session_of(descendant.pid);
-        session.is_some() && session != self.target.session
+        let own = Pid::from_raw(self.target.process.pid());
+        let has_left = |session| Some(session) != self.target.session && session != own;
+        let is_young = descendant.since_boot() + BESIDE > self.last_alive;
+        is_young && session_of(descendant.pid).is_some_and(has_left)
     }
 
     fn ran_beside(&self, process: &ProcessKey) -> bool {

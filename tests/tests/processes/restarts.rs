@@ -338,6 +338,24 @@ fn what_a_worker_forks_that_was_left_behind_is_no_successor() {
 }
 
 #[test]
+fn a_worker_in_a_session_of_its_own_and_one_in_that_which_its_server_began_are_no_successors() {
+    let named = Named::new();
+    for leader in ["worker", "server"] {
+        let mut first = start_server(&named, leader);
+        let watching = watch(&named, &[&named.name]);
+        fork_worker(&mut first);
+        let_two_seconds_pass();
+        let killed = kill_server(&first);
+        await_ends(&named, 1);
+        let second = named.start();
+        await_restart(&watching, &named, killed, second.pid());
+        end_watch(watching, &named, &[killed, second.pid()]);
+        end_workers([first]);
+        let _ = second.finish().expect(0);
+    }
+}
+
+#[test]
 fn a_process_that_ran_long_before_the_end_and_executes_the_program_behind_it_is_the_successor() {
     let named = Named::new();
     let command = "echo waits; read go; exec \"$P\" hold 4";

@@ -76,6 +76,8 @@ pub(crate) struct SuccessorSearch {
     left: HashSet<ProcessKey>,
     /// When the target was last known to be alive.
     last_alive: Duration,
+    /// When all that match were listed last, from the start of the machine on.
+    listed: Duration,
     /// No sooner than this is searched again.
     earliest: Instant,
 }
@@ -119,54 +121,68 @@ impl SuccessorSearch {
         };
         let target = Target::of(target, selector.root());
         let (beside, left) = (HashMap::new(), HashSet::new());
-        let (last_alive, earliest) = (Duration::ZERO, Instant::now());
-        let mut search = Self { selector, by, target, beside, left, last_alive, earliest };
-        let found = search.list()?;
+        let (last_alive, listed, earliest) = (Duration::ZERO, Duration::ZERO, Instant::now());
+        let mut search = Self { selector, by, target, beside, left, last_alive, listed, earliest };
         let now = since_boot();
         if !search.target.process.has_ended()? {
             search.last_alive = now;
         }
-        search.note(&found, |key| key.since_boot());
+        let found = search.list()?;
+        search.note(&found, now);
         Ok(search)
     }
 
-    /// All of `found` but the target run beside it or descend from it; what is new does `since` then.
-    fn note(&mut self, found: &[ListedProcess], since: impl Fn(ProcessKey) -> Duration) {
+    /// All of `found` but the target run beside it or descend from it. What has begun since the list before matches from
+    /// its start on, and what is new without that has executed a program just `now`.
+    fn note(&mut self, found: &[ListedProcess], now: Duration) {
         let target = self.target.process.key();
         let root = self.selector.root();
         let others = || found.iter().map(|it| it.key).filter(|key| *key != target);
         let descends = |key: &ProcessKey| ancestors(key.pid, root).any(|pid| pid == target.pid);
         self.target.descendants.retain(|known| others().any(|key| key == *known));
         self.target.descendants.extend(others().filter(descends));
-        let since = |key| self.beside.get(&key).copied().unwrap_or_else(|| since(key));
+        let new = |key: ProcessKey| Some(key.since_boot()).filter(|start| *start > self.listed);
+        let since = |key| self.beside.get(&key).copied().or_else(|| new(key)).unwrap_or(now);
         self.beside = others().map(|key| (key, since(key))).collect();
+        self.listed = now;
     }
 
-    /// When to search for what runs beside the target; none of a cgroup, all processes of which are the target.
+    /// When to search for what runs beside the target, or to see that it is alive; none of a cgroup, all processes of
+    /// which are the target.
     pub(crate) fn due_beside(&self) -> Option<Instant> {
-        matches!(self.by, SearchBy::Processes { .. }).then_some(self.earliest)
+        let alive = (self.last_alive + SEARCH_BESIDE_EVERY[0]).saturating_sub(since_boot());
+        matches!(self.by, SearchBy::Processes { .. })
+            .then(|| self.earliest.min(Instant::now() + alive))
     }
 
     /// Looks for what runs beside the target, if that is due.
     ///
     /// # Errors
-    /// If it can't be searched for.
+    /// If it can't be searched for now; it is tried again.
     pub(crate) fn search_beside(&mut self) -> Result<()> {
-        let began = Instant::now();
-        if self.due_beside().is_none_or(|at| began < at) {
+        if matches!(self.by, SearchBy::Cgroup(_)) {
             return Ok(());
         }
-        let found = self.found()?;
-        let now = since_boot();
-        // What has begun behind the end may be the successor, and is found again.
+        let (began, now) = (Instant::now(), since_boot());
         if self.target.process.has_ended()? {
             return Ok(());
         }
         self.last_alive = now;
-        if !found.is_empty() {
-            self.note(&found, |_| now);
+        if began < self.earliest {
+            return Ok(());
         }
         let [often, seldom] = SEARCH_BESIDE_EVERY;
+        self.earliest = began + seldom;
+        let found = self.matching(PendingSearch::poll_with_forks)?;
+        // What has begun behind the end may be the successor, and is found again.
+        if self.target.process.has_ended()? {
+            return Ok(());
+        }
+        if found.is_empty() {
+            self.listed = now;
+        } else {
+            self.note(&found, now);
+        }
         self.earliest = Instant::now() + (began.elapsed() * REST).clamp(often, seldom);
         Ok(())
     }
@@ -192,7 +208,7 @@ impl SuccessorSearch {
         self.left.remove(&successor.key());
         let now = since_boot();
         self.last_alive = now;
-        self.note(found, |_| now);
+        self.note(found, now);
     }
 
     /// What is readable when there may be a successor; nothing so soon after the last poll.

@@ -356,6 +356,30 @@ fn a_worker_in_a_session_of_its_own_and_one_in_that_which_its_server_began_are_n
 }
 
 #[test]
+fn a_daemon_that_another_of_the_program_has_forked_beside_the_target_is_no_successor() {
+    let named = Named::new();
+    let script = named.recording().with_file_name("daemon.sh");
+    let forks = "read go; exec 3<&0; (echo forked; read rest <&3) &";
+    std::fs::write(&script, format!("echo ready; {forks}\n")).unwrap();
+    let start = || {
+        let running = run("sh", words![script]).start();
+        let _ = running.line("ready");
+        running
+    };
+    let (target, mut beside) = (start(), start());
+    let watching = watch(&named, &["-p", &target.pid().to_string()]);
+    beside.say("go");
+    let _ = beside.line("forked");
+    (0..3).for_each(|_| let_two_seconds_pass());
+    let first = kill(target);
+    await_ends(&named, 1);
+    let second = start();
+    await_restart_of("sh", &watching, first, second.pid());
+    end_watch(watching, &named, &[first, second.pid()]);
+    [beside, second].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
 fn a_process_that_ran_long_before_the_end_and_executes_the_program_behind_it_is_the_successor() {
     let named = Named::new();
     let command = "echo waits; read go; exec \"$P\" hold 4";

@@ -259,6 +259,16 @@ impl PendingSearch {
         self.list()
     }
 
+    /// As [`PendingSearch::poll`], and what was forked by a process that matches is found too, although it has executed
+    /// nothing.
+    ///
+    /// # Errors
+    /// If processes can't be listed, or events can't be read.
+    pub fn poll_with_forks(&mut self) -> io::Result<Vec<ListedProcess>> {
+        let found = self.poll()?;
+        if found.is_empty() && self.arrivals.have_forked() { self.list() } else { Ok(found) }
+    }
+
     /// All that match now, whatever events say.
     ///
     /// # Errors
@@ -266,8 +276,7 @@ impl PendingSearch {
     pub fn list(&mut self) -> io::Result<Vec<ListedProcess>> {
         self.arrivals.begin_list();
         let found = self.search.matches()?;
-        self.arrivals.end_list();
-        found.iter().for_each(|listed| self.arrivals.set_known(listed.key.pid));
+        self.arrivals.end_list(found.iter().map(|listed| listed.key.pid));
         self.has_listed = true;
         Ok(found)
     }

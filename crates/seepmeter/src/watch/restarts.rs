@@ -38,6 +38,8 @@ pub(crate) struct Restarts {
     tree: TreeFlags,
     /// For so long a successor is waited for; none for as long as it takes.
     limit: Option<Duration>,
+    /// What runs beside the target could not be searched for, which is reported once.
+    has_failed: bool,
     target: CurrentTarget,
     waiting: Option<Waiting>,
 }
@@ -131,7 +133,7 @@ impl Restarts {
         limit: Option<Duration>,
     ) -> Self {
         let target = CurrentTarget::of(target);
-        Self { search, tree: tree.clone(), limit, target, waiting: None }
+        Self { search, tree: tree.clone(), limit, has_failed: false, target, waiting: None }
     }
 
     /// What is readable when there may be a successor.
@@ -152,14 +154,20 @@ impl Restarts {
     }
 
     /// Looks for what runs beside the target, if it is alive and that is due.
-    fn search_beside(&mut self) -> Result<()> {
+    fn search_beside(&mut self) {
         if self.target.ended.is_some() {
-            return Ok(());
+            return;
         }
         if let Some(tree) = &mut self.target.unwatched {
             tree.refresh_if_due();
         }
-        self.search.search_beside()
+        if let Err(error) = self.search.search_beside()
+            && !std::mem::replace(&mut self.has_failed, true)
+        {
+            messages::notice_at_once(&format!(
+                "{error:#}; it is tried again, and what has begun beside the target meanwhile may be taken for its successor"
+            ));
+        }
     }
 
     /// Looks for the successor; reports why it is waited for no longer.
@@ -203,8 +211,10 @@ impl Watch {
     }
 
     /// Looks for what runs beside the target, if its successors are watched and that is due.
-    pub(super) fn search_beside_target(&mut self) -> Result<()> {
-        self.restarts.as_mut().map_or(Ok(()), Restarts::search_beside)
+    pub(super) fn search_beside_target(&mut self) {
+        if let Some(restarts) = &mut self.restarts {
+            restarts.search_beside();
+        }
     }
 
     /// A target has ended, and is about to leave the stream. If its successor is to be watched and nothing more of

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::unistd::{Pid, getsid};
 use seepmeter_process::find::{
-    ListedProcess, NamePattern, PendingSearch, Search, ancestors, roots,
+    ExecutedProgram, ListedProcess, NamePattern, PendingSearch, Search, ancestors, roots,
 };
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::since_boot;
-use seepmeter_process::tree::Program;
 use seepmeter_process::{Process, ProcessKey};
 
 use crate::selection::{CgroupName, SEARCH_EVERY, SelectedTarget, Selector};
@@ -35,7 +34,7 @@ pub(crate) enum SuccessorOf {
     /// By the name that the user has given.
     Name(NamePattern),
     /// By the program of the target; if several begin at once, by its command line too.
-    Program(Program, Vec<Vec<u8>>),
+    Program(ExecutedProgram, Vec<Vec<u8>>),
     /// By the cgroup that it is in.
     Cgroup(CgroupName),
 }

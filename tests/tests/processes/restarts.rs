@@ -486,6 +486,48 @@ fn an_interpreter_without_a_script_is_followed_by_one_with_the_same_command_line
 }
 
 #[test]
+fn a_script_is_followed_however_its_path_is_typed_and_one_of_its_name_elsewhere_is_not() {
+    let named = Named::new();
+    let script = format!("{}.sh", named.name);
+    let folder = |name: &str| named.recording().with_file_name(name);
+    for name in ["a", "b"] {
+        std::fs::create_dir(folder(name)).unwrap();
+        std::fs::write(folder(name).join(&script), "echo ready; read rest; :\n").unwrap();
+    }
+    let start = |place: &str, path: &str| {
+        let running = run("sh", words![path]).in_folder(&folder(place)).start();
+        let _ = running.line("ready");
+        running
+    };
+    let target = start("a", &script);
+    let watching = watch(&named, &["-p", &target.pid().to_string()]);
+    let first = kill(target);
+    await_ends(&named, 1);
+    let unrelated = start("b", &script);
+    let second = start("b", &format!("../a/{script}"));
+    await_restart_of("sh", &watching, first, second.pid());
+    let second = kill(second);
+    await_ends(&named, 2);
+    let third = start("a", &folder("a").join(&script).display().to_string());
+    await_restart_of("sh", &watching, second, third.pid());
+    end_watch(watching, &named, &[first, second, third.pid()]);
+    [unrelated, third].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn a_target_that_has_overwritten_its_command_line_is_said_to_be_followed_better_by_a_name() {
+    let named = Named::new();
+    let script = format!("$0 = '{} [3 of 10 busy]'; print \"ready\\n\"; <STDIN>", named.name);
+    let target = run("perl", words!["-e", format!("$| = 1; {script}")]).start();
+    let _ = target.line("ready");
+    let flags = ["-d", "100ms", "--follow-restarts", "-p", &target.pid().to_string()];
+    let done = named.attach(&flags).done().expect(0);
+    let notice = format!("process {} has overwritten its command line", target.pid());
+    assert!(done.err().contains(&notice), "{}", done.output());
+    let _ = target.finish().expect(0);
+}
+
+#[test]
 fn a_restart_while_seepmeter_is_stopped_is_found_when_it_is_continued() {
     let named = Named::new();
     let target = named.start();

@@ -116,7 +116,9 @@ impl Selector {
     /// There are several targets, so that it would not be clear which epoch a restart begins; or processes can't be
     /// listed.
     pub(crate) fn successors(&self, targets: &[SelectedTarget]) -> Result<SuccessorSearch> {
-        let ([selection], [target]) = (&self.flags.selections()[..], targets) else {
+        let (true, [selection], [target]) =
+            (!self.flags.all, &self.flags.selections()[..], targets)
+        else {
             bail!(
                 "--follow-restarts goes on with one target; name one, without --all, and start another seepmeter for each of the others"
             );

@@ -25,8 +25,11 @@ const BESIDE: Duration = Duration::from_secs(1);
 const SEARCH_BESIDE_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 const REST: u32 = 100;
 
-/// While a successor is waited for, a machine that executes programs all the time is searched no more often.
+/// While a successor is waited for, a machine that executes programs all the time is searched no more often, and after
+/// a long wait no more often than this.
 const BATCH: Duration = Duration::from_millis(20);
+const LATE_BATCH: Duration = Duration::from_millis(200);
+const LONG_WAIT: Duration = Duration::from_secs(60);
 
 /// By what a successor is known.
 #[derive(Clone, Debug)]
@@ -79,6 +82,8 @@ pub(crate) struct SuccessorSearch {
     listed: Duration,
     /// No sooner than this is searched again.
     earliest: Instant,
+    /// When the wait for a successor began, if there is one.
+    waits_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -120,8 +125,10 @@ impl SuccessorSearch {
         };
         let target = Target::of(target, selector.root());
         let (beside, left) = (HashMap::new(), HashSet::new());
-        let (last_alive, listed, earliest) = (Duration::ZERO, Duration::ZERO, Instant::now());
-        let mut search = Self { selector, by, target, beside, left, last_alive, listed, earliest };
+        let (last_alive, listed) = (Duration::ZERO, Duration::ZERO);
+        let (earliest, waits_since) = (Instant::now(), None);
+        let mut search =
+            Self { selector, by, target, beside, left, last_alive, listed, earliest, waits_since };
         let now = since_boot();
         if !search.target.process.has_ended()? {
             search.last_alive = now;
@@ -194,6 +201,7 @@ impl SuccessorSearch {
             root.process(key.pid).stat().is_ok_and(|stat| stat.start_time == key.start_time)
         });
         self.earliest = Instant::now();
+        self.waits_since = Some(self.earliest);
         if let SearchBy::Processes { search, .. } = &mut self.by {
             search.list_at_next_poll();
         }
@@ -245,7 +253,8 @@ impl SuccessorSearch {
             }
             SearchBy::Processes { .. } => {
                 let found = if last { self.list() } else { self.found() }?;
-                self.earliest = now + BATCH;
+                let waits_long = self.waits_since.is_some_and(|since| now > since + LONG_WAIT);
+                self.earliest = now + if waits_long { LATE_BATCH } else { BATCH };
                 (self.successor_among(&found), found)
             }
         };

@@ -116,7 +116,8 @@ fn await_restart(watching: &RunningProgram, named: &Named, before: i32, after: i
 }
 
 fn await_restart_of(name: &str, watching: &RunningProgram, before: i32, after: i32) {
-    let line = format!("restarted: {name} (pid {before}) → {name} (pid {after}) after ");
+    let line =
+        format!("restarted: {name} (pid {before}) → {name} (pid {after}), watched again after ");
     let _ = watching.error_line(&line);
 }
 
@@ -464,6 +465,12 @@ fn a_successor_that_begins_while_descendants_are_waited_for_is_found_when_they_h
     end_watch(watching, &named, &[killed, second.pid()]);
     let _ = first.finish().expect_killed(Signal::SIGKILL);
     let _ = second.finish().expect(0);
+    // The wait for descendants is no gap.
+    let epochs = epochs(&named, 1);
+    let [one, other] = [&epochs[0]["epoch"], &epochs[1]["epoch"]];
+    let time = |value: &Value| value.as_f64().expect("a time");
+    let gap = time(&other["begin"]) - time(&one["end"]);
+    assert!((time(&other["gap"]) - gap).abs() < 1e-6, "{one} {other}");
 }
 
 #[test]
@@ -587,13 +594,16 @@ fn restarts_of_several_targets_are_refused() {
     let named = Named::new();
     let pair = [named.start(), named.start()];
     let [one, other] = [pair[0].pid().to_string(), pair[1].pid().to_string()];
-    for words in [&[&*one, &*other][..], &["--all", &named.name]] {
+    let only = Named::new();
+    let alone = only.start();
+    let cases = [&[&*one, &*other][..], &["--all", &named.name], &["--all", &only.name]];
+    for words in cases {
         let flags = [&["--follow-restarts"], words].concat();
         let message = "--follow-restarts goes on with one target";
         let _ = named.attach(&flags).done().expect_complaint(125, &[message]);
         assert!(!named.recording().exists());
     }
-    pair.into_iter().for_each(|target| _ = target.finish().expect(0));
+    pair.into_iter().chain([alone]).for_each(|target| _ = target.finish().expect(0));
 }
 
 #[test]

@@ -472,7 +472,7 @@ mod tests {
         let (root, scripts) = (Processes::new(), TestFolder::new());
         let folder = |name: &str| scripts.path().canonicalize().unwrap().join(name);
         ["a/main.py", "b/main.py"].iter().for_each(|it| scripts.write(it, ""));
-        let mut add = |pid, place: &str, command: &str| {
+        let add = |pid, place: &str, command: &str| {
             root.add((pid, 1), 'S', "/usr/bin/python3.11", command);
             symlink(folder(place), root.0.path().join(format!("{pid}/cwd"))).unwrap();
         };

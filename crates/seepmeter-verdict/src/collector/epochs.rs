@@ -136,7 +136,8 @@ impl EpochTable {
     /// What is concluded from the epoch that goes on, with what was from those before it.
     pub(super) fn with_ended(&self, current: Conclusion) -> Conclusion {
         let Conclusion { metrics, gates, strict } = current;
-        let with_ended_epochs = |(place, outcome): (usize, GateOutcome)| match self.gates.get(place) {
+        let with_ended_epochs = |(place, outcome): (usize, GateOutcome)| match self.gates.get(place)
+        {
             Some(ended) => ended.with_current(outcome),
             None => outcome,
         };

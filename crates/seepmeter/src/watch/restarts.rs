@@ -51,7 +51,7 @@ struct CurrentTarget {
     called: String,
     /// Its descendants, if they are not watched: they are no successors of it.
     unwatched: Option<UnwatchedTree>,
-    /// Its subject, once it has ended, and when that was.
+    /// Its subject, once it has ended, and when its epoch has.
     ended: Option<(SubjectId, Instant)>,
 }
 
@@ -245,6 +245,10 @@ impl Watch {
     fn wait_for_successor(&mut self) {
         let (Some(restarts), Some(live)) = (&mut self.restarts, &mut self.live) else { return };
         let left = self.descendants.as_mut().map(|descendants| descendants.leave(live));
+        if let Some((_, at)) = &mut restarts.target.ended {
+            // With descendants that were waited for, it lasted longer than the target.
+            *at = Instant::now();
+        }
         let unwatched = restarts.target.unwatched.take().map(UnwatchedTree::left);
         restarts.search.begin_wait([left, unwatched].into_iter().flatten().flatten());
         let deadline = restarts.limit.and_then(|limit| Instant::now().checked_add(limit));

@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::{Event, Sample, SubjectId, SubjectKind};
 use seepmeter_tests::{
-    FinishedRun, Recording, RunningProgram, eventually, run, seepmeter, slower, words,
+    FinishedRun, Recording, RunningProgram, eventually, run, seepmeter, seepmeter_path, slower,
+    words,
 };
 use serde_json::Value;
 
@@ -378,6 +379,27 @@ fn a_daemon_that_another_of_the_program_has_forked_beside_the_target_is_no_succe
     await_restart_of("sh", &watching, first, second.pid());
     end_watch(watching, &named, &[first, second.pid()]);
     [beside, second].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn a_worker_is_no_successor_although_there_are_too_few_descriptors_to_follow_the_tree() {
+    let named = Named::new();
+    let mut first = start_server(&named, "-");
+    fork_worker(&mut first);
+    let limited = "ulimit -n 44; exec \"$0\" \"$@\"";
+    let sink = format!("jsonl,path={}", named.recording().display());
+    let flags = words!["attach", "-q", "-i", "20ms", "-o", sink, "-o", "text", "--follow-restarts"];
+    let words = words!["-c", limited, seepmeter_path()].into_iter().chain(flags);
+    let watching = run("sh", words.chain(words![named.name])).start();
+    let _ = watching.error_line("cannot follow the descendants of the target");
+    let _ = watching.error_line("rss ");
+    let killed = kill_server(&first);
+    await_ends(&named, 1);
+    let second = named.start();
+    await_restart(&watching, &named, killed, second.pid());
+    end_watch(watching, &named, &[killed, second.pid()]);
+    end_workers([first]);
+    let _ = second.finish().expect(0);
 }
 
 #[test]

@@ -38,6 +38,7 @@ programs! {
     peak
     process_events
     saw
+    serve
     shm
     spike
     stand

@@ -17,7 +17,7 @@ use crate::{CurrentValues, EventKind, Record, Subject, SubjectId, human};
 ///     after: "nginx (pid 1301)".to_owned(),
 ///     gap: Some(1_200_000_000),
 /// };
-/// assert_eq!(restart.to_string(), "nginx (pid 1234) → nginx (pid 1301) after 1.2 s");
+/// assert_eq!(restart.to_string(), "nginx (pid 1234) → nginx (pid 1301), watched again after 1.2 s");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
@@ -28,14 +28,15 @@ pub struct Restart {
     pub before: String,
     /// Its successor.
     pub after: String,
-    /// From the end of the one to the begin of the watch of the other, in ns; none if no end was recorded.
+    /// From the end of the one, and of the descendants that were waited for, to the begin of the watch of the other, in
+    /// ns; none if no end was recorded. The other may have begun before.
     pub gap: Option<u64>,
 }
 
 impl fmt::Display for Restart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} → {}", self.before, self.after)?;
-        self.gap.map_or(Ok(()), |gap| write!(f, " after {}", human::duration(gap)))
+        self.gap.map_or(Ok(()), |gap| write!(f, ", watched again after {}", human::duration(gap)))
     }
 }
 
@@ -64,6 +65,11 @@ impl RestartLog {
                 // It may have executed another program since.
                 self.target = values.subject(id).cloned().or(self.target.take());
                 self.ended = kind.ends_subject().then_some(t).or(self.ended);
+                None
+            }
+            // With descendants that are waited for, an epoch lasts longer than its target.
+            Some((kind, t)) if kind.ends_subject() && *kind != (EventKind::Detached {}) => {
+                self.ended = self.ended.map(|ended| ended.max(t));
                 None
             }
             Some(_) => None,
@@ -121,8 +127,8 @@ mod tests {
         assert_eq!(
             found(&[(0, None), (4, Some(0)), (9, Some(4))]),
             [
-                "server (pid 100) → work (pid 104) after 3 s",
-                "server (pid 104) → work (pid 109) after 3 s"
+                "server (pid 100) → work (pid 104), watched again after 3 s",
+                "server (pid 104) → work (pid 109), watched again after 3 s"
             ]
         );
     }

@@ -136,7 +136,7 @@ impl Collector {
         }
         self.epochs.set_several();
         let ended = self.conclude_epoch();
-        self.epochs.begin_next(self.t, restart, ended);
+        self.epochs.begin_next(self.t, restart, ended, &self.options.gates);
         self.clock.begin_epoch();
         let Self { options, values, clock, restarts, epochs, t, .. } =
             std::mem::replace(self, Self::new(JudgeOptions::default()));

@@ -141,6 +141,15 @@ impl Conclusion {
         self.metrics.first().map_or(Err(&NoVerdict::NothingSampled), MetricConclusion::verdict)
     }
 
+    /// True if a process or role grows, and the sum of all, which the gates are evaluated on, is not known.
+    pub(crate) fn has_growth_without_sum(&self) -> bool {
+        let main = self.metrics.first();
+        main.is_some_and(|main| {
+            matches!(main.current(), Err(NoVerdict::NoSum))
+                && main.verdicts().is_ok_and(|all| all.iter().any(Verdict::grows))
+        })
+    }
+
     /// The verdict on one of the metrics.
     ///
     /// # Errors
@@ -209,7 +218,9 @@ impl MetricConclusion {
         if current.is_ok_and(Verdict::grows) {
             return current;
         }
-        let mut mains = self.kept_epochs().filter_map(<[Verdict]>::first).rev();
+        let is_main =
+            |verdict: &&Verdict| !matches!(verdict.scope, Scope::Descendant | Scope::Role);
+        let mut mains = self.kept_epochs().filter_map(<[Verdict]>::first).filter(is_main).rev();
         mains.find(|verdict| verdict.grows()).map_or(current, Ok)
     }
 
@@ -219,16 +230,17 @@ impl MetricConclusion {
         self.epochs.chunk_by(move |one, other| number(one) == number(other))
     }
 
-    /// What is kept of the verdicts when their epoch has ended: the main one and, if that does not grow, behind it those
-    /// on processes and roles that do, the fastest first.
+    /// What is kept of the verdicts when their epoch has ended: the main one, if there is one, and if that does not grow,
+    /// behind it those on processes and roles that do, the fastest first.
     pub(crate) fn of_ended_epoch(self) -> Vec<Verdict> {
-        let Ok(main) = self.current() else { return Vec::new() };
+        let main = self.current().ok();
+        let main_grows = main.is_some_and(Verdict::grows);
         let rate = |verdict: &Verdict| verdict.judgement.rate.map_or(0.0, |rate| rate.estimate);
         let others = self.verdicts().into_iter().flatten();
-        let mut growing: Vec<&Verdict> = others.filter(|it| it.grows() && !main.grows()).collect();
+        let mut growing: Vec<&Verdict> = others.filter(|it| it.grows() && !main_grows).collect();
         growing.sort_by(|one, other| rate(other).total_cmp(&rate(one)));
         growing.truncate(MOST_BESIDE);
-        std::iter::once(main).chain(growing).cloned().collect()
+        main.into_iter().chain(growing).cloned().collect()
     }
 
     /// The verdict on the sum of all targets, or on the only one, in the epoch that goes on; of several cgroups, or
@@ -263,6 +275,17 @@ impl MetricConclusion {
         self.kept_epochs().find(is_of_main).map_or_else(|| self.verdicts(), Ok)
     }
 
+    /// The verdicts on the epoch that goes on; empty if it has none, but one that has ended gives the main verdict.
+    ///
+    /// # Errors
+    /// Why there are none at all.
+    fn of_current_epoch(&self) -> Result<&[Verdict], &NoVerdict> {
+        match self.verdicts() {
+            Err(_) if self.verdict().is_ok() => Ok(&[]),
+            verdicts => verdicts,
+        }
+    }
+
     /// True if there are several verdicts, so that each names its target.
     pub(crate) fn names_targets(&self) -> bool {
         !self.epochs.is_empty() || self.verdicts().is_ok_and(|all| all.len() > 1)
@@ -279,7 +302,7 @@ impl MetricConclusion {
         file: Option<&str>,
     ) -> Result<Vec<String>, &NoVerdict> {
         let document = |verdict: &Verdict| verdict.document(gates, file).to_string();
-        Ok(self.epochs.iter().chain(self.verdicts()?).map(document).collect())
+        Ok(self.epochs.iter().chain(self.of_current_epoch()?).map(document).collect())
     }
 
     /// The verdicts for people, that on the sum first. If there are several, each names its target.
@@ -299,18 +322,33 @@ impl MetricConclusion {
         let main = self.verdict().ok();
         let is_main = |verdict: &Verdict| main.is_some_and(|main| std::ptr::eq(main, verdict));
         let has_ended = |verdict: &Verdict| self.epochs.iter().any(|it| std::ptr::eq(it, verdict));
+        let is_brief = |verdict: &Verdict| !explain && has_ended(verdict) && !is_main(verdict);
         let lines_of = |verdict: &Verdict| {
             let mut lines = verdict.verdict_lines(options);
-            if !explain && has_ended(verdict) && !is_main(verdict) {
-                lines.truncate(1);
-            }
+            lines.truncate(if is_brief(verdict) { 1 } else { lines.len() });
             lines
         };
-        let mut lines: Vec<VerdictLine> =
-            self.shown(explain)?.into_iter().flat_map(lines_of).collect();
+        let mut shown = self.shown(explain)?;
+        let of_short = |verdict: &Verdict| is_brief(verdict) && verdict.ended_too_soon();
+        let short = shown.iter().filter(|verdict| of_short(verdict)).count();
+        if short > 1 {
+            shown.retain(|verdict| !of_short(verdict));
+        }
+        let mut lines: Vec<VerdictLine> = shown.into_iter().flat_map(lines_of).collect();
+        if let (Err(why), false) = (self.verdicts(), self.epochs.is_empty()) {
+            lines.push(format!("epoch {}: {why}", self.ended_epochs + 1).into());
+        }
+        if short > 1 {
+            let (word, metric) = (Classification::Inconclusive, &self.metric);
+            let text = format!(
+                "{word}  {metric} in {short} epochs that ended before there was enough data"
+            );
+            lines.push(VerdictLine { text, verdict: Some(word) });
+        }
         let left_out = self.ended_epochs.saturating_sub(self.kept_epochs().count() as u64);
         if left_out > 0 {
-            lines.push(format!("{} before are left out", human::count(left_out, "epoch")).into());
+            let epochs = human::count(left_out, "epoch");
+            lines.push(format!("not shown: {epochs} in which no growth was found").into());
         }
         Ok(lines)
     }
@@ -321,7 +359,7 @@ impl MetricConclusion {
     /// # Errors
     /// Why there are none.
     pub(crate) fn shown(&self, explain: bool) -> Result<Vec<&Verdict>, &NoVerdict> {
-        let mut verdicts: Vec<&Verdict> = self.verdicts()?.iter().collect();
+        let mut verdicts: Vec<&Verdict> = self.of_current_epoch()?.iter().collect();
         verdicts.sort_by_key(|verdict| verdict.scope != Scope::AllTargets);
         if !explain && verdicts.iter().any(|it| it.scope.is_of_tree()) {
             verdicts.retain(|it| it.scope == Scope::AllTargets || it.grows());

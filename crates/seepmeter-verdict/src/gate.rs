@@ -31,7 +31,6 @@ use crate::conclusion::NoVerdict;
 use crate::limit::{self, NoForecast};
 use crate::part_group::sum_of;
 use crate::run_series::{RunSeries, Scope};
-use crate::text::{reason, wait};
 use crate::verdict::Verdict;
 
 /// No more names than this are listed if one is wrong.
@@ -156,7 +155,7 @@ impl Gate {
                 let decided = fired || is != Classification::Inconclusive;
                 let why = match decided {
                     true => format!("the verdict is {is}"),
-                    false => inconclusive(&verdict.judgement),
+                    false => inconclusive(verdict, &verdict.judgement),
                 };
                 return GateOutcome { fired, decided, why, ..outcome };
             }
@@ -177,6 +176,12 @@ impl Gate {
             Err(NoBounds::Undecided(why)) => GateOutcome { decided: false, why, ..outcome },
             Err(NoBounds::Absent(why)) => GateOutcome { why: why.to_owned(), ..outcome },
         }
+    }
+
+    /// True if it fires for an epoch that has ended. That one was too short, or not clear for another reason, is no
+    /// fault of the target, and nothing that a later one could mend.
+    pub(crate) fn is_of_each_epoch(&self) -> bool {
+        self.condition != Condition::Is(Classification::Inconclusive)
     }
 
     /// The outcome if there is no verdict on the metric.
@@ -337,7 +342,7 @@ fn bounds_of(
         return Err(NoBounds::Undecided(why));
     }
     if judgement.classification == Classification::Inconclusive {
-        return Err(NoBounds::Undecided(inconclusive(judgement)));
+        return Err(NoBounds::Undecided(inconclusive(verdict, judgement)));
     }
     match quantity {
         Quantity::Rate => {
@@ -387,8 +392,8 @@ fn no_limit(verdict: &Verdict, run: &RunSeries) -> Result<(), NoBounds> {
     Err(NoBounds::NoSuchPart(why.to_owned()))
 }
 
-fn inconclusive(judgement: &Judgement) -> String {
-    format!("the verdict is inconclusive ({}{})", reason(judgement), wait(judgement))
+fn inconclusive(verdict: &Verdict, judgement: &Judgement) -> String {
+    format!("the verdict is inconclusive ({})", verdict.why_inconclusive(judgement))
 }
 
 fn no_such_part(run: &RunSeries, name: &str) -> String {

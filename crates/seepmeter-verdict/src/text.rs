@@ -67,6 +67,19 @@ impl From<String> for VerdictLine {
 }
 
 impl Verdict {
+    /// Why a judgement is inconclusive, of the whole or a part of it, and how much longer a watch would help.
+    pub(crate) fn why_inconclusive(&self, judgement: &Judgement) -> String {
+        let answer = Answer { epoch: self.epoch.as_ref(), ..Answer::of(judgement, self.unit) };
+        let (reason, wait) = answer.reason_and_wait();
+        reason + &wait
+    }
+
+    /// True of an epoch that ended before there was enough data.
+    pub(crate) fn ended_too_soon(&self) -> bool {
+        let has_ended = self.epoch.as_ref().is_some_and(|epoch| epoch.end.is_some());
+        has_ended && self.judgement.reason == Some(Reason::TooShort)
+    }
+
     /// As [`Verdict::lines`], with what each line is.
     #[must_use]
     pub fn verdict_lines(&self, options: LineOptions) -> Vec<VerdictLine> {
@@ -205,6 +218,16 @@ impl<'a> Answer<'a> {
         self.epoch.is_some_and(|epoch| epoch.end.is_some())
     }
 
+    /// Why it is inconclusive, and how much longer a watch would help. None would of an epoch that has ended.
+    fn reason_and_wait(&self) -> (String, String) {
+        let short = self.judgement.reason == Some(Reason::TooShort);
+        match self.has_ended() {
+            true if short => ("it ended before there was enough data".to_owned(), String::new()),
+            true => (reason(self.judgement), String::new()),
+            false => (reason(self.judgement), wait(self.judgement)),
+        }
+    }
+
     /// What stands behind the word.
     fn figures(&self) -> String {
         let Judgement { classification, rate, span, warm_up_end, .. } = self.judgement;
@@ -216,11 +239,7 @@ impl<'a> Answer<'a> {
             return format!(" {}{}{after}", interval(*rate, self.unit), over(*span));
         }
         let short = self.judgement.reason == Some(Reason::TooShort);
-        let (reason, wait) = match self.has_ended() {
-            true if short => ("it ended before there was enough data".to_owned(), String::new()),
-            true => (reason(self.judgement), String::new()),
-            false => (reason(self.judgement), wait(self.judgement)),
-        };
+        let (reason, wait) = self.reason_and_wait();
         let so_far = self.judgement.evidence.rate_so_far();
         // The wait that is named may be that of a part, and then so is the answer.
         let so_far = so_far.filter(|_| short && self.judgement.overruled.is_none());
@@ -241,7 +260,7 @@ impl fmt::Display for Answer<'_> {
 
 /// How much longer a watch an inconclusive judgement takes, as it is printed behind the reason: a short one needs
 /// so much, and a doubt may go then.
-pub(crate) fn wait(judgement: &Judgement) -> String {
+fn wait(judgement: &Judgement) -> String {
     let wait = judgement.needs_more.filter(|ns| *ns >= LEAST_WAIT).map(human::duration);
     match wait {
         None => String::new(),

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use seepmeter_engine::TargetSpec;
 use seepmeter_process::find::{
-    ContainerFolders, ContainerSearch, ListedProcess, NamePattern, Search, container, roots,
+    ContainerFolders, ContainerSearch, ExecutedProgram, ListedProcess, NamePattern, Search,
+    container, roots,
 };
 use seepmeter_process::proc::ProcRoot;
 use seepmeter_process::system::since_boot;
@@ -19,7 +20,7 @@ use seepmeter_process::{AttachError, Cgroup, Process, ProcessKey};
 use seepmeter_record::{Bytes, TargetOrigin, human};
 
 use crate::flags::{SelectFlags, Selection, TreeFlags, TreeMode};
-use crate::messages::{ErrorWithList, shown};
+use crate::messages::{self, ErrorWithList, shown};
 use crate::session::{self, target_spec};
 use crate::successor::{SuccessorOf, SuccessorSearch};
 
@@ -115,16 +116,24 @@ impl Selector {
     /// There are several targets, so that it would not be clear which epoch a restart begins; or processes can't be
     /// listed.
     pub(crate) fn successors(&self, targets: &[SelectedTarget]) -> Result<SuccessorSearch> {
-        let ([selection], [target]) = (&self.flags.selections()[..], targets) else {
+        let (true, [selection], [target]) =
+            (!self.flags.all, &self.flags.selections()[..], targets)
+        else {
             bail!(
                 "--follow-restarts goes on with one target; name one, without --all, and start another seepmeter for each of the others"
             );
         };
         let by = match selection {
             Selection::Pid(_) => {
-                let ListedProcess { program, command, .. } =
-                    ListedProcess::of(&target.process, &self.root);
-                SuccessorOf::Program(program, command)
+                let listed = ListedProcess::of(&target.process, &self.root);
+                if listed.program.has_title(&listed.command) {
+                    messages::notice(&format!(
+                        "process {} has overwritten its command line, so it is not known what {} runs: only one with the same title is taken for its successor; --name follows it better",
+                        listed.key.pid, listed.program
+                    ));
+                }
+                let program = ExecutedProgram::of(&listed, &self.root);
+                SuccessorOf::Program(program, listed.command)
             }
             Selection::Name(pattern) => SuccessorOf::Name(pattern.clone()),
             Selection::Cgroup(path) => SuccessorOf::Cgroup(CgroupName::Path(path.clone())),

@@ -177,7 +177,7 @@ fn a_cgroup_that_has_become_empty_is_waited_for_and_what_comes_next_is_a_new_epo
     let second = place.start("");
     let line = attached.error_line("restarted: ");
     assert!(line.contains(&format!("(pid {pid}) → ")), "{line}");
-    assert!(line.contains(&format!("(pid {}) after ", second.pid())), "{line}");
+    assert!(line.contains(&format!("(pid {}), watched again after ", second.pid())), "{line}");
     attached.signal(nix::sys::signal::Signal::SIGINT);
     let _ = attached.finish().expect(0);
     let _ = second.finish().expect(0);

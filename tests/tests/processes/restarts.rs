@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use seepmeter_record::conventions::attribute;
 use seepmeter_record::{Event, Sample, SubjectId, SubjectKind};
 use seepmeter_tests::{
-    FinishedRun, Recording, RunningProgram, eventually, run, seepmeter, slower, words,
+    FinishedRun, Recording, RunningProgram, eventually, run, seepmeter, seepmeter_path, slower,
+    words,
 };
 use serde_json::Value;
 
@@ -116,7 +117,8 @@ fn await_restart(watching: &RunningProgram, named: &Named, before: i32, after: i
 }
 
 fn await_restart_of(name: &str, watching: &RunningProgram, before: i32, after: i32) {
-    let line = format!("restarted: {name} (pid {before}) → {name} (pid {after}) after ");
+    let line =
+        format!("restarted: {name} (pid {before}) → {name} (pid {after}), watched again after ");
     let _ = watching.error_line(&line);
 }
 
@@ -238,6 +240,168 @@ fn the_worker_of_a_killed_server_is_no_successor_without_its_tree_either() {
     let _ = second.finish().expect(0);
 }
 
+/// A server that waits for a line before it forks a worker, which shares its standard input. The `leader` begins a
+/// session of its own.
+fn start_server(named: &Named, leader: &str) -> RunningProgram {
+    let server = run(named.program(), words!["serve", "4", leader]).start();
+    let _ = server.line("ready");
+    server
+}
+
+/// It forks its worker.
+fn fork_worker(server: &mut RunningProgram) {
+    server.say("go");
+    let _ = server.line("worker");
+}
+
+/// Kills a server as a crash would: its worker runs on until the standard input ends.
+fn kill_server(server: &RunningProgram) -> i32 {
+    server.signal(Signal::SIGKILL);
+    server.pid()
+}
+
+/// What killed servers have left ends too.
+fn end_workers(servers: impl IntoIterator<Item = RunningProgram>) {
+    for mut server in servers {
+        server.end_input();
+        let _ = server.finish().expect_killed(Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn a_worker_that_one_epoch_has_left_is_not_the_successor_in_a_later_one_either() {
+    let named = Named::new();
+    for by_pid in [false, true] {
+        let mut first = start_server(&named, "-");
+        let pid = first.pid().to_string();
+        let flags = if by_pid { vec!["--tree=off", "-p", &pid] } else { vec![&*named.name] };
+        let watching = watch(&named, &flags);
+        fork_worker(&mut first);
+        kill_server(&first);
+        await_ends(&named, 1);
+        let mut second = start_server(&named, "-");
+        await_restart(&watching, &named, first.pid(), second.pid());
+        fork_worker(&mut second);
+        let_two_seconds_pass();
+        kill_server(&second);
+        await_ends(&named, 2);
+        let third = named.start();
+        await_restart(&watching, &named, second.pid(), third.pid());
+        end_watch(watching, &named, &[first.pid(), second.pid(), third.pid()]);
+        end_workers([first, second]);
+        let _ = third.finish().expect(0);
+    }
+}
+
+#[test]
+fn what_begins_together_with_the_successor_runs_beside_it() {
+    let named = Named::new();
+    let target = named.start();
+    let watching = watch(&named, &[&named.name]);
+    let first = kill(target);
+    await_ends(&named, 1);
+    // Both are found at once.
+    watching.signal(Signal::SIGSTOP);
+    let (second, beside) = (named.start(), named.start());
+    watching.signal(Signal::SIGCONT);
+    await_restart(&watching, &named, first, second.pid());
+    let_two_seconds_pass();
+    let second = kill(second);
+    await_ends(&named, 2);
+    let third = named.start();
+    await_restart(&watching, &named, second, third.pid());
+    end_watch(watching, &named, &[first, second, third.pid()]);
+    [beside, third].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn what_a_worker_forks_that_was_left_behind_is_no_successor() {
+    let named = Named::new();
+    let script = named.recording().with_file_name("server.sh");
+    let forks = "read go; (echo worker; read more; (echo child; read rest); :); :";
+    std::fs::write(&script, format!("echo ready; {forks}\n")).unwrap();
+    let start = || {
+        let running = run("sh", words![script]).start();
+        let _ = running.line("ready");
+        running
+    };
+    let mut first = start();
+    let watching = watch(&named, &["-p", &first.pid().to_string()]);
+    fork_worker(&mut first);
+    let killed = kill_server(&first);
+    await_ends(&named, 1);
+    first.say("more");
+    let _ = first.line("child");
+    let second = start();
+    await_restart_of("sh", &watching, killed, second.pid());
+    end_watch(watching, &named, &[killed, second.pid()]);
+    end_workers([first]);
+    let _ = second.finish().expect(0);
+}
+
+#[test]
+fn a_worker_in_a_session_of_its_own_and_one_in_that_which_its_server_began_are_no_successors() {
+    let named = Named::new();
+    for leader in ["worker", "server"] {
+        let mut first = start_server(&named, leader);
+        let watching = watch(&named, &[&named.name]);
+        fork_worker(&mut first);
+        let_two_seconds_pass();
+        let killed = kill_server(&first);
+        await_ends(&named, 1);
+        let second = named.start();
+        await_restart(&watching, &named, killed, second.pid());
+        end_watch(watching, &named, &[killed, second.pid()]);
+        end_workers([first]);
+        let _ = second.finish().expect(0);
+    }
+}
+
+#[test]
+fn a_daemon_that_another_of_the_program_has_forked_beside_the_target_is_no_successor() {
+    let named = Named::new();
+    let script = named.recording().with_file_name("daemon.sh");
+    let forks = "read go; exec 3<&0; (echo forked; read rest <&3) &";
+    std::fs::write(&script, format!("echo ready; {forks}\n")).unwrap();
+    let start = || {
+        let running = run("sh", words![script]).start();
+        let _ = running.line("ready");
+        running
+    };
+    let (target, mut beside) = (start(), start());
+    let watching = watch(&named, &["-p", &target.pid().to_string()]);
+    beside.say("go");
+    let _ = beside.line("forked");
+    (0..3).for_each(|_| let_two_seconds_pass());
+    let first = kill(target);
+    await_ends(&named, 1);
+    let second = start();
+    await_restart_of("sh", &watching, first, second.pid());
+    end_watch(watching, &named, &[first, second.pid()]);
+    [beside, second].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn a_worker_is_no_successor_although_there_are_too_few_descriptors_to_follow_the_tree() {
+    let named = Named::new();
+    let mut first = start_server(&named, "-");
+    fork_worker(&mut first);
+    let limited = "ulimit -n 44; exec \"$0\" \"$@\"";
+    let sink = format!("jsonl,path={}", named.recording().display());
+    let flags = words!["attach", "-q", "-i", "20ms", "-o", sink, "-o", "text", "--follow-restarts"];
+    let words = words!["-c", limited, seepmeter_path()].into_iter().chain(flags);
+    let watching = run("sh", words.chain(words![named.name])).start();
+    let _ = watching.error_line("cannot follow the descendants of the target");
+    let _ = watching.error_line("rss ");
+    let killed = kill_server(&first);
+    await_ends(&named, 1);
+    let second = named.start();
+    await_restart(&watching, &named, killed, second.pid());
+    end_watch(watching, &named, &[killed, second.pid()]);
+    end_workers([first]);
+    let _ = second.finish().expect(0);
+}
+
 #[test]
 fn a_process_that_ran_long_before_the_end_and_executes_the_program_behind_it_is_the_successor() {
     let named = Named::new();
@@ -323,6 +487,12 @@ fn a_successor_that_begins_while_descendants_are_waited_for_is_found_when_they_h
     end_watch(watching, &named, &[killed, second.pid()]);
     let _ = first.finish().expect_killed(Signal::SIGKILL);
     let _ = second.finish().expect(0);
+    // The wait for descendants is no gap.
+    let epochs = epochs(&named, 1);
+    let [one, other] = [&epochs[0]["epoch"], &epochs[1]["epoch"]];
+    let time = |value: &Value| value.as_f64().expect("a time");
+    let gap = time(&other["begin"]) - time(&one["end"]);
+    assert!((time(&other["gap"]) - gap).abs() < 1e-6, "{one} {other}");
 }
 
 #[test]
@@ -342,6 +512,48 @@ fn an_interpreter_without_a_script_is_followed_by_one_with_the_same_command_line
     await_restart_of("sh", &watching, first, second.pid());
     end_watch(watching, &named, &[first, second.pid()]);
     [unrelated, second].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn a_script_is_followed_however_its_path_is_typed_and_one_of_its_name_elsewhere_is_not() {
+    let named = Named::new();
+    let script = format!("{}.sh", named.name);
+    let folder = |name: &str| named.recording().with_file_name(name);
+    for name in ["a", "b"] {
+        std::fs::create_dir(folder(name)).unwrap();
+        std::fs::write(folder(name).join(&script), "echo ready; read rest; :\n").unwrap();
+    }
+    let start = |place: &str, path: &str| {
+        let running = run("sh", words![path]).in_folder(&folder(place)).start();
+        let _ = running.line("ready");
+        running
+    };
+    let target = start("a", &script);
+    let watching = watch(&named, &["-p", &target.pid().to_string()]);
+    let first = kill(target);
+    await_ends(&named, 1);
+    let unrelated = start("b", &script);
+    let second = start("b", &format!("../a/{script}"));
+    await_restart_of("sh", &watching, first, second.pid());
+    let second = kill(second);
+    await_ends(&named, 2);
+    let third = start("a", &folder("a").join(&script).display().to_string());
+    await_restart_of("sh", &watching, second, third.pid());
+    end_watch(watching, &named, &[first, second, third.pid()]);
+    [unrelated, third].into_iter().for_each(|it| _ = it.finish().expect(0));
+}
+
+#[test]
+fn a_target_that_has_overwritten_its_command_line_is_said_to_be_followed_better_by_a_name() {
+    let named = Named::new();
+    let script = format!("$0 = '{} [3 of 10 busy]'; print \"ready\\n\"; <STDIN>", named.name);
+    let target = run("perl", words!["-e", format!("$| = 1; {script}")]).start();
+    let _ = target.line("ready");
+    let flags = ["-d", "100ms", "--follow-restarts", "-p", &target.pid().to_string()];
+    let done = named.attach(&flags).done().expect(0);
+    let notice = format!("process {} has overwritten its command line", target.pid());
+    assert!(done.err().contains(&notice), "{}", done.output());
+    let _ = target.finish().expect(0);
 }
 
 #[test]
@@ -404,13 +616,16 @@ fn restarts_of_several_targets_are_refused() {
     let named = Named::new();
     let pair = [named.start(), named.start()];
     let [one, other] = [pair[0].pid().to_string(), pair[1].pid().to_string()];
-    for words in [&[&*one, &*other][..], &["--all", &named.name]] {
+    let only = Named::new();
+    let alone = only.start();
+    let cases = [&[&*one, &*other][..], &["--all", &named.name], &["--all", &only.name]];
+    for words in cases {
         let flags = [&["--follow-restarts"], words].concat();
         let message = "--follow-restarts goes on with one target";
         let _ = named.attach(&flags).done().expect_complaint(125, &[message]);
         assert!(!named.recording().exists());
     }
-    pair.into_iter().for_each(|target| _ = target.finish().expect(0));
+    pair.into_iter().chain([alone]).for_each(|target| _ = target.finish().expect(0));
 }
 
 #[test]

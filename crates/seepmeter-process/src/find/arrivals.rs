@@ -33,6 +33,10 @@ pub(super) struct Arrivals {
     /// Reported, and not known yet: what these fork is reported too. They may end before anybody can read what they
     /// were, as the launcher of a daemon does.
     unknown: HashSet<i32>,
+    /// Those that matched when all were listed last: what they fork matches from its start on.
+    matching: HashSet<i32>,
+    /// One of them has forked since.
+    have_forked: bool,
     listing_since: Instant,
     /// When processes are to be listed again.
     due: Instant,
@@ -43,7 +47,8 @@ impl Arrivals {
     pub(super) fn begin() -> Self {
         let now = Instant::now();
         let events = ProcessEvents::subscribe().ok();
-        Self { events, unknown: HashSet::new(), listing_since: now, due: now }
+        let (unknown, matching) = (HashSet::new(), HashSet::new());
+        Self { events, unknown, matching, have_forked: false, listing_since: now, due: now }
     }
 
     /// It is known whether this process is one that is searched for.
@@ -54,12 +59,20 @@ impl Arrivals {
     /// All processes are listed from now on.
     pub(super) fn begin_list(&mut self) {
         self.listing_since = Instant::now();
+        self.have_forked = false;
     }
 
-    /// They have been listed.
-    pub(super) fn end_list(&mut self) {
+    /// They have been listed, and these match.
+    pub(super) fn end_list(&mut self, matching: impl Iterator<Item = i32>) {
+        self.matching = matching.collect();
+        self.unknown.retain(|pid| !self.matching.contains(pid));
         let rest = (self.listing_since.elapsed() * REST).clamp(SHORTEST, LONGEST);
         self.due = Instant::now() + if self.events.is_some() { WITH_EVENTS } else { rest };
+    }
+
+    /// True if one that matched when all were listed last has forked since.
+    pub(super) fn have_forked(&self) -> bool {
+        self.have_forked
     }
 
     /// What is readable when there are new ones; none if they have to be listed.
@@ -81,11 +94,16 @@ impl Arrivals {
         while let Some(received) = self.events.as_mut().map_or(Ok(None), ProcessEvents::next)? {
             let event = match received {
                 Received::Event(event) => event,
-                Received::Dropped => return Ok(Arrived::Unknown),
+                Received::Dropped => {
+                    // Some of them may have ended. A list follows in any case.
+                    self.unknown.clear();
+                    return Ok(Arrived::Unknown);
+                }
             };
             let arrived = match event {
                 ProcessEvent::Renamed { pid } => Some(pid),
                 ProcessEvent::Forked { parent, child, .. } => {
+                    self.have_forked |= self.matching.contains(&parent);
                     self.unknown.contains(&parent).then_some(child)
                 }
                 ProcessEvent::Exited { pid, .. } => {

@@ -18,11 +18,13 @@ mod arrivals;
 mod container;
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub use self::container::{ContainerFolders, ContainerSearch, container};
@@ -43,7 +45,50 @@ pub enum NamePattern {
     /// Those that a pattern matches.
     Glob(NameFilter),
     /// Whatever executes this program: of an interpreter, the same script.
-    Program(Program),
+    Program(ExecutedProgram),
+}
+
+/// A program as one process executes it.
+#[derive(Clone, Debug)]
+pub struct ExecutedProgram {
+    program: Program,
+    /// Where the script of an interpreter is; none if there is no file of this name in the working directory of the
+    /// process, as it is now.
+    script: Option<PathBuf>,
+}
+
+impl ExecutedProgram {
+    /// That of a process.
+    #[must_use]
+    pub fn of(process: &ListedProcess, root: &ProcRoot) -> Self {
+        let script = || {
+            let script = process.program.script_words().last()?;
+            let folder = std::fs::read_link(root.process(process.key.pid).file("cwd")).ok()?;
+            // `./x` and `x` are one path; of two others, it is the files that may be one.
+            let path = folder.join(OsStr::from_bytes(script)).components().collect::<PathBuf>();
+            path.is_file().then_some(path)
+        };
+        let is_named = process.program.script().is_some();
+        let script = is_named.then(script).flatten();
+        Self { program: process.program.clone(), script }
+    }
+
+    /// True of a process that executes it too. Its script may have been replaced by a newer one of the same path.
+    fn is_executed_by(&self, process: &ListedProcess, root: &ProcRoot) -> bool {
+        if !self.program.is_of_same_file(&process.program) {
+            return false;
+        }
+        let other = Self::of(process, root);
+        match (&self.script, &other.script) {
+            (Some(one), Some(other)) => one == other || is_same_file(one, other),
+            _ => self.program.script_words() == other.program.script_words(),
+        }
+    }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| path.metadata().map(|file| (file.dev(), file.ino())).ok();
+    file(one).is_some_and(|one| file(other) == Some(one))
 }
 
 impl NamePattern {
@@ -67,7 +112,7 @@ impl fmt::Display for NamePattern {
         match self {
             Self::Exact(exact) => f.write_str(exact),
             Self::Glob(filter) => filter.fmt(f),
-            Self::Program(program) => program.fmt(f),
+            Self::Program(executed) => executed.program.fmt(f),
         }
     }
 }
@@ -204,7 +249,7 @@ impl Search {
 
     fn is_meant(&self, listed: &ListedProcess) -> bool {
         if let NamePattern::Program(program) = &self.pattern {
-            return listed.program == *program;
+            return program.is_executed_by(listed, &self.root);
         }
         // The path of a file is meant by a path alone: a pattern such as `*local*` is one of names.
         let file = listed.executable.as_deref().filter(|_| self.pattern.is_of_paths());
@@ -259,6 +304,16 @@ impl PendingSearch {
         self.list()
     }
 
+    /// As [`PendingSearch::poll`], and what was forked by a process that matches is found too, although it has executed
+    /// nothing.
+    ///
+    /// # Errors
+    /// If processes can't be listed, or events can't be read.
+    pub fn poll_with_forks(&mut self) -> io::Result<Vec<ListedProcess>> {
+        let found = self.poll()?;
+        if found.is_empty() && self.arrivals.have_forked() { self.list() } else { Ok(found) }
+    }
+
     /// All that match now, whatever events say.
     ///
     /// # Errors
@@ -266,8 +321,7 @@ impl PendingSearch {
     pub fn list(&mut self) -> io::Result<Vec<ListedProcess>> {
         self.arrivals.begin_list();
         let found = self.search.matches()?;
-        self.arrivals.end_list();
-        found.iter().for_each(|listed| self.arrivals.set_known(listed.key.pid));
+        self.arrivals.end_list(found.iter().map(|listed| listed.key.pid));
         self.has_listed = true;
         Ok(found)
     }
@@ -408,8 +462,32 @@ mod tests {
         root.add((9, 1), 'S', "/usr/bin/python3.11 (deleted)", "python3 /srv/worker.py 2");
         let search =
             Search::new(NamePattern::Exact("worker.py".into()), &ProcRoot::new(root.0.path()));
-        let program = search.matches().unwrap()[0].program.clone();
+        let proc_root = ProcRoot::new(root.0.path());
+        let program = ExecutedProgram::of(&search.matches().unwrap()[0], &proc_root);
         assert_eq!(root.search(NamePattern::Program(program)), [7, 9]);
+    }
+
+    #[test]
+    fn a_script_is_known_by_where_it_is_and_an_interpreter_by_its_file() {
+        let (root, scripts) = (Processes::new(), TestFolder::new());
+        let folder = |name: &str| scripts.path().canonicalize().unwrap().join(name);
+        ["a/main.py", "b/main.py"].iter().for_each(|it| scripts.write(it, ""));
+        let add = |pid, place: &str, command: &str| {
+            root.add((pid, 1), 'S', "/usr/bin/python3.11", command);
+            symlink(folder(place), root.0.path().join(format!("{pid}/cwd"))).unwrap();
+        };
+        add(7, "a", "python3 main.py");
+        add(8, "b", "python3 main.py");
+        add(9, "a", "python3.11 -u ./main.py");
+        add(10, "", &format!("python3 {}", folder("a/main.py").display()));
+        add(11, "b", "python3 ../a/main.py");
+        add(12, "a", "python3 -c main.py");
+        // It has left the folder of its script.
+        add(13, "", "python3 main.py");
+        let proc_root = ProcRoot::new(root.0.path());
+        let search = Search::new(NamePattern::Exact("main.py".into()), &proc_root);
+        let program = ExecutedProgram::of(&search.matches().unwrap()[0], &proc_root);
+        assert_eq!(root.search(NamePattern::Program(program)), [7, 9, 10, 11, 13]);
     }
 
     #[test]

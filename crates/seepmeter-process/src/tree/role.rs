@@ -120,12 +120,35 @@ impl Program {
         (!script.starts_with(b"-")).then_some(script)
     }
 
+    /// What an interpreter runs, as it was typed, with the option that says so: `worker.py`, `-jar server.jar`.
+    pub(crate) fn script_words(&self) -> &[Vec<u8>] {
+        &self.script
+    }
+
+    /// True if both execute the same file, whatever that runs if it is an interpreter. Other programs may be chosen by
+    /// the name that they are called by, as redis-server and redis-sentinel are.
+    pub(crate) fn is_of_same_file(&self, other: &Self) -> bool {
+        self.file == other.file && (self.is_interpreter() || self.name == other.name)
+    }
+
+    fn is_interpreter(&self) -> bool {
+        INTERPRETERS.iter().any(|it| it.is(base_name(&self.file)))
+    }
+
+    /// True of an interpreter that has overwritten its `command` line, so that what it runs is not shown.
+    #[must_use]
+    pub fn has_title(&self, command: &[Vec<u8>]) -> bool {
+        let of_file = base_name(&self.file);
+        let first = base_name(command.first().map_or(&[][..], Vec::as_slice));
+        let typed = |it: &Interpreter| it.is(first) || it.links.contains(&first);
+        INTERPRETERS.iter().find(|it| it.is(of_file)).is_some_and(|it| !typed(it))
+    }
+
     /// True if it is an interpreter of which it is not known what it runs: a text (`-c`), standard input, or what its
     /// overwritten command line no longer shows. Two such processes may have nothing else in common.
     #[must_use]
     pub fn is_interpreter_alone(&self) -> bool {
-        let of_file = base_name(&self.file);
-        self.script().is_none() && INTERPRETERS.iter().any(|it| it.is(of_file))
+        self.script().is_none() && self.is_interpreter()
     }
 
     /// True of the program of a child that has overwritten its command line, so that only the name of the file is

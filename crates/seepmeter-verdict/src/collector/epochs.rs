@@ -4,7 +4,7 @@ use seepmeter_record::Restart;
 
 use crate::conclusion::{Conclusion, MetricConclusion};
 use crate::epoch::Epoch;
-use crate::gate::GateOutcome;
+use crate::gate::{Gate, GateOutcome};
 use crate::verdict::Verdict;
 
 /// So many epochs that have ended are kept with their verdicts, of 50 kB each. Then the oldest that does
@@ -25,8 +25,50 @@ pub(super) struct EpochTable {
     /// When the last process of it that has ended did, likewise.
     last_end: Option<u64>,
     kept: Vec<EndedEpoch>,
-    /// Of each gate, the first outcome in an epoch that has ended which fired.
-    fired: Vec<Option<GateOutcome>>,
+    /// What each gate found in the epochs that have ended.
+    gates: Vec<EndedGate>,
+}
+
+/// What a gate found in the epochs that have ended.
+#[derive(Clone, Debug, Default)]
+struct EndedGate {
+    /// The first outcome that fired.
+    fired: Option<GateOutcome>,
+    /// Why it could not be evaluated although something has grown.
+    unknown: Option<String>,
+    /// The last outcome of one that could be evaluated and did not fire, and in which epoch that was.
+    passed: Option<(u64, String)>,
+}
+
+impl EndedGate {
+    fn add(&mut self, epoch: u64, outcome: GateOutcome, has_growth_without_sum: bool) {
+        let why = format!("epoch {epoch}: {}", outcome.why);
+        if outcome.fired {
+            self.fired.get_or_insert(GateOutcome { why, ..outcome });
+        } else if outcome.checked {
+            self.passed = Some((epoch, outcome.why));
+        } else if has_growth_without_sum {
+            self.unknown.get_or_insert(why);
+        }
+    }
+
+    /// What it comes to with what it found in the epoch that goes on.
+    fn with_current(&self, current: GateOutcome) -> GateOutcome {
+        match self {
+            _ if current.fired => current,
+            Self { fired: Some(fired), .. } => fired.clone(),
+            Self { unknown: Some(why), .. } => {
+                GateOutcome { checked: false, decided: true, why: why.clone(), ..current }
+            }
+            Self { passed: Some((epoch, found)), .. } if !current.checked => {
+                let why = format!(
+                    "epoch {epoch} is the last in which it can be evaluated, and there it does not fire: {found}"
+                );
+                GateOutcome { why, ..current }
+            }
+            _ => current,
+        }
+    }
 }
 
 /// The verdicts on an epoch that has ended, those of each metric.
@@ -64,13 +106,20 @@ impl EpochTable {
         self.several = true;
     }
 
-    /// The next epoch begins; `ended` is what was concluded from the one that has ended.
-    pub(super) fn begin_next(&mut self, t: u64, restart: &Restart, ended: Conclusion) {
-        let Conclusion { metrics, gates, strict: _ } = ended;
-        self.fired.resize(gates.len(), None);
-        for (fired, outcome) in self.fired.iter_mut().zip(gates).filter(|(_, it)| it.fired) {
-            let why = format!("epoch {}: {}", self.ended + 1, outcome.why);
-            fired.get_or_insert(GateOutcome { why, ..outcome });
+    /// The next epoch begins; `ended` is what was concluded from the one that has ended, and what these gates found.
+    pub(super) fn begin_next(
+        &mut self,
+        t: u64,
+        restart: &Restart,
+        ended: Conclusion,
+        gates: &[Gate],
+    ) {
+        let has_growth_without_sum = ended.has_growth_without_sum();
+        let Conclusion { metrics, gates: outcomes, strict: _ } = ended;
+        self.gates.resize(outcomes.len(), EndedGate::default());
+        let of_gates = self.gates.iter_mut().zip(gates).zip(outcomes);
+        for ((ended, _), outcome) in of_gates.filter(|((_, gate), _)| gate.is_of_each_epoch()) {
+            ended.add(self.ended + 1, outcome, has_growth_without_sum);
         }
         let verdicts = metrics.into_iter().map(MetricConclusion::of_ended_epoch).collect();
         self.kept.push(EndedEpoch { verdicts });
@@ -79,17 +128,20 @@ impl EpochTable {
             self.kept.remove(forgotten);
         }
         self.ended += 1;
-        (self.begin, self.gap, self.last_end) = (t, restart.gap, None);
+        // With descendants that are waited for, an epoch lasts longer than its target.
+        let gap = self.last_end.map(|end| t.saturating_sub(end)).or(restart.gap);
+        (self.begin, self.gap, self.last_end) = (t, gap, None);
     }
 
     /// What is concluded from the epoch that goes on, with what was from those before it.
     pub(super) fn with_ended(&self, current: Conclusion) -> Conclusion {
-        let Conclusion { metrics, mut gates, strict } = current;
-        for (outcome, fired) in gates.iter_mut().zip(&self.fired) {
-            if let Some(fired) = fired.as_ref().filter(|_| !outcome.fired) {
-                outcome.clone_from(fired);
-            }
-        }
+        let Conclusion { metrics, gates, strict } = current;
+        let with_ended_epochs = |(place, outcome): (usize, GateOutcome)| match self.gates.get(place)
+        {
+            Some(ended) => ended.with_current(outcome),
+            None => outcome,
+        };
+        let gates = gates.into_iter().enumerate().map(with_ended_epochs).collect();
         let with_ended = |(place, metric): (usize, MetricConclusion)| {
             let verdicts = |epoch: &EndedEpoch| epoch.verdicts.get(place).cloned();
             let epochs = self.kept.iter().filter_map(verdicts).flatten().collect();

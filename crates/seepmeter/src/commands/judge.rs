@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow};
 use seepmeter_record::conventions::metric;
 use seepmeter_record::human;
 use seepmeter_verdict::{
-    JudgeOptions, MetricConclusion, NoVerdict, Report, ReportBody, ReportSection, RunFile,
-    ScalingAnswer, Scope, WorkVerdict,
+    JudgeOptions, NoVerdict, Report, ReportBody, ReportSection, RunFile, ScalingAnswer, Scope,
+    WorkVerdict,
 };
 
 use crate::flags::{JudgeFlags, TableFlags};
@@ -82,8 +82,7 @@ fn judge_file(path: &Path, flags: &JudgeFlags) -> Result<ReportBody> {
     let run = read_run(path, options, &flags.table)?;
     let conclusion = run.conclude();
     let file = shown(path);
-    let missing =
-        conclusion.metrics.iter().find_map(|metric| MetricConclusion::verdicts(metric).err());
+    let missing = conclusion.metrics.iter().find_map(|metric| metric.lines(false).err());
     if let Some(why) = missing {
         return Err(anyhow!("cannot judge {file}: {why}"));
     }

@@ -252,7 +252,7 @@ impl Watch {
                 }
                 self.targets.retain(|other| other.subject != target.subject);
             }
-            self.search_beside_target()?;
+            self.search_beside_target();
             let asked = received.into_iter().filter(|received| self.serve(*received)).count() > 0;
             let has_lost = self.have_lost_their_cgroups() && !self.end_epoch_of_lost_cgroup();
             let all_ended = self.targets.is_empty() && !self.waits_for_descendants();

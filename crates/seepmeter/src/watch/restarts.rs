@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use nix::unistd::Pid;
 use seepmeter_process::tree::{BATCH, ProcessTree};
 use seepmeter_process::{Process, ProcessKey};
 use seepmeter_record::conventions::attribute;
@@ -16,7 +15,7 @@ use super::{Watch, WatchedTarget};
 use crate::flags::{TreeFlags, TreeMode};
 use crate::messages;
 use crate::selection::{SEARCH_EVERY, SelectedTarget};
-use crate::successor::{EndedTarget, SuccessorSearch, session_of};
+use crate::successor::SuccessorSearch;
 
 /// Who takes part in the begin and the end of each target.
 pub(crate) trait TargetLife {
@@ -39,6 +38,8 @@ pub(crate) struct Restarts {
     tree: TreeFlags,
     /// For so long a successor is waited for; none for as long as it takes.
     limit: Option<Duration>,
+    /// What runs beside the target could not be searched for, which is reported once.
+    has_failed: bool,
     target: CurrentTarget,
     waiting: Option<Waiting>,
 }
@@ -48,21 +49,17 @@ struct CurrentTarget {
     process: Arc<Process>,
     /// What people call it.
     called: String,
-    session: Option<Pid>,
-    ancestors: HashSet<i32>,
     /// Its descendants, if they are not watched: they are no successors of it.
     unwatched: Option<UnwatchedTree>,
-    /// Its subject, once it has ended, and when that was.
+    /// Its subject, once it has ended, and when its epoch has.
     ended: Option<(SubjectId, Instant)>,
 }
 
 impl CurrentTarget {
-    fn of(target: &SelectedTarget, search: &SuccessorSearch) -> Self {
+    fn of(target: &SelectedTarget) -> Self {
         let process = Arc::clone(&target.process);
         Self {
             called: format!("{} (pid {})", target.spec().name, process.pid()),
-            session: session_of(&process),
-            ancestors: search.ancestors_of(&process),
             unwatched: None,
             ended: None,
             process,
@@ -118,7 +115,6 @@ const SELDOM: Duration = Duration::from_secs(1);
 
 /// It has ended, and its successor is waited for.
 struct Waiting {
-    ended: EndedTarget,
     deadline: Option<Instant>,
     /// Until then the samplers take their last samples of it, and nothing is searched for.
     last_samples: Option<Instant>,
@@ -136,8 +132,8 @@ impl Restarts {
         tree: &TreeFlags,
         limit: Option<Duration>,
     ) -> Self {
-        let target = CurrentTarget::of(target, &search);
-        Self { search, tree: tree.clone(), limit, target, waiting: None }
+        let target = CurrentTarget::of(target);
+        Self { search, tree: tree.clone(), limit, has_failed: false, target, waiting: None }
     }
 
     /// What is readable when there may be a successor.
@@ -158,24 +154,30 @@ impl Restarts {
     }
 
     /// Looks for what runs beside the target, if it is alive and that is due.
-    fn search_beside(&mut self) -> Result<()> {
+    fn search_beside(&mut self) {
         if self.target.ended.is_some() {
-            return Ok(());
+            return;
         }
         if let Some(tree) = &mut self.target.unwatched {
             tree.refresh_if_due();
         }
-        self.search.search_beside(&self.target.process)
+        if let Err(error) = self.search.search_beside()
+            && !std::mem::replace(&mut self.has_failed, true)
+        {
+            messages::notice_at_once(&format!(
+                "{error:#}; it is tried again, and what has begun beside the target meanwhile may be taken for its successor"
+            ));
+        }
     }
 
     /// Looks for the successor; reports why it is waited for no longer.
     fn poll(&mut self) -> Found {
-        let Some(Waiting { ended, deadline, .. }) = &self.waiting else {
+        let Some(Waiting { deadline, .. }) = &self.waiting else {
             return Found::NotYet;
         };
         let called = &self.target.called;
         let is_last = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        match self.search.poll(ended, is_last) {
+        match self.search.poll(is_last) {
             Ok(Some(target)) => return Found::Successor(target),
             Ok(None) if !is_last => return Found::NotYet,
             Ok(None) => {
@@ -209,8 +211,10 @@ impl Watch {
     }
 
     /// Looks for what runs beside the target, if its successors are watched and that is due.
-    pub(super) fn search_beside_target(&mut self) -> Result<()> {
-        self.restarts.as_mut().map_or(Ok(()), Restarts::search_beside)
+    pub(super) fn search_beside_target(&mut self) {
+        if let Some(restarts) = &mut self.restarts {
+            restarts.search_beside();
+        }
     }
 
     /// A target has ended, and is about to leave the stream. If its successor is to be watched and nothing more of
@@ -241,15 +245,15 @@ impl Watch {
     fn wait_for_successor(&mut self) {
         let (Some(restarts), Some(live)) = (&mut self.restarts, &mut self.live) else { return };
         let left = self.descendants.as_mut().map(|descendants| descendants.leave(live));
-        let target = &mut restarts.target;
-        let mut descendants = left.unwrap_or_default();
-        descendants.extend(target.unwatched.take().into_iter().flat_map(UnwatchedTree::left));
-        let ancestors = std::mem::take(&mut target.ancestors);
-        let ended = EndedTarget { session: target.session, ancestors, descendants };
-        restarts.search.begin_wait();
+        if let Some((_, at)) = &mut restarts.target.ended {
+            // With descendants that were waited for, it lasted longer than the target.
+            *at = Instant::now();
+        }
+        let unwatched = restarts.target.unwatched.take().map(UnwatchedTree::left);
+        restarts.search.begin_wait([left, unwatched].into_iter().flatten().flatten());
         let deadline = restarts.limit.and_then(|limit| Instant::now().checked_add(limit));
         let last_samples = Some(Instant::now() + LAST_SAMPLES);
-        restarts.waiting = Some(Waiting { ended, deadline, last_samples });
+        restarts.waiting = Some(Waiting { deadline, last_samples });
         if let Some(interim) = &mut self.interim {
             interim.wait_for_successor(&restarts.target.called);
         }
@@ -297,7 +301,7 @@ impl Watch {
         let gap = ended.map(|(_, at)| at.elapsed().as_nanos() as u64);
         spec.attributes =
             spec.attributes.with_known(attribute::PREDECESSOR, ended.map(|(subject, _)| subject));
-        let mut successor = CurrentTarget::of(target, &restarts.search);
+        let mut successor = CurrentTarget::of(target);
         successor.follow_unwatched(&restarts.tree);
         let subject = live.add_target(spec);
         if let Some(descendants) = &mut self.descendants {

@@ -5,7 +5,7 @@ use seepmeter_record::SubjectId;
 
 use super::super::made_up::Stream;
 use super::*;
-use crate::conclusion::JudgeOptions;
+use crate::conclusion::{JudgeOptions, MetricOutcome, NoVerdict};
 use crate::made_up::SECOND;
 use crate::run_series::Scope;
 
@@ -167,7 +167,10 @@ fn an_endless_row_of_restarts_takes_bounded_memory_and_no_leak_is_forgotten_for_
     assert_eq!(metric.verdict().unwrap().epoch.as_ref().unwrap().number, 1);
     assert_eq!(run.stream.collector.restarts(), 200);
     let lines = metric.lines(false).unwrap();
-    assert_eq!(lines.last().unwrap(), "168 epochs before are left out");
+    let [short, left_out] = lines.last_chunk().unwrap();
+    assert_eq!(short, "inconclusive  rss in 31 epochs that ended before there was enough data");
+    assert_eq!(left_out, "not shown: 168 epochs in which no growth was found");
+    assert_eq!(lines.len(), 4, "{lines:#?}");
 }
 
 #[test]
@@ -232,4 +235,109 @@ fn a_worker_that_grows_in_an_epoch_that_has_ended_is_named_though_the_sum_does_n
     let named = |line: &String| line.starts_with("growing") && line.contains("worker");
     assert!(lines.iter().any(named), "{lines:#?}");
     assert_eq!(metric.beside_main().unwrap().last().unwrap().epoch.as_ref().unwrap().number, 2);
+}
+
+/// A target with one worker. The target has no value in an epoch that is `without` a sum, in which its worker leaks.
+fn without_sum_then_steady(gates: &[&str]) -> Conclusion {
+    let gates = gates.iter().map(|gate| gate.parse().unwrap()).collect();
+    let mut stream = Stream::of(JudgeOptions { gates, ..JudgeOptions::default() });
+    let first = stream.process(0, None, "server");
+    let worker = stream.process(0, Some(first), "worker");
+    for i in 1..400 {
+        stream.sample(i as u64 * SECOND, &[(worker, leak(i), 0)]);
+    }
+    stream.end(400 * SECOND, worker);
+    stream.end(400 * SECOND, first);
+    let second = stream.successor(410 * SECOND, Some(first), "server");
+    for i in 411..800 {
+        stream.sample(i as u64 * SECOND, &[(second, flat(i), 0)]);
+    }
+    stream.collector.conclude()
+}
+
+#[test]
+fn growth_in_an_epoch_whose_sum_is_not_known_is_shown_and_its_gate_was_not_evaluated() {
+    let conclusion = without_sum_then_steady(&["growing"]);
+    let lines = conclusion.metrics[0].lines(false).unwrap();
+    assert!(lines[0].starts_with("steady  rss of server (pid "), "{lines:#?}");
+    let grows =
+        |line: &String| line.starts_with("growing  rss of worker") && line.contains(" in epoch 1 ");
+    assert!(lines.iter().any(grows), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("not shown")), "{lines:#?}");
+    let gate = &conclusion.gates[0];
+    assert!(!gate.fired && !gate.checked, "{gate:?}");
+    assert!(gate.why.starts_with("epoch 1: the sum of all targets is not known"), "{gate:?}");
+}
+
+#[test]
+fn a_gate_on_what_was_in_an_epoch_that_has_ended_alone_says_so() {
+    let mut stream = Stream::of(JudgeOptions {
+        gates: vec!["subject(worker).peak>1GB".parse().unwrap()],
+        ..JudgeOptions::default()
+    });
+    let first = stream.process(0, None, "server");
+    let worker = stream.process(0, Some(first), "worker");
+    stream.sample(SECOND, &[(first, 500, 0), (worker, 500, 0)]);
+    stream.end(2 * SECOND, worker);
+    stream.end(2 * SECOND, first);
+    let second = stream.successor(3 * SECOND, Some(first), "server");
+    stream.sample(4 * SECOND, &[(second, 500, 0)]);
+    let gate = &stream.collector.conclude().gates[0];
+    assert!(!gate.fired && !gate.checked, "{gate:?}");
+    assert_eq!(
+        gate.why,
+        "epoch 1 is the last in which it can be evaluated, and there it does not fire: it is 500 B"
+    );
+}
+
+#[test]
+fn growth_before_an_epoch_without_a_value_is_the_verdict_and_that_there_is_none_is_said() {
+    let mut run = Restarts::new(0, &["growing"]);
+    run.epoch(400, leak);
+    run.epoch(0, flat);
+    let mut stream = run.stream;
+    let last = stream.successor(run.t, run.last, "server");
+    stream.sample(run.t + SECOND, &[(last, 500, 0)]);
+    let conclusion = stream.collector.conclude();
+    assert!(conclusion.main().unwrap().grows());
+    // As if no value of the metric had been emitted in the epoch that goes on.
+    let why = NoVerdict::NeverEmitted { metric: "rss".to_owned(), samples: 7 };
+    let metric = MetricConclusion {
+        outcome: MetricOutcome::NoVerdict(why),
+        ..conclusion.metrics[0].clone()
+    };
+    let lines = metric.lines(false).unwrap();
+    assert!(lines[0].starts_with("growing  rss of server (pid 1) in epoch 1 "), "{lines:#?}");
+    let none = "epoch 3: no value of `rss` was emitted in 7 samples";
+    assert!(lines.iter().any(|line| line == none), "{lines:#?}");
+    assert_eq!(metric.documents(&[], None).unwrap().len(), metric.epochs.len());
+}
+
+#[test]
+fn a_short_epoch_before_does_not_fire_the_gate_on_an_inconclusive_verdict() {
+    let mut run = Restarts::new(0, &["inconclusive", "rate>1MB/min"]);
+    run.epoch(3, flat);
+    run.epoch(400, flat);
+    assert!(run.conclude().gates.iter().all(|gate| !gate.fired && gate.decided));
+    run.epoch(20, flat);
+    let [inconclusive, rate] = &run.conclude().gates[..] else { panic!() };
+    assert!(inconclusive.fired && !inconclusive.why.contains("epoch"), "{inconclusive:?}");
+    // The epoch has ended, and nobody is asked to wait for more of it.
+    let why = "the verdict is inconclusive (it ended before there was enough data)";
+    assert!(!rate.decided && rate.why == why, "{rate:?}");
+}
+
+#[test]
+fn the_gap_is_counted_from_the_end_of_the_epoch_also_if_descendants_were_waited_for() {
+    let mut stream = Stream::new();
+    let first = stream.process(0, None, "server");
+    let worker = stream.process(0, Some(first), "server (child)");
+    stream.sample(SECOND, &[(first, 500, 0), (worker, 500, 0)]);
+    stream.end(2 * SECOND, first);
+    stream.end(5 * SECOND, worker);
+    let second = stream.successor(6 * SECOND, Some(first), "server");
+    stream.sample(7 * SECOND, &[(second, 500, 0)]);
+    let conclusion = stream.collector.conclude();
+    let epoch = conclusion.metrics[0].current().unwrap().epoch.clone().unwrap();
+    assert_eq!((epoch.begin, epoch.gap), (6 * SECOND, Some(SECOND)));
 }

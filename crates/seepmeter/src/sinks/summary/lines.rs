@@ -59,9 +59,10 @@ impl Summary {
         // Of one target, it stands between its name and its memory.
         let place = if self.targets.len() == 1 { 1 } else { 0 };
         lines.insert(place, labelled("watched", &self.watched()));
-        if self.restarts_left_out > 0 {
-            let line =
-                format!("{} before these targets", human::count(self.restarts_left_out, "time"));
+        // That which began the first of these targets stands with it.
+        let restarts = self.restarts_left_out.saturating_sub(1);
+        if restarts > 0 {
+            let line = format!("{} before these targets", human::count(restarts, "time"));
             lines.insert(place + 1, labelled("restarted", &line));
         }
         let ended = |end: &TargetEnd| end.end != End::Left || !self.is_target_of_user(end.subject);

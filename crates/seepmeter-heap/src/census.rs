@@ -73,7 +73,7 @@ pub struct Census {
     free: FreeBytes,
     /// Where heaps end that have a top chunk.
     tops: Vec<u64>,
-    python: PythonTypes,
+    pub(crate) python: PythonTypes,
 }
 
 impl Census {
@@ -134,6 +134,7 @@ impl Census {
             image.check()?;
         }
         edges.resolve(&index);
+        python.clean_edges(&mut edges, &index);
         python.name_buffers(&edges);
         let tops = glibc.as_ref().map_or_else(Vec::new, Glibc::tops);
         Ok(Self { index, edges, others, free, tops, python })
@@ -149,6 +150,23 @@ impl Census {
     #[must_use]
     pub fn python_type(&self, number: u32) -> &str {
         self.python.name(number)
+    }
+
+    /// How far into its block an object of CPython begins: not 0 if it is in the collector's lists.
+    pub(crate) fn object_offset(&self, block: &Block) -> u64 {
+        match self.python_block(block) {
+            Some(PythonBlock::Object(it)) => self.python.offset(it),
+            _ => 0,
+        }
+    }
+
+    /// How many references an object of CPython counts. None of what is none, and of one that is immortal.
+    pub(crate) fn reference_count(&self, block: &Block, image: &MemoryImage<'_>) -> Option<u64> {
+        let Some(PythonBlock::Object(it)) = self.python_block(block) else { return None };
+        let word = image.word(block.address + self.python.offset(it))?;
+        // Since 3.12 the immortal ones have the highest bit; the upper half is for flags.
+        let count = word as u32;
+        (count < 1 << 31).then_some(u64::from(count))
     }
 
     /// True if a heap that ends here ends with the top chunk of its arena.
@@ -277,12 +295,26 @@ impl Edges {
         }
     }
 
-    /// Which blocks a block points at, and whether at their beginning.
-    pub(crate) fn of(&self, block: u32) -> impl Iterator<Item = (u32, bool)> {
+    /// Where the edges of a block are.
+    fn range(&self, block: u32) -> Range<usize> {
         let at = block as usize;
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
-        let end = self.ends.get(at).copied().unwrap_or(0) as usize;
-        let targets = self.targets.get(start.unwrap_or(0) as usize..end).unwrap_or_default();
+        start.unwrap_or(0) as usize..self.ends.get(at).copied().unwrap_or(0) as usize
+    }
+
+    /// Takes away those edges of a block that lead to such blocks.
+    pub(crate) fn remove(&mut self, block: u32, mut is_wrong: impl FnMut(u32) -> bool) {
+        let range = self.range(block);
+        for target in self.targets.get_mut(range).unwrap_or_default() {
+            if *target != NONE && is_wrong(*target >> 1) {
+                *target = NONE;
+            }
+        }
+    }
+
+    /// Which blocks a block points at, and whether at their beginning.
+    pub(crate) fn of(&self, block: u32) -> impl Iterator<Item = (u32, bool)> {
+        let targets = self.targets.get(self.range(block)).unwrap_or_default();
         let known = targets.iter().filter(|&&target| target != NONE);
         known.map(|&target| (target >> 1, target & 1 == 1))
     }

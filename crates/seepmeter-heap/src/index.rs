@@ -162,7 +162,7 @@ impl Index {
         }
     }
 
-    /// True if an object begins in one of the two granules behind this one, which a block begins with.
+    /// True if an object begins in one of the two granules behind this one, of the same block.
     fn has_entry(&self, cell: usize, bit: u32) -> bool {
         for next in 1..=2 {
             let (at, bit) = (cell + (bit + next) as usize / 64, (bit + next) % 64);
@@ -221,8 +221,8 @@ impl Index {
     }
 
     /// The block in use that an address is in, and whether the address is in its first 16 bytes, or in the first 16
-    /// of its object. None also if it is in the first 16 of a block whose object begins later: that is a link of
-    /// the garbage collector's lists, which hold nothing.
+    /// of its object. None also if it is in the bytes before an object: that is a link of the garbage collector's lists,
+    /// which hold nothing.
     pub(crate) fn block_at(&self, address: u64) -> Option<(u32, bool)> {
         let range = self.range_at(address)?;
         if range.kind == RangeKind::Mapped {
@@ -234,13 +234,15 @@ impl Index {
         }
         let (at, bit) = self.cell_of(range, address)?;
         let cell = self.cells.get(at)?;
+        if self.has_entry(at, bit) {
+            return None;
+        }
         let up_to = cell.boundary & (u64::MAX >> (63 - bit));
         match up_to.checked_ilog2() {
             Some(begin) => {
                 let number = cell.before + (cell.used & ((1 << begin) - 1)).count_ones();
-                let is_link = begin == bit && self.has_entry(at, begin);
                 let exact = begin == bit || cell.cached >> bit & 1 == 1;
-                (cell.used >> begin & 1 == 1 && !is_link).then_some((number, exact))
+                (cell.used >> begin & 1 == 1).then_some((number, exact))
             }
             None if cell.last == NONE => None,
             None => {
@@ -252,6 +254,20 @@ impl Index {
                 (cell.used >> bit & 1 == 1).then_some((number, exact))
             }
         }
+    }
+
+    /// The block in use of the chunk of glibc that begins exactly at this address.
+    pub(crate) fn block_of_chunk(&self, chunk: u64) -> Option<u32> {
+        let block = chunk.checked_add(GRANULE)?;
+        let range = self.range_at(block)?;
+        let begins = match range.kind {
+            RangeKind::Mapped => range.block == block,
+            RangeKind::Arena => {
+                block.is_multiple_of(GRANULE) && self.bit(block, |cell| cell.boundary & cell.used)
+            }
+            RangeKind::Pools => false,
+        };
+        begins.then(|| self.block_at(block)).flatten().map(|(number, _)| number)
     }
 
     /// The block of a granule: see [`Index::block_at`].

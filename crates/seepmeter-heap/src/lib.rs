@@ -42,17 +42,21 @@
 
 mod account;
 mod census;
+mod class;
 mod error;
 mod glibc;
 mod index;
+mod leaks;
 mod mark;
 mod other;
 mod pymalloc;
 mod python;
 
-pub use account::{Account, AccountItem, BlockClass, BlockName, BlockSum};
+pub use account::{Account, AccountItem};
 pub use census::{Block, BlockOrigin, Census, FreeBytes, Limits};
+pub use class::{BlockClass, BlockName, BlockSum};
 pub use error::{CensusError, LayoutCheck, MarkError};
+pub use leaks::{LeakGroup, LeakShape, Leaks, UnreachableBlocks};
 pub use mark::{Marks, MissingRoots, Reachability};
 pub use other::OtherAllocator;
 pub use python::PythonBlock;

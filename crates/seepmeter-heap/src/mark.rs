@@ -24,6 +24,17 @@ pub enum Reachability {
     Unreachable,
 }
 
+/// Where a root is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum RootPlace {
+    /// In the data of a program or a library.
+    Data,
+    /// On a stack.
+    Stack,
+    /// In other memory.
+    Other,
+}
+
 /// Which blocks of a census are reachable.
 pub struct Marks {
     reachable: BitSet,
@@ -57,6 +68,8 @@ impl fmt::Display for MissingRoots {
         }
     }
 }
+
+impl std::error::Error for MissingRoots {}
 
 impl Marks {
     /// Whether this block of the same census is reachable.
@@ -111,15 +124,19 @@ impl Census {
         }
         let mut marking = Marking::new(self);
         for thread in image.threads() {
-            thread.registers.iter().for_each(|&word| marking.root(word));
+            thread.registers.iter().for_each(|&word| marking.root_of_thread(word));
         }
         let kept = image.kernel_words();
         kept.iter().flat_map(|it| &it.words).for_each(|&word| marking.root(word));
         let mut buffer = vec![0; PIECE];
-        for range in self.roots(image) {
+        for (place, range) in self.roots(image) {
             let unread = image.read_range(range, &mut buffer, |_, bytes| {
                 // Whole words: a piece begins at a page, or where a heap ends.
-                bytes.as_chunks().0.iter().for_each(|word| marking.root(u64::from_le_bytes(*word)));
+                let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
+                match place {
+                    RootPlace::Stack => words.for_each(|word| marking.root_of_thread(word)),
+                    _ => words.for_each(|word| marking.root(word)),
+                }
             });
             marking.unread_roots += unread;
         }
@@ -134,24 +151,29 @@ impl Census {
     }
 
     /// The memory that is read for pointers.
-    fn roots(&self, image: &MemoryImage<'_>) -> Vec<Range<u64>> {
+    pub(crate) fn roots(&self, image: &MemoryImage<'_>) -> Vec<(RootPlace, Range<u64>)> {
         let mut roots = Vec::new();
         for (at, region) in image.regions().iter().enumerate() {
             if !(region.perms.write && region.perms.read) {
                 continue;
             }
             let before = at.checked_sub(1).and_then(|at| image.regions().get(at));
+            let place = match region.class {
+                MappingClass::MainStack | MappingClass::ThreadStack => RootPlace::Stack,
+                _ if region.is_image_data() => RootPlace::Data,
+                _ => RootPlace::Other,
+            };
             let mut start = stack_start(image, region, before).unwrap_or(region.start);
             let ranges = self.index.ranges();
             let first = ranges.partition_point(|range| range.end <= start);
             for heap in ranges[first..].iter().take_while(|heap| heap.start < region.end) {
                 if start < heap.start {
-                    roots.push(start..heap.start);
+                    roots.push((place, start..heap.start));
                 }
                 start = start.max(heap.end);
             }
             if start < region.end {
-                roots.push(start..region.end);
+                roots.push((place, start..region.end));
             }
         }
         roots
@@ -197,6 +219,15 @@ impl<'c> Marking<'c> {
     fn root(&mut self, word: u64) {
         if let Some((block, exact)) = self.census.index.block_at(word) {
             self.reach(block, exact);
+        }
+    }
+
+    /// A word of a register or a stack. While malloc and free are at work a thread may have a pointer to the chunk
+    /// alone, which is in no block or in the one before.
+    fn root_of_thread(&mut self, word: u64) {
+        self.root(word);
+        if let Some(block) = self.census.index.block_of_chunk(word) {
+            self.reach(block, false);
         }
     }
 

@@ -1,8 +1,10 @@
 //! What to show of a heap.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args};
+use seepmeter_plugin::parse_duration;
 
 /// `seepmeter heap`.
 #[derive(Debug, Args)]
@@ -17,6 +19,13 @@ pub struct HeapFlags {
     /// How many classes to show
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub top: usize,
+    /// Look twice, so long apart, and show the blocks that are leaked: no pointer leads to them in either look, and what
+    /// they hold is the same
+    ///
+    /// They are in groups: by the block that no other leaked block points at, or by the cycle, that a leak begins with,
+    /// with what hangs on it. The exit status is 0 if no block is leaked, 1 if any is, and 125 if that can't be said.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = parse_duration, conflicts_with = "core")]
+    pub leaks: Option<Duration>,
     /// Copy the process even if much of its memory is in huge pages: the copy breaks them into small ones
     #[arg(long, conflicts_with = "core")]
     pub break_huge_pages: bool,

@@ -102,7 +102,7 @@ pub enum Subcommand {
     /// before count too, and nothing has to be built or started in another way. glibc's malloc and CPython's
     /// allocator are understood, on x86-64; others are named.
     ///
-    /// The exit status is 0, or 125 if the heap can't be read.
+    /// The exit status is 0, or 125 if the heap can't be read. With --leaks it is 1 if blocks are leaked.
     #[command(
         override_usage = "seepmeter heap [OPTIONS] PID\n       seepmeter heap [OPTIONS] --core FILE"
     )]

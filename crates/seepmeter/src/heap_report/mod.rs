@@ -1,5 +1,7 @@
 //! What `seepmeter heap` shows.
 
+mod leaks;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -8,6 +10,19 @@ use seepmeter_heap::{
     Marks, OtherAllocator,
 };
 use seepmeter_record::human;
+
+pub(crate) use self::leaks::LeakReport;
+
+/// How a look has disturbed a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standstill {
+    /// For how long it stood still for the copy.
+    pub(crate) copy: Duration,
+    /// For how long it stood still for the copy's end.
+    pub(crate) end: Duration,
+    /// How long the copy has lived.
+    pub(crate) age: Duration,
+}
 
 /// What /proc/PID/status had, and what of it is in no page table of a copy. In bytes.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +54,8 @@ pub(crate) struct Heap {
 #[derive(Debug)]
 pub(crate) struct HeapReport {
     pub(crate) name: String,
-    /// For how long the process stood still for the copy and for its end, and how long the copy lived.
-    pub(crate) pauses: Option<(Duration, Duration, Duration)>,
+    /// None for a core file.
+    pub(crate) standstill: Option<Standstill>,
     /// None for a core file, which does not say what was resident.
     pub(crate) account: Option<(Account, Resident)>,
     pub(crate) heap: Result<Heap, CensusError>,
@@ -93,8 +108,8 @@ fn words(item: AccountItem) -> &'static str {
     }
 }
 
-fn class_name(class: &BlockClass) -> String {
-    match &class.name {
+fn class_name(name: &BlockName) -> String {
+    match name {
         BlockName::PythonObject(name) => name.clone(),
         BlockName::PythonBuffer(name) => format!("{name} (buffer)"),
         BlockName::PythonFreeList => "free lists of CPython".to_owned(),
@@ -111,8 +126,8 @@ impl HeapReport {
     /// The report as text, with so many classes.
     pub(crate) fn text(&self, top: usize) -> String {
         let mut text = format!("{}\n", self.name);
-        if let Some((first, second, age)) = self.pauses {
-            let [first, second, age] = [first, second, age].map(time);
+        if let Some(Standstill { copy, end, age }) = self.standstill {
+            let [first, second, age] = [copy, end, age].map(time);
             let line = format!("stood still for {first} and {second}; its copy lived for {age}\n");
             text.push_str(&line);
         }
@@ -165,7 +180,7 @@ impl Heap {
             let note =
                 unreachable.map_or(String::new(), |sum| format!(", {} unreachable", sum.count));
             let (size, count) = (bytes(class.bytes), class.count);
-            let _ = writeln!(text, "{size:>11} {count:>9}  {}{note}", class_name(class));
+            let _ = writeln!(text, "{size:>11} {count:>9}  {}{note}", class_name(&class.name));
         }
         if !rest.is_empty() {
             let size = bytes(rest.iter().map(|class| class.bytes).sum());
@@ -185,7 +200,7 @@ impl Heap {
                 let (blocks, size) = (human::count(count, "block"), bytes(size));
                 let _ = writeln!(
                     text,
-                    "\n{blocks} ({size}) unreachable now: not called leaked, since what was just given out is in nobody's hands for a moment"
+                    "\n{blocks} ({size}) unreachable now: not called leaked, since what was just given out is in nobody's hands for a moment; --leaks looks twice"
                 );
             }
             (None, Some(doubt)) => {
@@ -193,13 +208,18 @@ impl Heap {
             }
             (None, None) => {}
         }
-        if !self.others.is_empty() {
-            let names: Vec<&str> = self.others.iter().map(OtherAllocator::name).collect();
-            let _ = writeln!(
-                text,
-                "\nnot read: the blocks of {}; their memory is in other lines of the account",
-                names.join(", ")
-            );
-        }
+        text.push_str(&not_read(&self.others));
     }
+}
+
+/// Whose blocks are in no list of blocks.
+fn not_read(others: &[OtherAllocator]) -> String {
+    if others.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = others.iter().map(OtherAllocator::name).collect();
+    format!(
+        "\nnot read: the blocks of {}; their memory is in other lines of the account\n",
+        names.join(", ")
+    )
 }

@@ -7,7 +7,7 @@ use seepmeter_snapshot::{Machine, MemoryImage, Window};
 
 use crate::error::CensusError;
 use crate::glibc::Glibc;
-use crate::index::{Index, NONE, RangeKind};
+use crate::index::{GRANULE, HeapRange, Index, NONE, RangeKind};
 use crate::other::{OtherAllocator, others};
 use crate::pymalloc::Pools;
 use crate::python::{PythonBlock, PythonTypes};
@@ -50,6 +50,40 @@ pub struct Block {
     /// Who has given it out.
     pub origin: BlockOrigin,
     pub(crate) number: u32,
+}
+
+impl Block {
+    fn new(range: &HeapRange, bounds: Range<u64>, number: u32) -> Self {
+        let (origin, header) = match range.kind {
+            RangeKind::Arena => (BlockOrigin::Arena, 8),
+            RangeKind::Mapped => (BlockOrigin::Mapped, 0),
+            RangeKind::Pools => (BlockOrigin::Pymalloc, 0),
+        };
+        let size = (bounds.end - bounds.start).saturating_sub(header);
+        Self { address: bounds.start, size, origin, number }
+    }
+}
+
+/// The blocks that there were at one moment.
+pub struct KnownBlocks {
+    index: Index,
+}
+
+impl KnownBlocks {
+    /// True if there was a block of this address and size.
+    #[must_use]
+    pub fn has(&self, block: &Block) -> bool {
+        let range = self.index.range_at(block.address);
+        let known = range.zip(self.index.bounds_at(block.address));
+        known.is_some_and(|(range, bounds)| Block::new(range, bounds, 0).size == block.size)
+    }
+}
+
+/// Not its tables, which are as large as a part of the heaps.
+impl fmt::Debug for KnownBlocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownBlocks").field("blocks", &self.index.blocks()).finish_non_exhaustive()
+    }
 }
 
 /// The bytes of the heaps that are in no block in use.
@@ -135,7 +169,7 @@ impl Census {
         }
         edges.resolve(&index);
         python.clean_edges(&mut edges, &index);
-        python.name_buffers(&edges);
+        python.name_buffers(&mut edges);
         let tops = glibc.as_ref().map_or_else(Vec::new, Glibc::tops);
         Ok(Self { index, edges, others, free, tops, python })
     }
@@ -177,15 +211,27 @@ impl Census {
     /// The blocks in use, by address.
     pub fn blocks(&self) -> impl Iterator<Item = Block> {
         let used = self.index.iter().filter(|(.., used)| *used);
-        used.zip(0..).map(|((range, bounds, _), number)| {
-            let (origin, header) = match range.kind {
-                RangeKind::Arena => (BlockOrigin::Arena, 8),
-                RangeKind::Mapped => (BlockOrigin::Mapped, 0),
-                RangeKind::Pools => (BlockOrigin::Pymalloc, 0),
-            };
-            let size = (bounds.end - bounds.start).saturating_sub(header);
-            Block { address: bounds.start, size, origin, number }
-        })
+        used.zip(0..).map(|((range, bounds, _), number)| Block::new(range, bounds, number))
+    }
+
+    /// The block that an address is in, also if it is in what is before its object.
+    #[must_use]
+    pub fn block_at(&self, address: u64) -> Option<Block> {
+        let mut near = [0, GRANULE, 2 * GRANULE].into_iter();
+        let (number, _) = near.find_map(|more| self.index.block_at(address.checked_add(more)?))?;
+        self.block(number).filter(|it| it.address <= address && address < it.address + it.size)
+    }
+
+    /// The block with this number.
+    pub(crate) fn block(&self, number: u32) -> Option<Block> {
+        let (range, bounds) = self.index.bounds_of(number)?;
+        Some(Block::new(range, bounds, number))
+    }
+
+    /// Which blocks there are, without anything else.
+    #[must_use]
+    pub fn into_known(self) -> KnownBlocks {
+        KnownBlocks { index: self.index }
     }
 
     /// The blocks of glibc that are free, in bins, thread caches and fast bins, by address.
@@ -300,6 +346,16 @@ impl Edges {
         let at = block as usize;
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
         start.unwrap_or(0) as usize..self.ends.get(at).copied().unwrap_or(0) as usize
+    }
+
+    /// Makes edges of a block that lead to such blocks edges to their beginnings.
+    pub(crate) fn make_exact(&mut self, block: u32, mut is_meant: impl FnMut(u32) -> bool) {
+        let range = self.range(block);
+        for target in self.targets.get_mut(range).unwrap_or_default() {
+            if *target != NONE && is_meant(*target >> 1) {
+                *target |= 1;
+            }
+        }
     }
 
     /// Takes away those edges of a block that lead to such blocks.

@@ -270,6 +270,57 @@ impl Index {
         begins.then(|| self.block_at(block)).flatten().map(|(number, _)| number)
     }
 
+    /// The block in use that begins exactly here.
+    pub(crate) fn bounds_at(&self, address: u64) -> Option<Range<u64>> {
+        let range = self.range_at(address)?;
+        if range.kind == RangeKind::Mapped {
+            return (range.block == address).then(|| address..range.blocks_end);
+        }
+        let (at, bit) = self.cell_of(range, address)?;
+        let begins = self.cells.get(at)?.used >> bit & 1 == 1 && address.is_multiple_of(GRANULE);
+        begins.then(|| address..self.next_boundary(range, at, bit))
+    }
+
+    /// The block with this number.
+    pub(crate) fn bounds_of(&self, number: u32) -> Option<(&HeapRange, Range<u64>)> {
+        let next = self.ranges.partition_point(|range| range.first_block <= number);
+        // A range without blocks has the number of the next.
+        let range = self.ranges[..next].last().filter(|_| number < self.blocks)?;
+        if range.kind == RangeKind::Mapped {
+            return Some((range, range.block..range.blocks_end));
+        }
+        let cells = self.cells_of(range);
+        let at = cells.partition_point(|cell| cell.before <= number).checked_sub(1)?;
+        let cell = cells.get(at)?;
+        let mut bits = (0..64u32).filter(|bit| cell.used >> bit & 1 == 1);
+        let bit = bits.nth((number - cell.before) as usize)?;
+        let start = (range.start & !(CELL - 1)) + at as u64 * CELL + u64::from(bit) * GRANULE;
+        Some((range, start..self.next_boundary(range, range.first_cell + at, bit)))
+    }
+
+    fn cells_of(&self, range: &HeapRange) -> &[Cell] {
+        let count = match range.kind {
+            RangeKind::Mapped => 0,
+            _ => (range.end - (range.start & !(CELL - 1))).div_ceil(CELL) as usize,
+        };
+        let end = range.first_cell.saturating_add(count).min(self.cells.len());
+        self.cells.get(range.first_cell..end).unwrap_or_default()
+    }
+
+    /// Where the next thing begins behind this granule of a range, or the last block ends.
+    fn next_boundary(&self, range: &HeapRange, at: usize, bit: u32) -> u64 {
+        let base = range.start & !(CELL - 1);
+        let cells = self.cells_of(range).iter().enumerate().skip(at - range.first_cell);
+        let mut later = cells.map(|(number, cell)| match number + range.first_cell == at {
+            true => (number, cell.boundary & u64::MAX.checked_shl(bit + 1).unwrap_or(0)),
+            false => (number, cell.boundary),
+        });
+        let next = later.find(|(_, boundary)| *boundary != 0);
+        next.map_or(range.blocks_end, |(number, boundary)| {
+            base + number as u64 * CELL + u64::from(boundary.trailing_zeros()) * GRANULE
+        })
+    }
+
     /// The block of a granule: see [`Index::block_at`].
     pub(crate) fn block_of_granule(&self, granule: u32) -> Option<(u32, bool)> {
         let next = self.ranges.partition_point(|range| range.first_granule <= granule);
@@ -301,11 +352,7 @@ impl Index {
     /// Where something begins in a range that has cells, and whether that is a block in use.
     fn boundaries(&self, range: &HeapRange) -> impl Iterator<Item = (u64, bool)> {
         let base = range.start & !(CELL - 1);
-        let count = match range.kind {
-            RangeKind::Mapped => 0,
-            _ => (range.end - base).div_ceil(CELL) as usize,
-        };
-        let cells = self.cells.iter().skip(range.first_cell).take(count).enumerate();
+        let cells = self.cells_of(range).iter().enumerate();
         cells.flat_map(move |(at, cell)| {
             let bits = (0..64u64).filter(move |bit| cell.boundary >> bit & 1 == 1);
             bits.map(move |bit| {

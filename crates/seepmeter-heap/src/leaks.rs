@@ -53,13 +53,8 @@ impl UnreachableBlocks {
     }
 }
 
-/// Not the dead objects that CPython keeps.
 fn unreachable(census: &Census, marks: &Marks) -> Vec<Block> {
-    let is_lost = |block: &Block| {
-        marks.of(block) == Reachability::Unreachable
-            && census.python_block(block) != Some(PythonBlock::FreeList)
-    };
-    census.blocks().filter(is_lost).collect()
+    census.blocks().filter(|block| marks.of(block) == Reachability::Unreachable).collect()
 }
 
 fn digests(census: &Census, blocks: &[Block], image: &MemoryImage<'_>) -> Vec<UnreachableBlock> {
@@ -133,7 +128,11 @@ impl Leaks {
         let mut leaks = Self::default();
         let mut leaked = vec![false; graph.nodes.len()];
         for (at, block) in graph.nodes.iter().enumerate() {
-            match (now.blocks.get(at).is_some_and(|it| earlier.has(it)), lost[at]) {
+            let is_same = now.blocks.get(at).is_some_and(|it| earlier.has(it));
+            if !lost[at] && graph.is_dead(at) {
+                continue;
+            }
+            match (is_same, lost[at]) {
                 (false, _) => leaks.unconfirmed.add(block),
                 (true, false) => leaks.collectable.add(block),
                 (true, true) => leaked[at] = true,
@@ -168,6 +167,12 @@ impl<'c> Graph<'c> {
         targets.filter_map(|(target, _)| {
             self.nodes.binary_search_by_key(&target, |block| block.number).ok()
         })
+    }
+
+    /// True of a dead object that CPython keeps for the next one. What was never written may look like one: if a lost
+    /// block leads to it, it is lost too.
+    fn is_dead(&self, node: usize) -> bool {
+        self.census.python_block(&self.nodes[node]) == Some(PythonBlock::FreeList)
     }
 
     /// Adds to a set of nodes all that they lead to.

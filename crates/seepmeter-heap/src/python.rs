@@ -112,7 +112,9 @@ impl ObjectWords {
 impl PythonTypes {
     /// Finds the objects among the blocks, and sets where in its block each begins.
     pub(crate) fn find(image: &MemoryImage<'_>, index: &mut Index) -> Self {
-        let mut finder = Finder { image, known: HashMap::new(), types: Vec::new(), module: None };
+        let links_dead = version(image).is_some_and(|version| version >= 0x030e_0000);
+        let (known, types) = (HashMap::new(), Vec::new());
+        let mut finder = Finder { image, known, types, module: None, links_dead };
         let (mut blocks, mut weak) = (Vec::new(), Vec::new());
         let mut entries = Vec::new();
         let mut window: Option<(u64, Window<'_, '_>)> = None;
@@ -168,16 +170,17 @@ impl PythonTypes {
         }
     }
 
-    /// Gives blocks that are no objects the name of an object that points at them. To be called when the edges are
-    /// those between blocks.
-    pub(crate) fn name_buffers(&mut self, edges: &Edges) {
+    /// Gives blocks that are no objects the name of an object that points at them. Its attributes begin behind the
+    /// beginning of their block (3.11, 3.12), so such a pointer is as good as one to the beginning. To be called when
+    /// the edges are those between blocks.
+    pub(crate) fn name_buffers(&mut self, edges: &mut Edges) {
         for number in 0..self.blocks.len() {
             let Some(PythonBlock::Object(class)) = self.blocks[number] else { continue };
-            for (target, _) in edges.of(u32::try_from(number).unwrap_or(u32::MAX)) {
-                if let Some(target @ None) = self.blocks.get_mut(target as usize) {
-                    *target = Some(PythonBlock::Buffer(class));
-                }
-            }
+            let blocks = &mut self.blocks;
+            edges.make_exact(u32::try_from(number).unwrap_or(NONE), |target| {
+                let Some(target) = blocks.get_mut(target as usize) else { return false };
+                matches!(target.get_or_insert(PythonBlock::Buffer(class)), PythonBlock::Buffer(_))
+            });
         }
     }
 
@@ -202,6 +205,23 @@ struct Finder<'i, 's> {
     types: Vec<PythonType>,
     /// Where the str `__module__` is, which is one for all types.
     module: Option<u64>,
+    /// True of 3.14 and later.
+    links_dead: bool,
+}
+
+/// The version of CPython, as PY_VERSION_HEX has it: the runtime begins with a table for debuggers that has it, since
+/// 3.13 (Include/internal/pycore_debug_offsets.h).
+fn version(image: &MemoryImage<'_>) -> Option<u64> {
+    const COOKIE: &[u8; 8] = b"xdebugpy";
+    let mut found = None;
+    let mut buffer = vec![0; 1 << 20];
+    for region in image.regions().iter().filter(|it| it.is_image_data() && it.perms.read) {
+        image.read_range(region.range(), &mut buffer, |address, bytes| {
+            let at = bytes.as_chunks().0.iter().position(|word| word == COOKIE);
+            found = found.or(at.map(|at| address + 8 * at as u64 + 8));
+        });
+    }
+    image.word(found?)
 }
 
 impl Finder<'_, '_> {
@@ -230,8 +250,12 @@ impl Finder<'_, '_> {
                     if dead { PythonBlock::FreeList } else { PythonBlock::Object(info.number) };
                 return Some((block, offset));
             }
-            // Since 3.14 the dead are linked by their first word, each to one of its type.
-            if is_pointer && self.image.word(count.wrapping_add(TYPE)) == Some(word) {
+            // Since 3.14 the dead are linked by their first word, each to one of its type. Before that, a block that was
+            // not wholly written may look so.
+            if is_pointer
+                && self.links_dead
+                && self.image.word(count.wrapping_add(TYPE)) == Some(word)
+            {
                 return Some((PythonBlock::FreeList, offset));
             }
         }
@@ -341,19 +365,23 @@ impl Finder<'_, '_> {
         usize::try_from(8 + 4 * size).unwrap_or(usize::MAX)
     }
 
-    /// An ASCII str.
     fn text(&self, address: u64) -> Option<String> {
-        let length = self.image.word(address.checked_add(TEXT_LENGTH)?)?;
-        let length = usize::try_from(length).ok().filter(|&it| it > 0 && it < MAX_NAME)?;
-        let mut bytes = [0; MAX_NAME + 64];
-        let read = self.image.read(address, &mut bytes);
-        let at = |start: u64| {
-            let start = usize::try_from(start).ok()?;
-            let text = bytes[..read].get(start..start + length)?;
-            let ends = bytes[..read].get(start + length) == Some(&0);
-            let printable = text.iter().all(|byte| byte.is_ascii_graphic());
-            (ends && printable).then(|| String::from_utf8_lossy(text).into_owned())
-        };
-        TEXT.into_iter().find_map(at)
+        ascii_text(self.image, address)
     }
+}
+
+/// A short ASCII str that can be printed.
+pub(crate) fn ascii_text(image: &MemoryImage<'_>, address: u64) -> Option<String> {
+    let length = image.word(address.checked_add(TEXT_LENGTH)?)?;
+    let length = usize::try_from(length).ok().filter(|&it| it > 0 && it < MAX_NAME)?;
+    let mut bytes = [0; MAX_NAME + 64];
+    let read = image.read(address, &mut bytes);
+    let at = |start: u64| {
+        let start = usize::try_from(start).ok()?;
+        let text = bytes[..read].get(start..start + length)?;
+        let ends = bytes[..read].get(start + length) == Some(&0);
+        let printable = text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+        (ends && printable).then(|| String::from_utf8_lossy(text).into_owned())
+    };
+    TEXT.into_iter().find_map(at)
 }

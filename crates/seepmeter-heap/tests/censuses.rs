@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use seepmeter_heap::{
-    BlockOrigin, Census, CensusError, Leaks, Limits, Reachability, UnreachableBlocks,
+    Block, BlockOrigin, Census, CensusError, Leaks, Limits, Paths, Reachability, Retained,
+    UnreachableBlocks,
 };
 use seepmeter_snapshot::{KernelWords, MemoryImage, SnapshotError};
 use seepmeter_tracer::{Tracee, TraceeOptions};
@@ -68,6 +69,18 @@ fn every_block_of_a_program_with_threads_is_found_and_its_leaks_are_unreachable(
     with_image(&target, |image| {
         let census = Census::take(image, &Limits::default()).expect("the layout is known");
         expect_truth(&census, image, &target);
+        for block in census.blocks() {
+            let inside = [block.address, block.address + block.size - 1];
+            assert!(inside.iter().all(|&it| census.block_at(it) == Some(block)), "{block:?}");
+        }
+        assert_eq!(census.block_at(0x1000), None);
+        let again = Census::take(image, &Limits::default()).expect("it is the same");
+        let known = again.into_known();
+        let is_other = |mut block: Block| {
+            block.size += 16;
+            !known.has(&block)
+        };
+        assert!(census.blocks().all(|block| known.has(&block) && is_other(block)));
         let origins: HashSet<_> = census.blocks().map(|block| block.origin).collect();
         assert_eq!(origins, HashSet::from([BlockOrigin::Arena, BlockOrigin::Mapped]));
         let free = census.free_bytes();
@@ -236,6 +249,13 @@ fn no_damaged_image_makes_it_panic_or_run_for_ever() -> Outcome {
                 Leaks::confirm(&lost, &census, &marks, &image)
             }));
             prop_assert!(matches!(lost, Ok(Ok(Ok(_)))), "{lost:?}");
+            let paths = Paths::find(&census, &image);
+            let paths = paths.map(|paths| census.blocks().filter_map(|it| paths.to(&it)).count());
+            prop_assert!(paths.is_ok_and(|held| held as u64 <= count));
+            for block in census.blocks().step_by(100) {
+                let retained = Retained::by(&block, &census, &image).map(|it| it.sum.count);
+                prop_assert!(retained.is_ok_and(|it| (1..=count).contains(&it)));
+            }
         }
         prop_assert!(began.elapsed() < Duration::from_secs(30));
     });

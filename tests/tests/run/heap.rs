@@ -269,3 +269,93 @@ fn leaks_of_what_hides_pointers_or_is_not_understood_are_an_error_and_no_all_cle
     let refused = leaks.done();
     let _ = refused.expect_complaint(125, &["leaks were not searched for", "no heap"]);
 }
+
+#[test]
+fn what_grows_in_python_is_named_with_the_module_that_holds_it() {
+    let script = "import select, sys\nclass Row:\n def __init__(self, n): self.n = n\n\
+                  class Registry:\n def __init__(self): self.rows = []\n\
+                  class App:\n def __init__(self): self.registry = Registry()\n\
+                  app = App()\nprint('ready', flush=True)\n\
+                  while not select.select([sys.stdin], [], [], 0.002)[0]:\n\
+                  \x20app.registry.rows.extend(Row(n) for n in range(1000, 1100))";
+    let mut python = run("python3", words!["-c", script]).start();
+    let _ = python.line("ready");
+    let diff = seepmeter(words!["heap", python.pid().to_string(), "--diff", "1s"]);
+    let report = diff.done().expect(0).out();
+    let mut rows = report.lines().skip_while(|line| !line.ends_with("blocks  class"));
+    let grown = rows.nth(1).expect(&report);
+    assert!(grown.ends_with("  __main__.Row") && grown.contains('+'), "{report}");
+    let holder = rows.next().expect(&report).trim_start();
+    let path = "held by module __main__ → ['app'] __main__.App → ";
+    assert!(holder.starts_with(path) && holder.contains("__main__.Registry → "), "{report}");
+    let share = holder.rsplit("[*] __main__.Row: ").next().unwrap();
+    let percent: f64 = share.split(' ').next().unwrap().parse().unwrap();
+    assert!(percent > 95.0, "{report}");
+    assert!(report.contains("no block is leaked"), "{report}");
+    python.end_input();
+    let _ = python.finish().expect(0);
+}
+
+/// In each millisecond it forgets a block of 200 B, and keeps one of 100 B in a list.
+const GROWS: &str = r#"
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+struct item { struct item *next; char text[92]; };
+struct item *all_items;
+__attribute__((noinline)) static void step(void) {
+    struct item *item = calloc(1, sizeof *item);
+    item->next = all_items;
+    all_items = item;
+    ((volatile char *)malloc(200))[0] = 1;
+}
+int main(void) {
+    for (int at = 0; at < 1000; at++) step();
+    puts("ready");
+    fflush(stdout);
+    struct pollfd input = {0, POLLIN, 0};
+    while (poll(&input, 1, 1) == 0) step();
+}
+"#;
+
+#[test]
+fn what_grows_in_c_is_named_with_the_variable_that_holds_it_and_what_leaks_is_unreachable() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = compiled(folder.path(), GROWS);
+    let diff = seepmeter(words!["heap", running.pid().to_string(), "--diff", "1s"]);
+    let report = diff.done().expect(0).out();
+    let line = |what: &str| report.lines().find(|line| line.contains(what)).expect(&report);
+    assert!(line("  200 B of malloc").contains('+'), "{report}");
+    assert!(line("unreachable: ").contains("100 % of"), "{report}");
+    assert!(
+        line("held by all_items (target) → 104 B of malloc…: ").contains("100 % of"),
+        "{report}"
+    );
+    assert!(line(" × 200 B of malloc; such as ").contains(" KiB"), "{report}");
+    running.end_input();
+    let _ = running.finish().expect(0);
+}
+
+#[test]
+fn a_block_is_held_by_a_variable_and_keeps_alive_what_only_it_points_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = compiled(folder.path(), LEAKS);
+    let pid = running.pid().to_string();
+    let ask = |words: &[&str]| {
+        seepmeter(["heap", &pid].iter().chain(words).map(|word| word.into())).done()
+    };
+    let why = ask(&["--why", "88 B of malloc"]).expect(0).out();
+    let kept =
+        why.lines().find(|line| line.contains("1  kept (target) → 88 B of malloc; ")).expect(&why);
+    assert!(why.contains("20  nobody: unreachable"), "{why}");
+    let (_, address) = kept.split_once("such as ").unwrap();
+    let same = ask(&["--why", address]).expect(0).out();
+    assert!(same.contains("1  kept (target) → 88 B of malloc; such as"), "{same}");
+    let holds = ask(&["--holds", address]).expect(0).out();
+    assert!(holds.contains("88 B of malloc, keeps alive"), "{holds}");
+    assert!(holds.contains("592 B         2  all blocks, with itself"), "{holds}");
+    let _ = ask(&["--holds", "0x10"]).expect_complaint(125, &["there is no block in use at 0x10"]);
+    let _ = ask(&["--why", "Nothing"]).expect_complaint(125, &["no block of the class `Nothing`"]);
+    running.say("x");
+    let _ = running.finish().expect(0);
+}

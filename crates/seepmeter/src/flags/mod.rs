@@ -22,6 +22,7 @@ use seepmeter_verdict::{Gate, RowFilter, ScaleGate, TableOptions, ValueUnit};
 pub use self::complete::{CompleteFlags, CompleteKind};
 pub use self::format::{FormatFlags, FormatSpec};
 pub use self::heap::HeapFlags;
+pub(crate) use self::heap::parse_address;
 pub use self::interim::InterimFlags;
 pub use self::marks::{AttachMarkFlags, MarkFlags, RunMarkFlags};
 pub use self::select::{SelectFlags, Selection};

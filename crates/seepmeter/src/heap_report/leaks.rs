@@ -24,9 +24,6 @@ impl LeakReport {
     pub(crate) fn text(&self, top: usize) -> String {
         let mut text = format!("{}\n", self.name);
         text.push_str(&two_looks(self.between, &self.standstills));
-        if self.leaks.sum().count > 0 {
-            let _ = writeln!(text, "\n{:>11} {:>9}  leaked", "bytes", "blocks");
-        }
         leak_lines(&self.leaks, top, &mut text);
         text.push_str(&not_read(&self.others));
         text
@@ -44,8 +41,9 @@ pub(super) fn two_looks(between: Duration, standstills: &[Standstill]) -> String
 pub(super) fn leak_lines(leaks: &Leaks, top: usize, text: &mut String) {
     let all = leaks.sum();
     if all.count == 0 {
-        text.push_str("no block is leaked\n");
+        text.push_str("\nno block is leaked\n");
     } else {
+        let _ = writeln!(text, "\n{:>11} {:>9}  leaked", "bytes", "blocks");
         let mut line = |sum: BlockSum, what: &str| {
             // Writing to a String does not fail.
             let _ = writeln!(text, "{:>11} {:>9}  {what}", bytes(sum.bytes), sum.count);

@@ -1,6 +1,8 @@
 //! What `seepmeter heap` shows.
 
+mod growth;
 mod leaks;
+mod paths;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,7 +13,9 @@ use seepmeter_heap::{
 };
 use seepmeter_record::human;
 
+pub(crate) use self::growth::{GrownClass, GrowthReport};
 pub(crate) use self::leaks::LeakReport;
+pub(crate) use self::paths::{holders_text, retained_text};
 
 /// How a look has disturbed a process.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +112,8 @@ fn words(item: AccountItem) -> &'static str {
     }
 }
 
-fn class_name(name: &BlockName) -> String {
+/// What a class is called.
+pub(crate) fn class_name(name: &BlockName) -> String {
     match name {
         BlockName::PythonObject(name) => name.clone(),
         BlockName::PythonBuffer(name) => format!("{name} (buffer)"),

@@ -1,7 +1,10 @@
 //! `seepmeter heap`: what the memory of a process is made of.
 
+mod diff;
 mod leaks;
 mod look;
+mod statics;
+mod why;
 
 use std::path::Path;
 
@@ -10,6 +13,7 @@ use seepmeter_heap::{Account, Census, Limits};
 use seepmeter_snapshot::{MemoryImage, ResidentPages, Snapshot};
 
 use self::look::{Target, whole};
+use self::why::Question;
 use crate::flags::{Flags, HeapFlags};
 use crate::heap_report::{Heap, HeapReport, Resident};
 use crate::messages;
@@ -21,11 +25,18 @@ use crate::outcome::Outcome;
 /// A process that can't be copied, a core file that is none, and standard output that can't be written to.
 pub fn heap(flags: &HeapFlags) -> Result<Outcome> {
     let target = flags.pid.map(|pid| Target::new(pid, flags)).transpose()?;
+    if let (Some(target), Some(between)) = (&target, flags.leaks) {
+        return leaks::leaks(target, between, flags.top);
+    }
+    if let (Some(target), Some(between)) = (&target, flags.diff) {
+        return diff::diff(target, between, flags.top);
+    }
+    let question = flags.why.clone().map(Question::Why).or(flags.holds.map(Question::Holds));
+    if let Some(question) = question {
+        return answer(&question, target.as_ref(), flags.core.as_deref());
+    }
     let report = match (&target, &flags.core) {
-        (Some(target), _) => match flags.leaks {
-            Some(between) => return leaks::leaks(target, between, flags.top),
-            None => of_process(target)?,
-        },
+        (Some(target), _) => of_process(target)?,
         (None, Some(core)) => of_core(core)?,
         (None, None) => return Ok(Outcome::of_usage(&Flags::missing("heap", "PID"))),
     };
@@ -34,6 +45,28 @@ pub fn heap(flags: &HeapFlags) -> Result<Outcome> {
         Ok(_) => Ok(Outcome::Success),
         Err(error) => Err(whole(error)).context("the heap is not shown"),
     }
+}
+
+/// Answers a question about a process or a core file.
+fn answer(question: &Question, target: Option<&Target>, core: Option<&Path>) -> Result<Outcome> {
+    let (name, answer) = match (target, core) {
+        (Some(target), _) => {
+            let read = |snapshot: &Snapshot| question.answer(&snapshot.image());
+            let (answer, _) = target.look(read, |answer| answer.as_ref().err())?;
+            (target.name(), answer)
+        }
+        (None, Some(core)) => {
+            let image = MemoryImage::of_core(core).map_err(whole)?;
+            (core_name(core), question.answer(&image)?)
+        }
+        (None, None) => return Ok(Outcome::of_usage(&Flags::missing("heap", "PID"))),
+    };
+    let answer = answer.map_err(whole).context("who holds what is not known")?;
+    messages::print(&format!("{name}\n{answer}"))
+}
+
+fn core_name(core: &Path) -> String {
+    format!("core file {}", core.display())
 }
 
 fn of_process(target: &Target) -> Result<HeapReport> {
@@ -59,7 +92,7 @@ fn of_snapshot(name: &str, snapshot: &Snapshot) -> Result<HeapReport> {
 
 fn of_core(core: &Path) -> Result<HeapReport> {
     let image = MemoryImage::of_core(core).map_err(whole)?;
-    report(&format!("core file {}", core.display()), &image, None)
+    report(&core_name(core), &image, None)
 }
 
 fn report(

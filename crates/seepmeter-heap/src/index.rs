@@ -274,7 +274,7 @@ impl Index {
     pub(crate) fn bounds_at(&self, address: u64) -> Option<Range<u64>> {
         let range = self.range_at(address)?;
         if range.kind == RangeKind::Mapped {
-            return (range.block == address).then(|| address..range.blocks_end);
+            return (range.block == address).then_some(address..range.blocks_end);
         }
         let (at, bit) = self.cell_of(range, address)?;
         let begins = self.cells.get(at)?.used >> bit & 1 == 1 && address.is_multiple_of(GRANULE);

@@ -37,6 +37,9 @@ pub struct HeapFlags {
     /// Show what a block keeps alive: all that would be unreachable without it
     #[arg(long, value_name = "ADDR", value_parser = parse_address, conflicts_with_all = ["leaks", "diff", "why"])]
     pub holds: Option<u64>,
+    /// Print JSON (docs/heap.schema.json)
+    #[arg(long)]
+    pub json: bool,
     /// Copy the process even if much of its memory is in huge pages: the copy breaks them into small ones
     #[arg(long, conflicts_with = "core")]
     pub break_huge_pages: bool,

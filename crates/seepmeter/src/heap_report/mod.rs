@@ -1,6 +1,7 @@
 //! What `seepmeter heap` shows.
 
 mod growth;
+mod json;
 mod leaks;
 mod paths;
 
@@ -15,7 +16,7 @@ use seepmeter_record::human;
 
 pub(crate) use self::growth::{GrownClass, GrowthReport};
 pub(crate) use self::leaks::LeakReport;
-pub(crate) use self::paths::{holders_text, retained_text};
+pub(crate) use self::paths::Answer;
 
 /// How a look has disturbed a process.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,15 @@ pub(crate) struct Resident {
     pub(crate) left_out: u64,
     /// False on a kernel that counts the page of zeros too.
     pub(crate) without_zeros: bool,
+}
+
+impl Resident {
+    /// What of the resident set is not in the account. None if the kernel does not say how large the set is.
+    fn unexplained(&self, account: &Account) -> Option<i64> {
+        let counted = [self.shared, self.files].into_iter().flatten().sum::<u64>();
+        let known = account.total() + self.left_out + counted;
+        Some(self.all?.cast_signed().saturating_sub_unsigned(known))
+    }
 }
 
 /// What was found in the heaps.
@@ -156,7 +166,6 @@ fn account_lines(account: &Account, resident: Resident, text: &mut String) {
     rows.push((resident.left_out, "memory that a fork does not copy"));
     rows.push((resident.shared.unwrap_or(0), "shared memory"));
     rows.push((resident.files.unwrap_or(0), "pages of files"));
-    let known: u64 = rows.iter().map(|(bytes, _)| bytes).sum();
     let percent = |bytes: f64| format!("{:.1} %", 100.0 * bytes / all.max(1) as f64);
     text.push('\n');
     let mut line = |size: String, share: String, name: &str| {
@@ -167,7 +176,7 @@ fn account_lines(account: &Account, resident: Resident, text: &mut String) {
     for &(size, name) in rows.iter().filter(|(size, _)| *size > 0) {
         line(bytes(size), percent(size as f64), name);
     }
-    let rest = all.cast_signed().saturating_sub_unsigned(known);
+    let rest = resident.unexplained(account).unwrap_or(0);
     line(human::bytes(rest), percent(rest as f64), "unexplained");
     if !resident.without_zeros {
         text.push_str(

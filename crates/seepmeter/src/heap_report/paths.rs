@@ -30,11 +30,44 @@ pub(super) fn holder_lines(holders: &ClassHolders, kind: &str, most: usize, text
     }
 }
 
-/// Who holds a block, or some of a class.
-pub(crate) fn holders_text(name: &str, holders: &ClassHolders) -> String {
-    let all = holders.held + holders.unreachable;
-    let mut text = format!("{name}\n\n");
-    let _ = writeln!(text, "{:>6}  held by", "blocks");
+/// The answer to a question about blocks.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Who holds a block, or some of a class.
+    Holders {
+        /// The class.
+        class: String,
+        /// Who holds them.
+        holders: ClassHolders,
+    },
+    /// What a block keeps alive.
+    Retained {
+        /// The block.
+        block: Block,
+        /// Its class.
+        name: BlockName,
+        /// What it keeps alive.
+        retained: Retained,
+    },
+}
+
+impl Answer {
+    /// The answer as text.
+    pub(crate) fn text(&self, target: &str) -> String {
+        match self {
+            Self::Holders { class, holders } => {
+                format!("{target}\n{class}\n\n{}", all_holder_lines(holders))
+            }
+            Self::Retained { block, name, retained } => {
+                let head = format!("{:#x}: {}, keeps alive", block.address, class_name(name));
+                format!("{target}\n{head}\n\n{}", retained_lines(retained))
+            }
+        }
+    }
+}
+
+fn all_holder_lines(holders: &ClassHolders) -> String {
+    let mut text = format!("{:>6}  held by\n", "blocks");
     for path in &holders.paths {
         let example = path.steps.last().map_or(0, |step| step.example);
         let _ = writeln!(text, "{:>6}  {}; such as {example:#x}", path.count, path_text(path));
@@ -42,14 +75,13 @@ pub(crate) fn holders_text(name: &str, holders: &ClassHolders) -> String {
     if holders.unreachable > 0 {
         let _ = writeln!(text, "{:>6}  nobody: unreachable", holders.unreachable);
     }
+    let all = holders.held + holders.unreachable;
     let _ = writeln!(text, "{all:>6}  all that were looked at");
     text
 }
 
-/// What a block keeps alive.
-pub(crate) fn retained_text(block: &Block, name: &BlockName, retained: &Retained) -> String {
-    let mut text = format!("{:#x}: {}, keeps alive\n", block.address, class_name(name));
-    let _ = writeln!(text, "\n{:>11} {:>9}  class", "bytes", "blocks");
+fn retained_lines(retained: &Retained) -> String {
+    let mut text = format!("{:>11} {:>9}  class\n", "bytes", "blocks");
     let mut line = |sum: BlockSum, what: &str| {
         let _ = writeln!(text, "{:>11} {:>9}  {what}", bytes(sum.bytes), sum.count);
     };

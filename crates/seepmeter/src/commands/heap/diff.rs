@@ -10,9 +10,10 @@ use seepmeter_heap::{
 use seepmeter_snapshot::MemoryImage;
 
 use super::look::{Target, Understood, whole};
+use super::print;
 use super::statics::RootNames;
+use crate::flags::HeapFlags;
 use crate::heap_report::{GrownClass, GrowthReport};
-use crate::messages;
 use crate::outcome::Outcome;
 
 /// Of so many classes it is shown who holds them.
@@ -32,7 +33,7 @@ struct After {
     leaks: Result<Leaks, String>,
 }
 
-pub(super) fn diff(target: &Target, between: Duration, top: usize) -> Result<Outcome> {
+pub(super) fn diff(target: &Target, between: Duration, flags: &HeapFlags) -> Result<Outcome> {
     let name = target.name();
     let (before, first) = target.look(
         |snapshot| read(&snapshot.image(), Before::of),
@@ -47,7 +48,7 @@ pub(super) fn diff(target: &Target, between: Duration, top: usize) -> Result<Out
     let After { classes, leaks } = after.map_err(whole).context(NOT_COMPARED)?;
     let standstills = vec![first, second];
     let report = GrowthReport { name, between, standstills, classes, leaks };
-    messages::print(&report.text(top))
+    print(flags, || report.text(flags.top), || report.json())
 }
 
 const NOT_COMPARED: &str = "the heaps were not compared";

@@ -6,14 +6,15 @@ use anyhow::{Context, Result};
 use seepmeter_heap::{Leaks, UnreachableBlocks};
 
 use super::look::{Target, Understood, marked, unknown, whole};
+use super::print;
+use crate::flags::HeapFlags;
 use crate::heap_report::LeakReport;
-use crate::messages;
 use crate::outcome::Outcome;
 
 /// Blocks are leaked: the exit status that macOS's leaks(1) has.
 const LEAKED: u8 = 1;
 
-pub(super) fn leaks(target: &Target, between: Duration, top: usize) -> Result<Outcome> {
+pub(super) fn leaks(target: &Target, between: Duration, flags: &HeapFlags) -> Result<Outcome> {
     let name = target.name();
     let (first, before) = target.look(
         |snapshot| {
@@ -39,7 +40,7 @@ pub(super) fn leaks(target: &Target, between: Duration, top: usize) -> Result<Ou
     let (leaks, others) = second.map_err(whole).context(NOT_SEARCHED)?;
     let is_clean = leaks.groups.is_empty();
     let report = LeakReport { name, between, standstills: vec![before, after], leaks, others };
-    messages::print(&report.text(top))?;
+    print(flags, || report.text(flags.top), || report.json())?;
     Ok(if is_clean { Outcome::Success } else { Outcome::Gate(LEAKED) })
 }
 

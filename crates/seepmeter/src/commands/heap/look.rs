@@ -14,7 +14,10 @@ use crate::heap_report::Standstill;
 use crate::messages;
 
 /// A process may just have been allocating, so that its heap is in no order: then another copy is taken.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 10;
+/// How long is waited before the second of them; longer before each that follows. A thread that waits for a processor in
+/// the middle of malloc must get on meanwhile.
+const BETWEEN: Duration = Duration::from_millis(10);
 
 /// The process that is looked at, once or several times.
 pub(super) struct Target {
@@ -60,7 +63,10 @@ impl Target {
             });
             let value = value?;
             match layout(&value) {
-                Some(CensusError::Layout { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Some(CensusError::Layout { .. }) if attempt < ATTEMPTS => {
+                    thread::sleep(attempt * BETWEEN);
+                    attempt += 1;
+                }
                 _ => return Ok((value, Standstill { copy: pause, end, age })),
             }
         }

@@ -26,30 +26,42 @@ use crate::outcome::Outcome;
 pub fn heap(flags: &HeapFlags) -> Result<Outcome> {
     let target = flags.pid.map(|pid| Target::new(pid, flags)).transpose()?;
     if let (Some(target), Some(between)) = (&target, flags.leaks) {
-        return leaks::leaks(target, between, flags.top);
+        return leaks::leaks(target, between, flags);
     }
     if let (Some(target), Some(between)) = (&target, flags.diff) {
-        return diff::diff(target, between, flags.top);
+        return diff::diff(target, between, flags);
     }
     let question = flags.why.clone().map(Question::Why).or(flags.holds.map(Question::Holds));
     if let Some(question) = question {
-        return answer(&question, target.as_ref(), flags.core.as_deref());
+        return answer(&question, target.as_ref(), flags);
     }
     let report = match (&target, &flags.core) {
         (Some(target), _) => of_process(target)?,
         (None, Some(core)) => of_core(core)?,
         (None, None) => return Ok(Outcome::of_usage(&Flags::missing("heap", "PID"))),
     };
-    messages::print(&report.text(flags.top))?;
+    print(flags, || report.text(flags.top), || report.json())?;
     match report.heap {
         Ok(_) => Ok(Outcome::Success),
         Err(error) => Err(whole(error)).context("the heap is not shown"),
     }
 }
 
+/// Prints a report in the form that was asked for.
+fn print(
+    flags: &HeapFlags,
+    text: impl FnOnce() -> String,
+    json: impl FnOnce() -> String,
+) -> Result<Outcome> {
+    match flags.json {
+        true => messages::print_json(&json()),
+        false => messages::print(&text()),
+    }
+}
+
 /// Answers a question about a process or a core file.
-fn answer(question: &Question, target: Option<&Target>, core: Option<&Path>) -> Result<Outcome> {
-    let (name, answer) = match (target, core) {
+fn answer(question: &Question, target: Option<&Target>, flags: &HeapFlags) -> Result<Outcome> {
+    let (name, answer) = match (target, &flags.core) {
         (Some(target), _) => {
             let read = |snapshot: &Snapshot| question.answer(&snapshot.image());
             let (answer, _) = target.look(read, |answer| answer.as_ref().err())?;
@@ -62,7 +74,7 @@ fn answer(question: &Question, target: Option<&Target>, core: Option<&Path>) -> 
         (None, None) => return Ok(Outcome::of_usage(&Flags::missing("heap", "PID"))),
     };
     let answer = answer.map_err(whole).context("who holds what is not known")?;
-    messages::print(&format!("{name}\n{answer}"))
+    print(flags, || answer.text(&name), || answer.json(&name))
 }
 
 fn core_name(core: &Path) -> String {

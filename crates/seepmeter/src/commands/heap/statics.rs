@@ -16,10 +16,13 @@ const COMPARED: usize = 1024;
 /// No larger file is read.
 const MAX_FILE: u64 = 1 << 30;
 
+/// Of each file, its variables, if it could be read.
+type SymbolFiles = HashMap<Box<[u8]>, Option<Rc<DataSymbols>>>;
+
 /// Names the roots of paths in an image.
 pub(super) struct RootNames<'i, 's> {
     image: &'i MemoryImage<'s>,
-    files: RefCell<HashMap<Box<[u8]>, Option<Rc<DataSymbols>>>>,
+    files: RefCell<SymbolFiles>,
 }
 
 impl<'i, 's> RootNames<'i, 's> {

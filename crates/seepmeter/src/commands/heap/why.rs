@@ -9,7 +9,7 @@ use seepmeter_snapshot::MemoryImage;
 use super::look::{Understood, whole};
 use super::statics::RootNames;
 use crate::flags::parse_address;
-use crate::heap_report::{class_name, holders_text, retained_text};
+use crate::heap_report::{Answer, class_name};
 
 /// What is asked of a heap.
 pub(super) enum Question {
@@ -20,25 +20,26 @@ pub(super) enum Question {
 }
 
 impl Question {
-    /// The answer as text.
+    /// The answer.
     ///
     /// # Errors
     /// If there is no such block or class, or it can't be said what is reachable.
-    pub(super) fn answer(&self, image: &MemoryImage<'_>) -> Result<Understood<String>> {
+    pub(super) fn answer(&self, image: &MemoryImage<'_>) -> Result<Understood<Answer>> {
         let census = match Census::take(image, &Limits::default()) {
             Ok(census) => census,
             Err(error) => return Ok(Err(error)),
         };
-        let text = match self {
+        let answer = match self {
             Self::Holds(address) => {
                 let block = block(&census, *address)?;
                 let retained = Retained::by(&block, &census, image).map_err(whole)?;
-                retained_text(&block, &census.block_name(&block), &retained)
+                let name = census.block_name(&block);
+                Answer::Retained { block, name, retained }
             }
             Self::Why(of) => why(of, &census, image)?,
         };
         image.check().map_err(whole)?;
-        Ok(Ok(text))
+        Ok(Ok(answer))
     }
 }
 
@@ -46,7 +47,7 @@ fn block(census: &Census, address: u64) -> Result<Block> {
     census.block_at(address).with_context(|| format!("there is no block in use at {address:#x}"))
 }
 
-fn why(of: &str, census: &Census, image: &MemoryImage<'_>) -> Result<String> {
+fn why(of: &str, census: &Census, image: &MemoryImage<'_>) -> Result<Answer> {
     let paths = Paths::find(census, image).map_err(whole).context("who holds it is not known")?;
     let roots = RootNames::new(image);
     let name = |root: &_| roots.name(root);
@@ -58,7 +59,7 @@ fn why(of: &str, census: &Census, image: &MemoryImage<'_>) -> Result<String> {
             unreachable: u64::from(path.is_none()),
             paths: MergedPath::of(path.into_iter().collect(), &name),
         };
-        return Ok(holders_text(&class_name(&census.block_name(&block)), &holders));
+        return Ok(Answer::Holders { class: class_name(&census.block_name(&block)), holders });
     }
     let classes = BlockClass::all(census, None);
     let Some(class) = classes.iter().find(|class| class_name(&class.name) == of) else {
@@ -75,5 +76,5 @@ fn why(of: &str, census: &Census, image: &MemoryImage<'_>) -> Result<String> {
         }
     };
     let holders = ClassHolders::of(census, &paths, &class.name, None, &name);
-    Ok(holders_text(of, &holders))
+    Ok(Answer::Holders { class: of.to_owned(), holders })
 }

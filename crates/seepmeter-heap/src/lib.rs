@@ -24,6 +24,10 @@
 //!   census: a [`CensusError`] says which check it was. So the blocks of a census are all blocks.
 //! - [`Census::mark`] follows every word that may be a pointer, from registers, stacks, data of programs and
 //!   libraries, and all other writable memory.
+//! - [`Leaks::confirm`] has the blocks that are unreachable in two images ([`UnreachableBlocks`] of the first), and
+//!   [`ClassGrowth::between`] what has grown between them.
+//! - [`Paths`] are shortest paths from roots to blocks, [`ClassHolders`] those to a sample of a class, and
+//!   [`Retained`] is what a block keeps alive.
 //!
 //! # Allocators
 //!

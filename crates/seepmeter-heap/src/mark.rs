@@ -288,7 +288,7 @@ impl<'c> Marking<'c> {
 pub(crate) struct BitSet(Vec<u64>);
 
 impl BitSet {
-    fn new(count: u32) -> Self {
+    pub(crate) fn new(count: u32) -> Self {
         Self(vec![0; count.div_ceil(64) as usize])
     }
 

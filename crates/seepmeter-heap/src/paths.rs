@@ -1,5 +1,6 @@
 //! Who holds a block: shortest paths to it, and what it holds itself.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use seepmeter_snapshot::MemoryImage;
@@ -8,7 +9,7 @@ use crate::census::{Block, Census};
 use crate::class::{BlockName, BlockSum};
 use crate::error::MarkError;
 use crate::index::NONE;
-use crate::mark::{Marking, Reachability, RootPlace};
+use crate::mark::{BitSet, Marking, Reachability, RootPlace};
 use crate::python::{PythonBlock, ascii_text};
 
 /// `md_name` of a module (Objects/moduleobject.c), the same from 3.8 to 3.14.
@@ -16,7 +17,7 @@ const MODULE_NAME: u64 = 48;
 /// No path is followed further back.
 const MAX_STEPS: usize = 1 << 16;
 /// So much of a block is searched for the word that leads on.
-const MAX_SEARCH: u64 = 64 << 20;
+const MAX_SEARCH: u64 = 16 << 20;
 
 /// Where a path begins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +61,8 @@ pub struct Paths<'c, 'i, 's> {
     /// Of each block, the one before it; [`NONE`] of one that no path leads to, itself if it is the first.
     before: Vec<u32>,
     roots: HashMap<u32, PathRoot>,
+    /// The table that was searched last, and where it is: that of the next path is mostly the same.
+    table: RefCell<(u64, Vec<u8>)>,
 }
 
 impl<'c, 'i, 's> Paths<'c, 'i, 's> {
@@ -69,8 +72,11 @@ impl<'c, 'i, 's> Paths<'c, 'i, 's> {
     /// As [`Census::mark`].
     pub fn find(census: &'c Census, image: &'i MemoryImage<'s>) -> Result<Self, MarkError> {
         let count = census.index.blocks() as usize;
-        let mut paths = Self { census, image, before: vec![NONE; count], roots: HashMap::new() };
+        let (before, roots, table) = (vec![NONE; count], HashMap::new(), RefCell::default());
+        let mut paths = Self { census, image, before, roots, table };
         let mut roots: [Vec<(u32, bool, PathRoot)>; 4] = Default::default();
+        // However many words point at a block, it is a root of a stage once.
+        let mut seen = [(); 8].map(|()| BitSet::new(census.index.blocks()));
         census.each_root(image, |place, address, word| {
             if let Some((block, exact)) = census.index.block_at(word) {
                 let (stage, root) = match place {
@@ -78,7 +84,9 @@ impl<'c, 'i, 's> Paths<'c, 'i, 's> {
                     RootPlace::Stack => (2, PathRoot::Stack),
                     RootPlace::Other => (3, PathRoot::Other),
                 };
-                roots[stage].push((block, exact, root));
+                if seen[2 * stage + usize::from(exact)].insert(block) {
+                    roots[stage].push((block, exact, root));
+                }
             }
         })?;
         // Garbage may have modules too.
@@ -163,10 +171,15 @@ impl<'c, 'i, 's> Paths<'c, 'i, 's> {
     fn key(&self, table: &Block, block: &Block) -> Option<String> {
         let Some(PythonBlock::Buffer(it)) = self.census.python_block(table) else { return None };
         (self.census.python_type(it) == "dict").then_some(())?;
-        let mut bytes = vec![0; usize::try_from(table.size.min(MAX_SEARCH)).ok()?];
-        let read = self.image.read(table.address, &mut bytes);
+        let mut last = self.table.borrow_mut();
+        if last.0 != table.address {
+            let mut bytes = vec![0; usize::try_from(table.size.min(MAX_SEARCH)).ok()?];
+            let read = self.image.read(table.address, &mut bytes);
+            bytes.truncate(read);
+            *last = (table.address, bytes);
+        }
         let inside = block.address..block.address + block.size;
-        let words = bytes[..read].as_chunks().0;
+        let words = last.1.as_chunks().0;
         let pair = words.windows(2).find(|pair| inside.contains(&u64::from_le_bytes(pair[1])))?;
         ascii_text(self.image, u64::from_le_bytes(pair[0]))
     }

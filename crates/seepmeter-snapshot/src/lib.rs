@@ -18,6 +18,7 @@
 //! }
 //! // A read that fails is memory that can't be read; this says whether the process has gone.
 //! image.check()?;
+//! drop(image);
 //! snapshot.end()?;
 //! # Ok(())
 //! # }

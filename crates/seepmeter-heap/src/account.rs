@@ -1,15 +1,13 @@
 //! What the private memory of a process that is resident is made of.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use seepmeter_record::MappingClass;
 use seepmeter_snapshot::{MemoryImage, Region, ResidentPages};
 
-use crate::census::{Block, BlockOrigin, Census};
+use crate::census::{Block, Census};
 use crate::index::RangeKind;
 use crate::mark::{Marks, Reachability};
-use crate::python::PythonBlock;
 
 /// A kind of private memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,99 +163,5 @@ fn item_of(region: &Region) -> AccountItem {
         MappingClass::MainStack | MappingClass::ThreadStack => AccountItem::Stacks,
         _ if region.is_anonymous() || !region.perms.shared => AccountItem::Anonymous,
         _ => AccountItem::Other,
-    }
-}
-
-/// What blocks of a class have in common.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum BlockName {
-    /// They are objects of this type of CPython.
-    PythonObject(String),
-    /// Objects of this type of CPython point at them, and they are none.
-    PythonBuffer(String),
-    /// They were objects of CPython, which keeps them for the next ones.
-    PythonFreeList,
-    /// An allocator has given them out, and all have this size in bytes.
-    Size(BlockOrigin, u64),
-}
-
-/// Blocks that have a name in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockClass {
-    /// Their name.
-    pub name: BlockName,
-    /// How many there are.
-    pub count: u64,
-    /// How many bytes they have.
-    pub bytes: u64,
-    /// Those of them that no pointer leads to at this moment. None if that is not known.
-    pub unreachable: Option<BlockSum>,
-}
-
-/// So many blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BlockSum {
-    /// How many there are.
-    pub count: u64,
-    /// How many bytes they have.
-    pub bytes: u64,
-}
-
-impl BlockClass {
-    /// The classes of a census, from the one with most bytes on.
-    #[must_use]
-    pub fn all(census: &Census, marks: Option<&Marks>) -> Vec<Self> {
-        /// Types of one name are one class: each subinterpreter has its own.
-        type Key = (Option<PythonBlock>, BlockOrigin, u64);
-        let known = marks.is_some_and(|marks| marks.missing_roots().is_none());
-        let mut sums: HashMap<Key, [BlockSum; 2]> = HashMap::new();
-        for block in census.blocks() {
-            let key = match census.python_block(&block) {
-                Some(python) => (Some(python), BlockOrigin::Pymalloc, 0),
-                None => (None, block.origin, block.size),
-            };
-            let [all, unreachable] = sums.entry(key).or_default();
-            all.add(&block);
-            if item_of_block(marks, &block) == AccountItem::Unreachable {
-                unreachable.add(&block);
-            }
-        }
-        let mut classes: HashMap<BlockName, Self> = HashMap::new();
-        for ((python, origin, size), [all, unreachable]) in sums {
-            let name = match python {
-                Some(PythonBlock::Object(it)) => {
-                    BlockName::PythonObject(census.python_type(it).to_owned())
-                }
-                Some(PythonBlock::Buffer(it)) => {
-                    BlockName::PythonBuffer(census.python_type(it).to_owned())
-                }
-                Some(PythonBlock::FreeList) => BlockName::PythonFreeList,
-                None => BlockName::Size(origin, size),
-            };
-            let new = Self {
-                name: name.clone(),
-                count: 0,
-                bytes: 0,
-                unreachable: known.then(BlockSum::default),
-            };
-            let class = classes.entry(name).or_insert(new);
-            class.count += all.count;
-            class.bytes += all.bytes;
-            if let Some(sum) = &mut class.unreachable {
-                sum.count += unreachable.count;
-                sum.bytes += unreachable.bytes;
-            }
-        }
-        let mut classes: Vec<Self> = classes.into_values().collect();
-        classes.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
-        classes
-    }
-}
-
-impl BlockSum {
-    fn add(&mut self, block: &Block) {
-        self.count += 1;
-        self.bytes += block.size;
     }
 }

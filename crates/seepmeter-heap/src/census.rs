@@ -7,7 +7,7 @@ use seepmeter_snapshot::{Machine, MemoryImage, Window};
 
 use crate::error::CensusError;
 use crate::glibc::Glibc;
-use crate::index::{Index, NONE, RangeKind};
+use crate::index::{GRANULE, HeapRange, Index, NONE, RangeKind};
 use crate::other::{OtherAllocator, others};
 use crate::pymalloc::Pools;
 use crate::python::{PythonBlock, PythonTypes};
@@ -52,6 +52,40 @@ pub struct Block {
     pub(crate) number: u32,
 }
 
+impl Block {
+    fn new(range: &HeapRange, bounds: Range<u64>, number: u32) -> Self {
+        let (origin, header) = match range.kind {
+            RangeKind::Arena => (BlockOrigin::Arena, 8),
+            RangeKind::Mapped => (BlockOrigin::Mapped, 0),
+            RangeKind::Pools => (BlockOrigin::Pymalloc, 0),
+        };
+        let size = (bounds.end - bounds.start).saturating_sub(header);
+        Self { address: bounds.start, size, origin, number }
+    }
+}
+
+/// The blocks that there were at one moment.
+pub struct KnownBlocks {
+    index: Index,
+}
+
+impl KnownBlocks {
+    /// True if there was a block of this address and size.
+    #[must_use]
+    pub fn has(&self, block: &Block) -> bool {
+        let range = self.index.range_at(block.address);
+        let known = range.zip(self.index.bounds_at(block.address));
+        known.is_some_and(|(range, bounds)| Block::new(range, bounds, 0).size == block.size)
+    }
+}
+
+/// Not its tables, which are as large as a part of the heaps.
+impl fmt::Debug for KnownBlocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownBlocks").field("blocks", &self.index.blocks()).finish_non_exhaustive()
+    }
+}
+
 /// The bytes of the heaps that are in no block in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FreeBytes {
@@ -73,7 +107,7 @@ pub struct Census {
     free: FreeBytes,
     /// Where heaps end that have a top chunk.
     tops: Vec<u64>,
-    python: PythonTypes,
+    pub(crate) python: PythonTypes,
 }
 
 impl Census {
@@ -134,7 +168,8 @@ impl Census {
             image.check()?;
         }
         edges.resolve(&index);
-        python.name_buffers(&edges);
+        python.clean_edges(&mut edges, &index);
+        python.name_buffers(&mut edges);
         let tops = glibc.as_ref().map_or_else(Vec::new, Glibc::tops);
         Ok(Self { index, edges, others, free, tops, python })
     }
@@ -151,6 +186,23 @@ impl Census {
         self.python.name(number)
     }
 
+    /// How far into its block an object of CPython begins: not 0 if it is in the collector's lists.
+    pub(crate) fn object_offset(&self, block: &Block) -> u64 {
+        match self.python_block(block) {
+            Some(PythonBlock::Object(it)) => self.python.offset(it),
+            _ => 0,
+        }
+    }
+
+    /// How many references an object of CPython counts. None of what is none, and of one that is immortal.
+    pub(crate) fn reference_count(&self, block: &Block, image: &MemoryImage<'_>) -> Option<u64> {
+        let Some(PythonBlock::Object(it)) = self.python_block(block) else { return None };
+        let word = image.word(block.address + self.python.offset(it))?;
+        // Since 3.12 the immortal ones have the highest bit; the upper half is for flags.
+        let count = word as u32;
+        (count < 1 << 31).then_some(u64::from(count))
+    }
+
     /// True if a heap that ends here ends with the top chunk of its arena.
     pub(crate) fn ends_with_top(&self, end: u64) -> bool {
         self.tops.contains(&end)
@@ -159,15 +211,27 @@ impl Census {
     /// The blocks in use, by address.
     pub fn blocks(&self) -> impl Iterator<Item = Block> {
         let used = self.index.iter().filter(|(.., used)| *used);
-        used.zip(0..).map(|((range, bounds, _), number)| {
-            let (origin, header) = match range.kind {
-                RangeKind::Arena => (BlockOrigin::Arena, 8),
-                RangeKind::Mapped => (BlockOrigin::Mapped, 0),
-                RangeKind::Pools => (BlockOrigin::Pymalloc, 0),
-            };
-            let size = (bounds.end - bounds.start).saturating_sub(header);
-            Block { address: bounds.start, size, origin, number }
-        })
+        used.zip(0..).map(|((range, bounds, _), number)| Block::new(range, bounds, number))
+    }
+
+    /// The block that an address is in, also if it is in what is before its object.
+    #[must_use]
+    pub fn block_at(&self, address: u64) -> Option<Block> {
+        let mut near = [0, GRANULE, 2 * GRANULE].into_iter();
+        let (number, _) = near.find_map(|more| self.index.block_at(address.checked_add(more)?))?;
+        self.block(number).filter(|it| it.address <= address && address < it.address + it.size)
+    }
+
+    /// The block with this number.
+    pub(crate) fn block(&self, number: u32) -> Option<Block> {
+        let (range, bounds) = self.index.bounds_of(number)?;
+        Some(Block::new(range, bounds, number))
+    }
+
+    /// Which blocks there are, without anything else.
+    #[must_use]
+    pub fn into_known(self) -> KnownBlocks {
+        KnownBlocks { index: self.index }
     }
 
     /// The blocks of glibc that are free, in bins, thread caches and fast bins, by address.
@@ -277,12 +341,36 @@ impl Edges {
         }
     }
 
-    /// Which blocks a block points at, and whether at their beginning.
-    pub(crate) fn of(&self, block: u32) -> impl Iterator<Item = (u32, bool)> {
+    /// Where the edges of a block are.
+    fn range(&self, block: u32) -> Range<usize> {
         let at = block as usize;
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
-        let end = self.ends.get(at).copied().unwrap_or(0) as usize;
-        let targets = self.targets.get(start.unwrap_or(0) as usize..end).unwrap_or_default();
+        start.unwrap_or(0) as usize..self.ends.get(at).copied().unwrap_or(0) as usize
+    }
+
+    /// Makes edges of a block that lead to such blocks edges to their beginnings.
+    pub(crate) fn make_exact(&mut self, block: u32, mut is_meant: impl FnMut(u32) -> bool) {
+        let range = self.range(block);
+        for target in self.targets.get_mut(range).unwrap_or_default() {
+            if *target != NONE && is_meant(*target >> 1) {
+                *target |= 1;
+            }
+        }
+    }
+
+    /// Takes away those edges of a block that lead to such blocks.
+    pub(crate) fn remove(&mut self, block: u32, mut is_wrong: impl FnMut(u32) -> bool) {
+        let range = self.range(block);
+        for target in self.targets.get_mut(range).unwrap_or_default() {
+            if *target != NONE && is_wrong(*target >> 1) {
+                *target = NONE;
+            }
+        }
+    }
+
+    /// Which blocks a block points at, and whether at their beginning.
+    pub(crate) fn of(&self, block: u32) -> impl Iterator<Item = (u32, bool)> {
+        let targets = self.targets.get(self.range(block)).unwrap_or_default();
         let known = targets.iter().filter(|&&target| target != NONE);
         known.map(|&target| (target >> 1, target & 1 == 1))
     }

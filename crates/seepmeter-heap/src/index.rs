@@ -162,7 +162,7 @@ impl Index {
         }
     }
 
-    /// True if an object begins in one of the two granules behind this one, which a block begins with.
+    /// True if an object begins in one of the two granules behind this one, of the same block.
     fn has_entry(&self, cell: usize, bit: u32) -> bool {
         for next in 1..=2 {
             let (at, bit) = (cell + (bit + next) as usize / 64, (bit + next) % 64);
@@ -221,8 +221,8 @@ impl Index {
     }
 
     /// The block in use that an address is in, and whether the address is in its first 16 bytes, or in the first 16
-    /// of its object. None also if it is in the first 16 of a block whose object begins later: that is a link of
-    /// the garbage collector's lists, which hold nothing.
+    /// of its object. None also if it is in the bytes before an object: that is a link of the garbage collector's lists,
+    /// which hold nothing.
     pub(crate) fn block_at(&self, address: u64) -> Option<(u32, bool)> {
         let range = self.range_at(address)?;
         if range.kind == RangeKind::Mapped {
@@ -234,13 +234,15 @@ impl Index {
         }
         let (at, bit) = self.cell_of(range, address)?;
         let cell = self.cells.get(at)?;
+        if self.has_entry(at, bit) {
+            return None;
+        }
         let up_to = cell.boundary & (u64::MAX >> (63 - bit));
         match up_to.checked_ilog2() {
             Some(begin) => {
                 let number = cell.before + (cell.used & ((1 << begin) - 1)).count_ones();
-                let is_link = begin == bit && self.has_entry(at, begin);
                 let exact = begin == bit || cell.cached >> bit & 1 == 1;
-                (cell.used >> begin & 1 == 1 && !is_link).then_some((number, exact))
+                (cell.used >> begin & 1 == 1).then_some((number, exact))
             }
             None if cell.last == NONE => None,
             None => {
@@ -252,6 +254,71 @@ impl Index {
                 (cell.used >> bit & 1 == 1).then_some((number, exact))
             }
         }
+    }
+
+    /// The block in use of the chunk of glibc that begins exactly at this address.
+    pub(crate) fn block_of_chunk(&self, chunk: u64) -> Option<u32> {
+        let block = chunk.checked_add(GRANULE)?;
+        let range = self.range_at(block)?;
+        let begins = match range.kind {
+            RangeKind::Mapped => range.block == block,
+            RangeKind::Arena => {
+                block.is_multiple_of(GRANULE) && self.bit(block, |cell| cell.boundary & cell.used)
+            }
+            RangeKind::Pools => false,
+        };
+        begins.then(|| self.block_at(block)).flatten().map(|(number, _)| number)
+    }
+
+    /// The block in use that begins exactly here.
+    pub(crate) fn bounds_at(&self, address: u64) -> Option<Range<u64>> {
+        let range = self.range_at(address)?;
+        if range.kind == RangeKind::Mapped {
+            return (range.block == address).then_some(address..range.blocks_end);
+        }
+        let (at, bit) = self.cell_of(range, address)?;
+        let begins = self.cells.get(at)?.used >> bit & 1 == 1 && address.is_multiple_of(GRANULE);
+        begins.then(|| address..self.next_boundary(range, at, bit))
+    }
+
+    /// The block with this number.
+    pub(crate) fn bounds_of(&self, number: u32) -> Option<(&HeapRange, Range<u64>)> {
+        let next = self.ranges.partition_point(|range| range.first_block <= number);
+        // A range without blocks has the number of the next.
+        let range = self.ranges[..next].last().filter(|_| number < self.blocks)?;
+        if range.kind == RangeKind::Mapped {
+            return Some((range, range.block..range.blocks_end));
+        }
+        let cells = self.cells_of(range);
+        let at = cells.partition_point(|cell| cell.before <= number).checked_sub(1)?;
+        let cell = cells.get(at)?;
+        let mut bits = (0..64u32).filter(|bit| cell.used >> bit & 1 == 1);
+        let bit = bits.nth((number - cell.before) as usize)?;
+        let start = (range.start & !(CELL - 1)) + at as u64 * CELL + u64::from(bit) * GRANULE;
+        Some((range, start..self.next_boundary(range, range.first_cell + at, bit)))
+    }
+
+    fn cells_of(&self, range: &HeapRange) -> &[Cell] {
+        let count = match range.kind {
+            RangeKind::Mapped => 0,
+            _ => (range.end - (range.start & !(CELL - 1))).div_ceil(CELL) as usize,
+        };
+        let end = range.first_cell.saturating_add(count).min(self.cells.len());
+        self.cells.get(range.first_cell..end).unwrap_or_default()
+    }
+
+    /// Where the next thing begins behind this granule of a range, or the last block ends.
+    fn next_boundary(&self, range: &HeapRange, at: usize, bit: u32) -> u64 {
+        let base = range.start & !(CELL - 1);
+        let cells = self.cells_of(range).iter().enumerate().skip(at - range.first_cell);
+        let mut later = cells.map(|(number, cell)| match number + range.first_cell == at {
+            true => (number, cell.boundary & u64::MAX.checked_shl(bit + 1).unwrap_or(0)),
+            false => (number, cell.boundary),
+        });
+        let next = later.find(|(_, boundary)| *boundary != 0);
+        next.map_or(range.blocks_end, |(number, boundary)| {
+            base + number as u64 * CELL + u64::from(boundary.trailing_zeros()) * GRANULE
+        })
     }
 
     /// The block of a granule: see [`Index::block_at`].
@@ -285,11 +352,7 @@ impl Index {
     /// Where something begins in a range that has cells, and whether that is a block in use.
     fn boundaries(&self, range: &HeapRange) -> impl Iterator<Item = (u64, bool)> {
         let base = range.start & !(CELL - 1);
-        let count = match range.kind {
-            RangeKind::Mapped => 0,
-            _ => (range.end - base).div_ceil(CELL) as usize,
-        };
-        let cells = self.cells.iter().skip(range.first_cell).take(count).enumerate();
+        let cells = self.cells_of(range).iter().enumerate();
         cells.flat_map(move |(at, cell)| {
             let bits = (0..64u64).filter(move |bit| cell.boundary >> bit & 1 == 1);
             bits.map(move |bit| {

@@ -24,6 +24,10 @@
 //!   census: a [`CensusError`] says which check it was. So the blocks of a census are all blocks.
 //! - [`Census::mark`] follows every word that may be a pointer, from registers, stacks, data of programs and
 //!   libraries, and all other writable memory.
+//! - [`Leaks::confirm`] has the blocks that are unreachable in two images ([`UnreachableBlocks`] of the first), and
+//!   [`ClassGrowth::between`] what has grown between them.
+//! - [`Paths`] are shortest paths from roots to blocks, [`ClassHolders`] those to a sample of a class, and
+//!   [`Retained`] is what a block keeps alive.
 //!
 //! # Allocators
 //!
@@ -42,17 +46,25 @@
 
 mod account;
 mod census;
+mod class;
 mod error;
 mod glibc;
+mod growth;
 mod index;
+mod leaks;
 mod mark;
 mod other;
+mod paths;
 mod pymalloc;
 mod python;
 
-pub use account::{Account, AccountItem, BlockClass, BlockName, BlockSum};
-pub use census::{Block, BlockOrigin, Census, FreeBytes, Limits};
+pub use account::{Account, AccountItem};
+pub use census::{Block, BlockOrigin, Census, FreeBytes, KnownBlocks, Limits};
+pub use class::{BlockClass, BlockName, BlockSum};
 pub use error::{CensusError, LayoutCheck, MarkError};
+pub use growth::{ClassGrowth, ClassHolders};
+pub use leaks::{LeakGroup, LeakShape, Leaks, UnreachableBlocks};
 pub use mark::{Marks, MissingRoots, Reachability};
 pub use other::OtherAllocator;
+pub use paths::{HolderPath, MergedPath, MergedStep, PathRoot, PathStep, Paths, Retained};
 pub use python::PythonBlock;

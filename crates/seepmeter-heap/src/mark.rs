@@ -24,6 +24,17 @@ pub enum Reachability {
     Unreachable,
 }
 
+/// Where a root is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum RootPlace {
+    /// In the data of a program or a library.
+    Data,
+    /// On a stack.
+    Stack,
+    /// In other memory.
+    Other,
+}
+
 /// Which blocks of a census are reachable.
 pub struct Marks {
     reachable: BitSet,
@@ -58,6 +69,8 @@ impl fmt::Display for MissingRoots {
     }
 }
 
+impl std::error::Error for MissingRoots {}
+
 impl Marks {
     /// Whether this block of the same census is reachable.
     #[must_use]
@@ -69,6 +82,13 @@ impl Marks {
         } else {
             Reachability::Unreachable
         }
+    }
+
+    /// All blocks that are reachable, also those that possibly are.
+    pub(crate) fn into_reachable(mut self) -> BitSet {
+        let words = self.reachable.0.iter_mut().zip(&self.possibly.0);
+        words.for_each(|(word, possibly)| *word |= possibly);
+        self.reachable
     }
 
     /// Where pointers may be that were not followed. Then an unreachable block may be reachable, and may not be
@@ -103,55 +123,75 @@ impl Census {
     /// # Errors
     /// If the program hides pointers, if the image has no threads, or if it can't be read any more.
     pub fn mark(&self, image: &MemoryImage<'_>) -> Result<Marks, MarkError> {
+        let mut marking = Marking::new(self);
+        let unread = self.each_root(image, |place, _, word| marking.root_in(place, word))?;
+        let missing = match image.kernel_words().map(|it| it.unknown) {
+            _ if unread > 0 => Some(MissingRoots::Unread(unread)),
+            None => Some(MissingRoots::Kernel),
+            Some(unknown) => unknown.map(MissingRoots::Kept),
+        };
+        Ok(Marks { missing, unread_roots: unread, ..marking.finish() })
+    }
+
+    /// Hands on each word that is a root, with where it is: its address, or 0 if it is in no memory. Returns how many bytes of
+    /// roots can't be read.
+    pub(crate) fn each_root(
+        &self,
+        image: &MemoryImage<'_>,
+        mut each: impl FnMut(RootPlace, u64, u64),
+    ) -> Result<u64, MarkError> {
         if let Some(other) = self.others.iter().find(|other| other.hides_pointers()) {
             return Err(MarkError::HiddenPointers(other.name()));
         }
         if image.threads().is_empty() {
             return Err(MarkError::NoThreads);
         }
-        let mut marking = Marking::new(self);
-        for thread in image.threads() {
-            thread.registers.iter().for_each(|&word| marking.root(word));
-        }
-        let kept = image.kernel_words();
-        kept.iter().flat_map(|it| &it.words).for_each(|&word| marking.root(word));
-        let mut buffer = vec![0; PIECE];
-        for range in self.roots(image) {
-            let unread = image.read_range(range, &mut buffer, |_, bytes| {
+        let registers = image.threads().iter().flat_map(|thread| &thread.registers);
+        registers.for_each(|&word| each(RootPlace::Stack, 0, word));
+        let kept = image.kernel_words().into_iter().flat_map(|it| &it.words);
+        kept.for_each(|&word| each(RootPlace::Other, 0, word));
+        let (mut buffer, mut unread) = (vec![0; PIECE], 0);
+        for (place, range) in self.roots(image) {
+            unread += image.read_range(range, &mut buffer, |start, bytes| {
                 // Whole words: a piece begins at a page, or where a heap ends.
-                bytes.as_chunks().0.iter().for_each(|word| marking.root(u64::from_le_bytes(*word)));
+                let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
+                (start..).step_by(8).zip(words).for_each(|(at, word)| each(place, at, word));
             });
-            marking.unread_roots += unread;
         }
         image.check()?;
-        let unread = Some(marking.unread_roots).filter(|&bytes| bytes > 0);
-        let missing = match (unread, kept.map(|it| it.unknown)) {
-            (Some(bytes), _) => Some(MissingRoots::Unread(bytes)),
-            (None, None) => Some(MissingRoots::Kernel),
-            (None, Some(unknown)) => unknown.map(MissingRoots::Kept),
-        };
-        Ok(marking.finish(missing))
+        Ok(unread)
     }
 
     /// The memory that is read for pointers.
-    fn roots(&self, image: &MemoryImage<'_>) -> Vec<Range<u64>> {
+    fn roots(&self, image: &MemoryImage<'_>) -> Vec<(RootPlace, Range<u64>)> {
         let mut roots = Vec::new();
         for (at, region) in image.regions().iter().enumerate() {
             if !(region.perms.write && region.perms.read) {
                 continue;
             }
             let before = at.checked_sub(1).and_then(|at| image.regions().get(at));
+            let place = match region.class {
+                MappingClass::MainStack | MappingClass::ThreadStack => RootPlace::Stack,
+                _ if region.is_image_data() => RootPlace::Data,
+                // Data that begins as zeros is right behind that of its file.
+                _ if region.is_anonymous()
+                    && before.is_some_and(|it| it.is_image_data() && it.end == region.start) =>
+                {
+                    RootPlace::Data
+                }
+                _ => RootPlace::Other,
+            };
             let mut start = stack_start(image, region, before).unwrap_or(region.start);
             let ranges = self.index.ranges();
             let first = ranges.partition_point(|range| range.end <= start);
             for heap in ranges[first..].iter().take_while(|heap| heap.start < region.end) {
                 if start < heap.start {
-                    roots.push(start..heap.start);
+                    roots.push((place, start..heap.start));
                 }
                 start = start.max(heap.end);
             }
             if start < region.end {
-                roots.push(start..region.end);
+                roots.push((place, start..region.end));
             }
         }
         roots
@@ -174,7 +214,7 @@ fn stack_start(image: &MemoryImage<'_>, region: &Region, before: Option<&Region>
 }
 
 /// The marks, and what is left to follow.
-struct Marking<'c> {
+pub(crate) struct Marking<'c> {
     census: &'c Census,
     reachable: BitSet,
     /// Reachable, and not yet followed.
@@ -183,20 +223,33 @@ struct Marking<'c> {
     inside: Vec<u32>,
     /// All that were ever in `inside`: each is there once.
     inside_seen: BitSet,
-    unread_roots: u64,
 }
 
 impl<'c> Marking<'c> {
-    fn new(census: &'c Census) -> Self {
+    pub(crate) fn new(census: &'c Census) -> Self {
         let blocks = census.index.blocks();
         let [reachable, inside_seen] = [BitSet::new(blocks), BitSet::new(blocks)];
         let (work, inside) = (Vec::new(), Vec::new());
-        Self { census, reachable, work, inside, inside_seen, unread_roots: 0 }
+        Self { census, reachable, work, inside, inside_seen }
     }
 
-    fn root(&mut self, word: u64) {
+    /// Nothing is to be reached by way of this block.
+    pub(crate) fn avoid(&mut self, block: u32) {
+        self.reachable.insert(block);
+        self.inside_seen.insert(block);
+    }
+
+    /// A word at such a place.
+    pub(crate) fn root_in(&mut self, place: RootPlace, word: u64) {
         if let Some((block, exact)) = self.census.index.block_at(word) {
             self.reach(block, exact);
+        }
+        // While malloc and free are at work a thread may have a pointer to the chunk alone, which is in no block or in
+        // the one before.
+        if place == RootPlace::Stack
+            && let Some(block) = self.census.index.block_of_chunk(word)
+        {
+            self.reach(block, false);
         }
     }
 
@@ -208,7 +261,8 @@ impl<'c> Marking<'c> {
         }
     }
 
-    fn finish(mut self, missing: Option<MissingRoots>) -> Marks {
+    /// Follows all that was reached.
+    pub(crate) fn finish(mut self) -> Marks {
         while let Some(block) = self.work.pop() {
             for (target, exact) in self.census.edges.of(block) {
                 self.reach(target, exact);
@@ -226,16 +280,15 @@ impl<'c> Marking<'c> {
                 }
             }
         }
-        let (reachable, unread_roots) = (self.reachable, self.unread_roots);
-        Marks { reachable, possibly, unread_roots, missing }
+        Marks { reachable: self.reachable, possibly, unread_roots: 0, missing: None }
     }
 }
 
 /// A bit for each block.
-struct BitSet(Vec<u64>);
+pub(crate) struct BitSet(Vec<u64>);
 
 impl BitSet {
-    fn new(count: u32) -> Self {
+    pub(crate) fn new(count: u32) -> Self {
         Self(vec![0; count.div_ceil(64) as usize])
     }
 
@@ -244,7 +297,7 @@ impl BitSet {
     }
 
     /// True if it was not there.
-    fn insert(&mut self, number: u32) -> bool {
+    pub(crate) fn insert(&mut self, number: u32) -> bool {
         let Some(word) = self.0.get_mut(number as usize / 64) else { return false };
         let new = *word >> (number % 64) & 1 == 0;
         *word |= 1 << (number % 64);

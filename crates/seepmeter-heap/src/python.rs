@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use seepmeter_snapshot::{MemoryImage, Window};
 
 use crate::census::Edges;
-use crate::index::{Index, RangeKind};
+use crate::index::{Index, NONE, RangeKind};
 
 /// Offsets in a `PyObject`, a `PyTypeObject`, a `PyDictObject` and a `PyASCIIObject`.
 const TYPE: u64 = 8;
@@ -18,6 +18,8 @@ const TYPE_FLAGS: u64 = 168;
 const TYPE_DICT: u64 = 264;
 const DICT_KEYS: u64 = 32;
 const TEXT_LENGTH: u64 = 16;
+/// `wr_object` of a weak reference (Include/internal/pycore_weakref.h), the same from 3.8 to 3.14.
+const WEAK_OBJECT: u64 = 16;
 /// Since 3.12, and before.
 const TEXT: [u64; 2] = [40, 48];
 /// Flags of a type: it is a type's type, it is made at run time, its objects have a GC head, and they have a
@@ -53,9 +55,19 @@ pub enum PythonBlock {
 /// The types of an image's CPython, and which block is what.
 #[derive(Debug, Default)]
 pub(crate) struct PythonTypes {
-    names: Vec<String>,
+    types: Vec<PythonType>,
     /// Of each block.
     blocks: Vec<Option<PythonBlock>>,
+    /// Weak references, and what they refer to without holding it.
+    weak: Vec<(u32, u64)>,
+}
+
+#[derive(Debug)]
+struct PythonType {
+    name: String,
+    /// How far into their blocks its objects begin; not 0 if they are in the collector's lists.
+    offset: u64,
+    words: ObjectWords,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,11 +76,46 @@ struct TypeInfo {
     offset: u64,
 }
 
+/// What the words of an object can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ObjectWords {
+    /// Whatever they point at.
+    Pointers,
+    /// Text or bytes, and at most a buffer; so no object.
+    Bytes,
+    /// Numbers.
+    Numbers,
+    /// The first one behind the head (`wr_object`) holds nothing.
+    Weak,
+}
+
+impl ObjectWords {
+    /// Those of the objects of a type with this name. A subclass has another name, and may hold more.
+    fn of(name: &str) -> Self {
+        match name {
+            "int" | "float" | "complex" | "bool" => Self::Numbers,
+            "str" | "bytes" => Self::Bytes,
+            // Before 3.12, and since; subclasses of the library.
+            "weakref"
+            | "weakproxy"
+            | "weakcallableproxy"
+            | "weakref.ReferenceType"
+            | "weakref.ProxyType"
+            | "weakref.CallableProxyType"
+            | "weakref.KeyedRef"
+            | "weakref.WeakMethod" => Self::Weak,
+            _ => Self::Pointers,
+        }
+    }
+}
+
 impl PythonTypes {
     /// Finds the objects among the blocks, and sets where in its block each begins.
     pub(crate) fn find(image: &MemoryImage<'_>, index: &mut Index) -> Self {
-        let mut finder = Finder { image, types: HashMap::new(), names: Vec::new(), module: None };
-        let mut blocks = Vec::new();
+        let links_dead = version(image).is_some_and(|version| version >= 0x030e_0000);
+        let (known, types) = (HashMap::new(), Vec::new());
+        let mut finder = Finder { image, known, types, module: None, links_dead };
+        let (mut blocks, mut weak) = (Vec::new(), Vec::new());
         let mut entries = Vec::new();
         let mut window: Option<(u64, Window<'_, '_>)> = None;
         for (range, bounds, _) in index.iter().filter(|(.., used)| *used) {
@@ -85,22 +132,55 @@ impl PythonTypes {
             {
                 entries.push(bounds.start + offset);
             }
+            if let Some((PythonBlock::Object(it), offset)) = block
+                && finder.types[it as usize].words == ObjectWords::Weak
+                && let Some(referent) = window.word(bounds.start + offset + WEAK_OBJECT)
+            {
+                weak.push((u32::try_from(blocks.len()).unwrap_or(NONE), referent));
+            }
             blocks.push(block.map(|(block, _)| block));
         }
         entries.into_iter().for_each(|entry| index.set_entry(entry));
-        Self { names: finder.names, blocks }
+        Self { types: finder.types, blocks, weak }
     }
 
-    /// Gives blocks that are no objects the name of an object that points at them. To be called when the edges are
-    /// those between blocks.
-    pub(crate) fn name_buffers(&mut self, edges: &Edges) {
+    /// Takes away the edges of objects that can't be pointers which hold something: of numbers and text, and of weak
+    /// references. To be called when the edges are those between blocks.
+    pub(crate) fn clean_edges(&mut self, edges: &mut Edges, index: &Index) {
         for number in 0..self.blocks.len() {
             let Some(PythonBlock::Object(class)) = self.blocks[number] else { continue };
-            for (target, _) in edges.of(u32::try_from(number).unwrap_or(u32::MAX)) {
-                if let Some(target @ None) = self.blocks.get_mut(target as usize) {
-                    *target = Some(PythonBlock::Buffer(class));
-                }
+            let words = self.types[class as usize].words;
+            let is_object = |target: u32| {
+                let block = self.blocks.get(target as usize).copied().flatten();
+                matches!(block, Some(PythonBlock::Object(_) | PythonBlock::FreeList))
+            };
+            let number = u32::try_from(number).unwrap_or(NONE);
+            match words {
+                ObjectWords::Pointers | ObjectWords::Weak => {}
+                ObjectWords::Numbers => edges.remove(number, |_| true),
+                ObjectWords::Bytes => edges.remove(number, is_object),
             }
+        }
+        for (number, referent) in std::mem::take(&mut self.weak) {
+            let referent = index.block_at(referent).map(|(block, _)| block);
+            let mut first = true;
+            edges.remove(number, |target| {
+                Some(target) == referent && std::mem::replace(&mut first, false)
+            });
+        }
+    }
+
+    /// Gives blocks that are no objects the name of an object that points at them. Its attributes begin behind the
+    /// beginning of their block (3.11, 3.12), so such a pointer is as good as one to the beginning. To be called when
+    /// the edges are those between blocks.
+    pub(crate) fn name_buffers(&mut self, edges: &mut Edges) {
+        for number in 0..self.blocks.len() {
+            let Some(PythonBlock::Object(class)) = self.blocks[number] else { continue };
+            let blocks = &mut self.blocks;
+            edges.make_exact(u32::try_from(number).unwrap_or(NONE), |target| {
+                let Some(target) = blocks.get_mut(target as usize) else { return false };
+                matches!(target.get_or_insert(PythonBlock::Buffer(class)), PythonBlock::Buffer(_))
+            });
         }
     }
 
@@ -109,17 +189,39 @@ impl PythonTypes {
     }
 
     pub(crate) fn name(&self, number: u32) -> &str {
-        self.names.get(number as usize).map_or("?", String::as_str)
+        self.types.get(number as usize).map_or("?", |it| &it.name)
+    }
+
+    /// How far into its block an object of this type begins.
+    pub(crate) fn offset(&self, number: u32) -> u64 {
+        self.types.get(number as usize).map_or(0, |it| it.offset)
     }
 }
 
 struct Finder<'i, 's> {
     image: &'i MemoryImage<'s>,
     /// Of each word that was taken for a type, what it is.
-    types: HashMap<u64, Option<TypeInfo>>,
-    names: Vec<String>,
+    known: HashMap<u64, Option<TypeInfo>>,
+    types: Vec<PythonType>,
     /// Where the str `__module__` is, which is one for all types.
     module: Option<u64>,
+    /// True of 3.14 and later.
+    links_dead: bool,
+}
+
+/// The version of CPython, as PY_VERSION_HEX has it: the runtime begins with a table for debuggers that has it, since
+/// 3.13 (Include/internal/pycore_debug_offsets.h).
+fn version(image: &MemoryImage<'_>) -> Option<u64> {
+    const COOKIE: &[u8; 8] = b"xdebugpy";
+    let mut found = None;
+    let mut buffer = vec![0; 1 << 20];
+    for region in image.regions().iter().filter(|it| it.is_image_data() && it.perms.read) {
+        image.read_range(region.range(), &mut buffer, |address, bytes| {
+            let at = bytes.as_chunks().0.iter().position(|word| word == COOKIE);
+            found = found.or(at.map(|at| address + 8 * at as u64 + 8));
+        });
+    }
+    image.word(found?)
 }
 
 impl Finder<'_, '_> {
@@ -140,14 +242,20 @@ impl Finder<'_, '_> {
                 continue;
             };
             let count = window.word(address + offset)?;
-            if count & NO_COUNT == 0 {
+            // A program that lies below 4 GiB has pointers that look like counts.
+            let is_pointer = index.block_at(count).is_some();
+            if count & NO_COUNT == 0 && !is_pointer {
                 let dead = count & u64::from(u32::MAX) == 0;
                 let block =
                     if dead { PythonBlock::FreeList } else { PythonBlock::Object(info.number) };
                 return Some((block, offset));
             }
-            // Since 3.14 the dead are linked by their first word.
-            if index.block_at(count).is_some() {
+            // Since 3.14 the dead are linked by their first word, each to one of its type. Before that, a block that was
+            // not wholly written may look so.
+            if is_pointer
+                && self.links_dead
+                && self.image.word(count.wrapping_add(TYPE)) == Some(word)
+            {
                 return Some((PythonBlock::FreeList, offset));
             }
         }
@@ -155,7 +263,7 @@ impl Finder<'_, '_> {
     }
 
     fn type_at(&mut self, index: &Index, address: u64) -> Option<TypeInfo> {
-        if let Some(known) = self.types.get(&address) {
+        if let Some(known) = self.known.get(&address) {
             return *known;
         }
         // Types are in blocks, or in the data of a program or a library.
@@ -170,8 +278,8 @@ impl Finder<'_, '_> {
             return None;
         }
         let info = self.read_type(address);
-        if self.types.len() < MAX_CANDIDATES {
-            self.types.insert(address, info);
+        if self.known.len() < MAX_CANDIDATES {
+            self.known.insert(address, info);
         }
         info
     }
@@ -189,10 +297,11 @@ impl Finder<'_, '_> {
             },
             false => name,
         };
-        let number = u32::try_from(self.names.len()).ok()?;
-        self.names.push(name);
+        let number = u32::try_from(self.types.len()).ok()?;
         let parts = [HAS_GC_HEAD, HAS_MANAGED].into_iter().filter(|part| flags & part != 0);
         let offset = 16 * parts.count() as u64;
+        let words = ObjectWords::of(&name);
+        self.types.push(PythonType { name, offset, words });
         Some(TypeInfo { number, offset })
     }
 
@@ -256,19 +365,23 @@ impl Finder<'_, '_> {
         usize::try_from(8 + 4 * size).unwrap_or(usize::MAX)
     }
 
-    /// An ASCII str.
     fn text(&self, address: u64) -> Option<String> {
-        let length = self.image.word(address.checked_add(TEXT_LENGTH)?)?;
-        let length = usize::try_from(length).ok().filter(|&it| it > 0 && it < MAX_NAME)?;
-        let mut bytes = [0; MAX_NAME + 64];
-        let read = self.image.read(address, &mut bytes);
-        let at = |start: u64| {
-            let start = usize::try_from(start).ok()?;
-            let text = bytes[..read].get(start..start + length)?;
-            let ends = bytes[..read].get(start + length) == Some(&0);
-            let printable = text.iter().all(|byte| byte.is_ascii_graphic());
-            (ends && printable).then(|| String::from_utf8_lossy(text).into_owned())
-        };
-        TEXT.into_iter().find_map(at)
+        ascii_text(self.image, address)
     }
+}
+
+/// A short ASCII str that can be printed.
+pub(crate) fn ascii_text(image: &MemoryImage<'_>, address: u64) -> Option<String> {
+    let length = image.word(address.checked_add(TEXT_LENGTH)?)?;
+    let length = usize::try_from(length).ok().filter(|&it| it > 0 && it < MAX_NAME)?;
+    let mut bytes = [0; MAX_NAME + 64];
+    let read = image.read(address, &mut bytes);
+    let at = |start: u64| {
+        let start = usize::try_from(start).ok()?;
+        let text = bytes[..read].get(start..start + length)?;
+        let ends = bytes[..read].get(start + length) == Some(&0);
+        let printable = text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+        (ends && printable).then(|| String::from_utf8_lossy(text).into_owned())
+    };
+    TEXT.into_iter().find_map(at)
 }

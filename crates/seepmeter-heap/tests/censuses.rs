@@ -8,8 +8,11 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use seepmeter_heap::{BlockOrigin, Census, CensusError, Limits, Reachability};
-use seepmeter_snapshot::{MemoryImage, SnapshotError};
+use seepmeter_heap::{
+    Block, BlockOrigin, Census, CensusError, Leaks, Limits, Paths, Reachability, Retained,
+    UnreachableBlocks,
+};
+use seepmeter_snapshot::{KernelWords, MemoryImage, SnapshotError};
 use seepmeter_tracer::{Tracee, TraceeOptions};
 use support::{Copy, Outcome, State, Target};
 
@@ -66,6 +69,18 @@ fn every_block_of_a_program_with_threads_is_found_and_its_leaks_are_unreachable(
     with_image(&target, |image| {
         let census = Census::take(image, &Limits::default()).expect("the layout is known");
         expect_truth(&census, image, &target);
+        for block in census.blocks() {
+            let inside = [block.address, block.address + block.size - 1];
+            assert!(inside.iter().all(|&it| census.block_at(it) == Some(block)), "{block:?}");
+        }
+        assert_eq!(census.block_at(0x1000), None);
+        let again = Census::take(image, &Limits::default()).expect("it is the same");
+        let known = again.into_known();
+        let is_other = |mut block: Block| {
+            block.size += 16;
+            !known.has(&block)
+        };
+        assert!(census.blocks().all(|block| known.has(&block) && is_other(block)));
         let origins: HashSet<_> = census.blocks().map(|block| block.origin).collect();
         assert_eq!(origins, HashSet::from([BlockOrigin::Arena, BlockOrigin::Mapped]));
         let free = census.free_bytes();
@@ -225,11 +240,22 @@ fn no_damaged_image_makes_it_panic_or_run_for_ever() -> Outcome {
             });
         }
         let began = Instant::now();
-        let image = damaged.image();
+        let image = damaged.image().with_kernel_words(KernelWords::default());
         if let Ok(census) = Census::take(&image, &Limits::default()) {
             let count = census.blocks().count() as u64;
             prop_assert_eq!(count, census.block_count());
-            prop_assert_eq!(census.mark(&image).is_ok(), true);
+            let marks = census.mark(&image);
+            let lost = marks.map(|marks| UnreachableBlocks::of(&census, &marks, &image).map(|lost| {
+                Leaks::confirm(&lost, &census, &marks, &image)
+            }));
+            prop_assert!(matches!(lost, Ok(Ok(Ok(_)))), "{lost:?}");
+            let paths = Paths::find(&census, &image);
+            let paths = paths.map(|paths| census.blocks().filter_map(|it| paths.to(&it)).count());
+            prop_assert!(paths.is_ok_and(|held| held as u64 <= count));
+            for block in census.blocks().step_by(100) {
+                let retained = Retained::by(&block, &census, &image).map(|it| it.sum.count);
+                prop_assert!(retained.is_ok_and(|it| (1..=count).contains(&it)));
+            }
         }
         prop_assert!(began.elapsed() < Duration::from_secs(30));
     });

@@ -43,6 +43,7 @@
 
 mod arch;
 mod code;
+mod data;
 mod decompress;
 mod demangle;
 mod elf;
@@ -61,6 +62,7 @@ mod tables;
 mod unwind;
 mod vdso;
 
+pub use data::DataSymbols;
 pub use demangle::demangle;
 pub use frame::{ImageKey, RawFrame, StackCopy, StackEnd, UnwindFailure, UnwindRegisters};
 pub use images::{Images, MAX_IDLE_IMAGES, MAX_IDLE_TABLES, MAX_NAMES, MAX_SYMBOLS};

@@ -60,6 +60,7 @@ fn forms_forgive_numbers_and_nothing_else() {
         "04:01:00    110.010 s  rss    9.0 KiB         -3 B/s"
     ));
     assert!(same("watched    9 m 12 s: 6 samples, 0 late", "watched  3.0 s: 612 samples, 2 late"));
+    assert!(same("one is at 0x55ac11d1b2a0", "one is at 0x7ffe00a0"));
     assert!(same("2026-11-23T14:00:00.000000000+00:00", "2026-01-03T04:00:10.5Z"));
     assert!(same(r#""host":"a","kernel":"6.1-v2""#, r#""host":"b c","kernel":"7.0""#));
     assert!(!same("exited with status 3", "exited with status three"));
@@ -247,7 +248,8 @@ fn form(line: &str) -> String {
     let mut rest = line.as_str();
     while let Some(c) = rest.chars().next() {
         let after_word = form.chars().last().is_some_and(|c| c.is_alphanumeric() || c == '_');
-        let behind = if after_word { None } else { number(rest) };
+        let value = || address(rest).or_else(|| number(rest));
+        let behind = if after_word { None } else { value() };
         if let Some(after) = behind {
             // `9 m 12 s` is one time.
             if !form.ends_with('#') {
@@ -278,6 +280,12 @@ fn form(line: &str) -> String {
     // Nor is every run over as soon as its last look, and a short one may have one look or two.
     let form = form.replace("; not sampled in its last #", "").replace("# samples", "# sample");
     form.trim().to_owned()
+}
+
+/// What follows an address, which is another one in each run.
+fn address(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("0x")?;
+    Some(digits.trim_start_matches(|c: char| c.is_ascii_hexdigit()))
 }
 
 /// A line of JSON in which the text that belongs to a key is empty.

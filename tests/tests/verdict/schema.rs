@@ -5,7 +5,7 @@ use std::path::Path;
 use seepmeter_record::MappingClass;
 use seepmeter_record::conventions::{attribute, metric};
 use seepmeter_tests::synthetic::{Synthetic, noise};
-use seepmeter_tests::{seepmeter, words};
+use seepmeter_tests::{run, seepmeter, words};
 use serde_json::Value;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -255,4 +255,52 @@ fn the_checker_finds_what_does_not_fit() {
     let mut bad = good;
     bad.as_object_mut().unwrap().remove("unit");
     assert!(!faults(&schema, &schema, &bad, "").is_empty(), "unit");
+}
+
+/// A C program that forgets a block of 200 B in each millisecond.
+const LEAKING: &str = r#"
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(void) {
+    puts("ready");
+    fflush(stdout);
+    struct pollfd input = {0, POLLIN, 0};
+    while (poll(&input, 1, 1) == 0) ((volatile char *)malloc(200))[0] = 1;
+}
+"#;
+
+#[test]
+fn all_that_heap_says_of_a_process_fits_its_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, program) = (folder.path().join("leaking.c"), folder.path().join("leaking"));
+    std::fs::write(&source, LEAKING).unwrap();
+    let cc = std::process::Command::new("cc").arg(&source).arg("-o").arg(&program).status();
+    assert!(cc.expect("a C compiler").success());
+    let mut running = run(program, words![]).start();
+    let _ = running.line("ready");
+    let ask = |flags: &[&str], status: i32| -> Value {
+        let pid = running.pid().to_string();
+        let words = words!["heap", pid, "--json"].into_iter();
+        let done = seepmeter(words.chain(flags.iter().map(Into::into))).done().expect(status);
+        let answer = serde_json::from_str(&done.out()).unwrap();
+        assert_is("heap", &answer);
+        answer
+    };
+    let grown = ask(&["--diff", "1s"], 0);
+    assert_eq!(grown["growth"][0]["class"], "200 B of malloc", "{grown:#}");
+    let unreachable = &grown["growth"][0]["holders"]["unreachable"];
+    assert!(unreachable.as_u64().is_some_and(|count| count > 10), "{grown:#}");
+    let all = ask(&[], 0);
+    assert!(all["account"]["rss"].as_u64() > all["account"]["items"]["unreachable"].as_u64());
+    assert!(all["account"]["unexplained"].as_i64().is_some_and(|it| it.abs() < 4096), "{all:#}");
+    let leaks = ask(&["--leaks=200ms"], 1);
+    let group = &leaks["leaks"]["groups"][0];
+    assert_eq!((&group["shape"], &group["class"]), (&"block".into(), &"200 B of malloc".into()));
+    let why = ask(&["--why", "200 B of malloc"], 0);
+    assert!(why["holders"]["unreachable"].as_u64() > Some(10), "{why:#}");
+    let holds = ask(&["--holds", group["example"].as_str().unwrap()], 0);
+    assert_eq!(holds["retained"]["blocks"]["bytes"], 200, "{holds:#}");
+    running.end_input();
+    let _ = running.finish().expect(0);
 }

@@ -22,6 +22,7 @@ use seepmeter_verdict::{Gate, RowFilter, ScaleGate, TableOptions, ValueUnit};
 pub use self::complete::{CompleteFlags, CompleteKind};
 pub use self::format::{FormatFlags, FormatSpec};
 pub use self::heap::HeapFlags;
+pub(crate) use self::heap::parse_address;
 pub use self::interim::InterimFlags;
 pub use self::marks::{AttachMarkFlags, MarkFlags, RunMarkFlags};
 pub use self::select::{SelectFlags, Selection};
@@ -102,7 +103,7 @@ pub enum Subcommand {
     /// before count too, and nothing has to be built or started in another way. glibc's malloc and CPython's
     /// allocator are understood, on x86-64; others are named.
     ///
-    /// The exit status is 0, or 125 if the heap can't be read.
+    /// The exit status is 0, or 125 if the heap can't be read. With --leaks it is 1 if blocks are leaked.
     #[command(
         override_usage = "seepmeter heap [OPTIONS] PID\n       seepmeter heap [OPTIONS] --core FILE"
     )]

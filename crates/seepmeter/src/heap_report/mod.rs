@@ -1,5 +1,10 @@
 //! What `seepmeter heap` shows.
 
+mod growth;
+mod json;
+mod leaks;
+mod paths;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -8,6 +13,21 @@ use seepmeter_heap::{
     Marks, OtherAllocator,
 };
 use seepmeter_record::human;
+
+pub(crate) use self::growth::{GrownClass, GrowthReport};
+pub(crate) use self::leaks::LeakReport;
+pub(crate) use self::paths::Answer;
+
+/// How a look has disturbed a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standstill {
+    /// For how long it stood still for the copy.
+    pub(crate) copy: Duration,
+    /// For how long it stood still for the copy's end.
+    pub(crate) end: Duration,
+    /// How long the copy has lived.
+    pub(crate) age: Duration,
+}
 
 /// What /proc/PID/status had, and what of it is in no page table of a copy. In bytes.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +42,15 @@ pub(crate) struct Resident {
     pub(crate) left_out: u64,
     /// False on a kernel that counts the page of zeros too.
     pub(crate) without_zeros: bool,
+}
+
+impl Resident {
+    /// What of the resident set is not in the account. None if the kernel does not say how large the set is.
+    fn unexplained(&self, account: &Account) -> Option<i64> {
+        let counted = [self.shared, self.files].into_iter().flatten().sum::<u64>();
+        let known = account.total() + self.left_out + counted;
+        Some(self.all?.cast_signed().saturating_sub_unsigned(known))
+    }
 }
 
 /// What was found in the heaps.
@@ -39,8 +68,8 @@ pub(crate) struct Heap {
 #[derive(Debug)]
 pub(crate) struct HeapReport {
     pub(crate) name: String,
-    /// For how long the process stood still for the copy and for its end, and how long the copy lived.
-    pub(crate) pauses: Option<(Duration, Duration, Duration)>,
+    /// None for a core file.
+    pub(crate) standstill: Option<Standstill>,
     /// None for a core file, which does not say what was resident.
     pub(crate) account: Option<(Account, Resident)>,
     pub(crate) heap: Result<Heap, CensusError>,
@@ -93,8 +122,9 @@ fn words(item: AccountItem) -> &'static str {
     }
 }
 
-fn class_name(class: &BlockClass) -> String {
-    match &class.name {
+/// What a class is called.
+pub(crate) fn class_name(name: &BlockName) -> String {
+    match name {
         BlockName::PythonObject(name) => name.clone(),
         BlockName::PythonBuffer(name) => format!("{name} (buffer)"),
         BlockName::PythonFreeList => "free lists of CPython".to_owned(),
@@ -111,8 +141,8 @@ impl HeapReport {
     /// The report as text, with so many classes.
     pub(crate) fn text(&self, top: usize) -> String {
         let mut text = format!("{}\n", self.name);
-        if let Some((first, second, age)) = self.pauses {
-            let [first, second, age] = [first, second, age].map(time);
+        if let Some(Standstill { copy, end, age }) = self.standstill {
+            let [first, second, age] = [copy, end, age].map(time);
             let line = format!("stood still for {first} and {second}; its copy lived for {age}\n");
             text.push_str(&line);
         }
@@ -136,7 +166,6 @@ fn account_lines(account: &Account, resident: Resident, text: &mut String) {
     rows.push((resident.left_out, "memory that a fork does not copy"));
     rows.push((resident.shared.unwrap_or(0), "shared memory"));
     rows.push((resident.files.unwrap_or(0), "pages of files"));
-    let known: u64 = rows.iter().map(|(bytes, _)| bytes).sum();
     let percent = |bytes: f64| format!("{:.1} %", 100.0 * bytes / all.max(1) as f64);
     text.push('\n');
     let mut line = |size: String, share: String, name: &str| {
@@ -147,7 +176,7 @@ fn account_lines(account: &Account, resident: Resident, text: &mut String) {
     for &(size, name) in rows.iter().filter(|(size, _)| *size > 0) {
         line(bytes(size), percent(size as f64), name);
     }
-    let rest = all.cast_signed().saturating_sub_unsigned(known);
+    let rest = resident.unexplained(account).unwrap_or(0);
     line(human::bytes(rest), percent(rest as f64), "unexplained");
     if !resident.without_zeros {
         text.push_str(
@@ -165,7 +194,7 @@ impl Heap {
             let note =
                 unreachable.map_or(String::new(), |sum| format!(", {} unreachable", sum.count));
             let (size, count) = (bytes(class.bytes), class.count);
-            let _ = writeln!(text, "{size:>11} {count:>9}  {}{note}", class_name(class));
+            let _ = writeln!(text, "{size:>11} {count:>9}  {}{note}", class_name(&class.name));
         }
         if !rest.is_empty() {
             let size = bytes(rest.iter().map(|class| class.bytes).sum());
@@ -185,7 +214,7 @@ impl Heap {
                 let (blocks, size) = (human::count(count, "block"), bytes(size));
                 let _ = writeln!(
                     text,
-                    "\n{blocks} ({size}) unreachable now: not called leaked, since what was just given out is in nobody's hands for a moment"
+                    "\n{blocks} ({size}) unreachable now: not called leaked, since what was just given out is in nobody's hands for a moment; --leaks looks twice"
                 );
             }
             (None, Some(doubt)) => {
@@ -193,13 +222,18 @@ impl Heap {
             }
             (None, None) => {}
         }
-        if !self.others.is_empty() {
-            let names: Vec<&str> = self.others.iter().map(OtherAllocator::name).collect();
-            let _ = writeln!(
-                text,
-                "\nnot read: the blocks of {}; their memory is in other lines of the account",
-                names.join(", ")
-            );
-        }
+        text.push_str(&not_read(&self.others));
     }
+}
+
+/// Whose blocks are in no list of blocks.
+fn not_read(others: &[OtherAllocator]) -> String {
+    if others.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = others.iter().map(OtherAllocator::name).collect();
+    format!(
+        "\nnot read: the blocks of {}; their memory is in other lines of the account\n",
+        names.join(", ")
+    )
 }

@@ -67,11 +67,14 @@ class StackWeights {
     return this.series.get(stack);
   }
 
-  // The bins of a part of the run, from the first up to the one before the last.
+  // The bins of a part of the run, from the first up to the one before the last. Growth begins at the end of the
+  // first bin of the run: what a program maps while it starts is no growth.
   binsOf(choice, view) {
     const { width, bins } = this.data;
-    const [from, to] = view || this.spans[STACK_WEIGHTS[choice].graph];
-    const first = Math.min(Math.max(Math.round(from / width), 0), bins - 1);
+    const { graph } = STACK_WEIGHTS[choice];
+    const [from, to] = view || this.spans[graph];
+    const least = graph === "mapped" ? Math.min(1, bins - 1) : 0;
+    const first = Math.min(Math.max(Math.round(from / width), least), bins - 1);
     return [first, Math.min(Math.max(Math.round(to / width), first + 1), bins)];
   }
 

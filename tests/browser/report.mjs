@@ -101,7 +101,10 @@ const tests = {
             const clip = { x: 0, y: 0, width, height: width < 600 ? 1400 : 1300 };
             await page.screenshot({ path: join(screenshots, `report-${width}-${scheme}.png`), fullPage: true, clip });
           }
-          if (screenshots && name === "flames") await page.locator("#flame").screenshot({ path: join(screenshots, `flame-${width}-${scheme}.png`) });
+          if (screenshots && name === "flames") {
+            await page.selectOption("#flame-weight", "held");
+            await page.locator("#flame").screenshot({ path: join(screenshots, `flame-${width}-${scheme}.png`) });
+          }
           await close();
         }
       }

@@ -220,7 +220,7 @@ impl StackProfile {
         if let Some(MappedStack { stack, bytes, .. }) = self.mapped.remove(&ended) {
             self.held.entry(stack).or_default().change(bytes, 0, next_bin);
         }
-        if !self.values.subject(ended).is_some_and(|it| it.kind == SubjectKind::Process) {
+        if self.values.subject(ended).is_none_or(|it| it.kind != SubjectKind::Process) {
             return;
         }
         self.threads.retain(|_, thread| thread.process != Some(ended));

@@ -131,7 +131,10 @@ class FlameGraph {
     const { base, leftOut } = weights.graphs[graph];
     const [from, to] = weights.times(weights.binsOf(choice, this.view)).map(duration);
     const isJudged = this.view === null && graph === "mapped" && weights.isJudged;
-    const sentences = [`Width: ${says}, from ${from} to ${to}${isJudged ? " (the judged span)" : ""}: ${this.amount(this.tree.nodes[0].weight)} in all.`];
+    const isLevel = choice === "held" || (choice === "grown" && this.againstBase);
+    const when = isLevel ? `at ${to}` : `from ${from} to ${to}${isJudged ? " (the judged span)" : ""}`;
+    const more = choice === "grown" && this.againstBase ? "address space that is more than in the base" : says;
+    const sentences = [`Width: ${more}, ${when}: ${this.amount(this.tree.nodes[0].weight)} in all.`];
     if (this.againstBase) sentences.push(`The base is ${base.runs === 1 ? "one run" : `the mean of ${base.runs} runs`}, ${graph === "mapped" ? "at the end" : "as a whole"}.`);
     else if (weights.isCompared && base === null) sentences.push("The base has no such stacks.");
     if (leftOut > 0) sentences.push(`${leftOut} smaller stacks are one frame.`);

@@ -4,7 +4,7 @@
 // What can weigh: how it is chosen, and in a sentence.
 const STACK_WEIGHTS = {
   grown: { graph: "mapped", option: "bytes grown", says: "address space grown" },
-  held: { graph: "mapped", option: "bytes mapped at the end", says: "address space mapped at the end" },
+  held: { graph: "mapped", option: "bytes mapped at the end", says: "address space mapped" },
   samples: { graph: "samples", option: "samples", says: "samples of threads" },
 };
 

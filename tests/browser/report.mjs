@@ -74,9 +74,22 @@ async function inColumn(page, t, name) {
   }, [t, name]);
 }
 
+// The frames of the flame graph by their names, each with its place and its colour. Of a name that is there several
+// times it is the last one.
+async function frames(page) {
+  return page.evaluate(() => {
+    const of = (frame) => {
+      const { left, top, width } = frame.style;
+      const [x, y, wide] = [left, top, width].map(parseFloat);
+      return [frame.textContent, { left: x, top: y, width: wide, colour: getComputedStyle(frame).backgroundColor, classes: [...frame.classList].filter((it) => it !== "current") }];
+    };
+    return Object.fromEntries([...document.querySelectorAll("#flame .frame")].map(of));
+  });
+}
+
 const tests = {
   async "each report at each width and in each theme logs nothing, loads nothing, and is no wider than the screen"() {
-    for (const name of ["leak", "steps", "tree", "hostile", "large", "empty", "compared", "service"]) {
+    for (const name of ["leak", "steps", "tree", "hostile", "large", "empty", "compared", "service", "flame", "flames"]) {
       for (const width of WIDTHS) {
         for (const scheme of SCHEMES) {
           const { page, close } = await open(name, { width, scheme });
@@ -87,6 +100,10 @@ const tests = {
           if (screenshots && name === "service") {
             const clip = { x: 0, y: 0, width, height: width < 600 ? 1400 : 1300 };
             await page.screenshot({ path: join(screenshots, `report-${width}-${scheme}.png`), fullPage: true, clip });
+          }
+          if (screenshots && name === "flames") {
+            await page.selectOption("#flame-weight", "held");
+            await page.locator("#flame").screenshot({ path: join(screenshots, `flame-${width}-${scheme}.png`) });
           }
           await close();
         }
@@ -198,6 +215,139 @@ const tests = {
     await close();
   },
 
+  async "the flame graph is as wide as what grew over the judged span, and a search finds its share"() {
+    const { page, close } = await open("flame");
+    const flame = await frames(page);
+    const { judged, stacks } = await page.evaluate(() => window.seepmeter.data);
+    const grown = await page.evaluate(() => window.seepmeter.flame.tree.nodes[0].weight);
+    // What is mapped in the first bin of the run is no growth.
+    const expected = 20_000 * (judged[1] - Math.max(judged[0], stacks.width));
+    assert.ok(Math.abs(grown / expected - 1) < 0.05, `${grown} of ${expected}`);
+    assert.deepEqual(Object.keys(flame), ["all", "_start", "main", "serve", "keep_session", "mmap"], "what did not grow has no frame");
+    assert.ok(flame.keep_session.width > 99 && flame.keep_session.top > flame.serve.top, JSON.stringify(flame));
+    await page.selectOption("#flame-weight", "held");
+    const held = await frames(page);
+    const [all, cache] = await page.evaluate(() => {
+      const { tree, weights } = window.seepmeter.flame;
+      return [0, weights.data.nodes.findIndex((_, node) => weights.name(node) === "load_cache")].map((node) => tree.nodes[node].weight);
+    });
+    assert.equal(cache, 8 * 2 ** 20);
+    assert.ok(Math.abs(held.load_cache.width - (100 * cache) / all) < 0.01, `${held.load_cache.width}`);
+    await page.fill("#flame-search", "LOAD_c");
+    assert.equal(await page.textContent("#flame-found"), `found in ${await page.evaluate((part) => figures(part), (100 * cache) / all)} %`);
+    assert.deepEqual(await page.locator("#flame .frame.match").allTextContents(), ["load_cache"]);
+    assert.equal(await page.locator("#flame table tbody tr").count(), 1, "the table is searched too");
+    await page.fill("#flame-search", "no such function");
+    assert.equal(await page.textContent("#flame-found"), "nothing found");
+    await close();
+  },
+
+  async "a frame is zoomed by a click and by the keyboard, and its figures are written"() {
+    const { page, close } = await open("flame");
+    await page.selectOption("#flame-weight", "held");
+    const before = await frames(page);
+    assert.ok(before.serve.width < 80);
+    await page.locator("#flame .frame", { hasText: "serve" }).click();
+    const zoomed = await frames(page);
+    assert.equal(zoomed.serve.width, 100);
+    assert.ok(!("load_cache" in zoomed) && zoomed.main.width === 100);
+    assert.ok(Math.abs(zoomed.keep_session.width / before.keep_session.width - 100 / before.serve.width) < 0.01);
+    assert.match(await page.textContent("#flame .readout"), /^serve: [0-9.]+ MiB, [0-9.]+ %; /);
+    await page.focus("#flame figure");
+    await page.keyboard.press("Escape");
+    assert.deepEqual(await frames(page), before);
+    for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight", "ArrowLeft"]) await page.keyboard.press(key);
+    const { heaviest, current } = await page.evaluate(() => {
+      const { flame } = window.seepmeter;
+      const main = flame.weights.data.nodes.findIndex((_, node) => flame.weights.name(node) === "main");
+      return { heaviest: flame.shownChildren(main)[0], current: flame.current };
+    });
+    assert.equal(current, heaviest);
+    await page.keyboard.press("Enter");
+    const name = await page.evaluate(() => window.seepmeter.flame.weights.name(window.seepmeter.flame.focus));
+    assert.equal((await frames(page))[name].width, 100);
+    await page.keyboard.press("Backspace");
+    assert.deepEqual(await frames(page), before);
+    await page.locator("#flame .frame", { hasText: "give_back" }).hover();
+    assert.match(await page.textContent("#flame .readout"), /^give_back: 1 MiB, .*; 4 MiB at the start, 1 MiB at the end \(-3 MiB\)$/);
+    await close();
+  },
+
+  async "a part of the run that is brushed filters the flame graph"() {
+    const { page, close } = await open("flame");
+    const weight = () => page.evaluate(() => window.seepmeter.flame.tree.nodes[0].weight);
+    const whole = await weight();
+    const over = await page.locator("#curve .u-over").boundingBox();
+    await page.mouse.move(over.x + over.width * 0.55, over.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(over.x + over.width * 0.8, over.y + 60, { steps: 4 });
+    await page.mouse.up();
+    const [from, to] = await page.evaluate(() => window.seepmeter.curve.view);
+    const { width } = await page.evaluate(() => window.seepmeter.data.stacks);
+    // The edges are those of bins.
+    assert.ok(Math.abs((await weight()) - 20_000 * (to - from)) <= 20_000 * 2 * width, `${await weight()}`);
+    assert.ok((await weight()) < whole / 2);
+    await page.selectOption("#flame-weight", "samples");
+    const brushed = await frames(page);
+    assert.ok(brushed.load_cache.width > 99 && !("sleep" in brushed), JSON.stringify(brushed));
+    assert.match(await page.textContent("#flame-note"), /from 5 m /);
+    await page.click("#curve button[data-zoom=all]");
+    const all = await frames(page);
+    assert.ok(Math.abs(all.sleep.width - 50) < 1 && Math.abs(all.load_cache.width - 50) < 1, JSON.stringify(all));
+    // The thread was in one stack in the first half, in the other one in the second.
+    assert.ok(all.sleep.classes.includes("shrank") && all.load_cache.classes.includes("grew") && all.main.classes.includes("same"));
+    await close();
+  },
+
+  async "colours are of the difference: to the start, and to the base if there is one"() {
+    for (const scheme of SCHEMES) {
+      const one = await open("flame", { scheme });
+      await one.page.selectOption("#flame-weight", "held");
+      const own = await frames(one.page);
+      const [grew, shrank, same] = ["keep_session", "give_back", "load_cache"].map((name) => own[name].colour);
+      assert.equal(new Set([grew, shrank, same]).size, 3, `${grew} ${shrank} ${same}`);
+      await one.close();
+      const { page, close } = await open("flames", { scheme });
+      assert.equal(await page.inputValue("#flame-against"), "base");
+      await page.selectOption("#flame-weight", "held");
+      const compared = await frames(page);
+      assert.ok(compared.keep_session.classes.includes("grew") && compared.give_back.classes.includes("same"), JSON.stringify(compared));
+      await page.selectOption("#flame-against", "self");
+      assert.ok((await frames(page)).give_back.classes.includes("shrank"));
+      await close();
+    }
+  },
+
+  async "the table behind the flame graph has the stacks, and the folded lines are downloaded"() {
+    const { page, close } = await open("flame");
+    await page.selectOption("#flame-weight", "held");
+    await page.click("summary:text('The stacks as a table')");
+    const rows = await page.locator("#flame table tbody tr").allInnerTexts();
+    assert.equal(rows.length, 3);
+    assert.ok(rows[0].startsWith("mmap") && rows[0].includes("keep_session ← serve ← main ← _start"), rows[0]);
+    const [file] = await Promise.all([page.waitForEvent("download"), page.click("#file-stacks")]);
+    const lines = await readFile(await file.path(), "utf8");
+    assert.ok(lines.includes(`_start;main;load_cache;mmap ${8 * 2 ** 20}\n`), lines);
+    await close();
+    const plain = await open("leak");
+    assert.ok(await plain.page.isHidden("#flame") && await plain.page.isHidden("#file-stacks"));
+    await plain.close();
+  },
+
+  async "of many stacks those that weigh less are one frame, and the note says so"() {
+    const { page, close } = await open("large");
+    const { leftOut } = await page.evaluate(() => window.seepmeter.data.stacks.graphs[0]);
+    assert.ok(leftOut > 1000 && (await page.textContent("#flame-note")).includes(`${leftOut} smaller stacks are one frame.`), `${leftOut}`);
+    const took = await page.evaluate(() => {
+      const begin = performance.now();
+      window.seepmeter.flame.show([300, 900]);
+      return performance.now() - begin;
+    });
+    console.log(`a brush of the large page took ${Math.round(took)} ms`);
+    assert.ok(took < 2000, `${took} ms`);
+    await close();
+  },
+
   async "each process of a tree has a lane"() {
     const { page, close } = await open("tree");
     assert.equal(await page.locator("#lanes li").count(), 3);
@@ -270,10 +420,15 @@ const tests = {
     const { page, close } = await open("hostile");
     const hostile = "</script><img src=x onerror=alert(1)>";
     assert.equal(await page.evaluate(() => document.images.length), 0);
-    for (const place of ["h1", "dl", "#growth", "#curve .legend", "#area .legend"]) {
+    for (const place of ["h1", "dl", "#growth", "#curve .legend", "#area .legend", "#flame .frames", "#flame table"]) {
       assert.ok((await page.textContent(place)).includes(hostile), `${place} does not show the name`);
     }
     assert.ok((await page.title()).includes(hostile));
+    await page.locator("#flame .frame", { hasText: hostile }).first().click();
+    assert.ok((await page.textContent("#flame .readout")).startsWith(hostile));
+    await page.fill("#flame-search", "alert(1)");
+    assert.ok((await page.textContent("#flame-found")).startsWith("found in 100 %"));
+    assert.equal(await page.evaluate(() => document.images.length + document.querySelectorAll(".frames *:not(div)").length), 0);
     // What gets past everything else is stopped by the policy: that is tried in a page of its own.
     const csv = await page.evaluate(() => growthCsv(window.seepmeter.data));
     assert.ok(csv.includes("'=cmd"), csv);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use seepmeter_record::conventions::{DescriptorKind, MappingClass, attribute, metric};
 use seepmeter_record::{
-    AttributeKey, AttributeType, Attributes, Cost, End, Footer, Header, Metric, MetricId,
-    MetricSpec, Point, Record, Sample, SamplerId, SamplerInfo, Subject, SubjectId, SubjectKind,
-    TargetEnd, TargetInfo, TargetOrigin, jsonl,
+    AttributeKey, AttributeType, Attributes, Cost, End, Footer, Frame, FrameId, Header, Metric,
+    MetricId, MetricSpec, Point, Record, Sample, SamplerId, SamplerInfo, Stack, StackId, Subject,
+    SubjectId, SubjectKind, TargetEnd, TargetInfo, TargetOrigin, jsonl,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -29,6 +29,8 @@ pub struct Synthetic {
     target: Subject,
     parts: Vec<Subject>,
     courses: Vec<Course>,
+    frames: Vec<Frame>,
+    stacks: Vec<Stack>,
 }
 
 impl Synthetic {
@@ -42,7 +44,14 @@ impl Synthetic {
             name: "made-up".into(),
             attributes: Attributes::new().with(attribute::PID, 7).with(attribute::START_TIME, 1),
         };
-        let empty = Self { samples, target, parts: Vec::new(), courses: Vec::new() };
+        let empty = Self {
+            samples,
+            target,
+            parts: Vec::new(),
+            courses: Vec::new(),
+            frames: Vec::new(),
+            stacks: Vec::new(),
+        };
         empty.metric(metric::RSS, value)
     }
 
@@ -153,6 +162,43 @@ impl Synthetic {
         self.course(id, metric::CGROUP_ANON.of(SubjectKind::Cgroup), value)
     }
 
+    /// There is a stack of these functions, the outermost first; the first one has the number 0.
+    #[must_use]
+    pub fn stack(mut self, functions: &[&str]) -> Self {
+        let frames = functions.iter().rev().map(|function| self.frame(function)).collect();
+        let id = StackId(self.stacks.len() as u32);
+        self.stacks.push(Stack { id, frames, truncated: None });
+        self
+    }
+
+    fn frame(&mut self, function: &str) -> FrameId {
+        let function = Some(function.into());
+        if let Some(known) = self.frames.iter().find(|frame| frame.function == function) {
+            return known.id;
+        }
+        let id = FrameId(self.frames.len() as u32);
+        let address = u64::from(id.0);
+        let (image, file, line, inlined) = (None, None, None, Vec::new());
+        self.frames.push(Frame { id, image, address, function, file, line, inlined });
+        id
+    }
+
+    /// So many bytes are mapped from the stack that was made last.
+    #[must_use]
+    pub fn maps(mut self, value: impl Fn(i64) -> i64 + 'static) -> Self {
+        let stack = StackId(self.stacks.len() as u32 - 1);
+        let attributes = Attributes::new().with(attribute::STACK, stack);
+        let id = self.add(Some(TARGET), SubjectKind::Stack, "a stack", attributes);
+        self.course(id, metric::MAPPED.of(SubjectKind::Stack), value)
+    }
+
+    /// Its process has a thread, which is in the stack of this number.
+    #[must_use]
+    pub fn thread(mut self, name: &str, stack: impl Fn(i64) -> i64 + 'static) -> Self {
+        let id = self.add(Some(TARGET), SubjectKind::Thread, name, Attributes::new());
+        self.course(id, metric::STACK.of(SubjectKind::Thread), stack)
+    }
+
     fn subject(
         mut self,
         kind: SubjectKind,
@@ -211,6 +257,8 @@ impl Synthetic {
         for (id, spec) in (0..).map(MetricId).zip(&metrics) {
             write(&Record::Metric(Arc::new(metric_record(id, spec))));
         }
+        self.frames.iter().for_each(|frame| write(&Record::Frame(Arc::new(frame.clone()))));
+        self.stacks.iter().for_each(|stack| write(&Record::Stack(Arc::new(stack.clone()))));
         for subject in std::iter::once(&self.target).chain(&self.parts) {
             write(&Record::Subject(Arc::new(subject.clone())));
         }

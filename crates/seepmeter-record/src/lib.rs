@@ -37,6 +37,7 @@ mod model;
 mod pairs;
 mod printable;
 mod restarts;
+mod stack_profile;
 mod stacks;
 mod standard_input;
 mod stream_state;
@@ -53,6 +54,7 @@ pub use model::{
 };
 pub use printable::{is_printable, printable, printable_json, printable_lines};
 pub use restarts::{Restart, RestartLog};
+pub use stack_profile::{ProfiledStack, StackProfile, StackWeight};
 pub use stacks::StackDefinitions;
 pub use standard_input::standard_input;
 pub use stream_state::StreamState;

@@ -31,9 +31,11 @@ function offerFile(id, type, text) {
   });
 }
 
-function offerFiles(data) {
+function offerFiles(data, flame) {
   offerFile("file-curve", "text/csv", () => curveCsv(data));
   document.getElementById("file-growth").parentElement.hidden = data.growth.rows.length === 0;
   offerFile("file-growth", "text/csv", () => growthCsv(data));
+  document.getElementById("file-stacks").parentElement.hidden = flame === null;
+  offerFile("file-stacks", "text/plain", () => foldedStacks(flame.weights));
   offerFile("file-verdict", "application/json", () => document.getElementById("verdict-json").textContent + "\n");
 }

@@ -5,12 +5,13 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const { growth, unit } = data;
   const charts = [];
-  let [area, table] = [null, null];
+  let [area, table, flame] = [null, null, null];
 
   // Whatever part of the run the curve shows, the rest of the page is about.
   const curve = new CurveChart(document.getElementById("curve"), data, (view) => {
     if (area !== null) area.show(view);
     if (table !== null) table.show(view);
+    if (flame !== null) flame.show(view);
   });
   charts.push(curve);
 
@@ -32,7 +33,13 @@
   }
   lanes(document.getElementById("lanes"), data);
   if (data.compared !== null) intervals(document.getElementById("compared"), data);
-  offerFiles(data);
+  if (data.stacks !== null) {
+    const section = document.getElementById("flame");
+    section.hidden = false;
+    flame = new FlameGraph(section, data);
+    charts.push(flame);
+  }
+  offerFiles(data, flame);
 
   // The keys, while the curve has the focus.
   const keys = {
@@ -65,5 +72,5 @@
   new ResizeObserver(() => charts.forEach((chart) => chart.resize())).observe(document.querySelector("main"));
 
   // For tests: what is drawn, and where.
-  window.seepmeter = { data, curve, area, table };
+  window.seepmeter = { data, curve, area, table, flame };
 })();

@@ -3,6 +3,7 @@
 use seepmeter_analysis::cells::Cells;
 use seepmeter_analysis::compare::Difference;
 use seepmeter_analysis::{Comparison, Series};
+use seepmeter_record::StackProfile;
 use seepmeter_verdict::RunComparison;
 use serde::Serialize;
 
@@ -17,7 +18,7 @@ const MOST_RUNS: usize = 16;
 const MOST_SUBJECTS: usize = 12;
 
 /// Runs of a new version beside those of a base.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ComparedRuns {
     /// What differs.
     pub comparison: RunComparison,
@@ -26,7 +27,7 @@ pub struct ComparedRuns {
 }
 
 /// A run beside the one that is reported on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OtherRun {
     /// What it is called: its file.
     pub name: String,
@@ -34,6 +35,8 @@ pub struct OtherRun {
     pub is_base: bool,
     /// Its series, as it is compared.
     pub series: Series,
+    /// The stacks of its threads, and what they have mapped.
+    pub stacks: StackProfile,
 }
 
 /// What the scripts draw of it.

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::compared::{ComparedData, ComparedRuns};
 use crate::escape;
+use crate::flame::{self, FlameData};
 use crate::growth::{self, Growth};
 use crate::run_facts::RunFacts;
 
@@ -92,6 +93,7 @@ pub(crate) struct PageData {
     processes: Vec<Line>,
     growth: Growth,
     compared: Option<ComparedData>,
+    stacks: Option<FlameData>,
 }
 
 /// A curve in bins, from the lowest to the highest value of each; `null` where nothing was sampled.
@@ -209,6 +211,7 @@ impl<'a> ReportContent<'a> {
             processes: chart.parts.iter().map(|part| Line::of(&part.name, &part.curve)).collect(),
             growth: growth::of(self),
             compared,
+            stacks: flame::of(self),
         }
     }
 }

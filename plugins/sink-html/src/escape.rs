@@ -50,12 +50,17 @@ pub(crate) fn json_text(json: &str) -> String {
 
 /// A name as it is shown: of a very long one its begin and its end.
 pub(crate) fn name(name: &str) -> String {
+    within(name, LONGEST_NAME)
+}
+
+/// The same with so many characters at most, and no fewer than its end has.
+pub(crate) fn within(name: &str, longest: usize) -> String {
     let shown = printable(name);
     let length = shown.chars().count();
-    if length <= LONGEST_NAME {
+    if length <= longest {
         return shown.into_owned();
     }
-    let begin = shown.chars().take(LONGEST_NAME - END_OF_NAME - 1);
+    let begin = shown.chars().take(longest.saturating_sub(END_OF_NAME + 1));
     begin.chain(['…']).chain(shown.chars().skip(length - END_OF_NAME)).collect()
 }
 

@@ -17,6 +17,7 @@
 mod compared;
 mod content;
 mod escape;
+mod flame;
 mod growth;
 mod measured;
 mod page;

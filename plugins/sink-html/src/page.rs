@@ -20,12 +20,14 @@ const STYLE: &str =
 const LICENCE: &str = include_str!("../vendor/uplot/LICENSE");
 
 /// In the order in which they run.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 9] = [
     include_str!("../vendor/uplot/uPlot.iife.min.js"),
     include_str!("../page/figures.js"),
     include_str!("../page/curve.js"),
     include_str!("../page/growth.js"),
     include_str!("../page/compared.js"),
+    include_str!("../page/stacks.js"),
+    include_str!("../page/flame.js"),
     include_str!("../page/files.js"),
     include_str!("../page/main.js"),
 ];

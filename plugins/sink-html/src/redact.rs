@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
-use seepmeter_record::{Bytes, EventKind, Header, Record, Subject, SubjectKind, TargetOrigin};
+use seepmeter_record::{
+    Bytes, EventKind, Frame, Header, Image, Record, Subject, SubjectKind, TargetOrigin,
+};
 
 use seepmeter_verdict::{Conclusion, MetricOutcome, Part, RunSeries, Scope, Verdict};
 
 use crate::compared::ComparedRuns;
 
 /// Replaces paths, arguments, marks and the host by tokens such as `path-3`: the same text by the same token
-/// within one report. Names of programs and of threads, pids and figures stay.
+/// within one report. Names of programs, of threads and of functions, pids and figures stay.
 #[derive(Debug, Default)]
 pub struct Redactor {
     tokens: HashMap<(&'static str, String), String>,
@@ -35,6 +37,11 @@ impl Redactor {
                 self.event(&mut event.kind);
                 Record::Event(event)
             }
+            Record::Image(image) => {
+                let path = self.text(&image.path.to_string()).into();
+                Record::Image(Image { path, ..Image::clone(image) }.into())
+            }
+            Record::Frame(frame) => Record::Frame(self.frame(frame).into()),
             Record::Footer(footer) => {
                 let mut footer = footer.clone();
                 // As the user named it: `csv,path=/home/…`.
@@ -89,6 +96,22 @@ impl Redactor {
             *value = self.text(value);
         }
         header
+    }
+
+    /// The name that a JIT compiler gives its code may have the path of a script.
+    fn frame(&mut self, frame: &Frame) -> Frame {
+        let mut frame = frame.clone();
+        let inlined = frame.inlined.iter_mut();
+        let functions = inlined.map(|call| &mut call.function).chain(&mut frame.function);
+        functions.for_each(|name| *name = self.function(&name.to_string()).into());
+        (frame.file, frame.line) = (None, None);
+        frame.inlined.iter_mut().for_each(|call| (call.file, call.line) = (None, None));
+        frame
+    }
+
+    /// `operator/` of C++ is no path.
+    fn function(&mut self, name: &str) -> String {
+        if name.contains("operator/") { name.to_owned() } else { self.text(name) }
     }
 
     fn command(&mut self, words: &mut [Bytes]) {
@@ -247,6 +270,14 @@ mod tests {
         ] {
             assert_eq!(redactor.process(name), shown);
         }
-        assert_eq!(redactor.words("cannot read /proc/7/maps: denied"), "cannot read path-5 denied");
+        let (script, shown) = ("handle /home/alice/app.js:10", "handle path-5");
+        for (name, shown) in [
+            (script, shown),
+            ("f<a::b>(int)", "f<a::b>(int)"),
+            ("x::operator/(y)", "x::operator/(y)"),
+        ] {
+            assert_eq!(redactor.function(name), shown);
+        }
+        assert_eq!(redactor.words("cannot read /proc/7/maps: denied"), "cannot read path-6 denied");
     }
 }

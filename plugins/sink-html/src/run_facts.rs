@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use seepmeter_chart::MarkLog;
 use seepmeter_record::{
-    End, Event, EventKind, Footer, Header, Record, SamplerId, Subject, SubjectId,
+    End, Event, EventKind, Footer, Header, Record, SamplerId, StackProfile, Subject, SubjectId,
 };
 
 /// So many different findings are kept; of the others it is known how many there were.
 const MOST_FINDINGS: usize = 32;
 
 /// The facts of a run, in bounded memory: the header, the footer, marks, and what was not seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct RunFacts {
     pub(crate) header: Option<Arc<Header>>,
     pub(crate) footer: Option<Footer>,
@@ -25,12 +25,15 @@ pub struct RunFacts {
     pub(crate) more_findings: u64,
     /// The longest interval of a sampler that was slowed down, in ns.
     pub(crate) backed_off: BTreeMap<SamplerId, u64>,
+    /// The stacks of its threads, and what they have mapped.
+    pub(crate) stacks: StackProfile,
 }
 
 impl RunFacts {
     /// Observes one record of the stream.
     pub fn observe(&mut self, record: &Record) {
         self.marks.observe(record);
+        self.stacks.apply(record);
         match record {
             Record::Header(header) => self.header = Some(Arc::clone(header)),
             Record::Subject(subject) if self.is_named(subject.id) => {

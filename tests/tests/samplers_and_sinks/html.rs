@@ -184,11 +184,84 @@ fn the_page_of_a_tree_has_each_process_and_whose_part_a_mapping_is() {
 }
 
 #[test]
+fn the_flame_graph_of_a_live_run_has_the_stacks_that_the_sink_stacks_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = words![
+        "run",
+        "-q",
+        "--no-summary",
+        "-i",
+        "10ms",
+        "--budget",
+        "100%",
+        "-s",
+        "statm",
+        "-s",
+        "ptrace,calls=memory,unsafe=yes",
+        "-o",
+        "html,path=x.html",
+        "-o",
+        "jsonl,path=r",
+        "-o",
+        "stacks,weight=mapped,path=folded",
+        "--",
+        test_target(),
+        "map",
+        "3"
+    ];
+    let mut running = seepmeter(words).in_folder(folder.path()).start();
+    for turn in 1..=2 {
+        running.say("");
+        let _ = running.nth_line("mapped", turn);
+    }
+    let _ = running.finish().expect(0);
+    let page = std::fs::read_to_string(folder.path().join("x.html")).unwrap();
+    assert!(report(&folder.path().join("r")) == page, "the report has another page");
+    let shown = data(&page, "data");
+    let weights: Vec<&Value> =
+        shown["stacks"]["graphs"].as_array().unwrap().iter().map(|it| &it["weight"]).collect();
+    assert_eq!(weights, ["mapped", "samples"]);
+    let mut lines: Vec<String> = stack_weights(&shown)
+        .into_iter()
+        .filter(|(_, held)| *held > 0)
+        .map(|(names, held)| format!("{} {held}", names.join(";").replace("; ", ": ")))
+        .collect();
+    lines.sort();
+    let folded = std::fs::read_to_string(folder.path().join("folded")).unwrap();
+    let mut expected: Vec<&str> = folded.lines().collect();
+    expected.sort_unstable();
+    assert!(folded.contains("test_target::map::keeps"), "{folded}");
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_run_without_stacks_has_no_flame_graph_and_a_base_without_them_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = Synthetic::flat(300, 1).write(folder.path(), "plain.jsonl");
+    assert!(data(&report(&plain), "data")["stacks"].is_null());
+    let mapping = |seed, bytes| {
+        let run = Synthetic::leak(400, seed).stack(&["main", "keep"]).maps(move |i| bytes * i);
+        run.write(folder.path(), &format!("{seed}.jsonl"))
+    };
+    let (base, other, new) = (mapping(2, 100), mapping(3, 300), mapping(4, 1000));
+    let compared = |words| data(&seepmeter(words).done().expect(0).out(), "data");
+    let shown = compared(words!["report", "-o", "-", plain, new]);
+    assert!(shown["stacks"]["graphs"][0]["base"].is_null(), "{}", shown["stacks"]);
+    // The mean of what each has mapped at its end.
+    let shown = compared(words!["report", "-o", "-", base, other, "--", new]);
+    let graph = &shown["stacks"]["graphs"][0];
+    assert_eq!((&graph["base"]["runs"], &graph["stacks"][0][2]), (&2.into(), &(200 * 399).into()));
+}
+
+#[test]
 fn what_comes_from_the_target_is_data_and_runs_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let hostile = Synthetic::leak(300, 1)
         .named(HOSTILE)
         .part(HOSTILE, MappingClass::Heap, |i| 30_000_000 + 20_000 * i)
+        .stack(&["main", HOSTILE])
+        .maps(|i| 4096 * i)
+        .thread(HOSTILE, |_| 0)
         .write(folder.path(), "r.jsonl");
     let recording = std::fs::read_to_string(&hostile).unwrap();
     let name = serde_json::to_string(HOSTILE).unwrap();
@@ -203,7 +276,7 @@ fn what_comes_from_the_target_is_data_and_runs_nothing() {
     assert!(!page.contains("<img"), "markup of the target");
     assert!(!page.contains(['\u{1b}', '\u{202e}', '\u{2028}']), "what acts on a reader's line");
     let own = page.matches("</script").count();
-    assert_eq!(own, 9, "the page's own seven scripts and two elements of data");
+    assert_eq!(own, 11, "the page's own nine scripts and two elements of data");
     let begin = "&lt;/script&gt;&lt;img src=x ";
     let whole =
         format!("{begin}onerror=alert(1)&gt;\\u{{1b}}[2J\\u{{202e}}{{{{body}}}}\\u{{2028}}");
@@ -221,6 +294,8 @@ fn what_comes_from_the_target_is_data_and_runs_nothing() {
     let named = "</script><img src=x onerror=alert(1)>\\u{1b}[2J\\u{202e}{{body}}\\u{2028}";
     assert_eq!(data["growth"]["rows"][0][0], named);
     assert_eq!(data["marks"][0][1], named);
+    let names = data["stacks"]["names"].as_array().unwrap();
+    assert_eq!(names.iter().filter(|name| *name == named).count(), 1, "of a thread and a function");
 }
 
 #[test]
@@ -230,7 +305,7 @@ fn the_policy_of_the_page_allows_its_own_scripts_and_nothing_else() {
     let (_, policy) = page.split_once("http-equiv=\"Content-Security-Policy\" content=\"").unwrap();
     let (policy, _) = policy.split_once('"').unwrap();
     assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
-    assert_eq!(policy.matches("'sha256-").count(), 8, "{policy}");
+    assert_eq!(policy.matches("'sha256-").count(), 10, "{policy}");
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
     // Nothing that a browser would load.
     for loads in
@@ -271,6 +346,10 @@ fn large(folder: &Path, samples: i64, parts: i64) -> PathBuf {
         let name = format!("/srv/application/releases/{part:05}/lib/libmodule-{part:05}.so r--p");
         run = run.part(&name, MappingClass::File, |_| MIB);
     }
+    for stack in 0..parts {
+        let name = format!("application::module_{stack:05}::handle<alloc::vec::Vec<u8>>");
+        run = run.stack(&["main", "serve", &name, "mmap"]).maps(|_| MIB);
+    }
     let path = run.write(folder, "large.jsonl");
     let recording = std::fs::read_to_string(&path).unwrap();
     let mut out = BufWriter::new(File::create(&path).unwrap());
@@ -284,12 +363,32 @@ fn large(folder: &Path, samples: i64, parts: i64) -> PathBuf {
         };
         let (t, part) = (i * 1_000_000_000, i % parts);
         let (subject, value) = (part + 1, MIB + i / parts * part);
-        let points = format!("[[0,0,{whole}],[{subject},1,{value}]]");
+        let points =
+            format!("[[0,0,{whole}],[{subject},1,{value}],[{},2,{value}]]", subject + parts);
         let sample = format!("\"t\":{t},\"sampler\":0,\"duration\":1000,\"points\":{points}");
         writeln!(out, "{{\"sample\":{{{sample}}}}}").unwrap();
     }
     out.flush().unwrap();
     path
+}
+
+/// The stacks of a page by their names, with the bytes that are mapped at the end.
+fn stack_weights(shown: &Value) -> Vec<(Vec<String>, i64)> {
+    let stacks = &shown["stacks"];
+    let names = |leaf: &Value| {
+        let mut at = leaf[0].as_u64().unwrap() as usize;
+        let mut names = Vec::new();
+        while at > 0 {
+            let [parent, name] = [0, 1].map(|i| stacks["nodes"][at][i].as_u64().unwrap() as usize);
+            names.insert(0, stacks["names"][name].as_str().unwrap().to_owned());
+            at = parent;
+        }
+        names
+    };
+    let last =
+        |leaf: &Value| leaf[1].as_array().unwrap().last().map_or(0, |it| it.as_i64().unwrap());
+    let all = stacks["graphs"][0]["stacks"].as_array().unwrap();
+    all.iter().map(|leaf| (names(leaf), last(leaf))).collect()
 }
 
 /// A spike of one sample is in the page, and so is each part.
@@ -306,6 +405,17 @@ fn bounded(samples: i64, parts: i64, most: usize) {
     let rows = growth["rows"].as_array().unwrap().len();
     let left_out = growth["rowsLeftOut"].as_u64().unwrap();
     assert_eq!(rows as u64 + left_out, parts as u64);
+    let graph = &shown["stacks"]["graphs"][0];
+    let stacks = graph["stacks"].as_array().unwrap().len() as u64;
+    let left_out = graph["leftOut"].as_u64().unwrap();
+    assert!(left_out > 0 && stacks - 1 + left_out == parts as u64, "{stacks} and {left_out}");
+    let sum: i64 = stack_weights(&shown).into_iter().map(|(_, held)| held).sum();
+    let mapped = (0..parts).map(|part| {
+        // The last sample in which it has a new value.
+        let last = samples - 1 - (samples - 1 - part).rem_euclid(parts);
+        if last > 0 { MIB + last / parts * part } else { MIB }
+    });
+    assert_eq!(sum, mapped.sum::<i64>(), "what was left out is not in the sum");
     let said = format!("{samples} samples in 1024 bins, each from its lowest to its highest value");
     assert!(text(&page).contains(&said), "the page does not say so");
 }
@@ -349,6 +459,8 @@ fn a_redacted_report_has_no_path_no_argument_no_mark_and_no_host() {
         .part("/home/secret/lib.so r-xp", MappingClass::File, |i| 30_000_000 + 20_000 * i)
         .part("/home/secret/lib.so rw-p", MappingClass::DeletedFile, |_| 4096)
         .child("/opt/secret/tool secret", 9, |i| 1_000_000 + 20_000 * i)
+        .stack(&["main", "LazyCompile:~handle /home/secret/app.js:1"])
+        .maps(|i| 4096 * i)
         .write(folder.path(), "r.jsonl");
     let recording = std::fs::read_to_string(&path).unwrap();
     let recording = recording.replace("\"host\":\"made-up\"", "\"host\":\"secret\"");

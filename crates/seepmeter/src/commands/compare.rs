@@ -47,7 +47,10 @@ fn answer(flags: &CompareFlags) -> Result<(Report, Outcome)> {
         notice_epochs(run, file);
     }
     let compare = |metric: &String| {
-        let (base, new) = (comparable(&base, metric)?, comparable(&new, metric)?);
+        let (base, new) = (
+            comparable(base.iter().map(named), metric)?,
+            comparable(new.iter().map(named), metric)?,
+        );
         let comparison =
             RunComparison::of(&base, &new).ok_or_else(|| anyhow!("there is nothing to compare"))?;
         let gates = flags.fail_on.map(|fail_on| gate(fail_on, &comparison));
@@ -67,14 +70,18 @@ fn answer(flags: &CompareFlags) -> Result<(Report, Outcome)> {
 }
 
 pub(super) fn comparable<'a>(
-    files: impl IntoIterator<Item = &'a (String, RunFile)>,
+    files: impl IntoIterator<Item = (&'a String, &'a RunFile)>,
     metric: &str,
 ) -> Result<Vec<ComparableRun>> {
-    let comparable = |(file, run): &(String, RunFile)| {
+    let comparable = |(file, run): (&String, &RunFile)| {
         let series = run.series(metric).map_err(|why| anyhow!("cannot judge {file}: {why}"))?;
         ComparableRun::of(series).with_context(|| format!("cannot compare {file}"))
     };
     files.into_iter().map(comparable).collect()
+}
+
+fn named((file, run): &(String, RunFile)) -> (&String, &RunFile) {
+    (file, run)
 }
 
 /// What `--fail-on` makes of a comparison.

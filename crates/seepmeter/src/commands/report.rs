@@ -5,13 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
 use seepmeter_plugin::ErrorKind;
-use seepmeter_record::Record;
 use seepmeter_record::conventions::metric;
+use seepmeter_record::{Record, StackProfile};
 use seepmeter_sink_html::{ComparedRuns, OtherRun, Redactor, ReportContent, RunFacts};
 use seepmeter_verdict::{Conclusion, JudgeOptions, RunComparison, RunFile, RunSeries};
 
 use super::compare::{check_files, comparable};
-use super::judge::{notice_doubts, notice_epochs, read_run};
+use super::judge::{notice_doubts, notice_epochs};
 use crate::flags::ReportFlags;
 use crate::messages::shown;
 use crate::outcome::Outcome;
@@ -80,15 +80,19 @@ fn page(flags: &ReportFlags, base: &[PathBuf], new: &[PathBuf]) -> Result<String
     let mut redactor = flags.redact.then(Redactor::default);
     let [reported, more @ ..] = new else { bail!("there is no recording to report on") };
     let cannot = || format!("cannot report on {}", shown(reported));
-    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
-    let (facts, run) = read_reported(reported, flags, redactor.as_mut()).with_context(cannot)?;
+    let mut facts = RunFacts::default();
+    let observe = |record: &Record| facts.observe(record);
+    let run = read(reported, flags, redactor.as_mut(), observe).with_context(cannot)?;
     let conclusion = run.conclude();
     let metrics = conclusion.metrics.iter();
     let series = metrics.flat_map(|metric| run.all_series(&metric.metric).unwrap_or_default());
     let series = series.collect();
     let compared = match base {
         [] => None,
-        base => Some(compared_with(flags, metric, (shown(reported), run), (base, more))?),
+        base => {
+            let reported = OneRun { name: shown(reported), run, stacks: StackProfile::default() };
+            Some(compared_with(flags, reported, (base, more), redactor.as_mut())?)
+        }
     };
     let mut run = ReportedRun { facts, conclusion, series, compared };
     if let Some(redactor) = &mut redactor {
@@ -106,52 +110,75 @@ fn page(flags: &ReportFlags, base: &[PathBuf], new: &[PathBuf]) -> Result<String
     content.page().with_context(cannot)
 }
 
-fn read_reported(
+/// Reads a run, and `observe` is shown its records, redacted if that is asked for.
+fn read(
     file: &Path,
     flags: &ReportFlags,
     mut redactor: Option<&mut Redactor>,
-) -> Result<(RunFacts, RunFile)> {
+    mut observe: impl FnMut(&Record),
+) -> Result<RunFile> {
     let (name, table) = (shown(file), flags.table.options());
-    let mut facts = RunFacts::default();
     let observe = |record: &Record| match &mut redactor {
-        Some(redactor) => facts.observe(&redactor.record(record)),
-        None => facts.observe(record),
+        Some(redactor) => observe(&redactor.record(record)),
+        None => observe(record),
     };
     let run = RunFile::read_observed(file, (&name, &table), options(flags), observe)?;
     notice_doubts(&run, &name);
-    Ok((facts, run))
+    Ok(run)
+}
+
+fn metric_of(flags: &ReportFlags) -> &str {
+    flags.metric.as_deref().unwrap_or(metric::RSS.name)
 }
 
 fn options(flags: &ReportFlags) -> JudgeOptions {
-    let metric = flags.metric.as_deref().unwrap_or(metric::RSS.name);
-    JudgeOptions { metrics: vec![metric.to_owned()], ..JudgeOptions::default() }
+    JudgeOptions { metrics: vec![metric_of(flags).to_owned()], ..JudgeOptions::default() }
+}
+
+/// A run that is compared.
+struct OneRun {
+    name: String,
+    run: RunFile,
+    stacks: StackProfile,
+}
+
+impl OneRun {
+    fn named(&self) -> (&String, &RunFile) {
+        (&self.name, &self.run)
+    }
 }
 
 /// The run that is reported on, and more of its version, beside those of a base.
 fn compared_with(
     flags: &ReportFlags,
-    metric: &str,
-    reported: (String, RunFile),
+    reported: OneRun,
     (base, more): (&[PathBuf], &[PathBuf]),
+    mut redactor: Option<&mut Redactor>,
 ) -> Result<ComparedRuns> {
-    let read = |files: &[PathBuf]| -> Result<Vec<(String, RunFile)>> {
-        let read = |file: &PathBuf| {
-            let (name, run) = (shown(file), read_run(file, options(flags), &flags.table)?);
-            notice_doubts(&run, &name);
+    let metric = metric_of(flags);
+    let mut read_all = |files: &[PathBuf]| -> Result<Vec<OneRun>> {
+        let read_one = |file: &PathBuf| {
+            let (name, mut stacks) = (shown(file), StackProfile::default());
+            let run = read(file, flags, redactor.as_deref_mut(), |record| stacks.apply(record))
+                .with_context(|| format!("cannot judge {name}"))?;
             notice_epochs(&run, &name);
-            Ok((name, run))
+            Ok(OneRun { name, run, stacks })
         };
-        files.iter().map(read).collect()
+        files.iter().map(read_one).collect()
     };
-    let (base, more) = (read(base)?, read(more)?);
+    let (base, more) = (read_all(base)?, read_all(more)?);
     let new = std::iter::once(&reported).chain(&more);
-    let (base_runs, new_runs) = (comparable(&base, metric)?, comparable(new, metric)?);
+    let (base_runs, new_runs) = (
+        comparable(base.iter().map(OneRun::named), metric)?,
+        comparable(new.map(OneRun::named), metric)?,
+    );
     let comparison = RunComparison::of(&base_runs, &new_runs)
         .ok_or_else(|| anyhow!("there is nothing to compare"))?;
-    let sides = base.iter().map(|run| (run, true)).chain(more.iter().map(|run| (run, false)));
-    let other = |((name, run), is_base): (&(String, RunFile), bool)| {
+    let sides = base.into_iter().map(|run| (run, true));
+    let sides = sides.chain(more.into_iter().map(|run| (run, false)));
+    let other = |(OneRun { name, run, stacks }, is_base): (OneRun, bool)| {
         let series = run.series(metric).map_err(|why| anyhow!("cannot judge {name}: {why}"))?;
-        Ok(OtherRun { name: name.clone(), is_base, series: series.whole })
+        Ok(OtherRun { name, is_base, series: series.whole, stacks })
     };
     Ok(ComparedRuns { comparison, others: sides.map(other).collect::<Result<_>>()? })
 }

@@ -4,16 +4,11 @@
 //! One line for each stack: its functions from the outermost to the innermost with semicolons between
 //! them, the thread's name before them, and a number behind.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use seepmeter_plugin::{Error, OptionValue, Sink, options};
-use seepmeter_record::conventions::{attribute, metric};
-use seepmeter_record::{
-    Bytes, CurrentValues, Event, Frame, Metric, Record, Sample, SamplerId, StackDefinitions,
-    StackId, Subject, SubjectId, SubjectKind, Unit,
-};
+use seepmeter_record::{Bytes, ProfiledStack, Record, StackProfile, StackWeight};
 
 use super::output::{Destination, Output};
 use super::output_sink::OutputSink;
@@ -60,33 +55,7 @@ options! {
 pub struct Stacks {
     weight: Weight,
     output: Output,
-    values: CurrentValues,
-    definitions: StackDefinitions,
-    /// Which sampler samples stacks: its samples are counted.
-    sampler: Option<SamplerId>,
-    /// The threads that have not ended.
-    threads: HashMap<SubjectId, Thread>,
-    /// What is mapped from stacks of processes that have not ended.
-    mapped: HashMap<SubjectId, MappedStack>,
-    /// The weights of threads and processes that have ended.
-    ended: BTreeMap<Line, u64>,
-}
-
-/// What makes a line: the name of a thread, if it is of one, and a stack.
-type Line = (Option<Bytes>, StackId);
-
-struct Thread {
-    subject: Arc<Subject>,
-    /// Its stack when it was last sampled, and when that was.
-    stack: StackId,
-    sampled: u64,
-    weights: BTreeMap<StackId, u64>,
-}
-
-struct MappedStack {
-    process: Option<SubjectId>,
-    stack: StackId,
-    bytes: u64,
+    profile: StackProfile,
 }
 
 impl OutputSink for Stacks {
@@ -99,44 +68,27 @@ impl OutputSink for Stacks {
     }
 
     fn new(options: StacksOptions, output: Output) -> Result<Self, Error> {
-        Ok(Self {
-            weight: options.weight,
-            output,
-            values: CurrentValues::default(),
-            definitions: StackDefinitions::default(),
-            sampler: None,
-            threads: HashMap::new(),
-            mapped: HashMap::new(),
-            ended: BTreeMap::new(),
-        })
+        Ok(Self { weight: options.weight, output, profile: StackProfile::default() })
     }
 }
 
 impl Sink for Stacks {
     fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.values.apply(record);
-        self.definitions.apply(record);
-        match record {
-            Record::Sample(sample) => self.apply_sample(sample),
-            Record::Event(event) if event.kind.ends_subject() => self.end(event),
-            _ => {}
-        }
+        self.profile.apply(record);
         Ok(())
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        let is_needed = |metric: &Arc<Metric>| match self.weight {
-            Weight::Mapped => {
-                *metric.name == *metric::MAPPED.name && metric.subject_kind == SubjectKind::Stack
-            }
-            Weight::Samples => metric.unit == Unit::Stack,
+        let weight = match self.weight {
+            Weight::Samples => StackWeight::Samples,
+            Weight::Mapped => StackWeight::Mapped,
         };
-        if !self.values.metrics().any(is_needed) {
+        if !self.profile.has(weight) {
             return Err(Error::failed(
                 "no stacks were sampled; sample with -s ptrace (for weight=mapped with -s ptrace,calls=memory,unsafe=yes)",
             ));
         }
-        let lines = self.lines();
+        let lines = lines(self.profile.stacks(weight));
         self.output.print(|out| {
             lines.iter().try_for_each(|(stack, weight)| {
                 out.write_all(stack)?;
@@ -147,122 +99,17 @@ impl Sink for Stacks {
     }
 }
 
-impl Stacks {
-    fn apply_sample(&mut self, sample: &Sample) {
-        let Self { values, threads, mapped, sampler, .. } = self;
-        for point in values.points(sample) {
-            let subject = point.subject;
-            if point.metric.unit == Unit::Stack && subject.kind == SubjectKind::Thread {
-                *sampler = Some(sample.sampler);
-                let Ok(stack) = u32::try_from(point.value).map(StackId) else { continue };
-                let thread = threads.entry(subject.id).or_insert_with(|| Thread {
-                    subject: Arc::clone(subject),
-                    stack,
-                    sampled: sample.t,
-                    weights: BTreeMap::new(),
-                });
-                (thread.stack, thread.sampled) = (stack, sample.t);
-            } else if *point.metric.name == *metric::MAPPED.name
-                && let Some(stack) = subject.get(attribute::STACK)
-            {
-                let bytes = u64::try_from(point.value).unwrap_or(0);
-                let process = subject.parent;
-                mapped.insert(subject.id, MappedStack { process, stack, bytes });
-            }
-        }
-        if self.sampler == Some(sample.sampler) {
-            self.count(sample);
-        }
+/// The lines in their order, those that read alike taken together.
+fn lines(stacks: Vec<ProfiledStack>) -> BTreeMap<Vec<u8>, u64> {
+    let mut lines = BTreeMap::new();
+    for stack in stacks.into_iter().filter(|stack| stack.total > 0) {
+        let thread = stack.thread.iter().map(|name| one_frame(name.as_bytes(), b'_'));
+        let functions = stack.frames.iter().map(|name| one_frame(name.as_bytes(), b':'));
+        let frames: Vec<Vec<u8>> = thread.chain(functions).collect();
+        let sum: &mut u64 = lines.entry(frames.join(&b';')).or_default();
+        *sum = sum.saturating_add(stack.total);
     }
-
-    /// Counts a sample of stacks.
-    fn count(&mut self, sample: &Sample) {
-        if self.weight == Weight::Mapped {
-            return;
-        }
-        for thread in self.threads.values_mut() {
-            // A partial sample has not observed a thread that it has no point of.
-            if sample.partial && thread.sampled != sample.t {
-                continue;
-            }
-            add(&mut thread.weights, thread.stack, 1);
-        }
-    }
-
-    /// A subject ends: nothing more is counted for it, and what was is kept by names alone.
-    fn end(&mut self, event: &Event) {
-        let Some(ended) = event.subject else { return };
-        self.mapped.remove(&ended);
-        if let Some(thread) = self.threads.remove(&ended) {
-            add_thread(&mut self.ended, &thread);
-        }
-        let is_process = |subject: &Arc<Subject>| subject.kind == SubjectKind::Process;
-        if !self.values.subject(ended).is_some_and(is_process) {
-            return;
-        }
-        for (_, thread) in self.threads.extract_if(|_, it| it.subject.parent == Some(ended)) {
-            add_thread(&mut self.ended, &thread);
-        }
-        // What it had mapped at its end.
-        for (_, mapped) in self.mapped.extract_if(|_, it| it.process == Some(ended)) {
-            add(&mut self.ended, (None, mapped.stack), mapped.bytes);
-        }
-    }
-
-    /// The lines in their order, those that read alike taken together.
-    fn lines(&self) -> BTreeMap<Vec<u8>, u64> {
-        let mut weights = self.ended.clone();
-        self.threads.values().for_each(|thread| add_thread(&mut weights, thread));
-        for mapped in self.mapped.values() {
-            add(&mut weights, (None, mapped.stack), mapped.bytes);
-        }
-        let is_mapped = self.weight == Weight::Mapped;
-        weights.retain(|(thread, _), weight| *weight > 0 && thread.is_none() == is_mapped);
-        let mut lines = BTreeMap::new();
-        for ((thread, stack), weight) in weights {
-            let thread = thread.iter().map(|name| one_frame(name.as_bytes(), b'_'));
-            let frames: Vec<Vec<u8>> = thread.chain(self.frames(stack)).collect();
-            add(&mut lines, frames.join(&b';'), weight);
-        }
-        lines
-    }
-
-    /// The functions of a stack, the outermost first.
-    fn frames(&self, stack: StackId) -> Vec<Vec<u8>> {
-        let Some(stack) = self.definitions.stack(stack) else { return vec![b"[unknown]".to_vec()] };
-        let why = stack.truncated.iter().map(|why| format!("[{why}]").into_bytes());
-        let frames = self.definitions.frames(stack).rev().flat_map(|frame| self.functions(frame));
-        why.chain(frames).map(|name| one_frame(&name, b':')).collect()
-    }
-
-    /// The functions at a frame's address, the outermost first; the address if none is known.
-    fn functions(&self, frame: &Frame) -> Vec<Vec<u8>> {
-        let outermost = match &frame.function {
-            Some(function) => function.as_bytes().to_vec(),
-            None => {
-                let image = self.definitions.image(frame).map(|image| image.path.as_bytes());
-                let path = image.unwrap_or(b"[jit]");
-                let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-                [name, format!("+{:#x}", frame.address).as_bytes()].concat()
-            }
-        };
-        let inlined = frame.inlined.iter().rev().map(|call| call.function.as_bytes().to_vec());
-        std::iter::once(outermost).chain(inlined).collect()
-    }
-}
-
-fn add<K: Ord>(weights: &mut BTreeMap<K, u64>, key: K, weight: u64) {
-    let sum = weights.entry(key).or_default();
-    *sum = sum.saturating_add(weight);
-}
-
-fn add_thread(weights: &mut BTreeMap<Line, u64>, thread: &Thread) {
-    for (stack, weight) in &thread.weights {
-        // A thread may have emptied its name, and a line that begins with a semicolon has no root.
-        let name = &thread.subject.name;
-        let name = if name.as_bytes().is_empty() { "[no name]".into() } else { name.clone() };
-        add(weights, (Some(name), *stack), *weight);
-    }
+    lines
 }
 
 /// A name as one frame: a semicolon in it would end the frame, a newline the line.
@@ -273,7 +120,11 @@ fn one_frame(name: &[u8], instead: u8) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use seepmeter_record::{Attributes, FrameId, Image, ImageId, InlinedCall, Stack};
+    use seepmeter_record::conventions::{attribute, metric};
+    use seepmeter_record::{
+        Attributes, Frame, FrameId, Image, ImageId, InlinedCall, Stack, StackId, SubjectId,
+        SubjectKind,
+    };
 
     use super::super::test_stream::{TestStream, output_of, sink_at};
     use super::*;
@@ -392,21 +243,6 @@ mod tests {
         stream.sample(1, 1, &[(worker, "stack", 2)]);
         let expected = "work;[cut];sum<[u8: 4]>;fold;add;libc.so.6+0x9f2d0 1\n";
         assert_eq!(folded(Weight::Samples, &stream), expected);
-    }
-
-    #[test]
-    fn nothing_is_kept_by_subject_of_threads_that_have_ended() {
-        let mut stream = stream();
-        let process = stream.target("work", 7);
-        for t in 0..1000 {
-            let worker = thread(&mut stream, process, "worker");
-            stream.sample(2 * t, 1, &[(worker, "stack", 0)]);
-            stream.event(2 * t + 1, Some(worker), seepmeter_record::EventKind::Gone {});
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let mut sink: Stacks = sink_at(&folder.path().join("out"), &[]);
-        stream.records().iter().try_for_each(|record| sink.write(record)).unwrap();
-        assert_eq!((sink.threads.len(), sink.ended.len()), (0, 1));
     }
 
     #[test]

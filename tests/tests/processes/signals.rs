@@ -41,19 +41,13 @@ impl Recorded {
     }
 }
 
-/// Waits until the recording has lines of samples on disk.
-fn wait_for_samples(path: &std::path::Path, count: usize) {
-    eventually("samples on disk", || {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        (text.matches("{\"sample\"").count() >= count).then_some(())
-    });
-}
-
 #[test]
 fn every_signal_that_seepmeter_alone_gets_reaches_the_target_exactly_once() {
     let recorded = Recorded::new();
     let running = recorded.run("catch-signals", &[]).start();
     let _ = running.line("ready");
+    // What is passed on before the run has begun is in no recording.
+    let _ = Recording::await_samples(&recorded.path(), 1);
     for signal in FORWARDED {
         running.signal(signal);
         let _ = running.line(signal.as_str());
@@ -82,7 +76,7 @@ fn a_target_that_a_forwarded_signal_ends_keeps_all_its_samples_and_a_footer() {
             })
             .start();
         let _ = running.line("ready");
-        wait_for_samples(&recorded.path(), 3);
+        let _ = Recording::await_samples(&recorded.path(), 3);
         running.signal(signal);
         let mut running = running;
         let done = running.wait().expect(128 + signal as i32);
@@ -215,7 +209,7 @@ fn whole_lines_are_on_disk_within_a_second_or_so_while_the_run_goes_on() {
     let running = recorded.run("hold", &["1"]).start();
     let _ = running.line("ready");
     for count in [1, 50, 100] {
-        wait_for_samples(&recorded.path(), count);
+        let _ = Recording::await_samples(&recorded.path(), count);
     }
     let _ = running.finish().expect(0);
     assert_eq!(recorded.read().ending, Ending::Whole);

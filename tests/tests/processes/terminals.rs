@@ -66,6 +66,7 @@ fn trap_15_ctrl_z_stops_seepmeter_and_its_target_and_fg_lets_both_go_on() {
     ));
     let target = shell.number("ready", 1);
     let seepmeter = parent_of(target);
+    let _ = Recording::await_samples(&path, 1);
     shell.type_keys(Terminal::CTRL_Z);
     eventually("both are stopped", || {
         (state(target) == 'T' && state(seepmeter) == 'T').then_some(())

@@ -384,7 +384,7 @@ mod tests {
         stream.footer(5 * SECOND, &[(first, End::Gone), (second, End::Left)]);
         let lines = summary(&stream);
         let expected = "rss        first 10 MiB, last 12 MiB, peak 12 MiB; average +1 MiB/s\n\
-                        restarted  work (pid 7) → work (pid 8) after 1 s\n\
+                        restarted  work (pid 7) → work (pid 8), watched again after 1 s\n\
                         target     work (pid 8), still running\n\
                         rss        first 1 MiB, last 1 MiB, peak 1 MiB\n";
         assert!(lines.contains(expected), "{lines}");
@@ -418,7 +418,7 @@ mod tests {
             last = successor(&mut stream, (3 + n) * SECOND + 1, last, 100 + n as i32);
         }
         let lines = summary(&stream);
-        assert!(lines.contains("restarted  13 times before these targets\n"), "{lines}");
+        assert!(lines.contains("restarted  12 times before these targets\n"), "{lines}");
         assert_eq!(lines.matches("target     ").count(), MOST_EPOCHS, "{lines}");
     }
 

@@ -425,7 +425,7 @@ mod tests {
         stream.event(2_200_000_000, Some(second), EventKind::Attached {});
         stream.sample(3 * SECOND, 0, &[(second, "rss", MIB)]);
         let expected = "12:00:00      0.000 s  rss     10 MiB\n\
-                        12:00:02      2.200 s  restarted: work (pid 7) → work (pid 8) after 1.2 s\n\
+                        12:00:02      2.200 s  restarted: work (pid 7) → work (pid 8), watched again after 1.2 s\n\
                         12:00:03      3.000 s  rss      1 MiB\n";
         assert_eq!(lines(Style::Line, &stream), expected);
         assert_eq!(lines(Style::Pages, &stream), "2560\n256\n");

@@ -135,7 +135,7 @@ class FlameGraph {
     const when = isLevel ? `at ${to}` : `from ${from} to ${to}${isJudged ? " (the judged span)" : ""}`;
     const more = choice === "grown" && this.againstBase ? "address space that is more than in the base" : says;
     const sentences = [`Width: ${more}, ${when}: ${this.amount(this.tree.nodes[0].weight)} in all.`];
-    if (this.againstBase) sentences.push(`The base is ${base.runs === 1 ? "one run" : `the mean of ${base.runs} runs`}, ${graph === "mapped" ? "at the end" : "as a whole"}.`);
+    if (this.againstBase) sentences.push(`The base is ${base.runs === 1 ? "one run" : `the mean of ${base.runs} runs`}, ${graph === "mapped" ? "as it was at its end" : "as a whole"}.`);
     else if (weights.isCompared && base === null) sentences.push("The base has no such stacks.");
     if (leftOut > 0) sentences.push(`${leftOut} smaller stacks are one frame.`);
     if (choice === "samples") sentences.push("Samples show where threads were, not who takes memory.");

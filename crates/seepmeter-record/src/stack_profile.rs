@@ -36,7 +36,7 @@ pub struct StackProfile {
     definitions: StackDefinitions,
     /// A bin is `1 << shift` ns wide; the first one begins at 0.
     shift: u32,
-    /// The time of the last sample or end.
+    /// The last time at which there were threads or mappings: what is read or ends behind that has no stacks.
     end: u64,
     /// Which sampler samples stacks: its samples are counted.
     sampler: Option<SamplerId>,
@@ -117,11 +117,15 @@ impl StackProfile {
         self.definitions.apply(record);
         match record {
             Record::Sample(sample) => {
-                self.advance(sample.t);
+                if self.has_any() || self.begins_with(sample) {
+                    self.advance(sample.t);
+                }
                 self.apply_sample(sample);
             }
             Record::Event(event) if event.kind.ends_subject() => {
-                self.advance(event.t);
+                if self.has_any() {
+                    self.advance(event.t);
+                }
                 self.end(event);
             }
             _ => {}
@@ -153,6 +157,18 @@ impl StackProfile {
             StackWeight::Samples => self.sampled_stacks(),
             StackWeight::Mapped => self.mapped_stacks(),
         }
+    }
+
+    /// True if there are threads or mappings.
+    fn has_any(&self) -> bool {
+        !(self.threads.is_empty() && self.mapped.is_empty())
+    }
+
+    /// True if there are some in this sample.
+    fn begins_with(&self, sample: &Sample) -> bool {
+        self.values.points(sample).any(|point| {
+            point.metric.unit == Unit::Stack || *point.metric.name == *metric::MAPPED.name
+        })
     }
 
     fn advance(&mut self, t: u64) {
@@ -215,7 +231,8 @@ impl StackProfile {
     /// A subject ends: nothing more is counted for it.
     fn end(&mut self, event: &Event) {
         let Some(ended) = event.subject else { return };
-        let next_bin = (event.t >> self.shift) + 1;
+        // What was read of it last may have been read behind its end.
+        let next_bin = (event.t.max(self.end) >> self.shift) + 1;
         self.threads.remove(&ended);
         if let Some(MappedStack { stack, bytes, .. }) = self.mapped.remove(&ended) {
             self.held.entry(stack).or_default().change(bytes, 0, next_bin);
@@ -405,6 +422,21 @@ mod tests {
         let mut event = Event::new(t, EventKind::Gone {});
         event.subject = Some(subject);
         profile.apply(&Record::Event(event));
+    }
+
+    #[test]
+    fn what_the_last_process_held_at_its_end_is_in_the_last_bin_whatever_is_read_behind_it() {
+        let mut profile = profile();
+        subject(&mut profile, 1, Some(0), SubjectKind::Stack, "main;keep");
+        subject(&mut profile, 2, None, SubjectKind::Process, "other");
+        sample(&mut profile, 0, &[(1, 1, 500)]);
+        sample(&mut profile, 3 * MILLISECOND, &[(1, 1, 700)]);
+        // It ended before that was read.
+        end(&mut profile, MILLISECOND, SubjectId(0));
+        sample(&mut profile, 9 * MILLISECOND, &[]);
+        end(&mut profile, 10 * MILLISECOND, SubjectId(2));
+        let [stack] = &profile.stacks(StackWeight::Mapped)[..] else { panic!("{profile:?}") };
+        assert_eq!((stack.total, &stack.bins[..]), (700, &[500, 500, 500, 700][..]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the stacks of a stream weigh, over time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::conventions::{attribute, metric};
@@ -36,7 +36,9 @@ pub struct StackProfile {
     definitions: StackDefinitions,
     /// A bin is `1 << shift` ns wide; the first one begins at 0.
     shift: u32,
-    /// The last time at which there were threads or mappings: what is read or ends behind that has no stacks.
+    /// The processes that have not ended.
+    living: HashSet<SubjectId>,
+    /// The time of the last sample or end while there were any.
     end: u64,
     /// Which sampler samples stacks: its samples are counted.
     sampler: Option<SamplerId>,
@@ -98,6 +100,7 @@ impl Default for StackProfile {
             values: CurrentValues::default(),
             definitions: StackDefinitions::default(),
             shift: FIRST_SHIFT,
+            living: HashSet::new(),
             end: 0,
             sampler: None,
             threads: HashMap::new(),
@@ -116,16 +119,15 @@ impl StackProfile {
         self.values.apply(record);
         self.definitions.apply(record);
         match record {
+            Record::Subject(subject) if subject.kind == SubjectKind::Process => {
+                self.living.insert(subject.id);
+            }
             Record::Sample(sample) => {
-                if self.has_any() || self.begins_with(sample) {
-                    self.advance(sample.t);
-                }
+                self.advance(sample.t);
                 self.apply_sample(sample);
             }
             Record::Event(event) if event.kind.ends_subject() => {
-                if self.has_any() {
-                    self.advance(event.t);
-                }
+                self.advance(event.t);
                 self.end(event);
             }
             _ => {}
@@ -159,19 +161,10 @@ impl StackProfile {
         }
     }
 
-    /// True if there are threads or mappings.
-    fn has_any(&self) -> bool {
-        !(self.threads.is_empty() && self.mapped.is_empty())
-    }
-
-    /// True if there are some in this sample.
-    fn begins_with(&self, sample: &Sample) -> bool {
-        self.values.points(sample).any(|point| {
-            point.metric.unit == Unit::Stack || *point.metric.name == *metric::MAPPED.name
-        })
-    }
-
     fn advance(&mut self, t: u64) {
+        if self.living.is_empty() {
+            return;
+        }
         self.end = self.end.max(t);
         while self.end >> self.shift >= MOST_BINS {
             self.shift += 1;
@@ -234,6 +227,7 @@ impl StackProfile {
         // What was read of it last may have been read behind its end.
         let next_bin = (event.t.max(self.end) >> self.shift) + 1;
         self.threads.remove(&ended);
+        self.living.remove(&ended);
         if let Some(MappedStack { stack, bytes, .. }) = self.mapped.remove(&ended) {
             self.held.entry(stack).or_default().change(bytes, 0, next_bin);
         }
@@ -428,13 +422,11 @@ mod tests {
     fn what_the_last_process_held_at_its_end_is_in_the_last_bin_whatever_is_read_behind_it() {
         let mut profile = profile();
         subject(&mut profile, 1, Some(0), SubjectKind::Stack, "main;keep");
-        subject(&mut profile, 2, None, SubjectKind::Process, "other");
         sample(&mut profile, 0, &[(1, 1, 500)]);
         sample(&mut profile, 3 * MILLISECOND, &[(1, 1, 700)]);
         // It ended before that was read.
         end(&mut profile, MILLISECOND, SubjectId(0));
         sample(&mut profile, 9 * MILLISECOND, &[]);
-        end(&mut profile, 10 * MILLISECOND, SubjectId(2));
         let [stack] = &profile.stacks(StackWeight::Mapped)[..] else { panic!("{profile:?}") };
         assert_eq!((stack.total, &stack.bins[..]), (700, &[500, 500, 500, 700][..]));
     }

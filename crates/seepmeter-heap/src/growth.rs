@@ -6,7 +6,7 @@ use crate::census::{Block, Census, KnownBlocks};
 use crate::class::{BlockClass, BlockName, ClassKey};
 use crate::paths::{HolderPath, MergedPath, PathRoot, Paths};
 
-/// Of so many blocks of a class the paths are looked at.
+/// Of so many blocks of a class the paths are searched.
 const SAMPLED: usize = 300;
 
 /// How a class has grown.
@@ -48,12 +48,12 @@ pub struct ClassHolders {
     pub paths: Vec<MergedPath>,
     /// To how many blocks these are.
     pub held: u64,
-    /// How many more were looked at that no path leads to.
+    /// How many more were searched for that no path leads to.
     pub unreachable: u64,
 }
 
 impl ClassHolders {
-    /// Who holds the blocks of a class, of which at most 300 are looked at; only of those that were not known, if
+    /// Who holds the blocks of a class, of at most 300 of them; only of those that were not known, if
     /// `known` is given. `root` names the places where paths begin.
     #[must_use]
     pub fn of(

@@ -271,6 +271,31 @@ fn leaks_of_what_hides_pointers_or_is_not_understood_are_an_error_and_no_all_cle
 }
 
 #[test]
+fn beside_blocks_that_are_not_read_no_leak_is_no_all_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    // What it is called is by whom it is taken for that allocator.
+    let library = folder.path().join("libjemalloc.so.2");
+    let mut cc = Command::new("cc");
+    let status = cc.args(["-shared", "-x", "c", "/dev/null", "-o"]).arg(&library).status();
+    assert!(status.expect("a C compiler").success(), "cc has failed");
+    let source = format!(
+        "#include <dlfcn.h>\n#include <stdio.h>\n#include <unistd.h>\n\
+         int main(void) {{ if (!dlopen(\"{}\", RTLD_NOW)) return 9; puts(\"ready\"); \
+         fflush(stdout); char byte; return read(0, &byte, 1) < 0; }}",
+        library.display()
+    );
+    let running = compiled(folder.path(), &source);
+    let leaks = seepmeter(words!["heap", running.pid().to_string(), "--leaks=50ms"]).done();
+    let leaks = leaks.expect_complaint(125, &["which blocks are leaked is not known"]);
+    for part in ["no block that was read is leaked", "not read: the blocks of jemalloc"] {
+        assert!(leaks.out().contains(part), "{}", leaks.output());
+    }
+    let diff = seepmeter(words!["heap", running.pid().to_string(), "--diff", "50ms"]).done();
+    assert!(diff.expect(0).out().contains("not read: the blocks of jemalloc"));
+    let _ = running.finish().expect(0);
+}
+
+#[test]
 fn what_grows_in_python_is_named_with_the_module_that_holds_it() {
     let script = "import select, sys\nclass Row:\n def __init__(self, n): self.n = n\n\
                   class Registry:\n def __init__(self): self.rows = []\n\

@@ -19,14 +19,14 @@ pub struct HeapFlags {
     /// How many classes to show
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub top: usize,
-    /// Look twice, so long apart, and show the blocks that are leaked: no pointer leads to them in either look, and what
-    /// they hold is the same
+    /// Take two snapshots, so long apart, and show the blocks that are leaked: no pointer leads to them in either, and
+    /// what they hold is the same
     ///
     /// They are in groups: by the block that no other leaked block points at, or by the cycle, that a leak begins with,
     /// with what hangs on it. The exit status is 0 if no block is leaked, 1 if any is, and 125 if that can't be said.
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = parse_duration, conflicts_with = "core")]
     pub leaks: Option<Duration>,
-    /// Look twice, so long apart, and show which classes have grown, who holds the new blocks of the first three, and what is
+    /// Take two snapshots, so long apart, and show which classes have grown, who holds the new blocks of the first three, and what is
     /// leaked
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with_all = ["core", "leaks"])]
     pub diff: Option<Duration>,

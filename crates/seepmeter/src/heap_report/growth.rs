@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use seepmeter_heap::{ClassGrowth, ClassHolders, Leaks};
+use seepmeter_heap::{ClassGrowth, ClassHolders, Leaks, OtherAllocator};
 use seepmeter_record::human;
 
-use super::leaks::{leak_lines, two_looks};
+use super::leaks::{leak_lines, two_snapshots};
 use super::paths::holder_lines;
 use super::{Standstill, class_name};
 
@@ -18,31 +18,32 @@ pub(crate) struct GrownClass {
     pub(crate) holders: Option<ClassHolders>,
 }
 
-/// What has grown between two looks at a process.
+/// What has grown between two snapshots of a process.
 #[derive(Debug)]
 pub(crate) struct GrowthReport {
     pub(crate) name: String,
-    /// The time between the two looks.
+    /// The time between the two snapshots.
     pub(crate) between: Duration,
     pub(crate) standstills: Vec<Standstill>,
     /// From the one that has grown most on.
     pub(crate) classes: Vec<GrownClass>,
     /// Or why they are not known.
     pub(crate) leaks: Result<Leaks, String>,
+    pub(crate) others: Vec<OtherAllocator>,
 }
 
 impl GrowthReport {
     /// The report as text, with so many classes.
     pub(crate) fn text(&self, top: usize) -> String {
         let mut text = format!("{}\n", self.name);
-        text.push_str(&two_looks(self.between, &self.standstills));
+        text.push_str(&two_snapshots(self.between, &self.standstills));
         if self.classes.is_empty() {
             text.push_str("\nno class has grown or shrunk\n");
         } else {
             self.growth(top, &mut text);
         }
         match &self.leaks {
-            Ok(leaks) => leak_lines(leaks, top, &mut text),
+            Ok(leaks) => leak_lines(leaks, &self.others, top, &mut text),
             Err(why) => {
                 let _ = writeln!(text, "\nwhich blocks are leaked is not known: {why}");
             }

@@ -20,8 +20,16 @@ fn document(target: &str, known: impl IntoIterator<Item = (&'static str, Value)>
     fields.insert("schema".to_owned(), SCHEMA.into());
     fields.insert("target".to_owned(), target.into());
     for field in [
-        "looks", "between", "account", "classes", "growth", "leaks", "holders", "retained",
-        "unknown", "not_read",
+        "snapshots",
+        "between",
+        "account",
+        "classes",
+        "growth",
+        "leaks",
+        "holders",
+        "retained",
+        "unknown",
+        "not_read",
     ] {
         fields.insert(field.to_owned(), Value::Null);
     }
@@ -29,15 +37,15 @@ fn document(target: &str, known: impl IntoIterator<Item = (&'static str, Value)>
     format!("{}\n", Value::Object(fields))
 }
 
-fn looks(standstills: &[Standstill]) -> Value {
-    let look = |it: &Standstill| {
+fn snapshots(standstills: &[Standstill]) -> Value {
+    let snapshot = |it: &Standstill| {
         json!({
             "stopped": it.copy.as_secs_f64(),
-            "stopped_again": it.end.as_secs_f64(),
+            "stopped_again": it.end.map(seconds),
             "copy_lived": it.age.as_secs_f64(),
         })
     };
-    standstills.iter().map(look).collect()
+    standstills.iter().map(snapshot).collect()
 }
 
 fn seconds(time: Duration) -> Value {
@@ -130,12 +138,12 @@ impl HeapReport {
                 "without_zeros": resident.without_zeros,
             })
         });
-        let looks = self.standstill.map_or(Value::Null, |it| looks(&[it]));
+        let snapshots = self.standstill.map_or(Value::Null, |it| snapshots(&[it]));
         let heap = self.heap.as_ref();
         document(
             &self.name,
             [
-                ("looks", looks),
+                ("snapshots", snapshots),
                 ("account", account.into()),
                 ("classes", heap.map_or(Value::Null, Heap::json)),
                 (
@@ -166,7 +174,7 @@ impl LeakReport {
     /// The report as JSON.
     pub(crate) fn json(&self) -> String {
         let known = [
-            ("looks", looks(&self.standstills)),
+            ("snapshots", snapshots(&self.standstills)),
             ("between", seconds(self.between)),
             ("leaks", leaks(&self.leaks)),
             ("not_read", names(&self.others)),
@@ -187,11 +195,12 @@ impl GrowthReport {
             })
         };
         let known = [
-            ("looks", looks(&self.standstills)),
+            ("snapshots", snapshots(&self.standstills)),
             ("between", seconds(self.between)),
             ("growth", self.classes.iter().map(class).collect()),
             ("leaks", self.leaks.as_ref().map_or(Value::Null, leaks)),
             ("unknown", self.leaks.as_ref().err().cloned().into()),
+            ("not_read", names(&self.others)),
         ];
         document(&self.name, known)
     }

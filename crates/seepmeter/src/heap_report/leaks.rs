@@ -12,7 +12,7 @@ use super::{Standstill, bytes, class_name, not_read, time};
 #[derive(Debug)]
 pub(crate) struct LeakReport {
     pub(crate) name: String,
-    /// The time between the two looks.
+    /// The time between the two snapshots.
     pub(crate) between: Duration,
     pub(crate) standstills: Vec<Standstill>,
     pub(crate) leaks: Leaks,
@@ -23,25 +23,24 @@ impl LeakReport {
     /// The report as text, with so many groups.
     pub(crate) fn text(&self, top: usize) -> String {
         let mut text = format!("{}\n", self.name);
-        text.push_str(&two_looks(self.between, &self.standstills));
-        leak_lines(&self.leaks, top, &mut text);
-        text.push_str(&not_read(&self.others));
+        text.push_str(&two_snapshots(self.between, &self.standstills));
+        leak_lines(&self.leaks, &self.others, top, &mut text);
         text
     }
 }
 
-/// When it was looked, and what that has cost.
-pub(super) fn two_looks(between: Duration, standstills: &[Standstill]) -> String {
-    let times = standstills.iter().flat_map(|it| [it.copy, it.end]).map(time);
-    let times: Vec<String> = times.collect();
-    format!("two looks, {} apart; stood still for {}\n", time(between), times.join(", "))
+/// When they were taken, and what that has cost.
+pub(super) fn two_snapshots(between: Duration, standstills: &[Standstill]) -> String {
+    let times: Vec<String> = standstills.iter().flat_map(Standstill::times).collect();
+    format!("two snapshots, {} apart; stood still for {}\n", time(between), times.join(", "))
 }
 
-/// The leaks, from the largest on.
-pub(super) fn leak_lines(leaks: &Leaks, top: usize, text: &mut String) {
+/// The leaks, from the largest on, and whose blocks were not read.
+pub(super) fn leak_lines(leaks: &Leaks, others: &[OtherAllocator], top: usize, text: &mut String) {
     let all = leaks.sum();
     if all.count == 0 {
-        text.push_str("\nno block is leaked\n");
+        let read = if others.is_empty() { "" } else { " that was read" };
+        let _ = writeln!(text, "\nno block{read} is leaked");
     } else {
         let _ = writeln!(text, "\n{:>11} {:>9}  leaked", "bytes", "blocks");
         let mut line = |sum: BlockSum, what: &str| {
@@ -66,10 +65,11 @@ pub(super) fn leak_lines(leaks: &Leaks, top: usize, text: &mut String) {
     if leaks.unconfirmed.count > 0 {
         let _ = writeln!(
             text,
-            "\n{} not called leaked: unreachable in the second look alone",
+            "\n{} not called leaked: unreachable in the second snapshot alone",
             blocks(leaks.unconfirmed)
         );
     }
+    text.push_str(&not_read(others));
 }
 
 fn blocks(sum: BlockSum) -> String {

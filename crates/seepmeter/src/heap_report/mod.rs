@@ -18,13 +18,13 @@ pub(crate) use self::growth::{GrownClass, GrowthReport};
 pub(crate) use self::leaks::LeakReport;
 pub(crate) use self::paths::Answer;
 
-/// How a look has disturbed a process.
+/// How a snapshot has disturbed a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standstill {
     /// For how long it stood still for the copy.
     pub(crate) copy: Duration,
-    /// For how long it stood still for the copy's end.
-    pub(crate) end: Duration,
+    /// For how long it stood still for the copy's end. None if the copy was not reaped.
+    pub(crate) end: Option<Duration>,
     /// How long the copy has lived.
     pub(crate) age: Duration,
 }
@@ -42,6 +42,13 @@ pub(crate) struct Resident {
     pub(crate) left_out: u64,
     /// False on a kernel that counts the page of zeros too.
     pub(crate) without_zeros: bool,
+}
+
+impl Standstill {
+    /// How long each time was.
+    fn times(&self) -> Vec<String> {
+        std::iter::once(self.copy).chain(self.end).map(time).collect()
+    }
 }
 
 impl Resident {
@@ -141,10 +148,9 @@ impl HeapReport {
     /// The report as text, with so many classes.
     pub(crate) fn text(&self, top: usize) -> String {
         let mut text = format!("{}\n", self.name);
-        if let Some(Standstill { copy, end, age }) = self.standstill {
-            let [first, second, age] = [copy, end, age].map(time);
-            let line = format!("stood still for {first} and {second}; its copy lived for {age}\n");
-            text.push_str(&line);
+        if let Some(standstill) = &self.standstill {
+            let (times, age) = (standstill.times().join(" and "), time(standstill.age));
+            text.push_str(&format!("stood still for {times}; its copy lived for {age}\n"));
         }
         if let Some((account, resident)) = &self.account {
             account_lines(account, *resident, &mut text);
@@ -214,7 +220,7 @@ impl Heap {
                 let (blocks, size) = (human::count(count, "block"), bytes(size));
                 let _ = writeln!(
                     text,
-                    "\n{blocks} ({size}) unreachable now: not called leaked, since what was just given out is in nobody's hands for a moment; --leaks looks twice"
+                    "\n{blocks} ({size}) unreachable now: not called leaked, since what was just given out is in nobody's hands for a moment; --leaks takes two snapshots"
                 );
             }
             (None, Some(doubt)) => {

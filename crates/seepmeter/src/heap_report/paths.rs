@@ -76,7 +76,7 @@ fn all_holder_lines(holders: &ClassHolders) -> String {
         let _ = writeln!(text, "{:>6}  nobody: unreachable", holders.unreachable);
     }
     let all = holders.held + holders.unreachable;
-    let _ = writeln!(text, "{all:>6}  all that were looked at");
+    let _ = writeln!(text, "{all:>6}  all that were searched for");
     text
 }
 

@@ -114,7 +114,7 @@ impl Descendants {
         self.refresh(live);
     }
 
-    /// What is readable when something has changed; nothing so soon after the last time, or if they are soon looked
+    /// What is readable when something has changed; nothing so soon after the last time, or if they are soon searched
     /// for anyway.
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let listens = Instant::now() >= self.earliest && self.soon().is_none();
@@ -128,8 +128,8 @@ impl Descendants {
         }
         let sees_all = |followed: &FollowedTree| followed.tree.discovery().sees_every_process();
         let listen = (Instant::now() < self.earliest).then_some(self.earliest);
-        let look = || (!self.trees.iter().all(sees_all)).then(|| self.earliest + self.every);
-        self.soon().or(listen).or_else(look)
+        let search = || (!self.trees.iter().all(sees_all)).then(|| self.earliest + self.every);
+        self.soon().or(listen).or_else(search)
     }
 
     /// When what was born lately is taken in, if there is such a process.

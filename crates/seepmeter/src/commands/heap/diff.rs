@@ -1,17 +1,17 @@
-//! `seepmeter heap --diff`: what has grown between two looks.
+//! `seepmeter heap --diff`: what has grown between two snapshots.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use seepmeter_heap::{
-    BlockClass, Census, ClassGrowth, ClassHolders, KnownBlocks, Leaks, Limits, Marks, Paths,
-    UnreachableBlocks,
+    BlockClass, Census, ClassGrowth, ClassHolders, KnownBlocks, Leaks, Limits, Marks,
+    OtherAllocator, Paths, UnreachableBlocks,
 };
 use seepmeter_snapshot::MemoryImage;
 
-use super::look::{Target, Understood, whole};
 use super::print;
 use super::statics::RootNames;
+use super::target::{Target, Understood, whole};
 use crate::flags::HeapFlags;
 use crate::heap_report::{GrownClass, GrowthReport};
 use crate::outcome::Outcome;
@@ -19,7 +19,7 @@ use crate::outcome::Outcome;
 /// Of so many classes it is shown who holds them.
 const WITH_HOLDERS: usize = 3;
 
-/// What the first look has found.
+/// What the first snapshot has.
 struct Before {
     classes: Vec<BlockClass>,
     known: KnownBlocks,
@@ -27,27 +27,28 @@ struct Before {
     unreachable: Result<UnreachableBlocks, String>,
 }
 
-/// What the second look has found.
+/// What the second snapshot has.
 struct After {
     classes: Vec<GrownClass>,
     leaks: Result<Leaks, String>,
+    others: Vec<OtherAllocator>,
 }
 
 pub(super) fn diff(target: &Target, between: Duration, flags: &HeapFlags) -> Result<Outcome> {
     let name = target.name();
-    let (before, first) = target.look(
+    let (before, first) = target.snapshot(
         |snapshot| read(&snapshot.image(), Before::of),
         |before: &Understood<_>| before.as_ref().err(),
     )?;
     let before = before.map_err(whole).context(NOT_COMPARED)?;
     target.wait(between)?;
-    let (after, second) = target.look(
+    let (after, second) = target.snapshot(
         |snapshot| read(&snapshot.image(), |census, image| After::of(&before, &census, image)),
         |after: &Understood<_>| after.as_ref().err(),
     )?;
-    let After { classes, leaks } = after.map_err(whole).context(NOT_COMPARED)?;
+    let After { classes, leaks, others } = after.map_err(whole).context(NOT_COMPARED)?;
     let standstills = vec![first, second];
-    let report = GrowthReport { name, between, standstills, classes, leaks };
+    let report = GrowthReport { name, between, standstills, classes, leaks, others };
     print(flags, || report.text(flags.top), || report.json())
 }
 
@@ -93,6 +94,6 @@ impl After {
             });
             GrownClass { growth, holders }
         });
-        Self { classes: classes.collect(), leaks }
+        Self { classes: classes.collect(), leaks, others: census.other_allocators().to_vec() }
     }
 }

@@ -2,8 +2,8 @@
 
 mod diff;
 mod leaks;
-mod look;
 mod statics;
+mod target;
 mod why;
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use seepmeter_heap::{Account, Census, Limits};
 use seepmeter_snapshot::{MemoryImage, ResidentPages, Snapshot};
 
-use self::look::{Target, whole};
+use self::target::{Target, whole};
 use self::why::Question;
 use crate::flags::{Flags, HeapFlags};
 use crate::heap_report::{Heap, HeapReport, Resident};
@@ -64,7 +64,7 @@ fn answer(question: &Question, target: Option<&Target>, flags: &HeapFlags) -> Re
     let (name, answer) = match (target, &flags.core) {
         (Some(target), _) => {
             let read = |snapshot: &Snapshot| question.answer(&snapshot.image());
-            let (answer, _) = target.look(read, |answer| answer.as_ref().err())?;
+            let (answer, _) = target.snapshot(read, |answer| answer.as_ref().err())?;
             (target.name(), answer)
         }
         (None, Some(core)) => {
@@ -84,7 +84,7 @@ fn core_name(core: &Path) -> String {
 fn of_process(target: &Target) -> Result<HeapReport> {
     let name = target.name();
     let read = |snapshot: &Snapshot| of_snapshot(&name, snapshot);
-    let (mut report, standstill) = target.look(read, |report| report.heap.as_ref().err())?;
+    let (mut report, standstill) = target.snapshot(read, |report| report.heap.as_ref().err())?;
     report.standstill = Some(standstill);
     Ok(report)
 }

@@ -6,8 +6,8 @@ use seepmeter_heap::{
 };
 use seepmeter_snapshot::MemoryImage;
 
-use super::look::{Understood, whole};
 use super::statics::RootNames;
+use super::target::{Understood, whole};
 use crate::flags::parse_address;
 use crate::heap_report::{Answer, class_name};
 

@@ -1,4 +1,4 @@
-//! A look at a process: a copy of it is taken, read and ended.
+//! The process whose heap is shown: a snapshot of it is taken, read and ended.
 
 use std::thread;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::{Context, Error, Result, bail};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use seepmeter_heap::{Census, CensusError, Limits, Marks};
 use seepmeter_process::proc::ProcRoot;
-use seepmeter_snapshot::{MemoryImage, Snapshot, SnapshotOptions};
+use seepmeter_snapshot::{MemoryImage, Snapshot, SnapshotError, SnapshotOptions};
 
 use crate::flags::HeapFlags;
 use crate::heap_report::Standstill;
@@ -19,7 +19,7 @@ const ATTEMPTS: u32 = 10;
 /// the middle of malloc must get on meanwhile.
 const BETWEEN: Duration = Duration::from_millis(10);
 
-/// The process that is looked at, once or several times.
+/// The process of which one snapshot is taken, or several.
 pub(super) struct Target {
     pid: i32,
     start_time: u64,
@@ -44,7 +44,7 @@ impl Target {
     ///
     /// # Errors
     /// If no copy can be taken or read, or another process has got the pid.
-    pub(super) fn look<T>(
+    pub(super) fn snapshot<T>(
         &self,
         read: impl Fn(&Snapshot) -> Result<T>,
         layout: impl Fn(&T) -> Option<&CensusError>,
@@ -56,11 +56,11 @@ impl Target {
             let snapshot = Snapshot::take(self.pid, self.options).map_err(whole)?;
             let value = read(&snapshot);
             let (pause, age) = (snapshot.pause().pause(), snapshot.age());
-            let end = snapshot.end().map(|pause| pause.pause()).unwrap_or_else(|error| {
+            let report = |error: &SnapshotError| {
                 let pid = self.pid;
                 messages::notice(&format!("the copy of process {pid} was not reaped: {error}"));
-                Duration::ZERO
-            });
+            };
+            let end = snapshot.end().inspect_err(report).ok().map(|pause| pause.pause());
             let value = value?;
             match layout(&value) {
                 Some(CensusError::Layout { .. }) if attempt < ATTEMPTS => {
@@ -72,7 +72,7 @@ impl Target {
         }
     }
 
-    /// Waits between two looks.
+    /// Waits between two snapshots.
     ///
     /// # Errors
     /// If the process is another one then.
@@ -87,7 +87,7 @@ impl Target {
 
 fn start_time(pid: i32) -> Result<u64> {
     let stat = ProcRoot::default().process(pid).stat();
-    Ok(stat.with_context(|| format!("can't look at process {pid}"))?.start_time)
+    Ok(stat.with_context(|| format!("cannot take a snapshot of process {pid}"))?.start_time)
 }
 
 /// What is in the heaps of an image, if it is understood.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seepmeter_analysis::cells::{Cell, Cells};
 use seepmeter_analysis::{Interval, Reason, Series, Share, Span, attribute};
-use seepmeter_record::SubjectKind;
+use seepmeter_record::{SubjectKind, human};
 use seepmeter_verdict::{Part, RunSeries, Scope, Verdict};
 use serde::{Serialize, Serializer};
 
@@ -61,7 +61,7 @@ struct Row {
     /// Its part of the growth of the whole; none if that does not grow.
     share: Option<f64>,
     spark: Spark,
-    /// Why its growth may be harmless, or what it was judged to be.
+    /// Since when it is not known, why its growth may be harmless, or what it was judged to be.
     note: String,
 }
 
@@ -104,6 +104,8 @@ struct Candidate<'a> {
     judged: Option<&'static str>,
     /// Why the growth of a part may be harmless.
     cause: Option<&'static str>,
+    /// For how long before the end a part was not sampled, in ns.
+    unknown_for: Option<u64>,
 }
 
 /// The growth of the parts of what is shown.
@@ -196,6 +198,7 @@ fn candidates<'a>(content: &ReportContent<'a>, whole: &'a RunSeries) -> Vec<Cand
             series: &run.whole,
             judged,
             cause: None,
+            unknown_for: None,
         });
         if run.scope != Scope::Role {
             all.extend(parts_of(run, verdict, &name));
@@ -218,10 +221,16 @@ fn parts_of<'a>(
         .flat_map(|verdict| verdict.shares.iter().flatten())
         .filter_map(|growth| Some((&*growth.part.name, growth.cause?.in_words())))
         .collect();
+    let stale: BTreeMap<&str, u64> = verdict
+        .into_iter()
+        .flat_map(|verdict| &verdict.stale)
+        .map(|stale| (&*stale.part.name, stale.unknown_for))
+        .collect();
     let owner = escape::name(owner);
     run.parts.iter().map(move |known| {
         let Part { name, family, .. } = &known.part;
         let cause = causes.get(&**name).or_else(|| causes.get(&**family));
+        let unknown_for = stale.get(&**name).or_else(|| stale.get(&**family)).copied();
         Candidate {
             name: escape::name(name),
             kind: kind_of(&known.part),
@@ -229,6 +238,7 @@ fn parts_of<'a>(
             series: &known.series,
             judged: None,
             cause: cause.copied(),
+            unknown_for,
         }
     })
 }
@@ -243,8 +253,9 @@ fn kind_of(part: &Part) -> String {
 }
 
 fn row(candidate: &Candidate<'_>, share: &Share<usize>, run: &RunSeries) -> Row {
-    let Candidate { name, kind, owner, series, judged, cause } = candidate;
-    let note = judged.or(cause.filter(|_| share.gain > 0.0));
+    let Candidate { name, kind, owner, series, judged, cause, unknown_for } = candidate;
+    let note = judged.or(cause.filter(|_| share.gain > 0.0)).map(str::to_owned);
+    let stale = |ns: u64| format!("not sampled during the last {}", human::duration(ns));
     let last = if series.end() >= run.whole.end() { series.points().last() } else { None };
     Row {
         name: name.clone(),
@@ -257,7 +268,7 @@ fn row(candidate: &Candidate<'_>, share: &Share<usize>, run: &RunSeries) -> Row 
         rate: share.rate,
         share: share.share,
         spark: spark(series, run.whole.start(), run.whole.end()),
-        note: note.unwrap_or_default().to_owned(),
+        note: unknown_for.map(stale).or(note).unwrap_or_default(),
     }
 }
 

@@ -120,6 +120,24 @@ fn the_table_has_each_part_with_what_it_holds_and_its_share_of_the_growth() {
 }
 
 #[test]
+fn a_part_that_was_not_sampled_up_to_the_end_has_a_note_of_that_in_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = leak().write(folder.path(), "leak.jsonl");
+    // From then on each sample is of some subjects only: libc, which has no points in them, was not observed.
+    let text = std::fs::read_to_string(&recording).unwrap();
+    let (begin, end) = text.split_once("{\"sample\":{\"t\":200000000000,").unwrap();
+    let end = end.replace("\"duration\":1000", "\"duration\":1000,\"partial\":true");
+    std::fs::write(&recording, format!("{begin}{{\"sample\":{{\"t\":200000000000,{end}")).unwrap();
+    let growth = &data(&report(&recording), "data")["growth"];
+    let note = |kind: &str| {
+        let rows = growth["rows"].as_array().unwrap();
+        rows.iter().find(|row| row[1] == kind).unwrap()[9].as_str().unwrap()
+    };
+    assert!(note("file").starts_with("not sampled during the last "), "{growth}");
+    assert_eq!(note("heap"), "");
+}
+
+#[test]
 fn a_run_without_parts_says_what_would_have_them_and_a_report_on_counts_has_their_parts() {
     let folder = tempfile::tempdir().unwrap();
     let plain = Synthetic::leak(300, 1).write(folder.path(), "plain.jsonl");

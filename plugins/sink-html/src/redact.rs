@@ -61,8 +61,8 @@ impl Redactor {
             }
         }
         for gate in &mut conclusion.gates {
-            gate.gate = self.text(&gate.gate);
-            gate.why = self.text(&gate.why);
+            gate.gate = self.words(&gate.gate);
+            gate.why = self.words(&gate.why);
         }
     }
 
@@ -190,7 +190,7 @@ impl Redactor {
 
     /// A name that may have a path, which goes on up to the permissions of a mapping or to the end.
     fn text(&mut self, name: &str) -> String {
-        let Some(begin) = name.find('/') else { return name.to_owned() };
+        let Some(begin) = begin_of_path(name) else { return name.to_owned() };
         let (before, path) = name.split_at(begin);
         match path.rsplit_once(' ') {
             Some((path, end)) if is_permissions(end) => {
@@ -202,7 +202,15 @@ impl Redactor {
 
     /// A sentence, each word of which may have a path.
     fn words(&mut self, sentence: &str) -> String {
-        let words: Vec<String> = sentence.split(' ').map(|word| self.text(word)).collect();
+        let word = |word: &str| {
+            let Some(begin) = begin_of_path(word) else { return word.to_owned() };
+            let (before, path) = word.split_at(begin);
+            // `subject(/usr/bin/tool).rss>1MiB`
+            let end = path.find([')', '`', '"']).unwrap_or(path.len());
+            let (path, after) = path.split_at(end);
+            format!("{before}{}{after}", self.token("path", path))
+        };
+        let words: Vec<String> = sentence.split(' ').map(word).collect();
         words.join(" ")
     }
 
@@ -227,6 +235,30 @@ impl Redactor {
         self.tokens.insert(key, token.clone());
         token
     }
+}
+
+/// Where a path begins: at the begin of the first word that has a slash and is no rate, or in it behind what can't be
+/// of a path.
+fn begin_of_path(text: &str) -> Option<usize> {
+    let mut start = 0;
+    for word in text.split_inclusive(' ') {
+        if let Some(slash) = word.find('/').filter(|slash| !is_rate(word, *slash)) {
+            let own = word[..slash].rfind(['=', '(', '`', '"']).map_or(0, |at| at + 1);
+            return Some(start + own);
+        }
+        start += word.len();
+    }
+    None
+}
+
+/// `MiB/s`, `rate>1.5MiB/min`: a number or a unit of bytes for a time, as they are written for people.
+fn is_rate(word: &str, slash: usize) -> bool {
+    let time = word[slash + 1..].trim_end_matches([' ', ',', ';', '.', ')']);
+    let amount = word[..slash].trim_end_matches(['B', 'i', 'K', 'M', 'G', 'T', 'k']);
+    let is_number = || amount.ends_with(|c: char| c.is_ascii_digit());
+    let before = amount.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let is_whole = before.is_empty() || before.ends_with(['+', '-', '–', '>', '<', '=']);
+    ["s", "min", "h", "d"].contains(&time) && is_whole && (amount.is_empty() || is_number())
 }
 
 /// `pid 11)`, `3 processes)`.
@@ -255,6 +287,8 @@ mod tests {
             ("/home/alice/my app/lib.so rw-p", "path-1 rw-p"),
             ("/memfd:alice (deleted) rw-s", "path-2 rw-s"),
             ("files /var/log/alice.log", "files path-3"),
+            ("libs/alice.so r--p", "path-4 r--p"),
+            ("path=out/alice.jsonl", "path=path-5"),
             ("[heap]", "[heap]"),
             ("stack of thread 12 (worker)", "stack of thread 12 (worker)"),
             ("anonymous mappings of 64 KiB–1 MiB", "anonymous mappings of 64 KiB–1 MiB"),
@@ -265,12 +299,12 @@ mod tests {
             ("python3 alice.py (pid 11)", "python3 argument-1 (pid 11)"),
             ("python3 alice.py (2 processes)", "python3 argument-1 (2 processes)"),
             ("python3 alice.py (child)", "python3 argument-1 (child)"),
-            ("/home/alice/tool --key secret", "path-4 argument-2 argument-3"),
+            ("/home/alice/tool --key secret", "path-6 argument-2 argument-3"),
             ("node", "node"),
         ] {
             assert_eq!(redactor.process(name), shown);
         }
-        let (script, shown) = ("handle /home/alice/app.js:10", "handle path-5");
+        let (script, shown) = ("handle /home/alice/app.js:10", "handle path-7");
         for (name, shown) in [
             (script, shown),
             ("f<a::b>(int)", "f<a::b>(int)"),
@@ -278,6 +312,13 @@ mod tests {
         ] {
             assert_eq!(redactor.function(name), shown);
         }
-        assert_eq!(redactor.words("cannot read /proc/7/maps: denied"), "cannot read path-6 denied");
+        for (sentence, shown) in [
+            ("cannot read /proc/7/maps: denied", "cannot read path-8 denied"),
+            ("subject(/bin/alice).rate>1MiB/s", "subject(path-9).rate>1MiB/s"),
+            ("+1.42 MiB/min, -3/s and 2kB/h.", "+1.42 MiB/min, -3/s and 2kB/h."),
+            ("alice/s is in v1/s", "path-10 is in path-11"),
+        ] {
+            assert_eq!(redactor.words(sentence), shown);
+        }
     }
 }
